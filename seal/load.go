@@ -1,0 +1,120 @@
+package seal
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"unicode"
+)
+
+const keySize = 32
+
+// Generate returns a fresh master key in the form that Parse reads.
+func Generate() string {
+	key := make([]byte, keySize)
+	rand.Read(key)
+	return base64.StdEncoding.EncodeToString(key)
+}
+
+// Parse reads one or more master keys of 32 bytes in base64, standard or URL,
+// padded or not, with white space or commas between them. The first one seals.
+// An error tells which key is wrong by its place, never by its content.
+func Parse(text string) (*Keys, error) {
+	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+	if len(fields) == 0 {
+		return nil, errors.New("no master key given: 32 random bytes in base64 are needed")
+	}
+	keys := &Keys{}
+	for i, field := range fields {
+		key, err := decode(field)
+		if err != nil {
+			return nil, fmt.Errorf("master key %d: %w", i+1, err)
+		}
+		m := newMaster(key)
+		if _, ok := keys.find(m.id); ok {
+			return nil, fmt.Errorf("master key %d: given twice", i+1)
+		}
+		keys.keys = append(keys.keys, m)
+	}
+	return keys, nil
+}
+
+func decode(field string) ([]byte, error) {
+	field = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(field, "="))
+	key, err := base64.RawURLEncoding.DecodeString(field)
+	if err != nil {
+		return nil, errors.New("not base64")
+	}
+	if len(key) != keySize {
+		return nil, fmt.Errorf("%d bytes long, want %d", len(key), keySize)
+	}
+	return key, nil
+}
+
+// LoadFile reads the master keys in a file. Its permissions are not judged:
+// the secrets that Kubernetes mounts are readable by their group.
+func LoadFile(path string) (*Keys, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("master key file: %w", err)
+	}
+	keys, err := Parse(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("master key file %s: %w", path, err)
+	}
+	return keys, nil
+}
+
+// LoadOrCreateFile is LoadFile, but makes the file with a fresh key if it is
+// missing; its folder must exist. Of processes that race to create it one
+// wins, and all of them load the winner's.
+func LoadOrCreateFile(path string) (*Keys, error) {
+	keys, err := LoadFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return keys, err
+	}
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("create master key file: %w", err)
+	}
+	return LoadFile(path)
+}
+
+// create makes the file, unless there is one by now. It is complete and durable
+// under another name first. Linking it into place then fails if it exists, as
+// O_EXCL would, but no reader and no crash can ever meet it half written.
+func create(path string) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.new") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(Generate() + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes the names in dir durable. Windows does that by itself, and
+// cannot sync a folder.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,133 @@
+package seal_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"countersign/seal"
+)
+
+func TestParseReadsEveryBase64(t *testing.T) {
+	raw := bytes.Repeat([]byte{0xfb, 0xff}, 16) // + and / in the standard alphabet, - and _ in the URL one
+	want := parse(t, base64.StdEncoding.EncodeToString(raw)).Primary()
+	for _, encoding := range []*base64.Encoding{
+		base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding,
+	} {
+		text := encoding.EncodeToString(raw)
+		if got := parse(t, " "+text+"\r\n").Primary(); got != want {
+			t.Errorf("Parse(%s) has id %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestParseSeparatesByWhiteSpaceAndCommas(t *testing.T) {
+	a, b := seal.Generate(), seal.Generate()
+	idA, idB := parse(t, a).Primary(), parse(t, b).Primary()
+	for _, separator := range []string{" ", "\n", "\r\n", "\t", ",", " ,\n"} {
+		keys := parse(t, a+separator+b)
+		if keys.Primary() != idA {
+			t.Errorf("separator %q: the first key does not seal", separator)
+		}
+		if _, ok := keys.MAC(idB, "test", nil); !ok {
+			t.Errorf("separator %q: the second key is not there", separator)
+		}
+	}
+}
+
+func TestParseErrorsTellThePlaceButNotTheContent(t *testing.T) {
+	good := seal.Generate()
+	tests := []struct{ name, text, want string }{
+		{"nothing", " \n", "no master key"},
+		{"not base64", good + " pass%word", "key 2: not base64"},
+		{"too short", "cGFzc3dvcmQ=", "key 1: 8 bytes long"},
+		{"too long", good + "," + good[:43] + "AAAA", "key 2"},
+		{"twice", good + "\n" + good, "key 2: given twice"},
+	}
+	for _, test := range tests {
+		_, err := seal.Parse(test.text)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: err = %v, want %q", test.name, err, test.want)
+			continue
+		}
+		for _, content := range []string{good[:8], "pass", "cGFz"} {
+			if strings.Contains(err.Error(), content) {
+				t.Errorf("%s: err = %v shows the key", test.name, err)
+			}
+		}
+	}
+}
+
+func TestLoadFileNamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "master.key")
+	if _, err := seal.LoadFile(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("missing file: err = %v", err)
+	}
+	if err := os.WriteFile(path, []byte("x"), 0o440); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.LoadOrCreateFile(path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("malformed file: err = %v", err)
+	}
+}
+
+func TestLoadFileFollowsKubernetesSymlinks(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "data"), filepath.Join(dir, "key")
+	if err := os.WriteFile(target, []byte(seal.Generate()), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.LoadFile(link); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLoadOrCreateFileConverges(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "master.key")
+
+	ids := make([]seal.ID, 16)
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			keys, err := seal.LoadOrCreateFile(path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			ids[i] = keys.Primary()
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		if id != ids[0] {
+			t.Fatalf("processes hold different keys: %v", ids)
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode(); got != 0o600 {
+		t.Errorf("mode = %v, want 0600", got)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("left in the folder: %v, %v", left, err)
+	}
+}
+
+func TestLoadOrCreateFileNeedsTheFolder(t *testing.T) {
+	if _, err := seal.LoadOrCreateFile(filepath.Join(t.TempDir(), "missing", "master.key")); err == nil {
+		t.Error("created a key in a missing folder")
+	}
+}
