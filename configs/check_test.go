@@ -1,0 +1,264 @@
+package configs_test
+
+import (
+	"strings"
+	"testing"
+
+	"countersign/configs"
+)
+
+const serveable = "issuer: https://auth.example.com\nmaster_key_file: /run/secrets/key\n"
+
+func TestServeNeedsIssuerAndMasterKey(t *testing.T) {
+	load(t, configs.Source{Serve: true, File: write(t, serveable)})
+	load(t, configs.Source{})
+	got := strings.Join(problems(t, configs.Source{Serve: true}), "\n")
+	if !strings.Contains(got, "issuer: is missing") || !strings.Contains(got, "no master key is given") {
+		t.Error(got)
+	}
+}
+
+func TestServeTakesMasterKeyFromEnvironment(t *testing.T) {
+	load(t, configs.Source{Serve: true, Environ: []string{"COUNTERSIGN_ISSUER=https://auth.example.com", "COUNTERSIGN_MASTER_KEY=k"}})
+}
+
+func TestServeRefusesWhatNeedsMail(t *testing.T) {
+	src := configs.Source{File: write(t, serveable+"signup: {require_verified_email: true}")}
+	load(t, src)
+	src.Serve = true
+	wantProblem(t, src, "c.yaml:3: signup.require_verified_email", "sends no mail")
+}
+
+func TestIssuer(t *testing.T) {
+	for _, test := range []struct{ issuer, want, wantDev string }{
+		{"https://auth.example.com", "", ""},
+		{"https://auth.example.com:8443/tenants/one", "", ""},
+		{"https://127.0.0.1", "", ""},
+		{"http://localhost:8080", "must begin with https://", ""},
+		{"http://127.0.0.1:8080/x", "must begin with https://", ""},
+		{"http://[::1]:8080", "must begin with https://", ""},
+		{"http://auth.example.com", "must begin with https://", "http:// on localhost"},
+		{"http://localhost.example.com", "must begin with https://", "http:// on localhost"},
+		{"auth.example.com", "must be a URL", "must be a URL"},
+		{"https://", "must be a URL", "must be a URL"},
+		{"https://:443", "must be a URL", "must be a URL"},
+		{"https:auth.example.com", "must be a URL", "must be a URL"},
+		{"https://a b", "must be a URL", "must be a URL"},
+		{"https://auth.example.com/", "slash", "slash"},
+		{"https://auth.example.com/x/", "slash", "slash"},
+		{"https://auth.example.com/x//y", "plain path", "plain path"},
+		{"https://auth.example.com/x/../y", "plain path", "plain path"},
+		{"https://auth.example.com/a%20b", "plain path", "plain path"},
+		{"https://auth.example.com?x=y", "query", "query"},
+		{"https://auth.example.com?", "query", "query"},
+		{"https://auth.example.com#", "fragment", "fragment"},
+		{"https://me@auth.example.com", "user or password", "user or password"},
+		{"https://Auth.example.com", "lower-case", "lower-case"},
+		{"https://auth.example.com:99999", "port", "port"},
+	} {
+		t.Run(test.issuer, func(t *testing.T) {
+			for _, dev := range []bool{false, true} {
+				want := test.want
+				if dev {
+					want = test.wantDev
+				}
+				src := configs.Source{Serve: true, Dev: dev, Environ: []string{"COUNTERSIGN_ISSUER=" + test.issuer, "COUNTERSIGN_MASTER_KEY=k"}}
+				if want == "" {
+					load(t, src)
+				} else {
+					wantProblem(t, src, "COUNTERSIGN_ISSUER: issuer: ", test.issuer, want)
+				}
+			}
+		})
+	}
+}
+
+func TestGoodValues(t *testing.T) {
+	for _, yaml := range []string{
+		`listen: "auth.internal:443"`,
+		`admin_listen: "[::1]:9090"`,
+		`trusted_proxies: [10.0.0.1, 10.0.0.0/8, "::1", "fd00::/8"]`,
+		`cors: {allowed_origins: [https://app.example.com, "http://app.test:3000", "https://localhost:*", "capacitor://localhost", "http://[::1]:3000"]}`,
+		`tokens: {refresh_replay_window: 0s}`,
+		`keys: {clock_skew: 0s, algorithms: [EdDSA]}`,
+		`keys: {rotation_period: 21m, jwks_max_age: 15m}`,
+		`keys: {rotation_period: 1000s, jwks_max_age: 745s, clock_skew: 0s}`,
+		`keys: {rotation_period: 1000s, jwks_max_age: 10s, clock_skew: 400s}`,
+		`passwords: {argon2: {memory: 46MiB, iterations: 1}}`,
+		`passwords: {argon2: {memory: 7MiB, iterations: 7, parallelism: 4}}`,
+		`session_cookie: {domain: example.com, same_site: lax}`,
+		`smtp: {host: mail.example.com, from: "Acme <no-reply@example.com>"}`,
+		`database: {url: "sqlite:/var/lib/countersign.db"}`,
+	} {
+		t.Run(yaml, func(t *testing.T) { load(t, configs.Source{File: write(t, yaml)}) })
+	}
+}
+
+func TestBadValues(t *testing.T) {
+	for _, test := range []struct{ yaml, key, want string }{
+		{`service_name: ""`, "service_name", "1 to 64 printable characters"},
+		{`service_name: "a\nb"`, "service_name", `"a\nb"`},
+		{`listen: "8080"`, "listen", `must be host:port, such as :8080 or 127.0.0.1:8080, not "8080"`},
+		{`listen: ":http"`, "listen", "must be host:port"},
+		{`listen: ":65536"`, "listen", "must be host:port"},
+		{`listen: "a b:80"`, "listen", "must be host:port"},
+		{`admin_listen: "x"`, "admin_listen", "must be host:port"},
+		{`shutdown_timeout: 0s`, "shutdown_timeout", "must be at least 1ms, not 0s"},
+		{`database: {url: ""}`, "database.url", "must begin with sqlite:"},
+		{`database: {url: "postgres://u:hunter2@h/db"}`, "database.url", "must begin with sqlite:"},
+		{`database: {url: "sqlite:"}`, "database.url", "has no path"},
+		{`database: {url: "mysql://u:hunter2@h/db"}`, "database.url", "not supported by this version yet"},
+		{`trusted_proxies: [10.0.0.1, proxy.example.com]`, "trusted_proxies[1]", `such as 10.0.0.0/8, not "proxy.example.com"`},
+
+		{`tokens: {access_ttl: 0s}`, "tokens.access_ttl", "must be at least 1s, not 0s"},
+		{`tokens: {refresh_idle_ttl: 5000h}`, "tokens.refresh_idle_ttl", "5000h is longer than tokens.refresh_absolute_ttl (4320h)"},
+		{`tokens: {refresh_idle_ttl: 1m}`, "tokens.refresh_replay_window", "1m must be shorter than tokens.refresh_idle_ttl (1m)"},
+		{`tokens: {audience: [""]}`, "tokens.audience[0]", "printable ASCII"},
+		{`tokens: {audience: ["a,b"]}`, "tokens.audience[0]", "commas"},
+
+		{`keys: {algorithms: []}`, "keys.algorithms", "at least one of ES256, RS256, EdDSA"},
+		{`keys: {algorithms: [HS256]}`, "keys.algorithms[0]", `must be ES256, RS256 or EdDSA, not "HS256"`},
+		{`keys: {algorithms: [ES256, ES256]}`, "keys.algorithms[1]", "ES256 is here twice"},
+		{`keys: {rotation_period: 20m}`, "keys.rotation_period", "a key would sign before caches can know it: it is published jwks_max_age + clock_skew + 5s = 15m + 30s + 5s = 15m35s before it signs, which must fit in 3/4 of this (15m); raise it to 20m47s or more"},
+		{`keys: {rotation_period: 438000h, jwks_max_age: 438000h, clock_skew: 438000h}`, "keys.rotation_period", "876000h0m5s before it signs"},
+		{`tokens: {access_ttl: 720h}`, "tokens.access_ttl", "a token could outlive its key's publication: tokens.access_ttl + keys.clock_skew = 720h + 30s = 720h0m30s must be at most keys.rotation_period (720h)"},
+
+		{`passwords: {min_length: 7}`, "passwords.min_length", "must be between 8 (the least by NIST SP 800-63B) and 256, not 7"},
+		{`passwords: {min_length: 257}`, "passwords.min_length", "not 257"},
+		{`passwords: {max_concurrent_hashes: -1}`, "passwords.max_concurrent_hashes", "must be at least 0, not -1"},
+		{`passwords: {argon2: {memory: 12MiB}}`, "passwords.argon2.memory", "12MiB is too little with iterations: 2, OWASP asks for 19MiB at 2"},
+		{`passwords: {argon2: {iterations: 1}}`, "passwords.argon2.memory", "OWASP asks for 46MiB at 1"},
+		{`passwords: {argon2: {memory: 8KiB, iterations: 100}}`, "passwords.argon2.memory", "OWASP asks for 7MiB at 5"},
+		{`passwords: {argon2: {memory: 5GiB}}`, "passwords.argon2.memory", "must be at most 4GiB, not 5GiB"},
+		{`passwords: {argon2: {iterations: 0}}`, "passwords.argon2.iterations", "must be at least 1, not 0"},
+		{`passwords: {argon2: {parallelism: 256}}`, "passwords.argon2.parallelism", "must be at most 255"},
+
+		{`session_cookie: {client: ""}`, "session_cookie.client", "must be the id of a client"},
+		{`session_cookie: {domain: "a b"}`, "session_cookie.domain", "must be a domain name"},
+		{`session_cookie: {same_site: Strict}`, "session_cookie.same_site", "must be strict, lax or none"},
+		{`throttle: {strangers_per_account: 0}`, "throttle.strangers_per_account", "must be at least 1"},
+		{`smtp: {host: "https://mail"}`, "smtp.host", "must be a host name"},
+		{`smtp: {from: nobody}`, "smtp.from", "must be an e-mail address"},
+		{`audit: {retention: 0s}`, "audit.retention", "must be at least 1s"},
+	} {
+		t.Run(test.yaml, func(t *testing.T) {
+			wantProblem(t, configs.Source{File: write(t, test.yaml)}, "c.yaml:1: "+test.key+": ", test.want)
+		})
+	}
+}
+
+func TestAValueThatCantBeReadIsNotCheckedAsWell(t *testing.T) {
+	for _, yaml := range []string{
+		`keys: {rotation_period: 11m, jwks_max_age: x}`,
+		`tokens: {refresh_idle_ttl: 1s, refresh_replay_window: x}`,
+		`tokens: 5`,
+		`keys: {algorithms: [5]}`,
+		`clients: [{id: [], public: true, grants: [refresh_token]}]`,
+		`clients: [{id: a, public: perhaps, grants: [refresh_token]}]`,
+	} {
+		t.Run(yaml, func(t *testing.T) { wantProblem(t, configs.Source{File: write(t, yaml)}) })
+	}
+}
+
+func TestOriginsAreWhatBrowsersSend(t *testing.T) {
+	for _, test := range []struct{ origin, want string }{
+		{"*", "is not an origin"},
+		{"null", "is refused"},
+		{"app.example.com", "is not an origin"},
+		{"https://", "is not an origin"},
+		{"https://app.example.com/", "is not an origin"},
+		{"https://app.example.com/x", "is not an origin"},
+		{"https://app.example.com?x", "is not an origin"},
+		{"https://App.example.com", "is not an origin"},
+		{"HTTPS://app.example.com", "is not an origin"},
+		{"https://me@app.example.com", "is not an origin"},
+		{"https://*.example.com", "is not an origin"},
+		{"https://app.example.com:*", "is not an origin"},
+		{"http://localhost.example.com:*", "is not an origin"},
+		{"ftp://localhost:*", "is not an origin"},
+		{"https://app.example.com:0", "is not an origin"},
+		{"https://app.example.com:65536", "is not an origin"},
+		{"https://app.example.com:08080", "is not an origin"},
+		{"https://bücher.example", "is not an origin"},
+		{"https://app.example.com\n", "is not an origin"},
+		{"https://app.example.com:443", "take :443 off"},
+		{"http://localhost:80", "take :80 off"},
+	} {
+		t.Run(test.origin, func(t *testing.T) {
+			src := configs.Source{File: write(t, "cors: {allowed_origins: ['"+strings.ReplaceAll(test.origin, "\n", "\n\n  ")+"']}")}
+			wantProblem(t, src, "cors.allowed_origins[0]", test.want)
+		})
+	}
+}
+
+func TestGoodClients(t *testing.T) {
+	for _, test := range []struct{ name, yaml string }{
+		{"page", `{id: a, public: true, grants: [authorization_code], redirect_uris: [https://a.example/cb, "https://a.example/cb?x=y"], origins: [https://a.example]}`},
+		{"native app", `{id: a, public: true, grants: [authorization_code], redirect_uris: ["com.example.app:/cb", "http://127.0.0.1/cb", "http://localhost:1234/cb", "http://[::1]/cb"]}`},
+		{"ours", `{id: a, public: true, first_party: true, grants: [password, refresh_token], scopes: ["a:b/c"]}`},
+		{"service", `{id: a, secret_file: /s, grants: [client_credentials], may_introspect: true, audiences: [https://b.example]}`},
+		{"old server", `{id: a, secret_file: /s, grants: [authorization_code], redirect_uris: [https://a.example], pkce_optional: true, id_token_alg: RS256}`},
+	} {
+		t.Run(test.name, func(t *testing.T) { load(t, configs.Source{File: write(t, "clients: ["+test.yaml+"]")}) })
+	}
+}
+
+func TestBadClients(t *testing.T) {
+	for _, test := range []struct{ yaml, field, want string }{
+		{`{public: true, grants: [refresh_token]}`, "id", "must be 1 to 128 printable"},
+		{`{id: "a b", public: true, grants: [refresh_token]}`, "id", `not "a b"`},
+		{`{id: é, public: true, grants: [refresh_token]}`, "id", "printable ASCII"},
+		{`{id: a, grants: [refresh_token]}`, "secret_file", "is missing"},
+		{`{id: a, public: true, secret_file: /s, grants: [refresh_token]}`, "secret_file", "a public client has no secret"},
+		{`{id: a, public: true}`, "grants", "is empty"},
+		{`{id: a, public: true, grants: [implicit]}`, "grants[0]", `must be one of password, refresh_token, authorization_code, client_credentials, not "implicit"`},
+		{`{id: a, public: true, grants: [refresh_token, refresh_token]}`, "grants[1]", "twice"},
+		{`{id: a, public: true, grants: [password]}`, "grants", "set first_party: true"},
+		{`{id: a, public: true, grants: [client_credentials]}`, "grants", "needs a secret"},
+		{`{id: a, public: true, grants: [authorization_code]}`, "redirect_uris", "needs at least one"},
+		{`{id: a, public: true, grants: [refresh_token], may_introspect: true}`, "may_introspect", "needs a secret"},
+		{`{id: a, public: true, grants: [refresh_token], pkce_optional: true}`, "pkce_optional", "clients with a secret"},
+		{`{id: a, public: true, grants: [refresh_token], origins: ["*"]}`, "origins[0]", "is not an origin"},
+		{`{id: a, public: true, grants: [refresh_token], scopes: ["a b"]}`, "scopes[0]", "without spaces"},
+		{`{id: a, public: true, grants: [refresh_token], audiences: [""]}`, "audiences[0]", "printable ASCII"},
+		{`{id: a, public: true, grants: [refresh_token], id_token_alg: EdDSA}`, "id_token_alg", "must be one of keys.algorithms (ES256, RS256)"},
+		{`{id: a, public: true, grants: [refresh_token], post_logout_redirect_uris: [/x]}`, "post_logout_redirect_uris[0]", "not an absolute URI"},
+	} {
+		t.Run(test.yaml, func(t *testing.T) {
+			wantProblem(t, configs.Source{File: write(t, "clients:\n- "+test.yaml)}, "c.yaml:2: clients[0]."+test.field+": ", test.want)
+		})
+	}
+}
+
+func TestClientIDsAreUnique(t *testing.T) {
+	client := "- {id: a, public: true, grants: [refresh_token]}\n"
+	wantProblem(t, configs.Source{File: write(t, "clients:\n"+client+client)}, `c.yaml:3: clients[1].id: "a" is the id of clients[0] too`)
+}
+
+func TestBadRedirectURIs(t *testing.T) {
+	for _, test := range []struct{ uri, want string }{
+		{"/callback", "not an absolute URI"},
+		{"https://a.example/a b", "not an absolute URI"},
+		{`https://a.example\@b.example`, "not an absolute URI"},
+		{"https://a.example/cb#x", "fragment"},
+		{"https://a.example/cb#", "fragment"},
+		{"https://me:hunter2@a.example/cb", "user or password"},
+		{"https:///cb", "must be https"},
+		{"http://a.example/cb", "must be https"},
+		{"http://localhost.a.example/cb", "must be https"},
+		{"myapp:/cb", "must be https"},
+		{"javascript:alert(1)", "must be https"},
+		{"http://localhost:*", "only --dev allows"},
+		{"http://localhost:*/cb", "not an absolute URI"},
+	} {
+		t.Run(test.uri, func(t *testing.T) {
+			yaml := "clients: [{id: a, public: true, grants: [authorization_code], redirect_uris: ['" + test.uri + "']}]"
+			wantProblem(t, configs.Source{File: write(t, yaml)}, "clients[0].redirect_uris[0]", test.want)
+		})
+	}
+}
+
+func TestDeclaredClientsMayUseTheLocalhostPatternInDev(t *testing.T) {
+	load(t, configs.Source{Dev: true, File: write(t,
+		`clients: [{id: a, public: true, grants: [authorization_code], redirect_uris: ["http://localhost:*"]}]`)})
+}

@@ -1,0 +1,269 @@
+// Package configs reads Countersign's configuration: the Config type, which
+// is also its manual, and Load, which fills it from defaults, a YAML file, the
+// environment and flags, in rising precedence.
+//
+// Load is strict. It refuses what it does not know and reports everything that
+// is wrong in one go, each problem with the line or variable it comes from.
+//
+// A key is added in one place, as a field of Config: the yaml tag names it
+// (and so its environment variable), default gives its value when nothing sets
+// it, dev its default under --dev, min and max its range. A key with an only
+// tag can come from that source alone, and one marked unused is accepted but
+// has no effect in this version. Start at Config, then Load.
+package configs
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is the whole configuration. Keys are dotted paths through it, such as
+// tokens.access_ttl; the environment variable of that one is
+// COUNTERSIGN_TOKENS_ACCESS_TTL. Durations are written as in 90s, 15m or 720h.
+type Config struct {
+	// Issuer is the URL that names this server in every token ("iss") and under
+	// which clients reach it: https, no trailing slash, query or fragment; it may
+	// have a path. No default: serve refuses to start without it. With --dev it
+	// is http://localhost:PORT, of the port in Listen; where that port is 0,
+	// Issuer stays empty for the caller to fill in once it listens.
+	Issuer string `yaml:"issuer"`
+
+	// ServiceName is shown to people on pages, and refused inside passwords.
+	// Default Countersign.
+	ServiceName string `yaml:"service_name" default:"Countersign"`
+
+	// Listen is the host:port to serve on; an empty host is every interface.
+	// Default :8080, with --dev 127.0.0.1:8080.
+	Listen string `yaml:"listen" default:":8080" dev:"127.0.0.1:8080"`
+
+	// AdminListen is the host:port of metrics and profiles, which are never on
+	// the public listener. Default empty: off. Not used by this version.
+	AdminListen string `yaml:"admin_listen" unused:"true"`
+
+	// ShutdownTimeout is how long running requests may take to finish once the
+	// server was told to stop. Default 10s.
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s" min:"1ms"`
+
+	Database struct {
+		// URL says where everything is stored: sqlite:PATH. Default: the file
+		// countersign.db in the data folder.
+		URL string `yaml:"url"`
+		// AutoMigrate lets serve bring the schema to this binary's version.
+		// Default true; if false, run countersign migrate first.
+		AutoMigrate bool `yaml:"auto_migrate" default:"true"`
+	} `yaml:"database"`
+
+	// MasterKeyFile names the file with the master key: 32 bytes in base64.
+	// With several, one per line, the first seals and all open. Default:
+	// master.key in the data folder if that exists; with --dev always that one.
+	MasterKeyFile string `yaml:"master_key_file"`
+	// MasterKey is the same given as text, and then used instead of the file. It
+	// comes from COUNTERSIGN_MASTER_KEY only, for neither a configuration file
+	// nor a command line keeps a secret. Default empty: MasterKeyFile is used.
+	MasterKey Secret `yaml:"master_key" only:"env"`
+
+	// TrustedProxies are the IP addresses and networks (CIDR) of reverse proxies
+	// whose X-Forwarded-* headers are believed. Default none: the peer's address
+	// is the caller's.
+	TrustedProxies []string `yaml:"trusted_proxies"`
+
+	CORS struct {
+		// AllowedOrigins are the web origins whose scripts may call the server,
+		// as browsers send them: scheme://host[:port]. The port may be * on
+		// localhost and 127.0.0.1. Default none, with --dev any port on
+		// localhost. Origins registered with clients come on top.
+		AllowedOrigins []string `yaml:"allowed_origins" dev:"http://localhost:*,http://127.0.0.1:*"`
+	} `yaml:"cors"`
+
+	Tokens struct {
+		// AccessTTL is how long an access token is good for. Default 10m.
+		AccessTTL time.Duration `yaml:"access_ttl" default:"10m" min:"1s"`
+		// RefreshIdleTTL ends a session that wasn't refreshed for so long.
+		// Default 720h (30 days); at most RefreshAbsoluteTTL.
+		RefreshIdleTTL time.Duration `yaml:"refresh_idle_ttl" default:"720h" min:"1s"`
+		// RefreshAbsoluteTTL ends a session so long after sign-in, however busy
+		// it is. Default 4320h (180 days).
+		RefreshAbsoluteTTL time.Duration `yaml:"refresh_absolute_ttl" default:"4320h" min:"1s"`
+		// RefreshReplayWindow is how long a refresh token that was just used may
+		// come again, as after a lost response or from a second tab, and get the
+		// current one. Later it counts as theft and ends the session. Default
+		// 60s; 0 is strict: every second use counts as theft.
+		RefreshReplayWindow time.Duration `yaml:"refresh_replay_window" default:"60s"`
+		// Audience is the "aud" of access tokens whose client names no audience
+		// of its own. Default empty: the issuer.
+		Audience []string `yaml:"audience"`
+	} `yaml:"tokens"`
+
+	Keys struct {
+		// Algorithms are those that there are signing keys for: ES256, RS256,
+		// EdDSA. The first signs access tokens; ID tokens default to RS256, as
+		// OpenID Connect requires. Default ES256, RS256.
+		Algorithms []string `yaml:"algorithms" default:"ES256,RS256"`
+		// RotationPeriod is how long a key signs before the next one takes over.
+		// Default 720h (30 days).
+		RotationPeriod time.Duration `yaml:"rotation_period" default:"720h" min:"1s"`
+		// JWKSMaxAge is how long verifiers may cache the public keys
+		// (Cache-Control: max-age), so a new key is published at least so long
+		// before it signs. Default 15m.
+		JWKSMaxAge time.Duration `yaml:"jwks_max_age" default:"15m" min:"1s"`
+		// ClockSkew is how far clocks of servers and verifiers may differ.
+		// Default 30s; 0 trusts them to agree.
+		ClockSkew time.Duration `yaml:"clock_skew" default:"30s"`
+	} `yaml:"keys"`
+
+	Passwords struct {
+		// MinLength is the fewest characters a new password may have, 8 to 256.
+		// Default 8.
+		MinLength int `yaml:"min_length" default:"8"`
+		// Argon2 is the cost of hashing a password with Argon2id. Hashes made
+		// at another cost stay good and are renewed at the next sign-in.
+		Argon2 struct {
+			// Memory is what one hash takes, such as 19MiB. Default 19MiB.
+			Memory ByteSize `yaml:"memory" default:"19MiB" max:"4GiB"`
+			// Iterations is the number of passes over the memory. Default 2.
+			Iterations int `yaml:"iterations" default:"2" min:"1" max:"1000"`
+			// Parallelism is the number of lanes. Default 1.
+			Parallelism int `yaml:"parallelism" default:"1" min:"1" max:"255"`
+		} `yaml:"argon2"`
+		// MaxConcurrentHashes bounds the hashes computed at one time, and so the
+		// memory they take. Default 0: the number of CPUs.
+		MaxConcurrentHashes int `yaml:"max_concurrent_hashes" default:"0" min:"0" max:"1000000"`
+	} `yaml:"passwords"`
+
+	Signup struct {
+		// Enabled lets anybody create an account. Default true; if false, only
+		// the command line creates them.
+		Enabled bool `yaml:"enabled" default:"true"`
+		// RequireVerifiedEmail bars an account until its e-mail address is
+		// proven. Default false; this version sends no mail, so that serve
+		// refuses true.
+		RequireVerifiedEmail bool `yaml:"require_verified_email" default:"false"`
+	} `yaml:"signup"`
+
+	// SessionCookie is about browser sign-in (/session). Not used by this version.
+	SessionCookie struct {
+		// Client is the id of the client that its tokens belong to. Default spa.
+		Client string `yaml:"client" default:"spa"`
+		// Domain is the cookies' Domain attribute. Default empty: this host only.
+		Domain string `yaml:"domain"`
+		// SameSite is the cookies' SameSite attribute: strict, lax or none.
+		// Default strict.
+		SameSite string `yaml:"same_site" default:"strict"`
+		// AccessCookie puts the access token in a cookie too, not in the body.
+		// Default false.
+		AccessCookie bool `yaml:"access_cookie" default:"false"`
+	} `yaml:"session_cookie" unused:"true"`
+
+	// Throttle bounds guesses at passwords.
+	Throttle struct {
+		// FreeFailures is how many failures an account and network together have
+		// before each makes the next try wait twice as long. Default 10.
+		FreeFailures int `yaml:"free_failures" default:"10" min:"0" max:"1000000"`
+		// MaxWait is the longest such wait. Default 15m.
+		MaxWait time.Duration `yaml:"max_wait" default:"15m" min:"1s"`
+		// StrangersPerAccount is how many failures on one account all networks
+		// together have per Window. Default 100. Not used by this version.
+		StrangersPerAccount int `yaml:"strangers_per_account" default:"100" min:"1" max:"1000000" unused:"true"`
+		// Window is how long failures are remembered. Default 1h.
+		Window time.Duration `yaml:"window" default:"1h" min:"1s"`
+	} `yaml:"throttle"`
+
+	// SMTP is the server that takes outgoing mail. Not used by this version.
+	SMTP struct {
+		// Host is its name or address. Default empty: no mail is sent.
+		Host string `yaml:"host"`
+		// Port is its port. Default 587.
+		Port int `yaml:"port" default:"587" min:"1" max:"65535"`
+		// Username signs in there. Default empty: no sign-in.
+		Username string `yaml:"username"`
+		// PasswordFile names the file with the password. Default empty: none.
+		PasswordFile string `yaml:"password_file"`
+		// From is the sender's address. Default empty.
+		From string `yaml:"from"`
+	} `yaml:"smtp" unused:"true"`
+
+	Audit struct {
+		// Retention is how long security events are kept. Default 2160h (90 days).
+		Retention time.Duration `yaml:"retention" default:"2160h" min:"1s"`
+	} `yaml:"audit"`
+
+	// Clients are the declared clients, written to the database at every start.
+	// Default none; with --dev spa, postman and api, until the file has its own.
+	Clients []Client `yaml:"clients" only:"file"`
+
+	// Dev and Data are what Load was given: whether --dev was on, and the data
+	// folder (default ./countersign-data).
+	Dev  bool   `yaml:"-"`
+	Data string `yaml:"-"`
+
+	places places
+}
+
+// Client is a declared client: an application that asks for tokens.
+type Client struct {
+	// ID is its client_id: printable ASCII without spaces. Required.
+	ID string `yaml:"id"`
+	// Name is shown to people. Default: the id.
+	Name string `yaml:"name"`
+	// Public marks an application that can keep no secret, such as one in a
+	// browser (RFC 6749 section 2.1). Default false: it has a SecretFile.
+	Public bool `yaml:"public"`
+	// SecretFile names the file with a confidential client's secret. Required
+	// unless Public.
+	SecretFile string `yaml:"secret_file"`
+	// FirstParty marks an application of ours: it may use the password grant and
+	// needs no consent. Default false.
+	FirstParty bool `yaml:"first_party"`
+	// Grants are how it may ask for tokens: password, refresh_token,
+	// authorization_code, client_credentials. At least one is required.
+	Grants []string `yaml:"grants"`
+	// RedirectURIs are where codes may be sent: https, http on a loopback host,
+	// or a private-use scheme with a dot in it. Required for authorization_code.
+	// With --dev http://localhost:* and http://127.0.0.1:* stand for any port
+	// and path there.
+	RedirectURIs []string `yaml:"redirect_uris"`
+	// PostLogoutRedirectURIs are where a browser may be sent after signing out;
+	// same form. Default none.
+	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris"`
+	// Origins are the web origins it runs on, allowed by CORS like those of
+	// cors.allowed_origins. Default none.
+	Origins []string `yaml:"origins"`
+	// Scopes are the most it may ask for. Default none.
+	Scopes []string `yaml:"scopes"`
+	// Audiences are the "aud" of its access tokens. Default: tokens.audience.
+	Audiences []string `yaml:"audiences"`
+	// MayIntrospect lets a confidential client ask about tokens (RFC 7662).
+	// Default false.
+	MayIntrospect bool `yaml:"may_introspect"`
+	// PKCEOptional lets a confidential client use codes without PKCE. Default false.
+	PKCEOptional bool `yaml:"pkce_optional"`
+	// IDTokenAlg signs its ID tokens; one of keys.algorithms. Default RS256.
+	IDTokenAlg string `yaml:"id_token_alg"`
+
+	// Secret is the known secret of a --dev client, in place of a SecretFile.
+	// Nothing else sets it.
+	Secret Secret `yaml:"-"`
+}
+
+// masked stands for a secret wherever something is shown.
+const masked = "[secret]"
+
+// Secret is text that no log or message shows. Convert it to string to use it.
+type Secret string
+
+// String hides the secret; an empty one shows as empty.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return masked
+}
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// LogValue hides the secret from slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText hides the secret from JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

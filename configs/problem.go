@@ -1,0 +1,125 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Problem is one thing that is wrong with a configuration. The error of Load
+// joins all of them (errors.Join), so its text is one problem per line.
+type Problem struct {
+	Key    string // dotted; empty if it is about a file or variable as a whole
+	Where  string // file:line, environment variable or flag; empty for what is missing
+	Reason string // the rule broken and how to mend it
+}
+
+// Error is the problem in one line.
+func (p *Problem) Error() string {
+	text := p.Reason
+	for _, of := range []string{p.Key, p.Where} {
+		if of != "" {
+			text = of + ": " + text
+		}
+	}
+	return text
+}
+
+// place is where a value was set.
+type place struct {
+	source string // file, env or flag
+	where  string // see Problem.Where
+}
+
+// places maps keys, and items such as clients[0].grants[1], to where they were
+// set. What has its default is absent.
+type places map[string]place
+
+// of finds where key was set.
+func (ps places) of(key string) place {
+	if p, ok := nearest(ps, key); ok {
+		return p
+	}
+	return place{source: "default"}
+}
+
+// nearest looks key up, or else what it is a part of: the client of a field,
+// the list of an item, and at last "", the whole file.
+func nearest[V any](m map[string]V, key string) (v V, ok bool) {
+	for {
+		if v, ok = m[key]; ok {
+			return v, true
+		}
+		if key == "" {
+			return v, false
+		}
+		key = key[:max(0, strings.LastIndexAny(key, ".["))]
+	}
+}
+
+// report collects problems.
+type report struct {
+	places places
+	errs   []error
+	bad    map[string]bool // keys with a problem; "" if the file can't be read
+	unread map[string]bool // those of them that could not even be read
+}
+
+// add reports a problem with the value of key, wherever that was set. A key
+// that could not be read has had its problem, and a value not of its making.
+func (r *report) add(key, format string, args ...any) {
+	if _, unread := nearest(r.unread, key); !unread {
+		r.addAt(r.places.of(key).where, key, format, args...)
+	}
+}
+
+// addPair reports that the values of keys, each good, don't go together; the
+// first is to blame. It says nothing if one has a problem of its own.
+func (r *report) addPair(keys []string, format string, args ...any) {
+	where := ""
+	for _, k := range keys {
+		if !r.sound(k) {
+			return
+		}
+		if where == "" { // the key to blame may have its default
+			where = r.places.of(k).where
+		}
+	}
+	r.addAt(where, keys[0], format, args...)
+}
+
+func (r *report) addAt(where, key, format string, args ...any) {
+	r.errs = append(r.errs, &Problem{Key: key, Where: where, Reason: fmt.Sprintf(format, args...)})
+	r.bad[key] = true
+}
+
+// readDone ends the reading of values; what follows is checking them.
+func (r *report) readDone() { r.unread = maps.Clone(r.bad) }
+
+// sound reports whether key has no problem so far.
+func (r *report) sound(key string) bool {
+	_, bad := nearest(r.bad, key)
+	return !bad
+}
+
+func (r *report) err() error { return errors.Join(r.errs...) }
+
+// quote shows a value in a message: on one line, not endless, no password.
+func quote(text string) string {
+	text = redact(text)
+	if len(text) > 200 {
+		text = text[:200] + "..."
+	}
+	return strconv.Quote(text)
+}
+
+// password is the one in a URL. It goes to the last @, for an unescaped / or @
+// in it must not end it, and looks at URLs that net/url refuses too.
+var password = regexp.MustCompile(`(?s)(://[^:/@]*:).*@`)
+
+func redact(text string) string {
+	return password.ReplaceAllString(text, "${1}"+masked+"@")
+}

@@ -1,0 +1,51 @@
+package configs
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// Setting is one key with the value in force.
+type Setting struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`  // as the environment would give it; secrets are masked
+	Source string `json:"source"` // default, file, env or flag
+}
+
+// Show lists all keys in the order of Config, then the fields of each client
+// that aren't empty. It shows no secret.
+func (c *Config) Show() []Setting {
+	var all []Setting
+	add := func(l leaf) {
+		all = append(all, Setting{l.key, format(l.value), c.places.of(l.key).source})
+	}
+	for _, l := range c.leaves() {
+		if l.key != "clients" {
+			add(l)
+		}
+	}
+	for i := range c.Clients {
+		for _, l := range leaves(fmt.Sprintf("clients[%d]", i), reflect.ValueOf(&c.Clients[i]).Elem()) {
+			if !l.value.IsZero() {
+				add(l)
+			}
+		}
+	}
+	return all
+}
+
+// Unused lists the keys that were given a value but have no effect in this
+// version, so that serve can warn.
+func (c *Config) Unused() []string {
+	standard := &Config{Dev: c.Dev}
+	standard.setDefaults()
+	defaults := standard.leaves()
+
+	var keys []string
+	for i, l := range c.leaves() {
+		if l.unused && !reflect.DeepEqual(l.value.Interface(), defaults[i].value.Interface()) {
+			keys = append(keys, l.key)
+		}
+	}
+	return keys
+}
