@@ -1,0 +1,71 @@
+// Package audit defines the security events that Countersign records.
+//
+// An event is written in the same transaction as the change it reports, by the
+// store method that makes the change, so that no caller can skip it and none
+// is recorded for a change that did not happen.
+package audit
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Kind names what happened. Kinds are stable: operators alert on them.
+type Kind string
+
+// The events, by what they are about.
+const (
+	UserCreated         Kind = "user.created"
+	UserDisabled        Kind = "user.disabled"
+	UserEnabled         Kind = "user.enabled"
+	UserDeleted         Kind = "user.deleted"
+	UserPasswordChanged Kind = "user.password_changed"
+
+	ClientCreated       Kind = "client.created"
+	ClientUpdated       Kind = "client.updated"
+	ClientDeleted       Kind = "client.deleted"
+	ClientSecretRotated Kind = "client.secret_rotated"
+
+	SessionCreated Kind = "session.created"
+	SessionRevoked Kind = "session.revoked"
+	// SessionReused reports that a refresh token superseded longer ago than
+	// the replay window was presented, and that its session was revoked for it.
+	SessionReused Kind = "session.reused"
+
+	KeyCreated Kind = "key.created"
+	KeyRevoked Kind = "key.revoked"
+)
+
+// Event is one security event. Fields that don't apply are zero.
+type Event struct {
+	Time      time.Time
+	Kind      Kind
+	UserID    uuid.UUID // the account concerned, also after it was deleted
+	ClientID  string    // the client concerned
+	SessionID uuid.UUID // the session concerned
+	KeyID     string    // the signing key concerned (its kid)
+	Address   string    // IP address the request came from; empty for the command line
+	RequestID string    // the X-Request-Id of the request; empty for the command line
+}
+
+// Filter selects events. The zero value selects all.
+type Filter struct {
+	UserID uuid.UUID // only this account's
+	Since  time.Time // only at or after this instant
+	After  int64     // only those recorded after the one with this number
+	Limit  int       // at most this many, oldest first; 0 means 1000
+}
+
+// Record is an Event as stored, with its place in the order of recording.
+type Record struct {
+	Number int64
+	Event
+}
+
+// Origin says where a request came from, for the events it causes. The
+// command line has the zero Origin.
+type Origin struct {
+	Address   string
+	RequestID string
+}

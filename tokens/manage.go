@@ -1,0 +1,45 @@
+package tokens
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/audit"
+)
+
+// Sessions lists a user's live sessions, newest first.
+func (s *Service) Sessions(ctx context.Context, now time.Time, user uuid.UUID) ([]Session, error) {
+	return s.store.UserSessions(ctx, user, now)
+}
+
+// EndSession revokes one session: its refresh tokens are dead, its access
+// tokens are refused by our own endpoints. If there is none: ErrUnknown.
+func (s *Service) EndSession(ctx context.Context, now time.Time, id uuid.UUID, from audit.Origin) error {
+	session, err := s.store.Session(ctx, id, now)
+	if err != nil {
+		return err
+	}
+	return s.store.EndSession(ctx, id, audit.Event{
+		Time: now, Kind: audit.SessionRevoked, UserID: session.UserID, ClientID: session.ClientID, SessionID: id,
+		Address: from.Address, RequestID: from.RequestID,
+	})
+}
+
+// EndUserSessions revokes all sessions of a user and returns how many.
+func (s *Service) EndUserSessions(ctx context.Context, now time.Time, user uuid.UUID, from audit.Origin) (int64, error) {
+	return s.store.EndUserSessions(ctx, user, audit.Event{
+		Time: now, Kind: audit.SessionRevoked, UserID: user, Address: from.Address, RequestID: from.RequestID,
+	})
+}
+
+// purgeDelay is how long an expired session is kept: another replica's clock
+// may be behind ours, and still call it live.
+const purgeDelay = 5 * time.Minute
+
+// Purge removes at most limit sessions that expired a while ago and returns
+// how many. One short transaction at a time, it never holds up writers.
+func (s *Service) Purge(ctx context.Context, now time.Time, limit int) (int64, error) {
+	return s.store.PurgeSessions(ctx, now.Add(-purgeDelay), limit)
+}

@@ -1,0 +1,76 @@
+package tokens
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The scopes that Countersign itself gives a meaning (OpenID Connect Core
+// section 5.4 and RFC 6749 section 3.3); all others are the resource servers'.
+const (
+	ScopeOpenID        = "openid"
+	ScopeProfile       = "profile"
+	ScopeEmail         = "email"
+	ScopeRoles         = "roles"
+	ScopeOfflineAccess = "offline_access"
+)
+
+// maxScopes bounds what a request may ask for and a session must store.
+const maxScopes = 100
+
+// Scopes is a set of scopes. It keeps the order in which they were asked for.
+type Scopes []string
+
+// ParseScopes reads a space-delimited scope parameter (RFC 6749 section 3.3).
+// Repeated scopes count once. The empty text is the empty set.
+func ParseScopes(text string) (Scopes, error) {
+	var set Scopes
+	if text == "" {
+		return set, nil
+	}
+	for token := range strings.SplitSeq(text, " ") {
+		if !validScope(token) {
+			return nil, fmt.Errorf("scope is malformed: tokens of visible ASCII without quote or backslash, one space between")
+		}
+		if set.Has(token) {
+			continue
+		}
+		if len(set) == maxScopes {
+			return nil, fmt.Errorf("scope has more than %d tokens", maxScopes)
+		}
+		set = append(set, token)
+	}
+	return set, nil
+}
+
+// validScope reports whether s is a scope-token: 1*( %x21 / %x23-5B / %x5D-7E ).
+func validScope(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x21 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// String is the set as a scope parameter.
+func (s Scopes) String() string { return strings.Join(s, " ") }
+
+// Has reports whether scope is in the set.
+func (s Scopes) Has(scope string) bool { return slices.Contains(s, scope) }
+
+// Within reports whether every scope of s is in other.
+func (s Scopes) Within(other Scopes) bool {
+	return !slices.ContainsFunc(s, func(scope string) bool { return !other.Has(scope) })
+}
+
+// And returns the scopes of s that are in other too.
+func (s Scopes) And(other Scopes) Scopes {
+	return slices.DeleteFunc(slices.Clone(s), func(scope string) bool { return !other.Has(scope) })
+}
+
+// without returns the set less one scope.
+func (s Scopes) without(scope string) Scopes {
+	return slices.DeleteFunc(slices.Clone(s), func(one string) bool { return one == scope })
+}

@@ -1,0 +1,280 @@
+// Package tokens decides what people and clients are given once it is known who
+// they are: sessions, refresh tokens, access tokens and ID tokens.
+//
+// A session is one sign-in, kept as one row. Its counter says which refresh
+// token is current; a refresh token is the session's id and a counter under a
+// MAC, so the tokens themselves are stored nowhere. Refreshing moves the
+// counter by compare-and-swap: however many callers race, on however many
+// replicas, one moves it. The row remembers when its last few rotations
+// happened, which tells a lost response (superseded a moment ago: answered with
+// the token that is current now) from a theft (superseded long ago: the session
+// ends). See [Service.Refresh].
+//
+// Access tokens are signed JWTs (RFC 9068) that resource servers verify by
+// themselves. Our own endpoints also ask whether the session still lives:
+// [Service.Authenticate].
+package tokens
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+
+	"countersign/audit"
+	"countersign/seal"
+)
+
+// Signer signs and verifies JWTs with the current signing keys.
+type Signer interface {
+	// Sign returns claims as a JWT of the given typ. The empty alg is the
+	// one access tokens are signed with.
+	Sign(now time.Time, alg, typ string, claims jwt.Claims) (string, error)
+	// Verify checks everything about a JWT of ours but what it is good for,
+	// and reads its claims.
+	Verify(now time.Time, token, typ, issuer, audience string, claims jwt.Claims) error
+}
+
+// Options are what a Service is made of. All are required but Log.
+type Options struct {
+	Store      Store
+	Signer     Signer
+	Seal       *seal.Keys
+	Issuer     string   // the "iss" of every token
+	Audience   []string // the "aud" of access tokens of clients without audiences of their own
+	IDTokenAlg string   // signs ID tokens of clients without a choice of their own
+
+	AccessTTL          time.Duration // life of access and ID tokens
+	RefreshIdleTTL     time.Duration // a session not refreshed for so long ends
+	RefreshAbsoluteTTL time.Duration // a session ends this long after the sign-in, come what may
+	ReplayWindow       time.Duration // how long a superseded refresh token still gets the current one; 0 is never
+
+	Log *slog.Logger
+}
+
+// Service issues, rotates and revokes tokens. It is safe for concurrent use.
+type Service struct {
+	store      Store
+	signer     Signer
+	seal       *seal.Keys
+	issuer     string
+	audience   []string
+	idTokenAlg string
+
+	accessTTL, idleTTL, absoluteTTL, window time.Duration
+
+	log *slog.Logger
+}
+
+// New returns a Service.
+func New(o Options) *Service {
+	log := o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{
+		store: o.Store, signer: o.Signer, seal: o.Seal, issuer: o.Issuer, audience: o.Audience, idTokenAlg: o.IDTokenAlg,
+		accessTTL: o.AccessTTL, idleTTL: o.RefreshIdleTTL, absoluteTTL: o.RefreshAbsoluteTTL, window: o.ReplayWindow,
+		log: log,
+	}
+}
+
+// Recipient is the client that tokens are made for.
+type Recipient struct {
+	ClientID   string
+	Scopes     Scopes   // the most it may get
+	Audiences  []string // its access tokens' "aud"; empty is the default
+	IDTokenAlg string   // empty is the default
+	Refresh    bool     // gets refresh tokens
+}
+
+// SignIn is a user who has just proved who they are.
+type SignIn struct {
+	UserID   uuid.UUID
+	Epoch    int64 // the account's, read before the proof was checked
+	Roles    []string
+	AuthTime time.Time
+	Device   string // readable label of what is signing in, or empty
+}
+
+// Issued is a set of tokens.
+type Issued struct {
+	AccessToken  string
+	ExpiresIn    time.Duration // of the access token
+	RefreshToken string        // empty if the client gets none
+	IDToken      string        // empty without the openid scope
+	Scopes       Scopes        // what the access token is good for
+}
+
+// Start opens a session for a user who signed in at a client. With no scopes
+// asked for, the session gets all that the client may have less offline_access.
+// It returns ErrScope, or ErrUserGone if the account changed meanwhile.
+func (s *Service) Start(ctx context.Context, now time.Time, to Recipient, who SignIn, ask Scopes, from audit.Origin) (Issued, error) {
+	scopes, err := to.grant(ask)
+	if err != nil {
+		return Issued{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Issued{}, fmt.Errorf("make session id: %w", err)
+	}
+	session := Session{
+		ID: id, UserID: who.UserID, ClientID: to.ClientID, Scopes: scopes, Roles: who.Roles, Device: who.Device,
+		AuthTime: who.AuthTime, CreatedAt: now, LastUsedAt: now,
+		AbsoluteExpiresAt: now.Add(s.absoluteTTL),
+	}
+	if !to.Refresh {
+		// Nothing can prolong it, so it ends with its only access token.
+		session.AbsoluteExpiresAt = now.Add(s.accessTTL)
+	}
+	session.ExpiresAt = earlier(now.Add(s.idleTTL), session.AbsoluteExpiresAt)
+	err = s.store.CreateSession(ctx, session, who.Epoch, audit.Event{
+		Time: now, Kind: audit.SessionCreated, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
+		Address: from.Address, RequestID: from.RequestID,
+	})
+	if err != nil {
+		return Issued{}, fmt.Errorf("create session: %w", err)
+	}
+	return s.issue(now, to, &session, scopes)
+}
+
+// ForClient makes an access token for the client itself (RFC 6749 section
+// 4.4). It has no session, and no refresh token (section 4.4.3).
+func (s *Service) ForClient(now time.Time, to Recipient, ask Scopes) (Issued, error) {
+	scopes, err := to.grant(ask)
+	if err != nil {
+		return Issued{}, err
+	}
+	access, err := s.accessToken(now, to, nil, scopes)
+	if err != nil {
+		return Issued{}, fmt.Errorf("sign access token: %w", err)
+	}
+	return Issued{AccessToken: access, ExpiresIn: s.accessTTL, Scopes: scopes}, nil
+}
+
+// grant is what the client gets when it asks for ask.
+func (to Recipient) grant(ask Scopes) (Scopes, error) {
+	if len(ask) == 0 {
+		return to.Scopes.without(ScopeOfflineAccess), nil
+	}
+	if !ask.Within(to.Scopes) {
+		return nil, ErrScope
+	}
+	return ask, nil
+}
+
+// Refresh answers a refresh token with new tokens (RFC 6749 section 6).
+//
+// The current token is superseded by the next. One superseded no longer ago
+// than the replay window belongs to a caller whose response was lost, or to
+// another tab that raced: it gets the token that is current, and nothing moves.
+// One superseded longer ago has been copied, by whom we can't know, so the
+// session ends: ErrReused. Tokens that are no good in any other way, also those
+// of other clients, are ErrUnknown and change nothing. ask may narrow the
+// access token, not the session; asking for more is ErrScope and spends nothing.
+func (s *Service) Refresh(ctx context.Context, now time.Time, to Recipient, token string, ask Scopes, from audit.Origin) (Issued, error) {
+	id, counter, ok := s.parseRefreshToken(token)
+	if !ok {
+		return Issued{}, ErrUnknown
+	}
+	// A caller that loses the swap looks again, and then holds a superseded
+	// token. More than a few rounds mean that what we read lags behind what
+	// we wrote.
+	for range 3 {
+		session, err := s.store.Session(ctx, id, now)
+		if err != nil {
+			return Issued{}, fmt.Errorf("find session: %w", err)
+		}
+		if session.ClientID != to.ClientID {
+			return Issued{}, ErrUnknown
+		}
+		standing := session.standing(counter, now, s.window)
+		switch standing {
+		case reused:
+			return Issued{}, s.endReused(ctx, now, &session, from)
+		case undecidable:
+			return Issued{}, ErrUnknown
+		}
+		scopes := session.Scopes
+		if len(ask) > 0 {
+			if !ask.Within(session.Scopes) {
+				return Issued{}, ErrScope
+			}
+			scopes = ask
+		}
+		scopes = scopes.And(to.Scopes) // the client may have lost some since
+		if standing == current {
+			session = session.rotated(now, s.idleTTL)
+			err := s.store.AdvanceSession(ctx, session, now)
+			if errors.Is(err, ErrStale) {
+				continue
+			}
+			if err != nil {
+				return Issued{}, fmt.Errorf("advance session: %w", err)
+			}
+		}
+		return s.issue(now, to, &session, scopes)
+	}
+	return Issued{}, fmt.Errorf("refresh session %s: %w", id, ErrStale)
+}
+
+// endReused ends a session of which an old refresh token turned up.
+func (s *Service) endReused(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
+	err := s.store.EndSession(ctx, session.ID, audit.Event{
+		Time: now, Kind: audit.SessionReused, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
+		Address: from.Address, RequestID: from.RequestID,
+	})
+	if err != nil && !errors.Is(err, ErrUnknown) { // unknown: somebody else ended it first
+		return fmt.Errorf("end reused session: %w", err)
+	}
+	s.log.WarnContext(ctx, "refresh token reused, session revoked",
+		"subject", session.UserID, "client_id", session.ClientID, "sid", session.ID)
+	return ErrReused
+}
+
+// issue makes the tokens of a session as it stands.
+func (s *Service) issue(now time.Time, to Recipient, session *Session, scopes Scopes) (Issued, error) {
+	out := Issued{ExpiresIn: s.accessTTL, Scopes: scopes}
+	var err error
+	if out.AccessToken, err = s.accessToken(now, to, session, scopes); err != nil {
+		return Issued{}, fmt.Errorf("sign access token: %w", err)
+	}
+	if scopes.Has(ScopeOpenID) {
+		if out.IDToken, err = s.idToken(now, to, session, out.AccessToken); err != nil {
+			return Issued{}, fmt.Errorf("sign id token: %w", err)
+		}
+	}
+	if to.Refresh {
+		out.RefreshToken = s.refreshToken(session.ID, session.Counter)
+	}
+	return out, nil
+}
+
+// Authenticate reads an access token presented to one of our own endpoints.
+// Its signature, times, issuer and audience must be right, without leeway, and
+// its session must still live. Anything else is ErrUnknown.
+func (s *Service) Authenticate(ctx context.Context, now time.Time, token string) (Access, error) {
+	var claims accessClaims
+	if err := s.signer.Verify(now, token, accessType, s.issuer, s.issuer, &claims); err != nil {
+		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	scopes, err := ParseScopes(claims.Scope)
+	if err != nil {
+		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	access := Access{Subject: claims.Subject, ClientID: claims.ClientID, Scopes: scopes, ExpiresAt: claims.ExpiresAt.Time}
+	if claims.SessionID == "" {
+		return access, nil
+	}
+	if access.SessionID, err = uuid.Parse(claims.SessionID); err != nil {
+		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	if _, err := s.store.Session(ctx, access.SessionID, now); err != nil {
+		return Access{}, fmt.Errorf("find session: %w", err)
+	}
+	return access, nil
+}

@@ -1,0 +1,65 @@
+package tokens
+
+import (
+	"slices"
+	"time"
+)
+
+// standing is what a refresh token is to its session.
+type standing int
+
+const (
+	current     standing = iota // the latest
+	superseded                  // by a rotation within the window
+	reused                      // superseded longer ago
+	undecidable                 // older than the rotations remembered, all within the window
+)
+
+// standing judges the refresh token of the given counter. A window of 0 makes
+// every token but the latest reused.
+func (s *Session) standing(counter uint64, now time.Time, window time.Duration) standing {
+	if counter == s.Counter {
+		return current
+	}
+	if counter > s.Counter {
+		// Ours by its MAC but ahead of the database, which must have been
+		// restored from a copy. Nothing says that it was stolen.
+		return undecidable
+	}
+	age := s.Counter - counter // 1: superseded by the last rotation
+	remembered := uint64(len(s.Rotations))
+	if remembered == 0 {
+		return undecidable
+	}
+	at := s.Rotations[remembered-min(age, remembered)]
+	switch recent := window > 0 && now.Sub(at) <= window; {
+	case !recent:
+		// Even the oldest rotation remembered is outside the window, and
+		// this token's was no later.
+		return reused
+	case age > remembered:
+		return undecidable
+	default:
+		return superseded
+	}
+}
+
+// rotated is the session after one more rotation.
+func (s Session) rotated(now time.Time, idleTTL time.Duration) Session {
+	s.Counter++
+	s.Rotations = append(slices.Clone(s.Rotations), now)
+	if extra := len(s.Rotations) - rotationsKept; extra > 0 {
+		s.Rotations = s.Rotations[extra:]
+	}
+	s.LastUsedAt = now
+	s.ExpiresAt = earlier(now.Add(idleTTL), s.AbsoluteExpiresAt)
+	return s
+}
+
+// earlier returns the earlier of two times.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
