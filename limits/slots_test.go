@@ -1,0 +1,107 @@
+package limits_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"countersign/limits"
+)
+
+func TestSlotsRunNoMoreAtOnceThanThereAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := limits.NewSlots(3, 100)
+		var now, most atomic.Int32
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				err := slots.Do(t.Context(), func() {
+					if n := now.Add(1); n > most.Load() {
+						most.Store(n)
+					}
+					time.Sleep(time.Second)
+					now.Add(-1)
+				})
+				if err != nil {
+					t.Errorf("Do: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if got := most.Load(); got != 3 {
+			t.Errorf("%d ran at once, want 3", got)
+		}
+	})
+}
+
+func TestFullQueueIsBusyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := limits.NewSlots(1, 2)
+		release := make(chan struct{})
+		var ran atomic.Int32
+		for range 3 { // one runs, two wait
+			go slots.Do(t.Context(), func() { <-release; ran.Add(1) })
+		}
+		synctest.Wait()
+
+		start := time.Now()
+		if err := slots.Do(t.Context(), func() { t.Error("ran") }); !errors.Is(err, limits.ErrBusy) {
+			t.Errorf("Do with a full queue: %v, want ErrBusy", err)
+		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("waited %v for ErrBusy", waited)
+		}
+		close(release)
+		synctest.Wait()
+		if got := ran.Load(); got != 3 {
+			t.Errorf("%d of the admitted ran, want 3", got)
+		}
+		if err := slots.Do(t.Context(), func() {}); err != nil {
+			t.Errorf("Do after the flood: %v", err)
+		}
+	})
+}
+
+func TestWhoeverGivesUpWaitingMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := limits.NewSlots(1, 1)
+		release := make(chan struct{})
+		go slots.Do(t.Context(), func() { <-release })
+		synctest.Wait()
+
+		for range 5 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := slots.Do(ctx, func() { t.Error("ran") }); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Do: %v, want the context's error", err)
+			}
+			cancel()
+		}
+		close(release)
+	})
+}
+
+func TestNothingRunsForACallerWhoHasHungUp(t *testing.T) {
+	slots := limits.NewSlots(1, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		if err := slots.Do(ctx, func() { t.Error("ran") }); !errors.Is(err, context.Canceled) {
+			t.Fatalf("Do: %v, want context.Canceled", err)
+		}
+	}
+}
+
+func TestPanicFreesItsSlot(t *testing.T) {
+	slots := limits.NewSlots(1, 0)
+	func() {
+		defer func() { recover() }()
+		slots.Do(t.Context(), func() { panic("boom") })
+	}()
+	if err := slots.Do(t.Context(), func() {}); err != nil {
+		t.Errorf("Do after a panic: %v", err)
+	}
+}

@@ -1,0 +1,224 @@
+package limits_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"countersign/limits"
+	"countersign/store/storetest"
+)
+
+// guesser guesses wrong at one key, as one of any number of replicas.
+type guesser struct {
+	*limits.Throttle
+	t   *testing.T
+	key [32]byte
+}
+
+// inBubble runs test in a bubble with a guesser over a fresh database.
+func inBubble(t *testing.T, o limits.Options, test func(t *testing.T, g guesser)) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	synctest.Test(t, func(t *testing.T) {
+		db := storetest.OpenFile(t, path)
+		defer db.Close()
+		o.Store = db
+		test(t, guesser{limits.NewThrottle(o), t, limits.Key("test", "alice")})
+	})
+}
+
+func (g guesser) fail(times int) {
+	g.t.Helper()
+	for range times {
+		if err := g.Failed(g.t.Context(), time.Now(), g.key); err != nil {
+			g.t.Fatalf("Failed: %v", err)
+		}
+	}
+}
+
+// wait is how long Check says to wait.
+func (g guesser) wait() time.Duration {
+	g.t.Helper()
+	_, err := g.Check(g.t.Context(), time.Now(), g.key)
+	wait, throttled := errors.AsType[*limits.WaitError](err)
+	switch {
+	case err == nil:
+		return 0
+	case !throttled || !errors.Is(err, limits.ErrThrottled):
+		g.t.Fatalf("Check: %v, want a *WaitError that is ErrThrottled", err)
+	}
+	return wait.RetryAfter
+}
+
+func TestFreeFailuresThenWaitsThatDouble(t *testing.T) {
+	inBubble(t, limits.Options{}, func(t *testing.T, g guesser) {
+		for n := range 10 {
+			if got := g.wait(); got != 0 {
+				t.Errorf("after %d failures: wait %v, want none", n, got)
+			}
+			g.fail(1)
+		}
+		for _, want := range []time.Duration{0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900} {
+			want *= time.Second
+			if got := g.wait(); got != want {
+				t.Errorf("wait %v, want %v", got, want)
+			}
+			time.Sleep(want)
+			if got := g.wait(); got != 0 {
+				t.Errorf("having waited %v: wait %v more", want, got)
+			}
+			g.fail(1)
+		}
+		g.fail(100) // doubling must not overflow
+		if got := g.wait(); got != 15*time.Minute {
+			t.Errorf("after 120 failures: wait %v, want 15m", got)
+		}
+	})
+}
+
+func TestSuccessRefillsTheBudget(t *testing.T) {
+	inBubble(t, limits.Options{Free: 3}, func(t *testing.T, g guesser) {
+		g.fail(3)
+		f, err := g.Check(t.Context(), time.Now(), g.key)
+		if err != nil || f.Count != 3 {
+			t.Fatalf("Check = %+v, %v, want 3 failures", f, err)
+		}
+		if err := g.Succeeded(t.Context(), g.key, f); err != nil {
+			t.Fatal(err)
+		}
+		g.fail(3)
+		if got := g.wait(); got != 0 {
+			t.Errorf("wait %v, want none", got)
+		}
+	})
+}
+
+func TestBudgetRefillsByItselfAfterTheWindow(t *testing.T) {
+	inBubble(t, limits.Options{Free: 1, MaxWait: 2 * time.Hour, Window: time.Hour}, func(t *testing.T, g guesser) {
+		g.fail(50)
+		time.Sleep(time.Hour)
+		if got := g.wait(); got != time.Hour {
+			t.Errorf("within the window: wait %v, want 1h", got)
+		}
+		time.Sleep(time.Millisecond)
+		if got := g.wait(); got != 0 {
+			t.Errorf("after the window: wait %v, want none", got)
+		}
+		g.fail(1)
+		if got := g.wait(); got != 0 {
+			t.Errorf("first failure of a new window: wait %v, want none", got)
+		}
+	})
+}
+
+func TestBudgetsAreApart(t *testing.T) {
+	inBubble(t, limits.Options{Free: 1}, func(t *testing.T, g guesser) {
+		g.fail(5)
+		g.key = limits.Key("test", "bob")
+		if got := g.wait(); got != 0 {
+			t.Errorf("bob waits %v for alice's failures", got)
+		}
+	})
+}
+
+func TestParallelFailuresAllCount(t *testing.T) {
+	db := storetest.Open(t)
+	throttle := limits.NewThrottle(limits.Options{Store: db, Free: 20})
+	key, now := limits.Key("test", "alice"), time.Now()
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if err := throttle.Failed(t.Context(), now, key); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if f, err := throttle.Check(t.Context(), now, key); err != nil || f.Count != 20 {
+		t.Errorf("Check = %+v, %v, want 20 failures", f, err)
+	}
+}
+
+func TestHangingUpDoesNotMakeAGuessFree(t *testing.T) {
+	throttle := limits.NewThrottle(limits.Options{Store: storetest.Open(t)})
+	key, now := limits.Key("test", "alice"), time.Now()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := throttle.Failed(ctx, now, key); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := throttle.Check(t.Context(), now, key); err != nil || f.Count != 1 {
+		t.Errorf("Check = %+v, %v, want 1 failure", f, err)
+	}
+}
+
+func TestPurgeForgetsOnlyWhatTheWindowForgave(t *testing.T) {
+	throttle := limits.NewThrottle(limits.Options{Store: storetest.Open(t), Window: time.Hour})
+	old, fresh, now := limits.Key("test", "old"), limits.Key("test", "fresh"), time.Now()
+	throttle.Failed(t.Context(), now.Add(-2*time.Hour), old)
+	throttle.Failed(t.Context(), now, fresh)
+	if n, err := throttle.Purge(t.Context(), now, 100); n != 1 || err != nil {
+		t.Errorf("Purge = %d, %v, want 1", n, err)
+	}
+	if f, _ := throttle.Check(t.Context(), now, fresh); f.Count != 1 {
+		t.Errorf("fresh budget has %d failures, want 1", f.Count)
+	}
+}
+
+func TestDatabaseHoldsKeysOnlyUnderTheSecret(t *testing.T) {
+	db := storetest.Open(t)
+	key, now := limits.Key("test", "hunter2 typed as a name"), time.Now()
+	one := limits.NewThrottle(limits.Options{Store: db, Secret: []byte("one")})
+	if err := one.Failed(t.Context(), now, key); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := db.Failures(t.Context(), key); err != nil || f.Count != 0 {
+		t.Errorf("found under the plain digest: %+v, %v", f, err)
+	}
+	other := limits.NewThrottle(limits.Options{Store: db, Secret: []byte("other")})
+	if f, err := other.Check(t.Context(), now, key); err != nil || f.Count != 0 {
+		t.Errorf("found under another secret: %+v, %v", f, err)
+	}
+}
+
+func TestKeysNeverCollideByCutting(t *testing.T) {
+	seen := map[[32]byte]string{}
+	for name, key := range map[string][32]byte{
+		"a|bc":  limits.Key("p", "a", "bc"),
+		"ab|c":  limits.Key("p", "ab", "c"),
+		"abc":   limits.Key("p", "abc"),
+		"abc|":  limits.Key("p", "abc", ""),
+		"pa|bc": limits.Key("pa", "bc"),
+		"other": limits.Key("q", "a", "bc"),
+	} {
+		if other, ok := seen[key]; ok {
+			t.Errorf("%q and %q have one key", name, other)
+		}
+		seen[key] = name
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.7":                "192.0.2.7",
+		"::ffff:192.0.2.7":         "192.0.2.7",
+		"2001:db8:1:2:3:4:5:6":     "2001:db8:1:2::/64",
+		"2001:db8:1:2::9":          "2001:db8:1:2::/64",
+		"2001:db8:1:3::9":          "2001:db8:1:3::/64",
+		"fe80::1%eth0":             "fe80::/64",
+		"":                         "",
+		"not an address":           "not an address",
+		"192.0.2.7:443":            "192.0.2.7:443",
+		"2001:DB8:1:2:0:0:0:1":     "2001:db8:1:2::/64",
+		"::1":                      "::/64",
+		"2001:db8:1:2:3:4:5:6:7:8": "2001:db8:1:2:3:4:5:6:7:8",
+	} {
+		if got := limits.Network(address); got != want {
+			t.Errorf("Network(%q) = %q, want %q", address, got, want)
+		}
+	}
+}
