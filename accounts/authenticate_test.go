@@ -1,0 +1,363 @@
+package accounts_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/limits"
+	"countersign/store"
+	"countersign/store/storetest"
+)
+
+func TestRightPasswordAuthenticates(t *testing.T) {
+	users := newUsers(t, open(t))
+	want := create(t, users, "alice", goodPassword)
+	got, err := users.Authenticate(t.Context(), time.Now(), "Alice", goodPassword, home)
+	if err != nil || got.ID != want.ID || got.Username != "alice" {
+		t.Errorf("Authenticate = %+v, %v, want user %v", got, err, want.ID)
+	}
+}
+
+func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
+	db := open(t)
+	users := newUsers(t, db)
+	create(t, users, "alice", goodPassword)
+	disabled := create(t, users, "mallory", goodPassword)
+	if err := users.Disable(t.Context(), time.Now(), disabled.ID, audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	garbled := create(t, users, "garbled", goodPassword)
+	if err := db.SetPasswordHash(t.Context(), garbled.ID, "$2b$12$notours", time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
+		t.Fatal(err)
+	}
+	absurd := create(t, users, "absurd", goodPassword)
+	if err := db.SetPasswordHash(t.Context(), absurd.ID, "$argon2id$v=19$m=4294967295,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA", time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
+		t.Fatal(err)
+	}
+	work := users.Watch()
+
+	for name, try := range map[string]struct{ username, password string }{
+		"unknown user":         {"nobody", goodPassword},
+		"disabled user":        {"mallory", goodPassword},
+		"wrong password":       {"alice", goodPassword + "!"},
+		"no password":          {"alice", ""},
+		"malformed username":   {"al ice", goodPassword},
+		"no username":          {"", goodPassword},
+		"username not UTF-8":   {"\xff", goodPassword},
+		"endless username":     {strings.Repeat("a", 50_000), goodPassword},
+		"over-long password":   {"alice", strings.Repeat("a", 50_000)},
+		"password not UTF-8":   {"alice", goodPassword + "\xff"},
+		"password of controls": {"alice", "\x00\x01\x02"},
+		"hash of another kind": {"garbled", goodPassword},
+		"hash of absurd price": {"absurd", goodPassword},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 2 { // the second in the same state as the first
+				user, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, home)
+				if err != accounts.ErrBadCredentials {
+					t.Errorf("error %v, want ErrBadCredentials itself", err)
+				}
+				if diff := cmp.Diff(accounts.User{}, user); diff != "" {
+					t.Errorf("a failed sign-in returned a user:\n%s", diff)
+				}
+				if diff := cmp.Diff([]accounts.Argon2{cheap}, work.Take()); diff != "" {
+					t.Errorf("hashes (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+func TestEveryFailureIsCountedAlike(t *testing.T) {
+	for name, try := range map[string]struct{ username, password string }{
+		"known user":         {"alice", "wrong"},
+		"unknown user":       {"nobody", goodPassword},
+		"disabled user":      {"mallory", goodPassword},
+		"malformed username": {"al ice", goodPassword},
+		"malformed password": {"alice", "\x00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "countersign.db")
+			synctest.Test(t, func(t *testing.T) {
+				db := storetest.OpenFile(t, path)
+				defer db.Close()
+				users := newUsers(t, db)
+				create(t, users, "alice", goodPassword)
+				users.Disable(t.Context(), time.Now(), create(t, users, "mallory", goodPassword).ID, audit.Origin{})
+				work := users.Watch()
+
+				for n := range 11 {
+					if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, home); err != accounts.ErrBadCredentials {
+						t.Fatalf("guess %d: %v, want ErrBadCredentials", n+1, err)
+					}
+				}
+				work.Take()
+				_, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, home)
+				if wait, ok := errors.AsType[*limits.WaitError](err); !ok || wait.RetryAfter != time.Second {
+					t.Errorf("guess 12: %v, want to wait a second", err)
+				}
+				if got := work.Take(); got != nil {
+					t.Errorf("a throttled guess cost %d hashes", len(got))
+				}
+				time.Sleep(time.Second)
+				if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, home); err != accounts.ErrBadCredentials {
+					t.Errorf("having waited: %v, want ErrBadCredentials", err)
+				}
+			})
+		})
+	}
+}
+
+func TestBudgetIsPerNameAndNetwork(t *testing.T) {
+	users := newUsers(t, open(t))
+	create(t, users, "alice", goodPassword)
+	create(t, users, "bob", goodPassword)
+	now := time.Now()
+	for n := range 11 {
+		// One name in several forms, from several addresses of one network.
+		name := []string{"alice", "ALICE", "ａｌｉｃｅ"}[n%3]
+		address := []string{"2001:db8:1:2::3", "2001:db8:1:2:ffff::4"}[n%2]
+		users.Authenticate(t.Context(), now, name, "wrong", address)
+	}
+	for name, c := range map[string]struct {
+		username, address string
+		throttled         bool
+	}{
+		"the name in that network":     {"alice", "2001:db8:1:2::5", true},
+		"the name from elsewhere":      {"alice", "2001:db8:1:3::3", false},
+		"another name in that network": {"bob", "2001:db8:1:2::3", false},
+	} {
+		_, err := users.Authenticate(t.Context(), now, c.username, goodPassword, c.address)
+		if got := errors.Is(err, limits.ErrThrottled); got != c.throttled {
+			t.Errorf("%s: %v, want throttled %v", name, err, c.throttled)
+		}
+	}
+}
+
+func TestSuccessRefillsTheGuessBudget(t *testing.T) {
+	users := newUsers(t, open(t))
+	create(t, users, "alice", goodPassword)
+	now := time.Now()
+	for range 3 {
+		for range 10 {
+			users.Authenticate(t.Context(), now, "alice", "wrong", home)
+		}
+		if _, err := users.Authenticate(t.Context(), now, "alice", goodPassword, home); err != nil {
+			t.Fatalf("after ten mistakes: %v", err)
+		}
+	}
+}
+
+func TestBurstOverdrawsTheBudgetByTheSlotsOnly(t *testing.T) {
+	users := newUsers(t, open(t)) // two slots
+	create(t, users, "alice", goodPassword)
+	work := users.Watch()
+	now := time.Now()
+	var wg sync.WaitGroup
+	for range 60 {
+		wg.Go(func() { users.Authenticate(t.Context(), now, "alice", "wrong", home) })
+	}
+	wg.Wait()
+	if got := len(work.Take()); got < 11 || got > 12 {
+		t.Errorf("%d of 60 simultaneous guesses were tried, want 11 or 12", got)
+	}
+}
+
+func TestFloodIsBusyAndStrandsNobody(t *testing.T) {
+	users := newUsers(t, open(t), func(o *accounts.UsersOptions) { o.Slots = limits.NewSlots(1, 1) })
+	create(t, users, "alice", goodPassword)
+	work, hashing, release := users.Watch(), make(chan struct{}, 9), make(chan struct{})
+	work.Before = func() { hashing <- struct{}{}; <-release }
+
+	results := make(chan error, 2)
+	signIn := func() {
+		_, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home)
+		results <- err
+	}
+	go signIn()
+	<-hashing // the slot is taken
+	ctx, hangUp := context.WithCancel(t.Context())
+	queued := make(chan error)
+	go func() {
+		err := limits.ErrBusy
+		for errors.Is(err, limits.ErrBusy) { // while bob is before us
+			_, err = users.Authenticate(ctx, time.Now(), "alice", goodPassword, home)
+		}
+		queued <- err
+	}()
+	// The place in the queue is taken as soon as bob is turned away.
+	turnedAway := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err := users.Authenticate(ctx, time.Now(), "bob", goodPassword, home)
+		return err
+	}
+	for !errors.Is(turnedAway(), limits.ErrBusy) {
+	}
+	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "carol", Password: goodPassword}, audit.Origin{}); !errors.Is(err, limits.ErrBusy) {
+		t.Errorf("signing up in a flood: %v, want ErrBusy", err)
+	}
+	hangUp()
+	if err := <-queued; !errors.Is(err, context.Canceled) {
+		t.Errorf("hanging up in the queue: %v, want context.Canceled", err)
+	}
+	close(release)
+	if err := <-results; err != nil {
+		t.Errorf("the one in the slot: %v", err)
+	}
+	signIn()
+	if err := <-results; err != nil {
+		t.Errorf("after the flood: %v", err)
+	}
+}
+
+func TestSignInUpgradesAnOutdatedHash(t *testing.T) {
+	db := open(t)
+	old := newUsers(t, db)
+	before := create(t, old, "alice", goodPassword)
+	dear := accounts.Argon2{MemoryKiB: 32, Iterations: 2, Parallelism: 1}
+	users := newUsers(t, db, func(o *accounts.UsersOptions) { o.Argon2 = dear })
+	work := users.Watch()
+
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", home); err != accounts.ErrBadCredentials {
+		t.Fatal(err)
+	}
+	if now, _ := db.User(t.Context(), before.ID); now.PasswordHash != before.PasswordHash {
+		t.Error("a wrong password changed the hash")
+	}
+	user, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := db.User(t.Context(), before.ID)
+	if err != nil || !strings.HasPrefix(after.PasswordHash, "$argon2id$v=19$m=32,t=2,p=1$") || user.PasswordHash != after.PasswordHash {
+		t.Errorf("stored hash is %q (returned %q), %v", after.PasswordHash, user.PasswordHash, err)
+	}
+	if after.Epoch != before.Epoch {
+		t.Error("an upgrade must not end sessions, but moved the epoch")
+	}
+	work.Take()
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]accounts.Argon2{dear}, work.Take()); diff != "" {
+		t.Errorf("an upgraded hash is verified once and not made again:\n%s", diff)
+	}
+}
+
+// failing is a database of which one method fails, before it does its work.
+type failing struct {
+	*store.DB
+	upgrade, record, find bool
+}
+
+var errAway = errors.New("database is away")
+
+func (f *failing) UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash string) error {
+	if f.upgrade {
+		return errAway
+	}
+	return f.DB.UpgradePasswordHash(ctx, id, old, hash)
+}
+
+func (f *failing) RecordFailure(ctx context.Context, key [32]byte, now time.Time, window time.Duration) (limits.Failures, error) {
+	if f.record {
+		return limits.Failures{}, errAway
+	}
+	return f.DB.RecordFailure(ctx, key, now, window)
+}
+
+func (f *failing) UserByUsername(ctx context.Context, username string) (accounts.User, error) {
+	if f.find {
+		return accounts.User{}, errAway
+	}
+	return f.DB.UserByUsername(ctx, username)
+}
+
+func (f *failing) Client(ctx context.Context, id string) (accounts.Client, error) {
+	if f.find {
+		return accounts.Client{}, errAway
+	}
+	return f.DB.Client(ctx, id)
+}
+
+func TestSignInWhileTheDatabaseFails(t *testing.T) {
+	db := &failing{DB: open(t)}
+	create(t, newUsers(t, db.DB), "alice", goodPassword)
+	users := newUsers(t, db.DB, func(o *accounts.UsersOptions) {
+		o.Store, o.Throttle = db, limits.NewThrottle(limits.Options{Store: db})
+		o.Argon2.Iterations = 2
+	})
+	db.upgrade = true
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home); err != nil {
+		t.Errorf("an upgrade that fails must not cost the sign-in: %v", err)
+	}
+	db.record = true
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", home); !errors.Is(err, errAway) {
+		t.Errorf("a guess that can't be counted must not be answered: %v", err)
+	}
+	db.find = true
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home); !errors.Is(err, errAway) {
+		t.Errorf("the database's failure is not the user's: %v", err)
+	}
+	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "bob", Password: goodPassword}, audit.Origin{}); !errors.Is(err, errAway) {
+		t.Errorf("signing up without a database: %v", err)
+	}
+}
+
+func TestPasswordsDifferInAnyCharacter(t *testing.T) {
+	users := newUsers(t, open(t))
+	long := strings.Repeat("correct horse ", 7) + "x"
+	create(t, users, "alice", long+"1")
+	if len(long)+1 != 100 {
+		t.Fatalf("password has %d characters, want 100", len(long)+1)
+	}
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"2", home); err != accounts.ErrBadCredentials {
+		t.Errorf("differing in the last character: %v, want ErrBadCredentials", err)
+	}
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", strings.ToUpper(long+"1"), home); err != accounts.ErrBadCredentials {
+		t.Errorf("differing in case: %v, want ErrBadCredentials", err)
+	}
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"1", home); err != nil {
+		t.Errorf("the same: %v", err)
+	}
+}
+
+func TestPasswordTypedAnotherWayIsTheSame(t *testing.T) {
+	users := newUsers(t, open(t))
+	for name, c := range map[string]struct{ chosen, typed string }{
+		"composition":       {"Caf\u00e9 au lait s'il vous pla\u00eet", "Cafe\u0301 au lait s'il vous plai\u0302t"},
+		"Hangul":            {"\ud55c\uad6d\uc5b4\ube44\ubc00\ubc88\ud638 1234", "\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165\u1107\u1175\u1106\u1175\u11af\u1107\u1165\u11ab\u1112\u1169 1234"},
+		"no-break space":    {"a quiet harbour", "a\u00a0quiet\u3000harbour"},
+		"emoji":             {"🐙🦑🐠🐟🐬🐳🦈🐚", "🐙🦑🐠🐟🐬🐳🦈🐚"},
+		"emoji with joiner": {"❤️ my 👩‍👩‍👧‍👦 always", "❤️ my 👩‍👩‍👧‍👦 always"},
+		"spaces at ends":    {"  in the middle  ", "  in the middle  "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			username := "user" + uuid.NewString()
+			create(t, users, username, c.chosen)
+			if _, err := users.Authenticate(t.Context(), time.Now(), username, c.typed, home); err != nil {
+				t.Errorf("Authenticate: %v", err)
+			}
+		})
+	}
+}
+
+func TestSpacesAtTheEndsOfAPasswordCount(t *testing.T) {
+	users := newUsers(t, open(t))
+	create(t, users, "alice", goodPassword)
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword+" ", home); err != accounts.ErrBadCredentials {
+		t.Errorf("with a space added: %v, want ErrBadCredentials", err)
+	}
+}

@@ -1,0 +1,60 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"countersign/audit"
+)
+
+// What can be wrong with a client, apart from malformed input (see InputError).
+var (
+	ErrUnknownClient = errors.New("no such client")
+	ErrClientExists  = errors.New("a client with this id exists")
+	// ErrBadClient covers an unknown client, a wrong or missing secret and
+	// a secret where none belongs, so that no caller can tell them apart.
+	ErrBadClient = errors.New("client authentication failed")
+)
+
+// Client is an application that asks for tokens.
+type Client struct {
+	ID         string
+	Name       string // shown to people
+	Public     bool   // has no secret (RFC 6749 section 2.1)
+	SecretHash string // of a confidential client: see GenerateSecret; empty if public
+	FirstParty bool   // ours: may use the password grant, needs no consent
+
+	Grants                 []string // the grant_type values it may use
+	RedirectURIs           []string
+	PostLogoutRedirectURIs []string
+	Origins                []string // web origins whose scripts may call us (CORS)
+	Scopes                 []string // the most it may ask for
+	Audiences              []string // the "aud" of its access tokens; empty: the server's default
+	MayIntrospect          bool
+	PKCEOptional           bool   // confidential clients only: may use codes without PKCE
+	IDTokenAlg             string // signature algorithm of its ID tokens; empty: the server's default
+
+	// Declared marks a client that comes from the configuration, which wins
+	// over the database at every start.
+	Declared  bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// ClientStore is the memory accounts needs for clients. Every method is
+// atomic, safe for concurrent use, and writes ev with the change it makes.
+type ClientStore interface {
+	// CreateClient adds c. ErrClientExists.
+	CreateClient(ctx context.Context, c Client, ev audit.Event) error
+	// PutClient adds c or replaces all of it but CreatedAt.
+	PutClient(ctx context.Context, c Client, ev audit.Event) error
+	// Client finds a client by id. ErrUnknownClient.
+	Client(ctx context.Context, id string) (Client, error)
+	// Clients lists all clients by id.
+	Clients(ctx context.Context) ([]Client, error)
+	// SetSecretHash replaces the secret. ErrUnknownClient.
+	SetSecretHash(ctx context.Context, id, hash string, now time.Time, ev audit.Event) error
+	// DeleteClient removes the client and its sessions. ErrUnknownClient.
+	DeleteClient(ctx context.Context, id string, ev audit.Event) error
+}

@@ -1,0 +1,275 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"time"
+
+	"countersign/audit"
+	"countersign/limits"
+)
+
+// ErrPublicClient says that a public client has no secret to replace.
+var ErrPublicClient = errors.New("a public client has no secret")
+
+// ClientsOptions are the parts of Clients. Store, Slots and Throttle are needed.
+type ClientsOptions struct {
+	Store ClientStore
+	// Argon2 is the price of hashing a secret that somebody chose.
+	Argon2 Argon2
+	// Slots bound the hashing of secrets. They must not be those of passwords:
+	// clients have to get through while logins are flooded.
+	Slots    *limits.Slots
+	Throttle *limits.Throttle
+	Log      *slog.Logger
+}
+
+// Clients registers applications and recognises them.
+type Clients struct {
+	store    ClientStore
+	hasher   hasher
+	slots    *limits.Slots
+	throttle *limits.Throttle
+	log      *slog.Logger
+	proven   *proven
+}
+
+// NewClients returns the clients in a store. It fails if the price of a hash
+// is out of bounds.
+func NewClients(o ClientsOptions) (*Clients, error) {
+	hasher, err := newHasher(o.Argon2)
+	if err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Clients{store: o.Store, hasher: hasher, slots: o.Slots, throttle: o.Throttle, log: o.Log, proven: newProven()}, nil
+}
+
+// Credentials are what an application presents at the token endpoint.
+type Credentials struct {
+	ID string
+	// Secret is empty if there is none. An empty secret and an absent one are
+	// the same (RFC 6749 sections 2.3.1 and 3.2); HTTP Basic can only send the
+	// former.
+	Secret string
+}
+
+// Authenticate returns the client that presents these credentials. A public
+// client has to present no secret, a confidential one its own; everything else
+// is ErrBadClient. Whoever guesses too often, by client id and network of the
+// address, gets a *limits.WaitError. limits.ErrBusy says to come back later.
+//
+// A client id is no secret (RFC 6749 section 2.2), so it isn't hidden what kind
+// of client has which id. But an unknown id takes the same work as a secret
+// that somebody chose, which makes guessing ids no cheaper than guessing secrets.
+func (s *Clients) Authenticate(ctx context.Context, now time.Time, cred Credentials, address string) (Client, error) {
+	client, err := s.store.Client(ctx, cred.ID)
+	known := err == nil
+	if err != nil && !errors.Is(err, ErrUnknownClient) {
+		return Client{}, fmt.Errorf("find client: %w", err)
+	}
+	if cred.Secret == "" || client.Public {
+		if known && client.Public && cred.Secret == "" {
+			return client, nil
+		}
+		return Client{}, ErrBadClient // nothing was guessed
+	}
+	key := limits.Key("client secret", cred.ID, limits.Network(address))
+	if strings.HasPrefix(client.SecretHash, digestPrefix) {
+		// 256 random bits aren't guessed: their owner never has to wait for
+		// the guesses of others, not even for reading how many there were.
+		if verifyDigest(client.SecretHash, cred.Secret) {
+			return client, nil
+		}
+		if _, err := s.throttle.Check(ctx, now, key); err != nil {
+			return Client{}, err
+		}
+		return Client{}, s.refuse(ctx, now, key)
+	}
+
+	// The budget comes before what is remembered: letting a right guess
+	// through while wrong ones have to wait would tell which it is.
+	spent, err := s.throttle.Check(ctx, now, key)
+	if err != nil {
+		return Client{}, err
+	}
+	if known && s.proven.has(client.ID, client.SecretHash, cred.Secret) {
+		return client, s.throttle.Succeeded(ctx, key, spent)
+	}
+	stored := s.hasher.dummy
+	if known {
+		stored = client.SecretHash
+	}
+	if busy := s.slots.Do(ctx, func() { err = s.guess(ctx, now, key, stored, cred) }); busy != nil {
+		return Client{}, busy
+	}
+	if err != nil {
+		return Client{}, err
+	}
+	return client, nil
+}
+
+// guess verifies a chosen secret. It runs in a slot, from checking the budget
+// to charging it, so that parallel guesses can't overdraw it.
+func (s *Clients) guess(ctx context.Context, now time.Time, key [32]byte, stored string, cred Credentials) error {
+	spent, err := s.throttle.Check(ctx, now, key)
+	if err != nil {
+		return err
+	}
+	match, _, err := s.hasher.verify(stored, cred.Secret)
+	if err != nil {
+		s.log.ErrorContext(ctx, "stored secret hash is unusable", "client_id", cred.ID, "err", err)
+	}
+	if !match {
+		return s.refuse(ctx, now, key)
+	}
+	s.proven.add(cred.ID, stored, cred.Secret)
+	return s.throttle.Succeeded(ctx, key, spent)
+}
+
+// refuse charges the budget for a wrong secret.
+func (s *Clients) refuse(ctx context.Context, now time.Time, key [32]byte) error {
+	if err := s.throttle.Failed(ctx, now, key); err != nil {
+		return err
+	}
+	return ErrBadClient
+}
+
+// Create registers a client. A confidential one needs a secret: one from
+// GenerateSecret, or a chosen one. SecretHash and the times are set here. What
+// is wrong with c is an *InputError, all of it at once; one that is also
+// ErrClientExists if that is all.
+func (s *Clients) Create(ctx context.Context, now time.Time, c Client, secret string, origin audit.Origin) (Client, error) {
+	if err := checkClient(c, secret); err != nil {
+		return Client{}, err
+	}
+	var err error
+	if c.SecretHash, err = s.hashSecret(ctx, secret); err != nil {
+		return Client{}, err
+	}
+	c.CreatedAt, c.UpdatedAt = now, now
+	err = s.store.CreateClient(ctx, c, clientEvent(audit.ClientCreated, now, c.ID, origin))
+	switch {
+	case errors.Is(err, ErrClientExists):
+		return Client{}, taken("id", "id belongs to another client.", err)
+	case err != nil:
+		return Client{}, fmt.Errorf("create client: %w", err)
+	}
+	return c, nil
+}
+
+// Put makes the client be as declared, whether or not it exists. One that is so
+// already stays untouched, hash and all, so that a server which declares its
+// clients at every start leaves no trail of changes that are none. *InputError.
+func (s *Clients) Put(ctx context.Context, now time.Time, c Client, secret string, origin audit.Origin) (Client, error) {
+	if err := checkClient(c, secret); err != nil {
+		return Client{}, err
+	}
+	old, err := s.store.Client(ctx, c.ID)
+	if err != nil && !errors.Is(err, ErrUnknownClient) {
+		return Client{}, fmt.Errorf("find client: %w", err)
+	}
+	kind := audit.ClientUpdated
+	c.CreatedAt, c.UpdatedAt = old.CreatedAt, old.UpdatedAt
+	if err != nil {
+		kind = audit.ClientCreated
+		c.CreatedAt = now
+	}
+	if c.SecretHash, err = s.keepHash(ctx, old.SecretHash, secret); err != nil {
+		return Client{}, err
+	}
+	if kind == audit.ClientUpdated && same(c, old) {
+		return old, nil
+	}
+	c.UpdatedAt = now
+	if err := s.store.PutClient(ctx, c, clientEvent(kind, now, c.ID, origin)); err != nil {
+		return Client{}, fmt.Errorf("put client: %w", err)
+	}
+	return c, nil
+}
+
+// RotateSecret gives a confidential client a new generated secret and returns
+// it. ErrUnknownClient, ErrPublicClient.
+func (s *Clients) RotateSecret(ctx context.Context, now time.Time, id string, origin audit.Origin) (string, error) {
+	c, err := s.store.Client(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("rotate secret: %w", err)
+	}
+	if c.Public {
+		return "", ErrPublicClient
+	}
+	secret := GenerateSecret()
+	ev := clientEvent(audit.ClientSecretRotated, now, id, origin)
+	if err := s.store.SetSecretHash(ctx, id, digestSecret(secret), now, ev); err != nil {
+		return "", fmt.Errorf("rotate secret: %w", err)
+	}
+	return secret, nil
+}
+
+// Delete removes the client and its sessions. ErrUnknownClient.
+func (s *Clients) Delete(ctx context.Context, now time.Time, id string, origin audit.Origin) error {
+	if err := s.store.DeleteClient(ctx, id, clientEvent(audit.ClientDeleted, now, id, origin)); err != nil {
+		return fmt.Errorf("delete client: %w", err)
+	}
+	return nil
+}
+
+// ByID finds a client. ErrUnknownClient.
+func (s *Clients) ByID(ctx context.Context, id string) (Client, error) {
+	return s.store.Client(ctx, id)
+}
+
+// List returns all clients by id.
+func (s *Clients) List(ctx context.Context) ([]Client, error) {
+	return s.store.Clients(ctx)
+}
+
+// hashSecret returns the stored form of a secret, which is empty for none.
+func (s *Clients) hashSecret(ctx context.Context, secret string) (hash string, err error) {
+	switch {
+	case secret == "":
+		return "", nil
+	case isGenerated(secret):
+		return digestSecret(secret), nil
+	default:
+		err = s.slots.Do(ctx, func() { hash = s.hasher.hash(secret) })
+		return hash, err
+	}
+}
+
+// keepHash returns stored if it is the hash of secret, and else a new hash.
+func (s *Clients) keepHash(ctx context.Context, stored, secret string) (string, error) {
+	if strings.HasPrefix(stored, "$argon2id$") && secret != "" {
+		var match, outdated bool
+		if err := s.slots.Do(ctx, func() { match, outdated, _ = s.hasher.verify(stored, secret) }); err != nil {
+			return "", err
+		}
+		if match && !outdated {
+			return stored, nil
+		}
+	}
+	return s.hashSecret(ctx, secret)
+}
+
+// same reports whether two clients are equal, empty lists and absent ones too.
+func same(a, b Client) bool {
+	for _, c := range []*Client{&a, &b} {
+		c.CreatedAt, c.UpdatedAt = time.Time{}, time.Time{}
+		for _, l := range []*[]string{&c.Grants, &c.RedirectURIs, &c.PostLogoutRedirectURIs, &c.Origins, &c.Scopes, &c.Audiences} {
+			if len(*l) == 0 {
+				*l = nil
+			}
+		}
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+func clientEvent(kind audit.Kind, now time.Time, id string, origin audit.Origin) audit.Event {
+	return audit.Event{Time: now, Kind: kind, ClientID: id, Address: origin.Address, RequestID: origin.RequestID}
+}

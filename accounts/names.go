@@ -1,0 +1,104 @@
+package accounts
+
+import (
+	"errors"
+	"net/mail"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/secure/precis"
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	maxUsername = 64  // code points
+	maxEmail    = 254 // bytes: RFC 5321 section 4.5.3.1.3, less the angle brackets
+	maxRole     = 64  // code points
+)
+
+var errNotUsername = errors.New("username may only have letters, digits and ASCII punctuation, no spaces or symbols")
+
+// NormalizeUsername maps a username to the form it is stored and compared in:
+// PRECIS UsernameCaseMapped (RFC 8265 section 3.3), which makes "Ａｌｉｃｅ", "ALICE"
+// and "alice" one name and leaves out what can't be told apart by eye, such as
+// controls and compatibility characters. It doesn't look at the length.
+func NormalizeUsername(username string) (string, error) {
+	if !utf8.ValidString(username) {
+		return "", errNotUsername
+	}
+	name, err := precis.UsernameCaseMapped.String(username)
+	if err != nil {
+		return "", errNotUsername
+	}
+	// RFC 8264 section 7: the rules are meant to be idempotent; a name for which
+	// they aren't would be found under one form and stored under another.
+	if again, err := precis.UsernameCaseMapped.String(name); err != nil || again != name {
+		return "", errNotUsername
+	}
+	return name, nil
+}
+
+// checkUsername normalises a new username and adds what is wrong with it.
+func checkUsername(bad *InputError, username string) string {
+	name, err := NormalizeUsername(username)
+	switch n := utf8.RuneCountInString(name); {
+	case username == "":
+		bad.add("username", Required, "username must not be empty.")
+	case err != nil:
+		bad.add("username", InvalidCharacters, "%v.", err)
+	case n > maxUsername:
+		bad.add("username", TooLong, "username must not be longer than %d characters.", maxUsername)
+	}
+	return name
+}
+
+// checkEmail adds what is wrong with an e-mail address. None is fine.
+func checkEmail(bad *InputError, email string) {
+	if email == "" {
+		return
+	}
+	// The key is stored too, and folding can lengthen it.
+	if len(email) > maxEmail || len(EmailKey(email)) > maxEmail {
+		bad.add("email", TooLong, "email must not be longer than %d bytes.", maxEmail)
+		return
+	}
+	// A bare address parses to itself: no display name, comment, quotes or
+	// surrounding space. Address literals are no mailbox of a person, and what
+	// doesn't print lets one address pass for another.
+	addr, err := mail.ParseAddress(email)
+	if err != nil || addr.Name != "" || addr.Address != email ||
+		strings.HasSuffix(email, "]") || !printable(email) {
+		bad.add("email", Invalid, "email must be an address like name@example.com, and nothing around it.")
+	}
+}
+
+// EmailKey is the form of an e-mail address that is unique among users: folded
+// by case and compatibility, so that no two accounts have addresses that look
+// alike. Mail goes to the address as given, never to this.
+func EmailKey(email string) string { return fold(email) }
+
+// checkRoles adds what is wrong with role names.
+func checkRoles(bad *InputError, roles []string) {
+	for _, r := range roles {
+		if r == "" || !printable(r) || utf8.RuneCountInString(r) > maxRole {
+			bad.add("roles", Invalid, "roles: %q must be 1 to %d printable characters without spaces.", r, maxRole)
+		}
+	}
+}
+
+// fold erases the differences of case, width and composition. It goes round
+// twice because folding can undo composition and the reverse (Unicode Standard
+// section 3.13, "toNFKC_Casefold").
+func fold(s string) string {
+	for range 2 {
+		s = norm.NFKC.String(cases.Fold().String(s))
+	}
+	return s
+}
+
+// printable reports whether s has only what leaves ink.
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) })
+}

@@ -1,0 +1,104 @@
+package accounts
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"strings"
+	"sync"
+)
+
+const (
+	secretPrefix    = "cs_secret_" // for secret scanners
+	secretBytes     = 32
+	minChosenSecret = 8
+	maxChosenSecret = 1024
+)
+
+var b64url = base64.RawURLEncoding.Strict()
+
+// GenerateSecret returns a client secret with 256 random bits.
+func GenerateSecret() string { return secretPrefix + b64url.EncodeToString(random(secretBytes)) }
+
+// isGenerated reports whether a secret is one that GenerateSecret makes. Such a
+// secret can't be searched for, so it is stored as a plain digest that costs
+// nothing to verify (digestSecret); what people choose is hashed with argon2id.
+func isGenerated(secret string) bool {
+	encoded, ok := strings.CutPrefix(secret, secretPrefix)
+	raw, err := b64url.DecodeString(encoded)
+	return ok && err == nil && len(raw) == secretBytes
+}
+
+const digestPrefix = "$sha256$"
+
+// digestSecret is the stored form of a generated secret.
+func digestSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return digestPrefix + b64url.EncodeToString(sum[:])
+}
+
+// verifyDigest reports whether secret is the one stored as digest.
+func verifyDigest(digest, secret string) bool {
+	return subtle.ConstantTimeCompare([]byte(digest), []byte(digestSecret(secret))) == 1
+}
+
+// checkChosenSecret adds what is wrong with a secret somebody chose. RFC 6749
+// appendix A.2 limits its characters.
+func checkChosenSecret(bad *InputError, secret string) {
+	switch {
+	case strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r > '~' }):
+		bad.add("secret", InvalidCharacters, "secret must have printable ASCII characters only.")
+	case len(secret) < minChosenSecret:
+		bad.add("secret", TooShort, "secret must have at least %d characters; better let one be generated.", minChosenSecret)
+	case len(secret) > maxChosenSecret:
+		bad.add("secret", TooLong, "secret must not be longer than %d characters.", maxChosenSecret)
+	}
+}
+
+const maxProven = 1024 // entries of 32 bytes
+
+// proven remembers which chosen secrets have verified, because a client sends
+// its secret with every request and argon2 each time would be slow. It keeps
+// only MACs under a key that dies with the process; the stored hash is among
+// what they cover, so a secret that was replaced is forgotten by itself.
+type proven struct {
+	key  []byte
+	mu   sync.Mutex
+	seen map[[32]byte]struct{}
+}
+
+func newProven() *proven {
+	return &proven{key: random(32), seen: make(map[[32]byte]struct{})}
+}
+
+func (p *proven) has(clientID, stored, secret string) bool {
+	mac := p.mac(clientID, stored, secret)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.seen[mac]
+	return ok
+}
+
+func (p *proven) add(clientID, stored, secret string) {
+	mac := p.mac(clientID, stored, secret)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.seen) >= maxProven {
+		for old := range p.seen { // any one will do: it proves itself again
+			delete(p.seen, old)
+			break
+		}
+	}
+	p.seen[mac] = struct{}{}
+}
+
+func (p *proven) mac(parts ...string) [32]byte {
+	h := hmac.New(sha256.New, p.key)
+	for _, s := range parts {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
+		h.Write([]byte(s))
+	}
+	return [32]byte(h.Sum(nil))
+}
