@@ -73,7 +73,12 @@ func matchRedirectURI(registered, uri string) bool {
 // ValidOrigin says what is wrong with a web origin, or nil. It has to be
 // written as browsers write it, for it is compared byte for byte:
 // scheme://host[:port], in lower case, without a default port or a final slash.
+// On localhost and 127.0.0.1 the port may be *, for any.
 func ValidOrigin(origin string) error {
+	switch host, _ := strings.CutSuffix(origin, ":*"); host {
+	case "http://localhost", "http://127.0.0.1", "https://localhost", "https://127.0.0.1":
+		return nil
+	}
 	u, err := parseURI(origin)
 	if err != nil {
 		return err

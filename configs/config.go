@@ -158,7 +158,7 @@ type Config struct {
 	Throttle struct {
 		// FreeFailures is how many failures an account and network together have
 		// before each makes the next try wait twice as long. Default 10.
-		FreeFailures int `yaml:"free_failures" default:"10" min:"0" max:"1000000"`
+		FreeFailures int `yaml:"free_failures" default:"10" min:"1" max:"1000000"`
 		// MaxWait is the longest such wait. Default 15m.
 		MaxWait time.Duration `yaml:"max_wait" default:"15m" min:"1s"`
 		// StrangersPerAccount is how many failures on one account all networks

@@ -132,6 +132,15 @@ func (c *Config) setEnviron(environ []string, r *report) {
 	}
 }
 
+// DevClientIDs are the ids of the clients of --dev, which must not outlive it.
+func DevClientIDs() []string {
+	var ids []string
+	for _, c := range devClients() {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
 // devClients are the clients of --dev, ready for a page on localhost, Postman
 // and a resource server.
 func devClients() []Client {
@@ -143,6 +152,7 @@ func devClients() []Client {
 	spa, postman := person, person
 	spa.ID, spa.Name = "spa", "Single-page app"
 	spa.RedirectURIs = slices.Clone(localhostPattern)
+	spa.Origins = slices.Clone(localhostPattern)
 	postman.ID, postman.Name = "postman", "Postman"
 	postman.RedirectURIs = []string{
 		"https://oauth.pstmn.io/v1/callback",

@@ -335,6 +335,7 @@ func TestDevServesWithoutConfiguration(t *testing.T) {
 		{
 			ID: "spa", Name: "Single-page app", Public: true, FirstParty: true, Grants: person, Scopes: scopes,
 			RedirectURIs: []string{"http://localhost:*", "http://127.0.0.1:*"},
+			Origins:      []string{"http://localhost:*", "http://127.0.0.1:*"},
 		},
 		{
 			ID: "postman", Name: "Postman", Public: true, FirstParty: true, Grants: person, Scopes: scopes,
