@@ -1,0 +1,155 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// view is the ring as it was last read from the store. It does not change, so
+// requests use it without a lock.
+type view struct {
+	policy Policy
+	read   time.Time            // the store was not asked later than this
+	keys   map[string][]*member // by algorithm, oldest generation first
+	byKID  map[string]*member
+	set    atomic.Pointer[keySet] // the JWKS as last built
+}
+
+// member is a key in a view.
+type member struct {
+	Key
+	signer crypto.Signer // the private key, while this ring may have to sign with it
+	locked error         // why it could not
+}
+
+// usable reports whether nothing but the clock keeps m from signing here.
+func (m *member) usable() bool { return m.RevokedAt.IsZero() && m.locked == nil }
+
+// signing is the key of alg that signs at the instant now: the newest one in
+// its time. If there is none (a key was revoked, or tokens came to live longer)
+// the next key may begin early. But no key signs before it was published for
+// its lead, and for today's if the JWKS may be cached longer by now.
+func (v *view) signing(alg string, now time.Time) *member {
+	var early *member
+	for _, m := range slices.Backward(v.keys[alg]) {
+		switch {
+		case !m.usable() || !now.Before(v.policy.signsUntil(m.Key)):
+		case m.emergency():
+			return m // whatever our clock says: its maker's may be ahead
+		case now.Before(m.PublishedFrom.Add(max(m.Lead, v.policy.lead()))):
+		case !now.Before(m.SignsFrom):
+			return m
+		default:
+			early = m
+		}
+	}
+	return early
+}
+
+// newest is the newest generation of alg for which ok holds, or nil.
+func (v *view) newest(alg string, ok func(*member) bool) *member {
+	for _, m := range slices.Backward(v.keys[alg]) {
+		if ok(m) {
+			return m
+		}
+	}
+	return nil
+}
+
+// generation is the highest one of alg, in whatever state its key is.
+func (v *view) generation(alg string) int64 {
+	if m := v.newest(alg, func(*member) bool { return true }); m != nil {
+		return m.Generation
+	}
+	return 0
+}
+
+// plan is a key to be made: all of it but the key and the time of its making.
+type plan struct {
+	alg        string
+	generation int64
+	terms
+	notBefore time.Time // signs from here at the earliest
+	atOnce    bool      // an emergency: signs from the moment it is made
+}
+
+// next plans the next key of alg, if it is due. It is due a quarter of a period
+// before it must be published, so that as long a down time leaves no gap.
+func (v *view) next(alg string, now time.Time) (p plan, due bool) {
+	p = plan{alg: alg, generation: v.generation(alg) + 1, terms: v.policy.terms()}
+	if v.signing(alg, now) == nil {
+		p.atOnce = true
+		return p, true
+	}
+	p.notBefore = v.policy.signsUntil(v.newest(alg, (*member).usable).Key)
+	return p, !now.Before(p.notBefore.Add(-p.lead - p.period/4))
+}
+
+// lockedOut is the error of the first key that should sign but cannot be opened.
+func (v *view) lockedOut(algs []string) error {
+	for _, alg := range algs {
+		for _, m := range v.keys[alg] {
+			if m.locked != nil {
+				return m.locked
+			}
+		}
+	}
+	return nil
+}
+
+// keySet is a JWKS ready to be sent.
+type keySet struct {
+	body  []byte
+	etag  string
+	until time.Time // a key leaves it here
+}
+
+// jwks is the JWKS at the instant now, built at most once for each content.
+func (v *view) jwks(now time.Time) *keySet {
+	set := v.set.Load()
+	if set == nil || !now.Before(set.until) {
+		set = v.newKeySet(now)
+		v.set.Store(set)
+	}
+	return set
+}
+
+func (v *view) newKeySet(now time.Time) *keySet {
+	type entry struct {
+		publicJWK
+		Use string `json:"use"`
+		Alg string `json:"alg"`
+		KID string `json:"kid"`
+	}
+	entries := []entry{}
+	until := now.Add(24 * time.Hour)
+	for _, m := range v.sorted() {
+		public, err := newPublicJWK(m.Public)
+		if err != nil || !m.published(now) {
+			continue
+		}
+		entries = append(entries, entry{publicJWK: public, Use: "sig", Alg: m.Alg, KID: m.KID})
+		until = earlier(until, m.PublishedUntil)
+	}
+	body, err := json.Marshal(map[string]any{"keys": entries})
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	hash := sha256.Sum256(body)
+	return &keySet{body: body, etag: `"` + base64.RawURLEncoding.EncodeToString(hash[:]) + `"`, until: until}
+}
+
+// sorted is every key, by algorithm and generation.
+func (v *view) sorted() []*member {
+	var all []*member
+	for _, alg := range slices.Sorted(maps.Keys(v.keys)) {
+		all = append(all, v.keys[alg]...)
+	}
+	return all
+}
