@@ -1,0 +1,100 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/audit"
+)
+
+// record adds ev to the events.
+func record(ctx context.Context, tx execer, ev audit.Event) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO audit_events (at, kind, user_id, client_id, session_id, key_id, address, request_id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		ev.Time.UnixMilli(), string(ev.Kind), optionalID(ev.UserID), optional(ev.ClientID),
+		optionalID(ev.SessionID), optional(ev.KeyID), optional(ev.Address), optional(ev.RequestID))
+	return err
+}
+
+// Events returns the recorded events that f selects, oldest first.
+func (db *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error) {
+	query := `SELECT id, at, kind, user_id, client_id, session_id, key_id, address, request_id
+		FROM audit_events WHERE id > ?`
+	args := []any{f.After}
+	if f.UserID != uuid.Nil {
+		query += ` AND user_id = ?`
+		args = append(args, f.UserID[:])
+	}
+	if !f.Since.IsZero() {
+		query += ` AND at >= ?`
+		args = append(args, f.Since.UnixMilli())
+	}
+	args = append(args, cmp.Or(f.Limit, 1000))
+	rows, err := db.read.QueryContext(ctx, query+` ORDER BY id LIMIT ?`, args...)
+	return collect(rows, err, scanEvent)
+}
+
+func scanEvent(row scanner) (audit.Record, error) {
+	var (
+		r                                 audit.Record
+		at                                sql.NullInt64
+		user, session                     []byte
+		client, keyID, address, requestID sql.NullString
+	)
+	err := row.Scan(&r.Number, &at, (*string)(&r.Kind), &user, &client, &session, &keyID, &address, &requestID)
+	r.Time = instant(at)
+	copy(r.UserID[:], user)
+	copy(r.SessionID[:], session)
+	r.ClientID, r.KeyID, r.Address, r.RequestID = client.String, keyID.String, address.String, requestID.String
+	return r, err
+}
+
+// PurgeEvents removes at most limit events older than before and returns how many.
+func (db *DB) PurgeEvents(ctx context.Context, before time.Time, limit int) (int64, error) {
+	return purge(ctx, db, `SELECT id FROM audit_events WHERE at < ? ORDER BY at LIMIT ?`,
+		`DELETE FROM audit_events WHERE id = ? AND at < ?`, before, limit)
+}
+
+// purge deletes what query finds in one short transaction. It looks first,
+// outside of it, so that with nothing to do no writer is held up. The delete
+// takes an id and, once more, the time: a row may have been renewed in between.
+func purge(ctx context.Context, db *DB, query, del string, before time.Time, limit int) (int64, error) {
+	rows, err := db.read.QueryContext(ctx, query, before.UnixMilli(), limit)
+	ids, err := collect(rows, err, func(row scanner) (id any, err error) {
+		err = row.Scan(&id)
+		return id, err
+	})
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	var total int64
+	err = db.inTx(ctx, func(tx *sql.Tx) error {
+		stmt, err := tx.PrepareContext(ctx, del)
+		if err != nil {
+			return err
+		}
+		defer stmt.Close()
+		for _, id := range ids {
+			n, err := affected(stmt.ExecContext(ctx, id, before.UnixMilli()))
+			if err != nil {
+				return err
+			}
+			total += n
+		}
+		return nil
+	})
+	return total, err
+}
+
+// optionalID is an id as stored. The nil id is NULL.
+func optionalID(id uuid.UUID) any {
+	if id == uuid.Nil {
+		return nil
+	}
+	return id[:]
+}

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"countersign/accounts"
+	"countersign/audit"
+)
+
+const clientColumns = `id, name, public, secret_hash, first_party, grants, redirect_uris, post_logout_redirect_uris,
+	origins, scopes, audiences, may_introspect, pkce_optional, id_token_alg, declared, created_at, updated_at`
+
+func scanClient(row scanner) (accounts.Client, error) {
+	var (
+		c                                                      accounts.Client
+		secret, alg                                            sql.NullString
+		grants, redirects, logouts, origins, scopes, audiences string
+		created, updated                                       sql.NullInt64
+	)
+	err := row.Scan(&c.ID, &c.Name, &c.Public, &secret, &c.FirstParty, &grants, &redirects, &logouts,
+		&origins, &scopes, &audiences, &c.MayIntrospect, &c.PKCEOptional, &alg, &c.Declared, &created, &updated)
+	if err != nil {
+		return c, missing(err, accounts.ErrUnknownClient)
+	}
+	c.SecretHash, c.IDTokenAlg = secret.String, alg.String
+	c.CreatedAt, c.UpdatedAt = instant(created), instant(updated)
+	return c, errors.Join(
+		json.Unmarshal([]byte(grants), &c.Grants),
+		json.Unmarshal([]byte(redirects), &c.RedirectURIs),
+		json.Unmarshal([]byte(logouts), &c.PostLogoutRedirectURIs),
+		json.Unmarshal([]byte(origins), &c.Origins),
+		json.Unmarshal([]byte(scopes), &c.Scopes),
+		json.Unmarshal([]byte(audiences), &c.Audiences))
+}
+
+// CreateClient implements [accounts.ClientStore].
+func (db *DB) CreateClient(ctx context.Context, c accounts.Client, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		err := insertClient(ctx, tx, c)
+		if db.dialect.isDuplicate(err) {
+			return accounts.ErrClientExists
+		}
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+func insertClient(ctx context.Context, tx *sql.Tx, c accounts.Client) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO clients (id, name, public, secret_hash, first_party, grants, redirect_uris, post_logout_redirect_uris,
+			origins, scopes, audiences, may_introspect, pkce_optional, id_token_alg, declared, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		c.ID, c.Name, c.Public, optional(c.SecretHash), c.FirstParty, list(c.Grants), list(c.RedirectURIs), list(c.PostLogoutRedirectURIs),
+		list(c.Origins), list(c.Scopes), list(c.Audiences), c.MayIntrospect, c.PKCEOptional, optional(c.IDTokenAlg), c.Declared,
+		millis(c.CreatedAt), millis(c.UpdatedAt))
+	return err
+}
+
+// PutClient implements [accounts.ClientStore]. It updates before it inserts,
+// because replacing the row would take the client's sessions with it.
+func (db *DB) PutClient(ctx context.Context, c accounts.Client, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `
+			UPDATE clients SET name = ?, public = ?, secret_hash = ?, first_party = ?, grants = ?, redirect_uris = ?,
+				post_logout_redirect_uris = ?, origins = ?, scopes = ?, audiences = ?, may_introspect = ?, pkce_optional = ?,
+				id_token_alg = ?, declared = ?, updated_at = ?
+			WHERE id = ?`,
+			c.Name, c.Public, optional(c.SecretHash), c.FirstParty, list(c.Grants), list(c.RedirectURIs),
+			list(c.PostLogoutRedirectURIs), list(c.Origins), list(c.Scopes), list(c.Audiences), c.MayIntrospect, c.PKCEOptional,
+			optional(c.IDTokenAlg), c.Declared, millis(c.UpdatedAt), c.ID))
+		if err == nil && n == 0 {
+			err = insertClient(ctx, tx, c)
+		}
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// Client implements [accounts.ClientStore].
+func (db *DB) Client(ctx context.Context, id string) (accounts.Client, error) {
+	return scanClient(db.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id))
+}
+
+// Clients implements [accounts.ClientStore].
+func (db *DB) Clients(ctx context.Context) ([]accounts.Client, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
+	return collect(rows, err, scanClient)
+}
+
+// SetSecretHash implements [accounts.ClientStore].
+func (db *DB) SetSecretHash(ctx context.Context, id, hash string, now time.Time, ev audit.Event) error {
+	return db.change(ctx, accounts.ErrUnknownClient, ev,
+		`UPDATE clients SET secret_hash = ?, updated_at = ? WHERE id = ?`, hash, now.UnixMilli(), id)
+}
+
+// DeleteClient implements [accounts.ClientStore]. The sessions go by foreign key.
+func (db *DB) DeleteClient(ctx context.Context, id string, ev audit.Event) error {
+	return db.change(ctx, accounts.ErrUnknownClient, ev, `DELETE FROM clients WHERE id = ?`, id)
+}

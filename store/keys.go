@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"crypto/x509"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"countersign/audit"
+	"countersign/keys"
+)
+
+func scanKey(row scanner) (keys.Key, error) {
+	var (
+		k                                                           keys.Key
+		published, signs, signsUntil, publishedUntil, lead, revoked sql.NullInt64
+		public                                                      []byte
+	)
+	err := row.Scan(&k.KID, &k.Alg, &k.Generation, &published, &signs, &signsUntil, &publishedUntil, &lead, &revoked, &public, &k.Sealed)
+	if err != nil {
+		return k, err
+	}
+	k.PublishedFrom, k.SignsFrom = instant(published), instant(signs)
+	k.SignsUntil, k.PublishedUntil = instant(signsUntil), instant(publishedUntil)
+	k.RevokedAt = instant(revoked)
+	k.Lead = time.Duration(lead.Int64) * time.Millisecond
+	k.Public, err = x509.ParsePKIXPublicKey(public)
+	return k, err
+}
+
+// Keys implements [keys.Store].
+func (db *DB) Keys(ctx context.Context) ([]keys.Key, error) {
+	rows, err := db.read.QueryContext(ctx, `
+		SELECT kid, alg, generation, published_from, signs_from, signs_until, published_until, lead, revoked_at, public_key, sealed
+		FROM signing_keys ORDER BY alg, generation`)
+	return collect(rows, err, scanKey)
+}
+
+// InsertKey implements [keys.Store].
+func (db *DB) InsertKey(ctx context.Context, k keys.Key, ev audit.Event) error {
+	public, err := x509.MarshalPKIXPublicKey(k.Public)
+	if err != nil {
+		return fmt.Errorf("encode public key: %w", err)
+	}
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO signing_keys (kid, alg, generation, published_from, signs_from, signs_until, published_until, lead, revoked_at, public_key, sealed)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			k.KID, k.Alg, k.Generation, k.PublishedFrom.UnixMilli(), k.SignsFrom.UnixMilli(), k.SignsUntil.UnixMilli(),
+			k.PublishedUntil.UnixMilli(), k.Lead.Milliseconds(), millis(k.RevokedAt), public, k.Sealed)
+		if db.dialect.isDuplicate(err) {
+			return keys.ErrTaken
+		}
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// RevokeKey implements [keys.Store].
+func (db *DB) RevokeKey(ctx context.Context, kid string, now time.Time, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx,
+			`UPDATE signing_keys SET revoked_at = ? WHERE kid = ? AND revoked_at IS NULL`, now.UnixMilli(), kid))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			var one int
+			err := tx.QueryRowContext(ctx, `SELECT 1 FROM signing_keys WHERE kid = ?`, kid).Scan(&one)
+			return missing(err, keys.ErrUnknownKey)
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// ResealKey implements [keys.Store].
+func (db *DB) ResealKey(ctx context.Context, kid string, old, sealed []byte) error {
+	_, err := db.write.ExecContext(ctx, `UPDATE signing_keys SET sealed = ? WHERE kid = ? AND sealed = ?`, sealed, kid, old)
+	return err
+}
+
+// DeleteKeys implements [keys.Store].
+func (db *DB) DeleteKeys(ctx context.Context, publishedUntilBefore time.Time) error {
+	all, err := db.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for i, k := range all {
+		newest := i+1 == len(all) || all[i+1].Alg != k.Alg
+		if newest || !k.PublishedUntil.Before(publishedUntilBefore) {
+			continue
+		}
+		if _, err := db.write.ExecContext(ctx, `DELETE FROM signing_keys WHERE kid = ?`, k.KID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

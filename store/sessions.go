@@ -1,0 +1,135 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/audit"
+	"countersign/tokens"
+)
+
+// CreateSession implements [tokens.Store]. One statement checks the user and
+// inserts, so a sign-in can't slip past a disabling that runs beside it.
+func (db *DB) CreateSession(ctx context.Context, s tokens.Session, epoch int64, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `
+			INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time,
+				created_at, last_used_at, expires_at, absolute_expires_at, device)
+			SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM users
+			WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
+			s.ID[:], s.ClientID, s.Scopes.String(), int64(s.Counter), packTimes(s.Rotations), s.AuthTime.UnixMilli(),
+			s.CreatedAt.UnixMilli(), s.LastUsedAt.UnixMilli(), s.ExpiresAt.UnixMilli(), s.AbsoluteExpiresAt.UnixMilli(),
+			optional(s.Device), s.UserID[:], epoch))
+		if n == 0 && err == nil || db.dialect.isForeign(err) { // foreign: the client was deleted meanwhile
+			return tokens.ErrUserGone
+		}
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+const sessionQuery = `
+	SELECT s.id, s.user_id, s.client_id, s.scopes, s.counter, s.rotations, s.auth_time,
+		s.created_at, s.last_used_at, s.expires_at, s.absolute_expires_at, s.device, u.roles
+	FROM sessions s JOIN users u ON u.id = s.user_id`
+
+func scanSession(row scanner) (tokens.Session, error) {
+	var (
+		s                                      tokens.Session
+		id, user, rotations                    []byte
+		scopes, roles                          string
+		counter                                int64
+		auth, created, used, expires, absolute sql.NullInt64
+		device                                 sql.NullString
+	)
+	err := row.Scan(&id, &user, &s.ClientID, &scopes, &counter, &rotations, &auth,
+		&created, &used, &expires, &absolute, &device, &roles)
+	if err != nil {
+		return s, missing(err, tokens.ErrUnknown)
+	}
+	copy(s.ID[:], id)
+	copy(s.UserID[:], user)
+	s.Counter = uint64(counter)
+	s.Rotations = unpackTimes(rotations)
+	s.AuthTime, s.CreatedAt, s.LastUsedAt = instant(auth), instant(created), instant(used)
+	s.ExpiresAt, s.AbsoluteExpiresAt = instant(expires), instant(absolute)
+	s.Device = device.String
+	if s.Scopes, err = tokens.ParseScopes(scopes); err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal([]byte(roles), &s.Roles)
+}
+
+// Session implements [tokens.Store].
+func (db *DB) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
+	return scanSession(db.read.QueryRowContext(ctx,
+		sessionQuery+` WHERE s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli()))
+}
+
+// AdvanceSession implements [tokens.Store]: one conditional UPDATE, whose
+// count of touched rows is the answer.
+func (db *DB) AdvanceSession(ctx context.Context, next tokens.Session, now time.Time) error {
+	n, err := affected(db.write.ExecContext(ctx, `
+		UPDATE sessions SET counter = ?, rotations = ?, last_used_at = ?, expires_at = ?
+		WHERE id = ? AND client_id = ? AND counter = ? AND expires_at > ?`,
+		int64(next.Counter), packTimes(next.Rotations), next.LastUsedAt.UnixMilli(), next.ExpiresAt.UnixMilli(),
+		next.ID[:], next.ClientID, int64(next.Counter-1), now.UnixMilli()))
+	if err == nil && n == 0 {
+		return tokens.ErrStale
+	}
+	return err
+}
+
+// EndSession implements [tokens.Store].
+func (db *DB) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+	return db.change(ctx, tokens.ErrUnknown, ev, `DELETE FROM sessions WHERE id = ?`, id[:])
+}
+
+// EndUserSessions implements [tokens.Store].
+func (db *DB) EndUserSessions(ctx context.Context, user uuid.UUID, ev audit.Event) (n int64, err error) {
+	err = db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err = affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ?`, user[:]))
+		if err != nil || n == 0 {
+			return err
+		}
+		return record(ctx, tx, ev)
+	})
+	return n, err
+}
+
+// UserSessions implements [tokens.Store].
+func (db *DB) UserSessions(ctx context.Context, user uuid.UUID, now time.Time) ([]tokens.Session, error) {
+	rows, err := db.read.QueryContext(ctx,
+		sessionQuery+` WHERE s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, user[:], now.UnixMilli())
+	return collect(rows, err, scanSession)
+}
+
+// PurgeSessions implements [tokens.Store].
+func (db *DB) PurgeSessions(ctx context.Context, now time.Time, limit int) (int64, error) {
+	return purge(ctx, db, `SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
+		`DELETE FROM sessions WHERE id = ? AND expires_at <= ?`, now, limit)
+}
+
+// packTimes is a list of times as stored: eight bytes of milliseconds each.
+func packTimes(times []time.Time) []byte {
+	b := make([]byte, 0, 8*len(times))
+	for _, t := range times {
+		b = binary.BigEndian.AppendUint64(b, uint64(t.UnixMilli()))
+	}
+	return b
+}
+
+func unpackTimes(b []byte) []time.Time {
+	times := make([]time.Time, 0, len(b)/8)
+	for ; len(b) >= 8; b = b[8:] {
+		times = append(times, time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC())
+	}
+	return times
+}

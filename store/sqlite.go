@@ -1,0 +1,99 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+var sqliteDialect = dialect{
+	migrations:  "sqlite",
+	gooseName:   "sqlite3",
+	isDuplicate: isSQLiteCode(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
+	isForeign:   isSQLiteCode(sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY),
+	isAway:      isSQLiteAway,
+}
+
+// openSQLite opens a database file, creating it and its folder if need be.
+//
+// Writers go through one connection, because SQLite has one writer at a time
+// and queueing in the pool is fair where SQLite's own lock polling is not.
+// Transactions begin IMMEDIATE, so that none fails half-way for want of the
+// write lock. WAL lets readers go on meanwhile; synchronous=FULL makes a
+// commit survive a power cut.
+func openSQLite(path string) (*DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("create the database's folder: %w", err)
+	}
+	if err := createPrivate(path); err != nil {
+		return nil, err
+	}
+	dsn := func(query string) string {
+		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query}).String()
+	}
+	const pragmas = "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=synchronous(full)"
+	write, err := sql.Open("sqlite", dsn(pragmas+"&_pragma=journal_mode(wal)&_txlock=immediate"))
+	if err != nil {
+		return nil, err
+	}
+	write.SetMaxOpenConns(1)
+	if err := write.Ping(); err != nil { // creates the WAL before a reader looks for it
+		write.Close()
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	read, err := sql.Open("sqlite", dsn(pragmas+"&_pragma=query_only(1)"))
+	if err != nil {
+		write.Close()
+		return nil, err
+	}
+	readers := max(4, runtime.NumCPU())
+	read.SetMaxOpenConns(readers)
+	read.SetMaxIdleConns(readers)
+	return &DB{dialect: sqliteDialect, write: write, read: read}, nil
+}
+
+// createPrivate makes the file readable by its owner alone; SQLite gives its
+// journals the same mode.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	return f.Close()
+}
+
+func isSQLiteCode(codes ...int) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*sqlite.Error](err)
+		if !ok {
+			return false
+		}
+		for _, code := range codes {
+			if e.Code() == code {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// isSQLiteAway looks at the primary code, which all kinds of a failure share.
+func isSQLiteAway(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+		sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT:
+		return true
+	}
+	return false
+}

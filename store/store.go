@@ -1,0 +1,180 @@
+// Package store keeps users, clients, sessions, signing keys, guess budgets and
+// security events in one SQL database.
+//
+// [DB] implements the Store interfaces that accounts, tokens, keys, limits and
+// audit declare. Its methods are atomic verbs, not rows: each is one statement
+// or one transaction that fully happens or does not, and when it has returned
+// without an error, its effect survives a power cut. Where concurrent callers
+// race, one conditional statement picks the winner and the number of rows it
+// touched is the answer, so that the rule holds on any number of replicas.
+//
+// There is one set of queries, in SQL that every dialect accepts; a dialect
+// holds only what differs. Start with [Open].
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"countersign/audit"
+)
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct {
+	dialect dialect
+	write   *sql.DB // changes, and what they must see
+	read    *sql.DB // everything else; may be the same pool
+}
+
+// dialect is what differs between databases.
+type dialect struct {
+	migrations  string           // folder of the embedded schema
+	gooseName   string           // what the migration library calls it
+	isDuplicate func(error) bool // a unique constraint refused the row
+	isForeign   func(error) bool // a foreign key refused the row
+	isAway      func(error) bool // the database did not answer, or not in time
+}
+
+// IsUnavailable reports whether err means that the database did not answer, so
+// that the same request may succeed later. A statement that the database
+// refused is not that.
+func (db *DB) IsUnavailable(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, sql.ErrConnDone) || db.dialect.isAway(err)
+}
+
+// Options change how a database is opened.
+type Options struct {
+	// NoMigrate refuses a database whose schema is older than this binary's
+	// instead of bringing it up to date.
+	NoMigrate bool
+}
+
+// ErrSchemaNewer says that the database was written by a newer version.
+var ErrSchemaNewer = errors.New("the database's schema is newer than this version of countersign knows: run the newer version")
+
+// ErrSchemaOlder says that the database needs migrating and Options forbid it.
+var ErrSchemaOlder = errors.New("the database's schema is older than this version of countersign needs: run 'countersign migrate'")
+
+// Open opens the database that url names and brings its schema up to date.
+// The form is sqlite:PATH.
+func Open(ctx context.Context, url string, opts Options) (*DB, error) {
+	scheme, path, _ := strings.Cut(url, ":")
+	if scheme != "sqlite" || path == "" {
+		return nil, fmt.Errorf("database url must be sqlite:PATH, not %q", scheme+":...")
+	}
+	db, err := openSQLite(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.migrate(ctx, !opts.NoMigrate); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// Close closes the database. Calls under way fail.
+func (db *DB) Close() error {
+	err := db.write.Close()
+	if db.read != db.write {
+		err = errors.Join(db.read.Close(), err)
+	}
+	return err
+}
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	var one int
+	return db.read.QueryRowContext(ctx, `SELECT 1`).Scan(&one)
+}
+
+// execer is a pool or a transaction.
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// inTx runs fn in a transaction that commits if fn returns nil.
+func (db *DB) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	tx, err := db.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // after Commit it does nothing
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// change runs one statement and, if it touched a row, records ev, in one
+// transaction. It returns missing if the statement touched none.
+func (db *DB) change(ctx context.Context, missing error, ev audit.Event, query string, args ...any) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, query, args...))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return missing
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// affected is the number of rows a statement touched.
+func affected(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// scanner is a row or the rows of a result.
+type scanner interface{ Scan(dest ...any) error }
+
+// collect reads all rows of a result with scan.
+func collect[T any](rows *sql.Rows, err error, scan func(scanner) (T, error)) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := []T{}
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
+
+// millis is a time as stored. The zero time is NULL.
+func millis(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}
+
+// instant is a stored time. NULL is the zero time.
+func instant(ms sql.NullInt64) time.Time {
+	if !ms.Valid {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms.Int64).UTC()
+}
+
+// optional is a text as stored. The empty text is NULL.
+func optional(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}

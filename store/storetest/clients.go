@@ -1,0 +1,191 @@
+package storetest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/store"
+)
+
+// fullClient is a client with every field set.
+func fullClient(id string) accounts.Client {
+	return accounts.Client{
+		ID: id, Name: odd, Public: true, SecretHash: "sha256:c2VjcmV0", FirstParty: true,
+		Grants:                 []string{"authorization_code", "refresh_token"},
+		RedirectURIs:           []string{"https://app.example.com/cb?x=1&y=%2F", "http://127.0.0.1/cb", `com.example:/"cb"`},
+		PostLogoutRedirectURIs: []string{"https://app.example.com/bye"},
+		Origins:                []string{"https://app.example.com", "http://localhost:3000"},
+		Scopes:                 []string{"openid", "read", "a:b/c"},
+		Audiences:              []string{"https://api.example.com", "urn:<other>"},
+		MayIntrospect:          true, PKCEOptional: true, IDTokenAlg: "ES256", Declared: true,
+		CreatedAt: at.Add(time.Millisecond), UpdatedAt: at.Add(2 * time.Millisecond),
+	}
+}
+
+var clientPromises = []promise{
+	{"CreateClient/every field comes back", func(t *testing.T, db *store.DB) {
+		want := fullClient("App.1:x% +~")
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.CreateClient(ctx, want, event(audit.ClientCreated)))
+		}, event(audit.ClientCreated))
+		isClient(t, db, want)
+	}},
+	{"CreateClient/what is absent stays absent", func(t *testing.T, db *store.DB) {
+		want := client("app")
+		want.Name, want.Public = "", false
+		succeeds(t, db.CreateClient(t.Context(), want, event(audit.ClientCreated)))
+		isClient(t, db, want)
+	}},
+	{"CreateClient/each flag is its own", func(t *testing.T, db *store.DB) {
+		for i, set := range []func(*accounts.Client) *bool{
+			func(c *accounts.Client) *bool { return &c.Public },
+			func(c *accounts.Client) *bool { return &c.FirstParty },
+			func(c *accounts.Client) *bool { return &c.MayIntrospect },
+			func(c *accounts.Client) *bool { return &c.PKCEOptional },
+			func(c *accounts.Client) *bool { return &c.Declared },
+		} {
+			want := client(numbered("app", 9)[i])
+			want.Public = false
+			*set(&want) = true
+			succeeds(t, db.CreateClient(t.Context(), want, event(audit.ClientCreated)))
+			isClient(t, db, want)
+		}
+	}},
+	{"CreateClient/the longest fields fit", func(t *testing.T, db *store.DB) {
+		want := client(strings.Repeat("i", 64))
+		want.Name = strings.Repeat("𐐨", 128)
+		want.RedirectURIs = numbered("https://app.example.com/"+strings.Repeat("p", 470), 100)
+		want.Audiences = numbered(strings.Repeat("a", 509), 20)
+		succeeds(t, db.CreateClient(t.Context(), want, event(audit.ClientCreated)))
+		isClient(t, db, want)
+	}},
+	{"CreateClient/an id is taken once", func(t *testing.T, db *store.DB) {
+		first := addClient(t, db, "app")
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "same id", db.CreateClient(ctx, fullClient("app"), event(audit.ClientCreated)), accounts.ErrClientExists)
+		})
+		isClient(t, db, first)
+	}},
+	{"CreateClient/ids that differ by case are two clients", func(t *testing.T, db *store.DB) {
+		isClient(t, db, addClient(t, db, "app"))
+		isClient(t, db, addClient(t, db, "App"))
+		isClient(t, db, addClient(t, db, "APP"))
+	}},
+
+	{"PutClient/adds a client", func(t *testing.T, db *store.DB) {
+		want := fullClient("app")
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.PutClient(ctx, want, event(audit.ClientCreated)))
+		}, event(audit.ClientCreated))
+		isClient(t, db, want)
+	}},
+	{"PutClient/replaces all but the time of creation", func(t *testing.T, db *store.DB) {
+		old := fullClient("app")
+		succeeds(t, db.CreateClient(t.Context(), old, event(audit.ClientCreated)))
+		bystander := fullClient("App")
+		succeeds(t, db.CreateClient(t.Context(), bystander, event(audit.ClientCreated)))
+		want := accounts.Client{ID: "app", CreatedAt: at.Add(time.Hour), UpdatedAt: at.Add(2 * time.Hour)}
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.PutClient(ctx, want, event(audit.ClientUpdated)))
+		}, event(audit.ClientUpdated))
+		want.CreatedAt = old.CreatedAt
+		isClient(t, db, want)
+
+		full := fullClient("app")
+		succeeds(t, db.PutClient(t.Context(), full, event(audit.ClientUpdated)))
+		isClient(t, db, full)
+		succeeds(t, db.PutClient(t.Context(), full, event(audit.ClientUpdated))) // the same again
+		isClient(t, db, full)
+		isClient(t, db, bystander)
+	}},
+	{"PutClient/its sessions live on", func(t *testing.T, db *store.DB) {
+		_, s := signIn(t, db, "alice")
+		succeeds(t, db.PutClient(t.Context(), fullClient(s.ClientID), event(audit.ClientUpdated)))
+		lives(t, db, s)
+	}},
+
+	{"Client/only the exact id finds", func(t *testing.T, db *store.DB) {
+		addClient(t, db, "app")
+		for _, id := range []string{"App", "APP", "app ", " app", "ap", "ap_", "%", "", "àpp", odd} {
+			_, err := db.Client(t.Context(), id)
+			fails(t, id, err, accounts.ErrUnknownClient)
+		}
+	}},
+	{"Clients/lists all by id", func(t *testing.T, db *store.DB) {
+		ids := []string{"b", "A", "a", "B", "a b", "a-b", "a:b"}
+		for _, id := range ids {
+			addClient(t, db, id)
+		}
+		all, err := db.Clients(t.Context())
+		succeeds(t, err)
+		var got []string
+		for _, c := range all {
+			got = append(got, c.ID)
+		}
+		slices.Sort(ids) // by bytes
+		same(t, "client ids", got, ids)
+	}},
+	{"Clients/there may be none", func(t *testing.T, db *store.DB) {
+		all, err := db.Clients(t.Context())
+		succeeds(t, err)
+		same(t, "clients", all, nil)
+	}},
+
+	{"SetSecretHash/replaces the secret alone", func(t *testing.T, db *store.DB) {
+		want := fullClient("app")
+		succeeds(t, db.CreateClient(t.Context(), want, event(audit.ClientCreated)))
+		s := addSession(t, db, addUser(t, db, "alice"), "app")
+		want.SecretHash, want.UpdatedAt = "sha256:other", at.Add(time.Minute)
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.SetSecretHash(ctx, "app", want.SecretHash, want.UpdatedAt, event(audit.ClientSecretRotated)))
+		}, event(audit.ClientSecretRotated))
+		isClient(t, db, want)
+		lives(t, db, s)
+	}},
+	{"SetSecretHash/an unknown client is ErrUnknownClient", func(t *testing.T, db *store.DB) {
+		want := addClient(t, db, "app")
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "set", db.SetSecretHash(ctx, "App", "hash", at, event(audit.ClientSecretRotated)), accounts.ErrUnknownClient)
+		})
+		isClient(t, db, want)
+	}},
+
+	{"DeleteClient/removes the client and its sessions", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		other := addSession(t, db, u, addClient(t, db, "other").ID)
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.DeleteClient(ctx, s.ClientID, event(audit.ClientDeleted)))
+		}, event(audit.ClientDeleted))
+		_, err := db.Client(t.Context(), s.ClientID)
+		fails(t, "client", err, accounts.ErrUnknownClient)
+		dead(t, db, s)
+		lives(t, db, other)
+	}},
+	{"DeleteClient/an unknown client is ErrUnknownClient", func(t *testing.T, db *store.DB) {
+		want := addClient(t, db, "app")
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "delete", db.DeleteClient(ctx, "App", event(audit.ClientDeleted)), accounts.ErrUnknownClient)
+		})
+		isClient(t, db, want)
+	}},
+}
+
+// isClient reports a client that is not found as wanted in each way there is.
+func isClient(t testing.TB, db *store.DB, want accounts.Client) {
+	t.Helper()
+	got, err := db.Client(t.Context(), want.ID)
+	succeeds(t, err)
+	same(t, "client", got, want)
+	all, err := db.Clients(t.Context())
+	succeeds(t, err)
+	i := slices.IndexFunc(all, func(c accounts.Client) bool { return c.ID == want.ID })
+	if i < 0 {
+		t.Fatalf("client %s is not in the list of all clients", want.ID)
+	}
+	same(t, "client in the list", all[i], want)
+}

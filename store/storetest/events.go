@@ -1,0 +1,134 @@
+package storetest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/audit"
+	"countersign/store"
+)
+
+var eventPromises = []promise{
+	{"Events/every field comes back", func(t *testing.T, db *store.DB) {
+		addClient(t, db, "app")
+		want := audit.Event{
+			Time: at.Add(time.Millisecond), Kind: audit.ClientSecretRotated, UserID: id(), ClientID: "App x", SessionID: id(),
+			KeyID: strings.Repeat("K", 43), Address: "2001:db8:ffff:ffff:ffff:ffff:255.255.255.255%eth0", RequestID: strings.Repeat("r", 64),
+		}
+		before := number(t, db)
+		succeeds(t, db.SetSecretHash(t.Context(), "app", "hash", at, want))
+		got, err := db.Events(t.Context(), audit.Filter{After: before})
+		succeeds(t, err)
+		same(t, "events", got, []audit.Record{{Number: number(t, db), Event: want}})
+	}},
+	{"Events/what is absent stays absent", func(t *testing.T, db *store.DB) {
+		addClient(t, db, "app")
+		got, err := db.Events(t.Context(), audit.Filter{})
+		succeeds(t, err)
+		same(t, "events", got, []audit.Record{{Number: number(t, db), Event: event(audit.ClientCreated)}})
+	}},
+	{"Events/there may be none", func(t *testing.T, db *store.DB) {
+		got, err := db.Events(t.Context(), audit.Filter{})
+		succeeds(t, err)
+		same(t, "events", got, nil)
+	}},
+	{"Events/an event outlives what it is about", func(t *testing.T, db *store.DB) {
+		u := user("alice")
+		created, deleted := event(audit.UserCreated), event(audit.UserDeleted)
+		created.UserID, deleted.UserID = u.ID, u.ID
+		succeeds(t, db.CreateUser(t.Context(), u, created))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, deleted))
+		got, err := db.Events(t.Context(), audit.Filter{UserID: u.ID})
+		succeeds(t, err)
+		same(t, "kinds", kinds(got), []audit.Kind{audit.UserCreated, audit.UserDeleted})
+	}},
+	{"Events/the filter selects", func(t *testing.T, db *store.DB) {
+		addClient(t, db, "app")
+		alice, bob := id(), id()
+		all := record(t, db,
+			audit.Event{Kind: "1", Time: at, UserID: alice},
+			audit.Event{Kind: "2", Time: at.Add(2 * time.Minute), UserID: bob},
+			audit.Event{Kind: "3", Time: at.Add(time.Minute), UserID: alice}, // recorded late
+			audit.Event{Kind: "4", Time: at.Add(3 * time.Minute)},
+			audit.Event{Kind: "5", Time: at.Add(3 * time.Minute), UserID: alice},
+		)
+		for _, c := range []struct {
+			name string
+			f    audit.Filter
+			want string
+		}{
+			{"one account's", audit.Filter{UserID: alice}, "135"},
+			{"another's", audit.Filter{UserID: bob}, "2"},
+			{"nobody's", audit.Filter{UserID: id()}, ""},
+			{"at an instant or after it", audit.Filter{Since: at.Add(2 * time.Minute), After: all[0].Number - 1}, "245"},
+			{"a millisecond later", audit.Filter{Since: at.Add(2*time.Minute + time.Millisecond)}, "45"},
+			{"after a number", audit.Filter{After: all[1].Number}, "345"},
+			{"after the last", audit.Filter{After: all[4].Number}, ""},
+			{"the oldest first", audit.Filter{After: all[0].Number - 1, Limit: 2}, "12"},
+			{"all at once", audit.Filter{UserID: alice, Since: at.Add(time.Minute), After: all[0].Number, Limit: 1}, "3"},
+			{"page after page", audit.Filter{UserID: alice, Since: at.Add(time.Minute), After: all[2].Number, Limit: 1}, "5"},
+		} {
+			records, err := db.Events(t.Context(), c.f)
+			succeeds(t, err)
+			var got string
+			for _, k := range kinds(records) {
+				got += string(k)
+			}
+			if got != c.want {
+				t.Errorf("%s: got events %q, want %q", c.name, got, c.want)
+			}
+		}
+	}},
+	{"PurgeEvents/removes what is old, a batch at a time", func(t *testing.T, db *store.DB) {
+		addClient(t, db, "app")
+		record(t, db,
+			audit.Event{Kind: "1", Time: at.Add(-3)}, audit.Event{Kind: "2", Time: at.Add(-2 * time.Millisecond)},
+			audit.Event{Kind: "3", Time: at.Add(time.Millisecond)}, audit.Event{Kind: "4", Time: at.Add(-time.Millisecond)},
+		)
+		for _, want := range []int64{2, 1, 0} {
+			n, err := db.PurgeEvents(t.Context(), at, 2)
+			succeeds(t, err)
+			same(t, "events purged", n, want)
+		}
+		got, err := db.Events(t.Context(), audit.Filter{})
+		succeeds(t, err)
+		same(t, "kinds left", kinds(got), []audit.Kind{audit.ClientCreated, "3"})
+	}},
+	{"PurgeEvents/a number is never used again", func(t *testing.T, db *store.DB) {
+		addClient(t, db, "app")
+		last := number(t, db)
+		n, err := db.PurgeEvents(t.Context(), at.Add(time.Hour), 10)
+		succeeds(t, err)
+		same(t, "events purged", n, 1)
+		// Who follows the events asks for those after the last one seen.
+		if got := record(t, db, event("next"))[0].Number; got <= last {
+			t.Errorf("the next event has number %d, want more than %d", got, last)
+		}
+	}},
+}
+
+// record records events, by changes that need a client called app.
+func record(t testing.TB, db *store.DB, events ...audit.Event) []audit.Record {
+	t.Helper()
+	before := number(t, db)
+	for _, ev := range events {
+		succeeds(t, db.SetSecretHash(t.Context(), "app", uuid.NewString(), at, ev))
+	}
+	got, err := db.Events(t.Context(), audit.Filter{After: before})
+	succeeds(t, err)
+	if len(got) != len(events) {
+		t.Fatalf("recorded %d events, want %d", len(got), len(events))
+	}
+	return got
+}
+
+func kinds(records []audit.Record) []audit.Kind {
+	var all []audit.Kind
+	for _, r := range records {
+		all = append(all, r.Kind)
+	}
+	return all
+}

@@ -1,0 +1,89 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"countersign/limits"
+	"countersign/store"
+)
+
+// The keys of two budgets. One byte tells them apart, in the case of a letter.
+var budget, otherBudget = [32]byte{0: 0xff, 30: 'a'}, [32]byte{0: 0xff, 30: 'A'}
+
+var guessPromises = []promise{
+	{"Failures/nothing recorded is the zero value", func(t *testing.T, db *store.DB) {
+		haveFailed(t, db, budget, limits.Failures{})
+	}},
+	{"RecordFailure/counts each budget by itself", func(t *testing.T, db *store.DB) {
+		leaves(t, db, func(ctx context.Context) {
+			for i := range 5 {
+				now := at.Add(time.Duration(i) * time.Millisecond)
+				want := limits.Failures{Count: i + 1, LastAt: now}
+				got, err := db.RecordFailure(ctx, budget, now, time.Hour)
+				succeeds(t, err)
+				same(t, "failures", got, want)
+				haveFailed(t, db, budget, want)
+			}
+		})
+		haveFailed(t, db, otherBudget, limits.Failures{})
+		got, err := db.RecordFailure(t.Context(), otherBudget, at, time.Hour)
+		succeeds(t, err)
+		same(t, "failures of the other", got, limits.Failures{Count: 1, LastAt: at})
+	}},
+	{"RecordFailure/starts again after a window without any", func(t *testing.T, db *store.DB) {
+		const window = time.Hour
+		now := at
+		for _, step := range []struct {
+			after time.Duration
+			count int
+		}{
+			{0, 1}, {0, 2},
+			{window, 3}, // not older than the window
+			{window + time.Millisecond, 1}, {time.Millisecond, 2},
+			{-time.Minute, 3}, // another replica's clock
+		} {
+			now = now.Add(step.after)
+			got, err := db.RecordFailure(t.Context(), budget, now, window)
+			succeeds(t, err)
+			same(t, "failures", got, limits.Failures{Count: step.count, LastAt: now})
+		}
+	}},
+	{"ClearFailures/forgets that budget", func(t *testing.T, db *store.DB) {
+		for _, key := range [][32]byte{budget, budget, otherBudget} {
+			_, err := db.RecordFailure(t.Context(), key, at, time.Hour)
+			succeeds(t, err)
+		}
+		succeeds(t, db.ClearFailures(t.Context(), budget))
+		haveFailed(t, db, budget, limits.Failures{})
+		haveFailed(t, db, otherBudget, limits.Failures{Count: 1, LastAt: at})
+		succeeds(t, db.ClearFailures(t.Context(), budget)) // nothing left to forget
+	}},
+	{"PurgeFailures/forgets what is old, a batch at a time", func(t *testing.T, db *store.DB) {
+		keys := make([][32]byte, 6)
+		for i := range keys {
+			keys[i][31] = byte(i)
+			_, err := db.RecordFailure(t.Context(), keys[i], at.Add(time.Duration(i)*time.Millisecond), time.Hour)
+			succeeds(t, err)
+		}
+		before := at.Add(5 * time.Millisecond) // the last one's instant, which is not before itself
+		for _, want := range []int64{2, 2, 1, 0} {
+			n, err := db.PurgeFailures(t.Context(), before, 2)
+			succeeds(t, err)
+			same(t, "budgets purged", n, want)
+		}
+		for _, key := range keys[:5] {
+			haveFailed(t, db, key, limits.Failures{})
+		}
+		haveFailed(t, db, keys[5], limits.Failures{Count: 1, LastAt: before})
+	}},
+}
+
+// haveFailed reports failures other than the wanted ones.
+func haveFailed(t testing.TB, db *store.DB, key [32]byte, want limits.Failures) {
+	t.Helper()
+	got, err := db.Failures(t.Context(), key)
+	succeeds(t, err)
+	same(t, "failures recorded", got, want)
+}

@@ -1,0 +1,294 @@
+package storetest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/store"
+	"countersign/tokens"
+)
+
+var sessionPromises = []promise{
+	{"CreateSession/every field comes back", func(t *testing.T, db *store.DB) {
+		u := user("alice")
+		u.Roles, u.Epoch = []string{"admin", odd}, 7
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+		want := tokens.Session{
+			ID: id(), UserID: u.ID, ClientID: addClient(t, db, "App x%+").ID, Scopes: tokens.Scopes{"openid", "z", "a:b/c"}, Counter: 1 << 40,
+			Rotations: []time.Time{at.Add(-2 * time.Millisecond), at.Add(-time.Millisecond)}, Device: "Firefox · " + odd,
+			AuthTime: at.Add(time.Millisecond), CreatedAt: at.Add(2 * time.Millisecond), LastUsedAt: at.Add(3 * time.Millisecond),
+			ExpiresAt: at.Add(4 * time.Millisecond), AbsoluteExpiresAt: at.Add(5 * time.Millisecond),
+		}
+		created := event(audit.SessionCreated)
+		created.UserID, created.SessionID, created.ClientID = want.UserID, want.ID, want.ClientID
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.CreateSession(ctx, want, u.Epoch, created))
+		}, created)
+		want.Roles = u.Roles
+		lives(t, db, want)
+		all, err := db.UserSessions(t.Context(), u.ID, at)
+		succeeds(t, err)
+		same(t, "sessions of the user", all, []tokens.Session{want})
+	}},
+	{"CreateSession/what is absent stays absent", func(t *testing.T, db *store.DB) {
+		_, s := signIn(t, db, "alice")
+		lives(t, db, s)
+	}},
+	{"CreateSession/the longest fields fit", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, strings.Repeat("i", 64))
+		s := session(u, c.ID)
+		s.Scopes = numbered(strings.Repeat("s", 97), 100)
+		s.Device = strings.Repeat("𐐨", 100)
+		s.AbsoluteExpiresAt = time.Date(9999, 12, 31, 23, 59, 59, 999_000_000, time.UTC)
+		succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
+		lives(t, db, s)
+	}},
+	{"CreateSession/the roles are not the session's but the user's", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		s := session(u, c.ID)
+		s.Roles = []string{"admin"}
+		succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
+		s.Roles = nil
+		lives(t, db, s)
+	}},
+	{"CreateSession/refused once the user may no longer sign in", func(t *testing.T, db *store.DB) {
+		disable := func(ctx context.Context, u *accounts.User) error {
+			return db.DisableUser(ctx, u.ID, at, event(audit.UserDisabled))
+		}
+		for i, end := range []struct {
+			name string
+			do   func(ctx context.Context, u *accounts.User) error
+		}{
+			{"disabled", disable},
+			{"disabled, in the epoch since", func(ctx context.Context, u *accounts.User) error {
+				u.Epoch++
+				return disable(ctx, &accounts.User{ID: u.ID})
+			}},
+			{"disabled and enabled again", func(ctx context.Context, u *accounts.User) error {
+				if err := disable(ctx, u); err != nil {
+					return err
+				}
+				return db.EnableUser(ctx, u.ID, at, event(audit.UserEnabled))
+			}},
+			{"password changed", func(ctx context.Context, u *accounts.User) error {
+				return db.SetPasswordHash(ctx, u.ID, "new", at, event(audit.UserPasswordChanged))
+			}},
+			{"deleted", func(ctx context.Context, u *accounts.User) error {
+				return db.DeleteUser(ctx, u.ID, event(audit.UserDeleted))
+			}},
+			{"never existed", func(_ context.Context, u *accounts.User) error { u.ID = id(); return nil }},
+			{"from an epoch to come", func(_ context.Context, u *accounts.User) error { u.Epoch++; return nil }},
+		} {
+			t.Run(end.name, func(t *testing.T) {
+				name := numbered("alice", 9)[i]
+				u, c := addUser(t, db, name), addClient(t, db, name)
+				succeeds(t, end.do(t.Context(), &u))
+				s := session(u, c.ID)
+				leaves(t, db, func(ctx context.Context) {
+					fails(t, "create", db.CreateSession(ctx, s, u.Epoch, event(audit.SessionCreated)), tokens.ErrUserGone)
+				})
+				dead(t, db, s)
+			})
+		}
+	}},
+	{"CreateSession/refused once the client is gone", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
+		leaves(t, db, func(ctx context.Context) {
+			err := db.CreateSession(ctx, session(u, c.ID), u.Epoch, event(audit.SessionCreated))
+			fails(t, "create", err, tokens.ErrUserGone)
+		})
+	}},
+	{"CreateSession/an upgraded hash bars nobody", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		succeeds(t, db.UpgradePasswordHash(t.Context(), u.ID, u.PasswordHash, "stronger"))
+		lives(t, db, addSession(t, db, u, c.ID))
+	}},
+
+	{"Session/an expired one is ErrUnknown", func(t *testing.T, db *store.DB) {
+		_, s := signIn(t, db, "alice")
+		_, err := db.Session(t.Context(), s.ID, s.ExpiresAt.Add(-time.Millisecond))
+		succeeds(t, err)
+		for _, late := range []time.Duration{0, time.Millisecond, time.Hour} {
+			_, err = db.Session(t.Context(), s.ID, s.ExpiresAt.Add(late))
+			fails(t, "session expired for "+late.String(), err, tokens.ErrUnknown)
+		}
+	}},
+	{"Session/an unknown id is ErrUnknown", func(t *testing.T, db *store.DB) {
+		signIn(t, db, "alice")
+		for _, id := range []uuid.UUID{uuid.Nil, uuid.Max, id()} {
+			_, err := db.Session(t.Context(), id, at)
+			fails(t, id.String(), err, tokens.ErrUnknown)
+		}
+	}},
+
+	{"AdvanceSession/moves counter, rotations, last use and expiry alone", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		bystander := addSession(t, db, u, s.ClientID)
+		want := s
+		for i := range 10 { // more often than rotations are kept
+			want = advanced(want, at.Add(time.Duration(i)*time.Minute))
+			next := want
+			next.UserID, next.Scopes, next.Device, next.Roles = id(), tokens.Scopes{"more"}, "other", []string{"admin"}
+			next.AuthTime, next.CreatedAt, next.AbsoluteExpiresAt = at.Add(1), at.Add(time.Second), at.Add(1000*time.Hour)
+			leaves(t, db, func(ctx context.Context) {
+				succeeds(t, db.AdvanceSession(ctx, next, next.LastUsedAt))
+			})
+			lives(t, db, want)
+		}
+		if len(want.Rotations) != 8 {
+			t.Errorf("got %d rotations, want 8", len(want.Rotations))
+		}
+		lives(t, db, bystander)
+	}},
+	{"AdvanceSession/once per counter", func(t *testing.T, db *store.DB) {
+		_, s := signIn(t, db, "alice")
+		s.Counter = 0
+		first := advanced(s, at)
+		succeeds(t, db.AdvanceSession(t.Context(), first, at))
+		again := advanced(s, at.Add(time.Second))
+		fails(t, "the same counter again", db.AdvanceSession(t.Context(), again, at), tokens.ErrStale)
+		fails(t, "the very same call again", db.AdvanceSession(t.Context(), first, at), tokens.ErrStale)
+		lives(t, db, first)
+	}},
+	{"AdvanceSession/not from another counter", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		s := session(u, c.ID)
+		s.Counter = 5
+		succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
+		for _, counter := range []uint64{0, 1, 4, 5, 7, 1 << 40, 1<<64 - 1} {
+			next := advanced(s, at)
+			next.Counter = counter
+			fails(t, "advance", db.AdvanceSession(t.Context(), next, at), tokens.ErrStale)
+		}
+		lives(t, db, s)
+	}},
+	{"AdvanceSession/not another client's", func(t *testing.T, db *store.DB) {
+		_, s := signIn(t, db, "alice")
+		addClient(t, db, "app")
+		for _, c := range []string{"app", strings.ToUpper(s.ClientID), s.ClientID + " ", "", "nobody"} {
+			next := advanced(s, at)
+			next.ClientID = c
+			fails(t, "as client "+c, db.AdvanceSession(t.Context(), next, at), tokens.ErrStale)
+		}
+		lives(t, db, s)
+	}},
+	{"AdvanceSession/not an expired one", func(t *testing.T, db *store.DB) {
+		_, s := signIn(t, db, "alice")
+		for _, late := range []time.Duration{0, time.Millisecond, time.Hour} {
+			now := s.ExpiresAt.Add(late)
+			fails(t, "expired for "+late.String(), db.AdvanceSession(t.Context(), advanced(s, now), now), tokens.ErrStale)
+		}
+		lives(t, db, s)
+		now := s.ExpiresAt.Add(-time.Millisecond)
+		next := advanced(s, now)
+		succeeds(t, db.AdvanceSession(t.Context(), next, now))
+		lives(t, db, next)
+	}},
+	{"AdvanceSession/not one that ended", func(t *testing.T, db *store.DB) {
+		_, s := signIn(t, db, "alice")
+		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
+		fails(t, "advance", db.AdvanceSession(t.Context(), advanced(s, at), at), tokens.ErrStale)
+		dead(t, db, s)
+	}},
+
+	{"EndSession/ends that one", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		other := addSession(t, db, u, s.ClientID)
+		revoked := event(audit.SessionReused)
+		revoked.SessionID = s.ID
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.EndSession(ctx, s.ID, revoked))
+		}, revoked)
+		dead(t, db, s)
+		lives(t, db, other)
+	}},
+	{"EndSession/without one it is ErrUnknown", func(t *testing.T, db *store.DB) {
+		_, s := signIn(t, db, "alice")
+		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
+		leaves(t, db, func(ctx context.Context) {
+			for _, id := range []uuid.UUID{s.ID, id(), uuid.Nil} {
+				fails(t, "end", db.EndSession(ctx, id, event(audit.SessionRevoked)), tokens.ErrUnknown)
+			}
+		})
+	}},
+	{"EndUserSessions/ends all of one user", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		second := addSession(t, db, u, addClient(t, db, "second").ID)
+		_, other := signIn(t, db, "bob")
+		leaves(t, db, func(ctx context.Context) {
+			n, err := db.EndUserSessions(ctx, u.ID, event(audit.SessionRevoked))
+			succeeds(t, err)
+			same(t, "sessions ended", n, 2)
+		}, event(audit.SessionRevoked))
+		dead(t, db, s)
+		dead(t, db, second)
+		lives(t, db, other)
+		isUser(t, db, u) // the epoch stays
+	}},
+	{"EndUserSessions/there may be none", func(t *testing.T, db *store.DB) {
+		u := addUser(t, db, "alice")
+		leaves(t, db, func(ctx context.Context) {
+			for _, user := range []uuid.UUID{u.ID, id()} {
+				n, err := db.EndUserSessions(ctx, user, event(audit.SessionRevoked))
+				succeeds(t, err)
+				same(t, "sessions ended", n, 0)
+			}
+		})
+	}},
+
+	{"UserSessions/live ones of that user, newest first", func(t *testing.T, db *store.DB) {
+		u, first := signIn(t, db, "alice")
+		signIn(t, db, "bob")
+		want := []tokens.Session{first}
+		for i := range 4 {
+			s := session(u, first.ClientID)
+			s.CreatedAt = at.Add(time.Duration(i+1) * time.Millisecond)
+			succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
+			want = append(want, s)
+		}
+		short := session(u, first.ClientID)
+		short.ExpiresAt = at.Add(time.Minute)
+		succeeds(t, db.CreateSession(t.Context(), short, u.Epoch, event(audit.SessionCreated)))
+		slices.Reverse(want)
+		got, err := db.UserSessions(t.Context(), u.ID, short.ExpiresAt)
+		succeeds(t, err)
+		same(t, "sessions", got, want)
+	}},
+	{"UserSessions/there may be none", func(t *testing.T, db *store.DB) {
+		got, err := db.UserSessions(t.Context(), addUser(t, db, "alice").ID, at)
+		succeeds(t, err)
+		same(t, "sessions", got, nil)
+	}},
+
+	{"PurgeSessions/removes what has expired, a batch at a time", func(t *testing.T, db *store.DB) {
+		u, live := signIn(t, db, "alice")
+		var expired []tokens.Session
+		for i := range 5 {
+			s := session(u, live.ClientID)
+			s.ExpiresAt = at.Add(time.Duration(i) * time.Minute)
+			succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
+			expired = append(expired, s)
+		}
+		now := expired[4].ExpiresAt // an instant at which the last one just has expired
+		leaves(t, db, func(ctx context.Context) {
+			for _, want := range []int64{2, 2, 1, 0} {
+				n, err := db.PurgeSessions(ctx, now, 2)
+				succeeds(t, err)
+				same(t, "sessions purged", n, want)
+			}
+		})
+		lives(t, db, live)
+		for _, s := range expired {
+			_, err := db.Session(t.Context(), s.ID, at.Add(-time.Hour))
+			fails(t, "purged session", err, tokens.ErrUnknown)
+		}
+	}},
+}

@@ -1,0 +1,185 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/store"
+	"countersign/tokens"
+)
+
+// promise is one thing that a store promises, checked on a fresh database.
+type promise struct {
+	name  string // method, then the rule
+	check func(t *testing.T, db *store.DB)
+}
+
+// Run checks every promise of the Store interfaces that accounts, tokens, keys,
+// limits and audit declare. Open returns a fresh, migrated database that is
+// closed when the test ends.
+func Run(t *testing.T, open func(t testing.TB) *store.DB) {
+	for _, group := range [][]promise{userPromises, clientPromises, sessionPromises, keyPromises, guessPromises, eventPromises} {
+		for _, p := range group {
+			t.Run(p.name, func(t *testing.T) { p.check(t, open(t)) })
+		}
+	}
+}
+
+// at is when the tests happen: a fixed instant, for a store never asks a clock.
+// Its odd millisecond would be lost by a store of whole seconds.
+var at = time.Date(2026, 3, 1, 12, 30, 45, 678_000_000, time.UTC)
+
+// odd is text that a store must give back as it is: four-byte characters, joined
+// and combining ones, quotes, a percent sign, and letters that some collations
+// take for others.
+const odd = `Zoë 👩‍👩‍👧 한글 ŞİŞı ß "q" 'q' \ % _ e` + "\u0301"
+
+// user returns a user with nothing but what is needed.
+func user(name string) accounts.User {
+	return accounts.User{
+		ID: id(), Username: name, PasswordHash: "$argon2id$v=19$of-" + name, CreatedAt: at, UpdatedAt: at,
+	}
+}
+
+// client returns a client with nothing but what is needed.
+func client(id string) accounts.Client {
+	return accounts.Client{ID: id, Name: id, Public: true, CreatedAt: at, UpdatedAt: at}
+}
+
+// session returns a session that lives for an hour.
+func session(u accounts.User, clientID string) tokens.Session {
+	return tokens.Session{
+		ID: id(), UserID: u.ID, ClientID: clientID, AuthTime: at, CreatedAt: at, LastUsedAt: at,
+		ExpiresAt: at.Add(time.Hour), AbsoluteExpiresAt: at.Add(24 * time.Hour),
+	}
+}
+
+func id() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+// event returns an event of that kind.
+func event(kind audit.Kind) audit.Event { return audit.Event{Time: at, Kind: kind} }
+
+// addUser creates a user.
+func addUser(t testing.TB, db *store.DB, name string) accounts.User {
+	t.Helper()
+	u := user(name)
+	succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+	return u
+}
+
+// addClient creates a client.
+func addClient(t testing.TB, db *store.DB, id string) accounts.Client {
+	t.Helper()
+	c := client(id)
+	succeeds(t, db.CreateClient(t.Context(), c, event(audit.ClientCreated)))
+	return c
+}
+
+// addSession creates a session of a user who is in the first epoch.
+func addSession(t testing.TB, db *store.DB, u accounts.User, clientID string) tokens.Session {
+	t.Helper()
+	s := session(u, clientID)
+	succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
+	return s
+}
+
+// signIn creates a user, a client and a session.
+func signIn(t testing.TB, db *store.DB, name string) (accounts.User, tokens.Session) {
+	t.Helper()
+	u := addUser(t, db, name)
+	c := addClient(t, db, "client of "+name)
+	return u, addSession(t, db, u, c.ID)
+}
+
+// advanced is s as AdvanceSession should leave it at now.
+func advanced(s tokens.Session, now time.Time) tokens.Session {
+	s.Counter++
+	s.Rotations = append(s.Rotations[max(0, len(s.Rotations)-7):len(s.Rotations):len(s.Rotations)], now)
+	s.LastUsedAt, s.ExpiresAt = now, now.Add(time.Hour)
+	return s
+}
+
+// succeeds stops the test if something failed that it builds upon.
+func succeeds(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("unexpected error: %v", err)
+	}
+}
+
+// fails reports an error that isn't the wanted one.
+func fails(t testing.TB, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: got error %v, want %v", what, got, want)
+	}
+}
+
+// same reports a difference. An absent list and an empty one are the same.
+func same[T any](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// lives reports a session that is not as wanted, or not there.
+func lives(t testing.TB, db *store.DB, want tokens.Session) {
+	t.Helper()
+	got, err := db.Session(t.Context(), want.ID, at)
+	if err != nil {
+		t.Errorf("session has to live: %v", err)
+		return
+	}
+	same(t, "session", got, want)
+}
+
+// dead reports a session that is there.
+func dead(t testing.TB, db *store.DB, s tokens.Session) {
+	t.Helper()
+	_, err := db.Session(t.Context(), s.ID, at)
+	fails(t, "session that ended", err, tokens.ErrUnknown)
+}
+
+// leaves runs fn and reports if it recorded other events than the wanted ones.
+func leaves(t testing.TB, db *store.DB, fn func(ctx context.Context), want ...audit.Event) {
+	t.Helper()
+	before := number(t, db)
+	fn(t.Context())
+	records, err := db.Events(t.Context(), audit.Filter{After: before})
+	succeeds(t, err)
+	got := make([]audit.Event, len(records))
+	for i, r := range records {
+		got[i] = r.Event
+	}
+	same(t, "events recorded", got, want)
+}
+
+// number is that of the newest event, or 0.
+func number(t testing.TB, db *store.DB) int64 {
+	t.Helper()
+	records, err := db.Events(t.Context(), audit.Filter{})
+	succeeds(t, err)
+	if len(records) == 0 {
+		return 0
+	}
+	return records[len(records)-1].Number
+}
+
+// numbered returns n names.
+func numbered(prefix string, n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("%s%03d", prefix, i)
+	}
+	return names
+}

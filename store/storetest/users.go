@@ -1,0 +1,291 @@
+package storetest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/store"
+	"countersign/tokens"
+)
+
+var userPromises = []promise{
+	{"CreateUser/every field comes back", func(t *testing.T, db *store.DB) {
+		want := accounts.User{
+			ID: id(), Username: "zoë한글", Email: "Zoë+tag@Example.COM", EmailVerified: true, Roles: []string{"admin", odd, "<&>"},
+			PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", Epoch: 41, DisabledAt: at.Add(3 * time.Millisecond),
+			CreatedAt: at.Add(time.Millisecond), UpdatedAt: at.Add(2 * time.Millisecond),
+		}
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.CreateUser(ctx, want, event(audit.UserCreated)))
+		}, event(audit.UserCreated))
+		isUser(t, db, want)
+	}},
+	{"CreateUser/what is absent stays absent", func(t *testing.T, db *store.DB) {
+		isUser(t, db, addUser(t, db, "alice"))
+	}},
+	{"CreateUser/the longest fields fit", func(t *testing.T, db *store.DB) {
+		want := user(strings.Repeat("𐐨", 64)) // four bytes each
+		want.Email = strings.Repeat("e", 64) + "@" + strings.Repeat("d", 185) + ".com"
+		want.Roles = numbered(strings.Repeat("𐐨", 60), 50)
+		want.PasswordHash = "$" + strings.Repeat("h", 254)
+		succeeds(t, db.CreateUser(t.Context(), want, event(audit.UserCreated)))
+		isUser(t, db, want)
+	}},
+	{"CreateUser/a username is taken once", func(t *testing.T, db *store.DB) {
+		first := addUser(t, db, "alice")
+		second := user("alice")
+		second.Email = "alice@example.com"
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "same username", db.CreateUser(ctx, second, event(audit.UserCreated)), accounts.ErrUsernameTaken)
+		})
+		isUser(t, db, first)
+		_, err := db.User(t.Context(), second.ID)
+		fails(t, "the refused user", err, accounts.ErrUnknownUser)
+		third := user("bob")
+		third.Email = second.Email // was not taken by the refused one
+		succeeds(t, db.CreateUser(t.Context(), third, event(audit.UserCreated)))
+	}},
+	{"CreateUser/an e-mail address is taken once, in whatever case", func(t *testing.T, db *store.DB) {
+		first := user("alice")
+		first.Email = "Jürgen@Straße.example"
+		succeeds(t, db.CreateUser(t.Context(), first, event(audit.UserCreated)))
+		for i, email := range []string{
+			"Jürgen@Straße.example", "jürgen@straße.example", "JÜRGEN@STRASSE.EXAMPLE", "Ju\u0308rgen@straße.example", "ｊürgen@straße.example",
+		} {
+			other := user(numbered("bob", 9)[i])
+			other.Email = email
+			leaves(t, db, func(ctx context.Context) {
+				fails(t, email, db.CreateUser(ctx, other, event(audit.UserCreated)), accounts.ErrEmailTaken)
+			})
+			_, err := db.UserByUsername(t.Context(), other.Username)
+			fails(t, "the refused user", err, accounts.ErrUnknownUser)
+		}
+		isUser(t, db, first)
+	}},
+	{"CreateUser/addresses that differ by an accent are two", func(t *testing.T, db *store.DB) {
+		for i, email := range []string{"jurgen@example.com", "jürgen@example.com", "jurgen@example.co"} {
+			u := user(numbered("user", 3)[i])
+			u.Email = email
+			succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+		}
+	}},
+	{"CreateUser/any number have no e-mail", func(t *testing.T, db *store.DB) {
+		for _, name := range numbered("user", 3) {
+			addUser(t, db, name)
+		}
+	}},
+	{"CreateUser/names that only resemble one another are different people", func(t *testing.T, db *store.DB) {
+		for _, name := range alike {
+			addUser(t, db, name)
+		}
+		for _, name := range alike {
+			u, err := db.UserByUsername(t.Context(), name)
+			succeeds(t, err)
+			same(t, "username found", u.Username, name)
+		}
+	}},
+	{"CreateUser/a cancelled one leaves nothing", func(t *testing.T, db *store.DB) {
+		u := user("alice")
+		leaves(t, db, func(ctx context.Context) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			fails(t, "cancelled", db.CreateUser(ctx, u, event(audit.UserCreated)), context.Canceled)
+		})
+		_, err := db.User(t.Context(), u.ID)
+		fails(t, "the user", err, accounts.ErrUnknownUser)
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+	}},
+
+	{"UserByUsername/only the exact name finds", func(t *testing.T, db *store.DB) {
+		addUser(t, db, "alice")
+		for _, name := range []string{"Alice", "ALICE", "alicé", "alice ", " alice", "alice\x00", "alic", "alic_", "%", ""} {
+			_, err := db.UserByUsername(t.Context(), name)
+			fails(t, name, err, accounts.ErrUnknownUser)
+		}
+	}},
+	{"User/an unknown id is ErrUnknownUser", func(t *testing.T, db *store.DB) {
+		addUser(t, db, "alice")
+		for _, id := range []uuid.UUID{uuid.Nil, uuid.Max, id()} {
+			_, err := db.User(t.Context(), id)
+			fails(t, id.String(), err, accounts.ErrUnknownUser)
+		}
+	}},
+	{"Users/pages through all by name", func(t *testing.T, db *store.DB) {
+		want := append(numbered("user", 7), alike...)
+		for _, name := range want {
+			addUser(t, db, name)
+		}
+		slices.Sort(want) // by bytes
+		var got []string
+		for after := ""; ; {
+			page, err := db.Users(t.Context(), after, 4)
+			succeeds(t, err)
+			if len(page) > 4 {
+				t.Fatalf("got %d users, asked for at most 4", len(page))
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, u := range page {
+				got = append(got, u.Username)
+			}
+			after = got[len(got)-1]
+		}
+		same(t, "usernames", got, want)
+	}},
+
+	{"DisableUser/bars the user and ends all sessions", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		_, other := signIn(t, db, "bob")
+		now := at.Add(time.Minute)
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.DisableUser(ctx, u.ID, now, event(audit.UserDisabled)))
+		}, event(audit.UserDisabled))
+		u.DisabledAt, u.UpdatedAt, u.Epoch = now, now, u.Epoch+1
+		isUser(t, db, u)
+		dead(t, db, s)
+		lives(t, db, other)
+	}},
+	{"DisableUser/a second time changes nothing", func(t *testing.T, db *store.DB) {
+		u := addUser(t, db, "alice")
+		succeeds(t, db.DisableUser(t.Context(), u.ID, at, event(audit.UserDisabled)))
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.DisableUser(ctx, u.ID, at.Add(time.Minute), event(audit.UserDisabled)))
+		})
+		u.DisabledAt, u.Epoch = at, u.Epoch+1
+		isUser(t, db, u)
+	}},
+	{"DisableUser/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "disable", db.DisableUser(ctx, id(), at, event(audit.UserDisabled)), accounts.ErrUnknownUser)
+		})
+	}},
+
+	{"EnableUser/lets the user in, without the former sessions", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		succeeds(t, db.DisableUser(t.Context(), u.ID, at, event(audit.UserDisabled)))
+		now := at.Add(time.Minute)
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.EnableUser(ctx, u.ID, now, event(audit.UserEnabled)))
+		}, event(audit.UserEnabled))
+		u.UpdatedAt, u.Epoch = now, u.Epoch+1
+		isUser(t, db, u)
+		dead(t, db, s)
+		lives(t, db, addSession(t, db, u, s.ClientID))
+	}},
+	{"EnableUser/an enabled user stays as is", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.EnableUser(ctx, u.ID, at.Add(time.Minute), event(audit.UserEnabled)))
+		})
+		isUser(t, db, u)
+		lives(t, db, s)
+	}},
+	{"EnableUser/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "enable", db.EnableUser(ctx, id(), at, event(audit.UserEnabled)), accounts.ErrUnknownUser)
+		})
+	}},
+
+	{"SetPasswordHash/replaces the hash and ends all sessions", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		_, other := signIn(t, db, "bob")
+		now := at.Add(time.Minute)
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.SetPasswordHash(ctx, u.ID, "new", now, event(audit.UserPasswordChanged)))
+		}, event(audit.UserPasswordChanged))
+		u.PasswordHash, u.UpdatedAt, u.Epoch = "new", now, u.Epoch+1
+		isUser(t, db, u)
+		dead(t, db, s)
+		lives(t, db, other)
+	}},
+	{"SetPasswordHash/moves the epoch even if the hash is the same", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, u.PasswordHash, at, event(audit.UserPasswordChanged)))
+		u.Epoch++
+		isUser(t, db, u)
+		dead(t, db, s)
+	}},
+	{"SetPasswordHash/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "set", db.SetPasswordHash(ctx, id(), "new", at, event(audit.UserPasswordChanged)), accounts.ErrUnknownUser)
+		})
+	}},
+
+	{"UpgradePasswordHash/replaces the hash alone", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.UpgradePasswordHash(ctx, u.ID, u.PasswordHash, "stronger"))
+		})
+		u.PasswordHash = "stronger"
+		isUser(t, db, u)
+		lives(t, db, s)
+	}},
+	{"UpgradePasswordHash/a changed password stays", func(t *testing.T, db *store.DB) {
+		u := addUser(t, db, "alice")
+		for _, old := range []string{"older", strings.ToUpper(u.PasswordHash), u.PasswordHash + " ", ""} {
+			succeeds(t, db.UpgradePasswordHash(t.Context(), u.ID, old, "stronger"))
+		}
+		succeeds(t, db.UpgradePasswordHash(t.Context(), id(), u.PasswordHash, "stronger"))
+		isUser(t, db, u)
+	}},
+
+	{"DeleteUser/removes the user and all sessions", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		_, other := signIn(t, db, "bob")
+		deleted := event(audit.UserDeleted)
+		deleted.UserID = u.ID
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.DeleteUser(ctx, u.ID, deleted))
+		}, deleted)
+		_, err := db.User(t.Context(), u.ID)
+		fails(t, "user", err, accounts.ErrUnknownUser)
+		_, err = db.UserByUsername(t.Context(), u.Username)
+		fails(t, "username", err, accounts.ErrUnknownUser)
+		dead(t, db, s)
+		fails(t, "advance", db.AdvanceSession(t.Context(), advanced(s, at), at), tokens.ErrStale)
+		lives(t, db, other)
+	}},
+	{"DeleteUser/sets the name and the address free", func(t *testing.T, db *store.DB) {
+		u := user("alice")
+		u.Email = "alice@example.com"
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, event(audit.UserDeleted)))
+		u.ID = id()
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+		isUser(t, db, u)
+	}},
+	{"DeleteUser/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "delete", db.DeleteUser(ctx, id(), event(audit.UserDeleted)), accounts.ErrUnknownUser)
+		})
+	}},
+}
+
+// alike are names that collations for people confuse.
+var alike = []string{"strasse", "straße", "resume", "résumé", "istanbul", "ıstanbul", "ａb", "ab", "ab-", "a-b", "한글", "𐐨𐐨"}
+
+// isUser reports a user who is not found as wanted in each way there is.
+func isUser(t testing.TB, db *store.DB, want accounts.User) {
+	t.Helper()
+	got, err := db.User(t.Context(), want.ID)
+	succeeds(t, err)
+	same(t, "user by id", got, want)
+	got, err = db.UserByUsername(t.Context(), want.Username)
+	succeeds(t, err)
+	same(t, "user by name", got, want)
+	all, err := db.Users(t.Context(), "", 1000)
+	succeeds(t, err)
+	i := slices.IndexFunc(all, func(u accounts.User) bool { return u.ID == want.ID })
+	if i < 0 {
+		t.Fatalf("user %s is not in the list of all users", want.Username)
+	}
+	same(t, "user in the list", all[i], want)
+}

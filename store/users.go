@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+)
+
+const userColumns = `id, username, email, email_verified, roles, password_hash, epoch, disabled_at, created_at, updated_at`
+
+func scanUser(row scanner) (accounts.User, error) {
+	var (
+		u                          accounts.User
+		id                         []byte
+		email                      sql.NullString
+		roles                      string
+		disabled, created, updated sql.NullInt64
+	)
+	err := row.Scan(&id, &u.Username, &email, &u.EmailVerified, &roles, &u.PasswordHash, &u.Epoch, &disabled, &created, &updated)
+	if err != nil {
+		return u, missing(err, accounts.ErrUnknownUser)
+	}
+	copy(u.ID[:], id)
+	u.Email = email.String
+	u.DisabledAt, u.CreatedAt, u.UpdatedAt = instant(disabled), instant(created), instant(updated)
+	return u, json.Unmarshal([]byte(roles), &u.Roles)
+}
+
+// CreateUser implements [accounts.UserStore].
+func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO users (id, username, email, email_key, email_verified, roles, password_hash, epoch, disabled_at, created_at, updated_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			u.ID[:], u.Username, optional(u.Email), optional(accounts.EmailKey(u.Email)), u.EmailVerified, list(u.Roles),
+			u.PasswordHash, u.Epoch, millis(u.DisabledAt), millis(u.CreatedAt), millis(u.UpdatedAt))
+		if err == nil {
+			return record(ctx, tx, ev)
+		}
+		if !db.dialect.isDuplicate(err) {
+			return err
+		}
+		// Which of the unique columns refused it is asked, not read off the
+		// driver's message.
+		var taken int
+		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE username = ?`, u.Username).Scan(&taken)
+		if err != nil {
+			return err
+		}
+		if taken > 0 {
+			return accounts.ErrUsernameTaken
+		}
+		return accounts.ErrEmailTaken
+	})
+}
+
+// UserByUsername implements [accounts.UserStore].
+func (db *DB) UserByUsername(ctx context.Context, username string) (accounts.User, error) {
+	return scanUser(db.read.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE username = ?`, username))
+}
+
+// User implements [accounts.UserStore].
+func (db *DB) User(ctx context.Context, id uuid.UUID) (accounts.User, error) {
+	return scanUser(db.read.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id[:]))
+}
+
+// Users implements [accounts.UserStore].
+func (db *DB) Users(ctx context.Context, after string, limit int) ([]accounts.User, error) {
+	rows, err := db.read.QueryContext(ctx,
+		`SELECT `+userColumns+` FROM users WHERE username > ? ORDER BY username LIMIT ?`, after, limit)
+	return collect(rows, err, scanUser)
+}
+
+// DisableUser implements [accounts.UserStore].
+func (db *DB) DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error {
+	return db.expelUser(ctx, id, ev, `
+		UPDATE users SET disabled_at = ?, epoch = epoch + 1, updated_at = ? WHERE id = ? AND disabled_at IS NULL`,
+		now.UnixMilli(), now.UnixMilli(), id[:])
+}
+
+// SetPasswordHash implements [accounts.UserStore].
+func (db *DB) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event) error {
+	return db.expelUser(ctx, id, ev, `
+		UPDATE users SET password_hash = ?, epoch = epoch + 1, updated_at = ? WHERE id = ?`,
+		hash, now.UnixMilli(), id[:])
+}
+
+// expelUser runs a statement that moves the user's epoch and ends all sessions
+// with it. A statement that touches no row leaves everything as it is.
+func (db *DB) expelUser(ctx context.Context, id uuid.UUID, ev audit.Event, query string, args ...any) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, query, args...))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return known(ctx, tx, id)
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ?`, id[:]); err != nil {
+			return err
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// EnableUser implements [accounts.UserStore].
+func (db *DB) EnableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `
+			UPDATE users SET disabled_at = NULL, updated_at = ? WHERE id = ? AND disabled_at IS NOT NULL`,
+			now.UnixMilli(), id[:]))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return known(ctx, tx, id)
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// UpgradePasswordHash implements [accounts.UserStore].
+func (db *DB) UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash string) error {
+	_, err := db.write.ExecContext(ctx, `UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, id[:], old)
+	return err
+}
+
+// DeleteUser implements [accounts.UserStore]. The sessions go by foreign key.
+func (db *DB) DeleteUser(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+	return db.change(ctx, accounts.ErrUnknownUser, ev, `DELETE FROM users WHERE id = ?`, id[:])
+}
+
+// known returns ErrUnknownUser if there is no such user.
+func known(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
+	var one int
+	err := tx.QueryRowContext(ctx, `SELECT 1 FROM users WHERE id = ?`, id[:]).Scan(&one)
+	return missing(err, accounts.ErrUnknownUser)
+}
+
+// missing puts a domain's own error in the place of "no rows".
+func missing(err, instead error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return instead
+	}
+	return err
+}
+
+// list is a list of texts as stored, a JSON array.
+func list(texts []string) string {
+	if texts == nil {
+		texts = []string{}
+	}
+	b, err := json.Marshal(texts)
+	if err != nil {
+		panic(fmt.Sprintf("store: marshal strings: %v", err)) // strings always marshal
+	}
+	return string(b)
+}
