@@ -1,0 +1,62 @@
+package grants
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"countersign/accounts"
+)
+
+// credentials finds out who a client says it is, and with what secret: HTTP
+// Basic, or parameters in the body (RFC 6749 section 2.3.1), never both.
+func credentials(r *http.Request, form url.Values) (accounts.Credentials, error) {
+	id, secret := form.Get("client_id"), form.Get("client_secret")
+	switch headers := r.Header.Values("Authorization"); len(headers) {
+	case 0:
+		if id == "" {
+			return accounts.Credentials{}, errInvalidClient
+		}
+		return accounts.Credentials{ID: id, Secret: secret}, nil
+	case 1:
+		basicID, basicSecret, ok := parseBasic(headers[0])
+		if !ok {
+			return accounts.Credentials{}, errInvalidClient
+		}
+		if form.Has("client_secret") {
+			return accounts.Credentials{}, invalidRequest("the client must authenticate in one way only")
+		}
+		if id != "" && id != basicID {
+			return accounts.Credentials{}, invalidRequest("client_id differs from the client in the Authorization header")
+		}
+		// Some clients send Basic with an empty secret for a public client.
+		return accounts.Credentials{ID: basicID, Secret: basicSecret}, nil
+	default:
+		return accounts.Credentials{}, invalidRequest("the Authorization header is repeated")
+	}
+}
+
+// parseBasic reads an Authorization header of the Basic scheme. Both parts are
+// form-encoded inside it (RFC 6749 section 2.3.1), which net/http leaves alone.
+func parseBasic(header string) (id, secret string, ok bool) {
+	scheme, encoded, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return "", "", false
+	}
+	plain, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(encoded))
+	if err != nil {
+		return "", "", false
+	}
+	id, secret, found := strings.Cut(string(plain), ":")
+	if !found {
+		return "", "", false
+	}
+	id, idErr := url.QueryUnescape(id)
+	secret, secretErr := url.QueryUnescape(secret)
+	if idErr != nil || secretErr != nil || id == "" || !utf8.ValidString(id) || !utf8.ValidString(secret) {
+		return "", "", false
+	}
+	return id, secret, true
+}

@@ -1,0 +1,106 @@
+package grants
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
+
+	"countersign/accounts"
+	"countersign/limits"
+	"countersign/tokens"
+)
+
+// Error is what a client is told when it gets no token (RFC 6749 section 5.2).
+type Error struct {
+	Code        string
+	Description string // printable ASCII without quote and backslash
+	Status      int
+	RetryAfter  time.Duration // 0: not said
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Description }
+
+func invalidRequest(description string) *Error {
+	return &Error{Code: "invalid_request", Description: description, Status: http.StatusBadRequest}
+}
+
+func refuse(code, description string) *Error {
+	return &Error{Code: code, Description: description, Status: http.StatusBadRequest}
+}
+
+// What clients are told. Several causes share one wording on purpose: the
+// caller must not learn which of them it was.
+var (
+	errInvalidClient = &Error{
+		Code:        "invalid_client",
+		Description: "client authentication failed",
+		Status:      http.StatusUnauthorized,
+	}
+	errBadCredentials    = refuse("invalid_grant", "the username or the password is wrong")
+	errBadRefreshToken   = refuse("invalid_grant", "the refresh token is invalid, expired, revoked or another client's")
+	errUnsupportedGrant  = refuse("unsupported_grant_type", "grant_type is not supported")
+	errUnauthorized      = refuse("unauthorized_client", "the client may not use this grant_type")
+	errPublicCredentials = refuse("unauthorized_client", "client_credentials needs a confidential client")
+	errScope             = refuse("invalid_scope", "scope is more than the client or the refresh token may have")
+	errMissingLogin      = invalidRequest("username and password are required")
+	errBusy              = &Error{
+		Code:        "temporarily_unavailable",
+		Description: "too many sign-ins at once, try again shortly",
+		Status:      http.StatusServiceUnavailable,
+		RetryAfter:  time.Second,
+	}
+	errServer = &Error{
+		Code:        "server_error",
+		Description: "something went wrong on our side",
+		Status:      http.StatusInternalServerError,
+	}
+	errUnavailable = &Error{
+		Code:        "temporarily_unavailable",
+		Description: "the service is not able to answer now, try again shortly",
+		Status:      http.StatusServiceUnavailable,
+		RetryAfter:  time.Second,
+	}
+)
+
+// spoken maps what happened to what a client is told. It is the only place
+// that does; what is absent is a server_error.
+var spoken = []struct {
+	when error
+	say  *Error
+}{
+	{accounts.ErrBadClient, errInvalidClient},
+	{accounts.ErrBadCredentials, errBadCredentials},
+	{tokens.ErrUserGone, errBadCredentials},
+	{tokens.ErrUnknown, errBadRefreshToken},
+	{tokens.ErrReused, errBadRefreshToken},
+	{tokens.ErrScope, errScope},
+	{limits.ErrBusy, errBusy},
+	{oautherrors.ErrInvalidRequest, errMissingLogin}, // the library's only one left: see Service.Token
+}
+
+// speak translates an error into the client's words. known is false for one
+// that nobody foresaw, which wants logging.
+func speak(err error, unavailable func(error) bool) (say *Error, known bool) {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e, true
+	}
+	if wait, ok := errors.AsType[*limits.WaitError](err); ok {
+		return &Error{
+			Code:        "temporarily_unavailable",
+			Description: "too many failed attempts, wait before the next",
+			Status:      http.StatusTooManyRequests,
+			RetryAfter:  wait.RetryAfter,
+		}, true
+	}
+	for _, row := range spoken {
+		if errors.Is(err, row.when) {
+			return row.say, true
+		}
+	}
+	if unavailable(err) {
+		return errUnavailable, false
+	}
+	return errServer, false
+}

@@ -1,0 +1,174 @@
+// Package grants is the protocol glue of the token endpoint: it authenticates
+// the client, lets go-oauth2 dispatch the grant, and translates what accounts
+// and tokens say into the words of RFC 6749.
+//
+// A request passes, in this order: the form is read strictly, the grant type is
+// known, the client proves who it is and may use the grant, and only then does
+// the grant's own work begin. So no password is looked at for a client that has
+// not authenticated, and no grant can forget a check. Start with
+// [Service.Token].
+package grants
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-oauth2/oauth2/v4"
+	oauthserver "github.com/go-oauth2/oauth2/v4/server"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/tokens"
+)
+
+// supported are the grants that work here, as discovery says them.
+var supported = []oauth2.GrantType{oauth2.PasswordCredentials, oauth2.Refreshing, oauth2.ClientCredentials}
+
+// Supported returns the grant_type values that the token endpoint knows.
+func Supported() []string {
+	names := make([]string, len(supported))
+	for i, g := range supported {
+		names[i] = g.String()
+	}
+	return names
+}
+
+// Options are what a Service is made of. All are required.
+type Options struct {
+	Users   *accounts.Users
+	Clients *accounts.Clients
+	Tokens  *tokens.Service
+	Log     *slog.Logger
+	// Unavailable reports whether an error means that the database is away,
+	// so that the caller may try again.
+	Unavailable func(error) bool
+}
+
+// Service answers token requests. It is safe for concurrent use.
+type Service struct {
+	users       *accounts.Users
+	clients     *accounts.Clients
+	oauth       *oauthserver.Server
+	log         *slog.Logger
+	unavailable func(error) bool
+}
+
+// New returns a Service.
+func New(o Options) *Service {
+	s := &Service{users: o.Users, clients: o.Clients, log: o.Log, unavailable: o.Unavailable}
+	s.oauth = oauthserver.NewServer(&oauthserver.Config{
+		TokenType:         "Bearer",
+		AllowedGrantTypes: supported,
+	}, &manager{clients: o.Clients, tokens: o.Tokens})
+	s.oauth.ClientInfoHandler = s.clientInfo
+	s.oauth.PasswordAuthorizationHandler = s.passwordAuthorization
+	s.oauth.RefreshTokenResolveHandler = refreshToken
+	s.oauth.ExtensionFieldsHandler = extension
+	return s
+}
+
+// Token answers a token request (RFC 6749 section 3.2) with the members of the
+// response. Every error it returns is an *Error.
+func (s *Service) Token(r *http.Request, from audit.Origin) (members map[string]any, clientID string, err error) {
+	x := &exchange{now: time.Now(), from: from}
+	members, err = s.token(r, x)
+	if err != nil {
+		say, known := speak(err, s.unavailable)
+		if !known {
+			s.log.ErrorContext(r.Context(), "token request failed", "request_id", from.RequestID, "client_id", x.client.ID, "err", err)
+		}
+		return nil, x.client.ID, say
+	}
+	return members, x.client.ID, nil
+}
+
+func (s *Service) token(r *http.Request, x *exchange) (map[string]any, error) {
+	form, err := readForm(r)
+	if err != nil {
+		return nil, err
+	}
+	grant := form.Get("grant_type")
+	if grant == "" {
+		return nil, invalidRequest("grant_type is missing")
+	}
+	if !slices.Contains(supported, oauth2.GrantType(grant)) {
+		return nil, errUnsupportedGrant
+	}
+	if x.credentials, err = credentials(r, form); err != nil {
+		return nil, err
+	}
+	if x.scopes, err = tokens.ParseScopes(form.Get("scope")); err != nil {
+		return nil, refuse("invalid_scope", err.Error())
+	}
+	// The library takes parameters from wherever net/http finds them, so it
+	// gets a request that has the checked ones and nothing else.
+	clean := (&http.Request{
+		Method:   http.MethodPost,
+		URL:      &url.URL{Path: r.URL.Path},
+		Form:     form,
+		PostForm: form,
+		Body:     http.NoBody,
+	}).WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+
+	gt, tgr, err := s.oauth.ValidationTokenRequest(clean)
+	if err != nil {
+		return nil, err
+	}
+	ti, err := s.oauth.GetAccessToken(clean.Context(), gt, tgr)
+	if err != nil {
+		return nil, err
+	}
+	return s.oauth.GetTokenData(ti), nil
+}
+
+// clientInfo is the first hook the library calls, and the one that every grant
+// passes: the client proves who it is, and that this grant is one of its own.
+func (s *Service) clientInfo(r *http.Request) (id, secret string, err error) {
+	x := exchangeOf(r.Context())
+	client, err := s.clients.Authenticate(r.Context(), x.now, x.credentials, x.from.Address)
+	if err != nil {
+		return "", "", err
+	}
+	x.client = client
+	grant := r.Form.Get("grant_type")
+	switch {
+	case !client.AllowsGrant(grant):
+		return "", "", errUnauthorized
+	case grant == oauth2.PasswordCredentials.String() && !client.FirstParty:
+		// Only our own applications may see a password (RFC 9700 section 2.4).
+		return "", "", errUnauthorized
+	case grant == oauth2.ClientCredentials.String() && client.Public:
+		return "", "", errPublicCredentials // RFC 6749 section 4.4
+	}
+	return client.ID, "", nil
+}
+
+// passwordAuthorization is the library's hook for the password grant (RFC 6749
+// section 4.3). Scopes are checked first: a request that can't succeed must not
+// cost a password hash, nor tell whether the password was right.
+func (s *Service) passwordAuthorization(ctx context.Context, _, username, password string) (string, error) {
+	x := exchangeOf(ctx)
+	if !x.scopes.Within(x.client.Scopes) {
+		return "", errScope
+	}
+	user, err := s.users.Authenticate(ctx, x.now, username, password, x.from.Address)
+	if err != nil {
+		return "", err
+	}
+	x.user = user
+	return user.ID.String(), nil
+}
+
+// refreshToken is the library's hook that finds the refresh token.
+func refreshToken(r *http.Request) (string, error) {
+	token := r.Form.Get("refresh_token")
+	if strings.TrimSpace(token) == "" {
+		return "", invalidRequest("refresh_token is missing")
+	}
+	return token, nil
+}

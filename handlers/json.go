@@ -1,0 +1,115 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxBody bounds every request body, in bytes.
+const maxBody = 64 << 10
+
+// readBody reads a body of at most 64 KiB.
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, errTooLarge
+	}
+	if err != nil {
+		return nil, malformed("the body could not be read")
+	}
+	return body, nil
+}
+
+func malformed(detail string) *Problem {
+	return problem(http.StatusBadRequest, "malformed", "Malformed body", detail)
+}
+
+// readJSON decodes a body into the struct that into points to, strictly: one
+// JSON object whose members are all known and each there once. Anything that
+// encoding/json would quietly make fit (another case, the last of two) could
+// mean something else to whatever stands in front of us.
+func readJSON(r *http.Request, into any) error {
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if charset := params["charset"]; err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return errMediaType
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	return decodeObject(body, reflect.ValueOf(into).Elem())
+}
+
+func decodeObject(body []byte, into reflect.Value) error {
+	if !utf8.Valid(body) {
+		return malformed("the body is not UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return malformed("the body is not a JSON object")
+	}
+	fields := membersOf(into)
+	seen := map[string]bool{}
+	var wrong []FieldError
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return malformed("the body is not a JSON object")
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return malformed("the body is not a JSON object")
+		}
+		key := name.(string)
+		field, known := fields[key]
+		folded := strings.ToLower(key)
+		switch {
+		case seen[folded]:
+			wrong = append(wrong, FieldError{Field: shorten(key), Code: "repeated", Detail: "the member is there more than once"})
+		case !known:
+			wrong = append(wrong, FieldError{Field: shorten(key), Code: "unknown", Detail: "there is no such member"})
+		default:
+			if err := json.Unmarshal(value, field.Addr().Interface()); err != nil {
+				wrong = append(wrong, FieldError{Field: key, Code: "wrong_type", Detail: fmt.Sprintf("must be a %s", field.Kind())})
+			}
+		}
+		seen[folded] = true
+	}
+	if _, err := dec.Token(); err != nil { // the closing brace
+		return malformed("the body is not a JSON object")
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return malformed("something follows the JSON object")
+	}
+	if len(wrong) > 0 {
+		return invalidInput(wrong...)
+	}
+	return nil
+}
+
+// membersOf maps the names of a struct's JSON members to its fields.
+func membersOf(v reflect.Value) map[string]reflect.Value {
+	members := map[string]reflect.Value{}
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		members[name] = v.Field(i)
+	}
+	return members
+}
+
+// shorten keeps what a stranger named something from filling the answer.
+func shorten(name string) string {
+	const most = 64
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most], "") + "..."
+}

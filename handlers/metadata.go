@@ -1,0 +1,71 @@
+package handlers
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/grants"
+	"countersign/tokens"
+)
+
+// Metadata is what clients discover us by: OpenID Connect Discovery and RFC
+// 8414 share one document. It says what works, and nothing else.
+type Metadata struct {
+	Issuer            string
+	IDTokenAlgorithms []string
+}
+
+// metadataMaxAge is how long the documents may be cached. They change only with
+// the configuration.
+const metadataMaxAge = time.Hour
+
+// Mount adds the endpoint's routes below the issuer's path and, for RFC 8414,
+// with that path behind the well-known part (section 3.1).
+func (h *Metadata) Mount(root, issuer gin.IRouter, issuerPath string) {
+	body, etag := h.document()
+	answer := func(c *gin.Context) { writeCacheable(c, body, etag, "application/json", metadataMaxAge) }
+	routes := func(r gin.IRouter, path string) {
+		r.GET(path, answer)
+		r.HEAD(path, answer)
+	}
+	routes(issuer, "/.well-known/openid-configuration")
+	routes(root, "/.well-known/oauth-authorization-server"+issuerPath)
+}
+
+func (h *Metadata) document() (body []byte, etag string) {
+	scopes := []string{tokens.ScopeOpenID, tokens.ScopeProfile, tokens.ScopeEmail, tokens.ScopeRoles, tokens.ScopeOfflineAccess}
+	claims := []string{"iss", "aud", "exp", "iat", "auth_time", "sid", "at_hash"}
+	for _, scope := range scopes {
+		claims = append(claims, ClaimsByScope[scope]...)
+	}
+	slices.Sort(claims)
+	body, err := json.MarshalIndent(map[string]any{
+		"issuer":                  h.Issuer,
+		"token_endpoint":          h.Issuer + "/oauth/token",
+		"userinfo_endpoint":       h.Issuer + "/userinfo",
+		"jwks_uri":                h.Issuer + "/.well-known/jwks.json",
+		"grant_types_supported":   grants.Supported(),
+		"scopes_supported":        scopes,
+		"claims_supported":        claims,
+		"claim_types_supported":   []string{"normal"},
+		"subject_types_supported": []string{"public"},
+		// The member is required and may not be empty; no response type
+		// works without an authorization endpoint.
+		"response_types_supported":              []string{"none"},
+		"id_token_signing_alg_values_supported": h.IDTokenAlgorithms,
+		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "none"},
+		"claims_parameter_supported":            false,
+		"request_parameter_supported":           false,
+		"request_uri_parameter_supported":       false, // left out, it would mean true
+	}, "", "  ")
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	sum := sha256.Sum256(body)
+	return body, `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+}

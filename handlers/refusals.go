@@ -1,0 +1,58 @@
+package handlers
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+)
+
+// oauthError is the error body of OAuth endpoints (RFC 6749 section 5.2).
+type oauthError struct {
+	Code        string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+// writeOAuthError answers as OAuth endpoints do and ends the request.
+func writeOAuthError(c *gin.Context, status int, code, description string) {
+	neverCache(c)
+	c.Set(ErrorKey, code)
+	writeJSON(c, status, "application/json", oauthError{code, description})
+	c.Abort()
+}
+
+// neverCache marks an answer that no cache may keep (RFC 6749 section 5.1).
+func neverCache(c *gin.Context) {
+	c.Header("Cache-Control", "no-store")
+	c.Header("Pragma", "no-cache")
+}
+
+// isOAuth reports whether a path is answered in OAuth's error format.
+func isOAuth(path string) bool {
+	return strings.Contains(path, "/oauth/") || strings.HasSuffix(path, "/userinfo")
+}
+
+// NotFound answers a path that nothing is mounted at.
+func NotFound(c *gin.Context) { WriteProblem(c, errNotFound) }
+
+// MethodNotAllowed answers a method that the path doesn't take. gin has set
+// the Allow header.
+func MethodNotAllowed(c *gin.Context) {
+	if isOAuth(c.Request.URL.Path) {
+		writeOAuthError(c, http.StatusMethodNotAllowed, "invalid_request", "this path takes other methods, see the Allow header")
+		return
+	}
+	WriteProblem(c, errMethod)
+}
+
+// Internal answers a request whose handler panicked.
+func Internal(c *gin.Context) {
+	if isOAuth(c.Request.URL.Path) {
+		writeOAuthError(c, http.StatusInternalServerError, "server_error", "something went wrong on our side")
+		return
+	}
+	WriteProblem(c, errInternal)
+}
+
+// OriginNotAllowed answers a page of an origin that may not call the path.
+func OriginNotAllowed(c *gin.Context) { WriteProblem(c, errOrigin) }

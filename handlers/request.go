@@ -1,0 +1,28 @@
+// Package handlers has one file per endpoint: decode, call, encode. What is
+// decided, is decided in grants, accounts, tokens and keys.
+package handlers
+
+import (
+	"github.com/gin-gonic/gin"
+
+	"countersign/audit"
+)
+
+// RequestIDHeader carries the id of a request, which every answer names.
+const RequestIDHeader = "X-Request-Id"
+
+// Under these keys handlers leave what the request log should say. Only names
+// that exist go there: people paste secrets into fields for names.
+const (
+	ClientIDKey = "client_id"
+	SubjectKey  = "subject"
+	ErrorKey    = "error" // the code of the error that was answered
+)
+
+// RequestID is the id the middleware gave the request.
+func RequestID(c *gin.Context) string { return c.Writer.Header().Get(RequestIDHeader) }
+
+// origin says where the request came from, for the audit events it causes.
+func origin(c *gin.Context) audit.Origin {
+	return audit.Origin{Address: c.ClientIP(), RequestID: RequestID(c)}
+}
