@@ -1,0 +1,286 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/keys"
+	"countersign/seal"
+	"countersign/server"
+	"countersign/store"
+	"countersign/store/storetest"
+)
+
+const (
+	issuer   = "https://auth.example.com"
+	origin   = "https://app.example.com" // allowed by CORS
+	password = "correct horse battery staple"
+)
+
+// app is the whole server over a fresh database, driven through its HTTP engine.
+type app struct {
+	*server.App
+	t       testing.TB
+	db      *store.DB
+	ring    *keys.Ring
+	options server.Options
+	logs    *bytes.Buffer
+}
+
+// newApp builds a server. It may be called in a synctest bubble: everything it
+// opens is closed when the test ends, inside the bubble.
+func newApp(t testing.TB, change ...func(*server.Options, *keys.Policy)) *app {
+	t.Helper()
+	return openApp(t, filepath.Join(t.TempDir(), "countersign.db"), seal.Generate(), change...)
+}
+
+// openApp builds a server over a database file that may exist, as a restarted
+// or another process would.
+func openApp(t testing.TB, path, masterKey string, change ...func(*server.Options, *keys.Policy)) *app {
+	t.Helper()
+	db := storetest.OpenFile(t, path)
+	t.Cleanup(func() { db.Close() })
+	master, err := seal.Parse(masterKey)
+	if err != nil {
+		t.Fatalf("parse master key: %v", err)
+	}
+	a := &app{t: t, db: db, logs: new(bytes.Buffer)}
+	log := slog.New(slog.NewJSONHandler(io.MultiWriter(&lockedWriter{w: a.logs}, t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	policy := keys.Policy{RotationPeriod: 720 * time.Hour, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute}
+	a.options = server.Options{
+		Store: db, Seal: master, Log: log,
+		Unavailable:    func(err error) bool { return db.IsUnavailable(err) || errors.Is(err, keys.ErrNoSigningKey) },
+		Issuer:         issuer,
+		AllowedOrigins: []string{origin},
+		SignupEnabled:  true,
+		Algorithms:     []string{"ES256", "RS256"},
+
+		RefreshIdleTTL:     720 * time.Hour,
+		RefreshAbsoluteTTL: 4320 * time.Hour,
+		ReplayWindow:       time.Minute,
+		Passwords:          accounts.PasswordPolicy{MinLength: 8, ServiceNames: []string{"countersign", "example.com"}},
+		// As cheap as it gets: what is tested is not the hash.
+		Argon2:              accounts.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1},
+		MaxConcurrentHashes: 4,
+		ShutdownTimeout:     time.Second,
+	}
+	for _, c := range change {
+		c(&a.options, &policy)
+	}
+	a.options.AccessTTL = policy.AccessTTL
+	if a.ring, err = keys.Open(t.Context(), keys.Options{
+		Store: db, Seal: master, Log: log, Algorithms: a.options.Algorithms, Policy: policy,
+	}); err != nil {
+		t.Fatalf("open keys: %v", err)
+	}
+	if err := a.ring.Maintain(t.Context()); err != nil {
+		t.Fatalf("make all keys: %v", err)
+	}
+	a.options.Keys = a.ring
+	if a.App, err = server.New(a.options); err != nil {
+		t.Fatalf("build server: %v", err)
+	}
+	for _, c := range testClients {
+		if _, err := a.Clients.Put(t.Context(), time.Now(), c.Client, c.secret, audit.Origin{}); err != nil {
+			t.Fatalf("declare client %s: %v", c.ID, err)
+		}
+	}
+	return a
+}
+
+// secret is a client secret with characters that Basic must percent-encode.
+const secret = "s3cret:with%odd+chars and space"
+
+// The clients every test server knows.
+var testClients = []struct {
+	accounts.Client
+	secret string
+}{
+	{accounts.Client{ // public, first-party
+		ID: "spa", Name: "SPA", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"},
+		Scopes: []string{"openid", "profile", "email", "roles", "offline_access"}, Origins: []string{"https://client.example.com"},
+	}, ""},
+	{accounts.Client{ // another one, so that tokens can be taken to the wrong client
+		ID: "other", Name: "Other", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"},
+		Scopes: []string{"openid", "profile"},
+	}, ""},
+	{accounts.Client{ // confidential, first-party
+		ID: "web", Name: "Web", FirstParty: true, Grants: []string{"password", "refresh_token", "client_credentials"},
+		Scopes: []string{"openid", "profile", "email", "roles", "read", "write", "offline_access"}, Audiences: []string{"https://api.example.com"},
+	}, secret},
+	{accounts.Client{ // public, not first-party
+		ID: "third", Name: "Third", Public: true, Grants: []string{"refresh_token"}, Scopes: []string{"openid"},
+	}, ""},
+	{accounts.Client{ // confidential, acts for itself
+		ID: "api", Name: "API", Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"},
+	}, "dev-secret"},
+}
+
+// response is an answer of the server.
+type response struct {
+	*httptest.ResponseRecorder
+	t testing.TB
+}
+
+// do sends a request through the engine. The header's values are pairs.
+func (a *app) do(method, target, body string, header ...string) *response {
+	a.t.Helper()
+	r := httptest.NewRequestWithContext(a.t.Context(), method, target, strings.NewReader(body))
+	r.Host = "auth.example.com"
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	return &response{w, a.t}
+}
+
+// json is the body as a JSON object.
+func (r *response) json() map[string]any {
+	r.t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal(r.Body.Bytes(), &m); err != nil {
+		r.t.Fatalf("body is not a JSON object: %v\n%d %s", err, r.Code, r.Body)
+	}
+	return m
+}
+
+// text is one member of the JSON body, which must be a string.
+func (r *response) text(member string) string {
+	r.t.Helper()
+	s, ok := r.json()[member].(string)
+	if !ok {
+		r.t.Fatalf("member %q is not a string: %d %s", member, r.Code, r.Body)
+	}
+	return s
+}
+
+// want fails the test unless the answer has the status.
+func (r *response) want(status int) *response {
+	r.t.Helper()
+	if r.Code != status {
+		r.t.Fatalf("status = %d, want %d: %s", r.Code, status, r.Body)
+	}
+	return r
+}
+
+// wantError fails the test unless the answer is this OAuth error, as JSON that
+// nobody caches (RFC 6749 section 5.2).
+func (r *response) wantError(status int, code string) *response {
+	r.t.Helper()
+	r.want(status)
+	if got := r.text("error"); got != code {
+		r.t.Fatalf("error = %q, want %q: %s", got, code, r.Body)
+	}
+	if got := r.Header().Get("Cache-Control"); got != "no-store" {
+		r.t.Errorf("Cache-Control = %q, want no-store", got)
+	}
+	if got := r.Header().Get("Content-Type"); got != "application/json" {
+		r.t.Errorf("Content-Type = %q, want application/json", got)
+	}
+	return r
+}
+
+// wantProblem fails the test unless the answer is an RFC 9457 problem whose
+// type ends in kind.
+func (r *response) wantProblem(status int, kind string) *response {
+	r.t.Helper()
+	r.want(status)
+	if got := r.Header().Get("Content-Type"); got != "application/problem+json" {
+		r.t.Errorf("Content-Type = %q, want application/problem+json", got)
+	}
+	if got := r.text("type"); !strings.HasSuffix(got, ":"+kind) {
+		r.t.Fatalf("type = %q, want one ending in %q: %s", got, kind, r.Body)
+	}
+	return r
+}
+
+// form makes a form of name-value pairs.
+func form(pairs ...string) url.Values {
+	f := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		f.Add(pairs[i], pairs[i+1])
+	}
+	return f
+}
+
+// basic is an Authorization header of the Basic scheme as RFC 6749 section
+// 2.3.1 encodes it.
+func basic(id, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
+}
+
+// token posts a form to the token endpoint.
+func (a *app) token(f url.Values, header ...string) *response {
+	a.t.Helper()
+	return a.do(http.MethodPost, "/oauth/token", f.Encode(),
+		append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
+}
+
+// post posts JSON.
+func (a *app) post(path, body string, header ...string) *response {
+	a.t.Helper()
+	return a.do(http.MethodPost, path, body, append([]string{"Content-Type", "application/json"}, header...)...)
+}
+
+// signup creates an account with the usual password and returns its id.
+func (a *app) signup(username string) string {
+	a.t.Helper()
+	body, _ := json.Marshal(map[string]string{"username": username, "password": password, "email": username + "@example.net"})
+	return a.post("/signup", string(body)).want(http.StatusCreated).text("id")
+}
+
+// passwordForm asks for tokens at the public client spa.
+func passwordForm(username string) url.Values {
+	return form("grant_type", "password", "client_id", "spa", "username", username, "password", password)
+}
+
+// login signs an existing user in at the client spa.
+func (a *app) login(username string) *response {
+	a.t.Helper()
+	return a.token(passwordForm(username)).want(http.StatusOK)
+}
+
+// refresh presents a refresh token as the client spa.
+func (a *app) refresh(token string, more ...string) *response {
+	a.t.Helper()
+	return a.token(form(append([]string{"grant_type", "refresh_token", "client_id", "spa", "refresh_token", token}, more...)...))
+}
+
+// userinfo asks about the bearer of an access token.
+func (a *app) userinfo(access string, header ...string) *response {
+	a.t.Helper()
+	return a.do(http.MethodGet, "/userinfo", "", append([]string{"Authorization", "Bearer " + access}, header...)...)
+}
+
+// claims decodes a JWT's header and payload without verifying it.
+func (r *response) claims(member string) (header, payload map[string]any) {
+	r.t.Helper()
+	parts := strings.Split(r.text(member), ".")
+	if len(parts) != 3 {
+		r.t.Fatalf("%s is not a JWT", member)
+	}
+	for i, into := range []*map[string]any{&header, &payload} {
+		b, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err == nil {
+			err = json.Unmarshal(b, into)
+		}
+		if err != nil {
+			r.t.Fatalf("%s: part %d: %v", member, i, err)
+		}
+	}
+	return header, payload
+}

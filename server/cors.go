@@ -1,0 +1,235 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-contrib/cors"
+	"github.com/gin-gonic/gin"
+
+	"countersign/accounts"
+	"countersign/handlers"
+)
+
+// access is which pages may read the answers of a path.
+type access int
+
+const (
+	listedOrigins access = iota // configured origins and those of clients
+	anyOrigin                   // public documents, without credentials
+	noOrigin                    // pages of ours that a browser navigates to
+)
+
+// corsMethods are the methods that pages may use.
+var corsMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete}
+
+// originsMaxAge is how old our knowledge of the clients' origins may be.
+const originsMaxAge = 2 * time.Second
+
+// CORS decides which web origins may call which path from a browser.
+type CORS struct {
+	base       string   // path of the issuer
+	configured []string // origins; those of localhost may have "*" for the port, as clients' may
+	clients    func(context.Context) ([]accounts.Client, error)
+
+	mu         sync.Mutex
+	registered []registration
+	readAt     time.Time
+}
+
+// registration is an origin, or a pattern of them, and a client that has it.
+type registration struct{ pattern, client string }
+
+// NewCORS returns the policy of an issuer with the configured origins and those
+// of the clients that the function lists.
+func NewCORS(issuer string, configured []string, clients func(context.Context) ([]accounts.Client, error)) *CORS {
+	return &CORS{base: issuerPath(issuer), configured: configured, clients: clients}
+}
+
+// access classifies a path.
+func (p *CORS) access(path string) access {
+	if strings.HasPrefix(path, "/.well-known/") {
+		return anyOrigin
+	}
+	path = strings.TrimPrefix(path, p.base)
+	switch {
+	case strings.HasPrefix(path, "/.well-known/"):
+		return anyOrigin
+	case path == "/oauth/authorize" || path == "/oauth/logout": // RFC 9700 section 2.6
+		return noOrigin
+	default:
+		return listedOrigins
+	}
+}
+
+// allows reports whether pages of the origin may call paths for listed origins,
+// and whose setting says so.
+func (p *CORS) allows(ctx context.Context, origin string) (rule string, ok bool) {
+	for _, pattern := range p.configured {
+		if matchOrigin(pattern, origin) {
+			return fmt.Sprintf("cors.allowed_origins has %s", pattern), true
+		}
+	}
+	for _, one := range p.registeredOrigins(ctx) {
+		if matchOrigin(one.pattern, origin) {
+			return fmt.Sprintf("client %s is registered with the origin %s", one.client, one.pattern), true
+		}
+	}
+	return "", false
+}
+
+// matchOrigin compares byte for byte, but for a pattern with the port "*".
+func matchOrigin(pattern, origin string) bool {
+	host, anyPort := strings.CutSuffix(pattern, ":*")
+	if !anyPort {
+		return pattern == origin
+	}
+	port, found := strings.CutPrefix(origin, host)
+	return found && (port == "" || validPort(port))
+}
+
+// validPort reports whether s is a colon and up to five digits.
+func validPort(s string) bool {
+	digits, found := strings.CutPrefix(s, ":")
+	return found && digits != "" && len(digits) <= 5 && strings.Trim(digits, "0123456789") == ""
+}
+
+// registeredOrigins are the clients' origins, read again when they may be old.
+// If they can't be read, what was known goes on.
+func (p *CORS) registeredOrigins(ctx context.Context) []registration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if now.Sub(p.readAt) < originsMaxAge {
+		return p.registered
+	}
+	p.readAt = now
+	clients, err := p.clients(ctx)
+	if err != nil {
+		return p.registered
+	}
+	p.registered = nil
+	for _, c := range clients {
+		for _, o := range c.Origins {
+			p.registered = append(p.registered, registration{o, c.ID})
+		}
+	}
+	return p.registered
+}
+
+// Explain says in one sentence whether a page of the origin may call the path
+// with the method, and which rule decides.
+func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string, bool) {
+	method = strings.ToUpper(method)
+	switch p.access(path) {
+	case anyOrigin:
+		if method != http.MethodGet && method != http.MethodHead {
+			return fmt.Sprintf("%s is kept out: %s is a public document, and %s is not one of GET and HEAD", origin, path, method), false
+		}
+		return fmt.Sprintf("%s is let in: %s is a public document that any origin may read, without credentials", origin, path), true
+	case noOrigin:
+		return fmt.Sprintf("%s is kept out: browsers navigate to %s, no script may read it", origin, path), false
+	}
+	if !slices.Contains(corsMethods, method) {
+		return fmt.Sprintf("%s is kept out: %s is not one of the methods pages may use (%s)", origin, method, strings.Join(corsMethods, ", ")), false
+	}
+	if rule, ok := p.allows(ctx, origin); ok {
+		return fmt.Sprintf("%s is let in to %s %s: %s", origin, method, path, rule), true
+	}
+	if err := accounts.ValidOrigin(origin); err != nil {
+		return fmt.Sprintf("%s is kept out: no browser sends it as an origin (%v)", origin, err), false
+	}
+	return fmt.Sprintf("%s is kept out of %s %s: it is neither in cors.allowed_origins nor registered with a client (clients create --origin)", origin, method, path), false
+}
+
+// middleware answers preflights and marks every other answer, errors included,
+// so it must come before whatever can end a request.
+func (p *CORS) middleware() gin.HandlerFunc {
+	expose := []string{"Retry-After", "WWW-Authenticate", handlers.RequestIDHeader, "DPoP-Nonce"}
+	open := cors.New(cors.Config{
+		AllowAllOrigins: true,
+		AllowMethods:    []string{http.MethodGet, http.MethodHead},
+		ExposeHeaders:   []string{handlers.RequestIDHeader, "ETag"},
+		MaxAge:          time.Hour,
+	})
+	listed := cors.New(cors.Config{
+		AllowOriginWithContextFunc: func(c *gin.Context, origin string) bool { return true }, // asked before: see below
+		AllowCredentials:           true,
+		AllowMethods:               corsMethods,
+		AllowHeaders:               []string{"Authorization", "Content-Type", "DPoP", handlers.RequestIDHeader},
+		ExposeHeaders:              expose,
+		MaxAge:                     10 * time.Minute,
+	})
+	return func(c *gin.Context) {
+		origin := c.GetHeader("Origin")
+		switch p.access(c.Request.URL.Path) {
+		case anyOrigin:
+			open(c)
+			return
+		case noOrigin:
+			return
+		}
+		c.Header("Vary", "Origin")
+		if origin == "" {
+			return
+		}
+		if _, ok := p.allows(c.Request.Context(), origin); ok {
+			listed(c)
+			return
+		}
+		// The library would end any request of another origin here. A page
+		// can't read the answer without our headers, and what isn't a page
+		// may send whatever Origin it likes; but a preflight has no other use.
+		if isPreflight(c.Request) {
+			handlers.OriginNotAllowed(c)
+		}
+	}
+}
+
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// requireOrigin refuses requests from pages of origins that are not listed.
+// Requests without an Origin come from no page, or from one that only reads.
+func (p *CORS) requireOrigin(issuer string) gin.HandlerFunc {
+	own := originOf(issuer)
+	return func(c *gin.Context) {
+		headers := c.Request.Header.Values("Origin")
+		if len(headers) == 0 {
+			if site := c.GetHeader("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+				handlers.OriginNotAllowed(c)
+			}
+			return
+		}
+		origin := headers[0]
+		sameOrigin := origin == own || origin == "http://"+c.Request.Host || origin == "https://"+c.Request.Host
+		if _, ok := p.allows(c.Request.Context(), origin); len(headers) > 1 || !ok && !sameOrigin {
+			handlers.OriginNotAllowed(c)
+		}
+	}
+}
+
+// issuerPath is the path of an issuer, empty for none.
+func issuerPath(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(u.EscapedPath(), "/")
+}
+
+// originOf is the web origin of an issuer (RFC 6454 section 6.2).
+func originOf(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/handlers"
+)
+
+// requestTimeout bounds the work on one request, waiting for a hashing slot or
+// the database included.
+const requestTimeout = 20 * time.Second
+
+// wellFormedID is a request id that we take over from the caller. Others are
+// replaced: they go into logs and headers.
+var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
+
+// identify gives the request its id and its deadline.
+func identify(c *gin.Context) {
+	id := c.GetHeader(handlers.RequestIDHeader)
+	if !wellFormedID.MatchString(id) {
+		id = rand.Text()
+	}
+	c.Header(handlers.RequestIDHeader, id)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), requestTimeout)
+	defer cancel()
+	c.Request = c.Request.WithContext(ctx)
+	c.Next()
+}
+
+// logRequests writes one line per request: which route, never the path or the
+// query, for people paste secrets into both.
+func logRequests(log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		began := time.Now()
+		c.Next()
+		route := c.FullPath()
+		if route == "" {
+			route = "unmatched"
+		}
+		method := c.Request.Method
+		if !slices.Contains(knownMethods, method) {
+			method = "other"
+		}
+		attrs := []slog.Attr{
+			slog.String("request_id", handlers.RequestID(c)),
+			slog.String("method", method),
+			slog.String("route", route),
+			slog.Int("status", c.Writer.Status()),
+			slog.Int("bytes", max(0, c.Writer.Size())),
+			slog.Float64("duration_ms", float64(time.Since(began).Microseconds())/1000),
+			slog.String("address", c.ClientIP()),
+		}
+		for _, key := range []string{handlers.ClientIDKey, handlers.SubjectKey, handlers.ErrorKey} {
+			if value := c.GetString(key); value != "" {
+				attrs = append(attrs, slog.String(key, value))
+			}
+		}
+		log.LogAttrs(c.Request.Context(), slog.LevelInfo, "request", attrs...)
+	}
+}
+
+var knownMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+	http.MethodDelete, http.MethodOptions, http.MethodConnect, http.MethodTrace,
+}
+
+// recoverPanics answers a request whose handler panicked. The stack goes to the
+// log, nothing of it to the caller.
+func recoverPanics(log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer func() {
+			reason := recover()
+			if reason == nil {
+				return
+			}
+			if reason == http.ErrAbortHandler { // net/http's own way to hang up
+				panic(reason)
+			}
+			log.ErrorContext(c.Request.Context(), "panic", "request_id", handlers.RequestID(c), "route", c.FullPath(),
+				"err", reason, "stack", string(debug.Stack()))
+			if !c.Writer.Written() {
+				handlers.Internal(c)
+			}
+			c.Abort()
+		}()
+		c.Next()
+	}
+}
+
+// harden sets the headers that tell browsers to make nothing of our answers but
+// what they are. Nothing of ours is framed, runs script or leaks its address.
+func harden(https bool) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		c.Header("X-Content-Type-Options", "nosniff")
+		c.Header("Referrer-Policy", "no-referrer")
+		c.Header("X-Frame-Options", "DENY")
+		c.Header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		if https {
+			c.Header("Strict-Transport-Security", "max-age=31536000")
+		}
+	}
+}

@@ -1,0 +1,255 @@
+// Package server builds the application from its parts and runs it: the gin
+// engine with its middleware, the background work, listening and draining.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/accounts"
+	"countersign/grants"
+	"countersign/handlers"
+	"countersign/keys"
+	"countersign/limits"
+	"countersign/seal"
+	"countersign/tokens"
+)
+
+// Store is the memory the application needs, whole.
+type Store interface {
+	accounts.UserStore
+	accounts.ClientStore
+	tokens.Store
+	limits.Store
+	// PurgeEvents removes at most limit security events from before the given time.
+	PurgeEvents(ctx context.Context, before time.Time, limit int) (int64, error)
+	// Ping reports whether the database answers.
+	Ping(ctx context.Context) error
+}
+
+// Options are what an App is made of. Store, Keys, Seal, Issuer, the lifetimes
+// and Log are required.
+type Options struct {
+	Store Store
+	Keys  *keys.Ring
+	Seal  *seal.Keys
+	Log   *slog.Logger
+	// Unavailable reports whether an error of the Store means that the
+	// database is away, and not that something is wrong with the request.
+	Unavailable func(error) bool
+
+	Issuer         string
+	AllowedOrigins []string // for CORS, besides those of clients
+	TrustedProxies []string // addresses or networks whose X-Forwarded-For is believed
+	SignupEnabled  bool
+
+	Audience           []string // default: the issuer
+	AccessTTL          time.Duration
+	RefreshIdleTTL     time.Duration
+	RefreshAbsoluteTTL time.Duration
+	ReplayWindow       time.Duration
+	Algorithms         []string // of the signing keys, as Keys was opened with
+
+	Passwords           accounts.PasswordPolicy
+	Argon2              accounts.Argon2
+	MaxConcurrentHashes int // 0: number of CPUs
+	FreeFailures        int
+	MaxWait             time.Duration
+	ThrottleWindow      time.Duration
+
+	AuditRetention  time.Duration // security events are kept this long; 0: for ever
+	ShutdownTimeout time.Duration // requests under way get this long to end
+}
+
+// App is the whole server. Its parts are there for those who need one of them.
+type App struct {
+	Users   *accounts.Users
+	Clients *accounts.Clients
+	Tokens  *tokens.Service
+
+	o        Options
+	engine   *gin.Engine
+	chores   []chore
+	draining atomic.Bool
+}
+
+// New puts an App together.
+func New(o Options) (*App, error) {
+	if o.MaxConcurrentHashes == 0 {
+		o.MaxConcurrentHashes = runtime.NumCPU()
+	}
+	if len(o.Audience) == 0 {
+		o.Audience = []string{o.Issuer}
+	}
+	throttle := NewThrottle(o.Store, o.Seal, o.FreeFailures, o.MaxWait, o.ThrottleWindow)
+	users, err := accounts.NewUsers(accounts.UsersOptions{
+		Store: o.Store, Policy: o.Passwords, Argon2: o.Argon2, Throttle: throttle, Log: o.Log,
+		Slots: limits.NewSlots(o.MaxConcurrentHashes, queuePerSlot*o.MaxConcurrentHashes),
+	})
+	if err != nil {
+		return nil, err
+	}
+	clients, err := accounts.NewClients(accounts.ClientsOptions{
+		Store: o.Store, Argon2: o.Argon2, Throttle: throttle, Log: o.Log,
+		Slots: limits.NewSlots(o.MaxConcurrentHashes, queuePerSlot*o.MaxConcurrentHashes),
+	})
+	if err != nil {
+		return nil, err
+	}
+	app := &App{
+		Users:   users,
+		Clients: clients,
+		Tokens: tokens.New(tokens.Options{
+			Store: o.Store, Signer: o.Keys, Seal: o.Seal, Issuer: o.Issuer, Audience: o.Audience,
+			IDTokenAlg: idTokenAlg(o.Algorithms), AccessTTL: o.AccessTTL, RefreshIdleTTL: o.RefreshIdleTTL,
+			RefreshAbsoluteTTL: o.RefreshAbsoluteTTL, ReplayWindow: o.ReplayWindow, Log: o.Log,
+		}),
+		o: o,
+	}
+	app.chores = []chore{
+		{"sessions", app.Tokens.Purge},
+		{"guesses", throttle.Purge},
+	}
+	if o.AuditRetention > 0 {
+		app.chores = append(app.chores, chore{"events", func(ctx context.Context, now time.Time, limit int) (int64, error) {
+			return o.Store.PurgeEvents(ctx, now.Add(-o.AuditRetention), limit)
+		}})
+	}
+	return app, app.route()
+}
+
+// idTokenAlg is what signs ID tokens unless a client chose: RS256, which every
+// client must support (OpenID Connect Core section 15.1), if there is such a key.
+func idTokenAlg(algorithms []string) string {
+	if slices.Contains(algorithms, "RS256") {
+		return "RS256"
+	}
+	return algorithms[0]
+}
+
+// queuePerSlot is how many may wait for each hashing slot: about a second's
+// work, which is what somebody who signs in will wait without trying again.
+const queuePerSlot = 32
+
+// NewThrottle returns the guess budgets kept in a store. What is zero takes its
+// default.
+func NewThrottle(store limits.Store, master *seal.Keys, free int, maxWait, window time.Duration) *limits.Throttle {
+	secret, _ := master.MAC(master.Primary(), "guesses", nil)
+	return limits.NewThrottle(limits.Options{Store: store, Free: free, MaxWait: maxWait, Window: window, Secret: secret[:]})
+}
+
+// route mounts the endpoints.
+func (a *App) route() error {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	e.RedirectTrailingSlash = false
+	e.RedirectFixedPath = false
+	e.ContextWithFallback = true
+	if err := e.SetTrustedProxies(a.o.TrustedProxies); err != nil {
+		return fmt.Errorf("trusted proxies: %w", err)
+	}
+	policy := NewCORS(a.o.Issuer, a.o.AllowedOrigins, a.Clients.List)
+	// The order matters: every answer has its id and is logged, also one to a
+	// panic; and every answer that a page may read says so, errors included.
+	e.Use(identify, logRequests(a.o.Log), harden(strings.HasPrefix(a.o.Issuer, "https://")),
+		policy.middleware(), recoverPanics(a.o.Log))
+	e.NoRoute(handlers.NotFound)
+	e.NoMethod(handlers.MethodNotAllowed)
+
+	failures := handlers.Failures{Log: a.o.Log, Unavailable: a.o.Unavailable}
+	base := issuerPath(a.o.Issuer)
+	root := e.Group("")
+	issuer := e.Group(base)
+
+	(&handlers.Health{Ready: a.Ready, Log: a.o.Log}).Mount(root)
+	(&handlers.Metadata{Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Algorithms}).Mount(root, issuer, base)
+	(&handlers.JWKS{Keys: a.o.Keys}).Mount(issuer)
+	(&handlers.Token{
+		Grants: grants.New(grants.Options{
+			Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, Log: a.o.Log, Unavailable: a.o.Unavailable,
+		}),
+	}).Mount(issuer)
+	(&handlers.UserInfo{
+		Bearer: &handlers.Bearer{Tokens: a.Tokens, Log: a.o.Log, Unavailable: a.o.Unavailable},
+		Users:  a.Users,
+	}).Mount(issuer)
+	(&handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}).
+		Mount(issuer.Group("", policy.requireOrigin(a.o.Issuer)))
+	a.engine = e
+	return nil
+}
+
+// ServeHTTP answers one request.
+func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.engine.ServeHTTP(w, r) }
+
+// errDraining says that the server is about to stop.
+var errDraining = errors.New("shutting down")
+
+// Ready returns why the server can't serve now, or nil.
+func (a *App) Ready(ctx context.Context) error {
+	if a.draining.Load() {
+		return errDraining
+	}
+	if err := a.o.Store.Ping(ctx); err != nil {
+		return fmt.Errorf("reach database: %w", err)
+	}
+	return a.o.Keys.Ready(time.Now())
+}
+
+// Background does the work that goes on beside requests, until ctx ends: key
+// rotation, and removing what has expired.
+func (a *App) Background(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { a.o.Keys.Run(ctx) })
+	wg.Go(func() { clean(ctx, a.o.Log, a.chores) })
+	wg.Wait()
+}
+
+// Run serves on ln until ctx ends. Then it takes no more requests, lets those
+// under way end within the shutdown timeout, and returns.
+func (a *App) Run(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{
+		Handler:           a,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      requestTimeout + 10*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(a.o.Log.Handler(), slog.LevelWarn),
+	}
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { a.Background(work) })
+	defer wg.Wait()
+	defer stopWork()
+
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	a.draining.Store(true)
+	a.o.Log.Info("draining", "timeout", a.o.ShutdownTimeout)
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.o.ShutdownTimeout)
+	defer cancel()
+	if err := srv.Shutdown(deadline); err != nil {
+		srv.Close()
+		a.o.Log.Warn("requests were cut off", "err", err)
+	}
+	return nil
+}
