@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"countersign/accounts"
+	"countersign/audit"
+)
+
+type clientsCmd struct {
+	Create       clientsCreateCmd       `cmd:"" help:"Register an application."`
+	List         clientsListCmd         `cmd:"" help:"List all applications."`
+	Show         clientsShowCmd         `cmd:"" help:"Show one application."`
+	RotateSecret clientsRotateSecretCmd `cmd:"" help:"Give an application a new generated secret."`
+	Delete       clientsDeleteCmd       `cmd:"" help:"Delete an application and its sessions."`
+}
+
+// clientRecord is a client as operators see it.
+type clientRecord struct {
+	ID                     string   `json:"id"`
+	Name                   string   `json:"name"`
+	Public                 bool     `json:"public"`
+	FirstParty             bool     `json:"first_party"`
+	Grants                 []string `json:"grants"`
+	Scopes                 []string `json:"scopes"`
+	Audiences              []string `json:"audiences"`
+	RedirectURIs           []string `json:"redirect_uris"`
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris"`
+	Origins                []string `json:"origins"`
+	MayIntrospect          bool     `json:"may_introspect"`
+	PKCEOptional           bool     `json:"pkce_optional"`
+	IDTokenAlg             string   `json:"id_token_alg,omitempty"`
+	Declared               bool     `json:"declared"`
+	CreatedAt              string   `json:"created_at"`
+	UpdatedAt              string   `json:"updated_at"`
+	Secret                 string   `json:"client_secret,omitempty"` // once, when it was generated
+}
+
+func describeClient(c accounts.Client) clientRecord {
+	list := func(s []string) []string { return append([]string{}, s...) }
+	return clientRecord{
+		ID: c.ID, Name: c.Name, Public: c.Public, FirstParty: c.FirstParty,
+		Grants: list(c.Grants), Scopes: list(c.Scopes), Audiences: list(c.Audiences), RedirectURIs: list(c.RedirectURIs),
+		PostLogoutRedirectURIs: list(c.PostLogoutRedirectURIs), Origins: list(c.Origins), MayIntrospect: c.MayIntrospect,
+		PKCEOptional: c.PKCEOptional, IDTokenAlg: c.IDTokenAlg, Declared: c.Declared,
+		CreatedAt: stamp(c.CreatedAt), UpdatedAt: stamp(c.UpdatedAt),
+	}
+}
+
+var clientColumns = []column[clientRecord]{
+	{"id", func(c clientRecord) string { return c.ID }},
+	{"name", func(c clientRecord) string { return c.Name }},
+	{"public", func(c clientRecord) string { return yesNo(c.Public) }},
+	{"first_party", func(c clientRecord) string { return yesNo(c.FirstParty) }},
+	{"grants", func(c clientRecord) string { return strings.Join(c.Grants, ",") }},
+	{"scopes", func(c clientRecord) string { return strings.Join(c.Scopes, " ") }},
+}
+
+// clientDetails are the columns of one client; a list would be too wide.
+var clientDetails = append(clientColumns[:len(clientColumns):len(clientColumns)], []column[clientRecord]{
+	{"audiences", func(c clientRecord) string { return strings.Join(c.Audiences, " ") }},
+	{"redirect_uris", func(c clientRecord) string { return strings.Join(c.RedirectURIs, " ") }},
+	{"post_logout_redirect_uris", func(c clientRecord) string { return strings.Join(c.PostLogoutRedirectURIs, " ") }},
+	{"origins", func(c clientRecord) string { return strings.Join(c.Origins, " ") }},
+	{"may_introspect", func(c clientRecord) string { return yesNo(c.MayIntrospect) }},
+	{"pkce_optional", func(c clientRecord) string { return yesNo(c.PKCEOptional) }},
+	{"id_token_alg", func(c clientRecord) string { return c.IDTokenAlg }},
+	{"declared", func(c clientRecord) string { return yesNo(c.Declared) }},
+	{"created_at", func(c clientRecord) string { return c.CreatedAt }},
+	{"updated_at", func(c clientRecord) string { return c.UpdatedAt }},
+}...)
+
+// withSecret adds the line that is printed once.
+func withSecret(columns []column[clientRecord], c clientRecord) []column[clientRecord] {
+	if c.Secret == "" {
+		return columns
+	}
+	return append(columns[:len(columns):len(columns)],
+		column[clientRecord]{"client_secret", func(c clientRecord) string { return c.Secret }})
+}
+
+type clientsCreateCmd struct {
+	printing
+	ID             string `required:"" help:"The client_id."`
+	Public         bool   `xor:"kind" required:"" help:"Can't keep a secret: a browser or native app."`
+	SecretStdin    bool   `xor:"kind" required:"" help:"Read its secret from standard input."`
+	GenerateSecret bool   `xor:"kind" required:"" help:"Generate its secret and print it once."`
+
+	Grant                 []string `required:"" placeholder:"G" help:"password, refresh_token, authorization_code or client_credentials; may be repeated."`
+	FirstParty            bool     `help:"Ours: may use the password grant, needs no consent."`
+	RedirectURI           []string `name:"redirect-uri" placeholder:"U" sep:"none" help:"Where codes may be sent; may be repeated."`
+	PostLogoutRedirectURI []string `name:"post-logout-redirect-uri" placeholder:"U" sep:"none" help:"Where browsers may go after signing out; may be repeated."`
+	Origin                []string `placeholder:"O" sep:"none" help:"Web origin whose scripts may call the server; may be repeated."`
+	Scope                 []string `placeholder:"S" help:"Scope it may ask for; may be repeated."`
+	Audience              []string `placeholder:"A" sep:"none" help:"Audience of its access tokens; may be repeated."`
+	MayIntrospect         bool     `help:"May ask about tokens (RFC 7662)."`
+	PKCEOptional          bool     `name:"pkce-optional" help:"May use codes without PKCE."`
+	IDTokenAlg            string   `name:"id-token-alg" placeholder:"ALG" help:"Signature algorithm of its ID tokens."`
+	Name                  string   `placeholder:"N" help:"Name shown to people."`
+}
+
+func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	var secret string
+	switch {
+	case cc.GenerateSecret:
+		secret = accounts.GenerateSecret()
+	case cc.SecretStdin:
+		var err error
+		if secret, err = readSecret(std.in); err != nil {
+			return err
+		}
+	}
+	clients, db, err := c.openClients(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	name := cc.Name
+	if name == "" {
+		name = cc.ID
+	}
+	client, err := clients.Create(ctx, time.Now(), accounts.Client{
+		ID: cc.ID, Name: name, Public: cc.Public, FirstParty: cc.FirstParty, Grants: cc.Grant,
+		RedirectURIs: cc.RedirectURI, PostLogoutRedirectURIs: cc.PostLogoutRedirectURI, Origins: cc.Origin,
+		Scopes: cc.Scope, Audiences: cc.Audience, MayIntrospect: cc.MayIntrospect, PKCEOptional: cc.PKCEOptional,
+		IDTokenAlg: cc.IDTokenAlg,
+	}, secret, audit.Origin{})
+	if err != nil {
+		return err
+	}
+	record := describeClient(client)
+	if cc.GenerateSecret {
+		record.Secret = secret
+		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
+	}
+	return printOne(cc.printing, std.out, record, withSecret(clientDetails, record))
+}
+
+type clientsListCmd struct{ printing }
+
+func (l *clientsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	clients, db, err := c.openClients(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	all, err := clients.List(ctx)
+	if err != nil {
+		return err
+	}
+	records := make([]clientRecord, len(all))
+	for i, one := range all {
+		records[i] = describeClient(one)
+	}
+	return printList(l.printing, std.out, records, clientColumns)
+}
+
+type clientsShowCmd struct {
+	printing
+	ID string `arg:"" help:"The client_id."`
+}
+
+func (s *clientsShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	return withClients(ctx, c, s.ID, func(clients *accounts.Clients) error {
+		client, err := clients.ByID(ctx, s.ID)
+		if err != nil {
+			return err
+		}
+		return printOne(s.printing, std.out, describeClient(client), clientDetails)
+	})
+}
+
+type clientsRotateSecretCmd struct {
+	printing
+	ID string `arg:"" help:"The client_id."`
+}
+
+func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	return withClients(ctx, c, r.ID, func(clients *accounts.Clients) error {
+		secret, err := clients.RotateSecret(ctx, time.Now(), r.ID, audit.Origin{})
+		if err != nil {
+			return err
+		}
+		client, err := clients.ByID(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		record := describeClient(client)
+		record.Secret = secret
+		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
+		if client.Declared {
+			fmt.Fprintln(std.err, "This client is declared in the configuration: change its secret there too, or the next start puts it back.")
+		}
+		return printOne(r.printing, std.out, record, withSecret(clientDetails, record))
+	})
+}
+
+type clientsDeleteCmd struct {
+	ID string `arg:"" help:"The client_id."`
+}
+
+func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli) error {
+	return withClients(ctx, c, d.ID, func(clients *accounts.Clients) error {
+		return clients.Delete(ctx, time.Now(), d.ID, audit.Origin{})
+	})
+}
+
+// withClients opens the clients and says which is missing if one is.
+func withClients(ctx context.Context, c *cli, id string, do func(*accounts.Clients) error) error {
+	clients, db, err := c.openClients(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	err = do(clients)
+	if errors.Is(err, accounts.ErrUnknownClient) {
+		return fmt.Errorf("no client has the id %q: 'countersign clients list' shows all", id)
+	}
+	return err
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+
+	"countersign/configs"
+)
+
+type configCmd struct {
+	Check configCheckCmd `cmd:"" help:"Say whether serve would accept the configuration."`
+	Show  configShowCmd  `cmd:"" help:"Show every setting and where it comes from, secrets masked."`
+}
+
+type configCheckCmd struct {
+	Dev bool `help:"Check it for serve --dev."`
+}
+
+func (cc *configCheckCmd) Run(c *cli, std stdio) error {
+	if _, err := c.load(configs.Source{Serve: true, Dev: cc.Dev}); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(std.out, "the configuration is good")
+	return err
+}
+
+type configShowCmd struct {
+	printing
+	Dev bool `help:"Show it for serve --dev."`
+}
+
+var settingColumns = []column[configs.Setting]{
+	{"key", func(s configs.Setting) string { return s.Key }},
+	{"value", func(s configs.Setting) string { return s.Value }},
+	{"source", func(s configs.Setting) string { return s.Source }},
+}
+
+func (cs *configShowCmd) Run(c *cli, std stdio) error {
+	cfg, err := c.load(configs.Source{Dev: cs.Dev})
+	if err != nil {
+		return err
+	}
+	return printList(cs.printing, std.out, cfg.Show(), settingColumns)
+}

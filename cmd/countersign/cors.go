@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"countersign/configs"
+	"countersign/server"
+	"countersign/store"
+)
+
+type corsCmd struct {
+	Explain corsExplainCmd `cmd:"" help:"Say which rule lets an origin in or keeps it out."`
+}
+
+type corsExplainCmd struct {
+	Dev    bool   `help:"As the server with --dev would decide."`
+	Origin string `arg:"" help:"The page's origin, such as https://app.example.com."`
+	Method string `default:"POST" help:"The request's method."`
+	Path   string `arg:"" help:"The path it calls, such as /oauth/token."`
+}
+
+func (e *corsExplainCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	cfg, err := c.load(configs.Source{Dev: e.Dev})
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(e.Path, "/") {
+		return fmt.Errorf("the path must begin with /: %w", errUsage)
+	}
+	db, err := store.Open(ctx, cfg.Database.URL, store.Options{NoMigrate: true})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	policy := server.NewCORS(cfg.Issuer, cfg.CORS.AllowedOrigins, db.Clients)
+	why, _ := policy.Explain(ctx, e.Origin, method(e.Method), e.Path)
+	_, err = fmt.Fprintln(std.out, why)
+	return err
+}
+
+func method(m string) string {
+	if m == "" {
+		return http.MethodPost
+	}
+	return strings.ToUpper(m)
+}

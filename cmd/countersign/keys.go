@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"countersign/keys"
+)
+
+type keysCmd struct {
+	List   keysListCmd   `cmd:"" help:"List the signing keys."`
+	Rotate keysRotateCmd `cmd:"" help:"Start the next keys as early as verifiers' caches allow."`
+	Revoke keysRevokeCmd `cmd:"" help:"Take a leaked key out of use at once; the access tokens it signed die."`
+}
+
+var keyColumns = []column[keys.Info]{
+	{"kid", func(k keys.Info) string { return k.KID }},
+	{"alg", func(k keys.Info) string { return k.Alg }},
+	{"state", func(k keys.Info) string { return string(k.State) }},
+	{"published_from", func(k keys.Info) string { return stamp(k.PublishedFrom) }},
+	{"signs_from", func(k keys.Info) string { return stamp(k.SignsFrom) }},
+	{"signs_until", func(k keys.Info) string { return stamp(k.SignsUntil) }},
+	{"published_until", func(k keys.Info) string { return stamp(k.PublishedUntil) }},
+}
+
+type keysListCmd struct{ printing }
+
+func (l *keysListCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	ring, db, err := c.openKeys(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return listKeys(ctx, ring, l.printing, std)
+}
+
+type keysRotateCmd struct{ printing }
+
+func (r *keysRotateCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	ring, db, err := c.openKeys(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err := ring.Rotate(ctx); err != nil {
+		return err
+	}
+	return listKeys(ctx, ring, r.printing, std)
+}
+
+type keysRevokeCmd struct {
+	printing
+	KID string `arg:"" name:"kid" help:"The key's id."`
+}
+
+func (r *keysRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	ring, db, err := c.openKeys(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	err = ring.Revoke(ctx, r.KID)
+	if errors.Is(err, keys.ErrUnknownKey) {
+		return fmt.Errorf("no signing key has the id %q: 'countersign keys list' shows all", r.KID)
+	}
+	if err != nil {
+		return err
+	}
+	return listKeys(ctx, ring, r.printing, std)
+}
+
+// listKeys prints the keys as they are now.
+func listKeys(ctx context.Context, ring *keys.Ring, p printing, std stdio) error {
+	all, err := ring.List(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	return printList(p, std.out, all, keyColumns)
+}

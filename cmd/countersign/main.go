@@ -1,0 +1,94 @@
+// Command countersign is an authorization server: it signs people up, signs
+// them in and gives their applications tokens that any resource server can
+// verify. Its commands are documented by countersign --help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Once told to stop, a second signal ends the process the default way.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// stdio is where a command reads and writes.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// cli is the command tree.
+type cli struct {
+	Config string `help:"Configuration file." env:"COUNTERSIGN_CONFIG" placeholder:"FILE"`
+	Data   string `help:"Data folder: its database and master key, unless configured otherwise (default: ./countersign-data)." env:"COUNTERSIGN_DATA" placeholder:"DIR"`
+
+	Serve   serveCmd   `cmd:"" help:"Run the server until it is told to stop."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database to the schema of this version."`
+
+	Users    usersCmd    `cmd:"" help:"People."`
+	Clients  clientsCmd  `cmd:"" help:"Applications that ask for tokens."`
+	Keys     keysCmd     `cmd:"" help:"Signing keys."`
+	Sessions sessionsCmd `cmd:"" help:"Signed-in sessions."`
+	CORS     corsCmd     `cmd:"" name:"cors" help:"Which web pages may call the server."`
+	Audit    auditCmd    `cmd:"" help:"Security events."`
+
+	Conf        configCmd      `cmd:"" name:"config" help:"The configuration in force."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Exit 0 if the local server is ready (for containers)."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+}
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errUsage marks an error as wrong usage, where the parser can't see it.
+var errUsage = errors.New("wrong usage")
+
+// run parses and runs one command and returns the exit code.
+func run(ctx context.Context, args []string, io stdio) int {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("countersign"),
+		kong.Description("An authorization server for your own apps' sign-up and sign-in."),
+		kong.Writers(io.out, io.err),
+		kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(io, &c),
+	)
+	if err != nil {
+		panic(err) // the tree above is malformed
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 { // --help has printed
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(io.err, "countersign: %v (see countersign --help)\n", err)
+		return exitUsage
+	}
+	switch err := command.Run(); {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(io.err, "countersign: %s\n", strings.TrimSuffix(err.Error(), ": "+errUsage.Error()))
+		return exitUsage
+	default:
+		fmt.Fprintf(io.err, "countersign: %v\n", err)
+		return exitFailed
+	}
+}

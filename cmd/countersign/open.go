@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+
+	"countersign/accounts"
+	"countersign/configs"
+	"countersign/keys"
+	"countersign/limits"
+	"countersign/seal"
+	"countersign/server"
+	"countersign/store"
+)
+
+// load reads the configuration that the common flags point to.
+func (c *cli) load(src configs.Source) (*configs.Config, error) {
+	src.File, src.Data, src.Environ = c.Config, c.Data, os.Environ()
+	cfg, err := configs.Load(src)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration is not usable:\n%w", err)
+	}
+	return cfg, nil
+}
+
+// open loads the configuration and opens the database for a command that works
+// beside the server. The caller closes the database.
+func (c *cli) open(ctx context.Context) (*configs.Config, *store.DB, error) {
+	cfg, err := c.load(configs.Source{})
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := store.Open(ctx, cfg.Database.URL, store.Options{NoMigrate: !cfg.Database.AutoMigrate})
+	return cfg, db, err
+}
+
+// openUsers is open for commands about people.
+func (c *cli) openUsers(ctx context.Context) (*accounts.Users, *store.DB, error) {
+	cfg, db, err := c.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	users, err := accounts.NewUsers(accounts.UsersOptions{
+		Store: db, Policy: passwordPolicy(cfg), Argon2: argon2(cfg), Slots: ownSlots(), Throttle: noThrottle(db),
+	})
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
+	return users, db, nil
+}
+
+// openClients is open for commands about applications.
+func (c *cli) openClients(ctx context.Context) (*accounts.Clients, *store.DB, error) {
+	cfg, db, err := c.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	clients, err := accounts.NewClients(accounts.ClientsOptions{
+		Store: db, Argon2: argon2(cfg), Slots: ownSlots(), Throttle: noThrottle(db),
+	})
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
+	return clients, db, nil
+}
+
+// openKeys is open for commands about signing keys. A command that makes keys
+// needs the master key, one that only lists them doesn't.
+func (c *cli) openKeys(ctx context.Context, needMaster bool) (*keys.Ring, *store.DB, error) {
+	cfg, db, err := c.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	master, err := masterKeys(cfg, false)
+	if err != nil && needMaster {
+		db.Close()
+		return nil, nil, err
+	}
+	ring, err := keys.Open(ctx, keys.Options{Store: db, Seal: master})
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
+	return ring, db, nil
+}
+
+// ownSlots are for a process that hashes one password and ends.
+func ownSlots() *limits.Slots { return limits.NewSlots(runtime.NumCPU(), 1) }
+
+// noThrottle serves commands, which authenticate nobody.
+func noThrottle(db *store.DB) *limits.Throttle {
+	return limits.NewThrottle(limits.Options{Store: db})
+}
+
+// masterKeys finds the master keys. create makes the file if it isn't there.
+func masterKeys(cfg *configs.Config, create bool) (*seal.Keys, error) {
+	switch {
+	case cfg.MasterKey != "":
+		master, err := seal.Parse(string(cfg.MasterKey))
+		if err != nil {
+			return nil, fmt.Errorf("COUNTERSIGN_MASTER_KEY: %w", err)
+		}
+		return master, nil
+	case cfg.MasterKeyFile == "":
+		return nil, errors.New("no master key is given: set COUNTERSIGN_MASTER_KEY or master_key_file")
+	case create:
+		return seal.LoadOrCreateFile(cfg.MasterKeyFile)
+	default:
+		return seal.LoadFile(cfg.MasterKeyFile)
+	}
+}
+
+func passwordPolicy(cfg *configs.Config) accounts.PasswordPolicy {
+	return accounts.PasswordPolicy{
+		MinLength:    cfg.Passwords.MinLength,
+		ServiceNames: append([]string{"countersign", cfg.ServiceName}, siteNames(cfg.Issuer)...),
+	}
+}
+
+func argon2(cfg *configs.Config) accounts.Argon2 {
+	a := cfg.Passwords.Argon2
+	return accounts.Argon2{
+		MemoryKiB:   uint32(a.Memory >> 10),
+		Iterations:  uint32(a.Iterations),
+		Parallelism: uint8(a.Parallelism),
+	}
+}
+
+// serverOptions translates the configuration for the server.
+func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *seal.Keys, log *slog.Logger) server.Options {
+	return server.Options{
+		Store: db, Keys: ring, Seal: master, Log: log,
+		Unavailable: func(err error) bool { return db.IsUnavailable(err) || errors.Is(err, keys.ErrNoSigningKey) },
+
+		Issuer:         cfg.Issuer,
+		AllowedOrigins: cfg.CORS.AllowedOrigins,
+		TrustedProxies: cfg.TrustedProxies,
+		SignupEnabled:  cfg.Signup.Enabled,
+
+		Audience:           cfg.Tokens.Audience,
+		AccessTTL:          cfg.Tokens.AccessTTL,
+		RefreshIdleTTL:     cfg.Tokens.RefreshIdleTTL,
+		RefreshAbsoluteTTL: cfg.Tokens.RefreshAbsoluteTTL,
+		ReplayWindow:       cfg.Tokens.RefreshReplayWindow,
+		Algorithms:         cfg.Keys.Algorithms,
+
+		Passwords:           passwordPolicy(cfg),
+		Argon2:              argon2(cfg),
+		MaxConcurrentHashes: cfg.Passwords.MaxConcurrentHashes,
+		FreeFailures:        cfg.Throttle.FreeFailures,
+		MaxWait:             cfg.Throttle.MaxWait,
+		ThrottleWindow:      cfg.Throttle.Window,
+
+		AuditRetention:  cfg.Audit.Retention,
+		ShutdownTimeout: cfg.ShutdownTimeout,
+	}
+}
+
+func keyPolicy(cfg *configs.Config) keys.Policy {
+	return keys.Policy{
+		RotationPeriod: cfg.Keys.RotationPeriod,
+		JWKSMaxAge:     cfg.Keys.JWKSMaxAge,
+		ClockSkew:      cfg.Keys.ClockSkew,
+		AccessTTL:      cfg.Tokens.AccessTTL,
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/tokens"
+)
+
+type sessionsCmd struct {
+	List   sessionsListCmd   `cmd:"" help:"List a user's sessions."`
+	Revoke sessionsRevokeCmd `cmd:"" help:"End one session, or all of a user's."`
+}
+
+// sessionRecord is a session as operators see it.
+type sessionRecord struct {
+	ID         string `json:"id"`
+	UserID     string `json:"user_id"`
+	ClientID   string `json:"client_id"`
+	Scope      string `json:"scope"`
+	CreatedAt  string `json:"created_at"`
+	LastUsedAt string `json:"last_used_at"`
+	ExpiresAt  string `json:"expires_at"`
+	Device     string `json:"device"`
+}
+
+var sessionColumns = []column[sessionRecord]{
+	{"id", func(s sessionRecord) string { return s.ID }},
+	{"user_id", func(s sessionRecord) string { return s.UserID }},
+	{"client_id", func(s sessionRecord) string { return s.ClientID }},
+	{"scope", func(s sessionRecord) string { return s.Scope }},
+	{"created_at", func(s sessionRecord) string { return s.CreatedAt }},
+	{"last_used_at", func(s sessionRecord) string { return s.LastUsedAt }},
+	{"expires_at", func(s sessionRecord) string { return s.ExpiresAt }},
+	{"device", func(s sessionRecord) string { return s.Device }},
+}
+
+type sessionsListCmd struct {
+	printing
+	User string `required:"" placeholder:"U" help:"Username or id."`
+}
+
+func (l *sessionsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	return withSessions(ctx, c, func(service *tokens.Service, users *accounts.Users) error {
+		user, err := findUser(ctx, users, l.User)
+		if err != nil {
+			return err
+		}
+		all, err := service.Sessions(ctx, time.Now(), user.ID)
+		if err != nil {
+			return err
+		}
+		records := make([]sessionRecord, len(all))
+		for i, s := range all {
+			records[i] = sessionRecord{
+				ID: s.ID.String(), UserID: s.UserID.String(), ClientID: s.ClientID, Scope: s.Scopes.String(),
+				CreatedAt: stamp(s.CreatedAt), LastUsedAt: stamp(s.LastUsedAt), ExpiresAt: stamp(s.ExpiresAt), Device: s.Device,
+			}
+		}
+		return printList(l.printing, std.out, records, sessionColumns)
+	})
+}
+
+type sessionsRevokeCmd struct {
+	ID   string `arg:"" optional:"" help:"The session's id."`
+	User string `placeholder:"U" help:"End all sessions of this user (name or id)."`
+}
+
+func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	if (r.ID == "") == (r.User == "") {
+		return fmt.Errorf("name one session, or a user with --user: %w", errUsage)
+	}
+	return withSessions(ctx, c, func(service *tokens.Service, users *accounts.Users) error {
+		if r.User != "" {
+			user, err := findUser(ctx, users, r.User)
+			if err != nil {
+				return err
+			}
+			n, err := service.EndUserSessions(ctx, time.Now(), user.ID, audit.Origin{})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(std.err, "ended %d sessions\n", n)
+			return nil
+		}
+		id, err := uuid.Parse(r.ID)
+		if err == nil {
+			err = service.EndSession(ctx, time.Now(), id, audit.Origin{})
+		}
+		if err != nil && (id == uuid.Nil || errors.Is(err, tokens.ErrUnknown)) {
+			return fmt.Errorf("no live session has the id %q: 'countersign sessions list --user U' shows them", r.ID)
+		}
+		return err
+	})
+}
+
+// withSessions opens what session commands need. They issue no tokens, so the
+// service has neither keys nor lifetimes.
+func withSessions(ctx context.Context, c *cli, do func(*tokens.Service, *accounts.Users) error) error {
+	users, db, err := c.openUsers(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return do(tokens.New(tokens.Options{Store: db}), users)
+}

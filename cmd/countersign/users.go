@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/handlers"
+)
+
+type usersCmd struct {
+	Create      usersCreateCmd      `cmd:"" help:"Create an account."`
+	List        usersListCmd        `cmd:"" help:"List all accounts."`
+	Show        usersShowCmd        `cmd:"" help:"Show one account."`
+	Disable     usersDisableCmd     `cmd:"" help:"Bar a user and end all their sessions."`
+	Enable      usersEnableCmd      `cmd:"" help:"Let a disabled user in again."`
+	SetPassword usersSetPasswordCmd `cmd:"" help:"Replace a user's password and end all their sessions."`
+	Delete      usersDeleteCmd      `cmd:"" help:"Delete an account and its sessions."`
+}
+
+var userColumns = []column[handlers.User]{
+	{"id", func(u handlers.User) string { return u.ID }},
+	{"username", func(u handlers.User) string { return u.Username }},
+	{"email", func(u handlers.User) string { return u.Email }},
+	{"email_verified", func(u handlers.User) string { return yesNo(u.EmailVerified) }},
+	{"roles", func(u handlers.User) string { return strings.Join(u.Roles, ",") }},
+	{"disabled", func(u handlers.User) string { return yesNo(u.Disabled) }},
+	{"created_at", func(u handlers.User) string { return u.CreatedAt }},
+}
+
+type usersCreateCmd struct {
+	printing
+	Username      string   `required:"" placeholder:"U" help:"Name to sign in with."`
+	Email         string   `placeholder:"E" help:"E-mail address."`
+	Role          []string `placeholder:"R" help:"Role; may be repeated."`
+	PasswordStdin bool     `required:"" help:"Read the password from standard input."`
+}
+
+func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	password, err := readSecret(std.in)
+	if err != nil {
+		return err
+	}
+	users, db, err := c.openUsers(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	user, err := users.Create(ctx, time.Now(), accounts.NewUser{
+		Username: u.Username, Email: u.Email, Password: password, Roles: u.Role,
+	}, audit.Origin{})
+	if err != nil {
+		return err
+	}
+	return printOne(u.printing, std.out, handlers.DescribeUser(user), userColumns)
+}
+
+type usersListCmd struct{ printing }
+
+func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	users, db, err := c.openUsers(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	const page = 1000
+	var all []handlers.User
+	for after := ""; ; {
+		batch, err := users.List(ctx, after, page)
+		if err != nil {
+			return err
+		}
+		for _, one := range batch {
+			all = append(all, handlers.DescribeUser(one))
+			after = one.Username
+		}
+		if len(batch) < page {
+			return printList(u.printing, std.out, all, userColumns)
+		}
+	}
+}
+
+type usersShowCmd struct {
+	printing
+	User string `arg:"" help:"Username or id."`
+}
+
+func (u *usersShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	return withUser(ctx, c, u.User, func(_ *accounts.Users, user accounts.User) error {
+		return printOne(u.printing, std.out, handlers.DescribeUser(user), userColumns)
+	})
+}
+
+type usersDisableCmd struct {
+	User string `arg:"" help:"Username or id."`
+}
+
+func (u *usersDisableCmd) Run(ctx context.Context, c *cli) error {
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		return users.Disable(ctx, time.Now(), user.ID, audit.Origin{})
+	})
+}
+
+type usersEnableCmd struct {
+	User string `arg:"" help:"Username or id."`
+}
+
+func (u *usersEnableCmd) Run(ctx context.Context, c *cli) error {
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		return users.Enable(ctx, time.Now(), user.ID, audit.Origin{})
+	})
+}
+
+type usersSetPasswordCmd struct {
+	User          string `arg:"" help:"Username or id."`
+	PasswordStdin bool   `required:"" help:"Read the password from standard input."`
+}
+
+func (u *usersSetPasswordCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	password, err := readSecret(std.in)
+	if err != nil {
+		return err
+	}
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		return users.SetPassword(ctx, time.Now(), user.ID, password, audit.Origin{})
+	})
+}
+
+type usersDeleteCmd struct {
+	User string `arg:"" help:"Username or id."`
+}
+
+func (u *usersDeleteCmd) Run(ctx context.Context, c *cli) error {
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		return users.Delete(ctx, time.Now(), user.ID, audit.Origin{})
+	})
+}
+
+// withUser finds a user by name or id and does something with them.
+func withUser(ctx context.Context, c *cli, name string, do func(*accounts.Users, accounts.User) error) error {
+	users, db, err := c.openUsers(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	user, err := findUser(ctx, users, name)
+	if err != nil {
+		return err
+	}
+	return do(users, user)
+}
+
+// findUser finds a user by name, or by id if nobody has that name.
+func findUser(ctx context.Context, users *accounts.Users, name string) (accounts.User, error) {
+	user, err := users.ByUsername(ctx, name)
+	if id, parseErr := uuid.Parse(name); err != nil && parseErr == nil {
+		user, err = users.ByID(ctx, id)
+	}
+	if errors.Is(err, accounts.ErrUnknownUser) {
+		return user, fmt.Errorf("no user is called %q: 'countersign users list' shows all", name)
+	}
+	return user, err
+}
