@@ -1,0 +1,41 @@
+# Two commands do everything: 'make run' and 'make test'. 'make help' lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# In CI the race detector is on. Elsewhere: make test RACE=-race
+RACE := $(if $(filter true,$(CI)),-race,)
+
+.PHONY: help run build test lint fuzz bench lines vuln
+
+help: ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
+
+run: ## run the server in development mode
+	go run ./cmd/countersign serve --dev
+
+build: ## build a static binary into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/countersign ./cmd/countersign
+
+test: ## run the whole suite; installs what it needs first
+	./test/prepare
+	go test $(RACE) -timeout 30m ./...
+
+lint: ## check formatting, vet, staticcheck and the module files
+	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'run gofmt -w on these files'; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+	go mod verify
+
+FUZZTIME := 60s
+fuzz: ## run each fuzz target for FUZZTIME (60s)
+	./test/fuzz $(FUZZTIME)
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+lines: ## list which lines of docs/requirements.md have a test
+	@go test -list 'Line[0-9]' ./... | grep Line | sort
+
+vuln: ## look for known vulnerabilities (asks the Go vulnerability database)
+	go run golang.org/x/vuln/cmd/govulncheck@latest ./...

@@ -1,0 +1,76 @@
+// Package countersign_test keeps the module in order: what may import what.
+package countersign_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layers says which packages of this module each package may import: the map in
+// docs/architecture.md. All arrows end in the domain (accounts, tokens, keys)
+// and its leaves.
+var layers = map[string][]string{
+	"audit":   {},
+	"limits":  {},
+	"seal":    {},
+	"configs": {},
+
+	"accounts": {"audit", "limits"},
+	"tokens":   {"audit", "seal"},
+	"keys":     {"audit", "seal"},
+
+	"store":           {"accounts", "audit", "keys", "limits", "tokens"},
+	"store/storetest": {"accounts", "audit", "keys", "limits", "store", "tokens"},
+
+	"grants":   {"accounts", "audit", "limits", "tokens"},
+	"handlers": {"accounts", "audit", "grants", "keys", "limits", "tokens"},
+	"server":   {"accounts", "audit", "grants", "handlers", "keys", "limits", "seal", "tokens"},
+
+	"cmd/countersign": {"accounts", "audit", "configs", "handlers", "keys", "limits", "seal", "server", "store", "tokens"},
+}
+
+// owners says which packages alone may import a library, so that it can be
+// replaced in one place.
+var owners = map[string][]string{
+	"github.com/alecthomas/kong":     {"cmd/countersign"},
+	"go.yaml.in/yaml/v3":             {"configs"},
+	"github.com/gin-gonic/gin":       {"server", "handlers"},
+	"github.com/gin-contrib/cors":    {"server"},
+	"github.com/go-oauth2/oauth2/v4": {"grants"},
+	"github.com/golang-jwt/jwt/v5":   {"tokens", "keys"},
+	"golang.org/x/crypto":            {"accounts", "seal"},
+	"database/sql":                   {"store"},
+	"modernc.org/sqlite":             {"store"},
+	"github.com/pressly/goose/v3":    {"store"},
+}
+
+func TestLayers(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		paths := strings.Fields(line)
+		name := strings.TrimPrefix(paths[0], "countersign/")
+		if name == "countersign" || strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "test/") {
+			continue
+		}
+		allowed, known := layers[name]
+		if !known {
+			t.Errorf("package %s is not in the map: give it its place", name)
+			continue
+		}
+		for _, path := range paths[1:] {
+			if ours, ok := strings.CutPrefix(path, "countersign/"); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, which the map does not allow", name, ours)
+			}
+			for library, may := range owners {
+				if (path == library || strings.HasPrefix(path, library+"/")) && !slices.Contains(may, name) {
+					t.Errorf("%s imports %s, which only %v may", name, path, may)
+				}
+			}
+		}
+	}
+}
