@@ -1,0 +1,134 @@
+// Command resource-server-go is an API that believes Countersign's access
+// tokens. It verifies them by itself and knows nothing but where the public
+// keys are: there is no call to the authorization server for each request.
+//
+//	go run ./cmd/countersign serve --dev              # in one terminal
+//	go run ./examples/resource-server-go              # in another
+//	curl -H "Authorization: Bearer $TOKEN" http://localhost:8081/hello
+//
+// It uses golang-jwt, the most used JWT library, with keyfunc, which gives it
+// the keys of a JWK Set. (go-oidc is the other good choice, but made for ID
+// tokens: it neither looks at typ nor ever forgets a key that was revoked.)
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/time/rate"
+)
+
+func main() {
+	issuer := cmp.Or(os.Getenv("ISSUER"), "http://localhost:8080")
+	audience := cmp.Or(os.Getenv("AUDIENCE"), issuer) // serve --dev issues tokens for itself
+	jwksURL := cmp.Or(os.Getenv("JWKS_URL"), issuer+"/.well-known/jwks.json")
+	listen := cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:8081")
+
+	verify, err := newVerifier(context.Background(), jwksURL, issuer, audience)
+	if err != nil {
+		log.Fatalf("get the public keys (is Countersign running?): %v", err)
+	}
+	http.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
+		claims, ok := authenticate(w, r, verify)
+		if !ok {
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(map[string]string{"subject": claims.Subject, "scope": claims.Scope})
+	})
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Printf("listening on http://%s", ln.Addr())
+	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second}
+	log.Fatal(srv.Serve(ln))
+}
+
+// accessClaims are those of an access token (RFC 9068 section 2.2) that this
+// API uses. An API with more to protect compares Scope with what it needs.
+type accessClaims struct {
+	jwt.RegisteredClaims
+	Scope string `json:"scope"`
+}
+
+type verifier func(token string) (*accessClaims, error)
+
+// newVerifier returns a function that accepts the issuer's access tokens for
+// the audience. Everything here is needed: by default golang-jwt takes any
+// algorithm, type, issuer and audience, and tokens that never expire.
+func newVerifier(ctx context.Context, jwksURL, issuer, audience string) (verifier, error) {
+	failWithoutKeys := false
+	keys, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{jwksURL}, keyfunc.Override{
+		NoErrorReturnFirstHTTPReq: &failWithoutKeys,
+		HTTPTimeout:               5 * time.Second,
+		// Countersign publishes a key longer than its JWKS may be cached (15
+		// minutes unless configured) before it signs with it. Whoever looks
+		// more often than that knows each key in time, and drops a revoked one.
+		RefreshInterval: 10 * time.Minute,
+		// An unknown key is looked for, but those who make up key ids can't
+		// make us look more often than this, nor wait.
+		RefreshUnknownKID: rate.NewLimiter(rate.Every(30*time.Second), 1),
+		RateLimitWaitMax:  5 * time.Second,
+	})
+	if err != nil {
+		return nil, err
+	}
+	parser := jwt.NewParser(
+		jwt.WithValidMethods([]string{"ES256", "RS256"}),
+		jwt.WithIssuer(issuer),
+		jwt.WithAudience(audience),
+		jwt.WithExpirationRequired(),
+	)
+	return func(token string) (*accessClaims, error) {
+		var claims accessClaims
+		parsed, err := parser.ParseWithClaims(token, &claims, keys.Keyfunc)
+		if err != nil {
+			return nil, err
+		}
+		// An ID token is signed with the same keys and must not open an API
+		// (RFC 9068 section 4).
+		typ, _ := parsed.Header["typ"].(string)
+		if strings.TrimPrefix(strings.ToLower(typ), "application/") != "at+jwt" {
+			return nil, fmt.Errorf("typ is %q, not an access token's", typ)
+		}
+		// What must be understood isn't (RFC 7515 section 4.1.11).
+		if _, ok := parsed.Header["crit"]; ok {
+			return nil, errors.New("the crit header is not supported")
+		}
+		if claims.Subject == "" {
+			return nil, errors.New("no subject")
+		}
+		return &claims, nil
+	}, nil
+}
+
+// authenticate finds out who asks. If nobody acceptable does, it has answered
+// as RFC 6750 section 3 says.
+func authenticate(w http.ResponseWriter, r *http.Request, verify verifier) (*accessClaims, bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		http.Error(w, "send an access token", http.StatusUnauthorized)
+		return nil, false
+	}
+	claims, err := verify(strings.TrimSpace(token))
+	if err != nil {
+		log.Printf("refused a token: %v", err) // for us; a thief learns nothing
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		http.Error(w, "the access token is not valid", http.StatusUnauthorized)
+		return nil, false
+	}
+	return claims, true
+}

@@ -1,0 +1,64 @@
+// An API that believes Countersign's access tokens. It verifies them by itself
+// and knows nothing but where the public keys are: there is no call to the
+// authorization server for each request.
+//
+//   go run ./cmd/countersign serve --dev                        # in one terminal
+//   cd examples/resource-server-node && npm ci && npm start     # in another
+//   curl -H "Authorization: Bearer $TOKEN" http://localhost:8082/hello
+
+import { createServer } from 'node:http'
+import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
+
+const issuer = process.env.ISSUER || 'http://localhost:8080'
+const audience = process.env.AUDIENCE || issuer // serve --dev issues tokens for itself
+const jwksURL = process.env.JWKS_URL || `${issuer}/.well-known/jwks.json`
+const listen = new URL(`http://${process.env.LISTEN || '127.0.0.1:8082'}`)
+
+// The keys are fetched when first needed, looked up again after ten minutes,
+// and sooner for a key that is new; not more than every 30 seconds, though, for
+// those who make up key ids. Those are jose's defaults, and right for Countersign,
+// which publishes a key longer than its JWKS may be cached before it signs with it.
+const keys = createRemoteJWKSet(new URL(jwksURL))
+
+// Everything here is needed: by default jose takes any algorithm, type, issuer
+// and audience, and tokens that never expire. An ID token is signed with the
+// same keys and must not open an API: hence typ (RFC 9068 section 4).
+const rules = {
+  algorithms: ['ES256', 'RS256'],
+  typ: 'at+jwt',
+  issuer,
+  audience,
+  requiredClaims: ['exp', 'sub'],
+}
+
+const server = createServer(async (req, res) => {
+  if (req.method !== 'GET' || req.url !== '/hello') {
+    return answer(res, 404, { error: 'not found' })
+  }
+  // RFC 6750 section 3 says how to refuse.
+  const [, token] = /^Bearer\b *(.*)$/i.exec(req.headers.authorization ?? '') ?? []
+  if (token === undefined) {
+    return answer(res, 401, { error: 'send an access token' }, 'Bearer')
+  }
+  try {
+    const { payload } = await jwtVerify(token, keys, rules)
+    answer(res, 200, { subject: payload.sub, scope: payload.scope ?? '' })
+  } catch (err) {
+    console.error(`refused a token: ${err.message}`) // for us; a thief learns nothing
+    if (!(err instanceof errors.JOSEError)) { // the keys are out of reach: not the caller's fault
+      return answer(res, 503, { error: 'try again shortly' })
+    }
+    answer(res, 401, { error: 'the access token is not valid' }, 'Bearer error="invalid_token"')
+  }
+})
+
+function answer(res, status, body, challenge) {
+  if (challenge) res.setHeader('WWW-Authenticate', challenge)
+  res.writeHead(status, { 'Content-Type': 'application/json' })
+  res.end(JSON.stringify(body) + '\n')
+}
+
+server.listen(Number(listen.port), listen.hostname, () => {
+  const { address, port } = server.address()
+  console.error(`listening on http://${address}:${port}`)
+})

@@ -1,0 +1,15 @@
+// What every test here knows: where the server is, and who can sign in.
+export const issuer = new URL(process.env.ISSUER)
+export const { SUBJECT: subject, USERNAME: username, PASSWORD: password, WEB_SECRET: webSecret, WEB_API: webAPI } = process.env
+
+// signIn asks for tokens with no library at all.
+export async function signIn() {
+  const response = await fetch(new URL('/oauth/token', issuer), {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'password', client_id: 'spa', username, password, scope: 'openid profile offline_access',
+    }),
+  })
+  if (!response.ok) throw new Error(`password grant: ${response.status} ${await response.text()}`)
+  return response.json()
+}
