@@ -57,7 +57,7 @@ func (p Policy) successor(k Key) terms {
 	return terms{
 		lead:   max(k.Lead, p.lead()),
 		period: k.SignsUntil.Sub(k.SignsFrom),
-		tail: k.PublishedUntil.Sub(k.SignsUntil),
+		tail:   max(k.PublishedUntil.Sub(k.SignsUntil), p.tail()),
 	}
 }
 

@@ -1,0 +1,258 @@
+package keys_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"countersign/keys"
+	"countersign/seal"
+	"countersign/store/storetest"
+)
+
+// forge signs any header over any claims with the ring's own ES256 key, which
+// takes its master key: what Verify refuses is then refused for its content.
+type forger struct {
+	ring    *keys.Ring
+	kid     string
+	private *ecdsa.PrivateKey
+}
+
+func newForger(t testing.TB) *forger {
+	t.Helper()
+	db, mk := storetest.Open(t), master(t)
+	ring := open(t, db, mk, monthly, "ES256", "EdDSA")
+	maintain(t, ring)
+	stored, err := db.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range stored {
+		if k.Alg == "ES256" {
+			return &forger{ring: ring, kid: k.KID, private: unsealES256(t, mk, k)}
+		}
+	}
+	t.Fatal("no ES256 key")
+	return nil
+}
+
+func unsealES256(t testing.TB, mk *seal.Keys, k keys.Key) *ecdsa.PrivateKey {
+	t.Helper()
+	der, err := mk.Open("signing key", k.Sealed, []byte(k.KID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return private.(*ecdsa.PrivateKey)
+}
+
+func (f *forger) token(t testing.TB, method jwt.SigningMethod, key any, change func(header, claims map[string]any)) string {
+	t.Helper()
+	now := time.Now()
+	header := map[string]any{"typ": atJWT, "alg": method.Alg(), "kid": f.kid}
+	claims := jwt.MapClaims{"iss": issuer, "aud": []string{audience}, "sub": "alice", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
+	if change != nil {
+		change(header, claims)
+	}
+	token, err := (&jwt.Token{Header: header, Claims: claims, Method: method}).SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func TestVerifyAcceptsTheMediaTypeInEveryForm(t *testing.T) {
+	f := newForger(t)
+	for _, typ := range []string{"at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"} {
+		token := f.token(t, jwt.SigningMethodES256, f.private, func(header, _ map[string]any) { header["typ"] = typ })
+		if err := verify(f.ring, token); err != nil {
+			t.Errorf("typ %s: %v", typ, err)
+		}
+	}
+}
+
+func TestVerifyReadsTheClaims(t *testing.T) {
+	f := newForger(t)
+	var got jwt.RegisteredClaims
+	token := f.token(t, jwt.SigningMethodES256, f.private, nil)
+	if err := f.ring.Verify(time.Now(), token, atJWT, issuer, audience, &got); err != nil || got.Subject != "alice" {
+		t.Errorf("claims = %+v, err = %v", got, err)
+	}
+}
+
+func TestVerifyRefuses(t *testing.T) {
+	f := newForger(t)
+	mine := func(change func(header, claims map[string]any)) string {
+		return f.token(t, jwt.SigningMethodES256, f.private, change)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkix, err := x509.MarshalPKIXPublicKey(f.private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var edKID string
+	for _, info := range list(t, f.ring) {
+		if info.Alg == "EdDSA" {
+			edKID = info.KID
+		}
+	}
+	good := mine(nil)
+	if err := verify(f.ring, good); err != nil {
+		t.Fatalf("the genuine token: %v", err)
+	}
+	cut := strings.LastIndex(good, ".")
+	header := func(name string, value any) string {
+		return mine(func(header, _ map[string]any) { header[name] = value })
+	}
+	claim := func(name string, value any) string {
+		return mine(func(_, claims map[string]any) { claims[name] = value })
+	}
+	without := func(name string) string {
+		return mine(func(header, claims map[string]any) { delete(header, name); delete(claims, name) })
+	}
+	tests := map[string]string{
+		"nothing":               "",
+		"not a JWT":             "a.b.c",
+		"another key":           f.token(t, jwt.SigningMethodES256, other, nil),
+		"no signature":          good[:cut+1],
+		"changed signature":     good[:cut+1] + "AAAA" + good[cut+5:],
+		"trailing bits":         good[:len(good)-1] + nextLetter(good[len(good)-1]),
+		"none":                  f.token(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil),
+		"HS256 with PKIX":       f.token(t, jwt.SigningMethodHS256, pkix, nil),
+		"HS256 with PEM":        f.token(t, jwt.SigningMethodHS256, []byte("-----BEGIN PUBLIC KEY-----\n"+base64.StdEncoding.EncodeToString(pkix)), nil),
+		"HS256 with point":      f.token(t, jwt.SigningMethodHS256, append(f.private.X.Bytes(), f.private.Y.Bytes()...), nil),
+		"another key's kid":     header("kid", edKID),
+		"unknown kid":           header("kid", "unknown"),
+		"kid of another type":   header("kid", 7),
+		"no kid":                without("kid"),
+		"no typ":                without("typ"),
+		"typ JWT":               header("typ", "JWT"),
+		"typ of another type":   header("typ", []string{atJWT}),
+		"typ with a slash":      header("typ", "text/at+jwt"),
+		"crit":                  header("crit", []string{"exp"}),
+		"crit empty":            header("crit", nil),
+		"jku":                   header("jku", "https://evil.example/jwks"),
+		"x5u":                   header("x5u", "https://evil.example/cert"),
+		"jwk":                   header("jwk", map[string]string{"kty": "EC"}),
+		"x5c":                   header("x5c", []string{"MII"}),
+		"wrong issuer":          claim("iss", issuer+"/"),
+		"no issuer":             without("iss"),
+		"wrong audience":        claim("aud", "https://other.example.com"),
+		"no audience":           without("aud"),
+		"empty audience":        claim("aud", []string{}),
+		"no exp":                without("exp"),
+		"exp of another type":   claim("exp", "tomorrow"),
+		"expired":               claim("exp", time.Now().Unix()-1),
+		"not yet valid":         claim("nbf", time.Now().Add(time.Minute).Unix()),
+		"too long":              claim("x", strings.Repeat("x", 8<<10)),
+		"claims not an object":  f.raw(t, `[1]`),
+		"claims null":           f.raw(t, `null`),
+		"four parts":            good + ".x",
+		"leading white space":   " " + good,
+		"JSON serialization":    `{"payload":"e30","signature":""}`,
+		"encrypted, five parts": "a.b.c.d.e",
+	}
+	for name, token := range tests {
+		if err := verify(f.ring, token); !errors.Is(err, keys.ErrInvalidToken) {
+			t.Errorf("%s: err = %v, want ErrInvalidToken", name, err)
+		}
+	}
+}
+
+func TestVerifyGivesExpNoLeeway(t *testing.T) {
+	f := newForger(t)
+	now := time.Now().Truncate(time.Second)
+	token := f.token(t, jwt.SigningMethodES256, f.private, func(_, claims map[string]any) { claims["exp"] = now.Add(time.Minute).Unix() })
+	at := func(d time.Duration) error {
+		return f.ring.Verify(now.Add(d), token, atJWT, issuer, audience, &jwt.RegisteredClaims{})
+	}
+	if err := at(time.Minute - time.Nanosecond); err != nil {
+		t.Errorf("just before exp: %v", err)
+	}
+	if err := at(time.Minute); !errors.Is(err, jwt.ErrTokenExpired) {
+		t.Errorf("at exp: err = %v, want jwt.ErrTokenExpired", err)
+	}
+}
+
+func TestVerifyNeedsAnIssuerAndAnAudience(t *testing.T) {
+	f := newForger(t)
+	defer func() {
+		if recover() == nil {
+			t.Error("Verify without an audience returned")
+		}
+	}()
+	f.ring.Verify(time.Now(), "", atJWT, issuer, "", &jwt.RegisteredClaims{})
+}
+
+// raw signs a payload that is not an object of claims.
+func (f *forger) raw(t testing.TB, payload string) string {
+	t.Helper()
+	encode := base64.RawURLEncoding.EncodeToString
+	text := encode(fmt.Appendf(nil, `{"typ":%q,"alg":"ES256","kid":%q}`, atJWT, f.kid)) + "." + encode([]byte(payload))
+	sig, err := jwt.SigningMethodES256.Sign(text, f.private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + "." + encode(sig)
+}
+
+// nextLetter changes the last letter of a base64 text in bits that do not count.
+func nextLetter(letter byte) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return string(alphabet[strings.IndexByte(alphabet, letter)+1])
+}
+
+// thumbprints computes RFC 7638 from a JWKS, with the text written out.
+func thumbprints(t testing.TB, body []byte) (all []struct{ kid, want string }) {
+	t.Helper()
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal(body, &set); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range set.Keys {
+		text := map[string]string{
+			"EC":  `{"crv":"` + k["crv"] + `","kty":"EC","x":"` + k["x"] + `","y":"` + k["y"] + `"}`,
+			"RSA": `{"e":"` + k["e"] + `","kty":"RSA","n":"` + k["n"] + `"}`,
+			"OKP": `{"crv":"` + k["crv"] + `","kty":"OKP","x":"` + k["x"] + `"}`,
+		}[k["kty"]]
+		hash := sha256.Sum256([]byte(text))
+		all = append(all, struct{ kid, want string }{k["kid"], base64.RawURLEncoding.EncodeToString(hash[:])})
+	}
+	return all
+}
+
+func FuzzVerify(f *testing.F) {
+	forger := newForger(f)
+	good := forger.token(f, jwt.SigningMethodES256, forger.private, func(_, claims map[string]any) {
+		claims["exp"] = time.Now().Add(time.Hour).Unix()
+	})
+	f.Add([]byte(good))
+	f.Add([]byte(forger.token(f, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil)))
+	f.Add([]byte(forger.raw(f, `null`)))
+	f.Add([]byte("e30.e30."))
+	f.Fuzz(func(t *testing.T, token []byte) {
+		for _, claims := range []jwt.Claims{&jwt.RegisteredClaims{}, jwt.MapClaims{}} {
+			err := forger.ring.Verify(time.Now(), string(token), atJWT, issuer, audience, claims)
+			if err == nil && string(token) != good {
+				t.Errorf("accepted a forgery: %s", token)
+			}
+		}
+	})
+}
