@@ -35,6 +35,7 @@ const originsMaxAge = 2 * time.Second
 // CORS decides which web origins may call which path from a browser.
 type CORS struct {
 	base       string   // path of the issuer
+	own        string   // origin of the issuer, whose pages need no leave
 	configured []string // origins; those of localhost may have "*" for the port, as clients' may
 	clients    func(context.Context) ([]accounts.Client, error)
 
@@ -49,7 +50,7 @@ type registration struct{ pattern, client string }
 // NewCORS returns the policy of an issuer with the configured origins and those
 // of the clients that the function lists.
 func NewCORS(issuer string, configured []string, clients func(context.Context) ([]accounts.Client, error)) *CORS {
-	return &CORS{base: issuerPath(issuer), configured: configured, clients: clients}
+	return &CORS{base: issuerPath(issuer), own: originOf(issuer), configured: configured, clients: clients}
 }
 
 // access classifies a path.
@@ -110,6 +111,10 @@ func (p *CORS) registeredOrigins(ctx context.Context) []registration {
 		return p.registered
 	}
 	p.readAt = now
+	// A caller that hangs up, or a database that does, must not keep everybody
+	// on what was known, nor waiting.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), originsMaxAge)
+	defer cancel()
 	clients, err := p.clients(ctx)
 	if err != nil {
 		return p.registered
@@ -127,6 +132,9 @@ func (p *CORS) registeredOrigins(ctx context.Context) []registration {
 // with the method, and which rule decides.
 func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string, bool) {
 	method = strings.ToUpper(method)
+	if origin == p.own {
+		return fmt.Sprintf("%s is let in: it is the issuer's own origin, of which browsers ask nothing", origin), true
+	}
 	switch p.access(path) {
 	case anyOrigin:
 		if method != http.MethodGet && method != http.MethodHead {
@@ -170,7 +178,10 @@ func (p *CORS) middleware() gin.HandlerFunc {
 		origin := c.GetHeader("Origin")
 		switch p.access(c.Request.URL.Path) {
 		case anyOrigin:
-			open(c)
+			// Said to everybody: what a cache got without an Origin it gives
+			// to pages too.
+			c.Header("Access-Control-Allow-Origin", "*")
+			withoutHost(c, open)
 			return
 		case noOrigin:
 			return
@@ -180,7 +191,7 @@ func (p *CORS) middleware() gin.HandlerFunc {
 			return
 		}
 		if _, ok := p.allows(c.Request.Context(), origin); ok {
-			listed(c)
+			withoutHost(c, listed)
 			return
 		}
 		// The library would end any request of another origin here. A page
@@ -192,14 +203,23 @@ func (p *CORS) middleware() gin.HandlerFunc {
 	}
 }
 
+// withoutHost calls the library, which takes an origin that has our host for
+// our own in whatever scheme, and then says nothing. It is told no host.
+func withoutHost(c *gin.Context, handle gin.HandlerFunc) {
+	host := c.Request.Host
+	c.Request.Host = ""
+	handle(c)
+	c.Request.Host = host
+}
+
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 // requireOrigin refuses requests from pages of origins that are not listed.
 // Requests without an Origin come from no page, or from one that only reads.
-func (p *CORS) requireOrigin(issuer string) gin.HandlerFunc {
-	own := originOf(issuer)
+func (p *CORS) requireOrigin() gin.HandlerFunc {
+	scheme, _, _ := strings.Cut(p.own, "://")
 	return func(c *gin.Context) {
 		headers := c.Request.Header.Values("Origin")
 		if len(headers) == 0 {
@@ -209,7 +229,9 @@ func (p *CORS) requireOrigin(issuer string) gin.HandlerFunc {
 			return
 		}
 		origin := headers[0]
-		sameOrigin := origin == own || origin == "http://"+c.Request.Host || origin == "https://"+c.Request.Host
+		// The host may be another behind a proxy, the scheme may not: a page
+		// that came over plain HTTP can be anybody's.
+		sameOrigin := origin == p.own || origin == scheme+"://"+c.Request.Host
 		if _, ok := p.allows(c.Request.Context(), origin); len(headers) > 1 || !ok && !sameOrigin {
 			handlers.OriginNotAllowed(c)
 		}

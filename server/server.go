@@ -161,11 +161,12 @@ func (a *App) route() error {
 	if err := e.SetTrustedProxies(a.o.TrustedProxies); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
+	e.RemoteIPHeaders = []string{"X-Forwarded-For"} // gin would fall back to X-Real-IP, which proxies let through
 	policy := NewCORS(a.o.Issuer, a.o.AllowedOrigins, a.Clients.List)
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.
 	e.Use(identify, logRequests(a.o.Log), harden(strings.HasPrefix(a.o.Issuer, "https://")),
-		policy.middleware(), recoverPanics(a.o.Log))
+		recoverPanics(a.o.Log), policy.middleware())
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)
 
@@ -187,7 +188,7 @@ func (a *App) route() error {
 		Users:  a.Users,
 	}).Mount(issuer)
 	(&handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}).
-		Mount(issuer.Group("", policy.requireOrigin(a.o.Issuer)))
+		Mount(issuer.Group("", policy.requireOrigin()))
 	a.engine = e
 	return nil
 }

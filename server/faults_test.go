@@ -1,0 +1,94 @@
+package server_test
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/keys"
+	"countersign/limits"
+	"countersign/server"
+	"countersign/tokens"
+)
+
+// faults is a store whose reads can be made to fail, panic or wait.
+type faults struct {
+	server.Store
+
+	mu   sync.Mutex
+	hook func(ctx context.Context, verb string) error
+}
+
+// withFaults puts faults between the server and its store.
+func withFaults(f *faults) func(*server.Options, *keys.Policy) {
+	return func(o *server.Options, _ *keys.Policy) { f.Store, o.Store = o.Store, f }
+}
+
+// set says what happens before every read from now on; nil is nothing.
+func (f *faults) set(hook func(ctx context.Context, verb string) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hook = hook
+}
+
+func (f *faults) before(ctx context.Context, verb string) error {
+	f.mu.Lock()
+	hook := f.hook
+	f.mu.Unlock()
+	if hook == nil {
+		return nil
+	}
+	return hook(ctx, verb)
+}
+
+func (f *faults) Client(ctx context.Context, id string) (accounts.Client, error) {
+	if err := f.before(ctx, "Client"); err != nil {
+		return accounts.Client{}, err
+	}
+	return f.Store.Client(ctx, id)
+}
+
+func (f *faults) Clients(ctx context.Context) ([]accounts.Client, error) {
+	if err := f.before(ctx, "Clients"); err != nil {
+		return nil, err
+	}
+	return f.Store.Clients(ctx)
+}
+
+func (f *faults) UserByUsername(ctx context.Context, name string) (accounts.User, error) {
+	if err := f.before(ctx, "UserByUsername "+name); err != nil {
+		return accounts.User{}, err
+	}
+	return f.Store.UserByUsername(ctx, name)
+}
+
+func (f *faults) User(ctx context.Context, id uuid.UUID) (accounts.User, error) {
+	if err := f.before(ctx, "User"); err != nil {
+		return accounts.User{}, err
+	}
+	return f.Store.User(ctx, id)
+}
+
+func (f *faults) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
+	if err := f.before(ctx, "Session"); err != nil {
+		return tokens.Session{}, err
+	}
+	return f.Store.Session(ctx, id, now)
+}
+
+func (f *faults) Failures(ctx context.Context, key [32]byte) (limits.Failures, error) {
+	if err := f.before(ctx, "Failures"); err != nil {
+		return limits.Failures{}, err
+	}
+	return f.Store.Failures(ctx, key)
+}
+
+func (f *faults) Ping(ctx context.Context) error {
+	if err := f.before(ctx, "Ping"); err != nil {
+		return err
+	}
+	return f.Store.Ping(ctx)
+}
