@@ -16,6 +16,9 @@ const (
 	ScopeOfflineAccess = "offline_access"
 )
 
+// userScopes are about a user, so they mean nothing in a client's own token.
+var userScopes = Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeRoles, ScopeOfflineAccess}
+
 // maxScopes bounds what a request may ask for and a session must store.
 const maxScopes = 100
 
@@ -67,10 +70,10 @@ func (s Scopes) Within(other Scopes) bool {
 
 // And returns the scopes of s that are in other too.
 func (s Scopes) And(other Scopes) Scopes {
-	return slices.DeleteFunc(slices.Clone(s), func(scope string) bool { return !other.Has(scope) })
+	return s.without(s.without(other))
 }
 
-// without returns the set less one scope.
-func (s Scopes) without(scope string) Scopes {
-	return slices.DeleteFunc(slices.Clone(s), func(one string) bool { return one == scope })
+// without returns the scopes of s that are not in other.
+func (s Scopes) without(other Scopes) Scopes {
+	return slices.DeleteFunc(slices.Clone(s), other.Has)
 }

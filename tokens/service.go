@@ -143,8 +143,10 @@ func (s *Service) Start(ctx context.Context, now time.Time, to Recipient, who Si
 }
 
 // ForClient makes an access token for the client itself (RFC 6749 section
-// 4.4). It has no session, and no refresh token (section 4.4.3).
+// 4.4). It has no session, no refresh token (section 4.4.3), and no scope that is
+// about a user.
 func (s *Service) ForClient(now time.Time, to Recipient, ask Scopes) (Issued, error) {
+	to.Scopes = to.Scopes.without(userScopes)
 	scopes, err := to.grant(ask)
 	if err != nil {
 		return Issued{}, err
@@ -159,7 +161,7 @@ func (s *Service) ForClient(now time.Time, to Recipient, ask Scopes) (Issued, er
 // grant is what the client gets when it asks for ask.
 func (to Recipient) grant(ask Scopes) (Scopes, error) {
 	if len(ask) == 0 {
-		return to.Scopes.without(ScopeOfflineAccess), nil
+		return to.Scopes.without(Scopes{ScopeOfflineAccess}), nil
 	}
 	if !ask.Within(to.Scopes) {
 		return nil, ErrScope

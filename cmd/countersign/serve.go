@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -71,6 +72,9 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	for _, key := range cfg.Unused() {
 		log.Warn("this setting has no effect in this version", "key", key)
 	}
+	// Hashing at start, for declared clients, took memory that an idle server
+	// has no use for.
+	debug.FreeOSMemory()
 	log.Info("serving", "issuer", cfg.Issuer, "listen", ln.Addr().String(), "version", version().Version)
 	if cfg.Dev {
 		printNextStep(std.out, cfg.Issuer)
