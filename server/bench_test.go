@@ -1,0 +1,111 @@
+package server_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/keys"
+	"countersign/server"
+)
+
+// The hot paths, and in the same run what bounds them: an answer can't be
+// faster than the engine, a refresh not faster than one durable write and one
+// signature. Compare ratios, not times: machines differ.
+
+func quiet(o *server.Options, _ *keys.Policy) { o.Log = slog.New(slog.DiscardHandler) }
+
+func BenchmarkLimitEngine(b *testing.B) {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.GET("/", func(c *gin.Context) { c.Status(http.StatusOK) })
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for b.Loop() {
+		e.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
+func BenchmarkLimitSignature(b *testing.B) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("claims"))
+	for b.Loop() {
+		if _, err := ecdsa.SignASN1(rand.Reader, key, digest[:]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLimitDurableWrite(b *testing.B) {
+	f, err := os.Create(filepath.Join(b.TempDir(), "wal"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	page := make([]byte, 4096)
+	for b.Loop() {
+		if _, err := f.WriteAt(page, 0); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkJWKS(b *testing.B) {
+	a := newApp(b, quiet)
+	for b.Loop() {
+		a.do(http.MethodGet, "/.well-known/jwks.json", "").want(http.StatusOK)
+	}
+}
+
+func BenchmarkUserInfo(b *testing.B) {
+	a := newApp(b, quiet)
+	a.signup("alice")
+	access := a.login("alice").text("access_token")
+	for b.Loop() {
+		a.userinfo(access).want(http.StatusOK)
+	}
+}
+
+// BenchmarkRefresh has no openid scope, so that one signature is made.
+func BenchmarkRefresh(b *testing.B) {
+	a := newApp(b, quiet)
+	a.signup("alice")
+	f := passwordForm("alice")
+	f.Set("scope", "profile")
+	token := a.token(f).want(http.StatusOK).text("refresh_token")
+	for b.Loop() {
+		token = a.refresh(token).want(http.StatusOK).text("refresh_token")
+	}
+}
+
+// BenchmarkRefreshWithIDToken makes an RS256 signature too.
+func BenchmarkRefreshWithIDToken(b *testing.B) {
+	a := newApp(b, quiet)
+	a.signup("alice")
+	token := a.login("alice").text("refresh_token")
+	for b.Loop() {
+		token = a.refresh(token).want(http.StatusOK).text("refresh_token")
+	}
+}
+
+func BenchmarkClientCredentials(b *testing.B) {
+	a := newApp(b, quiet)
+	f := form("grant_type", "client_credentials", "client_id", "api", "client_secret", "dev-secret")
+	for b.Loop() {
+		a.token(f).want(http.StatusOK)
+	}
+}
