@@ -73,9 +73,9 @@ type Ring struct {
 	reading sync.Mutex // one reload at a time, so that an older answer never replaces a newer one
 }
 
-// Open reads the ring from the store and makes sure that the first algorithm
-// can sign. The others' first keys are made by Run, or by Maintain. It fails if
-// a key that signs now or later cannot be opened with the master keys given.
+// Open reads the ring from the store and makes sure that every algorithm can
+// sign. It fails if a key that signs now or later cannot be opened with the
+// master keys given.
 func Open(ctx context.Context, opts Options) (*Ring, error) {
 	for i, alg := range opts.Algorithms {
 		if _, ok := algorithms[alg]; !ok || slices.Contains(opts.Algorithms[:i], alg) {
@@ -103,8 +103,10 @@ func (r *Ring) start(ctx context.Context) error {
 	if err := r.watch(ctx); err != nil {
 		return err
 	}
-	if err := r.ensure(ctx, r.algorithms[0]); err != nil {
-		return err
+	for _, alg := range r.algorithms {
+		if err := r.ensure(ctx, alg); err != nil {
+			return err
+		}
 	}
 	return r.Ready(time.Now())
 }
@@ -123,10 +125,17 @@ func (r *Ring) IDTokenAlg() string {
 	return r.algorithms[0]
 }
 
-// Ready reports whether the ring can sign with its first algorithm.
+// Ready returns nil if the ring can sign, with each of its algorithms.
 func (r *Ring) Ready(now time.Time) error {
-	_, err := r.signing("", now)
-	return err
+	if len(r.algorithms) == 0 {
+		return ErrNoSigningKey
+	}
+	for _, alg := range r.algorithms {
+		if _, err := r.signing(alg, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // signing is the key that signs with alg now. No alg is the first.

@@ -17,6 +17,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"countersign/audit"
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/store"
@@ -179,26 +180,47 @@ func wantStates(t testing.TB, ring *keys.Ring, want string) {
 	}
 }
 
-func TestFirstStartMakesTheFirstAlgorithmReady(t *testing.T) {
+func TestFirstStartMakesEveryAlgorithmReady(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		ring := open(t, db, master(t), monthly, "ES256", "EdDSA")
 		if err := ring.Ready(time.Now()); err != nil {
 			t.Errorf("Ready = %v", err)
 		}
-		if _, err := ring.Sign(time.Now(), "EdDSA", atJWT, claims(time.Now(), time.Minute)); !errors.Is(err, keys.ErrNoSigningKey) {
-			t.Errorf("second algorithm before Run: err = %v, want ErrNoSigningKey", err)
-		}
-		if got := ring.JWKSMaxAge(time.Now()); got != 0 {
-			t.Errorf("a JWKS that lacks an algorithm may be cached for %v", got)
-		}
-		maintain(t, ring)
 		if err := verify(ring, sign(t, ring, "EdDSA", time.Minute)); err != nil {
-			t.Errorf("second algorithm after Maintain: %v", err)
+			t.Errorf("second algorithm: %v", err)
 		}
 		if got := ring.JWKSMaxAge(time.Now()); got != monthly.JWKSMaxAge {
 			t.Errorf("JWKSMaxAge = %v, want %v", got, monthly.JWKSMaxAge)
 		}
 		wantStates(t, ring, "signing signing")
+	})
+}
+
+func TestAlgorithmWithoutKeyIsNotReady(t *testing.T) {
+	inBubble(t, func(t *testing.T, db *store.DB) {
+		ring := open(t, db, master(t), monthly, "ES256", "EdDSA")
+		// Revoked behind the ring's back, so that nothing replaces it yet.
+		for _, k := range list(t, ring) {
+			if k.Alg == "EdDSA" {
+				if err := db.RevokeKey(t.Context(), k.KID, time.Now(), audit.Event{Time: time.Now(), Kind: audit.KeyRevoked}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		list(t, ring) // reads the store
+		if err := ring.Ready(time.Now()); !errors.Is(err, keys.ErrNoSigningKey) {
+			t.Errorf("Ready = %v, want ErrNoSigningKey", err)
+		}
+		if _, err := ring.Sign(time.Now(), "EdDSA", atJWT, claims(time.Now(), time.Minute)); !errors.Is(err, keys.ErrNoSigningKey) {
+			t.Errorf("Sign: err = %v, want ErrNoSigningKey", err)
+		}
+		if got := ring.JWKSMaxAge(time.Now()); got != 0 {
+			t.Errorf("a JWKS that lacks an algorithm may be cached for %v", got)
+		}
+		maintain(t, ring)
+		if err := ring.Ready(time.Now()); err != nil {
+			t.Errorf("Ready after Maintain = %v", err)
+		}
 	})
 }
 

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -113,7 +112,7 @@ func New(o Options) (*App, error) {
 		Clients: clients,
 		Tokens: tokens.New(tokens.Options{
 			Store: o.Store, Signer: o.Keys, Seal: o.Seal, Issuer: o.Issuer, Audience: o.Audience,
-			IDTokenAlg: idTokenAlg(o.Algorithms), AccessTTL: o.AccessTTL, RefreshIdleTTL: o.RefreshIdleTTL,
+			IDTokenAlg: o.Keys.IDTokenAlg(), AccessTTL: o.AccessTTL, RefreshIdleTTL: o.RefreshIdleTTL,
 			RefreshAbsoluteTTL: o.RefreshAbsoluteTTL, ReplayWindow: o.ReplayWindow, Log: o.Log,
 		}),
 		o: o,
@@ -128,15 +127,6 @@ func New(o Options) (*App, error) {
 		}})
 	}
 	return app, app.route()
-}
-
-// idTokenAlg is what signs ID tokens unless a client chose: RS256, which every
-// client must support (OpenID Connect Core section 15.1), if there is such a key.
-func idTokenAlg(algorithms []string) string {
-	if slices.Contains(algorithms, "RS256") {
-		return "RS256"
-	}
-	return algorithms[0]
 }
 
 // queuePerSlot is how many may wait for each hashing slot: about a second's
@@ -176,7 +166,7 @@ func (a *App) route() error {
 	issuer := e.Group(base)
 
 	(&handlers.Health{Ready: a.Ready, Log: a.o.Log}).Mount(root)
-	(&handlers.Metadata{Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Algorithms}).Mount(root, issuer, base)
+	(&handlers.Metadata{Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms()}).Mount(root, issuer, base)
 	(&handlers.JWKS{Keys: a.o.Keys}).Mount(issuer)
 	(&handlers.Token{
 		Grants: grants.New(grants.Options{

@@ -57,11 +57,6 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	// The first start makes the keys of all algorithms before it serves, for an
-	// ID token is signed with another than an access token.
-	if err := ring.Maintain(ctx); err != nil {
-		return fmt.Errorf("signing keys: %w", err)
-	}
 	app, err := server.New(serverOptions(cfg, db, ring, master, log))
 	if err != nil {
 		return err
