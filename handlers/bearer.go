@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"mime"
@@ -70,7 +69,7 @@ func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) g
 
 // fail answers an error that is not the caller's.
 func (b *Bearer) fail(c *gin.Context, err error) {
-	if !errors.Is(err, context.Canceled) {
+	if !hungUp(c) {
 		b.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
 	}
 	if b.Unavailable(err) {

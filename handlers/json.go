@@ -37,6 +37,9 @@ func malformed(detail string) *Problem {
 // encoding/json would quietly make fit (another case, the last of two) could
 // mean something else to whatever stands in front of us.
 func readJSON(r *http.Request, into any) error {
+	if len(r.Header.Values("Content-Type")) > 1 {
+		return errMediaType
+	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if charset := params["charset"]; err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return errMediaType

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -124,9 +125,13 @@ func (f Failures) handle(fn func(*gin.Context) error) gin.HandlerFunc {
 	}
 }
 
+// hungUp reports whether the caller has gone, which makes whatever failed then
+// no fault of ours.
+func hungUp(c *gin.Context) bool { return errors.Is(c.Request.Context().Err(), context.Canceled) }
+
 func (f Failures) answer(c *gin.Context, err error) {
 	p, known := problemOf(err, f.Unavailable)
-	if !known {
+	if !known && !hungUp(c) {
 		f.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
 	}
 	WriteProblem(c, p)

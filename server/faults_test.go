@@ -2,6 +2,9 @@ package server_test
 
 import (
 	"context"
+	"log/slog"
+	"net/http/httptest"
+	"net/url"
 	"sync"
 	"time"
 
@@ -91,4 +94,19 @@ func (f *faults) Ping(ctx context.Context) error {
 		return err
 	}
 	return f.Store.Ping(ctx)
+}
+
+var discard = slog.New(slog.DiscardHandler)
+
+// doContext sends a request whose caller may hang up.
+func (a *app) doContext(ctx context.Context, method, target string, header ...string) *response {
+	r := httptest.NewRequestWithContext(ctx, method, "/", nil)
+	r.URL, _ = url.ParseRequestURI(target)
+	r.Host = "auth.example.com"
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	return &response{w, a.t}
 }

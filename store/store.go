@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"countersign/audit"
@@ -29,6 +30,7 @@ type DB struct {
 	dialect dialect
 	write   *sql.DB // changes, and what they must see
 	read    *sql.DB // everything else; may be the same pool
+	closed  atomic.Bool
 }
 
 // dialect is what differs between databases.
@@ -44,8 +46,9 @@ type dialect struct {
 // that the same request may succeed later. A statement that the database
 // refused is not that.
 func (db *DB) IsUnavailable(err error) bool {
+	// database/sql has no name for the error of a closed pool.
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
-		errors.Is(err, sql.ErrConnDone) || db.dialect.isAway(err)
+		errors.Is(err, sql.ErrConnDone) || db.dialect.isAway(err) || db.closed.Load()
 }
 
 // Options change how a database is opened.
@@ -68,7 +71,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	if scheme != "sqlite" || path == "" {
 		return nil, fmt.Errorf("database url must be sqlite:PATH, not %q", scheme+":...")
 	}
-	db, err := openSQLite(path)
+	db, err := openSQLite(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +84,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 
 // Close closes the database. Calls under way fail.
 func (db *DB) Close() error {
+	db.closed.Store(true)
 	err := db.write.Close()
 	if db.read != db.write {
 		err = errors.Join(db.read.Close(), err)
@@ -106,10 +110,13 @@ func (db *DB) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 		return err
 	}
 	defer tx.Rollback() // after Commit it does nothing
-	if err := fn(tx); err != nil {
-		return err
+	if err = fn(tx); err == nil {
+		err = tx.Commit()
 	}
-	return tx.Commit()
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+		return ctx.Err() // which is why database/sql had rolled it back
+	}
+	return err
 }
 
 // change runs one statement and, if it touched a row, records ev, in one
