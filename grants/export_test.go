@@ -1,0 +1,7 @@
+package grants
+
+// What reads a stranger's bytes.
+var (
+	ParseBasic = parseBasic
+	ParseForm  = parseForm
+)
