@@ -71,7 +71,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	if scheme != "sqlite" || path == "" {
 		return nil, fmt.Errorf("database url must be sqlite:PATH, not %q", scheme+":...")
 	}
-	db, err := openSQLite(ctx, path)
+	db, err := openSQLite(path)
 	if err != nil {
 		return nil, err
 	}
@@ -110,13 +110,10 @@ func (db *DB) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 		return err
 	}
 	defer tx.Rollback() // after Commit it does nothing
-	if err = fn(tx); err == nil {
-		err = tx.Commit()
+	if err := fn(tx); err != nil {
+		return err
 	}
-	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
-		return ctx.Err() // which is why database/sql had rolled it back
-	}
-	return err
+	return tx.Commit()
 }
 
 // change runs one statement and, if it touched a row, records ev, in one
