@@ -1,0 +1,4 @@
+package handlers
+
+// ReadJSON is readJSON, which reads strangers' bytes.
+var ReadJSON = readJSON
