@@ -16,7 +16,7 @@ run: ## run the server in development mode
 build: ## build a static binary into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/countersign ./cmd/countersign
 
-test: ## run the whole suite; installs what it needs first
+test: ## run the whole suite; says what to install if something is missing
 	./test/prepare
 	go test $(RACE) -timeout 30m ./...
 

@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	"handlers": {"accounts", "audit", "grants", "keys", "limits", "tokens"},
 	"server":   {"accounts", "audit", "grants", "handlers", "keys", "limits", "seal", "tokens"},
 
-	"cmd/countersign": {"accounts", "audit", "configs", "handlers", "keys", "limits", "seal", "server", "store", "tokens"},
+	"cmd/countersign": {"accounts", "audit", "configs", "grants", "handlers", "keys", "limits", "seal", "server", "store", "tokens"},
 }
 
 // owners says which packages alone may import a library, so that it can be

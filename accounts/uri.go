@@ -113,7 +113,7 @@ func parseURI(uri string) (*url.URL, error) {
 	case err != nil:
 		return nil, errors.New("must be a URI")
 	case u.Scheme == "":
-		return nil, errors.New("must be absolute: scheme://host/path")
+		return nil, errors.New("must begin with a scheme, such as https://")
 	case strings.Contains(uri, "#"):
 		return nil, errors.New("must not have a fragment")
 	case u.User != nil:

@@ -45,7 +45,7 @@ func (c *Config) checkServe(r *report) {
 		}
 	}
 	if c.MasterKey == "" && c.MasterKeyFile == "" {
-		r.add("master_key_file", "no master key is given: set this, or COUNTERSIGN_MASTER_KEY, to 32 random bytes in base64 (head -c 32 /dev/urandom | base64)")
+		r.add("master_key_file", "no master key is given: set this (or COUNTERSIGN_MASTER_KEY_FILE) to a file with, or COUNTERSIGN_MASTER_KEY to, 32 random bytes in base64 (head -c 32 /dev/urandom | base64)")
 	}
 	if c.Signup.RequireVerifiedEmail {
 		r.add("signup.require_verified_email", "true is not possible: this version sends no mail; set it to false")

@@ -32,7 +32,7 @@ func (c *Config) checkClient(r *report, key string, cl *Client) {
 	}
 	asks := func(grant string) bool { return slices.Contains(cl.Grants, grant) }
 
-	check(printable(cl.ID) && len(cl.ID) <= 128, ".id", "must be 1 to 128 printable ASCII characters without spaces, not %s", quote(cl.ID))
+	check(printable(strings.ReplaceAll(cl.ID, " ", "-")) && len(cl.ID) <= 128, ".id", "must be 1 to 128 printable ASCII characters, not %s", quote(cl.ID))
 	secret := cl.SecretFile != "" || cl.Secret != ""
 	check(!cl.Public || !secret, ".secret_file", "a public client has no secret: take this out, or set public: false")
 	check(cl.Public || secret || !r.sound(key+".public"), ".secret_file", "is missing: name the file with this client's secret, or set public: true if it can keep none")
@@ -44,7 +44,7 @@ func (c *Config) checkClient(r *report, key string, cl *Client) {
 		check(slices.Contains(grants, g), item(".grants", i), "must be one of %s, not %s", strings.Join(grants, ", "), quote(g))
 		check(!slices.Contains(cl.Grants[:i], g), item(".grants", i), "%s is here twice: take one out", quote(g))
 	}
-	check(!asks("password") || cl.FirstParty || !r.sound(key+".first_party"), ".grants", "password is for our own applications: set first_party: true if this is one, or use authorization_code")
+	check(!asks("password") || cl.FirstParty || !r.sound(key+".first_party"), ".grants", "password is for our own applications: set first_party: true if this is one, or take it out")
 	check(!asks("client_credentials") || !cl.Public, ".grants", "client_credentials needs a secret, which a public client has not (RFC 6749 section 4.4): take it out, or give the client a secret_file")
 	check(!asks("authorization_code") || len(cl.RedirectURIs) > 0, ".redirect_uris", "is empty, but authorization_code needs at least one")
 

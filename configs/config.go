@@ -53,7 +53,8 @@ type Config struct {
 		AutoMigrate bool `yaml:"auto_migrate" default:"true"`
 	} `yaml:"database"`
 
-	// MasterKeyFile names the file with the master key: 32 bytes in base64.
+	// MasterKeyFile names the file, from the working directory if it is not
+	// absolute, with the master key: 32 bytes in base64.
 	// With several, one per line, the first seals and all open. Default:
 	// master.key in the data folder if that exists; with --dev always that one.
 	MasterKeyFile string `yaml:"master_key_file"`
@@ -63,8 +64,8 @@ type Config struct {
 	MasterKey Secret `yaml:"master_key" only:"env"`
 
 	// TrustedProxies are the IP addresses and networks (CIDR) of reverse proxies
-	// whose X-Forwarded-* headers are believed. Default none: the peer's address
-	// is the caller's.
+	// whose X-Forwarded-For is believed; no other header is. Default none: the
+	// peer's address is the caller's, in the log and in the guess budgets.
 	TrustedProxies []string `yaml:"trusted_proxies"`
 
 	CORS struct {
@@ -188,6 +189,7 @@ type Config struct {
 	} `yaml:"audit"`
 
 	// Clients are the declared clients, written to the database at every start.
+	// One taken out here stays there until countersign clients delete ID.
 	// Default none; with --dev spa, postman and api, until the file has its own.
 	Clients []Client `yaml:"clients" only:"file"`
 
@@ -201,7 +203,7 @@ type Config struct {
 
 // Client is a declared client: an application that asks for tokens.
 type Client struct {
-	// ID is its client_id: printable ASCII without spaces. Required.
+	// ID is its client_id: printable ASCII. Required.
 	ID string `yaml:"id"`
 	// Name is shown to people. Default: the id.
 	Name string `yaml:"name"`

@@ -132,15 +132,6 @@ func (c *Config) setEnviron(environ []string, r *report) {
 	}
 }
 
-// DevClientIDs are the ids of the clients of --dev, which must not outlive it.
-func DevClientIDs() []string {
-	var ids []string
-	for _, c := range devClients() {
-		ids = append(ids, c.ID)
-	}
-	return ids
-}
-
 // devClients are the clients of --dev, ready for a page on localhost, Postman
 // and a resource server.
 func devClients() []Client {

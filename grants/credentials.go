@@ -17,7 +17,7 @@ func credentials(r *http.Request, form url.Values) (accounts.Credentials, error)
 	switch headers := r.Header.Values("Authorization"); len(headers) {
 	case 0:
 		if id == "" {
-			return accounts.Credentials{}, errInvalidClient
+			return accounts.Credentials{}, errNoClient
 		}
 		return accounts.Credentials{ID: id, Secret: secret}, nil
 	case 1:

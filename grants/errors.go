@@ -3,6 +3,7 @@ package grants
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
@@ -38,9 +39,14 @@ var (
 		Description: "client authentication failed",
 		Status:      http.StatusUnauthorized,
 	}
+	errNoClient = &Error{
+		Code:        "invalid_client",
+		Description: "client_id is missing",
+		Status:      http.StatusUnauthorized,
+	}
 	errBadCredentials    = refuse("invalid_grant", "the username or the password is wrong")
 	errBadRefreshToken   = refuse("invalid_grant", "the refresh token is invalid, expired, revoked or another client's")
-	errUnsupportedGrant  = refuse("unsupported_grant_type", "grant_type is not supported")
+	errUnsupportedGrant  = refuse("unsupported_grant_type", "grant_type is not one of "+strings.Join(Supported(), ", "))
 	errUnauthorized      = refuse("unauthorized_client", "the client may not use this grant_type")
 	errPublicCredentials = refuse("unauthorized_client", "client_credentials needs a confidential client")
 	errScope             = refuse("invalid_scope", "scope is more than the client or the refresh token may have")

@@ -45,7 +45,7 @@ func problem(status int, kind, title, detail string) *Problem {
 // The problems that need no detail of the request.
 var (
 	errNotFound = problem(http.StatusNotFound, "not_found", "Not found",
-		"there is nothing at this path")
+		"there is nothing at this path; /.well-known/openid-configuration says what there is")
 	errMethod = problem(http.StatusMethodNotAllowed, "method_not_allowed", "Method not allowed",
 		"this path takes other methods, see the Allow header")
 	errOrigin = problem(http.StatusForbidden, "origin_not_allowed", "Origin not allowed",
@@ -158,5 +158,5 @@ func writeJSON(c *gin.Context, status int, contentType string, body any) {
 	if err != nil {
 		panic(err) // our own types always marshal
 	}
-	c.Data(status, contentType, b)
+	c.Data(status, contentType, append(b, '\n'))
 }

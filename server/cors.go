@@ -129,13 +129,22 @@ func (p *CORS) registeredOrigins(ctx context.Context) []registration {
 }
 
 // Explain says in one sentence whether a page of the origin may call the path
-// with the method, and which rule decides.
+// with the method, and which rule decides. No method is GET for the documents
+// that any origin may read, and POST for all else.
 func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string, bool) {
-	method = strings.ToUpper(method)
+	access := p.access(path)
+	switch {
+	case method != "":
+		method = strings.ToUpper(method)
+	case access == anyOrigin:
+		method = http.MethodGet
+	default:
+		method = http.MethodPost
+	}
 	if origin == p.own {
 		return fmt.Sprintf("%s is let in: it is the issuer's own origin, of which browsers ask nothing", origin), true
 	}
-	switch p.access(path) {
+	switch access {
 	case anyOrigin:
 		if method != http.MethodGet && method != http.MethodHead {
 			return fmt.Sprintf("%s is kept out: %s is a public document, and %s is not one of GET and HEAD", origin, path, method), false
@@ -149,6 +158,9 @@ func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string
 	}
 	if rule, ok := p.allows(ctx, origin); ok {
 		return fmt.Sprintf("%s is let in to %s %s: %s", origin, method, path, rule), true
+	}
+	if origin == "null" {
+		return "null is kept out: pages from a file and sandboxed frames send it, whoever made them; serve the page over http://localhost", false
 	}
 	if err := accounts.ValidOrigin(origin); err != nil {
 		return fmt.Sprintf("%s is kept out: no browser sends it as an origin (%v)", origin, err), false

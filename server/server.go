@@ -235,7 +235,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	a.draining.Store(true)
-	a.o.Log.Info("draining", "timeout", a.o.ShutdownTimeout)
+	a.o.Log.Info("draining", "timeout", a.o.ShutdownTimeout.String())
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.o.ShutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(deadline); err != nil {

@@ -1,13 +1,16 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -28,7 +31,12 @@ var sqliteDialect = dialect{
 // Transactions begin IMMEDIATE, so that none fails half-way for want of the
 // write lock. WAL lets readers go on meanwhile; synchronous=FULL makes a
 // commit survive a power cut.
-func openSQLite(path string) (*DB, error) {
+func openSQLite(ctx context.Context, path string) (*DB, error) {
+	// Absolute, for SQLite gives "//host" and ":memory:" a meaning of its own.
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the database's folder: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create the database's folder: %w", err)
 	}
@@ -44,7 +52,7 @@ func openSQLite(path string) (*DB, error) {
 		return nil, err
 	}
 	write.SetMaxOpenConns(1)
-	if err := write.Ping(); err != nil { // creates the WAL before a reader looks for it
+	if err := firstWrite(ctx, write); err != nil {
 		write.Close()
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
@@ -59,10 +67,34 @@ func openSQLite(path string) (*DB, error) {
 	return &DB{dialect: sqliteDialect, write: write, read: read}, nil
 }
 
-// createPrivate makes the file readable by its owner alone; SQLite gives its
-// journals the same mode.
+// firstWrite begins a transaction, which creates the WAL before a reader looks
+// for it and tells a file that can't be written. Where several processes turn a
+// new file to WAL at once, SQLite refuses some of them without waiting.
+func firstWrite(ctx context.Context, write *sql.DB) error {
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		tx, err := write.BeginTx(ctx, nil)
+		if err == nil {
+			return tx.Rollback()
+		}
+		if !isSQLiteCode(sqlite3.SQLITE_BUSY)(err) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// createPrivate makes a file that only its owner can read; SQLite gives its
+// journals the same mode. One that exists it leaves alone: closing it would
+// release the locks that another handle of this process has on it.
 func createPrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("create database: %w", err)
 	}
@@ -91,7 +123,7 @@ func isSQLiteAway(err error) bool {
 		return false
 	}
 	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
 		sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT:
 		return true
 	}

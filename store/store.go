@@ -18,6 +18,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -56,10 +58,15 @@ type Options struct {
 	// NoMigrate refuses a database whose schema is older than this binary's
 	// instead of bringing it up to date.
 	NoMigrate bool
+	// MustExist refuses to make a database where there is none.
+	MustExist bool
 }
 
 // ErrSchemaNewer says that the database was written by a newer version.
 var ErrSchemaNewer = errors.New("the database's schema is newer than this version of countersign knows: run the newer version")
+
+// ErrNoDatabase says that there is no database and Options forbid making one.
+var ErrNoDatabase = errors.New("there is no database: run this in the server's folder, or say --data DIR or --config FILE")
 
 // ErrSchemaOlder says that the database needs migrating and Options forbid it.
 var ErrSchemaOlder = errors.New("the database's schema is older than this version of countersign needs: run 'countersign migrate'")
@@ -71,7 +78,10 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	if scheme != "sqlite" || path == "" {
 		return nil, fmt.Errorf("database url must be sqlite:PATH, not %q", scheme+":...")
 	}
-	db, err := openSQLite(path)
+	if _, err := os.Stat(path); opts.MustExist && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", path, ErrNoDatabase)
+	}
+	db, err := openSQLite(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -110,10 +120,13 @@ func (db *DB) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 		return err
 	}
 	defer tx.Rollback() // after Commit it does nothing
-	if err := fn(tx); err != nil {
-		return err
+	if err = fn(tx); err == nil {
+		err = tx.Commit()
 	}
-	return tx.Commit()
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+		return ctx.Err() // which is why database/sql had rolled it back
+	}
+	return err
 }
 
 // change runs one statement and, if it touched a row, records ev, in one

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/grants"
 )
 
 type clientsCmd struct {
@@ -114,6 +116,9 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			return err
 		}
 	}
+	if err := c.createDatabase(ctx, std); err != nil {
+		return err
+	}
 	clients, db, err := c.openClients(ctx)
 	if err != nil {
 		return err
@@ -132,12 +137,20 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
+	for _, g := range futureGrants(client) {
+		fmt.Fprintf(std.err, "The grant %s has no effect in this version.\n", g)
+	}
 	record := describeClient(client)
 	if cc.GenerateSecret {
 		record.Secret = secret
 		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
 	}
 	return printOne(cc.printing, std.out, record, withSecret(clientDetails, record))
+}
+
+// futureGrants are the client's grants that the token endpoint does not know.
+func futureGrants(c accounts.Client) []string {
+	return slices.DeleteFunc(slices.Clone(c.Grants), func(g string) bool { return slices.Contains(grants.Supported(), g) })
 }
 
 type clientsListCmd struct{ printing }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"countersign/configs"
 )
@@ -16,10 +18,22 @@ type configCheckCmd struct {
 }
 
 func (cc *configCheckCmd) Run(c *cli, std stdio) error {
-	if _, err := c.load(configs.Source{Serve: true, Dev: cc.Dev}); err != nil {
+	cfg, err := c.load(configs.Source{Serve: true, Dev: cc.Dev})
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(std.out, "the configuration is good")
+	if _, err := masterKeys(cfg, false); err != nil && !(cc.Dev && errors.Is(err, fs.ErrNotExist)) { // --dev makes one
+		return err
+	}
+	for _, d := range cfg.Clients {
+		if _, err := clientSecret(d); err != nil {
+			return err
+		}
+	}
+	for _, key := range cfg.Unused() {
+		fmt.Fprintf(std.err, "%s has no effect in this version\n", key)
+	}
+	_, err = fmt.Fprintln(std.out, "the configuration is good")
 	return err
 }
 

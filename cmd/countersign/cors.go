@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"countersign/configs"
@@ -18,7 +17,7 @@ type corsCmd struct {
 type corsExplainCmd struct {
 	Dev    bool   `help:"As the server with --dev would decide."`
 	Origin string `arg:"" help:"The page's origin, such as https://app.example.com."`
-	Method string `default:"POST" help:"The request's method."`
+	Method string `help:"The request's method (default: POST, or GET for public documents)." placeholder:"M"`
 	Path   string `arg:"" help:"The path it calls, such as /oauth/token."`
 }
 
@@ -30,20 +29,13 @@ func (e *corsExplainCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if !strings.HasPrefix(e.Path, "/") {
 		return fmt.Errorf("the path must begin with /: %w", errUsage)
 	}
-	db, err := store.Open(ctx, cfg.Database.URL, store.Options{NoMigrate: true})
+	db, err := store.Open(ctx, cfg.Database.URL, store.Options{MustExist: true, NoMigrate: true})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	policy := server.NewCORS(cfg.Issuer, cfg.CORS.AllowedOrigins, db.Clients)
-	why, _ := policy.Explain(ctx, e.Origin, method(e.Method), e.Path)
+	why, _ := policy.Explain(ctx, e.Origin, e.Method, e.Path)
 	_, err = fmt.Fprintln(std.out, why)
 	return err
-}
-
-func method(m string) string {
-	if m == "" {
-		return http.MethodPost
-	}
-	return strings.ToUpper(m)
 }

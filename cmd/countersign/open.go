@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strings"
 
 	"countersign/accounts"
 	"countersign/configs"
@@ -28,14 +29,33 @@ func (c *cli) load(src configs.Source) (*configs.Config, error) {
 }
 
 // open loads the configuration and opens the database for a command that works
-// beside the server. The caller closes the database.
+// beside the server. It leaves the schema alone, for the server may be of
+// another version. The caller closes the database.
 func (c *cli) open(ctx context.Context) (*configs.Config, *store.DB, error) {
 	cfg, err := c.load(configs.Source{})
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := store.Open(ctx, cfg.Database.URL, store.Options{NoMigrate: !cfg.Database.AutoMigrate})
+	db, err := store.Open(ctx, cfg.Database.URL, store.Options{MustExist: true, NoMigrate: true})
 	return cfg, db, err
+}
+
+// createDatabase makes the database if there is none, for commands that may
+// come before the first serve.
+func (c *cli) createDatabase(ctx context.Context, std stdio) error {
+	cfg, err := c.load(configs.Source{})
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, cfg.Database.URL, store.Options{MustExist: true, NoMigrate: true})
+	if errors.Is(err, store.ErrNoDatabase) {
+		fmt.Fprintf(std.err, "Made a new database, %s: there was none.\n", strings.TrimPrefix(cfg.Database.URL, "sqlite:"))
+		db, err = store.Open(ctx, cfg.Database.URL, store.Options{})
+	}
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }
 
 // openUsers is open for commands about people.

@@ -47,6 +47,9 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	defer db.Close()
+	if err := claim(ctx, db, cfg.Dev); err != nil {
+		return err
+	}
 	master, err := masterKeys(cfg, cfg.Dev)
 	if err != nil {
 		return err
@@ -72,6 +75,9 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	debug.FreeOSMemory()
 	log.Info("serving", "issuer", cfg.Issuer, "listen", ln.Addr().String(), "version", version().Version)
 	if cfg.Dev {
+		if addr := ln.Addr().(*net.TCPAddr); !addr.IP.IsLoopback() {
+			log.Warn("--dev is reachable from other machines, with clients that everybody knows", "listen", addr.String())
+		}
 		printNextStep(std.out, cfg.Issuer)
 	}
 	return app.Run(ctx, ln)
@@ -85,42 +91,65 @@ func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, nil))
 }
 
-// declareClients makes the configured clients be as declared. Those of --dev
-// must not outlive it: one of them has a secret that everybody knows.
+// claim makes sure that a database that was tried out with stays out of
+// production, and one in production is not tried out with.
+func claim(ctx context.Context, db *store.DB, dev bool) error {
+	want := store.Production
+	if dev {
+		want = store.Development
+	}
+	switch held, err := db.Claim(ctx, want); {
+	case err != nil:
+		return fmt.Errorf("claim the database: %w", err)
+	case held == want:
+		return nil
+	case dev:
+		return errors.New("this database is a production server's: --dev would add clients that everybody knows; choose another --data")
+	default:
+		return errors.New("this database was made by serve --dev, with clients that everybody knows: choose another --data for production")
+	}
+}
+
+// declareClients makes the configured clients be as declared, and says which
+// were declared once and still exist.
 func declareClients(ctx context.Context, clients *accounts.Clients, cfg *configs.Config, log *slog.Logger) error {
-	now := time.Now()
 	declared := map[string]bool{}
 	for _, d := range cfg.Clients {
 		declared[d.ID] = true
-		secret := string(d.Secret)
-		if d.SecretFile != "" {
-			b, err := os.ReadFile(d.SecretFile)
-			if err != nil {
-				return fmt.Errorf("secret of client %s: %w", d.ID, err)
-			}
-			secret = strings.TrimSpace(string(b))
+		secret, err := clientSecret(d)
+		if err != nil {
+			return err
 		}
-		if _, err := clients.Put(ctx, now, declaredClient(d), secret, audit.Origin{}); err != nil {
+		client, err := clients.Put(ctx, time.Now(), declaredClient(d), secret, audit.Origin{})
+		if err != nil {
 			return fmt.Errorf("declare client %s: %w", d.ID, err)
 		}
+		if future := futureGrants(client); !cfg.Dev && len(future) > 0 {
+			log.Warn("the client has grants without effect in this version", "client_id", d.ID, "grants", future)
+		}
 	}
-	if cfg.Dev {
-		return nil
+	all, err := clients.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list clients: %w", err)
 	}
-	for _, id := range configs.DevClientIDs() {
-		old, err := clients.ByID(ctx, id)
-		if errors.Is(err, accounts.ErrUnknownClient) || err == nil && (!old.Declared || declared[id]) {
-			continue
+	for _, c := range all {
+		if c.Declared && !declared[c.ID] {
+			log.Warn("the client is no longer declared but still exists: 'countersign clients delete' removes it", "client_id", c.ID)
 		}
-		if err == nil {
-			err = clients.Delete(ctx, now, id, audit.Origin{})
-		}
-		if err != nil {
-			return fmt.Errorf("delete the --dev client %s: %w", id, err)
-		}
-		log.Warn("deleted a client that serve --dev had left in this database", "client_id", id)
 	}
 	return nil
+}
+
+// clientSecret is the secret of a declared client, empty if it is public.
+func clientSecret(d configs.Client) (string, error) {
+	if d.SecretFile == "" {
+		return string(d.Secret), nil
+	}
+	b, err := os.ReadFile(d.SecretFile)
+	if err != nil {
+		return "", fmt.Errorf("secret of client %s: %w", d.ID, err)
+	}
+	return strings.TrimSpace(string(b)), nil
 }
 
 func declaredClient(d configs.Client) accounts.Client {

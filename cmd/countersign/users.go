@@ -47,6 +47,9 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
+	if err := c.createDatabase(ctx, std); err != nil {
+		return err
+	}
 	users, db, err := c.openUsers(ctx)
 	if err != nil {
 		return err

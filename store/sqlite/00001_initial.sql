@@ -91,4 +91,10 @@ CREATE TABLE audit_events (
     request_id TEXT
 ) STRICT;
 CREATE INDEX audit_events_age ON audit_events (at);
-CREATE INDEX audit_events_user ON audit_events (user_id, at);
+CREATE INDEX audit_events_user ON audit_events (user_id); -- and id, in whose order they are read
+
+-- What the database says about itself.
+CREATE TABLE settings (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
