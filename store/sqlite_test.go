@@ -1,9 +1,20 @@
 package store_test
 
 import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/keys"
 	"countersign/store"
 	"countersign/store/storetest"
 )
@@ -17,4 +28,213 @@ func TestSQLiteKeepsItsPromisesToRacers(t *testing.T) {
 		t.Cleanup(func() { a.Close(); b.Close() })
 		return a, b
 	})
+}
+
+// A setting that is misspelt is ignored without a word, so each is asked for.
+func TestSQLiteSettingsAreInForce(t *testing.T) {
+	db := storetest.Open(t)
+	for name, pool := range db.Pools() {
+		for range pool.Stats().MaxOpenConnections { // each connection is set up by itself
+			conn, err := pool.Conn(t.Context())
+			noError(t, err)
+			defer conn.Close()
+			for pragma, want := range map[string]string{
+				"journal_mode": "wal",
+				"synchronous":  "2", // FULL: the log is flushed with every commit
+				"foreign_keys": "1",
+				"busy_timeout": "10000",
+				"query_only":   map[string]string{"read": "1", "write": "0"}[name],
+			} {
+				var got string
+				noError(t, conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got))
+				if got != want {
+					t.Errorf("%s of the %s pool is %s, want %s", pragma, name, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestSQLiteTransactionsTakeTheWriteLockAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	a, b := storetest.OpenFile(t, path), storetest.OpenFile(t, path)
+	defer a.Close()
+	defer b.Close()
+	defer holdWriteLock(t, a)()
+	impatient(t, b)
+	if tx, err := b.Pools()["write"].Begin(); err == nil {
+		tx.Rollback()
+		t.Error("a second transaction began, want it to wait for the first")
+	}
+}
+
+func TestSQLiteFilesAreTheOwnersAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "folder", "countersign.db")
+	db := storetest.OpenFile(t, path)
+	defer db.Close()
+	for _, c := range []struct {
+		path string
+		want os.FileMode
+	}{
+		{path, 0o600}, {path + "-wal", 0o600}, {path + "-shm", 0o600},
+		{filepath.Dir(path), 0o700 | os.ModeDir}, {filepath.Dir(filepath.Dir(path)), 0o700 | os.ModeDir},
+	} {
+		info, err := os.Stat(c.path)
+		noError(t, err)
+		if info.Mode() != c.want {
+			t.Errorf("%s has mode %v, want %v", filepath.Base(c.path), info.Mode(), c.want)
+		}
+	}
+}
+
+func TestSQLitePathsMayHaveAnyCharacter(t *testing.T) {
+	for _, name := range []string{
+		"a b.db", "a?b.db", "a%41b.db", "a#b.db", "a&mode=memory;b.db", "a+b=c.db", "한글 é.db", `a\b"c'd.db`, "a:b@c.db", ":memory:", "a%00b.db", "?mode=ro",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			for _, path := range []string{name, filepath.Join("sub", name), filepath.Join(t.TempDir(), name)} {
+				db := storetest.OpenFile(t, path)
+				want := person("alice")
+				noError(t, db.CreateUser(t.Context(), want, created))
+				noError(t, db.Close())
+				files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
+				noError(t, err)
+				for _, f := range files {
+					if info, err := os.Stat(f); err == nil && !info.IsDir() && filepath.Base(f) != name {
+						t.Errorf("there is a file %q", f)
+					}
+				}
+				db = storetest.OpenFile(t, path)
+				if _, err := db.User(t.Context(), want.ID); err != nil {
+					t.Errorf("%q, opened again: %v", path, err)
+				}
+				noError(t, db.Close())
+			}
+		})
+	}
+}
+
+func TestSQLiteURLMayHaveSlashes(t *testing.T) {
+	dir := t.TempDir()
+	for _, url := range []string{"sqlite:" + dir + "/a.db", "sqlite:/" + dir + "/a.db", "sqlite://" + dir + "/a.db"} {
+		db, err := store.Open(t.Context(), url, store.Options{})
+		if err != nil {
+			t.Errorf("open %s: %v", strings.ReplaceAll(url, dir, "DIR"), err)
+			continue
+		}
+		noError(t, db.Close())
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a.db")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text")
+	noError(t, os.WriteFile(text, []byte(strings.Repeat("not a database\n", 1000)), 0o600))
+	for _, url := range []string{"", "sqlite", "sqlite:", "postgres://u:hunter2@host/db", "./countersign.db", "sqlite:" + dir, "sqlite:" + text, "sqlite:" + text + "/x.db"} {
+		db, err := store.Open(t.Context(), url, store.Options{})
+		if err == nil {
+			db.Close()
+			t.Errorf("open %q: got no error", url)
+			continue
+		}
+		if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("open %q: error is not one line without secrets: %v", url, err)
+		}
+	}
+}
+
+// Each change is one transaction with its event: where the event can't be
+// written, the change does not happen.
+func TestNoChangeWithoutItsEvent(t *testing.T) {
+	db := storetest.Open(t)
+	s := signIn(t, db, shared)
+	k := keys.Key{KID: "kid", Alg: "ES256", Generation: 1, Public: publicKey(t), Sealed: []byte{1}}
+	noError(t, db.InsertKey(t.Context(), k, created))
+	disabled := person("disabled")
+	disabled.DisabledAt = now
+	noError(t, db.CreateUser(t.Context(), disabled, created))
+	_, err := db.Pools()["write"].Exec(`ALTER TABLE audit_events RENAME TO elsewhere`)
+	noError(t, err)
+
+	before := dump(t, db)
+	for name, change := range map[string]func(ctx context.Context, ev audit.Event) error{
+		"CreateUser":  func(ctx context.Context, ev audit.Event) error { return db.CreateUser(ctx, person("bob"), ev) },
+		"DisableUser": func(ctx context.Context, ev audit.Event) error { return db.DisableUser(ctx, s.UserID, now, ev) },
+		"EnableUser":  func(ctx context.Context, ev audit.Event) error { return db.EnableUser(ctx, disabled.ID, now, ev) },
+		"SetPasswordHash": func(ctx context.Context, ev audit.Event) error {
+			return db.SetPasswordHash(ctx, s.UserID, "new", now, ev)
+		},
+		"DeleteUser": func(ctx context.Context, ev audit.Event) error { return db.DeleteUser(ctx, s.UserID, ev) },
+		"CreateClient": func(ctx context.Context, ev audit.Event) error {
+			return db.CreateClient(ctx, accounts.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
+		},
+		"PutClient, new": func(ctx context.Context, ev audit.Event) error {
+			return db.PutClient(ctx, accounts.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
+		},
+		"PutClient": func(ctx context.Context, ev audit.Event) error {
+			return db.PutClient(ctx, accounts.Client{ID: s.ClientID, Name: "new", UpdatedAt: now}, ev)
+		},
+		"SetSecretHash": func(ctx context.Context, ev audit.Event) error {
+			return db.SetSecretHash(ctx, s.ClientID, "new", now, ev)
+		},
+		"DeleteClient": func(ctx context.Context, ev audit.Event) error { return db.DeleteClient(ctx, s.ClientID, ev) },
+		"CreateSession": func(ctx context.Context, ev audit.Event) error {
+			another := s
+			another.ID[0]++
+			return db.CreateSession(ctx, another, 0, ev)
+		},
+		"EndSession": func(ctx context.Context, ev audit.Event) error { return db.EndSession(ctx, s.ID, ev) },
+		"EndUserSessions": func(ctx context.Context, ev audit.Event) error {
+			_, err := db.EndUserSessions(ctx, s.UserID, ev)
+			return err
+		},
+		"InsertKey": func(ctx context.Context, ev audit.Event) error {
+			next := k
+			next.KID, next.Generation = "next", 2
+			return db.InsertKey(ctx, next, ev)
+		},
+		"RevokeKey": func(ctx context.Context, ev audit.Event) error { return db.RevokeKey(ctx, k.KID, now, ev) },
+	} {
+		if err := change(t.Context(), created); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+		if after := dump(t, db); after != before {
+			t.Fatalf("%s: changed the database from\n%s\nto\n%s", name, before, after)
+		}
+	}
+}
+
+func publicKey(t testing.TB) crypto.PublicKey {
+	t.Helper()
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	noError(t, err)
+	return public
+}
+
+// dump is all that the domain keeps in the database.
+func dump(t testing.TB, db *store.DB) string {
+	t.Helper()
+	var all []string
+	for _, table := range []string{"users", "clients", "sessions", "signing_keys"} {
+		rows, err := db.Pools()["write"].QueryContext(t.Context(), "SELECT * FROM "+table)
+		noError(t, err)
+		columns, err := rows.Columns()
+		noError(t, err)
+		for rows.Next() {
+			row := make([]any, len(columns))
+			into := make([]any, len(columns))
+			for i := range row {
+				into[i] = &row[i]
+			}
+			noError(t, rows.Scan(into...))
+			all = append(all, fmt.Sprint(table, row))
+		}
+		noError(t, rows.Err())
+	}
+	slices.Sort(all)
+	return strings.Join(all, "\n")
 }

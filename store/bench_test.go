@@ -1,0 +1,154 @@
+package store_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/store/storetest"
+	"countersign/tokens"
+)
+
+// What a write costs is mostly what the disk takes to promise that it is safe,
+// so each benchmark tells how many flushes of a small file it is worth ("flushes"),
+// measured right before it on the same disk.
+func BenchmarkSQLite(b *testing.B) {
+	b.Run("flush of a small file", func(b *testing.B) {
+		flush := newFlush(b)
+		for b.Loop() {
+			flush()
+		}
+	})
+
+	measure(b, "Session", 1000, func(b *testing.B, s *sessions) func() {
+		return func() {
+			if _, err := s.db.Session(b.Context(), s.next().ID, now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	measure(b, "AdvanceSession", 1000, func(b *testing.B, s *sessions) func() {
+		return func() {
+			one := s.next()
+			one.Counter++
+			one.Rotations = append(one.Rotations[max(0, len(one.Rotations)-7):], now)
+			if err := s.db.AdvanceSession(b.Context(), *one, now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	measure(b, "AdvanceSession stale", 1, func(b *testing.B, s *sessions) func() {
+		stale := *s.next()
+		stale.Counter = 100
+		return func() {
+			if err := s.db.AdvanceSession(b.Context(), stale, now); err == nil {
+				b.Fatal("a stale one won")
+			}
+		}
+	})
+	measure(b, "CreateSession", 1000, func(b *testing.B, s *sessions) func() {
+		return func() {
+			one := *s.all[0]
+			one.ID = uuid.Must(uuid.NewV7())
+			if err := s.db.CreateSession(b.Context(), one, 0, created); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+
+	b.Run("AdvanceSession by many at once", func(b *testing.B) {
+		base := baseline(b)
+		s := newSessions(b, 1000)
+		b.ResetTimer()
+		b.SetParallelism(8)
+		b.RunParallel(func(pb *testing.PB) {
+			one := tokens.Session{ID: uuid.Must(uuid.NewV7()), UserID: s.all[0].UserID, ClientID: "app", ExpiresAt: now.Add(time.Hour)}
+			if err := s.db.CreateSession(b.Context(), one, 0, created); err != nil {
+				b.Error(err)
+				return
+			}
+			for pb.Next() {
+				one.Counter++
+				if err := s.db.AdvanceSession(b.Context(), one, now); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+		b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(base), "flushes/op")
+	})
+}
+
+// measure runs a benchmark over n sessions.
+func measure(b *testing.B, name string, n int, build func(b *testing.B, s *sessions) func()) {
+	b.Run(name, func(b *testing.B) {
+		op := build(b, newSessions(b, n))
+		base := baseline(b)
+		for b.Loop() {
+			op()
+		}
+		b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(base), "flushes/op")
+	})
+}
+
+// sessions are the sessions of one user, taken in turn.
+type sessions struct {
+	db   tokens.Store
+	all  []*tokens.Session
+	turn atomic.Uint64
+}
+
+func newSessions(b *testing.B, n int) *sessions {
+	b.Helper()
+	db := storetest.Open(b)
+	first := signIn(b, db, shared)
+	s := &sessions{db: db, all: []*tokens.Session{&first}}
+	for len(s.all) < n {
+		one := first
+		one.ID = uuid.Must(uuid.NewV7())
+		noError(b, db.CreateSession(b.Context(), one, 0, created))
+		s.all = append(s.all, &one)
+	}
+	return s
+}
+
+func (s *sessions) next() *tokens.Session {
+	return s.all[s.turn.Add(1)%uint64(len(s.all))]
+}
+
+// baseline is the median of some flushes.
+func baseline(b *testing.B) time.Duration {
+	b.Helper()
+	flush := newFlush(b)
+	times := make([]time.Duration, 101)
+	for i := range times {
+		begun := time.Now()
+		flush()
+		times[i] = time.Since(begun)
+	}
+	slices.Sort(times)
+	return times[len(times)/2]
+}
+
+// newFlush returns a function that appends to a file what a small commit does,
+// and waits until it is safe.
+func newFlush(b *testing.B) func() {
+	b.Helper()
+	f, err := os.Create(filepath.Join(b.TempDir(), "flushed"))
+	noError(b, err)
+	b.Cleanup(func() { f.Close() })
+	page := make([]byte, 4096)
+	return func() {
+		if _, err := f.Write(page); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

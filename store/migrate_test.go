@@ -1,0 +1,154 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"countersign/store"
+	"countersign/store/storetest"
+)
+
+// oneLine reports an error that is not the wanted one or longer than a line.
+func oneLine(t *testing.T, err, want error, hint string) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("got error %v, want %v", err, want)
+	}
+	if strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), hint) {
+		t.Errorf("error is not one line with %q: %v", hint, err)
+	}
+}
+
+func TestNewerSchemaIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	db := storetest.OpenFile(t, path)
+	_, err := db.Pools()["write"].Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
+	noError(t, err)
+	noError(t, db.Close())
+	for _, opts := range []store.Options{{}, {NoMigrate: true}} {
+		db, err := store.Open(t.Context(), "sqlite:"+path, opts)
+		if err == nil {
+			db.Close()
+		}
+		oneLine(t, err, store.ErrSchemaNewer, "99999")
+	}
+}
+
+func TestNoMigrateRefusesAnOlderSchema(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.db")
+	noError(t, os.WriteFile(empty, nil, 0o600))
+	old := filepath.Join(t.TempDir(), "old.db") // at version 0: only the table of versions
+	raw, err := sql.Open("sqlite", "file:"+old)
+	noError(t, err)
+	_, err = raw.Exec(`
+		CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL,
+			is_applied INTEGER NOT NULL, tstamp TIMESTAMP DEFAULT (datetime('now')));
+		INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1)`)
+	noError(t, err)
+	noError(t, raw.Close())
+
+	for _, path := range []string{empty, old, filepath.Join(t.TempDir(), "missing.db")} {
+		for range 2 { // being refused changes nothing
+			db, err := store.Open(t.Context(), "sqlite:"+path, store.Options{NoMigrate: true})
+			if err == nil {
+				db.Close()
+			}
+			oneLine(t, err, store.ErrSchemaOlder, "countersign migrate")
+		}
+		noError(t, storetest.OpenFile(t, path).Close()) // migrates
+		db, err := store.Open(t.Context(), "sqlite:"+path, store.Options{NoMigrate: true})
+		noError(t, err)
+		noError(t, db.Close())
+	}
+}
+
+func TestMustExistMakesNoDatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "folder", "countersign.db")
+	db, err := store.Open(t.Context(), "sqlite:"+path, store.Options{MustExist: true})
+	if err == nil {
+		db.Close()
+	}
+	oneLine(t, err, store.ErrNoDatabase, path)
+	if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder was made: %v", err)
+	}
+	noError(t, storetest.OpenFile(t, path).Close())
+	db, err = store.Open(t.Context(), "sqlite:"+path, store.Options{MustExist: true})
+	noError(t, err)
+	noError(t, db.Close())
+}
+
+func TestMigratingKeepsWhatIsThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	db := storetest.OpenFile(t, path)
+	s := signIn(t, db, shared)
+	version, err := db.SchemaVersion(t.Context())
+	noError(t, err)
+	noError(t, db.Close())
+
+	db = storetest.OpenFile(t, path)
+	defer db.Close()
+	if _, err := db.Session(t.Context(), s.ID, now); err != nil {
+		t.Errorf("session, opened again: %v", err)
+	}
+	again, err := db.SchemaVersion(t.Context())
+	noError(t, err)
+	if again != version || version == 0 {
+		t.Errorf("schema version is %d, opened again %d", version, again)
+	}
+}
+
+func TestMigratingAtOnceSucceedsForAll(t *testing.T) {
+	t.Run("in one process", func(t *testing.T) {
+		for range 3 {
+			path := filepath.Join(t.TempDir(), "countersign.db")
+			errs := make([]error, 6)
+			var wg sync.WaitGroup
+			for i := range errs {
+				wg.Go(func() {
+					var db *store.DB
+					if db, errs[i] = store.Open(t.Context(), "sqlite:"+path, store.Options{}); errs[i] == nil {
+						defer db.Close()
+						errs[i] = db.Ping(t.Context())
+					}
+				})
+			}
+			wg.Wait()
+			noError(t, errors.Join(errs...))
+		}
+	})
+	t.Run("in many", func(t *testing.T) {
+		for range 3 {
+			path := filepath.Join(t.TempDir(), "countersign.db")
+			all := make([]*child, 5)
+			for i := range all {
+				all[i] = newChild(t, "open", path)
+			}
+			for _, c := range all {
+				c.start()
+			}
+			for _, c := range all {
+				c.wait()
+			}
+			db, err := store.Open(t.Context(), "sqlite:"+path, store.Options{NoMigrate: true})
+			noError(t, err)
+			noError(t, db.Close())
+		}
+	})
+}
+
+func TestMigratingStopsWhenNobodyWaits(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	if _, err := store.Open(ctx, "sqlite:"+path, store.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want the cancellation's", err)
+	}
+	noError(t, storetest.OpenFile(t, path).Close())
+}
