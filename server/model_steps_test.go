@@ -591,7 +591,7 @@ func (w *world) stepTime() {
 	if w.chance(50) {
 		to = to.Add(time.Millisecond)
 	}
-	if d := to.Sub(time.Now()); d > 0 {
+	if d := time.Until(to); d > 0 {
 		time.Sleep(d)
 		w.note("%v later", d)
 	}

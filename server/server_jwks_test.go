@@ -54,7 +54,11 @@ func TestLine41JWKSHasPublicKeysOnly(t *testing.T) {
 		var secrets []*big.Int
 		switch k := private.(type) {
 		case *ecdsa.PrivateKey:
-			secrets = []*big.Int{k.D}
+			d, err := k.Bytes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			secrets = []*big.Int{new(big.Int).SetBytes(d)}
 		case *rsa.PrivateKey:
 			secrets = append([]*big.Int{k.D}, k.Primes...)
 		}
@@ -286,4 +290,14 @@ func TestJWKSOfAReplicaWithoutItsDatabaseIsNotCached(t *testing.T) {
 			t.Errorf("the keys in memory are not published: %s", got.Body)
 		}
 	})
+}
+
+// privateNumber is an EC key's private number.
+func privateNumber(t testing.TB, k *ecdsa.PrivateKey) *big.Int {
+	t.Helper()
+	b, err := k.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return new(big.Int).SetBytes(b)
 }

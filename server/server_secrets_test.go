@@ -268,7 +268,9 @@ func TestNoSecretIsAtRestInTheClear(t *testing.T) {
 		}
 		wanted["private key "+alg] = der
 		if k, ok := private.(*ecdsa.PrivateKey); ok {
-			wanted["private number of the "+alg+" key"] = k.D.Bytes()
+			if wanted["private number of the "+alg+" key"], err = k.Bytes(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	files, err := filepath.Glob(path + "*")
