@@ -445,11 +445,20 @@ func TestOwnerOfAGeneratedSecretNeverWaits(t *testing.T) {
 func TestReplacedSecretIsDeadAtOnce(t *testing.T) {
 	a := newApp(t)
 	a.token(ownToken, "Authorization", basic("api", "dev-secret")).want(http.StatusOK) // and remembered as proven
+	declared, err := a.Clients.ByID(t.Context(), "api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Clients.Put(t.Context(), time.Now(), declared, "another-secret", audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	a.token(ownToken, "Authorization", basic("api", "dev-secret")).wantChallenge()
+	a.token(ownToken, "Authorization", basic("api", "another-secret")).want(http.StatusOK)
 	replaced, err := a.Clients.RotateSecret(t.Context(), time.Now(), "api", audit.Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.token(ownToken, "Authorization", basic("api", "dev-secret")).wantChallenge()
+	a.token(ownToken, "Authorization", basic("api", "another-secret")).wantChallenge()
 	a.token(ownToken, "Authorization", basic("api", replaced)).want(http.StatusOK)
 	if err := a.Clients.Delete(t.Context(), time.Now(), "api", audit.Origin{}); err != nil {
 		t.Fatal(err)

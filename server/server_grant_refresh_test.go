@@ -499,36 +499,39 @@ func TestLine32TokensThatAreNoGoodAreAlike(t *testing.T) {
 // A token ahead of its session means that the database is an older copy. That
 // is nobody's theft.
 func TestTokenAheadOfARestoredDatabaseIsRefusedOnly(t *testing.T) {
-	a := newApp(t)
-	a.signup("alice")
-	first := a.login("alice").text("refresh_token")
-	second := a.next(first)
-	third := a.next(second)
-	user, err := a.Users.ByUsername(t.Context(), "alice")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := a.Tokens.Sessions(t.Context(), time.Now(), user.ID)
-	if err != nil || len(all) != 1 {
-		t.Fatalf("sessions = %v, %v", all, err)
-	}
-	// The copy: the same session as it was at its beginning.
-	restored := all[0]
-	if err := a.db.EndSession(t.Context(), restored.ID, audit.Event{Time: time.Now(), Kind: audit.SessionRevoked}); err != nil {
-		t.Fatal(err)
-	}
-	restored.Counter, restored.Rotations = 0, nil
-	if err := a.db.CreateSession(t.Context(), restored, user.Epoch, audit.Event{Time: time.Now(), Kind: audit.SessionCreated}); err != nil {
-		t.Fatal(err)
-	}
-	a.refresh(third).wantDead()
-	a.refresh(second).wantDead()
-	if got := a.next(first); got != second {
-		t.Errorf("the session went on with %q, want %q", got, second)
-	}
-	if n := len(a.events(audit.SessionReused)); n != 0 {
-		t.Errorf("%d reuses were recorded", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		a.signup("alice")
+		chain := []string{a.login("alice").text("refresh_token")}
+		for n := range 2 {
+			time.Sleep(time.Hour)
+			chain = append(chain, a.next(chain[n]))
+		}
+		user, err := a.Users.ByUsername(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := a.Tokens.Sessions(t.Context(), time.Now(), user.ID)
+		if err != nil || len(all) != 1 {
+			t.Fatalf("sessions = %v, %v", all, err)
+		}
+		// The copy: the session as it was after its first rotation.
+		restored := all[0]
+		if err := a.db.EndSession(t.Context(), restored.ID, audit.Event{Time: time.Now(), Kind: audit.SessionRevoked}); err != nil {
+			t.Fatal(err)
+		}
+		restored.Counter, restored.Rotations = 1, restored.Rotations[:1]
+		if err := a.db.CreateSession(t.Context(), restored, user.Epoch, audit.Event{Time: time.Now(), Kind: audit.SessionCreated}); err != nil {
+			t.Fatal(err)
+		}
+		a.refresh(chain[2]).wantDead()
+		if got := a.next(chain[1]); got != chain[2] {
+			t.Errorf("the session went on with %q, want %q", got, chain[2])
+		}
+		if n := len(a.events(audit.SessionReused)); n != 0 {
+			t.Errorf("%d reuses were recorded", n)
+		}
+	})
 }
 
 func TestLine33RefreshedIDTokenIsOfTheSameSignIn(t *testing.T) {

@@ -81,6 +81,9 @@ func FuzzParseRefreshToken(f *testing.F) {
 	} {
 		f.Add(text, sid, uint64(7), uint(30), byte(1))
 	}
+	for at := range len(token) { // each character and byte, also without fuzzing
+		f.Add("", sid, uint64(1), uint(at), byte(4))
+	}
 	f.Fuzz(func(t *testing.T, text string, sid []byte, counter uint64, at uint, flip byte) {
 		if id, n, ok := service.ParseRefreshToken(text); ok && service.RefreshToken(id, n) != text {
 			t.Errorf("%q verifies as session %v, counter %d, whose token is %q", text, id, n, service.RefreshToken(id, n))
