@@ -17,7 +17,7 @@ import (
 	"countersign/tokens"
 )
 
-// faults is a store whose reads can be made to fail, panic or wait.
+// faults is a store whose reads, and cleaning, can be made to fail, panic or wait.
 type faults struct {
 	server.Store
 
@@ -87,6 +87,13 @@ func (f *faults) Failures(ctx context.Context, key [32]byte) (limits.Failures, e
 		return limits.Failures{}, err
 	}
 	return f.Store.Failures(ctx, key)
+}
+
+func (f *faults) PurgeSessions(ctx context.Context, now time.Time, limit int) (int64, error) {
+	if err := f.before(ctx, "PurgeSessions"); err != nil {
+		return 0, err
+	}
+	return f.Store.PurgeSessions(ctx, now, limit)
 }
 
 func (f *faults) Ping(ctx context.Context) error {

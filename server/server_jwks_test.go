@@ -291,13 +291,3 @@ func TestJWKSOfAReplicaWithoutItsDatabaseIsNotCached(t *testing.T) {
 		}
 	})
 }
-
-// privateNumber is an EC key's private number.
-func privateNumber(t testing.TB, k *ecdsa.PrivateKey) *big.Int {
-	t.Helper()
-	b, err := k.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return new(big.Int).SetBytes(b)
-}

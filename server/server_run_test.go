@@ -167,14 +167,30 @@ func TestDrainCutsOffWhatHangs(t *testing.T) {
 	})
 }
 
-// The background work ends with Run, so that nothing uses the database after it.
-func TestRunEndsItsBackgroundWork(t *testing.T) {
+// The background work ends before Run does, so that nothing uses the database
+// after it.
+func TestRunWaitsForItsBackgroundWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := run(t)
-		time.Sleep(10 * time.Minute)
+		f := &faults{}
+		r := run(t, withFaults(f))
+		var begun, ended int
+		busy := make(chan struct{})
+		f.set(func(_ context.Context, verb string) error {
+			if verb == "PurgeSessions" {
+				begun++
+				busy <- struct{}{}
+				time.Sleep(3 * time.Second) // a statement that is not to be interrupted
+				ended++
+			}
+			return nil
+		})
+		<-busy
 		r.stop()
 		if err := <-r.done; err != nil {
 			t.Fatal(err)
+		}
+		if begun != 1 || ended != 1 {
+			t.Errorf("cleaning begun %d times and ended %d times when Run returned, want 1 and 1", begun, ended)
 		}
 		r.db.Close()
 		time.Sleep(10 * time.Minute)
