@@ -70,8 +70,8 @@ func issuerFault(s string, dev bool) string {
 		return "must not have a query or fragment: end it before the ? or #"
 	case strings.HasSuffix(s, "/"):
 		return "must not end in a slash: take it off"
-	case u.Path != "" && (path.Clean(u.Path) != u.Path || u.EscapedPath() != u.Path || strings.Contains(u.Path, "%")):
-		return "must have a plain path: no //, no dots between slashes, nothing to percent-encode"
+	case u.Path != "" && (path.Clean(u.Path) != u.Path || u.EscapedPath() != u.Path || strings.ContainsAny(u.Path, "%:*")):
+		return "must have a plain path: no //, no dots between slashes, no colon or star, nothing to percent-encode"
 	case strings.ToLower(u.Host) != u.Host || !printable(u.Host):
 		return "must have its host in lower-case ASCII"
 	case u.Port() != "" && !port(u.Port(), 1):

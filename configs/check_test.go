@@ -49,6 +49,8 @@ func TestIssuer(t *testing.T) {
 		{"https://auth.example.com/x//y", "plain path", "plain path"},
 		{"https://auth.example.com/x/../y", "plain path", "plain path"},
 		{"https://auth.example.com/a%20b", "plain path", "plain path"},
+		{"https://auth.example.com/x:y", "plain path", "plain path"},
+		{"https://auth.example.com/*x", "plain path", "plain path"},
 		{"https://auth.example.com?x=y", "query", "query"},
 		{"https://auth.example.com?", "query", "query"},
 		{"https://auth.example.com#", "fragment", "fragment"},
