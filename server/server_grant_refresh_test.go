@@ -442,6 +442,10 @@ func TestLine32TokensThatAreNoGoodAreAlike(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		live := a.login("alice")
 		good := live.text("refresh_token")
+		for !strings.ContainsAny(strings.TrimPrefix(good, "cs_rt_"), "-_") { // or the other alphabet writes the same
+			live = a.login("alice")
+			good = live.text("refresh_token")
+		}
 		raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(good, "cs_rt_"))
 		if err != nil {
 			t.Fatal(err)
