@@ -121,17 +121,15 @@ type modelAccess struct {
 // caller can't tell one from the other.
 type faultyStore struct {
 	server.Store
-	before, after bool
+	before, after atomic.Bool
 }
 
 func (f *faultyStore) fail(do func() error) error {
-	before, after := f.before, f.after
-	f.before, f.after = false, false
-	if before {
+	if f.before.Swap(false) {
 		return context.DeadlineExceeded
 	}
 	err := do()
-	if after && err == nil {
+	if f.after.Swap(false) && err == nil {
 		return context.DeadlineExceeded
 	}
 	return err
@@ -505,7 +503,8 @@ func (w *world) stepFault() {
 	}
 	n, after := w.rand.IntN(len(w.servers)), w.chance(70)
 	w.note("%s, token %d of %d: %s, with a fault (after it was done: %v)", w.name(s), i, len(s.spent), v, after)
-	w.faults[n].before, w.faults[n].after = !after, after
+	w.faults[n].before.Store(!after)
+	w.faults[n].after.Store(after)
 	ask(w.servers[n], s.client, s.request(i, nil)).wantError(http.StatusServiceUnavailable, "temporarily_unavailable")
 	if after {
 		s.apply(v, now, "")

@@ -1,0 +1,430 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const (
+	kills = 50
+	// A busy machine gets so much time for them, and must manage half at least.
+	killTime = 90 * time.Second
+	// busySessions are refreshed all the time; sessions beyond that are left alone.
+	busySessions = 30
+	// wideWindow is a replay window that outlasts a restart: a caller whose
+	// answer was lost in the crash gets the current token with the last it has.
+	wideWindow = "COUNTERSIGN_TOKENS_REFRESH_REPLAY_WINDOW=10m"
+	noWindow   = "COUNTERSIGN_TOKENS_REFRESH_REPLAY_WINDOW=0s"
+)
+
+// crowd is what callers were told that they have, through any number of crashes.
+type crowd struct {
+	t *testing.T
+
+	mu       sync.Mutex
+	accounts []*account
+	doubtful []string // names whose sign-up got no answer
+
+	signups, refreshes, revocations, commands atomic.Int64
+}
+
+// account is an acknowledged account. Its lock is held during whatever changes it.
+type account struct {
+	name string
+
+	mu       sync.Mutex
+	password string
+	disabled bool
+	sessions []*signedIn
+}
+
+// signedIn is an acknowledged session.
+type signedIn struct {
+	current string   // the last token acknowledged
+	spent   []string // those before it
+	ended   bool     // its end was acknowledged
+	unclear bool     // its end was asked for, without an answer
+}
+
+// any returns a random account out of the last n, or nil.
+func (c *crowd) any(n int) *account {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.accounts) == 0 {
+		return nil
+	}
+	n = min(n, len(c.accounts))
+	return c.accounts[len(c.accounts)-n+rand.IntN(n)]
+}
+
+// busy returns a random one of the accounts whose sessions are refreshed.
+func (c *crowd) busy() *account {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.accounts) == 0 {
+		return nil
+	}
+	return c.accounts[rand.IntN(min(busySessions, len(c.accounts)))]
+}
+
+// join signs one more person up, and in.
+func (c *crowd) join(p *process, name string) {
+	a, err := p.signup(name, processPassword)
+	if err != nil {
+		c.mu.Lock()
+		c.doubtful = append(c.doubtful, name)
+		c.mu.Unlock()
+		return
+	}
+	if a.status != http.StatusCreated {
+		c.t.Errorf("sign-up: %v", a)
+		return
+	}
+	c.signups.Add(1)
+	who := &account{name: name, password: processPassword}
+	c.mu.Lock()
+	c.accounts = append(c.accounts, who)
+	c.mu.Unlock()
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	if who.disabled || who.password != processPassword {
+		return // somebody was faster
+	}
+	c.signIn(p, who)
+}
+
+// signIn opens a session. The account is locked.
+func (c *crowd) signIn(p *process, who *account) {
+	switch a, err := p.login(who.name, who.password); {
+	case err != nil:
+	case a.status != http.StatusOK:
+		c.t.Errorf("sign-in: %v", a)
+	default:
+		who.sessions = append(who.sessions, &signedIn{current: a.member("refresh_token")})
+	}
+}
+
+// refresh goes on with the sessions of somebody's, or opens one if none is left.
+func (c *crowd) refresh(p *process) {
+	who := c.busy()
+	if who == nil {
+		return
+	}
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	over := func(s *signedIn) bool { return s.ended || s.unclear }
+	if !who.disabled && !slices.ContainsFunc(who.sessions, func(s *signedIn) bool { return !over(s) }) {
+		c.signIn(p, who)
+	}
+	for _, s := range who.sessions {
+		if over(s) {
+			continue
+		}
+		a, err := p.refresh(s.current)
+		if err != nil {
+			return
+		}
+		if a.status != http.StatusOK {
+			c.t.Errorf("refresh: %v", a)
+			return
+		}
+		s.spent = append(s.spent, s.current)
+		s.current = a.member("refresh_token")
+		c.refreshes.Add(1)
+	}
+}
+
+// steal presents a spent token to a server without a replay window, which ends
+// the session.
+func (c *crowd) steal(p *process) {
+	who := c.busy()
+	if who == nil {
+		return
+	}
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	for _, s := range who.sessions {
+		if s.ended || s.unclear || len(s.spent) == 0 {
+			continue
+		}
+		a, err := p.refresh(s.spent[len(s.spent)-1])
+		switch {
+		case err != nil:
+			s.unclear = true
+		case a.status != http.StatusBadRequest:
+			c.t.Errorf("a spent token, without a replay window: %v", a)
+		default:
+			s.ended = true
+			c.revocations.Add(1)
+		}
+		return
+	}
+}
+
+// operate has an operator do something to somebody, from another process.
+func (c *crowd) operate(data string, n int) {
+	who := c.any(busySessions)
+	if who == nil {
+		return
+	}
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	switch n % 3 {
+	case 0:
+		command(c.t, data, "", "users", "disable", who.name)
+		who.disabled = true
+	case 1:
+		who.password = fmt.Sprintf("another staple number %d", n)
+		command(c.t, data, who.password, "users", "set-password", who.name, "--password-stdin")
+	case 2:
+		command(c.t, data, "", "sessions", "revoke", "--user", who.name)
+	}
+	for _, s := range who.sessions {
+		s.ended = true
+	}
+	c.commands.Add(1)
+}
+
+// checkAccount signs in to an account.
+func (c *crowd) checkAccount(p *process, who *account) {
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	status := http.StatusOK
+	if who.disabled {
+		status = http.StatusBadRequest
+	}
+	a, err := p.login(who.name, who.password)
+	if err != nil || a.status != status {
+		c.t.Errorf("%s signs in: %v (%v), want %d", who.name, a, err, status)
+	}
+	if who.password != processPassword {
+		if a, err := p.login(who.name, processPassword); err != nil || a.status != http.StatusBadRequest {
+			c.t.Errorf("%s signs in with the password before: %v (%v), want 400", who.name, a, err)
+		}
+	}
+}
+
+// checkSessions goes on with the sessions of an account: the last token
+// acknowledged is good, a spent one gets nothing but the one that is current.
+func (c *crowd) checkSessions(p *process, who *account) {
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	for _, s := range who.sessions {
+		if s.unclear {
+			continue
+		}
+		a, err := p.refresh(s.current)
+		if s.ended {
+			if err != nil || a.status != http.StatusBadRequest {
+				c.t.Errorf("session of %s that was ended: %v (%v), want 400", who.name, a, err)
+			}
+			continue
+		}
+		if err != nil || a.status != http.StatusOK {
+			c.t.Errorf("session of %s, after %d rotations: %v (%v), want 200", who.name, len(s.spent), a, err)
+			continue
+		}
+		s.spent = append(s.spent, s.current)
+		s.current = a.member("refresh_token")
+		back := s.spent[max(0, len(s.spent)-1-rand.IntN(4))]
+		a, err = p.refresh(back)
+		if err != nil || a.status != http.StatusOK || a.member("refresh_token") != s.current {
+			c.t.Errorf("a spent token of %s: %v (%v), want 200 with the current one, %s", who.name, a, err, s.current)
+		}
+	}
+}
+
+// checkDoubtful looks at a sign-up that got no answer: it happened or not, and
+// nothing in between.
+func (c *crowd) checkDoubtful(p *process, name string) {
+	a, err := p.login(name, processPassword)
+	if err != nil {
+		c.t.Errorf("sign in: %v", err)
+		return
+	}
+	again, err := p.signup(name, processPassword)
+	if err != nil || (a.status == http.StatusOK) != (again.status == http.StatusConflict) {
+		c.t.Errorf("half an account: sign-in %v, sign-up %v (%v)", a, again, err)
+		return
+	}
+	if a, err := p.login(name, processPassword); err != nil || a.status != http.StatusOK {
+		c.t.Errorf("sign-in after the second sign-up: %v (%v)", a, err)
+	}
+}
+
+// check looks at what a server that was just started knows: all busy sessions,
+// and of the accounts a few of the latest and a few of all.
+func (c *crowd) check(p *process) {
+	c.t.Helper()
+	for _, who := range c.accounts[:min(busySessions, len(c.accounts))] {
+		c.checkSessions(p, who)
+	}
+	for _, among := range []int{5, 5, len(c.accounts), len(c.accounts)} {
+		if who := c.any(among); who != nil {
+			c.checkAccount(p, who)
+		}
+	}
+	if n := len(c.doubtful); n > 0 {
+		c.checkDoubtful(p, c.doubtful[n-1])
+		c.doubtful = c.doubtful[:n-1]
+	}
+	if c.t.Failed() {
+		c.t.FailNow()
+	}
+}
+
+// load has callers at work on a server, and thieves at another if there is
+// one, until stop is closed. They are gone when wait returns.
+func (c *crowd) load(p, strict *process, round int, stop <-chan struct{}) (wait func()) {
+	var wg sync.WaitGroup
+	worker := func(do func(n int)) {
+		wg.Go(func() {
+			for n := 0; !c.t.Failed(); n++ {
+				select {
+				case <-stop:
+					return
+				default:
+					do(n)
+				}
+			}
+		})
+	}
+	worker(func(n int) { c.join(p, fmt.Sprintf("user-%d-%d", round, n)) })
+	for range 3 {
+		worker(func(int) { c.refresh(p) })
+	}
+	if strict != nil {
+		wg.Go(func() {
+			for range 3 {
+				c.steal(strict)
+			}
+		})
+	}
+	return wg.Wait
+}
+
+// after is a moment between the two from now on.
+func after(least, most time.Duration) <-chan time.Time {
+	return time.After(least + rand.N(most-least))
+}
+
+func TestWhatWasAcknowledgedSurvivesKill(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	c := &crowd{t: t}
+	began, round := time.Now(), 0
+	for ; round < kills && (round < kills/2 || time.Since(began) < killTime); round++ {
+		if round%10 == 9 { // one that is hit while it starts
+			p := launch(t, data)
+			<-after(0, 200*time.Millisecond)
+			p.kill()
+			continue
+		}
+		p := serve(t, data, wideWindow)
+		c.check(p)
+		var strict *process
+		if round%5 == 3 {
+			strict = serve(t, data, noWindow) // a replica that dies with it
+		}
+		stop := make(chan struct{})
+		wait := c.load(p, strict, round, stop)
+		if round%3 == 2 {
+			c.operate(data, round/3)
+		}
+		<-after(20*time.Millisecond, 500*time.Millisecond)
+		if strict != nil {
+			strict.cmd.Process.Kill()
+		}
+		p.kill() // under load: the callers learn of it from their connections
+		close(stop)
+		wait()
+		if strict != nil {
+			strict.kill()
+		}
+	}
+
+	p := serve(t, data, wideWindow)
+	var all []struct{ Username string }
+	if err := json.Unmarshal([]byte(command(t, data, "", "users", "list", "--json")), &all); err != nil {
+		t.Fatal(err)
+	}
+	stored := map[string]bool{}
+	for _, u := range all {
+		stored[u.Username] = true
+	}
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := worker; i < len(c.accounts); i += 4 {
+				if !stored[c.accounts[i].name] {
+					t.Errorf("users list doesn't have %s", c.accounts[i].name)
+				}
+				c.checkAccount(p, c.accounts[i])
+				c.checkSessions(p, c.accounts[i])
+			}
+		})
+	}
+	wg.Wait()
+	c.checkSpent(p, serve(t, data, noWindow))
+	t.Logf("%d kills in %v: %d sign-ups, %d refreshes, %d sessions ended for reuse and %d commands were acknowledged, all were kept",
+		round, time.Since(began).Round(time.Second), c.signups.Load(), c.refreshes.Load(), c.revocations.Load(), c.commands.Load())
+	for what, n := range map[string]int64{
+		"sign-ups": c.signups.Load(), "refreshes": c.refreshes.Load(),
+		"sessions ended": c.revocations.Load(), "commands": c.commands.Load(),
+	} {
+		if n < 10 {
+			t.Errorf("only %d %s: this has shown little", n, what)
+		}
+	}
+}
+
+// checkSpent presents a spent token of every other busy session to a server
+// without a replay window. That ends the session, and no other.
+func (c *crowd) checkSpent(p, strict *process) {
+	spent := 0
+	for _, who := range c.accounts[:min(busySessions, len(c.accounts))] {
+		for _, s := range who.sessions {
+			if s.ended || s.unclear || len(s.spent) == 0 {
+				continue
+			}
+			spent++
+			if spent%2 == 0 {
+				want(c.t, http.StatusBadRequest)(strict.refresh(s.spent[rand.IntN(len(s.spent))]))
+				want(c.t, http.StatusBadRequest)(p.refresh(s.current))
+			} else {
+				want(c.t, http.StatusOK)(strict.refresh(s.current))
+			}
+		}
+	}
+	if spent < 4 {
+		c.t.Errorf("only %d sessions were left: this has shown little", spent)
+	}
+}
+
+// A first start makes the folder, the master key, the schema and the signing
+// keys. Wherever it is cut off, the next one goes on.
+func TestFirstStartSurvivesKill(t *testing.T) {
+	served := 0
+	for range 12 {
+		data := t.TempDir()
+		p := launch(t, data)
+		<-after(0, 250*time.Millisecond)
+		p.kill()
+		if p.base != "" {
+			served++
+		}
+		p = serve(t, data)
+		want(t, http.StatusCreated)(p.signup("alice", processPassword))
+		token := want(t, http.StatusOK)(p.login("alice", processPassword)).member("access_token")
+		want(t, http.StatusOK)(p.get("/userinfo", token))
+		p.kill()
+	}
+	t.Logf("%d of 12 were serving already", served)
+}
