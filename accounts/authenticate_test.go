@@ -79,6 +79,34 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 	}
 }
 
+// An account that has not signed in since hashing became dearer would stand out
+// by answering faster.
+func TestWrongPasswordForAnOlderHashCostsAsMuchAsForNobody(t *testing.T) {
+	db := open(t)
+	create(t, newUsers(t, db), "alice", goodPassword)
+	for _, dearer := range []accounts.Argon2{
+		{MemoryKiB: cheap.MemoryKiB, Iterations: 6, Parallelism: 1},
+		{MemoryKiB: 8 * cheap.MemoryKiB, Iterations: 3, Parallelism: 1},
+		{MemoryKiB: 64, Iterations: 1, Parallelism: 2},
+	} {
+		users := newUsers(t, db, func(o *accounts.UsersOptions) { o.Argon2 = dearer })
+		work := users.Watch()
+		cost := func(username string) (total uint32) {
+			t.Helper()
+			if _, err := users.Authenticate(t.Context(), time.Now(), username, "wrong", home); err != accounts.ErrBadCredentials {
+				t.Fatal(err)
+			}
+			for _, p := range work.Take() {
+				total += p.MemoryKiB * p.Iterations
+			}
+			return total
+		}
+		if known, unknown := cost("alice"), cost("nobody"); known > unknown || unknown-known >= dearer.Iterations { // but for rounding
+			t.Errorf("price %+v: work for a known name %d, for an unknown one %d", dearer, known, unknown)
+		}
+	}
+}
+
 func TestEveryFailureIsCountedAlike(t *testing.T) {
 	for name, try := range map[string]struct{ username, password string }{
 		"known user":         {"alice", "wrong"},

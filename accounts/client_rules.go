@@ -22,7 +22,7 @@ const (
 
 var (
 	knownGrants = []string{GrantPassword, GrantRefreshToken, GrantAuthorizationCode, GrantClientCredentials}
-	knownIDAlgs = []string{"", "ES256", "RS256", "EdDSA", "PS256"}
+	knownIDAlgs = []string{"", "ES256", "RS256", "EdDSA"}
 )
 
 // AllowsGrant reports whether the client may use a grant_type.
@@ -39,9 +39,10 @@ func (c Client) AllowsPostLogoutRedirectURI(uri string) bool {
 	return slices.ContainsFunc(c.PostLogoutRedirectURIs, func(r string) bool { return matchRedirectURI(r, uri) })
 }
 
-// checkClient returns all that is wrong with a client that is to be registered
-// with that secret, as an *InputError.
-func checkClient(c Client, secret string) error {
+// CheckClient says what is wrong with a client and its secret, as an *InputError
+// with all of it, or returns nil. A secret is for confidential clients: one from
+// GenerateSecret, or a chosen one.
+func CheckClient(c Client, secret string) error {
 	var bad InputError
 	checkClientID(&bad, c.ID)
 	if utf8.RuneCountInString(c.Name) > maxClientName || !printable(strings.ReplaceAll(c.Name, " ", "")) {
@@ -76,7 +77,7 @@ func checkClient(c Client, secret string) error {
 		bad.add("pkce_optional", NotAllowed, "pkce_optional needs a confidential client: RFC 9700 asks public ones for PKCE.")
 	}
 	if !slices.Contains(knownIDAlgs, c.IDTokenAlg) {
-		bad.add("id_token_alg", Invalid, "id_token_alg must be ES256, RS256, EdDSA or PS256.")
+		bad.add("id_token_alg", Invalid, "id_token_alg must be ES256, RS256 or EdDSA.")
 	}
 	return bad.err()
 }

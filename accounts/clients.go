@@ -146,7 +146,7 @@ func (s *Clients) refuse(ctx context.Context, now time.Time, key [32]byte) error
 // is wrong with c is an *InputError, all of it at once; one that is also
 // ErrClientExists if that is all.
 func (s *Clients) Create(ctx context.Context, now time.Time, c Client, secret string, origin audit.Origin) (Client, error) {
-	if err := checkClient(c, secret); err != nil {
+	if err := CheckClient(c, secret); err != nil {
 		return Client{}, err
 	}
 	var err error
@@ -168,7 +168,7 @@ func (s *Clients) Create(ctx context.Context, now time.Time, c Client, secret st
 // already stays untouched, hash and all, so that a server which declares its
 // clients at every start leaves no trail of changes that are none. *InputError.
 func (s *Clients) Put(ctx context.Context, now time.Time, c Client, secret string, origin audit.Origin) (Client, error) {
-	if err := checkClient(c, secret); err != nil {
+	if err := CheckClient(c, secret); err != nil {
 		return Client{}, err
 	}
 	old, err := s.store.Client(ctx, c.ID)

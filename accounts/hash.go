@@ -145,6 +145,22 @@ func (h hasher) verify(stored, password string) (match, outdated bool, err error
 	}
 }
 
+// topUp does the rest of the work of a hash at the current price after one like
+// stored, which was cheaper, so that a wrong password takes the same time for an
+// account with an older hash as for one that doesn't exist. Where hashes used to
+// be dearer, nothing can make up for it but the next sign-in.
+func (h hasher) topUp(stored, password string) {
+	old, err := parsePHC(stored)
+	if err != nil {
+		return
+	}
+	left := uint64(h.params.MemoryKiB)*uint64(h.params.Iterations) - uint64(old.MemoryKiB)*uint64(old.Iterations)
+	if int64(left) <= 0 {
+		return
+	}
+	h.derive([]byte(password), old.salt, h.params.Iterations, uint32(left/uint64(h.params.Iterations)), h.params.Parallelism, tagBytes)
+}
+
 // compute is like, but with the tag that belongs to password.
 func (h hasher) compute(password string, like phc) phc {
 	like.tag = h.derive([]byte(password), like.salt, like.Iterations, like.MemoryKiB, like.Parallelism, uint32(len(like.tag)))

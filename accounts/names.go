@@ -7,25 +7,29 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
 )
 
 const (
-	maxUsername = 64  // code points
-	maxEmail    = 254 // bytes: RFC 5321 section 4.5.3.1.3, less the angle brackets
-	maxRole     = 64  // code points
+	maxUsername = 64 // code points
+	// maxRawUsername bounds, in bytes, what is worth normalising: mapping a
+	// long text takes longer than refusing it is worth.
+	maxRawUsername = 1024
+	maxEmail       = 254 // bytes: RFC 5321 section 4.5.3.1.3, less the angle brackets
+	maxRole        = 64  // code points
 )
 
 var errNotUsername = errors.New("username may only have letters, digits and ASCII punctuation, no spaces or symbols")
 
 // NormalizeUsername maps a username to the form it is stored and compared in:
 // PRECIS UsernameCaseMapped (RFC 8265 section 3.3), which makes "Ａｌｉｃｅ", "ALICE"
-// and "alice" one name and leaves out what can't be told apart by eye, such as
-// controls and compatibility characters. It doesn't look at the length.
+// and "alice" one name and leaves out controls and compatibility characters.
+// Letters of different scripts that look alike stay different.
 func NormalizeUsername(username string) (string, error) {
-	if !utf8.ValidString(username) {
+	if len(username) > maxRawUsername || !utf8.ValidString(username) {
 		return "", errNotUsername
 	}
 	name, err := precis.UsernameCaseMapped.String(username)
@@ -46,10 +50,15 @@ func checkUsername(bad *InputError, username string) string {
 	switch n := utf8.RuneCountInString(name); {
 	case username == "":
 		bad.add("username", Required, "username must not be empty.")
+	case len(username) > maxRawUsername:
+		bad.add("username", TooLong, "username must not be longer than %d characters.", maxUsername)
 	case err != nil:
 		bad.add("username", InvalidCharacters, "%v.", err)
 	case n > maxUsername:
 		bad.add("username", TooLong, "username must not be longer than %d characters.", maxUsername)
+	case uuid.Validate(name) == nil:
+		// Operators name users by either, and must not meet a stranger.
+		bad.add("username", NotAllowed, "username must not have the form of a user's id.")
 	}
 	return name
 }

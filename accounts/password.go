@@ -39,6 +39,9 @@ var (
 // many emoji, and characters younger than the tables: those who use them would
 // be turned away, and nobody be safer for it.
 func preparePassword(password string) (string, error) {
+	if len(password) > 4*maxPassword { // composition can't make it fit
+		return "", errPasswordLength
+	}
 	if !utf8.ValidString(password) {
 		return "", errPasswordBytes
 	}
@@ -77,6 +80,9 @@ func (p PasswordPolicy) check(bad *InputError, password, username, email string)
 	}
 	if isCommon(prepared) {
 		bad.add("password", TooCommon, "password is among those that are guessed first: choose one that others don't.")
+	}
+	if len(email) > maxEmail { // refused for that: not worth folding
+		email = ""
 	}
 	local, _, _ := strings.Cut(email, "@")
 	if containsAny(prepared, append([]string{username, email, local}, p.ServiceNames...)) {

@@ -97,6 +97,9 @@ func (u *Users) guess(ctx context.Context, now time.Time, key [32]byte, name, pa
 		u.log.ErrorContext(ctx, "stored password hash is unusable", "subject", user.ID, "err", err)
 		u.hasher.verify(u.hasher.dummy, prepared)
 	}
+	if !match && outdated {
+		u.hasher.topUp(stored, prepared)
+	}
 	if !entitled || !match {
 		if err := u.throttle.Failed(ctx, now, key); err != nil {
 			return User{}, err

@@ -76,6 +76,10 @@ func issuerFault(s string, dev bool) string {
 		return "must have its host in lower-case ASCII"
 	case u.Port() != "" && !port(u.Port(), 1):
 		return "must have a port between 1 and 65535"
+	case u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80":
+		return "must not name the scheme's default port, which browsers leave out"
+	case strings.HasPrefix(u.Path, "/.well-known"):
+		return "must not have a path below /.well-known, where metadata is"
 	}
 	return ""
 }
@@ -110,7 +114,10 @@ func (c *Config) checkNetwork(r *report) {
 	}
 	for i, s := range c.TrustedProxies {
 		_, errAddr := netip.ParseAddr(s)
-		_, errNet := netip.ParsePrefix(s)
+		network, errNet := netip.ParsePrefix(s)
+		if errNet == nil && network.Bits() == 0 {
+			r.add(item("trusted_proxies", i), "%s is everybody, who could then claim any address: name your proxies", quote(s))
+		}
 		if errAddr != nil && errNet != nil {
 			r.add(item("trusted_proxies", i), "must be an IP address or a network such as 10.0.0.0/8, not %s", quote(s))
 		}
@@ -158,6 +165,11 @@ func (c *Config) checkTokens(r *report) {
 	if t.RefreshIdleTTL > t.RefreshAbsoluteTTL {
 		r.addPair([]string{idle, absolute}, "%s is longer than %s (%s), which ends a session anyhow: lower the one or raise the other",
 			formatDuration(t.RefreshIdleTTL), absolute, formatDuration(t.RefreshAbsoluteTTL))
+	}
+	const maxWait, forget = "throttle.max_wait", "throttle.window"
+	if c.Throttle.Window < c.Throttle.MaxWait {
+		r.addPair([]string{forget, maxWait}, "%s is shorter than %s (%s), so that no wait would ever be so long: raise the one or lower the other",
+			formatDuration(c.Throttle.Window), maxWait, formatDuration(c.Throttle.MaxWait))
 	}
 	if t.RefreshReplayWindow >= t.RefreshIdleTTL {
 		r.addPair([]string{window, idle}, "%s must be shorter than %s (%s): lower it; 60s is plenty",

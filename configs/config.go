@@ -120,15 +120,15 @@ type Config struct {
 		// at another cost stay good and are renewed at the next sign-in.
 		Argon2 struct {
 			// Memory is what one hash takes, such as 19MiB. Default 19MiB.
-			Memory ByteSize `yaml:"memory" default:"19MiB" max:"4GiB"`
+			Memory ByteSize `yaml:"memory" default:"19MiB" max:"1GiB"`
 			// Iterations is the number of passes over the memory. Default 2.
-			Iterations int `yaml:"iterations" default:"2" min:"1" max:"1000"`
+			Iterations int `yaml:"iterations" default:"2" min:"1" max:"64"`
 			// Parallelism is the number of lanes. Default 1.
-			Parallelism int `yaml:"parallelism" default:"1" min:"1" max:"255"`
+			Parallelism int `yaml:"parallelism" default:"1" min:"1" max:"16"`
 		} `yaml:"argon2"`
 		// MaxConcurrentHashes bounds the hashes computed at one time, and so the
 		// memory they take. Default 0: the number of CPUs.
-		MaxConcurrentHashes int `yaml:"max_concurrent_hashes" default:"0" min:"0" max:"1000000"`
+		MaxConcurrentHashes int `yaml:"max_concurrent_hashes" default:"0" min:"0" max:"1024"`
 	} `yaml:"passwords"`
 
 	Signup struct {

@@ -110,8 +110,8 @@ func bearerToken(c *gin.Context) (string, bool) {
 
 // tokenElsewhere reports whether an access_token is in the query or the form.
 func tokenElsewhere(r *http.Request) (bool, error) {
-	if query, err := url.ParseQuery(r.URL.RawQuery); err == nil && query.Has("access_token") {
-		return true, nil
+	if query, err := url.ParseQuery(r.URL.RawQuery); err != nil || query.Has("access_token") {
+		return true, err
 	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if r.Method != http.MethodPost || kind != "application/x-www-form-urlencoded" {

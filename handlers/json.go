@@ -62,7 +62,7 @@ func decodeObject(body []byte, into reflect.Value) error {
 	fields := membersOf(into)
 	seen := map[string]bool{}
 	var wrong []FieldError
-	for dec.More() {
+	for dec.More() && len(wrong) < maxWrong {
 		name, err := dec.Token()
 		if err != nil {
 			return malformed("the body is not a JSON object")
@@ -82,9 +82,14 @@ func decodeObject(body []byte, into reflect.Value) error {
 		default:
 			if err := json.Unmarshal(value, field.Addr().Interface()); err != nil {
 				wrong = append(wrong, FieldError{Field: key, Code: "wrong_type", Detail: fmt.Sprintf("must be a %s", field.Kind())})
+			} else if loneSurrogate(value, field) {
+				wrong = append(wrong, FieldError{Field: key, Code: "invalid_characters", Detail: "has half of a surrogate pair"})
 			}
 		}
 		seen[folded] = true
+	}
+	if len(wrong) == maxWrong {
+		return invalidInput(wrong...)
 	}
 	if _, err := dec.Token(); err != nil { // the closing brace
 		return malformed("the body is not a JSON object")
@@ -96,6 +101,19 @@ func decodeObject(body []byte, into reflect.Value) error {
 		return invalidInput(wrong...)
 	}
 	return nil
+}
+
+// maxWrong bounds how many wrong members an answer lists.
+const maxWrong = 20
+
+// loneSurrogate reports whether decoding put a replacement character where the
+// text had half of a surrogate pair: two texts would become one.
+func loneSurrogate(raw json.RawMessage, field reflect.Value) bool {
+	if field.Kind() != reflect.String {
+		return false
+	}
+	meant := strings.Count(string(raw), "\uFFFD") + strings.Count(strings.ToLower(string(raw)), `\ufffd`)
+	return strings.Count(field.String(), "\uFFFD") > meant
 }
 
 // membersOf maps the names of a struct's JSON members to its fields.

@@ -6,13 +6,20 @@ package limits
 import (
 	"context"
 	"errors"
+	"time"
 )
 
-// ErrBusy says that all slots and all places in the queue are taken. The
+// ErrBusy says that all slots and all places in the queue are taken, or that
+// none got free in time. The
 // caller answers 503 with Retry-After.
 var ErrBusy = errors.New("too many requests of this kind are waiting")
 
-// Slots runs work at a bounded concurrency behind a bounded queue.
+// maxWait is how long anybody waits for a slot: who signs in will not wait
+// longer without trying again, which makes it worse.
+const maxWait = 5 * time.Second
+
+// Slots runs work at a bounded concurrency behind a queue that is bounded in
+// length and time.
 //
 // Hashing a password costs tens of milliseconds of a core and megabytes of
 // memory, and anybody may ask for it. Without a bound a flood of logins starves
@@ -35,8 +42,8 @@ func NewSlots(slots, queue int) *Slots {
 }
 
 // Do runs fn in a slot, first come, first served, and returns nil when it has
-// run. It did not run if the error is ErrBusy, because the queue was full, or
-// ctx's, because the caller gave up before a slot was free.
+// run. It did not run if the error is ErrBusy, because the queue was full or too
+// slow, or ctx's, because the caller gave up before a slot was free.
 func (s *Slots) Do(ctx context.Context, fn func()) error {
 	select {
 	case s.admitted <- struct{}{}:
@@ -45,8 +52,12 @@ func (s *Slots) Do(ctx context.Context, fn func()) error {
 	}
 	defer func() { <-s.admitted }()
 
+	timeout := time.NewTimer(maxWait)
+	defer timeout.Stop()
 	select {
 	case s.running <- struct{}{}:
+	case <-timeout.C:
+		return ErrBusy
 	case <-ctx.Done():
 		return ctx.Err()
 	}

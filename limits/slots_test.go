@@ -23,7 +23,7 @@ func TestSlotsRunNoMoreAtOnceThanThereAre(t *testing.T) {
 					if n := now.Add(1); n > most.Load() {
 						most.Store(n)
 					}
-					time.Sleep(time.Second)
+					time.Sleep(100 * time.Millisecond)
 					now.Add(-1)
 				})
 				if err != nil {
@@ -63,6 +63,23 @@ func TestFullQueueIsBusyAtOnce(t *testing.T) {
 		if err := slots.Do(t.Context(), func() {}); err != nil {
 			t.Errorf("Do after the flood: %v", err)
 		}
+	})
+}
+
+func TestNobodyWaitsForLongerThanIsUseful(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := limits.NewSlots(1, 1)
+		release := make(chan struct{})
+		go slots.Do(t.Context(), func() { <-release })
+		synctest.Wait()
+		start := time.Now()
+		if err := slots.Do(t.Context(), func() { t.Error("ran") }); !errors.Is(err, limits.ErrBusy) {
+			t.Errorf("Do: %v, want ErrBusy", err)
+		}
+		if waited := time.Since(start); waited != 5*time.Second {
+			t.Errorf("waited %v, want 5s", waited)
+		}
+		close(release)
 	})
 }
 

@@ -23,14 +23,16 @@ const requestTimeout = 20 * time.Second
 // replaced: they go into logs and headers.
 var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
 
-// identify gives the request its id and its deadline.
+// identify gives the request its id and its deadline. A caller who hangs up
+// doesn't stop the work: one who has only finished sending looks the same, and
+// what a half-done request answers could tell right passwords from wrong ones.
 func identify(c *gin.Context) {
 	id := c.GetHeader(handlers.RequestIDHeader)
 	if !wellFormedID.MatchString(id) {
 		id = rand.Text()
 	}
 	c.Header(handlers.RequestIDHeader, id)
-	ctx, cancel := context.WithTimeout(c.Request.Context(), requestTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), requestTimeout)
 	defer cancel()
 	c.Request = c.Request.WithContext(ctx)
 	c.Next()

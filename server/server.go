@@ -34,7 +34,7 @@ type Store interface {
 	limits.Store
 	// PurgeEvents removes at most limit security events from before the given time.
 	PurgeEvents(ctx context.Context, before time.Time, limit int) (int64, error)
-	// Ping reports whether the database answers.
+	// Ping reports whether the database answers and takes writes.
 	Ping(ctx context.Context) error
 }
 
@@ -147,6 +147,7 @@ func (a *App) route() error {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.RedirectFixedPath = false
+	e.UseRawPath = true // a path has one spelling: %2f is no slash
 	e.ContextWithFallback = true
 	if err := e.SetTrustedProxies(a.o.TrustedProxies); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)

@@ -102,10 +102,15 @@ func (db *DB) Close() error {
 	return err
 }
 
-// Ping reports whether the database answers.
+// Ping reports whether the database answers and takes writes.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
-	return db.read.QueryRowContext(ctx, `SELECT 1`).Scan(&one)
+	if err := db.read.QueryRowContext(ctx, `SELECT 1`).Scan(&one); err != nil {
+		return err
+	}
+	// It matches nothing, so nothing is written; a read-only database refuses it.
+	_, err := db.write.ExecContext(ctx, `UPDATE settings SET value = value WHERE name = ''`)
+	return err
 }
 
 // execer is a pool or a transaction.

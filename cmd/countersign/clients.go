@@ -11,6 +11,7 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/grants"
+	"countersign/store"
 )
 
 type clientsCmd struct {
@@ -124,6 +125,9 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	defer db.Close()
+	if err := hasSigningKey(ctx, db, cc.IDTokenAlg); err != nil {
+		return err
+	}
 	name := cc.Name
 	if name == "" {
 		name = cc.ID
@@ -146,6 +150,26 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
 	}
 	return printOne(cc.printing, std.out, record, withSecret(clientDetails, record))
+}
+
+// hasSigningKey refuses an algorithm of which the server has no key: every
+// sign-in at the client would fail. Before the first serve nothing is known.
+func hasSigningKey(ctx context.Context, db *store.DB, alg string) error {
+	all, err := db.Keys(ctx)
+	if err != nil || len(all) == 0 || alg == "" {
+		return err
+	}
+	var algs []string
+	for _, k := range all {
+		if k.Alg == alg {
+			return nil
+		}
+		if !slices.Contains(algs, k.Alg) {
+			algs = append(algs, k.Alg)
+		}
+	}
+	return fmt.Errorf("the server has no signing key of the algorithm %q, only of %s: choose one of those, or add it to keys.algorithms",
+		alg, strings.Join(algs, " and "))
 }
 
 // futureGrants are the client's grants that the token endpoint does not know.
@@ -216,8 +240,15 @@ type clientsDeleteCmd struct {
 	ID string `arg:"" help:"The client_id."`
 }
 
-func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli) error {
+func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	return withClients(ctx, c, d.ID, func(clients *accounts.Clients) error {
+		client, err := clients.ByID(ctx, d.ID)
+		if err != nil {
+			return err
+		}
+		if client.Declared {
+			fmt.Fprintln(std.err, "This client is declared in the configuration: take it out there too, or the next start brings it back.")
+		}
 		return clients.Delete(ctx, time.Now(), d.ID, audit.Origin{})
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"countersign/accounts"
 	"countersign/configs"
 )
 
@@ -25,9 +26,16 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 	if _, err := masterKeys(cfg, false); err != nil && !(cc.Dev && errors.Is(err, fs.ErrNotExist)) { // --dev makes one
 		return err
 	}
+	if _, err := accounts.NewUsers(accounts.UsersOptions{Argon2: argon2(cfg)}); err != nil {
+		return fmt.Errorf("passwords.argon2: %w", err)
+	}
 	for _, d := range cfg.Clients {
-		if _, err := clientSecret(d); err != nil {
+		secret, err := clientSecret(d)
+		if err != nil {
 			return err
+		}
+		if err := accounts.CheckClient(declaredClient(d), secret); err != nil {
+			return fmt.Errorf("client %s: %w", d.ID, err)
 		}
 	}
 	for _, key := range cfg.Unused() {

@@ -88,7 +88,9 @@ func run(ctx context.Context, args []string, io stdio) int {
 		fmt.Fprintf(io.err, "countersign: %s\n", strings.TrimSuffix(err.Error(), ": "+errUsage.Error()))
 		return exitUsage
 	default:
-		fmt.Fprintf(io.err, "countersign: %v\n", err)
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(io.err, "countersign: %s\n", strings.TrimRight(line, "\n"))
+		}
 		return exitFailed
 	}
 }

@@ -23,7 +23,7 @@ func (c *cli) load(src configs.Source) (*configs.Config, error) {
 	src.File, src.Data, src.Environ = c.Config, c.Data, os.Environ()
 	cfg, err := configs.Load(src)
 	if err != nil {
-		return nil, fmt.Errorf("the configuration is not usable:\n%w", err)
+		return nil, err // one line for each problem, which names its place
 	}
 	return cfg, nil
 }

@@ -159,11 +159,12 @@ func withUser(ctx context.Context, c *cli, name string, do func(*accounts.Users,
 	return do(users, user)
 }
 
-// findUser finds a user by name, or by id if nobody has that name.
-func findUser(ctx context.Context, users *accounts.Users, name string) (accounts.User, error) {
-	user, err := users.ByUsername(ctx, name)
-	if id, parseErr := uuid.Parse(name); err != nil && parseErr == nil {
+// findUser finds a user by id or name. No name has the form of an id.
+func findUser(ctx context.Context, users *accounts.Users, name string) (user accounts.User, err error) {
+	if id, parseErr := uuid.Parse(name); parseErr == nil {
 		user, err = users.ByID(ctx, id)
+	} else {
+		user, err = users.ByUsername(ctx, name)
 	}
 	if errors.Is(err, accounts.ErrUnknownUser) {
 		return user, fmt.Errorf("no user is called %q: 'countersign users list' shows all", name)
