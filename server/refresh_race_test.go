@@ -119,7 +119,7 @@ func testRace(t *testing.T, all []*app, rounds int) {
 
 func TestLine28CallersThatRaceGetOneSuccessor(t *testing.T) {
 	t.Run("one server", func(t *testing.T) { testRace(t, replicas(t, 1), raceRounds) })
-	t.Run("two servers on one database", func(t *testing.T) { testRace(t, replicas(t, 2), raceRounds) })
+	t.Run("two servers on one database", func(t *testing.T) { testRace(t, replicas(t, 2), raceRounds/2) })
 }
 
 // testMixedRace has callers present the current token and the two before it at
