@@ -18,6 +18,10 @@ const (
 	maxClientID   = 64  // bytes
 	maxClientName = 128 // code points
 	maxAudience   = 512 // bytes
+
+	// What all its tokens carry must stay small enough for a header.
+	maxScopes    = 100
+	maxAudiences = 10
 )
 
 var (
@@ -60,6 +64,12 @@ func CheckClient(c Client, secret string) error {
 	checkList(&bad, "redirect_uris", c.RedirectURIs, ValidRedirectURI)
 	checkList(&bad, "post_logout_redirect_uris", c.PostLogoutRedirectURIs, ValidRedirectURI)
 	checkList(&bad, "origins", c.Origins, ValidOrigin)
+	if len(c.Scopes) > maxScopes {
+		bad.add("scopes", TooLong, "scopes must not be more than %d.", maxScopes)
+	}
+	if len(c.Audiences) > maxAudiences {
+		bad.add("audiences", TooLong, "audiences must not be more than %d.", maxAudiences)
+	}
 	for _, s := range c.Scopes {
 		if !validScope(s) {
 			bad.add("scopes", InvalidCharacters, "scopes: %q must have ASCII characters only, no spaces, quotes or backslashes.", s)

@@ -39,6 +39,9 @@ func (p Argon2) orDefault() Argon2 {
 	return p
 }
 
+// work is how much memory a hash passes over, in KiB, which is what it costs.
+func (p Argon2) work() int64 { return int64(p.MemoryKiB) * int64(p.Iterations) }
+
 func (p Argon2) validate() error {
 	switch {
 	case p.Parallelism < 1 || p.Parallelism > maxParallelism:
@@ -154,11 +157,11 @@ func (h hasher) topUp(stored, password string) {
 	if err != nil {
 		return
 	}
-	left := uint64(h.params.MemoryKiB)*uint64(h.params.Iterations) - uint64(old.MemoryKiB)*uint64(old.Iterations)
-	if int64(left) <= 0 {
+	left := h.params.work() - old.work()
+	if left <= 0 {
 		return
 	}
-	h.derive([]byte(password), old.salt, h.params.Iterations, uint32(left/uint64(h.params.Iterations)), h.params.Parallelism, tagBytes)
+	h.derive([]byte(password), old.salt, h.params.Iterations, uint32(left/int64(h.params.Iterations)), h.params.Parallelism, tagBytes)
 }
 
 // compute is like, but with the tag that belongs to password.

@@ -127,7 +127,7 @@ type Config struct {
 			Parallelism int `yaml:"parallelism" default:"1" min:"1" max:"16"`
 		} `yaml:"argon2"`
 		// MaxConcurrentHashes bounds the hashes computed at one time, and so the
-		// memory they take. Default 0: the number of CPUs.
+		// memory they take, of passwords and of client secrets each. Default 0: the number of CPUs.
 		MaxConcurrentHashes int `yaml:"max_concurrent_hashes" default:"0" min:"0" max:"1024"`
 	} `yaml:"passwords"`
 
@@ -155,7 +155,7 @@ type Config struct {
 		AccessCookie bool `yaml:"access_cookie" default:"false"`
 	} `yaml:"session_cookie" unused:"true"`
 
-	// Throttle bounds guesses at passwords.
+	// Throttle bounds guesses at passwords and client secrets.
 	Throttle struct {
 		// FreeFailures is how many failures an account and network together have
 		// before each makes the next try wait twice as long. Default 10.

@@ -163,7 +163,7 @@ func ours(t testing.TB) *endpoint {
 	app, err := server.New(server.Options{
 		Store: watched, Keys: ring, Seal: master, Log: log, Unavailable: db.IsUnavailable, Issuer: "https://auth.example.com",
 		AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: time.Hour, ReplayWindow: time.Minute,
-		Algorithms: []string{"ES256"}, Argon2: accounts.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, MaxConcurrentHashes: 4,
+		Argon2: accounts.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, MaxConcurrentHashes: 4,
 	})
 	if err != nil {
 		t.Fatal(err)

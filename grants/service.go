@@ -11,7 +11,6 @@ package grants
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -80,7 +79,7 @@ func (s *Service) Token(r *http.Request, from audit.Origin) (members map[string]
 	members, err = s.token(r, x)
 	if err != nil {
 		say, known := speak(err, s.unavailable)
-		if !known && !errors.Is(r.Context().Err(), context.Canceled) { // not if the caller hung up
+		if !known {
 			s.log.ErrorContext(r.Context(), "token request failed", "request_id", from.RequestID, "client_id", x.client.ID, "err", err)
 		}
 		return nil, x.client.ID, say

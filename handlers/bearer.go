@@ -69,9 +69,7 @@ func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) g
 
 // fail answers an error that is not the caller's.
 func (b *Bearer) fail(c *gin.Context, err error) {
-	if !hungUp(c) {
-		b.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
-	}
+	b.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
 	if b.Unavailable(err) {
 		setRetryAfter(c, time.Second)
 		writeOAuthError(c, http.StatusServiceUnavailable, "temporarily_unavailable", "the service is not able to answer now, try again shortly")

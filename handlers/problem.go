@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -125,13 +124,9 @@ func (f Failures) handle(fn func(*gin.Context) error) gin.HandlerFunc {
 	}
 }
 
-// hungUp reports whether the caller has gone, which makes whatever failed then
-// no fault of ours.
-func hungUp(c *gin.Context) bool { return errors.Is(c.Request.Context().Err(), context.Canceled) }
-
 func (f Failures) answer(c *gin.Context, err error) {
 	p, known := problemOf(err, f.Unavailable)
-	if !known && !hungUp(c) {
+	if !known {
 		f.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
 	}
 	WriteProblem(c, p)

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"errors"
-	"log/slog"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -13,7 +12,6 @@ import (
 // Token is POST /oauth/token (RFC 6749 section 3.2).
 type Token struct {
 	Grants *grants.Service
-	Log    *slog.Logger
 }
 
 // Mount adds the endpoint's routes.

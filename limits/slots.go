@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// ErrBusy says that all slots and all places in the queue are taken, or that
-// none got free in time. The
-// caller answers 503 with Retry-After.
+// ErrBusy says that all slots and all places in the queue are taken, or that no
+// slot got free in time. The caller answers 503 with Retry-After.
 var ErrBusy = errors.New("too many requests of this kind are waiting")
 
 // maxWait is how long anybody waits for a slot: who signs in will not wait

@@ -42,14 +42,14 @@ type app struct {
 
 // newApp builds a server. It may be called in a synctest bubble: everything it
 // opens is closed when the test ends, inside the bubble.
-func newApp(t testing.TB, change ...func(*server.Options, *keys.Policy)) *app {
+func newApp(t testing.TB, change ...func(*server.Options, *keys.Options)) *app {
 	t.Helper()
 	return openApp(t, filepath.Join(t.TempDir(), "countersign.db"), seal.Generate(), change...)
 }
 
 // openApp builds a server over a database file that may exist, as a restarted
 // or another process would.
-func openApp(t testing.TB, path, masterKey string, change ...func(*server.Options, *keys.Policy)) *app {
+func openApp(t testing.TB, path, masterKey string, change ...func(*server.Options, *keys.Options)) *app {
 	t.Helper()
 	db := storetest.OpenFile(t, path)
 	t.Cleanup(func() { db.Close() })
@@ -59,14 +59,16 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 	}
 	a := &app{t: t, db: db, logs: new(bytes.Buffer)}
 	log := slog.New(slog.NewJSONHandler(io.MultiWriter(&lockedWriter{w: a.logs}, t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	policy := keys.Policy{RotationPeriod: 720 * time.Hour, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute}
+	ring := keys.Options{
+		Store: db, Seal: master, Log: log, Algorithms: []string{"ES256", "RS256"},
+		Policy: keys.Policy{RotationPeriod: 720 * time.Hour, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute},
+	}
 	a.options = server.Options{
 		Store: db, Seal: master, Log: log,
 		Unavailable:    func(err error) bool { return db.IsUnavailable(err) || errors.Is(err, keys.ErrNoSigningKey) },
 		Issuer:         issuer,
 		AllowedOrigins: []string{origin},
 		SignupEnabled:  true,
-		Algorithms:     []string{"ES256", "RS256"},
 
 		RefreshIdleTTL:     720 * time.Hour,
 		RefreshAbsoluteTTL: 4320 * time.Hour,
@@ -78,12 +80,10 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 		ShutdownTimeout:     time.Second,
 	}
 	for _, c := range change {
-		c(&a.options, &policy)
+		c(&a.options, &ring)
 	}
-	a.options.AccessTTL = policy.AccessTTL
-	if a.ring, err = keys.Open(t.Context(), keys.Options{
-		Store: db, Seal: master, Log: log, Algorithms: a.options.Algorithms, Policy: policy,
-	}); err != nil {
+	a.options.AccessTTL = ring.Policy.AccessTTL
+	if a.ring, err = keys.Open(t.Context(), ring); err != nil {
 		t.Fatalf("open keys: %v", err)
 	}
 	if err := a.ring.Maintain(t.Context()); err != nil {

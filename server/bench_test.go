@@ -22,7 +22,7 @@ import (
 // faster than the engine, a refresh not faster than one durable write and one
 // signature. Compare ratios, not times: machines differ.
 
-func quiet(o *server.Options, _ *keys.Policy) { o.Log = slog.New(slog.DiscardHandler) }
+func quiet(o *server.Options, _ *keys.Options) { o.Log = slog.New(slog.DiscardHandler) }
 
 func BenchmarkLimitEngine(b *testing.B) {
 	gin.SetMode(gin.ReleaseMode)

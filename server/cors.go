@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-contrib/cors"
@@ -39,9 +40,14 @@ type CORS struct {
 	configured []string // origins; those of localhost may have "*" for the port, as clients' may
 	clients    func(context.Context) ([]accounts.Client, error)
 
-	mu         sync.Mutex
-	registered []registration
-	readAt     time.Time
+	reading    sync.Mutex // held by the one request that reads them again
+	registered atomic.Pointer[registrations]
+}
+
+// registrations are the clients' origins as they were read.
+type registrations struct {
+	list []registration
+	at   time.Time
 }
 
 // registration is an origin, or a pattern of them, and a client that has it.
@@ -101,31 +107,38 @@ func validPort(s string) bool {
 	return found && digits != "" && len(digits) <= 5 && strings.Trim(digits, "0123456789") == ""
 }
 
-// registeredOrigins are the clients' origins, read again when they may be old.
-// If they can't be read, what was known goes on.
+// registeredOrigins are the clients' origins, read again by one request when
+// they may be old; the others go on with what is known, and so does everybody if
+// they can't be read. Only the very first read is waited for.
 func (p *CORS) registeredOrigins(ctx context.Context) []registration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if now.Sub(p.readAt) < originsMaxAge {
-		return p.registered
+	known := p.registered.Load()
+	if known != nil && (time.Since(known.at) < originsMaxAge || !p.reading.TryLock()) {
+		return known.list
 	}
-	p.readAt = now
-	// A caller that hangs up, or a database that does, must not keep everybody
-	// on what was known, nor waiting.
+	if known == nil {
+		p.reading.Lock()
+	}
+	defer p.reading.Unlock()
+	if now := p.registered.Load(); now != known { // somebody else has just read them
+		return now.list
+	}
+	read := &registrations{}
+	if known != nil {
+		read.list = known.list
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), originsMaxAge)
 	defer cancel()
-	clients, err := p.clients(ctx)
-	if err != nil {
-		return p.registered
-	}
-	p.registered = nil
-	for _, c := range clients {
-		for _, o := range c.Origins {
-			p.registered = append(p.registered, registration{o, c.ID})
+	if clients, err := p.clients(ctx); err == nil {
+		read.list = nil
+		for _, c := range clients {
+			for _, o := range c.Origins {
+				read.list = append(read.list, registration{o, c.ID})
+			}
 		}
 	}
-	return p.registered
+	read.at = time.Now()
+	p.registered.Store(read)
+	return read.list
 }
 
 // Explain says in one sentence whether a page of the origin may call the path

@@ -26,8 +26,8 @@ type faults struct {
 }
 
 // withFaults puts faults between the server and its store.
-func withFaults(f *faults) func(*server.Options, *keys.Policy) {
-	return func(o *server.Options, _ *keys.Policy) { f.Store, o.Store = o.Store, f }
+func withFaults(f *faults) func(*server.Options, *keys.Options) {
+	return func(o *server.Options, _ *keys.Options) { f.Store, o.Store = o.Store, f }
 }
 
 // set says what happens before every read from now on; nil is nothing.

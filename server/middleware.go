@@ -26,7 +26,8 @@ var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
 // identify gives the request its id and its deadline. A caller who hangs up
 // doesn't stop the work: one who has only finished sending looks the same, and
 // what a half-done request answers could tell right passwords from wrong ones.
-func identify(c *gin.Context) {
+// Only a shutdown that has run out of patience stops it.
+func (a *App) identify(c *gin.Context) {
 	id := c.GetHeader(handlers.RequestIDHeader)
 	if !wellFormedID.MatchString(id) {
 		id = rand.Text()
@@ -34,6 +35,7 @@ func identify(c *gin.Context) {
 	c.Header(handlers.RequestIDHeader, id)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), requestTimeout)
 	defer cancel()
+	defer context.AfterFunc(a.hurry, cancel)()
 	c.Request = c.Request.WithContext(ctx)
 	c.Next()
 }

@@ -162,11 +162,11 @@ func walk(t *testing.T, seed uint64, done *tally) {
 	path, key := filepath.Join(t.TempDir(), "countersign.db"), seal.Generate()
 	w.reopen = func() (*app, *faultyStore) {
 		var faulty *faultyStore
-		a := openApp(t, path, key, func(o *server.Options, p *keys.Policy) {
+		a := openApp(t, path, key, func(o *server.Options, p *keys.Options) {
 			faulty = &faultyStore{Store: o.Store}
-			o.Store, o.Log, o.Algorithms = faulty, slog.New(slog.DiscardHandler), []string{"ES256"}
+			o.Store, o.Log, p.Algorithms = faulty, slog.New(slog.DiscardHandler), []string{"ES256"}
 			o.ReplayWindow, o.RefreshIdleTTL, o.RefreshAbsoluteTTL = w.window, w.idle, w.absolute
-			o.FreeFailures, p.AccessTTL = 1000, modelAccessTTL
+			o.FreeFailures, p.Policy.AccessTTL = 1000, modelAccessTTL
 		})
 		return a, faulty
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// This file says again what CONTRACT.md section 4.2 promises of refresh tokens,
+// This file says again what docs/decisions/0001-refresh-tokens-without-storage.md promises of refresh tokens,
 // as plainly as can be and without a look at how the server does it: every
 // token ever given out is remembered, with the instant it was superseded. The
 // random walks of model_steps_test.go hold the server to it.

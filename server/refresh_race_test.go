@@ -21,18 +21,18 @@ import (
 const racers = 64
 
 // quick makes a server that signs with one cheap algorithm and logs nothing.
-func quick(o *server.Options, _ *keys.Policy) {
-	o.Algorithms = []string{"ES256"}
+func quick(o *server.Options, k *keys.Options) {
+	k.Algorithms = []string{"ES256"}
 	o.Log = slog.New(slog.DiscardHandler)
 }
 
 // replicas opens n servers on one database file, with one master key.
-func replicas(t *testing.T, n int, change ...func(*server.Options, *keys.Policy)) []*app {
+func replicas(t *testing.T, n int, change ...func(*server.Options, *keys.Options)) []*app {
 	t.Helper()
 	path, key := filepath.Join(t.TempDir(), "countersign.db"), seal.Generate()
 	all := make([]*app, n)
 	for i := range all {
-		all[i] = openApp(t, path, key, append([]func(*server.Options, *keys.Policy){quick}, change...)...)
+		all[i] = openApp(t, path, key, append([]func(*server.Options, *keys.Options){quick}, change...)...)
 	}
 	return all
 }
@@ -63,7 +63,7 @@ func race(all []*app, tokens []string) []*response {
 	return answers
 }
 
-// counter reads the number of a refresh token off it, as CONTRACT says it is
+// counter reads the number of a refresh token off it, as docs/decisions/0001 says it is
 // written: version, master key, session, counter, MAC.
 func counter(t testing.TB, token string) uint64 {
 	t.Helper()

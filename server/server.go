@@ -59,7 +59,6 @@ type Options struct {
 	RefreshIdleTTL     time.Duration
 	RefreshAbsoluteTTL time.Duration
 	ReplayWindow       time.Duration
-	Algorithms         []string // of the signing keys, as Keys was opened with
 
 	Passwords           accounts.PasswordPolicy
 	Argon2              accounts.Argon2
@@ -82,6 +81,11 @@ type App struct {
 	engine   *gin.Engine
 	chores   []chore
 	draining atomic.Bool
+	probe    sync.Mutex // guards the two below
+	probed   error
+	probedAt time.Time
+	hurry    context.Context // ends when requests under way are cut off
+	cutOff   context.CancelFunc
 }
 
 // New puts an App together.
@@ -117,6 +121,7 @@ func New(o Options) (*App, error) {
 		}),
 		o: o,
 	}
+	app.hurry, app.cutOff = context.WithCancel(context.Background())
 	app.chores = []chore{
 		{"sessions", app.Tokens.Purge},
 		{"guesses", throttle.Purge},
@@ -156,7 +161,7 @@ func (a *App) route() error {
 	policy := NewCORS(a.o.Issuer, a.o.AllowedOrigins, a.Clients.List)
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.
-	e.Use(identify, logRequests(a.o.Log), harden(strings.HasPrefix(a.o.Issuer, "https://")),
+	e.Use(a.identify, logRequests(a.o.Log), harden(strings.HasPrefix(a.o.Issuer, "https://")),
 		recoverPanics(a.o.Log), policy.middleware())
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)
@@ -195,11 +200,20 @@ func (a *App) Ready(ctx context.Context) error {
 	if a.draining.Load() {
 		return errDraining
 	}
-	if err := a.o.Store.Ping(ctx); err != nil {
-		return fmt.Errorf("reach database: %w", err)
+	// Anybody may ask, so the database is asked for all of them at once.
+	a.probe.Lock()
+	defer a.probe.Unlock()
+	if now := time.Now(); now.Sub(a.probedAt) >= probeMaxAge {
+		a.probed, a.probedAt = a.o.Store.Ping(ctx), now
+	}
+	if a.probed != nil {
+		return fmt.Errorf("reach database: %w", a.probed)
 	}
 	return a.o.Keys.Ready(time.Now())
 }
+
+// probeMaxAge is how old the answer to whether the database works may be.
+const probeMaxAge = time.Second
 
 // Background does the work that goes on beside requests, until ctx ends: key
 // rotation, and removing what has expired.
@@ -240,6 +254,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.o.ShutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(deadline); err != nil {
+		a.cutOff()
 		srv.Close()
 		a.o.Log.Warn("requests were cut off", "err", err)
 	}

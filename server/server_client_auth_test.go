@@ -401,7 +401,7 @@ func TestLine16ParallelGuessesOverdrawByTheSlotsOnly(t *testing.T) {
 	const slots = 2
 	for name, g := range guesses {
 		t.Run(name, func(t *testing.T) {
-			a := newApp(t, func(o *server.Options, _ *keys.Policy) { o.MaxConcurrentHashes = slots })
+			a := newApp(t, func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = slots })
 			a.signup("alice")
 			answers := make([]*response, 60)
 			var wg sync.WaitGroup

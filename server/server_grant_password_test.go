@@ -106,7 +106,7 @@ func TestLine19FailedSignInsAreAlike(t *testing.T) {
 func TestLine20NoPasswordWorkForAClientThatFailsToAuthenticate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Policy) { o.MaxConcurrentHashes = 1 })
+		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = 1 })
 		a.signup("alice")
 		sign := watchSignIns(f)
 		release := sign.hold()
@@ -202,7 +202,7 @@ func TestFloodOfSignInsSlowsSignInsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const slots, queue = 2, 2 * 32
 		f := &faults{}
-		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Policy) { o.MaxConcurrentHashes = slots })
+		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = slots })
 		a.signup("alice")
 		login := a.login("alice")
 		sign := watchSignIns(f)
@@ -250,7 +250,7 @@ func TestFloodOfSignInsSlowsSignInsOnly(t *testing.T) {
 func TestSignInsWaitTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Policy) { o.MaxConcurrentHashes = 1 })
+		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = 1 })
 		a.signup("alice")
 		sign := watchSignIns(f)
 		release := sign.hold()
@@ -364,7 +364,7 @@ func TestSignInThatIsOvertakenFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &overtaken{}
-			a := newApp(t, func(o *server.Options, _ *keys.Policy) { s.Store, o.Store = o.Store, s })
+			a := newApp(t, func(o *server.Options, _ *keys.Options) { s.Store, o.Store = o.Store, s })
 			id, err := uuid.Parse(a.signup("alice"))
 			if err != nil {
 				t.Fatal(err)

@@ -236,8 +236,8 @@ func TestLine27ReplayMovesNoExpiry(t *testing.T) {
 	})
 }
 
-func lifetimes(idle, absolute, window time.Duration) func(*server.Options, *keys.Policy) {
-	return func(o *server.Options, _ *keys.Policy) {
+func lifetimes(idle, absolute, window time.Duration) func(*server.Options, *keys.Options) {
+	return func(o *server.Options, _ *keys.Options) {
 		o.RefreshIdleTTL, o.RefreshAbsoluteTTL, o.ReplayWindow = idle, absolute, window
 	}
 }

@@ -128,7 +128,7 @@ func TestLine43AYearOfRotationsRefusesNoToken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	master := seal.Generate()
 	synctest.Test(t, func(t *testing.T) {
-		quiet := func(o *server.Options, _ *keys.Policy) { o.Log = slog.New(slog.DiscardHandler) }
+		quiet := func(o *server.Options, _ *keys.Options) { o.Log = slog.New(slog.DiscardHandler) }
 		signs, publishes := openApp(t, path, master, quiet), openApp(t, path, master, quiet)
 		signs.signup("alice")
 

@@ -37,7 +37,7 @@ func TestLine45MetadataIsServedAtTheIssuer(t *testing.T) {
 
 func TestLine46WellKnownPathsOfAnIssuerWithAPath(t *testing.T) {
 	const tenant = issuer + "/tenant/one"
-	a := newApp(t, func(o *server.Options, _ *keys.Policy) { o.Issuer = tenant })
+	a := newApp(t, func(o *server.Options, _ *keys.Options) { o.Issuer = tenant })
 	const base = "/tenant/one"
 	for path, status := range map[string]int{
 		// OpenID Connect Discovery section 4.1 appends, RFC 8414 section 3.1 inserts.

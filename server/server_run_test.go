@@ -59,7 +59,7 @@ type running struct {
 }
 
 // run starts an App. It must be called in a synctest bubble.
-func run(t *testing.T, change ...func(*server.Options, *keys.Policy)) *running {
+func run(t *testing.T, change ...func(*server.Options, *keys.Options)) *running {
 	a := newApp(t, change...)
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &running{app: a, pipes: newPipes(), stop: cancel, done: make(chan error, 1)}
@@ -100,7 +100,7 @@ const getHealth = "GET /healthz HTTP/1.1\r\nHost: auth.example.com\r\n\r\n"
 func TestDrainFinishesWhatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		r := run(t, withFaults(f), func(o *server.Options, _ *keys.Policy) { o.ShutdownTimeout = 10 * time.Second })
+		r := run(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.ShutdownTimeout = 10 * time.Second })
 		r.signup("alice")
 		release := make(chan struct{})
 		f.set(func(context.Context, string) error { <-release; return nil })
@@ -143,7 +143,7 @@ func TestDrainFinishesWhatIsUnderWay(t *testing.T) {
 func TestDrainCutsOffWhatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		r := run(t, withFaults(f), func(o *server.Options, _ *keys.Policy) { o.ShutdownTimeout = 5 * time.Second })
+		r := run(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.ShutdownTimeout = 5 * time.Second })
 		r.signup("alice")
 		token := r.login("alice").text("access_token")
 		f.set(func(ctx context.Context, verb string) error {

@@ -308,7 +308,7 @@ func TestTakenNamesAndAddressesAreConflicts(t *testing.T) {
 }
 
 func TestSignupCanBeClosed(t *testing.T) {
-	a := newApp(t, func(o *server.Options, _ *keys.Policy) { o.SignupEnabled = false })
+	a := newApp(t, func(o *server.Options, _ *keys.Options) { o.SignupEnabled = false })
 	a.post("/signup", account("alice", password)).wantProblem(http.StatusForbidden, "signup_disabled")
 	if users, err := a.Users.List(t.Context(), "", 10); err != nil || len(users) != 0 {
 		t.Errorf("%d accounts (%v), want none", len(users), err)
@@ -319,7 +319,7 @@ func TestSignupCanBeClosed(t *testing.T) {
 func TestFullHashingQueueRefusesLoginsAndSignupsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Policy) { o.MaxConcurrentHashes = 1 })
+		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = 1 })
 		a.signup("alice")
 		login := a.login("alice")
 		release := make(chan struct{})
@@ -367,10 +367,10 @@ func TestFullHashingQueueRefusesLoginsAndSignupsOnly(t *testing.T) {
 }
 
 // Whoever waits in the queue and gives up, or waits too long, is told to come back.
-func TestWaitingForAHashingSlotEndsWithTheRequest(t *testing.T) {
+func TestWaitingForAHashingSlotHasAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Policy) { o.MaxConcurrentHashes = 1 })
+		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = 1 })
 		a.signup("alice")
 		release := make(chan struct{})
 		f.set(func(ctx context.Context, verb string) error {
@@ -382,7 +382,7 @@ func TestWaitingForAHashingSlotEndsWithTheRequest(t *testing.T) {
 		var flood sync.WaitGroup
 		flood.Go(func() { a.token(passwordForm("flood")) })
 		synctest.Wait()
-		if got := a.post("/signup", account("bob", password)).wantProblem(http.StatusServiceUnavailable, "unavailable"); got.Header().Get("Retry-After") == "" {
+		if got := a.post("/signup", account("bob", password)).wantProblem(http.StatusServiceUnavailable, "overloaded"); got.Header().Get("Retry-After") == "" {
 			t.Error("no Retry-After")
 		}
 		a.token(passwordForm("alice")).wantError(http.StatusServiceUnavailable, "temporarily_unavailable")

@@ -69,7 +69,7 @@ func (s *signIns) hold() (release func()) {
 // than all else that a request allocates, by far.
 const hashMiB = 16
 
-func withHeavyHashes(o *server.Options, _ *keys.Policy) {
+func withHeavyHashes(o *server.Options, _ *keys.Options) {
 	o.Argon2 = accounts.Argon2{MemoryKiB: hashMiB << 10, Iterations: 1, Parallelism: 1}
 }
 
@@ -87,7 +87,7 @@ func hashesIn(f func()) int {
 // the harness as their proxy.
 func from(address string) []string { return []string{"X-Forwarded-For", address} }
 
-func withProxy(o *server.Options, _ *keys.Policy) { o.TrustedProxies = []string{"192.0.2.1"} }
+func withProxy(o *server.Options, _ *keys.Options) { o.TrustedProxies = []string{"192.0.2.1"} }
 
 // in is the app as a subtest sees it: what fails there, fails the subtest.
 func (a *app) in(t testing.TB) *app {
@@ -488,7 +488,7 @@ func TestScopeIsRefusedBeforeThePasswordIsLookedAt(t *testing.T) {
 func TestLine17TokensNeverRepeat(t *testing.T) {
 	const samples = 100_000
 	sessions := &sessionSink{}
-	a := newApp(t, func(o *server.Options, _ *keys.Policy) {
+	a := newApp(t, func(o *server.Options, _ *keys.Options) {
 		sessions.Store = o.Store
 		o.Store = sessions
 	})
@@ -587,8 +587,8 @@ func (s *brokenWrites) AdvanceSession(ctx context.Context, next tokens.Session, 
 	return s.breaking("AdvanceSession", func() error { return s.Store.AdvanceSession(ctx, next, now) })
 }
 
-func withBrokenWrites(s *brokenWrites) func(*server.Options, *keys.Policy) {
-	return func(o *server.Options, _ *keys.Policy) { s.Store, o.Store = o.Store, s }
+func withBrokenWrites(s *brokenWrites) func(*server.Options, *keys.Options) {
+	return func(o *server.Options, _ *keys.Options) { s.Store, o.Store = o.Store, s }
 }
 
 // wantUnavailable fails the test unless the answer is a 503 that says when to
@@ -719,7 +719,7 @@ func TestLogsHaveNoSecretsAndNoNamesThatDontExist(t *testing.T) {
 // FuzzTokenRequest sends what a stranger may send: whatever it is, the answer
 // is a refusal in the form of RFC 6749 section 5.2, and never a 5xx.
 func FuzzTokenRequest(f *testing.F) {
-	a := newApp(f, func(o *server.Options, _ *keys.Policy) { o.Log = slog.New(slog.DiscardHandler) })
+	a := newApp(f, func(o *server.Options, _ *keys.Options) { o.Log = slog.New(slog.DiscardHandler) })
 	a.signup("alice")
 	for _, body := range []string{
 		passwordForm("nobody").Encode(), "grant_type=refresh_token&client_id=spa&refresh_token=cs_rt_x",

@@ -28,8 +28,8 @@ import (
 )
 
 // withAlgorithms chooses the signing algorithms.
-func withAlgorithms(algs ...string) func(*server.Options, *keys.Policy) {
-	return func(o *server.Options, _ *keys.Policy) { o.Algorithms = algs }
+func withAlgorithms(algs ...string) func(*server.Options, *keys.Options) {
+	return func(_ *server.Options, k *keys.Options) { k.Algorithms = algs }
 }
 
 // signingKey is the newest key of an algorithm with its private half, as
@@ -207,7 +207,7 @@ func TestLine35AccessTokenClaims(t *testing.T) {
 
 func TestLine36IssuerIsTheMetadatasToTheByte(t *testing.T) {
 	for _, iss := range []string{issuer, "https://auth.example.com:8443", issuer + "/tenant"} {
-		a := newApp(t, func(o *server.Options, _ *keys.Policy) { o.Issuer = iss })
+		a := newApp(t, func(o *server.Options, _ *keys.Options) { o.Issuer = iss })
 		base := strings.TrimPrefix(strings.TrimPrefix(iss, issuer), ":8443")
 		said := a.do(http.MethodGet, base+"/.well-known/openid-configuration", "").want(http.StatusOK).text("issuer")
 		_, claims := a.do(http.MethodPost, base+"/oauth/token",

@@ -1,10 +1,10 @@
 // Package store keeps users, clients, sessions, signing keys, guess budgets and
 // security events in one SQL database.
 //
-// [DB] implements the Store interfaces that accounts, tokens, keys, limits and
-// audit declare. Its methods are atomic verbs, not rows: each is one statement
-// or one transaction that fully happens or does not, and when it has returned
-// without an error, its effect survives a power cut. Where concurrent callers
+// [DB] implements the Store interfaces that accounts, tokens, keys and limits
+// declare, and keeps the events of audit. Its methods are atomic verbs, not rows:
+// each is one statement or one transaction that fully happens or does not, and
+// when it has returned without an error, its effect survives a power cut. Where concurrent callers
 // race, one conditional statement picks the winner and the number of rows it
 // touched is the answer, so that the rule holds on any number of replicas.
 //
@@ -60,6 +60,9 @@ type Options struct {
 	NoMigrate bool
 	// MustExist refuses to make a database where there is none.
 	MustExist bool
+	// Purpose claims the database for a use, and refuses one that is claimed
+	// for another with ErrOtherPurpose. Empty: none of either.
+	Purpose Purpose
 }
 
 // ErrSchemaNewer says that the database was written by a newer version.
@@ -85,11 +88,25 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.migrate(ctx, !opts.NoMigrate); err != nil {
+	if err := db.prepare(ctx, opts); err != nil {
 		db.Close()
 		return nil, err
 	}
 	return db, nil
+}
+
+// prepare brings the schema up to date, if the database is for this use at all.
+func (db *DB) prepare(ctx context.Context, opts Options) error {
+	if opts.Purpose == "" {
+		return db.migrate(ctx, !opts.NoMigrate)
+	}
+	if err := db.checkPurpose(ctx, opts.Purpose); err != nil {
+		return err
+	}
+	if err := db.migrate(ctx, !opts.NoMigrate); err != nil {
+		return err
+	}
+	return db.claim(ctx, opts.Purpose)
 }
 
 // Close closes the database. Calls under way fail.

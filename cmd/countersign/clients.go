@@ -218,11 +218,13 @@ type clientsRotateSecretCmd struct {
 
 func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	return withClients(ctx, c, r.ID, func(clients *accounts.Clients) error {
-		secret, err := clients.RotateSecret(ctx, time.Now(), r.ID, audit.Origin{})
+		// Read before: once the secret has changed, nothing may keep it from
+		// being printed.
+		client, err := clients.ByID(ctx, r.ID)
 		if err != nil {
 			return err
 		}
-		client, err := clients.ByID(ctx, r.ID)
+		secret, err := clients.RotateSecret(ctx, time.Now(), r.ID, audit.Origin{})
 		if err != nil {
 			return err
 		}

@@ -168,7 +168,6 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		RefreshIdleTTL:     cfg.Tokens.RefreshIdleTTL,
 		RefreshAbsoluteTTL: cfg.Tokens.RefreshAbsoluteTTL,
 		ReplayWindow:       cfg.Tokens.RefreshReplayWindow,
-		Algorithms:         cfg.Keys.Algorithms,
 
 		Passwords:           passwordPolicy(cfg),
 		Argon2:              argon2(cfg),

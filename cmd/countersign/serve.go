@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,14 +43,11 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		cfg.Issuer = fmt.Sprintf("http://localhost:%d", ln.Addr().(*net.TCPAddr).Port)
 	}
 
-	db, err := store.Open(ctx, cfg.Database.URL, store.Options{NoMigrate: !cfg.Database.AutoMigrate})
+	db, err := openToServe(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if err := claim(ctx, db, cfg.Dev); err != nil {
-		return err
-	}
 	master, err := masterKeys(cfg, cfg.Dev)
 	if err != nil {
 		return err
@@ -91,27 +89,25 @@ func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, nil))
 }
 
-// claim makes sure that a database that was tried out with stays out of
+// openToServe opens the database. One that was tried out with stays out of
 // production, and one in production is not tried out with.
-func claim(ctx context.Context, db *store.DB, dev bool) error {
-	want := store.Production
-	if dev {
-		want = store.Development
+func openToServe(ctx context.Context, cfg *configs.Config) (*store.DB, error) {
+	opts := store.Options{NoMigrate: !cfg.Database.AutoMigrate, Purpose: store.Production}
+	if cfg.Dev {
+		opts.Purpose = store.Development
 	}
-	switch held, err := db.Claim(ctx, want); {
-	case err != nil:
-		return fmt.Errorf("claim the database: %w", err)
-	case held == want:
-		return nil
-	case dev:
-		return errors.New("this database is a production server's: --dev would add clients that everybody knows; choose another --data")
-	default:
-		return errors.New("this database was made by serve --dev, with clients that everybody knows: choose another --data for production")
+	db, err := store.Open(ctx, cfg.Database.URL, opts)
+	switch {
+	case errors.Is(err, store.ErrOtherPurpose) && cfg.Dev:
+		return nil, errors.New("this database is a production server's: --dev would add clients that everybody knows; choose another --data")
+	case errors.Is(err, store.ErrOtherPurpose):
+		return nil, errors.New("this database was made by serve --dev, with clients that everybody knows: choose another --data for production")
 	}
+	return db, err
 }
 
-// declareClients makes the configured clients be as declared, and says which
-// were declared once and still exist.
+// declareClients makes the configured clients be as declared, and warns of those
+// that were declared once and still exist, and of those that can't work.
 func declareClients(ctx context.Context, clients *accounts.Clients, cfg *configs.Config, log *slog.Logger) error {
 	declared := map[string]bool{}
 	for _, d := range cfg.Clients {
@@ -133,6 +129,10 @@ func declareClients(ctx context.Context, clients *accounts.Clients, cfg *configs
 		return fmt.Errorf("list clients: %w", err)
 	}
 	for _, c := range all {
+		if c.IDTokenAlg != "" && !slices.Contains(cfg.Keys.Algorithms, c.IDTokenAlg) {
+			log.Warn("the client's ID tokens can't be signed, nor can people sign in there with openid: add its algorithm to keys.algorithms",
+				"client_id", c.ID, "alg", c.IDTokenAlg)
+		}
 		if c.Declared && !declared[c.ID] {
 			log.Warn("the client is no longer declared but still exists: 'countersign clients delete' removes it", "client_id", c.ID)
 		}

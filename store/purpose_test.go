@@ -1,0 +1,36 @@
+package store_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"countersign/store"
+)
+
+func TestFirstServerDecidesWhatADatabaseIsFor(t *testing.T) {
+	for _, first := range []store.Purpose{store.Development, store.Production} {
+		t.Run(string(first), func(t *testing.T) {
+			url := "sqlite:" + filepath.Join(t.TempDir(), "countersign.db")
+			use := func(p store.Purpose) error {
+				db, err := store.Open(t.Context(), url, store.Options{Purpose: p})
+				if err == nil {
+					err = db.Close()
+				}
+				return err
+			}
+			noError(t, use("")) // the command line claims nothing
+			noError(t, use(first))
+			noError(t, use(first))
+			noError(t, use(""))
+			other := store.Production
+			if first == store.Production {
+				other = store.Development
+			}
+			if err := use(other); !errors.Is(err, store.ErrOtherPurpose) {
+				t.Errorf("opened for %s: %v, want ErrOtherPurpose", other, err)
+			}
+			noError(t, use(first))
+		})
+	}
+}
