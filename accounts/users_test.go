@@ -2,6 +2,7 @@ package accounts_test
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -85,6 +86,36 @@ func TestLongestNamesAndPasswordsAreAccepted(t *testing.T) {
 		if _, err := users.Create(t.Context(), time.Now(), n, audit.Origin{}); err != nil {
 			t.Errorf("create %.10q: %v", n.Username, err)
 		}
+	}
+}
+
+// Whoever is called like somebody else's id would be met in their place by an
+// operator who goes by ids.
+func TestNobodyIsCalledLikeAnID(t *testing.T) {
+	users := newUsers(t, open(t))
+	for _, name := range []string{"01a2071a-4dd7-7296-bcc1-a76735431200", "01A2071A-4DD7-7296-BCC1-A76735431200", "01a2071a4dd77296bcc1a76735431200"} {
+		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, audit.Origin{})
+		if bad, ok := errors.AsType[*accounts.InputError](err); !ok || len(bad.Problems) != 1 || bad.Problems[0].Code != accounts.NotAllowed {
+			t.Errorf("Create(%q): %v, want not_allowed", name, err)
+		}
+	}
+}
+
+// Normalising costs more the longer a text is; what is far too long isn't.
+func TestEndlessNamesAreNotNormalised(t *testing.T) {
+	users := newUsers(t, open(t))
+	endless := strings.Repeat("\u0390", 30_000)
+	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: endless, Email: endless, Password: goodPassword}, audit.Origin{})
+	bad, ok := errors.AsType[*accounts.InputError](err)
+	if !ok || len(bad.Problems) != 2 || bad.Problems[0].Code != accounts.TooLong || bad.Problems[1].Code != accounts.TooLong {
+		t.Errorf("Create: %v, want two too_long", err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	users.Create(t.Context(), time.Now(), accounts.NewUser{Username: endless, Email: endless, Password: goodPassword}, audit.Origin{})
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > uint64(len(endless))/2 {
+		t.Errorf("refusing it allocated %d bytes, as if it was copied", got)
 	}
 }
 

@@ -276,6 +276,26 @@ func TestSignupReadsJSONStrictly(t *testing.T) {
 	a.post("/signup", `{"username":"carol","password":"`+password+`","email":null}`).want(http.StatusCreated)
 }
 
+// Decoding makes one character of every half of a surrogate pair, so that two
+// passwords would be one.
+func TestHalfASurrogatePairIsNoCharacter(t *testing.T) {
+	a := newApp(t)
+	wantField(t, a.post("/signup", `{"username":"alice","password":"zebra-quilt-\ud800"}`).wantProblem(http.StatusBadRequest, "invalid_input"), "password invalid_characters")
+	a.post("/signup", `{"username":"alice","password":"zebra-quilt-\ud83d\ude00"}`).want(http.StatusCreated)
+}
+
+func TestAnswerListsABoundedNumberOfErrors(t *testing.T) {
+	a := newApp(t)
+	var members []string
+	for i := range 6000 {
+		members = append(members, fmt.Sprintf(`"m%d":1`, i))
+	}
+	got := a.post("/signup", "{"+strings.Join(members, ",")+"}").wantProblem(http.StatusBadRequest, "invalid_input")
+	if listed := len(got.json()["errors"].([]any)); listed != 20 {
+		t.Errorf("%d errors are listed, want 20", listed)
+	}
+}
+
 func TestTakenNamesAndAddressesAreConflicts(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice") // alice@example.net
