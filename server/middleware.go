@@ -28,6 +28,8 @@ var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
 // what a half-done request answers could tell right passwords from wrong ones.
 // Only a shutdown that has run out of patience stops it.
 func (a *App) identify(c *gin.Context) {
+	a.underWay.Add(1)
+	defer a.underWay.Done()
 	id := c.GetHeader(handlers.RequestIDHeader)
 	if !wellFormedID.MatchString(id) {
 		id = rand.Text()

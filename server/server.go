@@ -81,7 +81,8 @@ type App struct {
 	engine   *gin.Engine
 	chores   []chore
 	draining atomic.Bool
-	probe    sync.Mutex // guards the two below
+	underWay sync.WaitGroup // requests
+	probe    sync.Mutex     // guards the two below
 	probed   error
 	probedAt time.Time
 	hurry    context.Context // ends when requests under way are cut off
@@ -254,8 +255,9 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.o.ShutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(deadline); err != nil {
-		a.cutOff()
 		srv.Close()
+		a.cutOff()
+		a.underWay.Wait() // they end at once now, before what they use is closed
 		a.o.Log.Warn("requests were cut off", "err", err)
 	}
 	return nil
