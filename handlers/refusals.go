@@ -29,7 +29,7 @@ func neverCache(c *gin.Context) {
 
 // isOAuth reports whether a path is answered in OAuth's error format.
 func isOAuth(path string) bool {
-	return strings.Contains(path, "/oauth/") || strings.HasSuffix(path, "/userinfo")
+	return strings.HasSuffix(path, "/oauth/token") || strings.HasSuffix(path, "/userinfo")
 }
 
 // NotFound answers a path that nothing is mounted at.

@@ -88,14 +88,16 @@ func (db *DB) DeleteKeys(ctx context.Context, publishedUntilBefore time.Time) er
 	if err != nil {
 		return err
 	}
-	for i, k := range all {
-		newest := i+1 == len(all) || all[i+1].Alg != k.Alg
-		if newest || !k.PublishedUntil.Before(publishedUntilBefore) {
-			continue
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		for i, k := range all {
+			newest := i+1 == len(all) || all[i+1].Alg != k.Alg
+			if newest || !k.PublishedUntil.Before(publishedUntilBefore) {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, `DELETE FROM signing_keys WHERE kid = ?`, k.KID); err != nil {
+				return err
+			}
 		}
-		if _, err := db.write.ExecContext(ctx, `DELETE FROM signing_keys WHERE kid = ?`, k.KID); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
