@@ -706,7 +706,7 @@ func (w *world) compare() {
 				want[s.id] = seen{s.client, strings.Join(s.scope, " "), len(s.spent), w.expires(s).UTC()}
 			}
 		}
-		all, err := a.Tokens.Sessions(w.t.Context(), now, w.userID(u))
+		all, err := a.Tokens.OfUser(w.t.Context(), now, w.userID(u))
 		if err != nil {
 			w.fatal("list sessions: %v", err)
 		}

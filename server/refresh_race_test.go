@@ -82,7 +82,7 @@ func (a *app) wantCounter(user string, n uint64) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	sessions, err := a.Tokens.Sessions(a.t.Context(), time.Now(), u.ID)
+	sessions, err := a.Tokens.OfUser(a.t.Context(), time.Now(), u.ID)
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -374,7 +374,7 @@ func TestSignInThatIsOvertakenFails(t *testing.T) {
 			if s.err != nil || s.by != nil {
 				t.Fatalf("nothing overtook the sign-in: %v", s.err)
 			}
-			if all, err := a.Tokens.Sessions(t.Context(), time.Now(), id); err != nil || len(all) != 0 {
+			if all, err := a.Tokens.OfUser(t.Context(), time.Now(), id); err != nil || len(all) != 0 {
 				t.Errorf("sessions = %v, %v, want none", all, err)
 			}
 		})

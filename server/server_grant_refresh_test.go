@@ -515,7 +515,7 @@ func TestTokenAheadOfARestoredDatabaseIsRefusedOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, err := a.Tokens.Sessions(t.Context(), time.Now(), user.ID)
+		all, err := a.Tokens.OfUser(t.Context(), time.Now(), user.ID)
 		if err != nil || len(all) != 1 {
 			t.Fatalf("sessions = %v, %v", all, err)
 		}

@@ -125,7 +125,7 @@ func (a *app) sessionsOf(username string) int {
 	if err != nil {
 		a.t.Fatalf("find user: %v", err)
 	}
-	all, err := a.Tokens.Sessions(a.t.Context(), time.Now(), user.ID)
+	all, err := a.Tokens.OfUser(a.t.Context(), time.Now(), user.ID)
 	if err != nil {
 		a.t.Fatalf("list sessions: %v", err)
 	}

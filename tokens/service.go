@@ -58,7 +58,7 @@ type Options struct {
 
 // Service issues, rotates and revokes tokens. It is safe for concurrent use.
 type Service struct {
-	store      Store
+	Sessions
 	signer     Signer
 	seal       *seal.Keys
 	issuer     string
@@ -77,7 +77,8 @@ func New(o Options) *Service {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		store: o.Store, signer: o.Signer, seal: o.Seal, issuer: o.Issuer, audience: o.Audience, idTokenAlg: o.IDTokenAlg,
+		Sessions: Sessions{o.Store},
+		signer:   o.Signer, seal: o.Seal, issuer: o.Issuer, audience: o.Audience, idTokenAlg: o.IDTokenAlg,
 		accessTTL: o.AccessTTL, idleTTL: o.RefreshIdleTTL, absoluteTTL: o.RefreshAbsoluteTTL, window: o.ReplayWindow,
 		log: log,
 	}
@@ -132,14 +133,20 @@ func (s *Service) Start(ctx context.Context, now time.Time, to Recipient, who Si
 		session.AbsoluteExpiresAt = now.Add(s.accessTTL)
 	}
 	session.ExpiresAt = earlier(now.Add(s.idleTTL), session.AbsoluteExpiresAt)
-	err = s.store.CreateSession(ctx, session, who.Epoch, audit.Event{
+	// The tokens come first: a session whose tokens can't be signed would be
+	// nobody's.
+	issued, err := s.issue(now, to, &session, scopes)
+	if err != nil {
+		return Issued{}, err
+	}
+	err = s.Store.CreateSession(ctx, session, who.Epoch, audit.Event{
 		Time: now, Kind: audit.SessionCreated, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
 		Address: from.Address, RequestID: from.RequestID,
 	})
 	if err != nil {
 		return Issued{}, fmt.Errorf("create session: %w", err)
 	}
-	return s.issue(now, to, &session, scopes)
+	return issued, nil
 }
 
 // ForClient makes an access token for the client itself (RFC 6749 section
@@ -187,7 +194,7 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to Recipient, toke
 	// token. More than a few rounds mean that what we read lags behind what
 	// we wrote.
 	for range 3 {
-		session, err := s.store.Session(ctx, id, now)
+		session, err := s.Store.Session(ctx, id, now)
 		if err != nil {
 			return Issued{}, fmt.Errorf("find session: %w", err)
 		}
@@ -211,7 +218,13 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to Recipient, toke
 		scopes = scopes.And(to.Scopes) // the client may have lost some since
 		if standing == current {
 			session = session.rotated(now, s.idleTTL)
-			err := s.store.AdvanceSession(ctx, session, now)
+		}
+		issued, err := s.issue(now, to, &session, scopes)
+		if err != nil { // before anything has moved
+			return Issued{}, err
+		}
+		if standing == current {
+			err := s.Store.AdvanceSession(ctx, session, now)
 			if errors.Is(err, ErrStale) {
 				continue
 			}
@@ -219,14 +232,14 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to Recipient, toke
 				return Issued{}, fmt.Errorf("advance session: %w", err)
 			}
 		}
-		return s.issue(now, to, &session, scopes)
+		return issued, nil
 	}
 	return Issued{}, fmt.Errorf("refresh session %s: %w", id, ErrStale)
 }
 
 // endReused ends a session of which an old refresh token turned up.
 func (s *Service) endReused(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
-	err := s.store.EndSession(ctx, session.ID, audit.Event{
+	err := s.Store.EndSession(ctx, session.ID, audit.Event{
 		Time: now, Kind: audit.SessionReused, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
 		Address: from.Address, RequestID: from.RequestID,
 	})
@@ -275,7 +288,7 @@ func (s *Service) Authenticate(ctx context.Context, now time.Time, token string)
 	if access.SessionID, err = uuid.Parse(claims.SessionID); err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	if _, err := s.store.Session(ctx, access.SessionID, now); err != nil {
+	if _, err := s.Store.Session(ctx, access.SessionID, now); err != nil {
 		return Access{}, fmt.Errorf("find session: %w", err)
 	}
 	return access, nil

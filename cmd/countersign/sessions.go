@@ -47,12 +47,12 @@ type sessionsListCmd struct {
 }
 
 func (l *sessionsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	return withSessions(ctx, c, func(service *tokens.Service, users *accounts.Users) error {
+	return withSessions(ctx, c, func(sessions tokens.Sessions, users *accounts.Users) error {
 		user, err := findUser(ctx, users, l.User)
 		if err != nil {
 			return err
 		}
-		all, err := service.Sessions(ctx, time.Now(), user.ID)
+		all, err := sessions.OfUser(ctx, time.Now(), user.ID)
 		if err != nil {
 			return err
 		}
@@ -76,13 +76,13 @@ func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if (r.ID == "") == (r.User == "") {
 		return fmt.Errorf("name one session, or a user with --user: %w", errUsage)
 	}
-	return withSessions(ctx, c, func(service *tokens.Service, users *accounts.Users) error {
+	return withSessions(ctx, c, func(sessions tokens.Sessions, users *accounts.Users) error {
 		if r.User != "" {
 			user, err := findUser(ctx, users, r.User)
 			if err != nil {
 				return err
 			}
-			n, err := service.EndUserSessions(ctx, time.Now(), user.ID, audit.Origin{})
+			n, err := sessions.EndUserSessions(ctx, time.Now(), user.ID, audit.Origin{})
 			if err != nil {
 				return err
 			}
@@ -91,7 +91,7 @@ func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		}
 		id, err := uuid.Parse(r.ID)
 		if err == nil {
-			err = service.EndSession(ctx, time.Now(), id, audit.Origin{})
+			err = sessions.EndSession(ctx, time.Now(), id, audit.Origin{})
 		}
 		if err != nil && (id == uuid.Nil || errors.Is(err, tokens.ErrUnknown)) {
 			return fmt.Errorf("no live session has the id %q: 'countersign sessions list --user U' shows them", r.ID)
@@ -100,13 +100,12 @@ func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	})
 }
 
-// withSessions opens what session commands need. They issue no tokens, so the
-// service has neither keys nor lifetimes.
-func withSessions(ctx context.Context, c *cli, do func(*tokens.Service, *accounts.Users) error) error {
+// withSessions opens what session commands need.
+func withSessions(ctx context.Context, c *cli, do func(tokens.Sessions, *accounts.Users) error) error {
 	users, db, err := c.openUsers(ctx)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	return do(tokens.New(tokens.Options{Store: db}), users)
+	return do(tokens.Sessions{Store: db}, users)
 }

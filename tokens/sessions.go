@@ -9,27 +9,31 @@ import (
 	"countersign/audit"
 )
 
-// Sessions lists a user's live sessions, newest first.
-func (s *Service) Sessions(ctx context.Context, now time.Time, user uuid.UUID) ([]Session, error) {
-	return s.store.UserSessions(ctx, user, now)
+// Sessions lists and ends sessions. It issues nothing, so it needs neither keys
+// nor lifetimes.
+type Sessions struct{ Store Store }
+
+// OfUser lists a user's live sessions, newest first.
+func (s Sessions) OfUser(ctx context.Context, now time.Time, user uuid.UUID) ([]Session, error) {
+	return s.Store.UserSessions(ctx, user, now)
 }
 
 // EndSession revokes one session: its refresh tokens are dead, its access
 // tokens are refused by our own endpoints. If there is none: ErrUnknown.
-func (s *Service) EndSession(ctx context.Context, now time.Time, id uuid.UUID, from audit.Origin) error {
-	session, err := s.store.Session(ctx, id, now)
+func (s Sessions) EndSession(ctx context.Context, now time.Time, id uuid.UUID, from audit.Origin) error {
+	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return err
 	}
-	return s.store.EndSession(ctx, id, audit.Event{
+	return s.Store.EndSession(ctx, id, audit.Event{
 		Time: now, Kind: audit.SessionRevoked, UserID: session.UserID, ClientID: session.ClientID, SessionID: id,
 		Address: from.Address, RequestID: from.RequestID,
 	})
 }
 
 // EndUserSessions revokes all sessions of a user and returns how many.
-func (s *Service) EndUserSessions(ctx context.Context, now time.Time, user uuid.UUID, from audit.Origin) (int64, error) {
-	return s.store.EndUserSessions(ctx, user, audit.Event{
+func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user uuid.UUID, from audit.Origin) (int64, error) {
+	return s.Store.EndUserSessions(ctx, user, audit.Event{
 		Time: now, Kind: audit.SessionRevoked, UserID: user, Address: from.Address, RequestID: from.RequestID,
 	})
 }
@@ -40,6 +44,6 @@ const purgeDelay = 5 * time.Minute
 
 // Purge removes at most limit sessions that expired a while ago and returns
 // how many. One short transaction at a time, it never holds up writers.
-func (s *Service) Purge(ctx context.Context, now time.Time, limit int) (int64, error) {
-	return s.store.PurgeSessions(ctx, now.Add(-purgeDelay), limit)
+func (s Sessions) Purge(ctx context.Context, now time.Time, limit int) (int64, error) {
+	return s.Store.PurgeSessions(ctx, now.Add(-purgeDelay), limit)
 }
