@@ -55,8 +55,8 @@ func matchRedirectURI(registered, uri string) bool {
 		return !slices.Contains(anyLoopback, uri) // a pattern is no address
 	}
 	u, err := parseURI(uri)
-	if err != nil || u.Scheme != "http" || !isLoopback(u.Hostname()) || validHost(u) != nil {
-		return false
+	if err != nil || !strings.HasPrefix(uri, "http://") || !isLoopback(u.Hostname()) || validHost(u) != nil {
+		return false // url.Parse takes a scheme in any case
 	}
 	if registered == "http://"+u.Hostname()+":*" {
 		return true

@@ -77,6 +77,7 @@ func TestRedirectURIMatching(t *testing.T) {
 		{dev, "http://localhost/cb", true},
 		{dev, "http://localhost:3000/any/path?and=query", true},
 		{dev, "http://localhost:*", false}, // a pattern is no address
+		{dev, "htTp://localhost", false},
 		{dev, "http://localhost:3000/#x", false},
 		{dev, "https://localhost:3000/cb", false},
 		{dev, "http://127.0.0.1:3000/cb", false},
