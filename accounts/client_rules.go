@@ -20,8 +20,10 @@ const (
 	maxAudience   = 512 // bytes
 
 	// What all its tokens carry must stay small enough for a header.
-	maxScopes    = 100
-	maxAudiences = 10
+	maxScopes         = 100
+	maxScopeBytes     = 2048 // all together
+	maxAudiences      = 10
+	maxAudiencesBytes = 1024 // all together
 )
 
 var (
@@ -64,11 +66,11 @@ func CheckClient(c Client, secret string) error {
 	checkList(&bad, "redirect_uris", c.RedirectURIs, ValidRedirectURI)
 	checkList(&bad, "post_logout_redirect_uris", c.PostLogoutRedirectURIs, ValidRedirectURI)
 	checkList(&bad, "origins", c.Origins, ValidOrigin)
-	if len(c.Scopes) > maxScopes {
-		bad.add("scopes", TooLong, "scopes must not be more than %d.", maxScopes)
+	if len(c.Scopes) > maxScopes || total(c.Scopes) > maxScopeBytes {
+		bad.add("scopes", TooLong, "scopes must not be more than %d, and together no more than %d bytes.", maxScopes, maxScopeBytes)
 	}
-	if len(c.Audiences) > maxAudiences {
-		bad.add("audiences", TooLong, "audiences must not be more than %d.", maxAudiences)
+	if len(c.Audiences) > maxAudiences || total(c.Audiences) > maxAudiencesBytes {
+		bad.add("audiences", TooLong, "audiences must not be more than %d, and together no more than %d bytes.", maxAudiences, maxAudiencesBytes)
 	}
 	for _, s := range c.Scopes {
 		if !validScope(s) {
@@ -139,4 +141,12 @@ func checkList(bad *InputError, field string, items []string, valid func(string)
 // validScope reports whether s is a scope-token (RFC 6749 section 3.3).
 func validScope(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
+}
+
+// total is how many bytes the texts have, each with a separator.
+func total(texts []string) (n int) {
+	for _, s := range texts {
+		n += len(s) + 1
+	}
+	return n
 }

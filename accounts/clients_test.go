@@ -2,6 +2,7 @@ package accounts_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -235,5 +236,30 @@ func TestListAndDeleteClients(t *testing.T) {
 	}
 	if err := clients.Delete(t.Context(), time.Now(), "spa", audit.Origin{}); !errors.Is(err, accounts.ErrUnknownClient) {
 		t.Errorf("deleting twice: %v, want ErrUnknownClient", err)
+	}
+}
+
+// What a client may have is in each of its tokens, which must fit into a header
+// and into what our own endpoints read.
+func TestWhatTokensCarryIsBounded(t *testing.T) {
+	many := func(n, length int) (all []string) {
+		for i := range n {
+			all = append(all, fmt.Sprintf("%0*d", length, i))
+		}
+		return all
+	}
+	good := accounts.Client{ID: "c", Public: true, Grants: []string{"refresh_token"}}
+	for name, change := range map[string]func(*accounts.Client){
+		"too many scopes":    func(c *accounts.Client) { c.Scopes = many(101, 5) },
+		"too long scopes":    func(c *accounts.Client) { c.Scopes = many(40, 60) },
+		"too many audiences": func(c *accounts.Client) { c.Audiences = many(11, 5) },
+		"too long audiences": func(c *accounts.Client) { c.Audiences = many(5, 300) },
+		"":                   func(c *accounts.Client) { c.Scopes, c.Audiences = many(100, 19), many(10, 100) },
+	} {
+		c := good
+		change(&c)
+		if err := accounts.CheckClient(c, ""); (err == nil) != (name == "") {
+			t.Errorf("%q: %v", name, err)
+		}
 	}
 }

@@ -20,6 +20,9 @@ const (
 	maxRawUsername = 1024
 	maxEmail       = 254 // bytes: RFC 5321 section 4.5.3.1.3, less the angle brackets
 	maxRole        = 64  // code points
+	// maxRolesBytes keeps a token with all of a user's roles small enough for a
+	// header.
+	maxRolesBytes = 1024
 )
 
 var errNotUsername = errors.New("username may only have letters, digits and ASCII punctuation, no spaces or symbols")
@@ -90,6 +93,9 @@ func EmailKey(email string) string { return fold(email) }
 
 // checkRoles adds what is wrong with role names.
 func checkRoles(bad *InputError, roles []string) {
+	if total(roles) > maxRolesBytes {
+		bad.add("roles", TooLong, "roles must not be more than %d bytes together: tokens carry them.", maxRolesBytes)
+	}
 	for _, r := range roles {
 		if r == "" || !printable(r) || utf8.RuneCountInString(r) > maxRole {
 			bad.add("roles", Invalid, "roles: %q must be 1 to %d printable characters without spaces.", r, maxRole)

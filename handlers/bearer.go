@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"errors"
-	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -16,9 +15,8 @@ import (
 
 // Bearer guards endpoints that take an access token (RFC 6750).
 type Bearer struct {
-	Tokens      *tokens.Service
-	Log         *slog.Logger
-	Unavailable func(error) bool
+	Failures
+	Tokens *tokens.Service
 }
 
 // challenge answers 401 or 403 as RFC 6750 section 3 says. With no code it only
@@ -71,11 +69,11 @@ func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) g
 func (b *Bearer) fail(c *gin.Context, err error) {
 	b.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
 	if b.Unavailable(err) {
-		setRetryAfter(c, time.Second)
-		writeOAuthError(c, http.StatusServiceUnavailable, "temporarily_unavailable", "the service is not able to answer now, try again shortly")
+		setRetryAfter(c, errUnavailable.retryAfter)
+		writeOAuthError(c, http.StatusServiceUnavailable, "temporarily_unavailable", errUnavailable.Detail)
 		return
 	}
-	writeOAuthError(c, http.StatusInternalServerError, "server_error", "something went wrong on our side")
+	writeOAuthError(c, http.StatusInternalServerError, "server_error", errInternal.Detail)
 }
 
 // bearerToken finds the one access token of a request, in its header. A token

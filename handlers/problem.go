@@ -109,7 +109,7 @@ func invalidInput(wrong ...FieldError) *Problem {
 	return p
 }
 
-// Failures is how endpoints outside OAuth report errors.
+// Failures is what endpoints need to report errors that are not the caller's.
 type Failures struct {
 	Log         *slog.Logger
 	Unavailable func(error) bool // the error means that the database is away

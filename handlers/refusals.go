@@ -39,7 +39,7 @@ func NotFound(c *gin.Context) { WriteProblem(c, errNotFound) }
 // the Allow header.
 func MethodNotAllowed(c *gin.Context) {
 	if isOAuth(c.Request.URL.Path) {
-		writeOAuthError(c, http.StatusMethodNotAllowed, "invalid_request", "this path takes other methods, see the Allow header")
+		writeOAuthError(c, http.StatusMethodNotAllowed, "invalid_request", errMethod.Detail)
 		return
 	}
 	WriteProblem(c, errMethod)
@@ -48,7 +48,7 @@ func MethodNotAllowed(c *gin.Context) {
 // Internal answers a request whose handler panicked.
 func Internal(c *gin.Context) {
 	if isOAuth(c.Request.URL.Path) {
-		writeOAuthError(c, http.StatusInternalServerError, "server_error", "something went wrong on our side")
+		writeOAuthError(c, http.StatusInternalServerError, "server_error", errInternal.Detail)
 		return
 	}
 	WriteProblem(c, errInternal)

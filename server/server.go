@@ -97,7 +97,7 @@ func New(o Options) (*App, error) {
 	if len(o.Audience) == 0 {
 		o.Audience = []string{o.Issuer}
 	}
-	throttle := NewThrottle(o.Store, o.Seal, o.FreeFailures, o.MaxWait, o.ThrottleWindow)
+	throttle := newThrottle(o.Store, o.Seal, o.FreeFailures, o.MaxWait, o.ThrottleWindow)
 	users, err := accounts.NewUsers(accounts.UsersOptions{
 		Store: o.Store, Policy: o.Passwords, Argon2: o.Argon2, Throttle: throttle, Log: o.Log,
 		Slots: limits.NewSlots(o.MaxConcurrentHashes, queuePerSlot*o.MaxConcurrentHashes),
@@ -139,9 +139,9 @@ func New(o Options) (*App, error) {
 // work, which is what somebody who signs in will wait without trying again.
 const queuePerSlot = 32
 
-// NewThrottle returns the guess budgets kept in a store. What is zero takes its
+// newThrottle returns the guess budgets kept in a store. What is zero takes its
 // default.
-func NewThrottle(store limits.Store, master *seal.Keys, free int, maxWait, window time.Duration) *limits.Throttle {
+func newThrottle(store limits.Store, master *seal.Keys, free int, maxWait, window time.Duration) *limits.Throttle {
 	secret, _ := master.MAC(master.Primary(), "guesses", nil)
 	return limits.NewThrottle(limits.Options{Store: store, Free: free, MaxWait: maxWait, Window: window, Secret: secret[:]})
 }
@@ -181,7 +181,7 @@ func (a *App) route() error {
 		}),
 	}).Mount(issuer)
 	(&handlers.UserInfo{
-		Bearer: &handlers.Bearer{Tokens: a.Tokens, Log: a.o.Log, Unavailable: a.o.Unavailable},
+		Bearer: &handlers.Bearer{Failures: failures, Tokens: a.Tokens},
 		Users:  a.Users,
 	}).Mount(issuer)
 	(&handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}).

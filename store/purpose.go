@@ -19,15 +19,10 @@ const (
 // ErrOtherPurpose says that the database is for another purpose than Options ask.
 var ErrOtherPurpose = errors.New("the database is for another purpose")
 
-// checkPurpose refuses a database that is for something else, before anything
-// is done to it. One without a schema is for nothing yet.
-func (db *DB) checkPurpose(ctx context.Context, want Purpose) error {
-	var held Purpose
-	err := db.read.QueryRowContext(ctx, `SELECT value FROM settings WHERE name = 'purpose'`).Scan((*string)(&held))
-	if err == nil && held != want {
-		return ErrOtherPurpose
-	}
-	return ctx.Err()
+// purpose is what the database is for, empty if that isn't decided.
+func (db *DB) purpose(ctx context.Context) (held Purpose, err error) {
+	err = db.read.QueryRowContext(ctx, `SELECT value FROM settings WHERE name = 'purpose'`).Scan((*string)(&held))
+	return held, missing(err, nil)
 }
 
 // claim makes the database be for a purpose if it is for none. The first of any
@@ -39,5 +34,9 @@ func (db *DB) claim(ctx context.Context, want Purpose) error {
 	if err != nil && !db.dialect.isDuplicate(err) { // duplicate: another server was faster
 		return err
 	}
-	return db.checkPurpose(ctx, want)
+	held, err := db.purpose(ctx)
+	if err == nil && held != want {
+		err = ErrOtherPurpose
+	}
+	return err
 }

@@ -34,3 +34,16 @@ func TestFirstServerDecidesWhatADatabaseIsFor(t *testing.T) {
 		})
 	}
 }
+
+// Refusing comes first: a newer version must not upgrade what it then refuses.
+func TestOtherPurposeIsRefusedBeforeTheSchemaIsTouched(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	db, err := store.Open(t.Context(), "sqlite:"+path, store.Options{Purpose: store.Production})
+	noError(t, err)
+	_, err = db.Pools()["write"].Exec(`DELETE FROM goose_db_version WHERE version_id > 0`) // as if there was more to do
+	noError(t, err)
+	noError(t, db.Close())
+	if _, err := store.Open(t.Context(), "sqlite:"+path, store.Options{Purpose: store.Development}); !errors.Is(err, store.ErrOtherPurpose) {
+		t.Errorf("open: %v, want ErrOtherPurpose", err)
+	}
+}

@@ -4,9 +4,10 @@
 // [DB] implements the Store interfaces that accounts, tokens, keys and limits
 // declare, and keeps the events of audit. Its methods are atomic verbs, not rows:
 // each is one statement or one transaction that fully happens or does not, and
-// when it has returned without an error, its effect survives a power cut. Where concurrent callers
-// race, one conditional statement picks the winner and the number of rows it
-// touched is the answer, so that the rule holds on any number of replicas.
+// when it has returned without an error, its effect survives a power cut. Where
+// concurrent callers race, one conditional statement picks the winner and the
+// number of rows it touched is the answer, so that the rule holds on any number
+// of replicas.
 //
 // There is one set of queries, in SQL that every dialect accepts; a dialect
 // holds only what differs. Start with [Open].
@@ -100,8 +101,10 @@ func (db *DB) prepare(ctx context.Context, opts Options) error {
 	if opts.Purpose == "" {
 		return db.migrate(ctx, !opts.NoMigrate)
 	}
-	if err := db.checkPurpose(ctx, opts.Purpose); err != nil {
-		return err
+	// Asked before the schema is touched. An error is that of a database without
+	// one, or one that the claim, which decides, will meet again.
+	if held, err := db.purpose(ctx); err == nil && held != "" && held != opts.Purpose {
+		return ErrOtherPurpose
 	}
 	if err := db.migrate(ctx, !opts.NoMigrate); err != nil {
 		return err

@@ -146,5 +146,4 @@ type Access struct {
 	ClientID  string
 	Scopes    Scopes
 	SessionID uuid.UUID // nil if no user is involved
-	ExpiresAt time.Time
 }

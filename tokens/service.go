@@ -281,7 +281,7 @@ func (s *Service) Authenticate(ctx context.Context, now time.Time, token string)
 	if err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	access := Access{Subject: claims.Subject, ClientID: claims.ClientID, Scopes: scopes, ExpiresAt: claims.ExpiresAt.Time}
+	access := Access{Subject: claims.Subject, ClientID: claims.ClientID, Scopes: scopes}
 	if claims.SessionID == "" {
 		return access, nil
 	}

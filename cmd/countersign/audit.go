@@ -56,7 +56,7 @@ func describeEvent(e audit.Record) eventRecord {
 }
 
 func (a *auditCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	users, db, err := c.openUsers(ctx)
+	users, db, err := c.openUsers(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -117,10 +117,7 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			return err
 		}
 	}
-	if err := c.createDatabase(ctx, std); err != nil {
-		return err
-	}
-	clients, db, err := c.openClients(ctx)
+	clients, db, err := c.openClients(ctx, std.err)
 	if err != nil {
 		return err
 	}
@@ -180,7 +177,7 @@ func futureGrants(c accounts.Client) []string {
 type clientsListCmd struct{ printing }
 
 func (l *clientsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	clients, db, err := c.openClients(ctx)
+	clients, db, err := c.openClients(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -257,7 +254,7 @@ func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 // withClients opens the clients and says which is missing if one is.
 func withClients(ctx context.Context, c *cli, id string, do func(*accounts.Clients) error) error {
-	clients, db, err := c.openClients(ctx)
+	clients, db, err := c.openClients(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"runtime"
@@ -30,37 +31,25 @@ func (c *cli) load(src configs.Source) (*configs.Config, error) {
 
 // open loads the configuration and opens the database for a command that works
 // beside the server. It leaves the schema alone, for the server may be of
-// another version. The caller closes the database.
-func (c *cli) open(ctx context.Context) (*configs.Config, *store.DB, error) {
+// another version. A command that may come before the first serve gives news:
+// it makes the database if there is none, and says so there. The caller closes
+// the database.
+func (c *cli) open(ctx context.Context, news io.Writer) (*configs.Config, *store.DB, error) {
 	cfg, err := c.load(configs.Source{})
 	if err != nil {
 		return nil, nil, err
 	}
 	db, err := store.Open(ctx, cfg.Database.URL, store.Options{MustExist: true, NoMigrate: true})
+	if news != nil && errors.Is(err, store.ErrNoDatabase) {
+		fmt.Fprintf(news, "Made a new database, %s: there was none.\n", strings.TrimPrefix(cfg.Database.URL, "sqlite:"))
+		db, err = store.Open(ctx, cfg.Database.URL, store.Options{})
+	}
 	return cfg, db, err
 }
 
-// createDatabase makes the database if there is none, for commands that may
-// come before the first serve.
-func (c *cli) createDatabase(ctx context.Context, std stdio) error {
-	cfg, err := c.load(configs.Source{})
-	if err != nil {
-		return err
-	}
-	db, err := store.Open(ctx, cfg.Database.URL, store.Options{MustExist: true, NoMigrate: true})
-	if errors.Is(err, store.ErrNoDatabase) {
-		fmt.Fprintf(std.err, "Made a new database, %s: there was none.\n", strings.TrimPrefix(cfg.Database.URL, "sqlite:"))
-		db, err = store.Open(ctx, cfg.Database.URL, store.Options{})
-	}
-	if err != nil {
-		return err
-	}
-	return db.Close()
-}
-
 // openUsers is open for commands about people.
-func (c *cli) openUsers(ctx context.Context) (*accounts.Users, *store.DB, error) {
-	cfg, db, err := c.open(ctx)
+func (c *cli) openUsers(ctx context.Context, news io.Writer) (*accounts.Users, *store.DB, error) {
+	cfg, db, err := c.open(ctx, news)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,8 +64,8 @@ func (c *cli) openUsers(ctx context.Context) (*accounts.Users, *store.DB, error)
 }
 
 // openClients is open for commands about applications.
-func (c *cli) openClients(ctx context.Context) (*accounts.Clients, *store.DB, error) {
-	cfg, db, err := c.open(ctx)
+func (c *cli) openClients(ctx context.Context, news io.Writer) (*accounts.Clients, *store.DB, error) {
+	cfg, db, err := c.open(ctx, news)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,7 +82,7 @@ func (c *cli) openClients(ctx context.Context) (*accounts.Clients, *store.DB, er
 // openKeys is open for commands about signing keys. A command that makes keys
 // needs the master key, one that only lists them doesn't.
 func (c *cli) openKeys(ctx context.Context, needMaster bool) (*keys.Ring, *store.DB, error) {
-	cfg, db, err := c.open(ctx)
+	cfg, db, err := c.open(ctx, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -102,7 +102,7 @@ func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 // withSessions opens what session commands need.
 func withSessions(ctx context.Context, c *cli, do func(tokens.Sessions, *accounts.Users) error) error {
-	users, db, err := c.openUsers(ctx)
+	users, db, err := c.openUsers(ctx, nil)
 	if err != nil {
 		return err
 	}

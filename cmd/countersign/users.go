@@ -47,10 +47,7 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	if err := c.createDatabase(ctx, std); err != nil {
-		return err
-	}
-	users, db, err := c.openUsers(ctx)
+	users, db, err := c.openUsers(ctx, std.err)
 	if err != nil {
 		return err
 	}
@@ -67,7 +64,7 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 type usersListCmd struct{ printing }
 
 func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	users, db, err := c.openUsers(ctx)
+	users, db, err := c.openUsers(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -147,7 +144,7 @@ func (u *usersDeleteCmd) Run(ctx context.Context, c *cli) error {
 
 // withUser finds a user by name or id and does something with them.
 func withUser(ctx context.Context, c *cli, name string, do func(*accounts.Users, accounts.User) error) error {
-	users, db, err := c.openUsers(ctx)
+	users, db, err := c.openUsers(ctx, nil)
 	if err != nil {
 		return err
 	}
