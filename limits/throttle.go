@@ -35,7 +35,8 @@ type Store interface {
 	// Failures returns what is recorded for key; the zero value if nothing is.
 	Failures(ctx context.Context, key [32]byte) (Failures, error)
 	// RecordFailure counts one more failure at now and returns the new count.
-	// A count whose last failure is older than window starts again at 1.
+	// A count whose last failure is older than window starts again at 1. The
+	// last failure never moves back: callers that queued come late with theirs.
 	RecordFailure(ctx context.Context, key [32]byte, now time.Time, window time.Duration) (Failures, error)
 	// ClearFailures forgets key.
 	ClearFailures(ctx context.Context, key [32]byte) error
@@ -91,8 +92,12 @@ func (t *Throttle) Check(ctx context.Context, now time.Time, key [32]byte) (Fail
 	if now.After(f.LastAt.Add(t.o.Window)) {
 		return f, nil // forgiven: the next failure starts again at 1
 	}
-	if wait := f.LastAt.Add(t.wait(f.Count)).Sub(now); wait > 0 {
-		return Failures{}, &WaitError{RetryAfter: wait}
+	wait := t.wait(f.Count)
+	if wait == 0 {
+		return f, nil // also if somebody failed after this caller began to queue
+	}
+	if rest := f.LastAt.Add(wait).Sub(now); rest > 0 {
+		return Failures{}, &WaitError{RetryAfter: rest}
 	}
 	return f, nil
 }

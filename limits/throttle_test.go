@@ -80,6 +80,29 @@ func TestFreeFailuresThenWaitsThatDouble(t *testing.T) {
 	})
 }
 
+// Who queued for a while comes with an earlier time than those who have failed
+// meanwhile, and so does another replica whose clock is behind.
+func TestLatecomersNeitherWaitForFreeNorShortenAWait(t *testing.T) {
+	inBubble(t, limits.Options{}, func(t *testing.T, g guesser) {
+		began := time.Now()
+		time.Sleep(3 * time.Second)
+		g.fail(5)
+		if _, err := g.Check(t.Context(), began, g.key); err != nil {
+			t.Errorf("within the free failures: %v", err)
+		}
+		g.fail(9) // 14: eight seconds
+		if got := g.wait(); got != 8*time.Second {
+			t.Fatalf("wait %v, want 8s", got)
+		}
+		if err := g.Failed(t.Context(), began, g.key); err != nil { // 15
+			t.Fatal(err)
+		}
+		if got := g.wait(); got != 16*time.Second {
+			t.Errorf("wait %v after a latecomer's failure, want 16s", got)
+		}
+	})
+}
+
 func TestSuccessRefillsTheBudget(t *testing.T) {
 	inBubble(t, limits.Options{Free: 3}, func(t *testing.T, g guesser) {
 		g.fail(3)
