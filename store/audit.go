@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,8 +36,7 @@ func (db *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error
 		args = append(args, f.Since.UnixMilli())
 	}
 	args = append(args, cmp.Or(f.Limit, 1000))
-	rows, err := db.read.QueryContext(ctx, query+` ORDER BY id LIMIT ?`, args...)
-	return collect(rows, err, scanEvent)
+	return all(ctx, db, scanEvent, query+` ORDER BY id LIMIT ?`, args...)
 }
 
 func scanEvent(row scanner) (audit.Record, error) {
@@ -57,38 +57,21 @@ func scanEvent(row scanner) (audit.Record, error) {
 // PurgeEvents removes at most limit events older than before and returns how many.
 func (db *DB) PurgeEvents(ctx context.Context, before time.Time, limit int) (int64, error) {
 	return purge(ctx, db, `SELECT id FROM audit_events WHERE at < ? ORDER BY at LIMIT ?`,
-		`DELETE FROM audit_events WHERE id = ? AND at < ?`, before, limit)
+		`DELETE FROM audit_events WHERE at < ? AND id IN `, before, limit)
 }
 
-// purge deletes what query finds in one short transaction. It looks first,
+// purge deletes what query finds with one short statement. It looks first,
 // outside of it, so that with nothing to do no writer is held up. The delete
-// takes an id and, once more, the time: a row may have been renewed in between.
+// takes the time once more, and ids: a row may have been renewed in between.
 func purge(ctx context.Context, db *DB, query, del string, before time.Time, limit int) (int64, error) {
-	rows, err := db.read.QueryContext(ctx, query, before.UnixMilli(), limit)
-	ids, err := collect(rows, err, func(row scanner) (id any, err error) {
+	ids, err := all(ctx, db, func(row scanner) (id any, err error) {
 		err = row.Scan(&id)
 		return id, err
-	})
+	}, query, before.UnixMilli(), limit)
 	if err != nil || len(ids) == 0 {
 		return 0, err
 	}
-	var total int64
-	err = db.inTx(ctx, func(tx *sql.Tx) error {
-		stmt, err := tx.PrepareContext(ctx, del)
-		if err != nil {
-			return err
-		}
-		defer stmt.Close()
-		for _, id := range ids {
-			n, err := affected(stmt.ExecContext(ctx, id, before.UnixMilli()))
-			if err != nil {
-				return err
-			}
-			total += n
-		}
-		return nil
-	})
-	return total, err
+	return db.exec(ctx, del+`(?`+strings.Repeat(`, ?`, len(ids)-1)+`)`, append([]any{before.UnixMilli()}, ids...)...)
 }
 
 // optionalID is an id as stored. The nil id is NULL.

@@ -76,6 +76,9 @@ func (db *DB) PutClient(ctx context.Context, c accounts.Client, ev audit.Event) 
 			optional(c.IDTokenAlg), c.Declared, millis(c.UpdatedAt), c.ID))
 		if err == nil && n == 0 {
 			err = insertClient(ctx, tx, c)
+			if db.dialect.isDuplicate(err) {
+				return errRaced
+			}
 		}
 		if err != nil {
 			return err
@@ -86,13 +89,12 @@ func (db *DB) PutClient(ctx context.Context, c accounts.Client, ev audit.Event) 
 
 // Client implements [accounts.ClientStore].
 func (db *DB) Client(ctx context.Context, id string) (accounts.Client, error) {
-	return scanClient(db.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id))
+	return one(ctx, db, scanClient, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id)
 }
 
 // Clients implements [accounts.ClientStore].
 func (db *DB) Clients(ctx context.Context) ([]accounts.Client, error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
-	return collect(rows, err, scanClient)
+	return all(ctx, db, scanClient, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
 }
 
 // SetSecretHash implements [accounts.ClientStore].

@@ -11,7 +11,7 @@ import (
 
 // Failures implements [limits.Store].
 func (db *DB) Failures(ctx context.Context, key [32]byte) (limits.Failures, error) {
-	return scanFailures(db.read.QueryRowContext(ctx, `SELECT failures, last_failed_at FROM guesses WHERE id = ?`, key[:]))
+	return one(ctx, db, scanFailures, `SELECT failures, last_failed_at FROM guesses WHERE id = ?`, key[:])
 }
 
 func scanFailures(row scanner) (limits.Failures, error) {
@@ -37,6 +37,9 @@ func (db *DB) RecordFailure(ctx context.Context, key [32]byte, now time.Time, wi
 			now.Add(-window).UnixMilli(), now.UnixMilli(), now.UnixMilli(), key[:]))
 		if err == nil && n == 0 {
 			_, err = tx.ExecContext(ctx, `INSERT INTO guesses (id, failures, last_failed_at) VALUES (?, 1, ?)`, key[:], now.UnixMilli())
+			if db.dialect.isDuplicate(err) {
+				return errRaced
+			}
 		}
 		if err != nil {
 			return err
@@ -49,12 +52,12 @@ func (db *DB) RecordFailure(ctx context.Context, key [32]byte, now time.Time, wi
 
 // ClearFailures implements [limits.Store].
 func (db *DB) ClearFailures(ctx context.Context, key [32]byte) error {
-	_, err := db.write.ExecContext(ctx, `DELETE FROM guesses WHERE id = ?`, key[:])
+	_, err := db.exec(ctx, `DELETE FROM guesses WHERE id = ?`, key[:])
 	return err
 }
 
 // PurgeFailures implements [limits.Store].
 func (db *DB) PurgeFailures(ctx context.Context, before time.Time, limit int) (int64, error) {
 	return purge(ctx, db, `SELECT id FROM guesses WHERE last_failed_at < ? ORDER BY last_failed_at LIMIT ?`,
-		`DELETE FROM guesses WHERE id = ? AND last_failed_at < ?`, before, limit)
+		`DELETE FROM guesses WHERE last_failed_at < ? AND id IN `, before, limit)
 }

@@ -11,6 +11,9 @@ import (
 	"countersign/keys"
 )
 
+// lead is a word of its own in MySQL's SQL.
+const keyColumns = "kid, alg, generation, published_from, signs_from, signs_until, published_until, `lead`, revoked_at, public_key, sealed"
+
 func scanKey(row scanner) (keys.Key, error) {
 	var (
 		k                                                           keys.Key
@@ -31,10 +34,7 @@ func scanKey(row scanner) (keys.Key, error) {
 
 // Keys implements [keys.Store].
 func (db *DB) Keys(ctx context.Context) ([]keys.Key, error) {
-	rows, err := db.read.QueryContext(ctx, `
-		SELECT kid, alg, generation, published_from, signs_from, signs_until, published_until, lead, revoked_at, public_key, sealed
-		FROM signing_keys ORDER BY alg, generation`)
-	return collect(rows, err, scanKey)
+	return all(ctx, db, scanKey, `SELECT `+keyColumns+` FROM signing_keys ORDER BY alg, generation`)
 }
 
 // InsertKey implements [keys.Store].
@@ -44,9 +44,7 @@ func (db *DB) InsertKey(ctx context.Context, k keys.Key, ev audit.Event) error {
 		return fmt.Errorf("encode public key: %w", err)
 	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `
-			INSERT INTO signing_keys (kid, alg, generation, published_from, signs_from, signs_until, published_until, lead, revoked_at, public_key, sealed)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err := tx.ExecContext(ctx, `INSERT INTO signing_keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			k.KID, k.Alg, k.Generation, k.PublishedFrom.UnixMilli(), k.SignsFrom.UnixMilli(), k.SignsUntil.UnixMilli(),
 			k.PublishedUntil.UnixMilli(), k.Lead.Milliseconds(), millis(k.RevokedAt), public, k.Sealed)
 		if db.dialect.isDuplicate(err) {
@@ -78,7 +76,7 @@ func (db *DB) RevokeKey(ctx context.Context, kid string, now time.Time, ev audit
 
 // ResealKey implements [keys.Store].
 func (db *DB) ResealKey(ctx context.Context, kid string, old, sealed []byte) error {
-	_, err := db.write.ExecContext(ctx, `UPDATE signing_keys SET sealed = ? WHERE kid = ? AND sealed = ?`, sealed, kid, old)
+	_, err := db.exec(ctx, `UPDATE signing_keys SET sealed = ? WHERE kid = ? AND sealed = ?`, sealed, kid, old)
 	return err
 }
 

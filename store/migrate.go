@@ -7,53 +7,140 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 
 	"github.com/pressly/goose/v3"
 )
 
-//go:embed sqlite/*.sql
+//go:embed sqlite/*.sql mysql/*.sql
 var schemas embed.FS
 
-// migrate brings the schema to this binary's version. Two processes may do so
-// at once: each step is a transaction, so one of them finds it done.
-func (db *DB) migrate(ctx context.Context, apply bool) error {
+// Schema versions. Within a release line migrations only add, so that replicas
+// are upgraded one by one, and back, without stopping: a binary works on its own
+// schema, on the one before (which it was told not to migrate), and on any newer
+// one that doesn't say otherwise in the setting oldest_schema.
+const (
+	// Schema is the version of this binary's schema.
+	Schema int64 = 2
+	// oldestSchema is the oldest version that this binary works on as it is.
+	oldestSchema int64 = 1
+)
+
+// ErrSchemaNewer says that the database was written by a newer version.
+var ErrSchemaNewer = errors.New("the database's schema is newer than this version of countersign can work on: run the newer version")
+
+// ErrSchemaOlder says that the database needs migrating and Options forbid it.
+var ErrSchemaOlder = errors.New("the database's schema is older than this version of countersign can work on: run 'countersign migrate'")
+
+// SchemaStatus is where a database's schema stands.
+type SchemaStatus struct {
+	Version int64 // of the database; 0 is none
+	Target  int64 // what migrating brings it to
+	Oldest  int64 // binaries of an older schema can't work on it
+}
+
+// provider is the migration library, over this database.
+func (db *DB) provider() (*goose.Provider, error) {
 	fsys, err := fs.Sub(schemas, db.dialect.migrations)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p, err := goose.NewProvider(goose.Dialect(db.dialect.gooseName), db.write, fsys,
-		goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("load schema: %w", err)
-	}
-	for attempt := 1; ; attempt++ {
-		current, target, err := p.GetVersions(ctx)
+	opts := []goose.ProviderOption{goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true)}
+	if db.dialect.migrateLock != nil {
+		lock, err := db.dialect.migrateLock()
 		if err != nil {
-			if attempt < 5 && ctx.Err() == nil { // another process is creating the version table
-				continue
-			}
-			return fmt.Errorf("read schema version: %w", err)
+			return nil, err
 		}
-		switch {
-		case current > target:
-			return fmt.Errorf("%w (it has %d, this one knows %d)", ErrSchemaNewer, current, target)
-		case current == target:
-			return nil
-		case !apply:
-			return fmt.Errorf("%w (it has %d, this one needs %d)", ErrSchemaOlder, current, target)
-		}
-		if _, err := p.Up(ctx); err != nil && (attempt == 5 || ctx.Err() != nil) {
-			return fmt.Errorf("migrate schema from %d to %d: %w", current, target, err)
+		opts = append(opts, lock)
+	}
+	return goose.NewProvider(goose.Dialect(db.dialect.gooseName), db.write, fsys, opts...)
+}
+
+// migrate brings the schema to this binary's version, or if it may not, checks
+// that the binary can work on it as it is. Two processes may do so at once.
+func (db *DB) migrate(ctx context.Context, apply bool) error {
+	for attempt := 1; ; attempt++ {
+		err := db.tryMigrate(ctx, apply)
+		// Another process may be creating the table of versions, or be a step ahead.
+		if err == nil || attempt == 5 || ctx.Err() != nil || errors.Is(err, ErrSchemaNewer) || errors.Is(err, ErrSchemaOlder) {
+			return err
 		}
 	}
 }
 
-// SchemaVersion is the version of the database's schema.
-func (db *DB) SchemaVersion(ctx context.Context) (int64, error) {
-	var v sql.NullInt64
-	err := db.read.QueryRowContext(ctx, `SELECT MAX(version_id) FROM goose_db_version WHERE is_applied = 1`).Scan(&v)
-	if err == nil && !v.Valid {
-		err = errors.New("no schema version recorded")
+func (db *DB) tryMigrate(ctx context.Context, apply bool) error {
+	status, err := db.SchemaStatus(ctx)
+	if err != nil {
+		return err
 	}
-	return v.Int64, err
+	switch {
+	case status.Oldest > status.Target:
+		return fmt.Errorf("%w (it has %d, this one knows %d)", ErrSchemaNewer, status.Version, status.Target)
+	case status.Version >= status.Target:
+	case apply:
+		p, err := db.provider()
+		if err != nil {
+			return fmt.Errorf("load schema: %w", err)
+		}
+		if _, err := p.Up(ctx); err != nil {
+			return fmt.Errorf("migrate schema from %d to %d: %w", status.Version, status.Target, err)
+		}
+		status.Version = status.Target
+	case status.Version < oldestSchema:
+		return fmt.Errorf("%w (it has %d, this one needs %d)", ErrSchemaOlder, status.Version, status.Target)
+	}
+	db.schema = status.Version
+	return nil
+}
+
+// ReadSchemaStatus tells where a database's schema stands, also where this binary
+// can't work on it. It migrates nothing.
+func ReadSchemaStatus(ctx context.Context, url string, opts Options) (SchemaStatus, error) {
+	db, err := dial(ctx, url, opts)
+	if err != nil {
+		return SchemaStatus{}, err
+	}
+	defer db.Close()
+	return db.SchemaStatus(ctx)
+}
+
+// SchemaStatus tells where the database's schema stands. It changes nothing.
+func (db *DB) SchemaStatus(ctx context.Context) (SchemaStatus, error) {
+	s := SchemaStatus{Target: Schema}
+	// Asked of the catalogue, for a question about a table that isn't there
+	// fails like any other that fails.
+	exists, err := one(ctx, db, scanInt, db.dialect.hasVersions)
+	if err != nil || exists == 0 {
+		return s, wrap("read schema version", err)
+	}
+	version, err := one(ctx, db, scanInt, `SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied = 1`)
+	if err != nil || version == 0 {
+		return s, wrap("read schema version", err)
+	}
+	s.Version = version
+	oldest, err := db.setting(ctx, "oldest_schema")
+	if err == nil && oldest != "" {
+		s.Oldest, err = strconv.ParseInt(oldest, 10, 64)
+	}
+	return s, wrap("read schema version", err)
+}
+
+// setting is what the database says about itself, empty if nothing.
+func (db *DB) setting(ctx context.Context, name string) (string, error) {
+	value, err := one(ctx, db, func(row scanner) (value string, err error) {
+		err = row.Scan(&value)
+		return value, err
+	}, `SELECT value FROM settings WHERE name = ?`, name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return value, err
+}
+
+// wrap says what was attempted when an error came, if one did.
+func wrap(attempted string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", attempted, err)
 }

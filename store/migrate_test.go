@@ -30,6 +30,8 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	db := storetest.OpenFile(t, path)
 	_, err := db.Pools()["write"].Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
 	noError(t, err)
+	_, err = db.Pools()["write"].Exec(`INSERT INTO settings (name, value) VALUES ('oldest_schema', '99999')`)
+	noError(t, err)
 	noError(t, db.Close())
 	for _, opts := range []store.Options{{}, {NoMigrate: true}} {
 		db, err := store.Open(t.Context(), "sqlite:"+path, opts)
@@ -88,7 +90,7 @@ func TestMigratingKeepsWhatIsThere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	db := storetest.OpenFile(t, path)
 	s := signIn(t, db, shared)
-	version, err := db.SchemaVersion(t.Context())
+	version, err := db.SchemaStatus(t.Context())
 	noError(t, err)
 	noError(t, db.Close())
 
@@ -97,10 +99,10 @@ func TestMigratingKeepsWhatIsThere(t *testing.T) {
 	if _, err := db.Session(t.Context(), s.ID, now); err != nil {
 		t.Errorf("session, opened again: %v", err)
 	}
-	again, err := db.SchemaVersion(t.Context())
+	again, err := db.SchemaStatus(t.Context())
 	noError(t, err)
-	if again != version || version == 0 {
-		t.Errorf("schema version is %d, opened again %d", version, again)
+	if again != version || version.Version != store.Schema || version.Target != store.Schema {
+		t.Errorf("schema status is %v, opened again %v", version, again)
 	}
 }
 

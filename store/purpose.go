@@ -20,21 +20,21 @@ const (
 var ErrOtherPurpose = errors.New("the database is for another purpose")
 
 // purpose is what the database is for, empty if that isn't decided.
-func (db *DB) purpose(ctx context.Context) (held Purpose, err error) {
-	err = db.read.QueryRowContext(ctx, `SELECT value FROM settings WHERE name = 'purpose'`).Scan((*string)(&held))
-	return held, missing(err, nil)
+func (db *DB) purpose(ctx context.Context) (Purpose, error) {
+	held, err := db.setting(ctx, "purpose")
+	return Purpose(held), err
 }
 
 // claim makes the database be for a purpose if it is for none. The first of any
 // number of servers decides.
 func (db *DB) claim(ctx context.Context, want Purpose) error {
-	_, err := db.write.ExecContext(ctx, `
-		INSERT INTO settings (name, value) SELECT 'purpose', ?
-		WHERE NOT EXISTS (SELECT 1 FROM settings WHERE name = 'purpose')`, string(want))
-	if err != nil && !db.dialect.isDuplicate(err) { // duplicate: another server was faster
-		return err
-	}
 	held, err := db.purpose(ctx)
+	if err == nil && held == "" {
+		_, err = db.exec(ctx, `INSERT INTO settings (name, value) VALUES ('purpose', ?)`, string(want))
+		if err == nil || db.dialect.isDuplicate(err) { // duplicate: another server was faster
+			held, err = db.purpose(ctx)
+		}
+	}
 	if err == nil && held != want {
 		err = ErrOtherPurpose
 	}

@@ -13,14 +13,25 @@ import (
 	"countersign/tokens"
 )
 
+// Sessions remember the user's epoch since schema 2, and are dead once the user's
+// has moved on. In a cluster a sign-in may pass the end of the account's sessions
+// on another machine, each unseen by the other; the epoch tells afterwards.
+func (db *DB) epochs() (column, condition string) {
+	if db.schema < 2 {
+		return "", ""
+	}
+	return ", epoch", " AND (s.epoch = u.epoch OR s.epoch IS NULL)"
+}
+
 // CreateSession implements [tokens.Store]. One statement checks the user and
-// inserts, so a sign-in can't slip past a disabling that runs beside it.
+// inserts.
 func (db *DB) CreateSession(ctx context.Context, s tokens.Session, epoch int64, ev audit.Event) error {
+	column, _ := db.epochs()
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `
 			INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time,
-				created_at, last_used_at, expires_at, absolute_expires_at, device)
-			SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM users
+				created_at, last_used_at, expires_at, absolute_expires_at, device`+column+`)
+			SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`+column+` FROM users
 			WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
 			s.ID[:], s.ClientID, s.Scopes.String(), int64(s.Counter), packTimes(s.Rotations), s.AuthTime.UnixMilli(),
 			s.CreatedAt.UnixMilli(), s.LastUsedAt.UnixMilli(), s.ExpiresAt.UnixMilli(), s.AbsoluteExpiresAt.UnixMilli(),
@@ -35,10 +46,14 @@ func (db *DB) CreateSession(ctx context.Context, s tokens.Session, epoch int64, 
 	})
 }
 
-const sessionQuery = `
-	SELECT s.id, s.user_id, s.client_id, s.scopes, s.counter, s.rotations, s.auth_time,
-		s.created_at, s.last_used_at, s.expires_at, s.absolute_expires_at, s.device, u.roles
-	FROM sessions s JOIN users u ON u.id = s.user_id`
+// sessionQuery selects live sessions.
+func (db *DB) sessionQuery() string {
+	_, condition := db.epochs()
+	return `
+		SELECT s.id, s.user_id, s.client_id, s.scopes, s.counter, s.rotations, s.auth_time,
+			s.created_at, s.last_used_at, s.expires_at, s.absolute_expires_at, s.device, u.roles
+		FROM sessions s JOIN users u ON u.id = s.user_id` + condition
+}
 
 func scanSession(row scanner) (tokens.Session, error) {
 	var (
@@ -69,18 +84,18 @@ func scanSession(row scanner) (tokens.Session, error) {
 
 // Session implements [tokens.Store].
 func (db *DB) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
-	return scanSession(db.read.QueryRowContext(ctx,
-		sessionQuery+` WHERE s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli()))
+	return one(ctx, db, scanSession,
+		db.sessionQuery()+` WHERE s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli())
 }
 
 // AdvanceSession implements [tokens.Store]: one conditional UPDATE, whose
 // count of touched rows is the answer.
 func (db *DB) AdvanceSession(ctx context.Context, next tokens.Session, now time.Time) error {
-	n, err := affected(db.write.ExecContext(ctx, `
+	n, err := db.exec(ctx, `
 		UPDATE sessions SET counter = ?, rotations = ?, last_used_at = ?, expires_at = ?
 		WHERE id = ? AND client_id = ? AND counter = ? AND expires_at > ?`,
 		int64(next.Counter), packTimes(next.Rotations), next.LastUsedAt.UnixMilli(), next.ExpiresAt.UnixMilli(),
-		next.ID[:], next.ClientID, int64(next.Counter-1), now.UnixMilli()))
+		next.ID[:], next.ClientID, int64(next.Counter-1), now.UnixMilli())
 	if err == nil && n == 0 {
 		return tokens.ErrStale
 	}
@@ -106,15 +121,14 @@ func (db *DB) EndUserSessions(ctx context.Context, user uuid.UUID, ev audit.Even
 
 // UserSessions implements [tokens.Store].
 func (db *DB) UserSessions(ctx context.Context, user uuid.UUID, now time.Time) ([]tokens.Session, error) {
-	rows, err := db.read.QueryContext(ctx,
-		sessionQuery+` WHERE s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, user[:], now.UnixMilli())
-	return collect(rows, err, scanSession)
+	return all(ctx, db, scanSession,
+		db.sessionQuery()+` WHERE s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, user[:], now.UnixMilli())
 }
 
 // PurgeSessions implements [tokens.Store].
 func (db *DB) PurgeSessions(ctx context.Context, now time.Time, limit int) (int64, error) {
 	return purge(ctx, db, `SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
-		`DELETE FROM sessions WHERE id = ? AND expires_at <= ?`, now, limit)
+		`DELETE FROM sessions WHERE expires_at <= ? AND id IN `, now, limit)
 }
 
 // packTimes is a list of times as stored: eight bytes of milliseconds each.

@@ -19,9 +19,13 @@ import (
 var sqliteDialect = dialect{
 	migrations:  "sqlite",
 	gooseName:   "sqlite3",
+	hasVersions: `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'`,
 	isDuplicate: isSQLiteCode(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
 	isForeign:   isSQLiteCode(sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY),
-	isAway:      isSQLiteAway,
+	// It has one writer at a time, and no connection to lose.
+	isConflict: func(error) bool { return false },
+	isLost:     func(error) bool { return false },
+	isAway:     isSQLiteAway,
 }
 
 // openSQLite opens a database file, creating it and its folder if need be.

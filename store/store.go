@@ -10,7 +10,8 @@
 // of replicas.
 //
 // There is one set of queries, in SQL that every dialect accepts; a dialect
-// holds only what differs. Start with [Open].
+// holds only what differs. What may safely be done again after a conflict or a
+// lost connection is in retry.go. Start with [Open].
 package store
 
 import (
@@ -25,6 +26,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pressly/goose/v3"
+
 	"countersign/audit"
 )
 
@@ -33,16 +36,21 @@ type DB struct {
 	dialect dialect
 	write   *sql.DB // changes, and what they must see
 	read    *sql.DB // everything else; may be the same pool
+	schema  int64   // version of the schema when it was opened; it only grows
 	closed  atomic.Bool
 }
 
 // dialect is what differs between databases.
 type dialect struct {
-	migrations  string           // folder of the embedded schema
-	gooseName   string           // what the migration library calls it
-	isDuplicate func(error) bool // a unique constraint refused the row
-	isForeign   func(error) bool // a foreign key refused the row
-	isAway      func(error) bool // the database did not answer, or not in time
+	migrations  string                               // folder of the embedded schema
+	gooseName   string                               // what the migration library calls it
+	hasVersions string                               // query: 1 if there is a table of schema versions
+	isDuplicate func(error) bool                     // a unique constraint refused the row
+	isForeign   func(error) bool                     // a foreign key refused the row
+	isConflict  func(error) bool                     // undone in favour of another transaction
+	isLost      func(error) bool                     // the connection or the host behind it failed
+	isAway      func(error) bool                     // the database did not answer, or not in time
+	migrateLock func() (goose.ProviderOption, error) // lets one process migrate; nil where a transaction does
 }
 
 // IsUnavailable reports whether err means that the database did not answer, so
@@ -50,8 +58,8 @@ type dialect struct {
 // refused is not that.
 func (db *DB) IsUnavailable(err error) bool {
 	// database/sql has no name for the error of a closed pool.
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
-		errors.Is(err, sql.ErrConnDone) || db.dialect.isAway(err) || db.closed.Load()
+	return err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, sql.ErrConnDone) || errors.Is(err, errRaced) || db.dialect.isAway(err) || db.closed.Load())
 }
 
 // Options change how a database is opened.
@@ -61,31 +69,22 @@ type Options struct {
 	NoMigrate bool
 	// MustExist refuses to make a database where there is none.
 	MustExist bool
+	// Pool bounds the connections to a database server.
+	Pool Pool
 	// Purpose claims the database for a use, and refuses one that is claimed
 	// for another with ErrOtherPurpose. Empty: none of either.
 	Purpose Purpose
 }
 
-// ErrSchemaNewer says that the database was written by a newer version.
-var ErrSchemaNewer = errors.New("the database's schema is newer than this version of countersign knows: run the newer version")
-
 // ErrNoDatabase says that there is no database and Options forbid making one.
 var ErrNoDatabase = errors.New("there is no database: run this in the server's folder, or say --data DIR or --config FILE")
 
-// ErrSchemaOlder says that the database needs migrating and Options forbid it.
-var ErrSchemaOlder = errors.New("the database's schema is older than this version of countersign needs: run 'countersign migrate'")
-
-// Open opens the database that url names and brings its schema up to date.
-// The form is sqlite:PATH.
+// Open opens the database that url names and brings its schema up to date. The
+// form is sqlite:PATH, or mysql://USER:PASSWORD@HOST:PORT/DATABASE with any number
+// of HOST:PORT, separated by commas, and the driver's options after a question
+// mark; see docs/scaling.md. A database server's database must exist.
 func Open(ctx context.Context, url string, opts Options) (*DB, error) {
-	scheme, path, _ := strings.Cut(url, ":")
-	if scheme != "sqlite" || path == "" {
-		return nil, fmt.Errorf("database url must be sqlite:PATH, not %q", scheme+":...")
-	}
-	if _, err := os.Stat(path); opts.MustExist && errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", path, ErrNoDatabase)
-	}
-	db, err := openSQLite(ctx, path)
+	db, err := dial(ctx, url, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +93,34 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// dial opens a database as it is.
+func dial(ctx context.Context, url string, opts Options) (*DB, error) {
+	scheme, path, _ := strings.Cut(url, ":")
+	switch {
+	case scheme == "mysql":
+		return openMySQL(ctx, url, opts.Pool)
+	case scheme != "sqlite" || path == "":
+		return nil, fmt.Errorf("database url must be sqlite:PATH or mysql://USER@HOST/DATABASE, not %q", scheme+":...")
+	}
+	if _, err := os.Stat(path); opts.MustExist && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", path, ErrNoDatabase)
+	}
+	return openSQLite(ctx, path)
+}
+
+// CheckURL reports what is wrong with a database URL, without its secrets and
+// without asking the database.
+func CheckURL(url string) error {
+	if strings.HasPrefix(url, "mysql:") {
+		source, err := parseMySQL(url)
+		if err == nil {
+			_, err = source.configs()
+		}
+		return err
+	}
+	return nil
 }
 
 // prepare brings the schema up to date, if the database is for this use at all.
@@ -124,34 +151,17 @@ func (db *DB) Close() error {
 
 // Ping reports whether the database answers and takes writes.
 func (db *DB) Ping(ctx context.Context) error {
-	var one int
-	if err := db.read.QueryRowContext(ctx, `SELECT 1`).Scan(&one); err != nil {
+	if _, err := one(ctx, db, scanInt, `SELECT 1`); err != nil {
 		return err
 	}
 	// It matches nothing, so nothing is written; a read-only database refuses it.
-	_, err := db.write.ExecContext(ctx, `UPDATE settings SET value = value WHERE name = ''`)
+	_, err := db.exec(ctx, `UPDATE settings SET value = value WHERE name = ''`)
 	return err
 }
 
 // execer is a pool or a transaction.
 type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}
-
-// inTx runs fn in a transaction that commits if fn returns nil.
-func (db *DB) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	tx, err := db.write.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() // after Commit it does nothing
-	if err = fn(tx); err == nil {
-		err = tx.Commit()
-	}
-	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
-		return ctx.Err() // which is why database/sql had rolled it back
-	}
-	return err
 }
 
 // change runs one statement and, if it touched a row, records ev, in one
@@ -169,32 +179,9 @@ func (db *DB) change(ctx context.Context, missing error, ev audit.Event, query s
 	})
 }
 
-// affected is the number of rows a statement touched.
-func affected(res sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-// scanner is a row or the rows of a result.
-type scanner interface{ Scan(dest ...any) error }
-
-// collect reads all rows of a result with scan.
-func collect[T any](rows *sql.Rows, err error, scan func(scanner) (T, error)) ([]T, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	all := []T{}
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
+func scanInt(row scanner) (n int64, err error) {
+	err = row.Scan(&n)
+	return n, err
 }
 
 // millis is a time as stored. The zero time is NULL.

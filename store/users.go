@@ -64,19 +64,18 @@ func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event) e
 
 // UserByUsername implements [accounts.UserStore].
 func (db *DB) UserByUsername(ctx context.Context, username string) (accounts.User, error) {
-	return scanUser(db.read.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE username = ?`, username))
+	return one(ctx, db, scanUser, `SELECT `+userColumns+` FROM users WHERE username = ?`, username)
 }
 
 // User implements [accounts.UserStore].
 func (db *DB) User(ctx context.Context, id uuid.UUID) (accounts.User, error) {
-	return scanUser(db.read.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id[:]))
+	return one(ctx, db, scanUser, `SELECT `+userColumns+` FROM users WHERE id = ?`, id[:])
 }
 
 // Users implements [accounts.UserStore].
 func (db *DB) Users(ctx context.Context, after string, limit int) ([]accounts.User, error) {
-	rows, err := db.read.QueryContext(ctx,
+	return all(ctx, db, scanUser,
 		`SELECT `+userColumns+` FROM users WHERE username > ? ORDER BY username LIMIT ?`, after, limit)
-	return collect(rows, err, scanUser)
 }
 
 // DisableUser implements [accounts.UserStore].
@@ -129,7 +128,7 @@ func (db *DB) EnableUser(ctx context.Context, id uuid.UUID, now time.Time, ev au
 
 // UpgradePasswordHash implements [accounts.UserStore].
 func (db *DB) UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash string) error {
-	_, err := db.write.ExecContext(ctx, `UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, id[:], old)
+	_, err := db.exec(ctx, `UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, id[:], old)
 	return err
 }
 

@@ -2,28 +2,67 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"countersign/configs"
 	"countersign/store"
 )
 
-type migrateCmd struct{}
+type migrateCmd struct {
+	Status bool `help:"Only tell where the schema stands; change nothing."`
+	JSON   bool `help:"With --status, print one JSON document." name:"json"`
+}
 
 func (m *migrateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	cfg, err := c.load(configs.Source{})
 	if err != nil {
 		return err
 	}
+	if m.Status {
+		return m.status(ctx, cfg, std)
+	}
 	db, err := store.Open(ctx, cfg.Database.URL, store.Options{})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	v, err := db.SchemaVersion(ctx)
+	status, err := db.SchemaStatus(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(std.out, "the schema is at version %d\n", v)
+	_, err = fmt.Fprintf(std.out, "the schema is at version %d\n", status.Version)
+	return err
+}
+
+// schemaRecord is where a schema stands, as operators see it.
+type schemaRecord struct {
+	Version int64  `json:"version"` // of the database; 0 is none
+	Target  int64  `json:"target"`  // of this binary
+	Oldest  int64  `json:"oldest"`  // binaries of an older schema than this can't work on the database
+	State   string `json:"state"`   // current, older, newer or too_new
+	Advice  string `json:"advice"`
+}
+
+func (m *migrateCmd) status(ctx context.Context, cfg *configs.Config, std stdio) error {
+	s, err := store.ReadSchemaStatus(ctx, cfg.Database.URL, store.Options{MustExist: true})
+	if err != nil {
+		return err
+	}
+	r := schemaRecord{Version: s.Version, Target: s.Target, Oldest: s.Oldest}
+	switch {
+	case s.Oldest > s.Target:
+		r.State, r.Advice = "too_new", "this binary can't work on it: run a newer one"
+	case s.Version > s.Target:
+		r.State, r.Advice = "newer", "a newer binary has migrated it; this one works on it"
+	case s.Version == s.Target:
+		r.State, r.Advice = "current", "nothing to do"
+	default:
+		r.State, r.Advice = "older", "run 'countersign migrate', or start a server with database.auto_migrate"
+	}
+	if m.JSON {
+		return json.NewEncoder(std.out).Encode(r)
+	}
+	_, err = fmt.Fprintf(std.out, "the database's schema is at version %d, this binary's is %d: %s\n", r.Version, r.Target, r.Advice)
 	return err
 }

@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+var mysqlDialect = dialect{
+	migrations:  "mysql",
+	gooseName:   "mysql",
+	hasVersions: `SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'`,
+	isDuplicate: isMySQLCode(mysqlDuplicate),
+	isForeign:   isMySQLCode(mysqlForeign),
+	isConflict:  isMySQLCode(mysqlConflict),
+	isLost:      isMySQLLost,
+	isAway:      isMySQLAway,
+	migrateLock: mysqlMigrateLock,
+}
+
+// Pool bounds the connections to a database server. Zero values are the
+// defaults; SQLite needs none of them.
+type Pool struct {
+	MaxOpen     int           // connections at a time; default 32
+	MaxIdle     int           // of them kept while there is nothing to do; default MaxOpen
+	MaxLifetime time.Duration // then a connection is made anew, perhaps to a better host; default 3 minutes
+	MaxIdleTime time.Duration // an idle one is closed after so long; default 1 minute
+}
+
+// openMySQL opens a database of a MySQL, a MariaDB, or what speaks their protocol.
+func openMySQL(ctx context.Context, url string, pool Pool) (*DB, error) {
+	source, err := parseMySQL(url)
+	if err != nil {
+		return nil, err
+	}
+	connector, err := newMySQLConnector(source)
+	if err != nil {
+		return nil, err
+	}
+	conns := sql.OpenDB(connector)
+	open := or(pool.MaxOpen, 32)
+	conns.SetMaxOpenConns(open)
+	conns.SetMaxIdleConns(min(or(pool.MaxIdle, open), open))
+	conns.SetConnMaxLifetime(or(pool.MaxLifetime, 3*time.Minute))
+	conns.SetConnMaxIdleTime(or(pool.MaxIdleTime, time.Minute))
+	if err := checkMySQL(ctx, conns); err != nil {
+		conns.Close()
+		return nil, fmt.Errorf("open database %s: %w", source, err)
+	}
+	return &DB{dialect: mysqlDialect, write: conns, read: conns}, nil
+}
+
+func or[T comparable](v, instead T) T {
+	var zero T
+	if v == zero {
+		return instead
+	}
+	return v
+}
+
+// checkMySQL refuses a server that is too old to keep the store's promises: it
+// has no atomic DDL, or other rules for what it compares.
+func checkMySQL(ctx context.Context, conns *sql.DB) error {
+	var version string
+	if err := conns.QueryRowContext(ctx, `SELECT VERSION()`).Scan(&version); err != nil {
+		return err
+	}
+	if !supportedMySQL(version) {
+		return fmt.Errorf("the server's version %s is too old: it must be MySQL 8.0, MariaDB 10.6 or later", version)
+	}
+	return nil
+}
+
+// supportedMySQL reads versions such as "8.4.3", "8.0.11-TiDB-v8.5.0" and
+// "10.11.6-MariaDB-log".
+func supportedMySQL(version string) bool {
+	oldest := [2]int{8, 0}
+	if strings.Contains(version, "MariaDB") {
+		version = strings.TrimPrefix(version, "5.5.5-") // which replication protocols wanted to see
+		oldest = [2]int{10, 6}
+	}
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return false
+	}
+	major, err1 := strconv.Atoi(parts[0])
+	minor, err2 := strconv.Atoi(parts[1])
+	return err1 == nil && err2 == nil && (major > oldest[0] || major == oldest[0] && minor >= oldest[1])
+}
+
+// mysqlMigrateLock lets one process at a time migrate, for DDL commits by itself.
+// It is a lease in a table, so it holds in a cluster as well, and one whose holder
+// died ends.
+func mysqlMigrateLock() (goose.ProviderOption, error) {
+	l, err := lock.NewMySQLTableLocker(
+		lock.WithTableLockTimeout(250*time.Millisecond, 480), // two minutes
+		lock.WithTableLogger(slog.New(slog.DiscardHandler)))
+	return goose.WithLocker(l), err
+}

@@ -1,0 +1,113 @@
+-- All times are Unix milliseconds; ids are 16 bytes; absent is NULL, never zero.
+--
+-- What is compared (names, addresses, hashes, ids of clients and keys) is binary, so that
+-- it is equal only to itself: text collations ignore case, accents or spaces at
+-- the end.
+--
+-- DDL commits by itself here. A migration that was cut short is run again, so
+-- every statement must be one that can be.
+
+-- +goose Up
+CREATE TABLE IF NOT EXISTS users (
+    id             BINARY(16)      NOT NULL PRIMARY KEY,
+    username       VARBINARY(1024) NOT NULL,
+    email          VARCHAR(255),
+    email_key      VARBINARY(1024),
+    email_verified TINYINT         NOT NULL DEFAULT 0,
+    roles          TEXT            NOT NULL,
+    password_hash  VARBINARY(2048) NOT NULL,
+    epoch          BIGINT          NOT NULL,
+    disabled_at    BIGINT,
+    created_at     BIGINT          NOT NULL,
+    updated_at     BIGINT          NOT NULL,
+    UNIQUE KEY users_username (username),
+    UNIQUE KEY users_email (email_key)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS clients (
+    id                        VARBINARY(255) NOT NULL PRIMARY KEY,
+    name                      VARCHAR(1024)  NOT NULL,
+    public                    TINYINT        NOT NULL,
+    secret_hash               VARBINARY(2048),
+    first_party               TINYINT        NOT NULL,
+    grants                    TEXT           NOT NULL,
+    redirect_uris             MEDIUMTEXT     NOT NULL,
+    post_logout_redirect_uris MEDIUMTEXT     NOT NULL,
+    origins                   MEDIUMTEXT     NOT NULL,
+    scopes                    TEXT           NOT NULL,
+    audiences                 TEXT           NOT NULL,
+    may_introspect            TINYINT        NOT NULL,
+    pkce_optional             TINYINT        NOT NULL,
+    id_token_alg              VARCHAR(16),
+    declared                  TINYINT        NOT NULL,
+    created_at                BIGINT         NOT NULL,
+    updated_at                BIGINT         NOT NULL
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- One row is one sign-in. counter says which refresh token is current and
+-- rotations holds the times of the last eight rotations, eight bytes each.
+-- epoch is the user's when they signed in; a session of another epoch is dead.
+CREATE TABLE IF NOT EXISTS sessions (
+    id                  BINARY(16)     NOT NULL PRIMARY KEY,
+    user_id             BINARY(16)     NOT NULL,
+    client_id           VARBINARY(255) NOT NULL,
+    scopes              TEXT           NOT NULL,
+    counter             BIGINT         NOT NULL,
+    rotations           VARBINARY(64)  NOT NULL,
+    auth_time           BIGINT         NOT NULL,
+    created_at          BIGINT         NOT NULL,
+    last_used_at        BIGINT         NOT NULL,
+    expires_at          BIGINT         NOT NULL,
+    absolute_expires_at BIGINT         NOT NULL,
+    device              VARCHAR(1024),
+    epoch               BIGINT,
+    KEY sessions_user (user_id),
+    KEY sessions_client (client_id),
+    KEY sessions_expiry (expires_at),
+    CONSTRAINT sessions_of_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
+    CONSTRAINT sessions_of_client FOREIGN KEY (client_id) REFERENCES clients (id) ON DELETE CASCADE
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS signing_keys (
+    kid             VARBINARY(255) NOT NULL PRIMARY KEY,
+    alg             VARBINARY(16)  NOT NULL,
+    generation      BIGINT         NOT NULL,
+    published_from  BIGINT         NOT NULL,
+    signs_from      BIGINT         NOT NULL,
+    signs_until     BIGINT         NOT NULL,
+    published_until BIGINT         NOT NULL,
+    `lead`          BIGINT         NOT NULL,
+    revoked_at      BIGINT,
+    public_key      BLOB           NOT NULL,
+    sealed          BLOB           NOT NULL,
+    UNIQUE KEY signing_keys_generation (alg, generation)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- Failed guesses of passwords and client secrets, by the digest of what was
+-- guessed at and from where.
+CREATE TABLE IF NOT EXISTS guesses (
+    id             BINARY(32) NOT NULL PRIMARY KEY,
+    failures       BIGINT     NOT NULL,
+    last_failed_at BIGINT     NOT NULL,
+    KEY guesses_age (last_failed_at)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS audit_events (
+    id         BIGINT         NOT NULL PRIMARY KEY AUTO_INCREMENT,
+    at         BIGINT         NOT NULL,
+    kind       VARCHAR(64)    NOT NULL,
+    user_id    BINARY(16),
+    client_id  VARBINARY(255),
+    session_id BINARY(16),
+    key_id     VARBINARY(255),
+    address    VARCHAR(255),
+    request_id VARCHAR(255),
+    KEY audit_events_age (at),
+    KEY audit_events_user (user_id) -- and id, in whose order they are read
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- What the database says about itself.
+CREATE TABLE IF NOT EXISTS settings (
+    name  VARBINARY(64) NOT NULL PRIMARY KEY,
+    value VARCHAR(1024) NOT NULL
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

@@ -1,0 +1,231 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+const (
+	dialTimeout = 3 * time.Second  // for one host
+	restTime    = 10 * time.Second // a host that failed is tried last for so long
+)
+
+// errNoHost says that no host of the database answers as it should.
+var errNoHost = errors.New("no host of the database can serve")
+
+// mysqlConnector makes connections to the first host of several that can serve.
+// All replicas that have the same order write to the same host as long as it
+// lives, which spares a cluster the conflicts of writing everywhere.
+type mysqlConnector struct {
+	hosts    []driver.Connector
+	names    []string
+	syncWait bool // let a Galera node catch up before it is read from
+
+	mu     sync.Mutex
+	failed []time.Time // when each host failed last
+}
+
+func newMySQLConnector(s mysqlSource) (*mysqlConnector, error) {
+	configs, err := s.configs()
+	if err != nil {
+		return nil, err
+	}
+	c := &mysqlConnector{failed: make([]time.Time, len(configs)), syncWait: !s.options.Has("wsrep_sync_wait")}
+	for _, config := range configs {
+		host, err := mysql.NewConnector(config)
+		if err != nil {
+			return nil, fmt.Errorf("database url: %w", err)
+		}
+		c.hosts, c.names = append(c.hosts, host), append(c.names, config.Addr)
+	}
+	return c, nil
+}
+
+// Driver implements [driver.Connector].
+func (c *mysqlConnector) Driver() driver.Driver { return mysql.MySQLDriver{} }
+
+// Connect implements [driver.Connector].
+func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	var errs []error
+	for _, i := range c.order() {
+		conn, err := c.connect(ctx, i)
+		if err == nil {
+			return conn, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err // nobody waits any more, which is not the host's fault
+		}
+		c.mu.Lock()
+		c.failed[i] = time.Now()
+		c.mu.Unlock()
+		errs = append(errs, fmt.Errorf("%s: %w", c.names[i], err))
+	}
+	if len(errs) == 1 {
+		return nil, errs[0]
+	}
+	// One line, whatever the drivers say.
+	return nil, fmt.Errorf("%w: %w", errNoHost, oneLine(errs))
+}
+
+// order is the hosts, those that have just failed at the end.
+func (c *mysqlConnector) order() []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var good, bad []int
+	for i, at := range c.failed {
+		if time.Since(at) < restTime {
+			bad = append(bad, i)
+		} else {
+			good = append(good, i)
+		}
+	}
+	return append(good, bad...)
+}
+
+// connect connects to one host and sets the session up.
+func (c *mysqlConnector) connect(ctx context.Context, i int) (*mysqlConn, error) {
+	raw, err := c.hosts[i].Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn := &mysqlConn{full: raw.(full)}
+	if err := c.prepare(ctx, conn); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// prepare checks that the host can serve, and makes the session's rules ours
+// whatever the server's are: strict about what it stores, no locks on what isn't
+// there, and no waiting for a lock beyond a request's patience.
+func (c *mysqlConnector) prepare(ctx context.Context, conn *mysqlConn) error {
+	variables, err := conn.pairs(ctx, `SHOW VARIABLES WHERE Variable_name IN ('read_only', 'wsrep_on')`)
+	if err != nil {
+		return err
+	}
+	if len(c.hosts) > 1 && isOn(variables["read_only"]) {
+		return errors.New("the host is read-only")
+	}
+	for _, set := range []string{
+		`SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'`,
+		`SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED`,
+		`SET SESSION innodb_lock_wait_timeout = 5`,
+	} {
+		if _, err := conn.ExecContext(ctx, set, nil); err != nil {
+			return err
+		}
+	}
+	if !isOn(variables["wsrep_on"]) {
+		return nil
+	}
+	status, err := conn.pairs(ctx, `SHOW STATUS LIKE 'wsrep_ready'`)
+	if err != nil {
+		return err
+	}
+	if !isOn(status["wsrep_ready"]) {
+		return errors.New("the host is a Galera node outside of its cluster")
+	}
+	if c.syncWait {
+		// A read and the beginning of a transaction wait until this node has
+		// applied what any node had acknowledged before: every read of ours decides.
+		_, err = conn.ExecContext(ctx, `SET SESSION wsrep_sync_wait = 1`, nil)
+	}
+	return err
+}
+
+func isOn(value string) bool { return strings.EqualFold(value, "ON") || value == "1" }
+
+// oneLine joins errors by semicolons.
+func oneLine(errs []error) error {
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
+// full is what a connection of the driver can do.
+type full interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.NamedValueChecker
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+// mysqlConn leaves the pool when its host says that it can't serve any more: a
+// node that lost its cluster, or a primary that became a replica, keeps its
+// connections open.
+type mysqlConn struct {
+	full
+	unfit bool
+}
+
+var isMySQLUnfit = isMySQLCode(mysqlUnfit)
+
+func (c *mysqlConn) note(err error) {
+	c.unfit = c.unfit || isMySQLUnfit(err)
+}
+
+// IsValid implements [driver.Validator].
+func (c *mysqlConn) IsValid() bool { return !c.unfit && c.full.IsValid() }
+
+// BeginTx implements [driver.ConnBeginTx].
+func (c *mysqlConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.full.BeginTx(ctx, opts)
+	c.note(err)
+	return tx, err
+}
+
+// ExecContext implements [driver.ExecerContext].
+func (c *mysqlConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	res, err := c.full.ExecContext(ctx, query, args)
+	c.note(err)
+	return res, err
+}
+
+// QueryContext implements [driver.QueryerContext].
+func (c *mysqlConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.full.QueryContext(ctx, query, args)
+	c.note(err)
+	return rows, err
+}
+
+// pairs reads rows of a name and a value.
+func (c *mysqlConn) pairs(ctx context.Context, query string) (map[string]string, error) {
+	rows, err := c.QueryContext(ctx, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := map[string]string{}
+	for row := make([]driver.Value, len(rows.Columns())); ; {
+		if err := rows.Next(row); err != nil {
+			if errors.Is(err, io.EOF) {
+				return found, nil
+			}
+			return nil, err
+		}
+		found[strings.ToLower(text(row[0]))] = text(row[1])
+	}
+}
+
+func text(v driver.Value) string {
+	if b, ok := v.([]byte); ok {
+		return string(b)
+	}
+	return fmt.Sprint(v)
+}

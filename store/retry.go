@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// What may be done again, and only that, is done again here:
+//
+//   - what the database undid in favour of somebody else's change (a deadlock, a
+//     conflict between the nodes of a cluster): it did not happen;
+//   - a read, and a transaction that had not been told to commit, whose connection
+//     was lost or whose host can't serve any more: neither changed anything, and the
+//     next connection may be another host's.
+//
+// A connection that is lost during a commit, or during a statement that commits by
+// itself, leaves it open whether the change happened. That is told to the caller.
+
+// errRaced is returned by the function of a transaction that met a row which
+// another transaction has just added: done again, it finds it.
+var errRaced = errors.New("another transaction was faster")
+
+const (
+	maxConflicts = 12 // until we give up; by then half a minute may have gone by, if nobody waits for less
+	maxLosses    = 3  // one more than hosts usually fail at once
+)
+
+// again calls try until it succeeds or fails for good. lossIsSafe tells whether a
+// lost connection means that nothing happened.
+func (db *DB) again(ctx context.Context, lossIsSafe bool, try func() error) error {
+	for conflicts, losses := 0, 0; ; {
+		err := try()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errOpen):
+			return err
+		case errors.Is(err, errRaced), db.dialect.isConflict(err):
+			conflicts++
+		case lossIsSafe && (errors.Is(err, driver.ErrBadConn) || db.dialect.isLost(err)):
+			losses++
+		default:
+			return err
+		}
+		if conflicts > maxConflicts || losses > maxLosses || !pause(ctx, conflicts+losses) {
+			return err
+		}
+	}
+}
+
+// pause waits before the n-th repetition, longer each time and never quite as
+// long as others do. It reports whether ctx is still live.
+func pause(ctx context.Context, n int) bool {
+	longest := min(5*time.Millisecond<<n, 500*time.Millisecond)
+	timer := time.NewTimer(rand.N(longest))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// exec runs one statement that commits by itself, and returns how many rows it
+// touched.
+func (db *DB) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = db.again(ctx, false, func() error {
+		n, err = affected(db.write.ExecContext(ctx, query, args...))
+		return err
+	})
+	return n, err
+}
+
+// errOpen says that it is not known whether a transaction was committed.
+var errOpen = errors.New("the database was lost during a commit, which may or may not have happened")
+
+// inTx runs fn in a transaction that commits if fn returns nil. It may run fn
+// again, so fn sets results and adds to none.
+func (db *DB) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	return db.again(ctx, true, func() error {
+		tx, err := db.write.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() // after Commit it does nothing
+		if err = fn(tx); err == nil {
+			err = db.commit(tx)
+		}
+		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+			return ctx.Err() // which is why database/sql had rolled it back
+		}
+		return err
+	})
+}
+
+// commit commits. ErrBadConn says that the driver never sent the word.
+func (db *DB) commit(tx *sql.Tx) error {
+	err := tx.Commit()
+	if err != nil && !errors.Is(err, driver.ErrBadConn) && db.dialect.isLost(err) {
+		return fmt.Errorf("%w: %w", errOpen, err)
+	}
+	return err
+}
+
+// one reads one row with scan.
+func one[T any](ctx context.Context, db *DB, scan func(scanner) (T, error), query string, args ...any) (found T, err error) {
+	err = db.again(ctx, true, func() error {
+		found, err = scan(db.read.QueryRowContext(ctx, query, args...))
+		return err
+	})
+	return found, err
+}
+
+// all reads all rows with scan.
+func all[T any](ctx context.Context, db *DB, scan func(scanner) (T, error), query string, args ...any) (found []T, err error) {
+	err = db.again(ctx, true, func() error {
+		rows, err := db.read.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		found = []T{}
+		for rows.Next() {
+			row, err := scan(rows)
+			if err != nil {
+				return err
+			}
+			found = append(found, row)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// scanner is a row or the rows of a result.
+type scanner interface{ Scan(dest ...any) error }
+
+// affected is the number of rows a statement touched.
+func affected(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
