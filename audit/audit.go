@@ -53,15 +53,27 @@ type Event struct {
 type Filter struct {
 	UserID uuid.UUID // only this account's
 	Since  time.Time // only at or after this instant
-	After  int64     // only those recorded after the one with this number
+	After  Place     // only those that come after this one, in the order of their times
 	Limit  int       // at most this many, oldest first; 0 means 1000
 }
 
-// Record is an Event as stored, with its place in the order of recording.
+// Place is where an event stands among all: by its time, then by its number. The
+// zero Place is before all.
+type Place struct {
+	Time   time.Time
+	Number int64
+}
+
+// Record is an Event as stored. Its number is its own for ever. On a cluster
+// numbers don't tell who came first, and wherever several write, an event may turn
+// up a moment after one with a later time.
 type Record struct {
 	Number int64
 	Event
 }
+
+// Place is where the event stands.
+func (r Record) Place() Place { return Place{r.Time, r.Number} }
 
 // Origin says where a request came from, for the events it causes. The
 // command line has the zero Origin.

@@ -7,11 +7,12 @@ import (
 )
 
 // The janitor removes what has expired: a batch at a time, with pauses, so that
-// nobody who is writing waits for more than one small transaction. Any number
-// of replicas may do so at once, each deletes what it finds.
+// nobody who is writing waits for more than one small statement. Replicas take
+// turns: each minute one of them cleans. There is no leader that could be lost;
+// who dies in the middle leaves the rest for the next turn.
 const (
 	cleaningPeriod = time.Minute
-	batchSize      = 200
+	batchSize      = 500
 	batchPause     = 50 * time.Millisecond
 )
 
@@ -22,15 +23,31 @@ type chore struct {
 	do   func(ctx context.Context, now time.Time, limit int) (int64, error)
 }
 
-// clean does the chores until ctx ends.
-func clean(ctx context.Context, log *slog.Logger, chores []chore) {
+// turns hands work out to one replica at a time.
+type turns interface {
+	// TakeTurn claims the named work from now until a later time, and reports
+	// whether it was free.
+	TakeTurn(ctx context.Context, name string, now, until time.Time) (bool, error)
+}
+
+// clean does the chores, when it is this replica's turn, until ctx ends.
+func clean(ctx context.Context, log *slog.Logger, turns turns, chores []chore) {
 	for {
-		for _, c := range chores {
-			if err := finish(ctx, c); err != nil && ctx.Err() == nil {
-				log.WarnContext(ctx, "cleaning failed, will try again", "what", c.name, "err", err)
+		now := time.Now()
+		until := now.Add(cleaningPeriod)
+		mine, err := turns.TakeTurn(ctx, "cleaning", now, until)
+		if mine {
+			turn, end := context.WithDeadline(ctx, until)
+			for _, c := range chores {
+				if err := finish(turn, c); err != nil && turn.Err() == nil {
+					log.WarnContext(ctx, "cleaning failed, will try again", "what", c.name, "err", err)
+				}
 			}
+			end()
+		} else if err != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "cleaning failed, will try again", "err", err)
 		}
-		if !sleep(ctx, cleaningPeriod) {
+		if !sleep(ctx, time.Until(until)) {
 			return
 		}
 	}

@@ -34,6 +34,7 @@ type Store interface {
 	limits.Store
 	// PurgeEvents removes at most limit security events from before the given time.
 	PurgeEvents(ctx context.Context, before time.Time, limit int) (int64, error)
+	turns
 	// Ping reports whether the database answers and takes writes.
 	Ping(ctx context.Context) error
 }
@@ -221,7 +222,7 @@ const probeMaxAge = time.Second
 func (a *App) Background(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.o.Keys.Run(ctx) })
-	wg.Go(func() { clean(ctx, a.o.Log, a.chores) })
+	wg.Go(func() { clean(ctx, a.o.Log, a.o.Store, a.chores) })
 	wg.Wait()
 }
 

@@ -24,19 +24,27 @@ func record(ctx context.Context, tx execer, ev audit.Event) error {
 
 // Events returns the recorded events that f selects, oldest first.
 func (db *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error) {
-	query := `SELECT id, at, kind, user_id, client_id, session_id, key_id, address, request_id
-		FROM audit_events WHERE id > ?`
-	args := []any{f.After}
+	since := f.Since
+	if f.After.Time.After(since) {
+		since = f.After.Time
+	}
+	var where []string
+	var args []any
+	if !since.IsZero() {
+		where, args = append(where, `at >= ?`), append(args, since.UnixMilli())
+	}
+	if f.After != (audit.Place{}) {
+		after := f.After.Time.UnixMilli()
+		where, args = append(where, `(at > ? OR at = ? AND id > ?)`), append(args, after, after, f.After.Number)
+	}
 	if f.UserID != uuid.Nil {
-		query += ` AND user_id = ?`
-		args = append(args, f.UserID[:])
+		where, args = append(where, `user_id = ?`), append(args, f.UserID[:])
 	}
-	if !f.Since.IsZero() {
-		query += ` AND at >= ?`
-		args = append(args, f.Since.UnixMilli())
+	query := `SELECT id, at, kind, user_id, client_id, session_id, key_id, address, request_id FROM audit_events`
+	if len(where) > 0 {
+		query += ` WHERE ` + strings.Join(where, ` AND `)
 	}
-	args = append(args, cmp.Or(f.Limit, 1000))
-	return all(ctx, db, scanEvent, query+` ORDER BY id LIMIT ?`, args...)
+	return all(ctx, db, scanEvent, query+` ORDER BY at, id LIMIT ?`, append(args, cmp.Or(f.Limit, 1000))...)
 }
 
 func scanEvent(row scanner) (audit.Record, error) {

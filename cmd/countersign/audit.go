@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/store"
 )
 
 type auditCmd struct {
@@ -74,26 +76,62 @@ func (a *auditCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			filter.UserID = user.ID
 		}
 	}
+	if a.Follow {
+		return interrupted(ctx, a.follow(ctx, db, filter, std.out))
+	}
 	var all []eventRecord
+	err = eachEvent(ctx, db, filter, func(e audit.Record) error {
+		all = append(all, describeEvent(e))
+		return nil
+	})
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	return printList(a.printing, std.out, all, eventColumns)
+}
+
+// eachEvent calls fn with each event that filter selects.
+func eachEvent(ctx context.Context, db *store.DB, filter audit.Filter, fn func(audit.Record) error) error {
 	for {
 		batch, err := db.Events(ctx, filter)
-		if err != nil {
-			return interrupted(ctx, err)
+		if err != nil || len(batch) == 0 {
+			return err
 		}
 		for _, e := range batch {
-			filter.After = e.Number
-			if !a.Follow {
-				all = append(all, describeEvent(e))
-			} else if err := a.printLine(std.out, describeEvent(e)); err != nil {
+			if err := fn(e); err != nil {
 				return err
 			}
+			filter.After = e.Place()
 		}
-		if len(batch) > 0 {
-			continue
+	}
+}
+
+// lateness is how much later than others an event may turn up: the request that
+// causes it may take as long, and servers' clocks may differ.
+const lateness = 2 * time.Minute
+
+// follow prints events as they turn up, each once, until ctx ends.
+func (a *auditCmd) follow(ctx context.Context, db *store.DB, filter audit.Filter, w io.Writer) error {
+	printed := map[int64]time.Time{} // by number, those that may be met again
+	var newest time.Time
+	for {
+		err := eachEvent(ctx, db, filter, func(e audit.Record) error {
+			if _, done := printed[e.Number]; done {
+				return nil
+			}
+			if e.Time.After(newest) {
+				newest = e.Time
+			}
+			printed[e.Number] = e.Time
+			return a.printLine(w, describeEvent(e))
+		})
+		if err != nil {
+			return err
 		}
-		if !a.Follow {
-			return printList(a.printing, std.out, all, eventColumns)
+		if from := newest.Add(-lateness); from.After(filter.Since) {
+			filter.Since = from
 		}
+		maps.DeleteFunc(printed, func(_ int64, at time.Time) bool { return at.Before(filter.Since) })
 		select {
 		case <-ctx.Done():
 			return nil

@@ -20,9 +20,7 @@ var eventPromises = []promise{
 		}
 		before := number(t, db)
 		succeeds(t, db.SetSecretHash(t.Context(), "app", "hash", at, want))
-		got, err := db.Events(t.Context(), audit.Filter{After: before})
-		succeeds(t, err)
-		same(t, "events", got, []audit.Record{{Number: number(t, db), Event: want}})
+		same(t, "events", recordedAfter(t, db, before), []audit.Record{{Number: number(t, db), Event: want}})
 	}},
 	{"Events/what is absent stays absent", func(t *testing.T, db *store.DB) {
 		addClient(t, db, "app")
@@ -55,21 +53,24 @@ var eventPromises = []promise{
 			audit.Event{Kind: "4", Time: at.Add(3 * time.Minute)},
 			audit.Event{Kind: "5", Time: at.Add(3 * time.Minute), UserID: alice},
 		)
+		first := audit.Place{Time: at, Number: all[0].Number - 1} // that of the client
 		for _, c := range []struct {
 			name string
 			f    audit.Filter
 			want string
 		}{
+			{"all, by their times", audit.Filter{After: first}, "13245"},
 			{"one account's", audit.Filter{UserID: alice}, "135"},
 			{"another's", audit.Filter{UserID: bob}, "2"},
 			{"nobody's", audit.Filter{UserID: id()}, ""},
-			{"at an instant or after it", audit.Filter{Since: at.Add(2 * time.Minute), After: all[0].Number - 1}, "245"},
+			{"at an instant or after it", audit.Filter{Since: at.Add(2 * time.Minute)}, "245"},
 			{"a millisecond later", audit.Filter{Since: at.Add(2*time.Minute + time.Millisecond)}, "45"},
-			{"after a number", audit.Filter{After: all[1].Number}, "345"},
-			{"after the last", audit.Filter{After: all[4].Number}, ""},
-			{"the oldest first", audit.Filter{After: all[0].Number - 1, Limit: 2}, "12"},
-			{"all at once", audit.Filter{UserID: alice, Since: at.Add(time.Minute), After: all[0].Number, Limit: 1}, "3"},
-			{"page after page", audit.Filter{UserID: alice, Since: at.Add(time.Minute), After: all[2].Number, Limit: 1}, "5"},
+			{"after one", audit.Filter{After: all[1].Place()}, "45"},
+			{"after one of the same time", audit.Filter{After: all[3].Place()}, "5"},
+			{"after the last", audit.Filter{After: all[4].Place()}, ""},
+			{"the oldest first", audit.Filter{After: first, Limit: 2}, "13"},
+			{"all at once", audit.Filter{UserID: alice, Since: at.Add(time.Minute), After: all[0].Place(), Limit: 1}, "3"},
+			{"page after page", audit.Filter{UserID: alice, Since: at.Add(time.Minute), After: all[2].Place(), Limit: 1}, "5"},
 		} {
 			records, err := db.Events(t.Context(), c.f)
 			succeeds(t, err)
@@ -103,7 +104,7 @@ var eventPromises = []promise{
 		n, err := db.PurgeEvents(t.Context(), at.Add(time.Hour), 10)
 		succeeds(t, err)
 		same(t, "events purged", n, 1)
-		// Who follows the events asks for those after the last one seen.
+		// Who follows the events knows them by their numbers.
 		if got := record(t, db, event("next"))[0].Number; got <= last {
 			t.Errorf("the next event has number %d, want more than %d", got, last)
 		}
@@ -117,8 +118,7 @@ func record(t testing.TB, db *store.DB, events ...audit.Event) []audit.Record {
 	for _, ev := range events {
 		succeeds(t, db.SetSecretHash(t.Context(), "app", uuid.NewString(), at, ev))
 	}
-	got, err := db.Events(t.Context(), audit.Filter{After: before})
-	succeeds(t, err)
+	got := recordedAfter(t, db, before)
 	if len(got) != len(events) {
 		t.Fatalf("recorded %d events, want %d", len(got), len(events))
 	}

@@ -338,6 +338,26 @@ var racePromises = []struct {
 		}
 	}},
 
+	{"TakeTurn/one replica at a time", func(t *testing.T, r replicas) {
+		for round := range rounds {
+			now := at.Add(time.Duration(round) * time.Minute)
+			take := func(name string, now time.Time) int64 {
+				var got atomic.Int64
+				allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, _ int) error {
+					mine, err := db.TakeTurn(ctx, name, now, now.Add(time.Minute))
+					if mine {
+						got.Add(1)
+					}
+					return err
+				}))
+				return got.Load()
+			}
+			same(t, "turns given when it is free", take("work", now), 1)
+			same(t, "turns given at other work", take(fmt.Sprint("other", round), now), 1)
+			same(t, "turns given before it ends", take("work", now.Add(time.Minute-time.Millisecond)), 0)
+		}
+	}},
+
 	{"PurgeFailures/spares a budget that is tapped meanwhile", func(t *testing.T, r replicas) {
 		const budgets = 50
 		for round := range rounds {
@@ -419,9 +439,7 @@ var racePromises = []struct {
 // recorded reports if there aren't so many events after that number.
 func recorded(t *testing.T, db *store.DB, after int64, want int) {
 	t.Helper()
-	got, err := db.Events(t.Context(), audit.Filter{After: after})
-	succeeds(t, err)
-	if len(got) != want {
+	if got := recordedAfter(t, db, after); len(got) != want {
 		t.Errorf("got %d events, want %d", len(got), want)
 	}
 }

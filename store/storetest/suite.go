@@ -1,13 +1,15 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 
@@ -127,7 +129,7 @@ func fails(t testing.TB, what string, got, want error) {
 // same reports a difference. An absent list and an empty one are the same.
 func same[T any](t testing.TB, what string, got, want T) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
@@ -155,8 +157,7 @@ func leaves(t testing.TB, db *store.DB, fn func(ctx context.Context), want ...au
 	t.Helper()
 	before := number(t, db)
 	fn(t.Context())
-	records, err := db.Events(t.Context(), audit.Filter{After: before})
-	succeeds(t, err)
+	records := recordedAfter(t, db, before)
 	got := make([]audit.Event, len(records))
 	for i, r := range records {
 		got[i] = r.Event
@@ -164,11 +165,20 @@ func leaves(t testing.TB, db *store.DB, fn func(ctx context.Context), want ...au
 	same(t, "events recorded", got, want)
 }
 
-// number is that of the newest event, or 0.
-func number(t testing.TB, db *store.DB) int64 {
+// recordedAfter are the events with higher numbers, as they were recorded.
+func recordedAfter(t testing.TB, db *store.DB, number int64) []audit.Record {
 	t.Helper()
 	records, err := db.Events(t.Context(), audit.Filter{})
 	succeeds(t, err)
+	records = slices.DeleteFunc(records, func(r audit.Record) bool { return r.Number <= number })
+	slices.SortFunc(records, func(a, b audit.Record) int { return cmp.Compare(a.Number, b.Number) })
+	return records
+}
+
+// number is the highest of an event, or 0.
+func number(t testing.TB, db *store.DB) int64 {
+	t.Helper()
+	records := recordedAfter(t, db, 0)
 	if len(records) == 0 {
 		return 0
 	}
