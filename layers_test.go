@@ -22,7 +22,7 @@ var layers = map[string][]string{
 	"keys":     {"audit", "seal"},
 
 	"store":           {"accounts", "audit", "keys", "limits", "tokens"},
-	"store/storetest": {"accounts", "audit", "keys", "limits", "store", "tokens"},
+	"store/storetest": {"accounts", "audit", "keys", "limits", "store", "tokens", "test/mariadb"},
 
 	"grants":   {"accounts", "audit", "limits", "tokens"},
 	"handlers": {"accounts", "audit", "grants", "keys", "limits", "tokens"},
@@ -43,6 +43,7 @@ var owners = map[string][]string{
 	"golang.org/x/crypto":            {"accounts", "seal"},
 	"database/sql":                   {"store"},
 	"modernc.org/sqlite":             {"store"},
+	"github.com/go-sql-driver/mysql": {"store"},
 	"github.com/pressly/goose/v3":    {"store"},
 }
 

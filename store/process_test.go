@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(storetest.Main{M: m}.Run())
 }
 
 // runChild says that it is ready, waits for a word, opens the database and works on it.

@@ -3,11 +3,75 @@
 package storetest
 
 import (
+	"fmt"
+	"hash/fnv"
+	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"countersign/store"
+	"countersign/test/mariadb"
 )
+
+// OnMariaDB reports whether the tests of other packages run on MariaDB instead of
+// SQLite, which the environment says: COUNTERSIGN_TEST_DATABASE=mariadb.
+func OnMariaDB() bool { return os.Getenv("COUNTERSIGN_TEST_DATABASE") == "mariadb" }
+
+// Main wraps the testing.M of a package whose tests use a database: it starts the
+// server before the tests, because one in a synctest bubble can't, and stops it.
+type Main struct{ M interface{ Run() int } }
+
+// Run runs the tests and returns the exit code.
+func (m Main) Run() int {
+	if OnMariaDB() {
+		if _, err := server(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	defer func() {
+		if started != nil {
+			started.Close()
+		}
+	}()
+	return m.M.Run()
+}
+
+// server is the test binary's MariaDB, started when it is first asked for.
+var (
+	server = sync.OnceValues(func() (*mariadb.Server, error) {
+		var err error
+		started, err = mariadb.Start()
+		return started, err
+	})
+	started *mariadb.Server
+)
+
+// MariaDB is a private server that the test binary's tests share. Their TestMain
+// must be a [Main]. Where there is none the test is skipped, but not in CI.
+func MariaDB(t testing.TB) *mariadb.Server {
+	t.Helper()
+	Need(t, mariadb.Available())
+	s, err := server()
+	if err != nil {
+		t.Fatalf("start MariaDB: %v", err)
+	}
+	return s
+}
+
+// Need skips a test that can't run here, and fails it in CI.
+func Need(t testing.TB, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	}
+	t.Skip(err)
+}
 
 // Open returns a fresh, migrated database that is closed when the test ends.
 // In a synctest bubble use OpenFile and close it before the bubble ends.
@@ -18,12 +82,52 @@ func Open(t testing.TB) *store.DB {
 	return db
 }
 
-// OpenFile opens a SQLite database file; the caller closes it.
+// OpenFile opens the database of a path: a file or, on MariaDB, the database that
+// stands for it. The caller closes it.
 func OpenFile(t testing.TB, path string) *store.DB {
 	t.Helper()
-	db, err := store.Open(t.Context(), "sqlite:"+path, store.Options{})
+	return OpenURL(t, URL(t, path))
+}
+
+// OpenURL opens a database. The caller closes it.
+func OpenURL(t testing.TB, url string) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), url, store.Options{})
 	if err != nil {
 		t.Fatalf("open store: %v", err)
 	}
 	return db
+}
+
+// URL is the URL of the database of a path.
+func URL(t testing.TB, path string) string {
+	t.Helper()
+	if OnMariaDB() {
+		return MariaDBURL(t, path)
+	}
+	return "sqlite:" + path
+}
+
+// MariaDBURL is the URL of the MariaDB database that stands for a path. It is
+// made if it isn't there.
+func MariaDBURL(t testing.TB, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := fnv.New64a()
+	sum.Write([]byte(path))
+	name := fmt.Sprintf("t%016x", sum.Sum64())
+	s := MariaDB(t)
+	if err := s.CreateDatabase(name); err != nil {
+		t.Fatal(err)
+	}
+	return s.SocketURL(name)
+}
+
+// Database is the name of the database in a URL.
+func Database(url string) string {
+	url, _, _ = strings.Cut(url, "?")
+	return url[strings.LastIndexByte(url, '/')+1:]
 }

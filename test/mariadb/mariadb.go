@@ -204,7 +204,7 @@ func (s *Server) start(ready func() error, more ...string) error {
 
 // answers returns nil once the server takes a connection on its port.
 func (s *Server) answers() error {
-	db, err := sql.Open("mysql", "root@tcp("+s.Addr()+")/?timeout=1s")
+	db, err := sql.Open("mysql", "root@tcp("+s.Addr()+")/?timeout=1s&tls=preferred")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,66 @@
+package store_test
+
+import (
+	"strings"
+	"testing"
+
+	"countersign/store"
+)
+
+func TestCheckURL(t *testing.T) {
+	for _, url := range []string{
+		"sqlite:./countersign.db",
+		"mysql://countersign@db.example.com/countersign",
+		"mysql://countersign:p%40ss%2Fw%3Ard@db.example.com:3306/countersign",
+		"mysql://countersign:p@ss:w@rd@db.example.com:3306/countersign", // as people write it
+		"mysql://db1:3306,db2:3307,db3/countersign?tls=true",
+		"mysql://u@[2001:db8::1]:3306,[2001:db8::2]/countersign",
+		"mysql://u@localhost/countersign?socket=/run/mysqld/mysqld.sock",
+		"mysql://u@db/countersign?tls=skip-verify&timeout=5s&maxAllowedPacket=0&wsrep_sync_wait=7",
+	} {
+		if err := store.CheckURL(url); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	for url, word := range map[string]string{
+		"mysql:u:hunter2@db/countersign":                        "must begin with mysql://",
+		"mysql://u:hunter2@db":                                  "name a database",
+		"mysql://u:hunter2@db/":                                 "name a database",
+		"mysql://u:hunter2@db/a/b":                              "name a database",
+		"mysql://u:hunter2@/countersign":                        "HOST",
+		"mysql://u:hunter2@db1,,db2/countersign":                "HOST",
+		"mysql://u:hunter2@db:port/countersign":                 "HOST",
+		"mysql://u:hunter2@db:0/countersign":                    "HOST",
+		"mysql://u:hunter2@db:99999/countersign":                "HOST",
+		"mysql://u:hunter2%zz@db/countersign":                   "%25",
+		"mysql://u:hunter2@db/countersign?tls=%zz":              "name=value",
+		"mysql://u@db/countersign?timeout=hunter2":              "timeout",
+		"mysql://u@db/countersign?tls=hunter2":                  "tls",
+		"mysql://u@db/countersign?tls":                          "no value",
+		"mysql://u:hunter2@db/countersign?clientFoundRows=0":    "clientFoundRows",
+		"mysql://u:hunter2@db/countersign?sql_mode=''":          "sql_mode",
+		"mysql://u:hunter2@db/countersign?multiStatements=true": "multiStatements",
+		"mysql://u:hunter2@db/countersign?tls_ca=/no/such/file": "tls_ca",
+	} {
+		err := store.CheckURL(url)
+		switch {
+		case err == nil:
+			t.Errorf("%s: got no error", url)
+		case !strings.Contains(err.Error(), word) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "hunter2"):
+			t.Errorf("%s: error is not one line with %q and without secrets: %v", url, word, err)
+		}
+	}
+}
+
+func FuzzCheckURL(f *testing.F) {
+	f.Add("mysql://u:p@h1:3306,h2/db?tls=true&timeout=3s")
+	f.Add("mysql://[::1]/db?socket=/s&tls_ca=x")
+	f.Fuzz(func(t *testing.T, url string) {
+		if strings.Contains(url, "tls_") || strings.Contains(url, "serverPubKey") {
+			return // reads files
+		}
+		if err := store.CheckURL(url); err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("error is not one line: %q", err)
+		}
+	})
+}
