@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # In CI the race detector is on. Elsewhere: make test RACE=-race
 RACE := $(if $(filter true,$(CI)),-race,)
 
-.PHONY: help run build test lint fuzz bench lines vuln
+.PHONY: help run build test soak lint fuzz bench lines vuln
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -16,9 +16,17 @@ run: ## run the server in development mode
 build: ## build a static binary into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/countersign ./cmd/countersign
 
-test: ## run the whole suite; says what to install if something is missing
+# What uses a database runs a second time, on MariaDB; store itself tests both at once.
+ON_MARIADB := ./accounts ./cmd/... ./grants ./keys ./limits ./server ./test/clients
+
+test: ## run the whole suite, on SQLite and MariaDB; installs MariaDB if it can, or says what to install
 	./test/prepare
 	go test $(RACE) -timeout 30m ./...
+	COUNTERSIGN_TEST_DATABASE=mariadb go test $(RACE) -timeout 30m $(ON_MARIADB)
+
+soak: ## run the races, storms and outages at full size, which takes long
+	./test/prepare
+	COUNTERSIGN_SOAK=1 COUNTERSIGN_TEST_DATABASE=mariadb go test -timeout 3h -v -run 'Linear|Storm|Outage|Galera|Race|Growth' ./server ./cmd/countersign ./store
 
 lint: ## check formatting, vet, staticcheck and the module files
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'run gofmt -w on these files'; exit 1; }

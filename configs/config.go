@@ -45,12 +45,33 @@ type Config struct {
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s" min:"1ms"`
 
 	Database struct {
-		// URL says where everything is stored: sqlite:PATH. Default: the file
+		// URL says where everything is stored: sqlite:PATH, or
+		// mysql://USER:PASSWORD@HOST:PORT/DATABASE for MySQL, MariaDB and what speaks
+		// their protocol, with several HOST:PORT joined by commas, tried in that order,
+		// and options of the driver after a question mark. Default: the file
 		// countersign.db in the data folder.
 		URL string `yaml:"url"`
+		// PasswordFile names a file with the password of the mysql:// user, if the
+		// URL has none. Default empty: there is none.
+		PasswordFile string `yaml:"password_file"`
 		// AutoMigrate lets serve bring the schema to this binary's version.
 		// Default true; if false, run countersign migrate first.
 		AutoMigrate bool `yaml:"auto_migrate" default:"true"`
+		// Pool bounds the connections of one server to a mysql:// database.
+		Pool struct {
+			// MaxOpen is how many there are at a time; more requests wait. All
+			// servers together must stay below the database's max_connections.
+			// Default 32.
+			MaxOpen int `yaml:"max_open" default:"32" min:"2"`
+			// MaxIdle is how many are kept while there is nothing to do; at most
+			// MaxOpen. Default 16.
+			MaxIdle int `yaml:"max_idle" default:"16" min:"1"`
+			// MaxLifetime is when a connection is made anew, which lets it go back to
+			// a host that comes first in the URL, or follow a load balancer. Default 3m.
+			MaxLifetime time.Duration `yaml:"max_lifetime" default:"3m" min:"1s"`
+			// MaxIdleTime is when an idle one is closed. Default 1m.
+			MaxIdleTime time.Duration `yaml:"max_idle_time" default:"1m" min:"1s"`
+		} `yaml:"pool"`
 	} `yaml:"database"`
 
 	// MasterKeyFile names the file, from the working directory if it is not

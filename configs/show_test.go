@@ -74,11 +74,15 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	if got := setting(t, c, "database.url").Value; got != "sqlite://me:[secret]@host/x.db" {
 		t.Errorf("database.url = %q", got)
 	}
+	c = load(t, configs.Source{Environ: []string{"COUNTERSIGN_DATABASE_URL=mysql://me:hun@t/er2@h1:3306,h2:3307/db?tls=true"}})
+	if got := setting(t, c, "database.url").Value; got != "mysql://me:[secret]@h1:3306,h2:3307/db?tls=true" {
+		t.Errorf("database.url = %q", got)
+	}
 }
 
 func TestProblemsDontTellPasswords(t *testing.T) {
 	got := problems(t, configs.Source{Serve: true, Environ: []string{
-		"COUNTERSIGN_DATABASE_URL=mysql://me:hunter2@h/db",
+		"COUNTERSIGN_DATABASE_URL=postgres://me:hunter2@h/db",
 		"COUNTERSIGN_ISSUER=https://me:hunter2@h",
 		"COUNTERSIGN_LISTEN=postgres://me:hunter2@h",
 		"COUNTERSIGN_MASTER_KEYS=hunter2",

@@ -23,6 +23,7 @@ import (
 
 	"countersign/audit"
 	"countersign/seal"
+	"countersign/store/storetest"
 )
 
 // Promise 4: whatever happens, no password, secret or token is in the log, also
@@ -273,12 +274,8 @@ func TestNoSecretIsAtRestInTheClear(t *testing.T) {
 			}
 		}
 	}
-	files, err := filepath.Glob(path + "*")
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := false
-	for _, file := range files {
+	for _, file := range storetest.Files(t, path) {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

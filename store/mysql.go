@@ -35,11 +35,12 @@ type Pool struct {
 }
 
 // openMySQL opens a database of a MySQL, a MariaDB, or what speaks their protocol.
-func openMySQL(ctx context.Context, url string, pool Pool) (*DB, error) {
+func openMySQL(ctx context.Context, url, password string, pool Pool) (*DB, error) {
 	source, err := parseMySQL(url)
 	if err != nil {
 		return nil, err
 	}
+	source.password = or(source.password, password)
 	connector, err := newMySQLConnector(source)
 	if err != nil {
 		return nil, err

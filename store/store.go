@@ -69,6 +69,8 @@ type Options struct {
 	NoMigrate bool
 	// MustExist refuses to make a database where there is none.
 	MustExist bool
+	// Password is that of a mysql:// URL that has none.
+	Password string
 	// Pool bounds the connections to a database server.
 	Pool Pool
 	// Purpose claims the database for a use, and refuses one that is claimed
@@ -100,7 +102,7 @@ func dial(ctx context.Context, url string, opts Options) (*DB, error) {
 	scheme, path, _ := strings.Cut(url, ":")
 	switch {
 	case scheme == "mysql":
-		return openMySQL(ctx, url, opts.Pool)
+		return openMySQL(ctx, url, opts.Password, opts.Pool)
 	case scheme != "sqlite" || path == "":
 		return nil, fmt.Errorf("database url must be sqlite:PATH or mysql://USER@HOST/DATABASE, not %q", scheme+":...")
 	}

@@ -7,7 +7,6 @@ import (
 
 	"countersign/configs"
 	"countersign/server"
-	"countersign/store"
 )
 
 type corsCmd struct {
@@ -29,7 +28,7 @@ func (e *corsExplainCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if !strings.HasPrefix(e.Path, "/") {
 		return fmt.Errorf("the path must begin with /: %w", errUsage)
 	}
-	db, err := store.Open(ctx, cfg.Database.URL, store.Options{MustExist: true, NoMigrate: true})
+	db, err := openStore(ctx, cfg, besides)
 	if err != nil {
 		return err
 	}

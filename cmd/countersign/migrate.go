@@ -22,7 +22,7 @@ func (m *migrateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if m.Status {
 		return m.status(ctx, cfg, std)
 	}
-	db, err := store.Open(ctx, cfg.Database.URL, store.Options{})
+	db, err := openStore(ctx, cfg, func(*store.Options) {})
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,12 @@ type schemaRecord struct {
 }
 
 func (m *migrateCmd) status(ctx context.Context, cfg *configs.Config, std stdio) error {
-	s, err := store.ReadSchemaStatus(ctx, cfg.Database.URL, store.Options{MustExist: true})
+	opts, err := storeOptions(cfg)
+	if err != nil {
+		return err
+	}
+	opts.MustExist = true
+	s, err := store.ReadSchemaStatus(ctx, cfg.Database.URL, opts)
 	if err != nil {
 		return err
 	}

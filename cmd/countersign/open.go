@@ -26,8 +26,41 @@ func (c *cli) load(src configs.Source) (*configs.Config, error) {
 	if err != nil {
 		return nil, err // one line for each problem, which names its place
 	}
-	return cfg, nil
+	return cfg, store.CheckURL(cfg.Database.URL)
 }
+
+// storeOptions are how the configured database is opened, before a command adds
+// what it wants.
+func storeOptions(cfg *configs.Config) (store.Options, error) {
+	pool := cfg.Database.Pool
+	opts := store.Options{Pool: store.Pool{
+		MaxOpen: pool.MaxOpen, MaxIdle: pool.MaxIdle, MaxLifetime: pool.MaxLifetime, MaxIdleTime: pool.MaxIdleTime,
+	}}
+	if name := cfg.Database.PasswordFile; name != "" {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return opts, fmt.Errorf("database.password_file: %w", err)
+		}
+		if opts.Password = strings.TrimRight(string(b), "\r\n"); opts.Password == "" {
+			return opts, fmt.Errorf("database.password_file: %s is empty: write the password into it", name)
+		}
+	}
+	return opts, nil
+}
+
+// openStore opens the configured database as change says.
+func openStore(ctx context.Context, cfg *configs.Config, change func(*store.Options)) (*store.DB, error) {
+	opts, err := storeOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	change(&opts)
+	return store.Open(ctx, cfg.Database.URL, opts)
+}
+
+// besides opens an existing database as it is, for the server may be of another
+// version.
+func besides(o *store.Options) { o.MustExist, o.NoMigrate = true, true }
 
 // open loads the configuration and opens the database for a command that works
 // beside the server. It leaves the schema alone, for the server may be of
@@ -39,10 +72,10 @@ func (c *cli) open(ctx context.Context, news io.Writer) (*configs.Config, *store
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := store.Open(ctx, cfg.Database.URL, store.Options{MustExist: true, NoMigrate: true})
+	db, err := openStore(ctx, cfg, besides)
 	if news != nil && errors.Is(err, store.ErrNoDatabase) {
 		fmt.Fprintf(news, "Made a new database, %s: there was none.\n", strings.TrimPrefix(cfg.Database.URL, "sqlite:"))
-		db, err = store.Open(ctx, cfg.Database.URL, store.Options{})
+		db, err = openStore(ctx, cfg, func(*store.Options) {})
 	}
 	return cfg, db, err
 }

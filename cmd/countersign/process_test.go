@@ -17,13 +17,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"countersign/store/storetest"
 )
 
 // The tests of crash_test.go, rotation_test.go and signal_test.go run the
 // binary that users run, as processes that can be killed.
 
 // withProgram is a testing.M that has a folder for the binary.
-type withProgram struct{ *testing.M }
+type withProgram struct{ storetest.Main }
 
 var programFolder string
 
@@ -34,7 +36,7 @@ func (m withProgram) Run() int {
 	}
 	defer os.RemoveAll(folder)
 	programFolder = folder
-	return m.M.Run()
+	return m.Main.Run()
 }
 
 // program builds the binary, once, and returns its path.
@@ -55,10 +57,19 @@ func environment(given ...string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "COUNTERSIGN_") })
 	return append(append(env,
 		"COUNTERSIGN_PASSWORDS_ARGON2_MEMORY=7MiB", "COUNTERSIGN_PASSWORDS_ARGON2_ITERATIONS=5",
-		"COUNTERSIGN_ISSUER="+processIssuer), given...)
+		"COUNTERSIGN_ISSUER="+processIssuer, "COUNTERSIGN_LISTEN=127.0.0.1:0"), given...)
 }
 
 const processIssuer = "http://localhost"
+
+// database is the variable that makes processes on a data folder use MariaDB, if
+// the tests run on it.
+func database(t *testing.T, data string) []string {
+	if !storetest.OnMariaDB() {
+		return nil
+	}
+	return []string{"COUNTERSIGN_DATABASE_URL=" + storetest.MariaDBURL(t, data)}
+}
 
 // process is a running server.
 type process struct {
@@ -83,11 +94,11 @@ func launch(t *testing.T, data string, env ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{
-		t: t, cmd: exec.Command(path, "serve", "--dev", "--data", data, "--listen", "127.0.0.1:0"),
+		t: t, cmd: exec.Command(path, "serve", "--dev", "--data", data),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 30 * time.Second},
 		ended:  make(chan struct{}), logged: map[string]chan struct{}{},
 	}
-	p.cmd.Env = environment(env...)
+	p.cmd.Env = environment(append(database(t, data), env...)...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +291,7 @@ func command(t *testing.T, data, stdin string, args ...string) string {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), path, append(args, "--data", data)...)
-	cmd.Env, cmd.Stdin = environment(), strings.NewReader(stdin)
+	cmd.Env, cmd.Stdin = environment(database(t, data)...), strings.NewReader(stdin)
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		t.Fatalf("countersign %s: %v\n%s", strings.Join(args, " "), err, exit.Stderr)

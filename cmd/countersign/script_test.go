@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"countersign/store/storetest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(withProgram{m}, map[string]func(){
+	testscript.Main(withProgram{storetest.Main{M: m}}, map[string]func(){
 		"countersign": func() { os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})) },
 	})
 }

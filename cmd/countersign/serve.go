@@ -65,6 +65,10 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err := declareClients(ctx, app.Clients, cfg, log); err != nil {
 		return err
 	}
+	if status, err := db.SchemaStatus(ctx); err == nil && status.Version < status.Target {
+		log.Warn("the database's schema is older than this version's, which makes do: run 'countersign migrate' when all servers are of this version",
+			"schema", status.Version, "latest", status.Target)
+	}
 	for _, key := range cfg.Unused() {
 		log.Warn("this setting has no effect in this version", "key", key)
 	}
@@ -92,11 +96,12 @@ func newLogger(w io.Writer) *slog.Logger {
 // openToServe opens the database. One that was tried out with stays out of
 // production, and one in production is not tried out with.
 func openToServe(ctx context.Context, cfg *configs.Config) (*store.DB, error) {
-	opts := store.Options{NoMigrate: !cfg.Database.AutoMigrate, Purpose: store.Production}
-	if cfg.Dev {
-		opts.Purpose = store.Development
-	}
-	db, err := store.Open(ctx, cfg.Database.URL, opts)
+	db, err := openStore(ctx, cfg, func(o *store.Options) {
+		o.NoMigrate, o.Purpose = !cfg.Database.AutoMigrate, store.Production
+		if cfg.Dev {
+			o.Purpose = store.Development
+		}
+	})
 	switch {
 	case errors.Is(err, store.ErrOtherPurpose) && cfg.Dev:
 		return nil, errors.New("this database is a production server's: --dev would add clients that everybody knows; choose another --data")

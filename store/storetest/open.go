@@ -126,6 +126,19 @@ func MariaDBURL(t testing.TB, path string) string {
 	return s.SocketURL(name)
 }
 
+// Files are the paths of all files in which the database of a path may be.
+func Files(t testing.TB, path string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(path + "*")
+	if OnMariaDB() {
+		paths, err = MariaDB(t).Files()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
 // Database is the name of the database in a URL.
 func Database(url string) string {
 	url, _, _ = strings.Cut(url, "?")

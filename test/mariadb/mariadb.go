@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -231,6 +232,17 @@ func (s *Server) Close() error {
 		s.daemon.close()
 	}
 	return os.RemoveAll(s.folder)
+}
+
+// Files are the paths of all files that hold the server's data.
+func (s *Server) Files() (paths []string, err error) {
+	err = filepath.WalkDir(s.data(), func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	return paths, err
 }
 
 // Log is the end of the server's log.

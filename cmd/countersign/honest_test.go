@@ -1,0 +1,465 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"countersign/store/storetest"
+	"countersign/test/mariadb"
+)
+
+// What storm_test.go, outage_test.go and galera_test.go have in common: replicas
+// of one database, and clients that obey the rules while machines die.
+
+// soaking says that there is time for the whole: COUNTERSIGN_SOAK=1.
+func soaking() bool { return os.Getenv("COUNTERSIGN_SOAK") == "1" }
+
+// size is that of a test, whole or reduced.
+func size[T any](whole, reduced T) T {
+	if soaking() {
+		return whole
+	}
+	return reduced
+}
+
+// startMariaDB starts a server that may be killed, and returns the URL of a
+// database on it.
+func startMariaDB(t *testing.T) (*mariadb.Server, string) {
+	t.Helper()
+	storetest.Need(t, mariadb.Available())
+	s, err := mariadb.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.CreateDatabase("countersign"); err != nil {
+		t.Fatal(err)
+	}
+	return s, s.URL("countersign")
+}
+
+// replica is a server that is started again where it was.
+type replica struct {
+	*process
+	data string
+	env  []string
+}
+
+// startReplica starts a server on a database. Those of one data folder have the
+// master key in common.
+func startReplica(t *testing.T, data, database string, env ...string) *replica {
+	t.Helper()
+	env = append(env, "COUNTERSIGN_DATABASE_URL="+database, "COUNTERSIGN_LISTEN="+steadyAddress(t))
+	return &replica{serve(t, data, env...), data, env}
+}
+
+// restart starts a server that was killed again, and waits until it serves.
+func (r *replica) restart() { r.process = serve(r.t, r.data, r.env...) }
+
+// steadyAddress is an address that stays free while a server is down: its port
+// is none of those that systems give to connections.
+func steadyAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if err == nil {
+			defer ln.Close()
+			return ln.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// errAway is a 503 as it should be.
+var errAway = errors.New("503: come back later")
+
+// polite is how a client meets a server that can't answer: the only 5xx there may
+// be is a 503 that says when to come back and nothing of our insides. It counts as
+// no answer.
+type polite struct {
+	http.RoundTripper
+	t    *testing.T
+	away *atomic.Int64 // how many there were
+}
+
+func (p polite) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := p.RoundTripper.RoundTrip(r)
+	if err != nil || res.StatusCode < 500 {
+		return res, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	if why := impolite(&answer{res.StatusCode, res.Header, body}); why != "" {
+		p.t.Errorf("%s %s: %s: %d %s", r.Method, r.URL.Path, why, res.StatusCode, body)
+	}
+	p.away.Add(1)
+	return nil, errAway
+}
+
+// impolite says what is wrong with a 5xx, or nothing.
+func impolite(a *answer) string {
+	var text map[string]any
+	if err := json.Unmarshal(a.body, &text); err != nil {
+		return err.Error()
+	}
+	code, detail := a.member("error"), a.member("error_description")
+	names := []string{"error", "error_description"}
+	if code == "" {
+		code, detail = a.member("type"), a.member("detail")
+		names = []string{"detail", "status", "title", "type"}
+	}
+	switch {
+	case a.status != http.StatusServiceUnavailable:
+		return "not a 503"
+	case a.header.Get("Retry-After") != "1":
+		return fmt.Sprintf("Retry-After is %q", a.header.Get("Retry-After"))
+	case !slices.Equal(slices.Sorted(maps.Keys(text)), names):
+		return "other members than usual"
+	case code != "temporarily_unavailable" && code != "urn:countersign:problem:unavailable" && code != "urn:countersign:problem:overloaded":
+		return "another code than usual"
+	case detail != "the service is not able to answer now, try again shortly" &&
+		!strings.HasSuffix(detail, "at once, try again shortly"):
+		return "another text than usual"
+	}
+	return ""
+}
+
+// site is what clients call: some replicas, of which any may be gone.
+type site struct {
+	t       *testing.T
+	fronts  []*process // only to ask them
+	window  time.Duration
+	slots   chan struct{} // requests under way
+	stop    chan struct{}
+	browser sync.WaitGroup
+
+	away                       atomic.Int64 // answers 503
+	refreshes, retries, thefts atomic.Int64
+	mu                         sync.Mutex
+	longest                    time.Duration // until a refresh that had to be repeated was answered
+}
+
+// newSite is the replicas at some URLs.
+func newSite(t *testing.T, window time.Duration, urls ...string) *site {
+	s := &site{t: t, window: window, slots: make(chan struct{}, 32), stop: make(chan struct{})}
+	for _, url := range urls {
+		s.fronts = append(s.fronts, s.front(url))
+	}
+	return s
+}
+
+// front is a server of which only the URL is known.
+func (s *site) front(url string) *process {
+	transport := &http.Transport{MaxIdleConnsPerHost: cap(s.slots)}
+	s.t.Cleanup(transport.CloseIdleConnections)
+	return &process{t: s.t, base: url, client: &http.Client{
+		Transport: polite{transport, s.t, &s.away}, Timeout: 10 * time.Second,
+	}}
+}
+
+// any is one of the replicas, as a load balancer picks it.
+func (s *site) any() *process { return s.fronts[rand.IntN(len(s.fronts))] }
+
+// insist asks until there is an answer, which must come within a minute.
+func (s *site) insist(ask func(p *process) (*answer, error)) *answer {
+	began := time.Now()
+	for {
+		a, err := ask(s.any())
+		if err == nil {
+			return a
+		}
+		if time.Since(began) > time.Minute || s.t.Failed() {
+			s.t.Errorf("no answer within a minute: %v", err)
+			return &answer{}
+		}
+		time.Sleep(rand.N(200 * time.Millisecond))
+	}
+}
+
+// browser is a session in several tabs, which share the newest refresh token as
+// tabs share what a browser stores: each replaces the token that it has presented
+// by the one that it got, unless another tab was faster.
+type browser struct {
+	name string
+
+	mu        sync.Mutex
+	newest    string               // what the tabs share
+	known     uint64               // the highest counter that any of them was given
+	presented map[string]time.Time // when a token was first presented: it isn't superseded earlier
+	spent     []spentToken         // in order
+	stolen    bool                 // a thief is at work: the session may end
+}
+
+// spentToken is one that is superseded, and since when at the latest.
+type spentToken struct {
+	token string
+	since time.Time
+}
+
+// open signs people in, as many sessions as are asked for.
+func (s *site) open(n int) []*browser {
+	const perUser = 20
+	all := make([]*browser, n)
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := worker; i < n; i += 8 {
+				name := fmt.Sprintf("user-%d", i/perUser)
+				if s.insist(func(p *process) (*answer, error) { return p.signup(name, processPassword) }).status == 0 {
+					return
+				}
+				a := s.insist(func(p *process) (*answer, error) {
+					return p.login(name, processPassword, "scope", "profile") // no ID tokens, which cost more than the rest
+				})
+				token := a.member("refresh_token")
+				if token == "" {
+					s.t.Errorf("sign-in: %v", a)
+					return
+				}
+				_, known := position(s.t, token)
+				all[i] = &browser{name: fmt.Sprintf("session %d", i), newest: token, known: known, presented: map[string]time.Time{}}
+			}
+		})
+	}
+	wg.Wait()
+	if s.t.Failed() {
+		s.t.FailNow()
+	}
+	return all
+}
+
+// position reads from a refresh token what no client reads: its session and
+// counter.
+func position(t *testing.T, token string) (session string, counter uint64) {
+	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "cs_rt_"))
+	if err != nil || len(b) < 29 {
+		t.Errorf("%q is no refresh token", token)
+		return "", 0
+	}
+	return string(b[5:21]), binary.BigEndian.Uint64(b[21:29])
+}
+
+// browse has a session used until the site is closed: every now and then, about
+// pace apart, all tabs need an access token at about the same time.
+func (s *site) browse(b *browser, tabs int, pace time.Duration) {
+	s.browser.Go(func() {
+		for {
+			select {
+			case <-s.stop:
+				return
+			case <-after(pace/2, pace*3/2):
+			}
+			var wg sync.WaitGroup
+			for tab := range tabs {
+				dawdle := rand.N(20 * time.Millisecond)
+				if tab == 0 { // in the background, where browsers slow everything down
+					dawdle = rand.N(400 * time.Millisecond)
+				}
+				wg.Go(func() { s.refresh(b, dawdle) })
+			}
+			wg.Wait()
+			b.mu.Lock()
+			stolen := b.stolen
+			b.mu.Unlock()
+			if stolen || s.t.Failed() {
+				return
+			}
+		}
+	})
+}
+
+// close ends the use of the site, once everybody has got the answer they wait for.
+func (s *site) close() {
+	close(s.stop)
+	s.browser.Wait()
+}
+
+// refresh is what a tab does: it takes the token that is shared, and after a while
+// presents it, again and again until there is an answer.
+func (s *site) refresh(b *browser, dawdle time.Duration) {
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	b.mu.Lock()
+	token := b.newest
+	b.mu.Unlock()
+	time.Sleep(dawdle)
+	for began, retried := time.Now(), false; ; retried = true {
+		b.mu.Lock()
+		first, again := b.presented[token]
+		if !again {
+			first = time.Now()
+			b.presented[token] = first
+		}
+		known := b.known
+		b.mu.Unlock()
+		a, err := s.any().refresh(token)
+		switch {
+		case err == nil && a.status == http.StatusOK:
+			s.refreshes.Add(1)
+			b.take(s.t, token, a.member("refresh_token"), known)
+			if retried {
+				s.mu.Lock()
+				s.longest = max(s.longest, time.Since(began))
+				s.mu.Unlock()
+			}
+			return
+		case err == nil:
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if !b.stolen {
+				s.t.Errorf("%s is lost: a token first presented %v ago got %v", b.name, time.Since(first), a)
+			}
+			return
+		case time.Since(first) > s.window:
+			s.t.Errorf("%s: a token first presented %v ago got no answer: %v", b.name, time.Since(first), err)
+			return
+		}
+		s.retries.Add(1)
+		time.Sleep(20*time.Millisecond + rand.N(200*time.Millisecond))
+		if rand.IntN(2) == 0 { // what another tab may have got meanwhile is as good
+			b.mu.Lock()
+			token = b.newest
+			b.mu.Unlock()
+		}
+	}
+}
+
+// take is a tab's answer. known is what was known before it asked.
+func (b *browser) take(t *testing.T, presented, got string, known uint64) {
+	session, before := position(t, presented)
+	same, counter := position(t, got)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if same != session || counter <= before || counter < known {
+		t.Errorf("%s has forked: token %d got token %d after token %d was given out", b.name, before, counter, known)
+	}
+	b.known = max(b.known, counter)
+	if b.newest == presented {
+		b.newest = got
+		b.spent = append(b.spent, spentToken{presented, time.Now()})
+	}
+}
+
+// stale returns a random one of the tokens that are certain to be reuse: they
+// were superseded longer ago than the window, and the server can tell.
+func (b *browser) stale(t *testing.T, window time.Duration) (string, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	late := slices.DeleteFunc(slices.Clone(b.spent), func(s spentToken) bool { return time.Since(s.since) < window })
+	if len(late) == 0 {
+		return "", false
+	}
+	// It remembers eight rotations. All tabs together may well move on by four
+	// before it sees the token.
+	if _, last := position(t, late[len(late)-1].token); b.known-last > 8-4 {
+		return "", false
+	}
+	return late[rand.IntN(len(late))].token, true
+}
+
+// rob has a thief present an old token of a session as soon as it is certain to
+// be reuse. It must end the session.
+func (s *site) rob(b *browser) {
+	s.browser.Go(func() {
+		token, ok := "", false
+		for !ok {
+			select {
+			case <-s.stop:
+				return
+			case <-after(100*time.Millisecond, time.Second):
+				token, ok = b.stale(s.t, s.window+200*time.Millisecond)
+			}
+		}
+		s.accuse(b, token)
+	})
+}
+
+// accuse presents a token that is reuse, and checks that its session is over.
+func (s *site) accuse(b *browser, token string) {
+	b.mu.Lock()
+	b.stolen = true
+	b.mu.Unlock()
+	a := s.insist(func(p *process) (*answer, error) { return p.refresh(token) })
+	if a.status != http.StatusBadRequest || a.member("error") != "invalid_grant" {
+		s.t.Errorf("%s: a late replay got %v, want invalid_grant", b.name, a)
+	}
+	b.mu.Lock()
+	newest := b.newest
+	b.mu.Unlock()
+	if a := s.insist(func(p *process) (*answer, error) { return p.refresh(newest) }); a.status != http.StatusBadRequest {
+		s.t.Errorf("%s goes on after a late replay: %v", b.name, a)
+	}
+	s.thefts.Add(1)
+}
+
+// settle looks at all sessions once nobody uses them any more: those that no
+// thief got hold of live, each with one current token, whichever replica is
+// asked. It returns them.
+func (s *site) settle(all []*browser) (live []*browser) {
+	var wg sync.WaitGroup
+	for _, b := range all {
+		if b.stolen {
+			continue
+		}
+		live = append(live, b)
+		wg.Go(func() {
+			s.slots <- struct{}{}
+			defer func() { <-s.slots }()
+			for range 2 {
+				var got []string
+				for _, i := range rand.Perm(len(s.fronts)) {
+					a, err := s.fronts[i].refresh(b.newest)
+					if err != nil || a.status != http.StatusOK {
+						s.t.Errorf("%s is lost: %v (%v)", b.name, a, err)
+						return
+					}
+					got = append(got, a.member("refresh_token"))
+				}
+				if len(slices.Compact(got)) > 1 {
+					s.t.Errorf("%s has forked: replicas answer %v", b.name, got)
+				}
+				b.take(s.t, b.newest, got[0], b.known)
+			}
+		})
+	}
+	wg.Wait()
+	return live
+}
+
+// condemn ends half of the sessions by old tokens, once those are reuse, and sees
+// the other half go on: no token but the newest was a current one.
+func (s *site) condemn(live []*browser) {
+	time.Sleep(s.window + 100*time.Millisecond)
+	var wg sync.WaitGroup
+	for i, b := range live {
+		wg.Go(func() {
+			s.slots <- struct{}{}
+			defer func() { <-s.slots }()
+			if i%2 == 0 {
+				s.accuse(b, b.spent[rand.IntN(len(b.spent))].token)
+			} else if a, err := s.any().refresh(b.newest); err != nil || a.status != http.StatusOK {
+				s.t.Errorf("%s is lost: %v (%v)", b.name, a, err)
+			}
+		})
+	}
+	wg.Wait()
+}
