@@ -17,7 +17,7 @@ build: ## build a static binary into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/countersign ./cmd/countersign
 
 # What uses a database runs a second time, on MariaDB; store itself tests both at once.
-ON_MARIADB := ./accounts ./cmd/... ./grants ./keys ./limits ./server ./test/clients
+ON_MARIADB := ./accounts ./cmd/... ./grants ./keys ./limits ./server
 
 test: ## run the whole suite, on SQLite and MariaDB; installs MariaDB if it can, or says what to install
 	./test/prepare

@@ -32,13 +32,19 @@ func (r *Ring) Run(ctx context.Context) {
 	wg.Wait()
 }
 
+// patience is how long a task may take: a database that hangs must not keep us
+// from asking it again, or another of its hosts.
+const patience = 4 * time.Second
+
 // repeat runs a task at every poll. An error that stays is logged once.
 func (r *Ring) repeat(ctx context.Context, task string, run func(context.Context) error) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	said := ""
 	for {
-		err := run(ctx)
+		attempt, cancel := context.WithTimeout(ctx, patience)
+		err := run(attempt)
+		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -65,21 +65,21 @@ func scanEvent(row scanner) (audit.Record, error) {
 // PurgeEvents removes at most limit events older than before and returns how many.
 func (db *DB) PurgeEvents(ctx context.Context, before time.Time, limit int) (int64, error) {
 	return purge(ctx, db, `SELECT id FROM audit_events WHERE at < ? ORDER BY at LIMIT ?`,
-		`DELETE FROM audit_events WHERE at < ? AND id IN `, before, limit)
+		`DELETE FROM audit_events WHERE at < ? AND id IN `, before.UnixMilli(), limit)
 }
 
-// purge deletes what query finds with one short statement. It looks first,
-// outside of it, so that with nothing to do no writer is held up. The delete
-// takes the time once more, and ids: a row may have been renewed in between.
-func purge(ctx context.Context, db *DB, query, del string, before time.Time, limit int) (int64, error) {
+// purge deletes what query finds within a bound with one short statement. It looks
+// first, outside of it, so that with nothing to do no writer is held up. The delete
+// takes the bound once more, and ids: a row may have been renewed in between.
+func purge(ctx context.Context, db *DB, query, del string, bound any, limit int) (int64, error) {
 	ids, err := all(ctx, db, func(row scanner) (id any, err error) {
 		err = row.Scan(&id)
 		return id, err
-	}, query, before.UnixMilli(), limit)
+	}, query, bound, limit)
 	if err != nil || len(ids) == 0 {
 		return 0, err
 	}
-	return db.exec(ctx, del+`(?`+strings.Repeat(`, ?`, len(ids)-1)+`)`, append([]any{before.UnixMilli()}, ids...)...)
+	return db.exec(ctx, del+`(?`+strings.Repeat(`, ?`, len(ids)-1)+`)`, append([]any{bound}, ids...)...)
 }
 
 // optionalID is an id as stored. The nil id is NULL.

@@ -103,7 +103,25 @@ func (db *DB) SetSecretHash(ctx context.Context, id, hash string, now time.Time,
 		`UPDATE clients SET secret_hash = ?, updated_at = ? WHERE id = ?`, hash, now.UnixMilli(), id)
 }
 
-// DeleteClient implements [accounts.ClientStore]. The sessions go by foreign key.
+// DeleteClient implements [accounts.ClientStore]. There may be millions of
+// sessions, which would hold up all writers if they went by foreign key, so most
+// go before, in batches; if that is cut short, the client is still there.
 func (db *DB) DeleteClient(ctx context.Context, id string, ev audit.Event) error {
+	for {
+		n, err := one(ctx, db, scanInt,
+			`SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE client_id = ? LIMIT ?) AS some`, id, deleteBatch+1)
+		if err != nil {
+			return err
+		}
+		if n <= deleteBatch {
+			break
+		}
+		if _, err := purge(ctx, db, `SELECT id FROM sessions WHERE client_id = ? LIMIT ?`,
+			`DELETE FROM sessions WHERE client_id = ? AND id IN `, id, deleteBatch); err != nil {
+			return err
+		}
+	}
 	return db.change(ctx, accounts.ErrUnknownClient, ev, `DELETE FROM clients WHERE id = ?`, id)
 }
+
+const deleteBatch = 1000

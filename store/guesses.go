@@ -59,5 +59,5 @@ func (db *DB) ClearFailures(ctx context.Context, key [32]byte) error {
 // PurgeFailures implements [limits.Store].
 func (db *DB) PurgeFailures(ctx context.Context, before time.Time, limit int) (int64, error) {
 	return purge(ctx, db, `SELECT id FROM guesses WHERE last_failed_at < ? ORDER BY last_failed_at LIMIT ?`,
-		`DELETE FROM guesses WHERE last_failed_at < ? AND id IN `, before, limit)
+		`DELETE FROM guesses WHERE last_failed_at < ? AND id IN `, before.UnixMilli(), limit)
 }

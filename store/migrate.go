@@ -39,21 +39,28 @@ type SchemaStatus struct {
 	Oldest  int64 // binaries of an older schema can't work on it
 }
 
-// provider is the migration library, over this database.
-func (db *DB) provider() (*goose.Provider, error) {
+// up migrates the schema to a version, by the migration library.
+func (db *DB) up(ctx context.Context, version int64) error {
 	fsys, err := fs.Sub(schemas, db.dialect.migrations)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	opts := []goose.ProviderOption{goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true)}
 	if db.dialect.migrateLock != nil {
 		lock, err := db.dialect.migrateLock()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		opts = append(opts, lock)
 	}
-	return goose.NewProvider(goose.Dialect(db.dialect.gooseName), db.write, fsys, opts...)
+	conns, release := db.forSchema()
+	defer release()
+	p, err := goose.NewProvider(goose.Dialect(db.dialect.gooseName), conns, fsys, opts...)
+	if err != nil {
+		return err
+	}
+	_, err = p.UpTo(ctx, version)
+	return err
 }
 
 // migrate brings the schema to this binary's version, or if it may not, checks
@@ -78,18 +85,14 @@ func (db *DB) tryMigrate(ctx context.Context, apply bool) error {
 		return fmt.Errorf("%w (it has %d, this one knows %d)", ErrSchemaNewer, status.Version, status.Target)
 	case status.Version >= status.Target:
 	case apply:
-		p, err := db.provider()
-		if err != nil {
-			return fmt.Errorf("load schema: %w", err)
-		}
-		if _, err := p.Up(ctx); err != nil {
+		if err := db.up(ctx, Schema); err != nil {
 			return fmt.Errorf("migrate schema from %d to %d: %w", status.Version, status.Target, err)
 		}
 		status.Version = status.Target
 	case status.Version < oldestSchema:
 		return fmt.Errorf("%w (it has %d, this one needs %d)", ErrSchemaOlder, status.Version, status.Target)
 	}
-	db.schema = status.Version
+	db.schema = min(status.Version, Schema)
 	return nil
 }
 

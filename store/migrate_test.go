@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -153,4 +154,56 @@ func TestMigratingStopsWhenNobodyWaits(t *testing.T) {
 		t.Errorf("got error %v, want the cancellation's", err)
 	}
 	noError(t, storetest.OpenFile(t, path).Close())
+}
+
+// A binary works on the schema before its own, for replicas are upgraded before
+// or after the schema is.
+func TestTheSchemaBeforeKeepsThePromisesToo(t *testing.T) {
+	before := func(t testing.TB, path string) *store.DB {
+		db, err := store.OpenAtSchema(t.Context(), "sqlite:"+path, store.Schema-1)
+		noError(t, err)
+		t.Cleanup(func() { db.Close() })
+		if status, err := db.SchemaStatus(t.Context()); status.Version != store.Schema-1 {
+			t.Fatalf("the schema is %v, %v", status, err)
+		}
+		return db
+	}
+	storetest.Run(t, func(t testing.TB) *store.DB { return before(t, filepath.Join(t.TempDir(), "countersign.db")) })
+	storetest.RunReplicas(t, func(t testing.TB) (a, b *store.DB) {
+		path := filepath.Join(t.TempDir(), "countersign.db")
+		a = before(t, path)
+		b, err := store.Open(t.Context(), "sqlite:"+path, store.Options{NoMigrate: true})
+		noError(t, err)
+		t.Cleanup(func() { b.Close() })
+		return a, b
+	})
+}
+
+// One replica is opened before the schema is migrated and one after.
+func TestMigratingUnderARunningReplica(t *testing.T) {
+	storetest.RunReplicas(t, func(t testing.TB) (a, b *store.DB) {
+		url := "sqlite:" + filepath.Join(t.TempDir(), "countersign.db")
+		a, err := store.OpenAtSchema(t.Context(), url, store.Schema-1)
+		noError(t, err)
+		b, err = store.Open(t.Context(), url, store.Options{})
+		noError(t, err)
+		t.Cleanup(func() { a.Close(); b.Close() })
+		return a, b
+	})
+}
+
+func TestNewerSchemaThatOnlyAddsIsWorkedOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	db := storetest.OpenFile(t, path)
+	_, err := db.Pools()["write"].Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
+	noError(t, err)
+	_, err = db.Pools()["write"].Exec(`ALTER TABLE users ADD COLUMN to_come TEXT`)
+	noError(t, err)
+	noError(t, db.Close())
+	for _, opts := range []store.Options{{}, {NoMigrate: true}} {
+		db, err := store.Open(t.Context(), "sqlite:"+path, opts)
+		noError(t, err)
+		noError(t, db.CreateUser(t.Context(), person(fmt.Sprint("user ", opts.NoMigrate)), created))
+		noError(t, db.Close())
+	}
 }

@@ -41,7 +41,11 @@ func openMySQL(ctx context.Context, url, password string, pool Pool) (*DB, error
 		return nil, err
 	}
 	source.password = or(source.password, password)
-	connector, err := newMySQLConnector(source)
+	connector, err := newMySQLConnector(source, false)
+	if err != nil {
+		return nil, err
+	}
+	patient, err := newMySQLConnector(source, true)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +59,10 @@ func openMySQL(ctx context.Context, url, password string, pool Pool) (*DB, error
 		conns.Close()
 		return nil, fmt.Errorf("open database %s: %w", source, err)
 	}
-	return &DB{dialect: mysqlDialect, write: conns, read: conns}, nil
+	return &DB{
+		dialect: mysqlDialect, write: conns, read: conns,
+		forSchema: func() (*sql.DB, func() error) { db := sql.OpenDB(patient); return db, db.Close },
+	}, nil
 }
 
 func or[T comparable](v, instead T) T {

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	dialTimeout = 3 * time.Second  // for one host
-	restTime    = 10 * time.Second // a host that failed is tried last for so long
+	connectTimeout = 3 * time.Second  // for one host to take a connection and be ready
+	readTimeout    = 10 * time.Second // for an answer; a lock is waited for half as long
+	restTime       = 10 * time.Second // a host that failed is tried last for so long
 )
 
 // errNoHost says that no host of the database answers as it should.
@@ -33,10 +34,19 @@ type mysqlConnector struct {
 	failed []time.Time // when each host failed last
 }
 
-func newMySQLConnector(s mysqlSource) (*mysqlConnector, error) {
+// newMySQLConnector connects to what s names. If patient, an answer may take as
+// long as it takes, as that to a change of the schema of a large table.
+func newMySQLConnector(s mysqlSource, patient bool) (*mysqlConnector, error) {
 	configs, err := s.configs()
 	if err != nil {
 		return nil, err
+	}
+	for _, config := range configs {
+		if patient {
+			config.ReadTimeout = 0
+		} else {
+			config.ReadTimeout = or(config.ReadTimeout, readTimeout)
+		}
 	}
 	c := &mysqlConnector{failed: make([]time.Time, len(configs)), syncWait: !s.options.Has("wsrep_sync_wait")}
 	for _, config := range configs {
@@ -90,8 +100,11 @@ func (c *mysqlConnector) order() []int {
 	return append(good, bad...)
 }
 
-// connect connects to one host and sets the session up.
+// connect connects to one host and sets the session up. A host that hangs after it
+// took the connection isn't waited for either.
 func (c *mysqlConnector) connect(ctx context.Context, i int) (*mysqlConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	raw, err := c.hosts[i].Connect(ctx)
 	if err != nil {
 		return nil, err

@@ -122,9 +122,6 @@ func (s mysqlSource) configs() ([]*mysql.Config, error) {
 		return nil, err
 	}
 	base.Logger = &mysql.NopLogger{} // its errors come back to us anyway
-	if base.Timeout == 0 {
-		base.Timeout = dialTimeout
-	}
 	if s.socket != "" {
 		base.Net, base.Addr = "unix", s.socket
 		return []*mysql.Config{base}, nil

@@ -128,7 +128,7 @@ func (db *DB) UserSessions(ctx context.Context, user uuid.UUID, now time.Time) (
 // PurgeSessions implements [tokens.Store].
 func (db *DB) PurgeSessions(ctx context.Context, now time.Time, limit int) (int64, error) {
 	return purge(ctx, db, `SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
-		`DELETE FROM sessions WHERE expires_at <= ? AND id IN `, now, limit)
+		`DELETE FROM sessions WHERE expires_at <= ? AND id IN `, now.UnixMilli(), limit)
 }
 
 // packTimes is a list of times as stored: eight bytes of milliseconds each.

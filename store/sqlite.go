@@ -68,7 +68,10 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	readers := max(4, runtime.NumCPU())
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	return &DB{dialect: sqliteDialect, write: write, read: read}, nil
+	return &DB{
+		dialect: sqliteDialect, write: write, read: read,
+		forSchema: func() (*sql.DB, func() error) { return write, func() error { return nil } },
+	}, nil
 }
 
 // firstWrite begins a transaction, which creates the WAL before a reader looks

@@ -36,8 +36,12 @@ type DB struct {
 	dialect dialect
 	write   *sql.DB // changes, and what they must see
 	read    *sql.DB // everything else; may be the same pool
-	schema  int64   // version of the schema when it was opened; it only grows
+	schema  int64   // version of the schema that the queries may count on
 	closed  atomic.Bool
+
+	// forSchema gives connections on which the schema can be changed, and what
+	// gives them back.
+	forSchema func() (*sql.DB, func() error)
 }
 
 // dialect is what differs between databases.

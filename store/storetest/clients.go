@@ -166,6 +166,18 @@ var clientPromises = []promise{
 		dead(t, db, s)
 		lives(t, db, other)
 	}},
+	{"DeleteClient/removes all sessions, however many", func(t *testing.T, db *store.DB) {
+		u, c, other := addUser(t, db, "alice"), addClient(t, db, "app"), addClient(t, db, "other")
+		kept := addSession(t, db, u, other.ID)
+		for range 1200 {
+			addSession(t, db, u, c.ID)
+		}
+		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
+		left, err := db.UserSessions(t.Context(), u.ID, at)
+		succeeds(t, err)
+		same(t, "sessions left", len(left), 1)
+		lives(t, db, kept)
+	}},
 	{"DeleteClient/an unknown client is ErrUnknownClient", func(t *testing.T, db *store.DB) {
 		want := addClient(t, db, "app")
 		leaves(t, db, func(ctx context.Context) {
