@@ -47,6 +47,8 @@ func programs() (found [2]string, err error) {
 // Server is a mariadbd of the test's own. Its root has no password. A commit is
 // on disk before it is acknowledged, as in production.
 type Server struct {
+	elsewhere string // address, if it isn't ours
+
 	folder string
 	port   int
 	user   []string // --user, if root starts it
@@ -68,6 +70,10 @@ func Start(args ...string) (*Server, error) {
 	}
 	return s, nil
 }
+
+// At is a server that runs already, somebody else's, whose root has no password.
+// It can't be killed or stopped here.
+func At(addr string) *Server { return &Server{elsewhere: addr} }
 
 // create makes a server's folder and its first tables.
 func create(args ...string) (*Server, error) {
@@ -126,13 +132,21 @@ func (s *Server) data() string   { return filepath.Join(s.folder, "data") }
 func (s *Server) socket() string { return filepath.Join(s.folder, "s") }
 
 // Addr is the loopback address that the server listens on.
-func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+func (s *Server) Addr() string {
+	if s.elsewhere != "" {
+		return s.elsewhere
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+}
 
 // URL is the store's URL of a database, which it doesn't make.
 func (s *Server) URL(database string) string { return "mysql://root@" + s.Addr() + "/" + database }
 
 // SocketURL is the same over the server's Unix socket.
 func (s *Server) SocketURL(database string) string {
+	if s.elsewhere != "" {
+		return s.URL(database)
+	}
 	return "mysql://root@localhost/" + database + "?socket=" + s.socket()
 }
 
@@ -162,7 +176,11 @@ func (s *Server) Exec(statements ...string) error {
 }
 
 func (s *Server) admin() (*sql.DB, error) {
-	db, err := sql.Open("mysql", "root@unix("+s.socket()+")/")
+	address := "unix(" + s.socket() + ")"
+	if s.elsewhere != "" {
+		address = "tcp(" + s.elsewhere + ")"
+	}
+	db, err := sql.Open("mysql", "root@"+address+"/")
 	if err == nil {
 		db.SetMaxOpenConns(1) // SET SESSION lasts
 	}
@@ -228,6 +246,9 @@ func (s *Server) Resume() error { return syscall.Kill(s.daemon.pid, syscall.SIGC
 
 // Close ends the server and removes all that it had.
 func (s *Server) Close() error {
+	if s.elsewhere != "" {
+		return nil
+	}
 	if s.daemon != nil {
 		s.daemon.close()
 	}
