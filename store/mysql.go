@@ -17,6 +17,8 @@ var mysqlDialect = dialect{
 	migrations:  "mysql",
 	gooseName:   "mysql",
 	hasVersions: `SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'`,
+	variables: `SHOW VARIABLES WHERE Variable_name IN
+		('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'sync_binlog', 'log_bin', 'wsrep_on')`,
 	isDuplicate: isMySQLCode(mysqlDuplicate),
 	isForeign:   isMySQLCode(mysqlForeign),
 	isConflict:  isMySQLCode(mysqlConflict),

@@ -476,6 +476,26 @@ func TestMySQLIsUnavailableWhileItIsAway(t *testing.T) {
 	}
 }
 
+func TestWeaknesses(t *testing.T) {
+	for _, db := range []*store.DB{storetest.Open(t), open(t, onMariaDB(t))} {
+		if found, err := db.Weaknesses(t.Context()); len(found) > 0 || err != nil {
+			t.Errorf("found %q, %v, want none", found, err)
+		}
+	}
+	storetest.Need(t, mariadb.Available())
+	server, err := mariadb.Start("--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=0", "--log-bin=b", "--sync-binlog=0")
+	noError(t, err)
+	defer server.Close()
+	noError(t, server.CreateDatabase("countersign"))
+	found, err := open(t, server.URL("countersign")).Weaknesses(t.Context())
+	noError(t, err)
+	for _, word := range []string{"innodb_flush_log_at_trx_commit is 2", "innodb_doublewrite is OFF", "sync_binlog is 0"} {
+		if !strings.Contains(strings.Join(found, "\n"), word) {
+			t.Errorf("found %q, want %q", found, word)
+		}
+	}
+}
+
 func TestSupportedMySQL(t *testing.T) {
 	for version, want := range map[string]bool{
 		"8.4.3": true, "8.0.36-0ubuntu0.22.04.1": true, "9.1.0": true, "5.7.44-log": false, "8.0.11-TiDB-v8.5.0": true,

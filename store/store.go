@@ -54,6 +54,7 @@ type dialect struct {
 	isConflict  func(error) bool                     // undone in favour of another transaction
 	isLost      func(error) bool                     // the connection or the host behind it failed
 	isAway      func(error) bool                     // the database did not answer, or not in time
+	variables   string                               // query: settings that durability rests on; empty where we make them
 	migrateLock func() (goose.ProviderOption, error) // lets one process migrate; nil where a transaction does
 }
 

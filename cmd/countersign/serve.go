@@ -69,6 +69,13 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		log.Warn("the database's schema is older than this version's, which makes do: run 'countersign migrate' when all servers are of this version",
 			"schema", status.Version, "latest", status.Target)
 	}
+	weaknesses, err := db.Weaknesses(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range weaknesses {
+		log.Warn("the database's settings weaken what this server promises", "setting", w)
+	}
 	for _, key := range cfg.Unused() {
 		log.Warn("this setting has no effect in this version", "key", key)
 	}
