@@ -187,7 +187,10 @@ func (s *site) insist(ask func(p *process) (*answer, error)) *answer {
 		if err == nil {
 			return a
 		}
-		if time.Since(began) > time.Minute || s.t.Failed() {
+		if s.t.Failed() {
+			return &answer{}
+		}
+		if time.Since(began) > time.Minute {
 			s.t.Errorf("no answer within a minute: %v", err)
 			return &answer{}
 		}
@@ -218,33 +221,40 @@ type spentToken struct {
 // open signs people in, as many sessions as are asked for.
 func (s *site) open(n int) []*browser {
 	const perUser = 20
+	s.each((n+perUser-1)/perUser, func(i int) {
+		s.insist(func(p *process) (*answer, error) { return p.signup(fmt.Sprintf("user-%d", i), processPassword) })
+	})
 	all := make([]*browser, n)
-	var wg sync.WaitGroup
-	for worker := range 8 {
-		wg.Go(func() {
-			for i := worker; i < n; i += 8 {
-				name := fmt.Sprintf("user-%d", i/perUser)
-				if s.insist(func(p *process) (*answer, error) { return p.signup(name, processPassword) }).status == 0 {
-					return
-				}
-				a := s.insist(func(p *process) (*answer, error) {
-					return p.login(name, processPassword, "scope", "profile") // no ID tokens, which cost more than the rest
-				})
-				token := a.member("refresh_token")
-				if token == "" {
-					s.t.Errorf("sign-in: %v", a)
-					return
-				}
-				_, known := position(s.t, token)
-				all[i] = &browser{name: fmt.Sprintf("session %d", i), newest: token, known: known, presented: map[string]time.Time{}}
-			}
+	s.each(n, func(i int) {
+		a := s.insist(func(p *process) (*answer, error) {
+			// Without openid: ID tokens cost more than all the rest.
+			return p.login(fmt.Sprintf("user-%d", i/perUser), processPassword, "scope", "profile")
 		})
-	}
-	wg.Wait()
+		token := a.member("refresh_token")
+		if token == "" {
+			s.t.Errorf("sign-in: %v", a)
+			return
+		}
+		_, known := position(s.t, token)
+		all[i] = &browser{name: fmt.Sprintf("session %d", i), newest: token, known: known, presented: map[string]time.Time{}}
+	})
 	if s.t.Failed() {
 		s.t.FailNow()
 	}
 	return all
+}
+
+// each does something for 0 to n-1, some at a time.
+func (s *site) each(n int, do func(i int)) {
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := worker; i < n; i += 8 {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // position reads from a refresh token what no client reads: its session and
@@ -287,6 +297,22 @@ func (s *site) browse(b *browser, tabs int, pace time.Duration) {
 	})
 }
 
+// hammer has the tabs of a session ask all the time, until the site is closed.
+func (s *site) hammer(b *browser, tabs int) {
+	for range tabs {
+		s.browser.Go(func() {
+			for !s.t.Failed() {
+				select {
+				case <-s.stop:
+					return
+				case <-after(0, 10*time.Millisecond):
+					s.refresh(b, 0)
+				}
+			}
+		})
+	}
+}
+
 // close ends the use of the site, once everybody has got the answer they wait for.
 func (s *site) close() {
 	close(s.stop)
@@ -322,7 +348,7 @@ func (s *site) refresh(b *browser, dawdle time.Duration) {
 				s.mu.Unlock()
 			}
 			return
-		case err == nil:
+		case err == nil && !b.outrun(s.t, token):
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			if !b.stolen {
@@ -335,12 +361,24 @@ func (s *site) refresh(b *browser, dawdle time.Duration) {
 		}
 		s.retries.Add(1)
 		time.Sleep(20*time.Millisecond + rand.N(200*time.Millisecond))
-		if rand.IntN(2) == 0 { // what another tab may have got meanwhile is as good
+		if err == nil || rand.IntN(2) == 0 { // what another tab may have got meanwhile is as good
 			b.mu.Lock()
 			token = b.newest
 			b.mu.Unlock()
 		}
 	}
+}
+
+// remembered is of how many rotations a session knows the times.
+const remembered = 8
+
+// outrun reports whether other tabs may have moved the session on by so much that
+// the server doesn't remember a token.
+func (b *browser) outrun(t *testing.T, token string) bool {
+	_, counter := position(t, token)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.known+1-counter > remembered // one more than what is known, whose answer is on its way
 }
 
 // take is a tab's answer. known is what was known before it asked.
@@ -368,9 +406,8 @@ func (b *browser) stale(t *testing.T, window time.Duration) (string, bool) {
 	if len(late) == 0 {
 		return "", false
 	}
-	// It remembers eight rotations. All tabs together may well move on by four
-	// before it sees the token.
-	if _, last := position(t, late[len(late)-1].token); b.known-last > 8-4 {
+	// All tabs together may well move on by four before it sees the token.
+	if _, last := position(t, late[len(late)-1].token); b.known-last > remembered-4 {
 		return "", false
 	}
 	return late[rand.IntN(len(late))].token, true
@@ -415,33 +452,29 @@ func (s *site) accuse(b *browser, token string) {
 // thief got hold of live, each with one current token, whichever replica is
 // asked. It returns them.
 func (s *site) settle(all []*browser) (live []*browser) {
-	var wg sync.WaitGroup
 	for _, b := range all {
-		if b.stolen {
-			continue
+		if !b.stolen {
+			live = append(live, b)
 		}
-		live = append(live, b)
-		wg.Go(func() {
-			s.slots <- struct{}{}
-			defer func() { <-s.slots }()
-			for range 2 {
-				var got []string
-				for _, i := range rand.Perm(len(s.fronts)) {
-					a, err := s.fronts[i].refresh(b.newest)
-					if err != nil || a.status != http.StatusOK {
-						s.t.Errorf("%s is lost: %v (%v)", b.name, a, err)
-						return
-					}
-					got = append(got, a.member("refresh_token"))
-				}
-				if len(slices.Compact(got)) > 1 {
-					s.t.Errorf("%s has forked: replicas answer %v", b.name, got)
-				}
-				b.take(s.t, b.newest, got[0], b.known)
-			}
-		})
 	}
-	wg.Wait()
+	s.each(len(live), func(i int) {
+		b := live[i]
+		for range 2 {
+			var got []string
+			for _, i := range rand.Perm(len(s.fronts)) {
+				a, err := s.fronts[i].refresh(b.newest)
+				if err != nil || a.status != http.StatusOK {
+					s.t.Errorf("%s is lost: %v (%v)", b.name, a, err)
+					return
+				}
+				got = append(got, a.member("refresh_token"))
+			}
+			if len(slices.Compact(got)) > 1 {
+				s.t.Errorf("%s has forked: replicas answer %v", b.name, got)
+			}
+			b.take(s.t, b.newest, got[0], b.known)
+		}
+	})
 	return live
 }
 
@@ -449,17 +482,12 @@ func (s *site) settle(all []*browser) (live []*browser) {
 // the other half go on: no token but the newest was a current one.
 func (s *site) condemn(live []*browser) {
 	time.Sleep(s.window + 100*time.Millisecond)
-	var wg sync.WaitGroup
-	for i, b := range live {
-		wg.Go(func() {
-			s.slots <- struct{}{}
-			defer func() { <-s.slots }()
-			if i%2 == 0 {
-				s.accuse(b, b.spent[rand.IntN(len(b.spent))].token)
-			} else if a, err := s.any().refresh(b.newest); err != nil || a.status != http.StatusOK {
-				s.t.Errorf("%s is lost: %v (%v)", b.name, a, err)
-			}
-		})
-	}
-	wg.Wait()
+	s.each(len(live), func(i int) {
+		b := live[i]
+		if i%2 == 0 {
+			s.accuse(b, b.spent[rand.IntN(len(b.spent))].token)
+		} else if a, err := s.any().refresh(b.newest); err != nil || a.status != http.StatusOK {
+			s.t.Errorf("%s is lost: %v (%v)", b.name, a, err)
+		}
+	})
 }

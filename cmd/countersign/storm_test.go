@@ -7,7 +7,9 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -41,9 +43,22 @@ func lossy(t *testing.T, to string, lost *atomic.Int64) string {
 	return front.URL
 }
 
-// Two replicas on one database are killed again and again, a tenth of their
-// answers gets lost, and several tabs of each session race. No honest session is
-// lost, none forks, and every thief is found out.
+// hold stops a server where it is and lets it go on after a while, as a busy
+// machine does. Requests then write long after they have read.
+func hold(t *testing.T, p *process, d time.Duration) {
+	for _, signal := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+		if err := p.cmd.Process.Signal(signal); err != nil {
+			t.Error(err)
+		}
+		if signal == syscall.SIGSTOP {
+			time.Sleep(d)
+		}
+	}
+}
+
+// Two replicas on one database are stopped and killed again and again, a tenth
+// of their answers gets lost, and several tabs of each session race. No honest
+// session is lost, none forks, and every thief is found out.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	const window, tabs = 5 * time.Second, 4
@@ -61,14 +76,22 @@ func TestStorm(t *testing.T) {
 	s := newSite(t, window, fronts...)
 	all := s.open(sessions)
 	for i, b := range all {
-		s.browse(b, tabs, 2*time.Second)
-		if i%10 == 0 {
+		switch {
+		case i < 8:
+			s.hammer(b, tabs)
+		case i%10 == 0:
 			s.rob(b)
+			fallthrough
+		default:
+			s.browse(b, tabs, 2*time.Second)
 		}
 	}
 	killed := 0
 	for began := time.Now(); time.Since(began) < length && !t.Failed(); {
-		<-after(300*time.Millisecond, 2*time.Second)
+		for range 4 {
+			<-after(50*time.Millisecond, 350*time.Millisecond)
+			hold(t, replicas[rand.IntN(len(replicas))].process, 50*time.Millisecond+rand.N(200*time.Millisecond))
+		}
 		victims := replicas
 		if rand.IntN(5) > 0 { // mostly one, at times both
 			i := rand.IntN(len(replicas))
@@ -87,6 +110,9 @@ func TestStorm(t *testing.T) {
 	thefts := s.thefts.Load()
 	quiet := newSite(t, window, direct...)
 	live := quiet.settle(all)
+	if t.Failed() {
+		t.FailNow()
+	}
 	quiet.condemn(live)
 	t.Logf("%d sessions, %d refreshes answered, %d answers thrown away, %d kills, %d answers 503, %d retries, the longest until %v: "+
 		"%d honest sessions, none lost or forked; %d thefts, all detected",
