@@ -1,0 +1,207 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// recovery is how soon everything must work again once the database answers.
+const recovery = 5 * time.Second
+
+// probe is somebody who looks whether a server does all that it should.
+type probe struct {
+	*process
+	name    string
+	refresh string // their refresh token
+	n       int    // sign-ups so far
+}
+
+// newProbe is somebody who is signed in at a server.
+func newProbe(p *process, name string) *probe {
+	p.t.Helper()
+	want(p.t, http.StatusCreated)(p.signup(name, processPassword))
+	a := want(p.t, http.StatusOK)(p.login(name, processPassword))
+	return &probe{process: p, name: name, refresh: a.member("refresh_token")}
+}
+
+// tries are the requests that must be answered, by name, with the status that
+// says that it worked.
+func (p *probe) tries() map[string]func() (a *answer, err error, worked int) {
+	return map[string]func() (*answer, error, int){
+		"signup": func() (*answer, error, int) {
+			p.n++ // a sign-up without an answer may have happened
+			a, err := p.signup(fmt.Sprintf("%s-%d", p.name, p.n), processPassword)
+			return a, err, http.StatusCreated
+		},
+		"login": func() (*answer, error, int) {
+			a, err := p.login(p.name, processPassword)
+			return a, err, http.StatusOK
+		},
+		"refresh": func() (*answer, error, int) {
+			a, err := p.process.refresh(p.refresh)
+			if err == nil && a.status == http.StatusOK {
+				p.refresh = a.member("refresh_token")
+			}
+			return a, err, http.StatusOK
+		},
+		"readyz": func() (*answer, error, int) {
+			a, err := p.get("/readyz", "")
+			return a, err, http.StatusOK
+		},
+	}
+}
+
+// meetsOutage checks that everything is answered 503 as it should be, while
+// the process says that it is alive. It returns how long the slowest answer took.
+func (p *probe) meetsOutage() (slowest time.Duration) {
+	tries := p.tries()
+	for _, what := range slices.Sorted(maps.Keys(tries)) {
+		began := time.Now()
+		for { // what makes a server ready is asked once a second
+			a, err, worked := tries[what]()
+			if what == "readyz" && err == nil && a.status == worked && time.Since(began) < 2*time.Second {
+				time.Sleep(20 * time.Millisecond)
+				continue
+			}
+			if err != nil {
+				p.t.Errorf("%s without the database: %v", what, err)
+			} else if why := impolite(a); why != "" {
+				p.t.Errorf("%s without the database: %s: %v", what, why, a)
+			}
+			break
+		}
+		if what != "readyz" {
+			slowest = max(slowest, time.Since(began))
+		}
+	}
+	if a, err := p.get("/healthz", ""); err != nil || a.status != http.StatusOK {
+		p.t.Errorf("healthz without the database: %v (%v)", a, err)
+	}
+	return slowest
+}
+
+// recovers waits until everything works, and returns how long each took.
+func (p *probe) recovers(within time.Duration) map[string]time.Duration {
+	began := time.Now()
+	took := map[string]time.Duration{}
+	for what, try := range p.tries() {
+		for {
+			a, err, worked := try()
+			if err == nil && a.status == worked {
+				break
+			}
+			if err == nil && a.status < 500 || time.Since(began) > within {
+				p.t.Errorf("%s, %v after the database came back: %v (%v)", what, time.Since(began), a, err)
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		took[what] = time.Since(began)
+	}
+	return took
+}
+
+// recoveries is the longest that each took at any time.
+type recoveries map[string]time.Duration
+
+// await has all look at once until everything works.
+func (r recoveries) await(probes []*probe, within time.Duration) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, p := range probes {
+		wg.Go(func() {
+			took := p.recovers(within)
+			mu.Lock()
+			defer mu.Unlock()
+			for what, d := range took {
+				r[what] = max(r[what], d.Round(time.Millisecond))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// work keeps people signing up and refreshing at every replica, until the site is
+// closed.
+func (c *crowd) work(s *site) {
+	for i, p := range s.fronts {
+		worker := func(pause time.Duration, do func(n int)) {
+			s.browser.Go(func() {
+				for n := 0; !c.t.Failed(); n++ {
+					select {
+					case <-s.stop:
+						return
+					case <-after(0, pause):
+						do(n)
+					}
+				}
+			})
+		}
+		worker(200*time.Millisecond, func(n int) { c.join(p, fmt.Sprintf("user-%d-%d", i, n)) })
+		for range 3 {
+			worker(20*time.Millisecond, func(int) { c.refresh(p) })
+		}
+	}
+}
+
+// checkAll looks at everything that was acknowledged, and at what was left open.
+func (c *crowd) checkAll(s *site) {
+	s.each(len(c.accounts), func(i int) {
+		c.checkAccount(s.any(), c.accounts[i])
+		c.checkSessions(s.any(), c.accounts[i])
+	})
+	s.each(len(c.doubtful), func(i int) { c.checkDoubtful(s.any(), c.doubtful[i]) })
+	for what, n := range map[string]int64{"sign-ups": c.signups.Load(), "refreshes": c.refreshes.Load()} {
+		if n < 20 {
+			c.t.Errorf("only %d %s: this has shown little", n, what)
+		}
+	}
+}
+
+// The database is killed again and again under two replicas. Nothing that was
+// acknowledged is missing; meanwhile they say so, and recover by themselves.
+func TestDatabaseKilledUnderLoad(t *testing.T) {
+	t.Parallel()
+	kills := size(20, 3)
+	db, url := startMariaDB(t)
+	data := t.TempDir()
+	var urls []string
+	var probes []*probe
+	for i := range 2 {
+		r := startReplica(t, data, url, wideWindow)
+		urls = append(urls, r.base)
+		probes = append(probes, newProbe(r.process, fmt.Sprintf("probe-%d", i)))
+	}
+	s := newSite(t, 10*time.Minute, urls...)
+	c := &crowd{t: t}
+	c.work(s)
+	longest, slowest := recoveries{}, time.Duration(0)
+	for range kills {
+		<-after(300*time.Millisecond, time.Second)
+		if err := db.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range probes {
+			slowest = max(slowest, p.meetsOutage())
+		}
+		if err := db.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		if longest.await(probes, recovery); t.Failed() {
+			break
+		}
+	}
+	s.close()
+	if t.Failed() {
+		t.FailNow()
+	}
+	c.checkAll(s)
+	t.Logf("%d kills: %d sign-ups and %d refreshes were acknowledged, all were kept; %d sign-ups were left open; "+
+		"%d answers 503, the slowest after %v; everything worked again within %v of the database",
+		kills, c.signups.Load(), c.refreshes.Load(), len(c.doubtful), s.away.Load(), slowest.Round(time.Millisecond), longest)
+}
