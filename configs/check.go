@@ -93,33 +93,6 @@ func (c *Config) checkNames(r *report) {
 	}
 }
 
-// checkDatabase leaves what is inside a mysql:// URL to the store, which reads it.
-func (c *Config) checkDatabase(r *report) {
-	db := c.Database
-	scheme, rest, _ := strings.Cut(db.URL, ":")
-	switch { // the value isn't shown: it may hold a password in a form we don't foresee
-	case scheme != "sqlite" && scheme != "mysql":
-		r.add("database.url", "must begin with sqlite: and have the path of a file after it, such as sqlite:./countersign.db, or be a mysql://USER@HOST/DATABASE")
-	case rest == "":
-		r.add("database.url", "has nothing after %s: add the path of a file, as in sqlite:./countersign.db, or //USER@HOST/DATABASE", scheme)
-	case db.PasswordFile != "" && scheme == "sqlite":
-		r.add("database.password_file", "is for a mysql:// database.url, and this one is sqlite: take it out")
-	case db.PasswordFile != "" && hasPassword(rest):
-		r.add("database.password_file", "database.url has a password already: take one of them out")
-	}
-	if db.Pool.MaxIdle > db.Pool.MaxOpen {
-		r.add("database.pool.max_idle", "%d is more than database.pool.max_open (%d)", db.Pool.MaxIdle, db.Pool.MaxOpen)
-	}
-}
-
-// hasPassword reports whether there is one in what follows a URL's scheme.
-func hasPassword(rest string) bool {
-	rest, _, _ = strings.Cut(rest, "?")
-	authority, _, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "/")
-	i := strings.LastIndexByte(authority, '@')
-	return i >= 0 && strings.Contains(authority[:i], ":")
-}
-
 func (c *Config) checkNetwork(r *report) {
 	for _, l := range []struct{ key, value string }{{"listen", c.Listen}, {"admin_listen", c.AdminListen}} {
 		host, p, err := net.SplitHostPort(l.value)

@@ -94,6 +94,7 @@ func TestGoodValues(t *testing.T) {
 		`smtp: {host: mail.example.com, from: "Acme <no-reply@example.com>"}`,
 		`database: {url: "sqlite:/var/lib/countersign.db"}`,
 		`database: {url: "mysql://u@h1:3306,h2:3307/db?tls=true", password_file: /run/secrets/db, pool: {max_open: 4, max_idle: 4}}`,
+		`database: {url: "mysql://u:@h/db", password_file: /run/secrets/db}`,
 	} {
 		t.Run(yaml, func(t *testing.T) { load(t, configs.Source{File: write(t, yaml)}) })
 	}
@@ -111,13 +112,16 @@ func TestBadValues(t *testing.T) {
 		{`shutdown_timeout: 0s`, "shutdown_timeout", "must be at least 1ms, not 0s"},
 		{`database: {url: ""}`, "database.url", "must begin with sqlite:"},
 		{`database: {url: "postgres://u:hunter2@h/db"}`, "database.url", "must begin with sqlite:"},
-		{`database: {url: "sqlite:"}`, "database.url", "has nothing after sqlite"},
-		{`database: {url: "mysql:"}`, "database.url", "//USER@HOST/DATABASE"},
+		{`database: {url: "sqlite:"}`, "database.url", "has no path"},
+		{`database: {url: "mysql:u:hunter2@h/db"}`, "database.url", "be like mysql://"},
 		{`database: {password_file: p}`, "database.password_file", "this one is sqlite"},
-		{`database: {url: "mysql://u:hunter2@h:3306,h2/db?tls=true", password_file: p}`, "database.password_file", "has a password already"},
-		{`database: {pool: {max_open: 1, max_idle: 1}}`, "database.pool.max_open", "must be at least 2, not 1"},
-		{`database: {pool: {max_open: 4, max_idle: 5}}`, "database.pool.max_idle", "5 is more than database.pool.max_open (4)"},
+		{`database: {url: "mysql://u:hunter2@h:3306,h2/db?tls=true", password_file: p}`, "database.password_file", "database.url has a password already"},
+		{`database: {pool: {max_open: 1}}`, "database.pool.max_open", "must be at least 2, not 1"},
+		{`database: {pool: {max_idle: 0}}`, "database.pool.max_idle", "must be at least 1, not 0"},
+		{`database: {pool: {max_open: 8}}`, "database.pool.max_idle", "16 is more than database.pool.max_open (8)"},
 		{`database: {pool: {max_lifetime: 0s}}`, "database.pool.max_lifetime", "must be at least 1s"},
+		{`database: {pool: {max_idle_time: 0s}}`, "database.pool.max_idle_time", "must be at least 1s"},
+		{`database: {url: [a], password_file: p}`, "database.url", "must be text"}, // and nothing of the password's file
 		{`trusted_proxies: [10.0.0.1, proxy.example.com]`, "trusted_proxies[1]", `such as 10.0.0.0/8, not "proxy.example.com"`},
 
 		{`tokens: {access_ttl: 0s}`, "tokens.access_ttl", "must be at least 1s, not 0s"},

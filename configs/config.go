@@ -47,21 +47,25 @@ type Config struct {
 	Database struct {
 		// URL says where everything is stored: sqlite:PATH, or
 		// mysql://USER:PASSWORD@HOST:PORT/DATABASE for MySQL, MariaDB and what speaks
-		// their protocol, with several HOST:PORT joined by commas, tried in that order,
-		// and options of the driver after a question mark. Default: the file
+		// their protocol. There may be several HOST:PORT joined by commas, tried in
+		// that order, and options of the driver after a question mark. In user and
+		// password / ? % are written %2F %3F %25, an IPv6 address is in brackets, and
+		// ?socket=PATH with the host localhost is a Unix socket. Default: the file
 		// countersign.db in the data folder.
 		URL string `yaml:"url"`
-		// PasswordFile names a file with the password of the mysql:// user, if the
-		// URL has none. Default empty: there is none.
+		// PasswordFile names the file, from the working directory if it is not
+		// absolute, with the password of the mysql:// user, as it is but for a line
+		// break at its end. For a URL that has none. Default empty: no password.
 		PasswordFile string `yaml:"password_file"`
 		// AutoMigrate lets serve bring the schema to this binary's version.
 		// Default true; if false, run countersign migrate first.
 		AutoMigrate bool `yaml:"auto_migrate" default:"true"`
-		// Pool bounds the connections of one server to a mysql:// database.
+		// Pool bounds the connections of one server, that is of each replica, to a
+		// mysql:// database. It does nothing for sqlite.
 		Pool struct {
-			// MaxOpen is how many there are at a time; more requests wait. All
-			// servers together must stay below the database's max_connections.
-			// Default 32.
+			// MaxOpen is how many there are at a time; more requests wait. Replicas
+			// times this must stay below the database's max_connections. Default 32;
+			// at least 2, for a migration needs two.
 			MaxOpen int `yaml:"max_open" default:"32" min:"2"`
 			// MaxIdle is how many are kept while there is nothing to do; at most
 			// MaxOpen. Default 16.

@@ -116,10 +116,15 @@ func quote(text string) string {
 	return strconv.Quote(text)
 }
 
-// password is the one in a URL. It goes to the last @, for an unescaped / or @
-// in it must not end it, and looks at URLs that net/url refuses too.
-var password = regexp.MustCompile(`(?s)(://[^:/@]*:).*@`)
+// password is the one in a URL. It goes from the first colon to the last @, for
+// an unescaped @ or / in it or in the user must not end it, and looks at URLs
+// that net/url refuses too.
+var password = regexp.MustCompile(`(?s)(://[^:]*:).*@`)
+
+// secretOption is an option of a URL whose name sounds like a secret.
+var secretOption = regexp.MustCompile(`(?i)([?&][^=&]*(?:pass|pwd|secret|token)[^=&]*=)[^&]*`)
 
 func redact(text string) string {
-	return password.ReplaceAllString(text, "${1}"+masked+"@")
+	text = password.ReplaceAllString(text, "${1}"+masked+"@")
+	return secretOption.ReplaceAllString(text, "${1}"+masked)
 }

@@ -74,15 +74,25 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	if got := setting(t, c, "database.url").Value; got != "sqlite://me:[secret]@host/x.db" {
 		t.Errorf("database.url = %q", got)
 	}
-	c = load(t, configs.Source{Environ: []string{"COUNTERSIGN_DATABASE_URL=mysql://me:hun@t/er2@h1:3306,h2:3307/db?tls=true"}})
-	if got := setting(t, c, "database.url").Value; got != "mysql://me:[secret]@h1:3306,h2:3307/db?tls=true" {
-		t.Errorf("database.url = %q", got)
+}
+
+func TestShowMasksPasswordsInURLs(t *testing.T) {
+	for url, want := range map[string]string{
+		"mysql://me:hun@ter2@h1:3306,h2:3307/db?tls=true":        "mysql://me:[secret]@h1:3306,h2:3307/db?tls=true",
+		"mysql://me@corp:hunter2@h/db":                           "mysql://me@corp:[secret]@h/db",
+		"mysql://me@h1:3306,h2:3307/db":                          "mysql://me@h1:3306,h2:3307/db",
+		"mysql://h1:3306,[::1]:3307/db?tls_key=/k":               "mysql://h1:3306,[::1]:3307/db?tls_key=/k",
+		"mysql://h/db?a=1&ssl_Password=hunter2&b=2&my_token=x=y": "mysql://h/db?a=1&ssl_Password=[secret]&b=2&my_token=[secret]",
+	} {
+		if got := setting(t, load(t, databaseURL(url)), "database.url").Value; got != want {
+			t.Errorf("database.url = %q, want %q", got, want)
+		}
 	}
 }
 
 func TestProblemsDontTellPasswords(t *testing.T) {
 	got := problems(t, configs.Source{Serve: true, Environ: []string{
-		"COUNTERSIGN_DATABASE_URL=postgres://me:hunter2@h/db",
+		"COUNTERSIGN_DATABASE_URL=postgres://me@corp:hunter2@h/db",
 		"COUNTERSIGN_ISSUER=https://me:hunter2@h",
 		"COUNTERSIGN_LISTEN=postgres://me:hunter2@h",
 		"COUNTERSIGN_MASTER_KEYS=hunter2",
