@@ -39,7 +39,7 @@ func storeOptions(cfg *configs.Config) (store.Options, error) {
 	if name := cfg.Database.PasswordFile; name != "" {
 		b, err := os.ReadFile(name)
 		if err != nil {
-			return opts, fmt.Errorf("database.password_file: %w", err)
+			return opts, fmt.Errorf("database.password_file: %w: write the password of the database's user into that file, readable by this one", err)
 		}
 		if opts.Password = strings.TrimRight(string(b), "\r\n"); opts.Password == "" {
 			return opts, fmt.Errorf("database.password_file: %s is empty: write the password into it", name)

@@ -93,6 +93,12 @@ func launch(t *testing.T, data string, env ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return launchBuild(t, path, data, env...)
+}
+
+// launchBuild is launch of another build.
+func launchBuild(t *testing.T, path, data string, env ...string) *process {
+	t.Helper()
 	p := &process{
 		t: t, cmd: exec.Command(path, "serve", "--dev", "--data", data),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 30 * time.Second},
