@@ -126,8 +126,21 @@ func (r recoveries) await(probes []*probe, within time.Duration) {
 	wg.Wait()
 }
 
-// work keeps people signing up and refreshing at every replica, until the site is
-// closed.
+// comeBack signs somebody in once more.
+func (c *crowd) comeBack(p *process) {
+	who := c.any(busySessions)
+	if who == nil {
+		return
+	}
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	if len(who.sessions) < 20 {
+		c.signIn(p, who)
+	}
+}
+
+// work keeps people signing up, signing in and refreshing at every replica, until
+// the site is closed.
 func (c *crowd) work(s *site) {
 	for i, p := range s.fronts {
 		worker := func(pause time.Duration, do func(n int)) {
@@ -143,7 +156,8 @@ func (c *crowd) work(s *site) {
 			})
 		}
 		worker(200*time.Millisecond, func(n int) { c.join(p, fmt.Sprintf("user-%d-%d", i, n)) })
-		for range 3 {
+		for range 2 {
+			worker(20*time.Millisecond, func(int) { c.comeBack(p) })
 			worker(20*time.Millisecond, func(int) { c.refresh(p) })
 		}
 	}
