@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -152,6 +153,10 @@ func masterKeys(cfg *configs.Config, create bool) (*seal.Keys, error) {
 	case cfg.MasterKeyFile == "":
 		return nil, errors.New("no master key is given: set COUNTERSIGN_MASTER_KEY or master_key_file")
 	case create:
+		// SQLite makes the data folder, another database doesn't.
+		if err := os.MkdirAll(filepath.Dir(cfg.MasterKeyFile), 0o700); err != nil {
+			return nil, fmt.Errorf("create the data folder: %w", err)
+		}
 		return seal.LoadOrCreateFile(cfg.MasterKeyFile)
 	default:
 		return seal.LoadFile(cfg.MasterKeyFile)

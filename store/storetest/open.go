@@ -136,6 +136,9 @@ func Files(t testing.TB, path string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(path + "*")
 	if OnMariaDB() {
+		if os.Getenv("COUNTERSIGN_TEST_SERVER") != "" {
+			t.Skip("the files of a server that isn't ours can't be read")
+		}
 		paths, err = MariaDB(t).Files()
 	}
 	if err != nil {
