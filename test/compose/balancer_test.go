@@ -106,6 +106,7 @@ const origin = "https://app.example.com"
 // interface, and makes a client and a person.
 func launch(t *testing.T) *site {
 	t.Helper()
+	caddy(t)
 	db, password := database(t)
 	port := strings.TrimPrefix(freeAddr(t), "127.0.0.1")
 	s := &site{t: t, db: db, issuer: "https://localhost" + port}
@@ -219,6 +220,23 @@ func (s *site) refresh(token string) answer {
 // asked reports whether a replica was asked for tokens since line from of its log.
 func (s *site) asked(replica, from int) bool {
 	return slices.ContainsFunc(s.running[replica].log(from), func(line string) bool { return strings.Contains(line, "/oauth/token") })
+}
+
+// What can't be sent to a replica that is gone goes to the other one.
+func TestBalancerSendsElsewhereWhatCannotBeSent(t *testing.T) {
+	s := launch(t)
+	s.login()
+	s.running[0].kill()
+	var wg sync.WaitGroup
+	for range 8 { // so many that some are meant for it, before the balancer has looked
+		wg.Go(func() {
+			a := s.tokens("grant_type", "password", "username", "alice", "password", "correct horse battery staple")
+			if a.status != http.StatusOK {
+				t.Errorf("sign-in = %v", a)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // A replica that is killed costs the requests that it had begun, and no other:
