@@ -266,7 +266,7 @@ func TestServicesWaitForHealth(t *testing.T) {
 			}
 			// Our image brings its check along.
 			if other := p.Services[name]; other.Image != "countersign" && (other.HealthCheck == nil || other.HealthCheck.Disable) {
-				t.Errorf("%s waits for the health of %s, which has no check", s.Name, name)
+				t.Fatalf("%s waits for the health of %s, which has no check", s.Name, name)
 			}
 		}
 	}
