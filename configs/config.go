@@ -40,8 +40,13 @@ type Config struct {
 	// the public listener. Default empty: off. Not used by this version.
 	AdminListen string `yaml:"admin_listen" unused:"true"`
 
-	// ShutdownTimeout is how long running requests may take to finish once the
-	// server was told to stop. Default 10s.
+	// ShutdownDelay is how long the server goes on serving after it was told to
+	// stop, while /readyz says no already: time for a load balancer to look, and to
+	// send its requests elsewhere. Default 0s.
+	ShutdownDelay time.Duration `yaml:"shutdown_delay" default:"0s" min:"0s"`
+
+	// ShutdownTimeout is how long running requests may take to finish after
+	// that. Default 10s.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s" min:"1ms"`
 
 	Database struct {

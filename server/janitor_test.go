@@ -23,6 +23,7 @@ func TestWhatExpiredIsRemovedByWhoeverIsThere(t *testing.T) {
 
 		ctx, stopBoth := context.WithCancel(t.Context())
 		first, stopFirst := context.WithCancel(ctx)
+		defer stopFirst()
 		var wg sync.WaitGroup
 		wg.Go(func() { a.Background(first) })
 		wg.Go(func() { b.Background(ctx) })

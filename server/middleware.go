@@ -35,6 +35,9 @@ func (a *App) identify(c *gin.Context) {
 		id = rand.Text()
 	}
 	c.Header(handlers.RequestIDHeader, id)
+	if a.draining.Load() {
+		c.Header("Connection", "close") // the next request would come too late
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), requestTimeout)
 	defer cancel()
 	defer context.AfterFunc(a.hurry, cancel)()

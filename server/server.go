@@ -69,7 +69,8 @@ type Options struct {
 	ThrottleWindow      time.Duration
 
 	AuditRetention  time.Duration // security events are kept this long; 0: for ever
-	ShutdownTimeout time.Duration // requests under way get this long to end
+	ShutdownDelay   time.Duration // served on for so long after Ready says no, for a load balancer to see it
+	ShutdownTimeout time.Duration // then requests under way get this long to end
 }
 
 // App is the whole server. Its parts are there for those who need one of them.
@@ -226,8 +227,9 @@ func (a *App) Background(ctx context.Context) {
 	wg.Wait()
 }
 
-// Run serves on ln until ctx ends. Then it takes no more requests, lets those
-// under way end within the shutdown timeout, and returns.
+// Run serves on ln until ctx ends. Then Ready says no, and after the shutdown delay
+// it takes no more requests, lets those under way end within the shutdown timeout,
+// and returns.
 func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{
 		Handler:           a,
@@ -252,7 +254,12 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	a.draining.Store(true)
-	a.o.Log.Info("draining", "timeout", a.o.ShutdownTimeout.String())
+	a.o.Log.Info("draining", "delay", a.o.ShutdownDelay.String(), "timeout", a.o.ShutdownTimeout.String())
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(a.o.ShutdownDelay):
+	}
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.o.ShutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(deadline); err != nil {

@@ -140,6 +140,44 @@ func TestDrainFinishesWhatIsUnderWay(t *testing.T) {
 	})
 }
 
+// A load balancer asks every few seconds, and sends requests on connections that
+// it keeps until it knows.
+func TestDrainServesOnUntilALoadBalancerHasSeenIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const delay = 5 * time.Second
+		r := run(t, func(o *server.Options, _ *keys.Options) { o.ShutdownDelay = delay })
+		ask := func(path string) *http.Response {
+			t.Helper()
+			c := r.open("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+			defer c.Close()
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			return res
+		}
+		if res := ask("/readyz"); res.StatusCode != http.StatusOK || res.Close {
+			t.Errorf("before: status %d, closes %v", res.StatusCode, res.Close)
+		}
+		r.stop()
+		time.Sleep(delay - time.Second)
+		if res := ask("/readyz"); res.StatusCode != http.StatusServiceUnavailable || !res.Close {
+			t.Errorf("told to stop: status %d, closes %v, want 503 and closed", res.StatusCode, res.Close)
+		}
+		if res := ask("/.well-known/jwks.json"); res.StatusCode != http.StatusOK || !res.Close {
+			t.Errorf("told to stop: JWKS has status %d, closes %v, want 200 and closed", res.StatusCode, res.Close)
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := r.pipes.dial(); err == nil {
+			t.Error("it still listens after the delay")
+		}
+		if err := <-r.done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestDrainCutsOffWhatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}

@@ -204,6 +204,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		ThrottleWindow:      cfg.Throttle.Window,
 
 		AuditRetention:  cfg.Audit.Retention,
+		ShutdownDelay:   cfg.ShutdownDelay,
 		ShutdownTimeout: cfg.ShutdownTimeout,
 	}
 }
