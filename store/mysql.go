@@ -63,6 +63,7 @@ func openMySQL(ctx context.Context, url, password string, pool Pool) (*DB, error
 	}
 	return &DB{
 		dialect: mysqlDialect, write: conns, read: conns,
+		wrote: func() {}, beforeClose: func() {},
 		forSchema: func() (*sql.DB, func() error) { db := sql.OpenDB(patient); return db, db.Close },
 	}, nil
 }

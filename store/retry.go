@@ -74,6 +74,9 @@ func (db *DB) exec(ctx context.Context, query string, args ...any) (n int64, err
 		n, err = affected(db.write.ExecContext(ctx, query, args...))
 		return err
 	})
+	if n > 0 {
+		db.wrote()
+	}
 	return n, err
 }
 
@@ -102,6 +105,9 @@ func (db *DB) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 // commit commits. ErrBadConn says that the driver never sent the word.
 func (db *DB) commit(tx *sql.Tx) error {
 	err := tx.Commit()
+	if err == nil {
+		db.wrote()
+	}
 	if err != nil && !errors.Is(err, driver.ErrBadConn) && db.dialect.isLost(err) {
 		return fmt.Errorf("%w: %w", errOpen, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -50,8 +52,10 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	dsn := func(query string) string {
 		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query}).String()
 	}
+	// The writer would stop for a checkpoint at every thousandth page. Here that is
+	// done beside it, and the writer only does what is left when the log has grown.
 	const pragmas = "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=synchronous(full)"
-	write, err := sql.Open("sqlite", dsn(pragmas+"&_pragma=journal_mode(wal)&_txlock=immediate"))
+	write, err := sql.Open("sqlite", dsn(pragmas+"&_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(8000)&_txlock=immediate"))
 	if err != nil {
 		return nil, err
 	}
@@ -68,10 +72,48 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	readers := max(4, runtime.NumCPU())
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
+	keeper := &checkpointer{db: read, due: make(chan struct{}, 1)}
+	alive, stop := context.WithCancel(context.Background())
+	keeper.running.Go(func() { keeper.run(alive) })
 	return &DB{
-		dialect: sqliteDialect, write: write, read: read,
-		forSchema: func() (*sql.DB, func() error) { return write, func() error { return nil } },
+		dialect: sqliteDialect, write: write, read: read, wrote: keeper.wrote,
+		beforeClose: func() { stop(); keeper.running.Wait() },
+		forSchema:   func() (*sql.DB, func() error) { return write, func() error { return nil } },
 	}, nil
+}
+
+// checkpointer moves what was committed from the write-ahead log into the
+// database, beside those who read and write.
+type checkpointer struct {
+	db      *sql.DB
+	writes  atomic.Uint64
+	due     chan struct{}
+	running sync.WaitGroup
+}
+
+const writesPerCheckpoint = 256
+
+// wrote counts a commit. It waits for nothing.
+func (c *checkpointer) wrote() {
+	if c.writes.Add(1)%writesPerCheckpoint == 0 {
+		select {
+		case c.due <- struct{}{}:
+		default: // one is due already
+		}
+	}
+}
+
+// run checkpoints when it is due, until ctx ends.
+func (c *checkpointer) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.due:
+			// An error is left to the writer, which meets it at its own checkpoint.
+			c.db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+		}
+	}
 }
 
 // firstWrite begins a transaction, which creates the WAL before a reader looks

@@ -42,6 +42,8 @@ type DB struct {
 	// forSchema gives connections on which the schema can be changed, and what
 	// gives them back.
 	forSchema func() (*sql.DB, func() error)
+	// wrote is called after each commit, beforeClose before the pools are closed.
+	wrote, beforeClose func()
 }
 
 // dialect is what differs between databases.
@@ -149,6 +151,7 @@ func (db *DB) prepare(ctx context.Context, opts Options) error {
 // Close closes the database. Calls under way fail.
 func (db *DB) Close() error {
 	db.closed.Store(true)
+	db.beforeClose()
 	err := db.write.Close()
 	if db.read != db.write {
 		err = errors.Join(db.read.Close(), err)
