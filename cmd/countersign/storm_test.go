@@ -114,7 +114,7 @@ func TestStorm(t *testing.T) {
 		t.FailNow()
 	}
 	quiet.condemn(live)
-	t.Logf("%d sessions, %d refreshes answered, %d answers thrown away, %d kills, %d answers 503, %d retries, the longest until %v: "+
+	t.Logf("%d sessions, %d refreshes answered, %d answers thrown away, %d kills, %d answers 503, %d retries, the longest refresh took %v: "+
 		"%d honest sessions, none lost or forked; %d thefts, all detected",
 		sessions, s.refreshes.Load(), lost.Load(), killed, s.away.Load(), s.retries.Load(), s.longest.Round(time.Millisecond),
 		len(live), thefts)

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"testing"
+	"time"
+
+	"countersign/store/storetest"
+	"countersign/test/mariadb"
+)
+
+// startGalera starts a cluster with a database, and a server for each node that
+// prefers it, so that all nodes are written to.
+func startGalera(t *testing.T, data string, env ...string) (*mariadb.Cluster, []*replica) {
+	t.Helper()
+	storetest.Need(t, mariadb.ClusterAvailable())
+	cluster, err := mariadb.StartCluster(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cluster.Close() })
+	if err := cluster.Nodes[0].CreateDatabase("countersign"); err != nil {
+		t.Fatal(err)
+	}
+	var replicas []*replica
+	for i := range cluster.Nodes {
+		replicas = append(replicas, startReplica(t, data, cluster.URL("countersign", i), env...))
+	}
+	return cluster, replicas
+}
+
+func basesOf(replicas []*replica) (urls []string) {
+	for _, r := range replicas {
+		urls = append(urls, r.base)
+	}
+	return urls
+}
+
+// Three servers write to three nodes of a cluster. It is one test, for a cluster
+// takes long to start.
+func TestGalera(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	cluster, replicas := startGalera(t, data, wideWindow)
+	strict := startReplica(t, data, cluster.URL("countersign", 0), noWindow)
+	careless := startReplica(t, data, cluster.URL("countersign", 1)+"?wsrep_sync_wait=0", wideWindow)
+
+	readYourWrites(t, basesOf(replicas), strict.process)
+	readFromNodeThatLags(t, cluster.Nodes[1], replicas[0].process, replicas[1].process, strict.process, careless.process)
+	strict.kill()
+	careless.kill()
+	killNodes(t, data, cluster, replicas)
+}
+
+// readYourWrites has many people go from server to server with what they have
+// just been given: nobody is ever refused, until a spent token at a strict server
+// ends their session, everywhere at once.
+func readYourWrites(t *testing.T, urls []string, strict *process) {
+	s := newSite(t, time.Minute, urls...)
+	began, rounds := time.Now(), size(1000, 60)
+	s.each(rounds, func(i int) {
+		name := fmt.Sprintf("reader-%d", i)
+		ask := func(what string, status int, ask func(p *process) (*answer, error)) *answer {
+			a, err := ask(s.any())
+			if err != nil || a.status != status {
+				t.Errorf("%s at another server: %v (%v), want %d", what, a, err, status)
+				return &answer{}
+			}
+			return a
+		}
+		ask("sign-up", 201, func(p *process) (*answer, error) { return p.signup(name, processPassword) })
+		a := ask("sign-in", 200, func(p *process) (*answer, error) { return p.login(name, processPassword) })
+		var spent string
+		for range 5 {
+			spent = a.member("refresh_token")
+			ask("userinfo", 200, func(p *process) (*answer, error) { return p.get("/userinfo", a.member("access_token")) })
+			a = ask("refresh", 200, func(p *process) (*answer, error) { return p.refresh(a.member("refresh_token")) })
+		}
+		if a, err := strict.refresh(spent); err != nil || a.status != 400 {
+			t.Errorf("a spent token, without a replay window: %v (%v)", a, err)
+		}
+		ask("userinfo after the end", 401, func(p *process) (*answer, error) { return p.get("/userinfo", a.member("access_token")) })
+		ask("refresh after the end", 400, func(p *process) (*answer, error) { return p.refresh(a.member("refresh_token")) })
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	t.Logf("%d people went from server to server in %v, with 15 requests each: none refused", rounds, time.Since(began).Round(time.Millisecond))
+}
+
+// readFromNodeThatLags has somebody go from a writer to a reader, whose node
+// hasn't seen yet what the writer did: the reader waits for it. A careless one on
+// the same node, which doesn't wait, shows what would come of that.
+func readFromNodeThatLags(t *testing.T, node *mariadb.Server, writer, reader, strict, careless *process) {
+	admin, err := sql.Open("mysql", "root@tcp("+node.Addr()+")/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	admin.SetMaxOpenConns(1) // the lock is a connection's
+	exec := func(query string) {
+		if _, err := admin.Exec(query); err != nil {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+	var access, refresh, spent string
+	userinfo := func(p *process) (*answer, error) { return p.get("/userinfo", access) }
+	for _, step := range []struct {
+		what          string
+		change        func(p *process) (*answer, error)
+		done          int
+		use           func(p *process) (*answer, error)
+		wanted, stale int // stale is 0 where a careless one would want to write, which it can't
+	}{
+		{"a sign-up", func(p *process) (*answer, error) { return p.signup("late", processPassword) }, 201,
+			func(p *process) (*answer, error) { return p.login("late", processPassword) }, 200, 0},
+		{"a sign-in", func(p *process) (*answer, error) { return p.login("late", processPassword) }, 200, userinfo, 200, 401},
+		{"a refresh", func(p *process) (*answer, error) { return p.refresh(refresh) }, 200,
+			func(p *process) (*answer, error) { return p.refresh(refresh) }, 200, 400},
+		{"the end of a session", func(*process) (*answer, error) { return strict.refresh(spent) }, 400, userinfo, 401, 200},
+	} {
+		exec("FLUSH TABLES WITH READ LOCK") // from now on the node doesn't apply what others write
+		a := want(t, step.done)(step.change(writer))
+		if a.member("access_token") != "" {
+			access, refresh, spent = a.member("access_token"), a.member("refresh_token"), refresh
+		}
+		if step.stale != 0 {
+			if a, err := step.use(careless); err != nil || a.status != step.stale {
+				t.Errorf("%s, seen from a node that lags: %v (%v), want %d: this has shown nothing", step.what, a, err, step.stale)
+			}
+		}
+		caughtUp := make(chan struct{})
+		time.AfterFunc(200*time.Millisecond, func() {
+			exec("UNLOCK TABLES")
+			close(caughtUp)
+		})
+		if a, err := step.use(reader); err != nil || a.status != step.wanted {
+			t.Errorf("%s, used at another server: %v (%v), want %d", step.what, a, err, step.wanted)
+		}
+		<-caughtUp
+	}
+}
+
+// killNodes kills one node after the other under load, and has it rejoin. Nothing
+// that was acknowledged is missing on any of them, and no honest session is lost.
+func killNodes(t *testing.T, data string, cluster *mariadb.Cluster, replicas []*replica) {
+	kills, sessions := size(10, 1), size(200, 24)
+	const patience = time.Minute // the replay window that clients count on
+	s := newSite(t, patience, basesOf(replicas)...)
+	all := s.open(sessions)
+	for _, b := range all {
+		s.browse(b, 4, time.Second)
+	}
+	c := &crowd{t: t}
+	c.work(s)
+	var probes []*probe
+	for i, r := range replicas {
+		probes = append(probes, newProbe(r.process, fmt.Sprintf("probe-%d", i)))
+	}
+	killed, back := recoveries{}, recoveries{}
+	var rejoin time.Duration
+	for n := range kills {
+		<-after(500*time.Millisecond, 1500*time.Millisecond)
+		i := n % len(cluster.Nodes)
+		if err := cluster.Nodes[i].Kill(); err != nil {
+			t.Fatal(err)
+		}
+		killed.await(probes, 20*time.Second)
+		began := time.Now()
+		if err := cluster.Rejoin(i); err != nil {
+			t.Fatal(err)
+		}
+		rejoin = max(rejoin, time.Since(began))
+		if back.await(probes, recovery); t.Failed() {
+			break
+		}
+	}
+	s.close()
+	for _, r := range replicas {
+		r.kill()
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	// Each node by itself has everything.
+	replicas = nil
+	for _, node := range cluster.Nodes {
+		replicas = append(replicas, startReplica(t, data, node.URL("countersign"), wideWindow))
+	}
+	quiet := newSite(t, patience, basesOf(replicas)...)
+	quiet.settle(all)
+	c.checkAll(quiet)
+	t.Logf("%d kills: %d sign-ups and %d refreshes were acknowledged, all were kept; %d sign-ups were left open; %d answers 503; "+
+		"%d honest sessions with %d refreshes and %d retries, the longest of which took %v: none lost or forked; "+
+		"everything worked again within %v of a kill; nodes rejoined within %v, and then all worked within %v",
+		kills, c.signups.Load(), c.refreshes.Load(), len(c.doubtful), s.away.Load(),
+		sessions, s.refreshes.Load(), s.retries.Load(), s.longest.Round(time.Millisecond),
+		killed, rejoin.Round(time.Millisecond), back)
+}
