@@ -208,7 +208,7 @@ func (a *answer) member(name string) string {
 	return s
 }
 
-func (a *answer) String() string { return fmt.Sprintf("%d %s", a.status, a.body) }
+func (a *answer) String() string { return fmt.Sprintf("%d %.200s", a.status, a.body) }
 
 // do sends a request. The error is one of the connection.
 func (p *process) do(r *http.Request) (*answer, error) {
