@@ -3,6 +3,7 @@ package main
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,6 +48,7 @@ func TestGalera(t *testing.T) {
 	careless := startReplica(t, data, cluster.URL("countersign", 1)+"?wsrep_sync_wait=0", wideWindow)
 
 	readYourWrites(t, basesOf(replicas), strict.process)
+	raceOnAllNodes(t, basesOf(replicas))
 	readFromNodeThatLags(t, cluster.Nodes[1], replicas[0].process, replicas[1].process, strict.process, careless.process)
 	strict.kill()
 	careless.kill()
@@ -87,6 +89,34 @@ func readYourWrites(t *testing.T, urls []string, strict *process) {
 		t.FailNow()
 	}
 	t.Logf("%d people went from server to server in %v, with 15 requests each: none refused", rounds, time.Since(began).Round(time.Millisecond))
+}
+
+// raceOnAllNodes has people refresh with one token, and guess one password, at all
+// servers at once. Their nodes are in conflict, of which nobody hears.
+func raceOnAllNodes(t *testing.T, urls []string) {
+	s := newSite(t, time.Minute, urls...)
+	want(t, 201)(s.fronts[0].signup("racer", processPassword))
+	a := want(t, 200)(s.fronts[1].login("racer", processPassword, "scope", "profile"))
+	for range size(1000, 50) {
+		before, got := a.member("refresh_token"), make([]string, len(s.fronts))
+		s.each(len(s.fronts), func(i int) {
+			if a, err := s.fronts[i].refresh(before); err != nil || a.status != 200 {
+				t.Errorf("refresh: %v (%v)", a, err)
+			} else {
+				got[i] = a.member("refresh_token")
+			}
+			if a, err := s.fronts[i].login("racer", "not the password"); err != nil || a.status != 400 && a.status != 429 {
+				t.Errorf("wrong password: %v (%v)", a, err)
+			}
+		})
+		if got = slices.Compact(got); len(got) > 1 || got[0] == before {
+			t.Errorf("servers that raced answer %v", got)
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+		a = want(t, 200)(s.any().refresh(got[0]))
+	}
 }
 
 // readFromNodeThatLags has somebody go from a writer to a reader, whose node
