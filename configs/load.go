@@ -89,7 +89,7 @@ func (c *Config) setDerived() {
 const envPrefix = "COUNTERSIGN_"
 
 // envElsewhere are the variables that the command line reads itself.
-var envElsewhere = []string{envPrefix + "CONFIG", envPrefix + "DATA"}
+var envElsewhere = []string{envPrefix + "CONFIG", envPrefix + "DATA", envPrefix + "MOVE_TO"}
 
 // fromKubernetes reports whether the variable is one that Kubernetes puts into
 // every pod about a service called countersign or countersign-anything. Their

@@ -27,3 +27,33 @@ func OpenAtSchema(ctx context.Context, url string, version int64) (*DB, error) {
 
 // SupportedMySQL reports whether a server of that version will do.
 var SupportedMySQL = supportedMySQL
+
+// Dial opens a database as it is.
+var Dial = dial
+
+// PlaceOf names a database without secrets.
+var PlaceOf = placeOf
+
+// MovedSpec describes a table that is moved. The first column is its primary key.
+type MovedSpec struct {
+	Name    string
+	Columns []MovedColumn
+}
+
+// MovedColumn is a column of it. Its kind is int, text or blob.
+type MovedColumn struct {
+	Name, Kind string
+	Null       bool
+}
+
+// MovedTables are the tables that are moved.
+func MovedTables() (specs []MovedSpec) {
+	for _, t := range movedTables {
+		s := MovedSpec{Name: t.name}
+		for _, c := range t.columns {
+			s.Columns = append(s.Columns, MovedColumn{c.name, string(c.kind), c.null})
+		}
+		specs = append(specs, s)
+	}
+	return specs
+}

@@ -112,8 +112,8 @@ func (db *DB) SchemaStatus(ctx context.Context) (SchemaStatus, error) {
 	s := SchemaStatus{Target: Schema}
 	// Asked of the catalogue, for a question about a table that isn't there
 	// fails like any other that fails.
-	exists, err := one(ctx, db, scanInt, db.dialect.hasVersions)
-	if err != nil || exists == 0 {
+	exists, err := db.has(ctx, "goose_db_version")
+	if err != nil || !exists {
 		return s, wrap("read schema version", err)
 	}
 	version, err := one(ctx, db, scanInt, `SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied = 1`)

@@ -16,7 +16,7 @@ import (
 var mysqlDialect = dialect{
 	migrations:  "mysql",
 	gooseName:   "mysql",
-	hasVersions: `SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'`,
+	hasTable:    `SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?`,
 	variables: `SHOW VARIABLES WHERE Variable_name IN
 		('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'sync_binlog', 'log_bin', 'wsrep_on')`,
 	isDuplicate: isMySQLCode(mysqlDuplicate),
@@ -25,6 +25,7 @@ var mysqlDialect = dialect{
 	isLost:      isMySQLLost,
 	isAway:      isMySQLAway,
 	migrateLock: mysqlMigrateLock,
+	move:        mysqlMove,
 }
 
 // Pool bounds the connections to a database server. Zero values are the

@@ -51,6 +51,9 @@ var (
 		9001, 9002, 9005, // TiDB: PD or TiKV timeout, region unavailable
 	}
 
+	// The tables have other names while the database is being moved.
+	mysqlMoved = []uint16{1146} // ER_NO_SUCH_TABLE
+
 	// The disk, or what the engine keeps on it, is full or failing.
 	mysqlFailing = []uint16{1021, 1030, 1114, 1180, 1181} // ER_DISK_FULL, ER_GET_ERRNO, ER_RECORD_FILE_FULL, ER_ERROR_DURING_COMMIT, ..._ROLLBACK
 )
@@ -77,5 +80,5 @@ func isMySQLLost(err error) bool {
 
 // isMySQLAway reports whether the same request may succeed later.
 func isMySQLAway(err error) bool {
-	return isMySQLLost(err) || isMySQLCode(mysqlConflict, mysqlFailing)(err)
+	return isMySQLLost(err) || isMySQLCode(mysqlConflict, mysqlMoved, mysqlFailing)(err)
 }

@@ -21,13 +21,14 @@ import (
 var sqliteDialect = dialect{
 	migrations:  "sqlite",
 	gooseName:   "sqlite3",
-	hasVersions: `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'`,
+	hasTable:    `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?`,
 	isDuplicate: isSQLiteCode(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
 	isForeign:   isSQLiteCode(sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY),
 	// It has one writer at a time, and no connection to lose.
 	isConflict: func(error) bool { return false },
 	isLost:     func(error) bool { return false },
 	isAway:     isSQLiteAway,
+	move:       sqliteMove,
 }
 
 // openSQLite opens a database file, creating it and its folder if need be.
@@ -165,8 +166,12 @@ func isSQLiteCode(codes ...int) func(error) bool {
 	}
 }
 
-// isSQLiteAway looks at the primary code, which all kinds of a failure share.
+// isSQLiteAway looks at the primary code, which all kinds of a failure share. A
+// trigger's refusal says that the database is being moved; there are no others.
 func isSQLiteAway(err error) bool {
+	if isSQLiteCode(sqlite3.SQLITE_CONSTRAINT_TRIGGER)(err) {
+		return true
+	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return false

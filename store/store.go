@@ -50,7 +50,7 @@ type DB struct {
 type dialect struct {
 	migrations  string                               // folder of the embedded schema
 	gooseName   string                               // what the migration library calls it
-	hasVersions string                               // query: 1 if there is a table of schema versions
+	hasTable    string                               // query: 1 if there is a table of that name
 	isDuplicate func(error) bool                     // a unique constraint refused the row
 	isForeign   func(error) bool                     // a foreign key refused the row
 	isConflict  func(error) bool                     // undone in favour of another transaction
@@ -58,6 +58,7 @@ type dialect struct {
 	isAway      func(error) bool                     // the database did not answer, or not in time
 	variables   string                               // query: settings that durability rests on; empty where we make them
 	migrateLock func() (goose.ProviderOption, error) // lets one process migrate; nil where a transaction does
+	move        moveDialect                          // what a move needs
 }
 
 // IsUnavailable reports whether err means that the database did not answer, so
@@ -134,6 +135,9 @@ func CheckURL(url string) error {
 
 // prepare brings the schema up to date, if the database is for this use at all.
 func (db *DB) prepare(ctx context.Context, opts Options) error {
+	if err := db.usable(ctx); err != nil {
+		return err
+	}
 	if opts.Purpose == "" {
 		return db.migrate(ctx, !opts.NoMigrate)
 	}
@@ -159,13 +163,18 @@ func (db *DB) Close() error {
 	return err
 }
 
-// Ping reports whether the database answers and takes writes.
+// Ping reports whether the database answers and takes writes, and is not being
+// moved.
 func (db *DB) Ping(ctx context.Context) error {
-	if _, err := one(ctx, db, scanInt, `SELECT 1`); err != nil {
+	marks, err := one(ctx, db, scanInt, `SELECT COUNT(*) FROM settings WHERE name = '`+markName+`'`)
+	if err != nil {
 		return err
 	}
+	if marks > 0 {
+		return ErrBeingMoved
+	}
 	// It matches nothing, so nothing is written; a read-only database refuses it.
-	_, err := db.exec(ctx, `UPDATE settings SET value = value WHERE name = ''`)
+	_, err = db.exec(ctx, `UPDATE settings SET value = value WHERE name = ''`)
 	return err
 }
 

@@ -36,6 +36,7 @@ type cli struct {
 
 	Serve   serveCmd   `cmd:"" help:"Run the server until it is told to stop."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database to the schema of this version."`
+	Move    moveCmd    `cmd:"" help:"Move everything to another database."`
 
 	Users    usersCmd    `cmd:"" help:"People."`
 	Clients  clientsCmd  `cmd:"" help:"Applications that ask for tokens."`

@@ -38,15 +38,26 @@ func storeOptions(cfg *configs.Config) (store.Options, error) {
 		MaxOpen: pool.MaxOpen, MaxIdle: pool.MaxIdle, MaxLifetime: pool.MaxLifetime, MaxIdleTime: pool.MaxIdleTime,
 	}}
 	if name := cfg.Database.PasswordFile; name != "" {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return opts, fmt.Errorf("database.password_file: %w: write the password of the database's user into that file, readable by this one", err)
-		}
-		if opts.Password = strings.TrimRight(string(b), "\r\n"); opts.Password == "" {
-			return opts, fmt.Errorf("database.password_file: %s is empty: write the password into it", name)
+		var err error
+		if opts.Password, err = readPassword("database.password_file", name); err != nil {
+			return opts, err
 		}
 	}
 	return opts, nil
+}
+
+// readPassword reads the file with the password of a database's user, which a
+// setting or a flag names.
+func readPassword(named, name string) (string, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: write the password of the database's user into that file, readable by this one", named, err)
+	}
+	password := strings.TrimRight(string(b), "\r\n")
+	if password == "" {
+		return "", fmt.Errorf("%s: %s is empty: write the password into it", named, name)
+	}
+	return password, nil
 }
 
 // openStore opens the configured database as change says.

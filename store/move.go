@@ -1,0 +1,368 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// MoveOptions change how a database is moved.
+type MoveOptions struct {
+	// Batch is how many rows are copied in one transaction; default 5000.
+	Batch int
+	// Restart empties a copy that was begun before, by this or another move.
+	Restart bool
+	// From and To are for opening the two databases; only what concerns their
+	// connections counts.
+	From, To Options
+	// Progress, if set, is told how far the move is, often.
+	Progress func(MoveProgress)
+}
+
+// MoveProgress is how far a move is with a table. The first report about one tells
+// how many of its rows had been copied before.
+type MoveProgress struct {
+	Verifying   bool // the copying is over
+	Table       string
+	Done, Total int64 // rows
+}
+
+// MovedTable is a table that was moved.
+type MovedTable struct {
+	Name   string
+	Rows   int64
+	SHA256 [32]byte // of all its rows in the order of their keys; the same in every dialect
+}
+
+// Why a move can't begin or end.
+var (
+	// ErrNotEmpty says that there is something in the database to move to.
+	ErrNotEmpty = errors.New("the database to move to is not empty")
+	// ErrOtherMove says that the database to move to belongs to another move.
+	ErrOtherMove = errors.New("the database to move to belongs to another move")
+	// ErrSameDatabase says that a database can't be moved to itself.
+	ErrSameDatabase = errors.New("the database to move to is the one to move")
+	// ErrNotTheSame says that the copy differs from the original.
+	ErrNotTheSame = errors.New("the copy is not the same")
+	// ErrNotMoving says that there is no move to give up.
+	ErrNotMoving = errors.New("this database is not being moved")
+)
+
+// Move copies the database of one URL into the empty one of another, and ends
+// with an error unless the copy is the same. From its beginning on nothing uses
+// the original any more, and nothing uses the copy before its end. A move that
+// was cut short, by whatever, goes on when it is called again with the same
+// URLs; [AbandonMove] gives it up.
+func Move(ctx context.Context, from, to string, opts MoveOptions) ([]MovedTable, error) {
+	opts.Batch = or(opts.Batch, 5000)
+	m := &move{opts: opts, fromName: placeOf(from), toName: placeOf(to)}
+	var err error
+	opts.From.MustExist = true
+	if m.from, err = dial(ctx, from, opts.From); err != nil {
+		return nil, err
+	}
+	defer m.from.Close()
+	if err := m.checkSource(ctx); err != nil {
+		return nil, err
+	}
+	opts.To.MustExist = m.source.state == left // then only its own copy will do
+	if m.to, err = dial(ctx, to, opts.To); errors.Is(err, ErrNoDatabase) {
+		return nil, m.source.refusal()
+	} else if err != nil {
+		return nil, wrap("the database to move to", err)
+	}
+	defer m.to.Close()
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.to.dialect.move.hurry(ctx, m.to, true); err != nil {
+		return nil, err
+	}
+	for _, t := range movedTables {
+		if err := m.copy(ctx, t); err != nil {
+			return nil, wrap("copy "+t.name, err)
+		}
+	}
+	if err := m.copyNumbering(ctx); err != nil {
+		return nil, wrap("copy the numbering of events", err)
+	}
+	var moved []MovedTable
+	for _, t := range movedTables {
+		digest, err := m.verify(ctx, t)
+		if err != nil {
+			return nil, wrap("verify "+t.name, err)
+		}
+		moved = append(moved, digest)
+	}
+	return moved, wrap("finish", m.finish(ctx))
+}
+
+// placeOf names a database without secrets.
+func placeOf(url string) string {
+	if source, err := parseMySQL(url); err == nil {
+		return source.String()
+	}
+	_, path, _ := strings.Cut(url, ":")
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	return "sqlite:" + path
+}
+
+// move is a move under way.
+type move struct {
+	opts             MoveOptions
+	from, to         *DB
+	fromName, toName string
+	source, target   mark // as they are now
+}
+
+// checkSource refuses an original that this binary doesn't know all of.
+func (m *move) checkSource(ctx context.Context) error {
+	s, err := m.from.SchemaStatus(ctx)
+	switch {
+	case err != nil:
+		return err
+	case s.Version > s.Target:
+		return fmt.Errorf("the database's schema has version %d, of which this binary, with %d, doesn't know everything: use the newer one", s.Version, s.Target)
+	case s.Version < s.Target:
+		return fmt.Errorf("the database's schema has version %d, this binary's is %d: run 'countersign migrate' first", s.Version, s.Target)
+	}
+	m.source, err = m.from.mark(ctx)
+	if err == nil && m.source.state == arriving {
+		err = m.source.refusal()
+	}
+	return err
+}
+
+// begin makes both databases take part in this move: the copy first, so that
+// there is no original without one, and then the original, which is frozen.
+func (m *move) begin(ctx context.Context) error {
+	s, err := m.to.SchemaStatus(ctx)
+	if err == nil && s.Version > s.Target {
+		err = fmt.Errorf("its schema has version %d, this binary's is %d: use the newer one", s.Version, s.Target)
+	}
+	if err == nil {
+		m.target, err = m.to.mark(ctx)
+	}
+	if err != nil {
+		return wrap("the database to move to", err)
+	}
+	resumed := m.target.state == arriving && m.target.id == m.source.id && !m.opts.Restart
+	switch {
+	case resumed:
+	case m.source.state == left:
+		return m.source.refusal()
+	case m.target.state == arriving && !m.opts.Restart:
+		err := m.checkEmpty(ctx)
+		if errors.Is(err, ErrNotEmpty) {
+			return fmt.Errorf("%w: it is an unfinished copy of %s; --restart empties it first", ErrOtherMove, m.target.other)
+		}
+		if err != nil {
+			return err
+		}
+	case m.target.state == leaving, m.target.state == left:
+		if m.target.id == m.source.id {
+			return ErrSameDatabase
+		}
+		return fmt.Errorf("%w: name an empty database (%w)", ErrOtherMove, m.target.refusal())
+	case m.target.state == "":
+		if err := m.checkEmpty(ctx); err != nil {
+			return err
+		}
+	}
+	if err := m.to.migrate(ctx, true); err != nil {
+		return wrap("the database to move to", err)
+	}
+	if !resumed {
+		if err := m.claim(ctx); err != nil {
+			return err
+		}
+	}
+	return wrap("keep everybody from changing the database to move", m.from.dialect.move.freeze(ctx, m.from))
+}
+
+// checkEmpty refuses a database that is in use.
+func (m *move) checkEmpty(ctx context.Context) error {
+	for _, t := range movedTables {
+		there, err := m.to.has(ctx, t.name)
+		empty := !there
+		if err == nil && there {
+			empty, err = m.to.isEmpty(ctx, t)
+		}
+		if err != nil {
+			return wrap("the database to move to", err)
+		}
+		if !empty {
+			return fmt.Errorf("%w: there are rows in its table %s; name an empty database", ErrNotEmpty, t.name)
+		}
+	}
+	return nil
+}
+
+// claim gives both databases the mark of a new move.
+func (m *move) claim(ctx context.Context) error {
+	id := rand.Text()
+	if err := m.setTarget(ctx, mark{arriving, id, m.fromName}); err != nil {
+		return wrap("the database to move to", err)
+	}
+	if m.opts.Restart {
+		// The original isn't of this move yet: if this is cut short, nobody takes
+		// what is left for the beginning of a copy.
+		for i := len(movedTables) - 1; i >= 0; i-- {
+			if err := m.to.empty(ctx, movedTables[i], m.opts.Batch); err != nil {
+				return wrap("empty the database to move to", err)
+			}
+		}
+	}
+	err := m.setSource(ctx, mark{leaving, id, m.toName})
+	if errors.Is(err, errMarkChanged) {
+		if held, _ := m.from.mark(ctx); held.id == id { // then both are one
+			return errors.Join(ErrSameDatabase, m.setTarget(ctx, mark{}))
+		}
+	}
+	return err
+}
+
+func (m *move) setSource(ctx context.Context, is mark) error {
+	err := m.from.setMark(ctx, m.source, is)
+	if err == nil {
+		m.source = is
+	}
+	return err
+}
+
+func (m *move) setTarget(ctx context.Context, is mark) error {
+	err := m.to.setMark(ctx, m.target, is)
+	if err == nil {
+		m.target = is
+	}
+	return err
+}
+
+// frozen is what a table of the original is called now.
+func (m *move) frozen(t table) string { return m.from.dialect.move.frozenName(t.name) }
+
+func (m *move) report(p MoveProgress) {
+	if m.opts.Progress != nil {
+		m.opts.Progress(p)
+	}
+}
+
+// copy copies the rows that are missing. Both databases order keys by their
+// bytes, and the original stands still: so the copy always has the original's
+// first rows, and it goes on after the last of them.
+func (m *move) copy(ctx context.Context, t table) error {
+	total, err1 := m.from.count(ctx, t, m.frozen(t))
+	done, err2 := m.to.count(ctx, t, t.name)
+	after, err3 := m.to.last(ctx, t)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	m.report(MoveProgress{false, t.name, done, total})
+	type read struct {
+		page []row
+		err  error
+	}
+	ahead := make(chan read, 1) // the next page, read while one is written
+	next := func(after any) {
+		page, err := m.from.page(ctx, t, m.frozen(t), after, m.opts.Batch)
+		ahead <- read{page, err}
+	}
+	go next(after)
+	for {
+		r := <-ahead
+		if r.err != nil || len(r.page) == 0 {
+			return r.err
+		}
+		go next(r.page[len(r.page)-1][0])
+		if err := m.to.insert(ctx, t, m.target, r.page); err != nil {
+			<-ahead
+			return err
+		}
+		done += int64(len(r.page))
+		m.report(MoveProgress{false, t.name, done, total})
+	}
+}
+
+// copyNumbering makes events be numbered on from where the original was.
+func (m *move) copyNumbering(ctx context.Context) error {
+	want, err := m.from.dialect.move.nextEvent(ctx, m.from, m.from.dialect.move.frozenName(eventTable))
+	if err != nil {
+		return err
+	}
+	next, err := m.to.dialect.move.nextEvent(ctx, m.to, eventTable)
+	if err != nil || next >= want {
+		return err
+	}
+	return m.to.dialect.move.setNextEvent(ctx, m.to, eventTable, want)
+}
+
+// verify reads a table on both sides, at once, and compares.
+func (m *move) verify(ctx context.Context, t table) (MovedTable, error) {
+	total, err := m.from.count(ctx, t, m.frozen(t))
+	if err != nil {
+		return MovedTable{}, err
+	}
+	m.report(MoveProgress{true, t.name, 0, total})
+	var original, copied MovedTable
+	var err1, err2 error
+	var wg sync.WaitGroup
+	wg.Go(func() { copied, err2 = m.to.digest(ctx, t, t.name, m.opts.Batch, nil) })
+	original, err1 = m.from.digest(ctx, t, m.frozen(t), m.opts.Batch, func(n int64) {
+		m.report(MoveProgress{true, t.name, n, total})
+	})
+	wg.Wait()
+	switch err := errors.Join(err1, err2); {
+	case err != nil:
+		return original, err
+	case original.Rows != copied.Rows:
+		return original, fmt.Errorf("%w: %d rows became %d; --restart copies everything again", ErrNotTheSame, original.Rows, copied.Rows)
+	case original != copied:
+		return original, fmt.Errorf("%w: some of the %d rows differ; --restart copies everything again", ErrNotTheSame, original.Rows)
+	}
+	return original, nil
+}
+
+// finish gives the copy free. The original is closed for good before that, so
+// that at no time both are in use.
+func (m *move) finish(ctx context.Context) error {
+	if m.source.state == leaving {
+		if err := m.setSource(ctx, mark{left, m.source.id, m.toName}); err != nil {
+			return err
+		}
+	}
+	if err := m.to.dialect.move.hurry(ctx, m.to, false); err != nil {
+		return err
+	}
+	return m.setTarget(ctx, mark{})
+}
+
+// AbandonMove lets a database be used again whose move was begun but not
+// finished. The copy stays unusable. A database whose move was finished has a
+// successor, in which sessions go on; so that is given up only with goBack.
+func AbandonMove(ctx context.Context, url string, opts Options, goBack bool) error {
+	opts.MustExist = true
+	db, err := dial(ctx, url, opts)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	m, err := db.mark(ctx)
+	switch {
+	case err != nil:
+		return err
+	case m.state == "":
+		return ErrNotMoving
+	case m.state == arriving, m.state == left && !goBack:
+		return m.refusal()
+	}
+	if err := db.dialect.move.thaw(ctx, db); err != nil {
+		return wrap("make the database writable again", err)
+	}
+	return db.setMark(ctx, m, mark{})
+}

@@ -1,0 +1,343 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"strconv"
+	"strings"
+)
+
+// table is a table as a move sees it.
+type table struct {
+	name    string
+	columns []column // the first is the primary key
+	where   string   // which rows are moved; empty for all
+}
+
+// column is a column of a table.
+type column struct {
+	name string
+	kind kind
+	null bool
+}
+
+// kind is what a column holds. Whatever else a dialect knows about a column's
+// type, it gives back the same integer, text or bytes that it was given.
+type kind string
+
+const (
+	kindInt  kind = "int"
+	kindText kind = "text"
+	kindBlob kind = "blob"
+)
+
+// movedTables are all tables, each after those that it refers to. A test compares
+// them with the schemas.
+var movedTables = []table{
+	{name: "users", columns: columns("id blob, username text, email text null, email_key text null, email_verified int, " +
+		"roles text, password_hash text, epoch int, disabled_at int null, created_at int, updated_at int")},
+	{name: "clients", columns: columns("id text, name text, public int, secret_hash text null, first_party int, grants text, " +
+		"redirect_uris text, post_logout_redirect_uris text, origins text, scopes text, audiences text, may_introspect int, " +
+		"pkce_optional int, id_token_alg text null, declared int, created_at int, updated_at int")},
+	{name: "sessions", columns: columns("id blob, user_id blob, client_id text, scopes text, counter int, rotations blob, " +
+		"auth_time int, created_at int, last_used_at int, expires_at int, absolute_expires_at int, device text null, epoch int null")},
+	{name: "signing_keys", columns: columns("kid text, alg text, generation int, published_from int, signs_from int, " +
+		"signs_until int, published_until int, lead int, revoked_at int null, public_key blob, sealed blob")},
+	{name: "guesses", columns: columns("id blob, failures int, last_failed_at int")},
+	{name: eventTable, columns: columns("id int, at int, kind text, user_id blob null, client_id text null, session_id blob null, " +
+		"key_id text null, address text null, request_id text null")},
+	// What the database says about its own schema, replicas and moves stays.
+	{name: settingTable, columns: columns("name text, value text"),
+		where: "name NOT IN ('oldest_schema', '" + markName + "') AND name NOT LIKE 'turn.%'"},
+}
+
+const (
+	eventTable   = "audit_events"
+	settingTable = "settings"
+)
+
+// columns reads "NAME KIND, NAME KIND null".
+func columns(text string) (all []column) {
+	for one := range strings.SplitSeq(text, ", ") {
+		words := strings.Fields(one)
+		all = append(all, column{name: words[0], kind: kind(words[1]), null: len(words) == 3})
+	}
+	return all
+}
+
+// key is the primary key's column.
+func (t table) key() string { return t.columns[0].name }
+
+// list is the columns as SQL has them. One of them is a word of its own in MySQL's.
+func (t table) list() string {
+	names := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		names[i] = "`" + c.name + "`"
+	}
+	return strings.Join(names, ", ")
+}
+
+// condition is a WHERE clause for the rows that are moved and for which also
+// what is given holds.
+func (t table) condition(also ...string) string {
+	if t.where != "" {
+		also = append(also, t.where)
+	}
+	if len(also) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(also, " AND ")
+}
+
+// row is a row's values in the order of the table's columns: nil, int64, string
+// or []byte, whatever the driver gave.
+type row []any
+
+// normalize makes the values be of their columns' kinds.
+func (r row) normalize(t table) error {
+	for i, c := range t.columns {
+		var err error
+		switch v := r[i].(type) {
+		case nil:
+		case int64:
+			if c.kind != kindInt {
+				err = fmt.Errorf("is a number")
+			}
+		case string:
+			r[i], err = c.of(v)
+		case []byte:
+			r[i], err = c.of(string(v))
+		default:
+			err = fmt.Errorf("is a %T", v)
+		}
+		if err != nil {
+			return fmt.Errorf("%s of %s in %s: %w", c.name, r.id(), t.name, err)
+		}
+	}
+	return nil
+}
+
+// of is a value of the column from what the driver gave as text.
+func (c column) of(v string) (any, error) {
+	switch c.kind {
+	case kindInt:
+		return strconv.ParseInt(v, 10, 64)
+	case kindBlob:
+		return []byte(v), nil
+	default:
+		return v, nil
+	}
+}
+
+// size is about how many bytes the values have.
+func (r row) size() (n int) {
+	for _, v := range r {
+		switch v := v.(type) {
+		case string:
+			n += len(v)
+		case []byte:
+			n += len(v)
+		}
+		n += 8
+	}
+	return n
+}
+
+// id is the primary key for people to read.
+func (r row) id() string {
+	if b, ok := r[0].([]byte); ok {
+		return fmt.Sprintf("%x", b)
+	}
+	return fmt.Sprint(r[0])
+}
+
+// hashTo adds the values to a digest, each with its kind and length, so that no
+// two different rows look alike.
+func (r row) hashTo(h hash.Hash, b []byte) []byte {
+	b = b[:0]
+	for _, v := range r {
+		switch v := v.(type) {
+		case nil:
+			b = append(b, 0)
+		case int64:
+			b = binary.BigEndian.AppendUint64(append(b, 1), uint64(v))
+		case string:
+			b = append(binary.BigEndian.AppendUint64(append(b, 2), uint64(len(v))), v...)
+		case []byte:
+			b = append(binary.BigEndian.AppendUint64(append(b, 3), uint64(len(v))), v...)
+		}
+	}
+	h.Write(b)
+	return b
+}
+
+const (
+	maxPage      = 8 << 20   // bytes that a page holds, and one row more
+	maxStatement = 512 << 10 // bytes that a statement inserts, or one row: servers take a MiB at least, with what is escaped
+	maxArgs      = 30_000    // values that a statement inserts: SQLite takes 32,766
+)
+
+// page reads at most limit rows in the order of their keys, of those after a key
+// if one is given. name is what the table is called at present.
+func (db *DB) page(ctx context.Context, t table, name string, after any, limit int) (page []row, err error) {
+	var also []string
+	var args []any
+	if after != nil {
+		also, args = append(also, t.key()+" > ?"), append(args, after)
+	}
+	query := "SELECT " + t.list() + " FROM " + name + t.condition(also...) + " ORDER BY " + t.key() + " LIMIT ?"
+	err = db.again(ctx, true, func() error {
+		rows, err := db.read.QueryContext(ctx, query, append(args, limit)...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		page = page[:0]
+		into := make([]any, len(t.columns))
+		for size := 0; size < maxPage && rows.Next(); {
+			r := make(row, len(t.columns))
+			for i := range r {
+				into[i] = &r[i]
+			}
+			if err := rows.Scan(into...); err != nil {
+				return err
+			}
+			if err := r.normalize(t); err != nil {
+				return err
+			}
+			page = append(page, r)
+			size += r.size()
+		}
+		return rows.Err()
+	})
+	return page, err
+}
+
+// count is how many rows there are to move.
+func (db *DB) count(ctx context.Context, t table, name string) (int64, error) {
+	return one(ctx, db, scanInt, "SELECT COUNT(*) FROM "+name+t.condition())
+}
+
+// isEmpty reports whether there is no row to move.
+func (db *DB) isEmpty(ctx context.Context, t table) (bool, error) {
+	found, err := all(ctx, db, scanInt, "SELECT 1 FROM "+t.name+t.condition()+" LIMIT 1")
+	return len(found) == 0, err
+}
+
+// last is the highest key, nil if there is none.
+func (db *DB) last(ctx context.Context, t table) (any, error) {
+	keys, err := all(ctx, db, func(s scanner) (any, error) {
+		r := make(row, 1)
+		if err := s.Scan(&r[0]); err != nil {
+			return nil, err
+		}
+		err := r.normalize(table{name: t.name, columns: t.columns[:1]})
+		return r[0], err
+	}, "SELECT "+t.key()+" FROM "+t.name+t.condition()+" ORDER BY "+t.key()+" DESC LIMIT 1")
+	if err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	return keys[0], nil
+}
+
+// insert adds rows, all or none, as long as the database has the mark of the move
+// that does it: one that was overtaken by another must not add to what has become
+// somebody's.
+func (db *DB) insert(ctx context.Context, t table, is mark, rows []row) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE settings SET value = value WHERE name = ? AND value = ?`, markName, is.String()))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errMarkChanged
+		}
+		for left := rows; len(left) > 0; {
+			n := 1
+			for size := left[0].size(); n < len(left) && (n+1)*len(t.columns) <= maxArgs; n++ {
+				if size += left[n].size(); size > maxStatement {
+					break
+				}
+			}
+			if err := insertRows(ctx, tx, t, left[:n]); err != nil {
+				return db.whichRow(ctx, tx, t, left[:n], err)
+			}
+			left = left[n:]
+		}
+		return nil
+	})
+}
+
+// whichRow finds out which of several rows was refused.
+func (db *DB) whichRow(ctx context.Context, tx *sql.Tx, t table, rows []row, err error) error {
+	if db.IsUnavailable(err) || ctx.Err() != nil {
+		return err
+	}
+	for i, r := range rows {
+		if err := insertRows(ctx, tx, t, rows[i:i+1]); err != nil {
+			return fmt.Errorf("the row %s: %w", r.id(), err)
+		}
+	}
+	return err
+}
+
+func insertRows(ctx context.Context, tx *sql.Tx, t table, rows []row) error {
+	places := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
+	args := make([]any, 0, len(rows)*len(t.columns))
+	for _, r := range rows {
+		args = append(args, r...)
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO "+t.name+" ("+t.list()+") VALUES "+places+
+		strings.Repeat(", "+places, len(rows)-1), args...)
+	return err
+}
+
+// empty removes all rows that a move would bring.
+func (db *DB) empty(ctx context.Context, t table, batch int) error {
+	for {
+		// The key of the batch's last row, if there are so many.
+		ends, err := all(ctx, db, func(s scanner) (key any, err error) {
+			err = s.Scan(&key)
+			return key, err
+		}, "SELECT "+t.key()+" FROM "+t.name+t.condition()+" ORDER BY "+t.key()+" LIMIT 1 OFFSET ?", batch)
+		if err != nil {
+			return err
+		}
+		if len(ends) == 0 {
+			_, err := db.exec(ctx, "DELETE FROM "+t.name+t.condition())
+			return err
+		}
+		if _, err := db.exec(ctx, "DELETE FROM "+t.name+t.condition(t.key()+" <= ?"), ends[0]); err != nil {
+			return err
+		}
+	}
+}
+
+// digest is the number of the rows and the SHA-256 of them all. each is told how
+// many there are so far, if it isn't nil.
+func (db *DB) digest(ctx context.Context, t table, name string, batch int, each func(n int64)) (m MovedTable, err error) {
+	m.Name = t.name
+	h, buffer := sha256.New(), []byte(nil)
+	for after := any(nil); ; {
+		page, err := db.page(ctx, t, name, after, batch)
+		if err != nil {
+			return m, err
+		}
+		if len(page) == 0 {
+			h.Sum(m.SHA256[:0])
+			return m, nil
+		}
+		for _, r := range page {
+			buffer = r.hashTo(h, buffer)
+		}
+		m.Rows += int64(len(page))
+		after = page[len(page)-1][0]
+		if each != nil {
+			each(m.Rows)
+		}
+	}
+}

@@ -1,0 +1,833 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/keys"
+	"countersign/store"
+	"countersign/tokens"
+)
+
+// onSQLite returns the URL of a database file that isn't there yet.
+func onSQLite(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "countersign.db") }
+
+// eachMove runs a test for the moves from each dialect to each, MariaDB where
+// there is one.
+func eachMove(t *testing.T, test func(t *testing.T, from, to string)) {
+	on := map[string]func(testing.TB) string{"SQLite": onSQLite, "MariaDB": onMariaDB}
+	for _, from := range []string{"SQLite", "MariaDB"} {
+		for _, to := range []string{"SQLite", "MariaDB"} {
+			t.Run(from+" to "+to, func(t *testing.T) { test(t, on[from](t), on[to](t)) })
+		}
+	}
+}
+
+// eachDialect runs a test on a fresh database of each.
+func eachDialect(t *testing.T, test func(t *testing.T, url string)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, onSQLite(t)) })
+	t.Run("MariaDB", func(t *testing.T) { test(t, onMariaDB(t)) })
+}
+
+// move moves and fails the test if it can't.
+func move(t testing.TB, from, to string) []store.MovedTable {
+	t.Helper()
+	moved, err := store.Move(t.Context(), from, to, store.MoveOptions{Batch: 3})
+	noError(t, err)
+	return moved
+}
+
+// raw opens a database whatever state it is in, without a look at foreign keys.
+func raw(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	db, err := store.Dial(t.Context(), url, store.Options{})
+	noError(t, err)
+	t.Cleanup(func() { db.Close() })
+	conns := db.Pools()["write"]
+	off := "PRAGMA foreign_keys = 0"
+	if strings.HasPrefix(url, "mysql:") {
+		off = "SET SESSION foreign_key_checks = 0"
+		conns.SetMaxOpenConns(1)
+	}
+	_, err = conns.Exec(off)
+	noError(t, err)
+	return conns
+}
+
+// odd are texts that some database changes, cuts or takes for another.
+var odd = []string{
+	"plain", "Plain", "plain ", "plain\x00", "PLAIN\t\r\n", `Zoë 👩‍👩‍👧 한글 ŞİŞı ß "q" 'q' \ % _ e` + "\u0301", "%", "'; --", `\`, "\x00", " ", "ſ", "\u00a0\u202e\ufeff",
+}
+
+// fill puts rows with every kind of odd value into a database, by SQL.
+func fill(t testing.TB, url string) {
+	t.Helper()
+	db := open(t, url).Pools()["write"]
+	exec := func(query string, args ...any) {
+		t.Helper()
+		_, err := db.Exec(query, args...)
+		noError(t, err)
+	}
+	// null is v, or NULL every other time.
+	null := func(i int, v any) any {
+		if i%2 == 0 {
+			return nil
+		}
+		return v
+	}
+	id := func(i, kind byte) []byte { // with bytes at its ends that a CHAR would lose
+		b := make([]byte, 16)
+		b[0], b[7], b[8], b[15] = i*19, kind, i, i%3*127
+		return b
+	}
+	times := []int64{0, -1, 1, math.MaxInt64, math.MinInt64, 1_790_000_000_123}
+	at := func(i int) int64 { return times[i%len(times)] }
+	blobs := [][]byte{{}, {0}, []byte("\x00'\\\"\xff\x80"), bytes.Repeat([]byte{0xff}, 64), []byte("text"), bytes.Repeat([]byte{0}, 64)}
+	bin := func(i int) []byte { return blobs[i%len(blobs)] }
+	long := strings.Repeat("𐐨", 1024)
+
+	for i, text := range odd {
+		exec("INSERT INTO users (id, username, email, email_key, email_verified, roles, password_hash, epoch, disabled_at, created_at, updated_at) "+
+			"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id(byte(i), 1), text, null(i, text), null(i, text), i%2, text, text, at(i), null(i, at(i+1)), at(i+2), at(i+3))
+		exec("INSERT INTO clients (id, name, public, secret_hash, first_party, grants, redirect_uris, post_logout_redirect_uris, origins, scopes, "+
+			"audiences, may_introspect, pkce_optional, id_token_alg, declared, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			text, long, i%2, null(i, text), i/2%2, text, strings.Repeat(text, 1+200_000*(i%2)/len(text)), "[]", "", text, long, 1, 0, null(i, "ES256"), 1, at(i), at(i+1))
+		exec("INSERT INTO signing_keys (kid, alg, generation, published_from, signs_from, signs_until, published_until, `lead`, revoked_at, public_key, sealed) "+
+			"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", text, "ES256", i, at(i), at(i+1), at(i+2), at(i+3), at(i+4), null(i, at(i+5)), bin(i), bytes.Repeat(bin(i), 1000))
+		exec("INSERT INTO guesses (id, failures, last_failed_at) VALUES (?, ?, ?)", append(id(byte(i), 2), id(byte(i), 3)...), at(i), at(i+1))
+	}
+	for i := range 40 {
+		exec("INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time, created_at, last_used_at, expires_at, "+
+			"absolute_expires_at, device, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id(byte(i), 4), id(byte(i%len(odd)), 1), odd[i/3%len(odd)],
+			odd[i%len(odd)], at(i), bin(i), at(i+1), at(i+2), at(i+3), at(i+4), at(i+5), null(i, long), null(i+1, at(i)))
+		exec("INSERT INTO audit_events (at, kind, user_id, client_id, session_id, key_id, address, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			at(i), odd[i%len(odd)], null(i, id(byte(i), 1)), null(i/2, odd[i%len(odd)]), null(i/3, id(byte(i), 4)), null(i+1, "kid"), null(i, odd[i%len(odd)]), null(i/2, "r"))
+	}
+	exec("DELETE FROM audit_events WHERE id IN (7, 39, 40)") // the last number was used
+	for _, s := range [][2]string{{"purpose", "production"}, {"turn.cleaning", "0001"}, {"oldest_schema", "1"}, {"later", odd[5]}} {
+		exec("INSERT INTO settings (name, value) VALUES (?, ?)", s[0], s[1])
+	}
+}
+
+// kept are all rows of a database that a move keeps, as hexadecimal.
+func kept(t testing.TB, url string) map[string][]string {
+	t.Helper()
+	db := raw(t, url)
+	dump := map[string][]string{}
+	for _, table := range store.MovedTables() {
+		var names []string
+		for _, c := range table.Columns {
+			names = append(names, "`"+c.Name+"`")
+		}
+		rows, err := db.Query("SELECT " + strings.Join(names, ", ") + " FROM " + table.Name + " ORDER BY 1")
+		noError(t, err)
+		defer rows.Close()
+		values, into := make([]any, len(names)), make([]any, len(names))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		for rows.Next() {
+			noError(t, rows.Scan(into...))
+			var line []string
+			for _, v := range values {
+				switch v := v.(type) {
+				case string:
+					line = append(line, fmt.Sprintf("%x", v))
+				case []byte:
+					line = append(line, fmt.Sprintf("%x", v))
+				default:
+					line = append(line, fmt.Sprint(v))
+				}
+			}
+			dump[table.Name] = append(dump[table.Name], strings.Join(line, " "))
+		}
+		noError(t, rows.Err())
+	}
+	dump["settings"] = slices.DeleteFunc(dump["settings"], func(line string) bool {
+		for _, name := range []string{"move", "turn.cleaning", "oldest_schema"} {
+			if strings.HasPrefix(line, fmt.Sprintf("%x ", name)) {
+				return true
+			}
+		}
+		return false
+	})
+	return dump
+}
+
+// nextNumber is the number of one more event.
+func nextNumber(t testing.TB, url string) int64 {
+	t.Helper()
+	db := open(t, url)
+	noError(t, db.CreateUser(t.Context(), person("one more "+uuid.NewString()), created))
+	var n int64
+	noError(t, db.Pools()["write"].QueryRow("SELECT MAX(id) FROM audit_events").Scan(&n))
+	return n
+}
+
+func TestMoveKeepsEverything(t *testing.T) {
+	eachMove(t, func(t *testing.T, from, to string) {
+		fill(t, from)
+		want := kept(t, from)
+		moved := move(t, from, to)
+		if diff := cmp.Diff(want, kept(t, to)); diff != "" {
+			t.Errorf("rows (-original +copy):\n%s", diff)
+		}
+		for _, m := range moved {
+			if m.Rows != int64(len(want[m.Name])) || m.Rows == 0 {
+				t.Errorf("%s: %d rows are said to be moved, there were %d", m.Name, m.Rows, len(want[m.Name]))
+			}
+		}
+		if n := nextNumber(t, to); n != 41 {
+			t.Errorf("the next event has number %d, want 41: 40 was used", n)
+		}
+	})
+}
+
+// The digests tell two databases apart, not two dialects.
+func TestMoveDigestsAreTheSameEverywhere(t *testing.T) {
+	first, second, third := onSQLite(t), onMariaDB(t), onSQLite(t)
+	fill(t, first)
+	there := move(t, first, second)
+	back := move(t, second, third)
+	if diff := cmp.Diff(there, back); diff != "" {
+		t.Errorf("digests (-there +back):\n%s", diff)
+	}
+	seen := map[[32]byte]string{}
+	for _, m := range there {
+		if other, again := seen[m.SHA256]; again {
+			t.Errorf("%s and %s have the same digest", m.Name, other)
+		}
+		seen[m.SHA256] = m.Name
+	}
+}
+
+// An empty database has a place to go on from as well.
+func TestMoveOfNothing(t *testing.T) {
+	eachMove(t, func(t *testing.T, from, to string) {
+		open(t, from)
+		for _, m := range move(t, from, to) {
+			if m.Rows != 0 {
+				t.Errorf("%s has %d rows", m.Name, m.Rows)
+			}
+		}
+		if n := nextNumber(t, to); n != 1 {
+			t.Errorf("the first event has number %d", n)
+		}
+	})
+}
+
+// What a schema has, a move knows: a column that is forgotten is lost.
+func TestMoveKnowsAllColumns(t *testing.T) {
+	want := map[string][]store.MovedColumn{}
+	for _, table := range store.MovedTables() {
+		want[table.Name] = table.Columns
+	}
+	sameColumns := func(t *testing.T, rows *sql.Rows, err error, kindOf func(declared, known string) string) {
+		t.Helper()
+		noError(t, err)
+		defer rows.Close()
+		got := map[string][]store.MovedColumn{}
+		for rows.Next() {
+			var table, declared string
+			var c store.MovedColumn
+			var place int
+			noError(t, rows.Scan(&table, &c.Name, &declared, &c.Null, &place))
+			known := ""
+			if i := slices.IndexFunc(want[table], func(w store.MovedColumn) bool { return w.Name == c.Name }); i >= 0 {
+				known = want[table][i].Kind
+			}
+			c.Kind = kindOf(declared, known)
+			got[table] = append(got[table], c)
+		}
+		noError(t, rows.Err())
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("columns (-known +there):\n%s", diff)
+		}
+	}
+	t.Run("SQLite", func(t *testing.T) {
+		rows, err := open(t, onSQLite(t)).Pools()["write"].Query(`
+			SELECT m.name, c.name, c.type, c."notnull" = 0 AND c.pk = 0, c.cid FROM sqlite_master m, pragma_table_info(m.name) c
+			WHERE m.type = 'table' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%' ORDER BY 1, 5`)
+		sameColumns(t, rows, err, func(declared, _ string) string {
+			return map[string]string{"INTEGER": "int", "TEXT": "text", "BLOB": "blob"}[declared]
+		})
+	})
+	t.Run("MariaDB", func(t *testing.T) {
+		rows, err := open(t, onMariaDB(t)).Pools()["write"].Query(`
+			SELECT table_name, column_name, data_type, is_nullable = 'YES', ordinal_position FROM information_schema.columns
+			WHERE table_schema = DATABASE() AND table_name NOT LIKE 'goose%' ORDER BY 1, 5`)
+		sameColumns(t, rows, err, func(declared, known string) string {
+			switch declared {
+			case "bigint", "tinyint":
+				return "int"
+			case "varchar", "text", "mediumtext":
+				return "text"
+			case "varbinary": // also of texts that are equal only to themselves
+				return known
+			case "binary", "blob":
+				return "blob"
+			}
+			return declared
+		})
+	})
+}
+
+// Sessions and keys go on: whatever the server asks of a store it gets from the copy.
+func TestMovedDatabaseIsWorkedOn(t *testing.T) {
+	eachMove(t, func(t *testing.T, from, to string) {
+		ctx := t.Context()
+		db := open(t, from)
+		s := signIn(t, db, shared)
+		s.Counter++
+		noError(t, db.AdvanceSession(ctx, s, now))
+		noError(t, db.PutClient(ctx, accounts.Client{ID: "second", CreatedAt: now, UpdatedAt: now}, created))
+		move(t, from, to)
+
+		copied := open(t, to)
+		got, err := copied.Session(ctx, s.ID, now)
+		noError(t, err)
+		if got.Counter != s.Counter || got.UserID != s.UserID {
+			t.Errorf("session is %v, want %v", got, s)
+		}
+		stale := s
+		if err := copied.AdvanceSession(ctx, stale, now); !errors.Is(err, tokens.ErrStale) {
+			t.Errorf("rotation that was done before: %v", err)
+		}
+		s.Counter++
+		noError(t, copied.AdvanceSession(ctx, s, now))
+		noError(t, copied.DeleteUser(ctx, s.UserID, created)) // takes the session with it
+		if _, err := copied.Session(ctx, s.ID, now); !errors.Is(err, tokens.ErrUnknown) {
+			t.Errorf("session of a user who is gone: %v", err)
+		}
+	})
+}
+
+// refused opens a database in all ways, and wants the error each time.
+func refused(t *testing.T, url string, want error, hint string) {
+	t.Helper()
+	for _, opts := range []store.Options{{}, {NoMigrate: true, MustExist: true}, {Purpose: store.Production}} {
+		db, err := store.Open(t.Context(), url, opts)
+		if err == nil {
+			db.Close()
+		}
+		oneLine(t, err, want, hint)
+	}
+}
+
+// However often and wherever a move is cut, it goes on; meanwhile nothing uses
+// either database, and then only the copy.
+func TestMoveGoesOnAfterItWasCut(t *testing.T) {
+	eachMove(t, func(t *testing.T, from, to string) {
+		fill(t, from)
+		want := kept(t, from)
+		cuts := 0
+		for ; ; cuts++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			reports := 0 // a little more each time, for it tells of what is done as well
+			moved, err := store.Move(ctx, from, to, store.MoveOptions{Batch: 4, Progress: func(store.MoveProgress) {
+				if reports++; reports > 2+cuts {
+					cancel()
+				}
+			}})
+			cancel()
+			if err == nil {
+				if len(moved) != len(want) {
+					t.Errorf("%d tables were moved, want %d", len(moved), len(want))
+				}
+				break
+			}
+			if cuts > 200 {
+				t.Fatalf("it doesn't get on: %v", err)
+			}
+			refused(t, from, store.ErrBeingMoved, "--abandon")
+			refused(t, to, store.ErrUnfinishedCopy, "countersign move")
+		}
+		if cuts < 5 {
+			t.Errorf("it was cut %d times: this test shows nothing", cuts)
+		}
+		if diff := cmp.Diff(want, kept(t, to)); diff != "" {
+			t.Errorf("rows (-original +copy):\n%s", diff)
+		}
+		refused(t, from, store.ErrMovedAway, "--go-back")
+		open(t, to)
+	})
+}
+
+// The first report about a table says what an earlier try left.
+func TestMoveTellsWhatIsThereAlready(t *testing.T) {
+	from, to := onSQLite(t), onSQLite(t)
+	fill(t, from)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := store.Move(ctx, from, to, store.MoveOptions{Batch: 1, Progress: func(p store.MoveProgress) {
+		if p.Table == "sessions" && p.Done == 7 {
+			cancel()
+		}
+	}})
+	if err == nil {
+		t.Fatal("it wasn't cut")
+	}
+	first := map[string]store.MoveProgress{}
+	_, err = store.Move(t.Context(), from, to, store.MoveOptions{Progress: func(p store.MoveProgress) {
+		if _, seen := first[p.Table]; !seen {
+			first[p.Table] = p
+		}
+	}})
+	noError(t, err)
+	for _, want := range []store.MoveProgress{
+		{Table: "users", Done: int64(len(odd)), Total: int64(len(odd))}, {Table: "sessions", Done: 7, Total: 40}, {Table: "guesses", Total: int64(len(odd))},
+	} {
+		if first[want.Table] != want {
+			t.Errorf("first report is %+v, want %+v", first[want.Table], want)
+		}
+	}
+}
+
+// A server that runs on can't acknowledge what the copy doesn't have, from the
+// beginning of the move on; it says that it is unavailable.
+func TestMovedDatabaseTakesNoChanges(t *testing.T) {
+	eachMove(t, func(t *testing.T, from, to string) {
+		ctx := t.Context()
+		running := open(t, from)
+		s := signIn(t, running, shared)
+		writes := func() map[string]error {
+			next := s
+			next.Counter++
+			_, failure := running.RecordFailure(ctx, [32]byte{1}, now, time.Hour)
+			_, purged := running.PurgeSessions(ctx, now.Add(48*time.Hour), 10)
+			return map[string]error{
+				"AdvanceSession": running.AdvanceSession(ctx, next, now), "CreateUser": running.CreateUser(ctx, person("late"), created),
+				"PutClient":     running.PutClient(ctx, accounts.Client{ID: "app", Name: "late", CreatedAt: now, UpdatedAt: now}, created),
+				"DeleteUser":    running.DeleteUser(ctx, s.UserID, created),
+				"RecordFailure": failure, "PurgeSessions": purged, "InsertKey": running.InsertKey(ctx, newKey(t), created), "Ping": running.Ping(ctx),
+			}
+		}
+		want := map[string][]string{}
+		_, err := store.Move(ctx, from, to, store.MoveOptions{Progress: func(p store.MoveProgress) {
+			for what, err := range writes() {
+				if !running.IsUnavailable(err) && !errors.Is(err, store.ErrBeingMoved) {
+					t.Errorf("%s while %s is moved (verifying %v): %v, want one of a database that is away", what, p.Table, p.Verifying, err)
+				}
+			}
+		}})
+		noError(t, err)
+		for what, err := range writes() {
+			if err == nil {
+				t.Errorf("%s after the move was done", what)
+			}
+		}
+		want = kept(t, to)
+
+		// Whoever goes back finds what was there, and it can be changed.
+		noError(t, store.AbandonMove(ctx, from, store.Options{}, true))
+		if diff := cmp.Diff(kept(t, from), want); diff != "" {
+			t.Errorf("rows (-original +copy):\n%s", diff)
+		}
+		if _, err := running.Session(ctx, s.ID, now); err != nil {
+			t.Errorf("session: %v", err)
+		}
+		for what, err := range writes() {
+			if err != nil && what != "AdvanceSession" && what != "PurgeSessions" { // the user is gone, whenever that was
+				t.Errorf("%s after going back: %v", what, err)
+			}
+		}
+	})
+}
+
+// What was acknowledged before or during a move, by a server that should not have
+// run, is in the copy.
+func TestMoveLosesNothingThatWasAcknowledged(t *testing.T) {
+	eachMove(t, func(t *testing.T, from, to string) {
+		running := open(t, from)
+		var mu sync.Mutex
+		var acknowledged []accounts.User
+		enough := make(chan struct{})
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		for range 4 {
+			wg.Go(func() {
+				for {
+					u := person(uuid.NewString())
+					if err := running.CreateUser(context.Background(), u, created); err != nil {
+						return
+					}
+					mu.Lock()
+					if acknowledged = append(acknowledged, u); len(acknowledged) == 50 {
+						close(enough)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		<-enough
+		moved, err := store.Move(t.Context(), from, to, store.MoveOptions{Batch: 20})
+		noError(t, err)
+		wg.Wait()
+		if moved[0].Rows < int64(len(acknowledged)) {
+			t.Errorf("%d users were moved, %d were acknowledged", moved[0].Rows, len(acknowledged))
+		}
+		copied := open(t, to)
+		for _, u := range acknowledged {
+			if _, err := copied.User(t.Context(), u.ID); err != nil {
+				t.Fatalf("user who was acknowledged: %v", err)
+			}
+		}
+	})
+}
+
+// newKey is a signing key that there is no other of.
+func newKey(t *testing.T) keys.Key {
+	t.Helper()
+	public, _, err := ed25519.GenerateKey(nil)
+	noError(t, err)
+	return keys.Key{
+		KID: uuid.NewString(), Alg: "EdDSA", Generation: rand.Int64(), PublishedFrom: now, SignsFrom: now, SignsUntil: now,
+		PublishedUntil: now, Public: public, Sealed: []byte{1},
+	}
+}
+
+func TestMoveIsGivenUp(t *testing.T) {
+	eachDialect(t, func(t *testing.T, from string) {
+		ctx := t.Context()
+		fill(t, from)
+		want := kept(t, from)
+		abandon := func(goBack bool) error { return store.AbandonMove(ctx, from, store.Options{}, goBack) }
+		if err := abandon(false); !errors.Is(err, store.ErrNotMoving) {
+			t.Errorf("nothing to give up: %v", err)
+		}
+		cut, to := cutMove(t, from, onSQLite(t), "sessions"), ""
+		oneLine(t, store.AbandonMove(ctx, cut, store.Options{}, true), store.ErrUnfinishedCopy, "empty")
+		noError(t, abandon(false))
+		if diff := cmp.Diff(want, kept(t, from)); diff != "" {
+			t.Errorf("rows (-before +after):\n%s", diff)
+		}
+		if n := nextNumber(t, from); n != 41 {
+			t.Errorf("the next event has number %d, want 41", n)
+		}
+		refused(t, cut, store.ErrUnfinishedCopy, "")
+
+		// The move that was given up doesn't go on, one that was finished isn't
+		// given up in passing, and what was given up can be moved.
+		_, err := store.Move(ctx, from, cut, store.MoveOptions{})
+		oneLine(t, err, store.ErrOtherMove, "--restart")
+		to = onSQLite(t)
+		move(t, from, to)
+		oneLine(t, abandon(false), store.ErrMovedAway, "--go-back")
+		noError(t, abandon(true))
+		open(t, from)
+	})
+}
+
+// cutMove begins a move that ends while it copies a table, and returns where to.
+func cutMove(t *testing.T, from, to, table string) string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := store.Move(ctx, from, to, store.MoveOptions{Batch: 2, Progress: func(p store.MoveProgress) {
+		if p.Table == table && p.Done > 0 {
+			cancel()
+		}
+	}})
+	if err == nil {
+		t.Fatal("the move wasn't cut")
+	}
+	return to
+}
+
+// A move that was cut right after its first step left nothing but its mark.
+func TestMoveTakesOverACopyWithoutRows(t *testing.T) {
+	eachDialect(t, func(t *testing.T, to string) {
+		from := onSQLite(t)
+		fill(t, from)
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := store.Move(ctx, from, to, store.MoveOptions{Progress: func(store.MoveProgress) { cancel() }})
+		if err == nil {
+			t.Fatal("the move wasn't cut")
+		}
+		noError(t, store.AbandonMove(t.Context(), from, store.Options{}, false))
+		move(t, from, to)
+	})
+}
+
+// The last step frees the copy. A move that was cut right before it is done once
+// more, but copies nothing.
+func TestMoveIsFinishedWhereOnlyThatIsMissing(t *testing.T) {
+	eachMove(t, func(t *testing.T, from, to string) {
+		fill(t, from)
+		move(t, from, to)
+		var mark string
+		noError(t, raw(t, from).QueryRow(`SELECT value FROM settings WHERE name = 'move'`).Scan(&mark))
+		id := strings.Fields(mark)[1]
+		_, err := raw(t, to).Exec(`INSERT INTO settings (name, value) VALUES ('move', ?)`, "arriving "+id+" somewhere")
+		noError(t, err)
+		refused(t, from, store.ErrMovedAway, "")
+		refused(t, to, store.ErrUnfinishedCopy, "")
+		_, err = store.Move(t.Context(), from, to, store.MoveOptions{Progress: func(p store.MoveProgress) {
+			if !p.Verifying && p.Done != p.Total {
+				t.Errorf("%s: %d of %d rows are there", p.Table, p.Done, p.Total)
+			}
+		}})
+		noError(t, err)
+		open(t, to)
+		refused(t, from, store.ErrMovedAway, "")
+	})
+}
+
+func TestMoveRefusals(t *testing.T) {
+	eachDialect(t, func(t *testing.T, to string) {
+		ctx := t.Context()
+		from := onSQLite(t)
+		fill(t, from)
+		try := func(from, to string, restart bool) error {
+			_, err := store.Move(ctx, from, to, store.MoveOptions{Restart: restart})
+			return err
+		}
+
+		oneLine(t, try("sqlite:"+filepath.Join(t.TempDir(), "missing.db"), to, false), store.ErrNoDatabase, "missing.db")
+		oneLine(t, try(from, from, false), store.ErrNotEmpty, "users")
+		open(t, from) // and it is as it was
+
+		// What is in use isn't overwritten, not even when told to begin anew.
+		for _, restart := range []bool{false, true} {
+			used := open(t, to)
+			noError(t, used.PutClient(ctx, accounts.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
+			oneLine(t, try(from, to, restart), store.ErrNotEmpty, "clients")
+			if _, err := used.Client(ctx, "app"); err != nil {
+				t.Errorf("client after the refusal: %v", err)
+			}
+			noError(t, used.DeleteClient(ctx, "app", created))
+		}
+		oneLine(t, try(from, to, false), store.ErrNotEmpty, "audit_events")
+		_, err := raw(t, to).Exec(`DELETE FROM audit_events`)
+		noError(t, err)
+
+		// A copy belongs to one move until that is done with.
+		cutMove(t, from, to, "sessions")
+		other := onSQLite(t)
+		signIn(t, open(t, other), shared)
+		oneLine(t, try(other, to, false), store.ErrOtherMove, "--restart")
+		open(t, other)
+		oneLine(t, try(to, other, false), store.ErrUnfinishedCopy, "countersign move")
+		oneLine(t, try(other, from, true), store.ErrOtherMove, "being moved")
+		noError(t, try(other, to, true))
+		if diff := cmp.Diff(kept(t, other), kept(t, to), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("rows, after it was begun anew (-original +copy):\n%s", diff)
+		}
+
+		// The first move's original has lost its copy, and takes another.
+		oneLine(t, try(from, to, false), store.ErrNotEmpty, "users")
+		third := onSQLite(t)
+		noError(t, try(from, third, false))
+		oneLine(t, try(from, onSQLite(t), false), store.ErrMovedAway, store.PlaceOf(third))
+		oneLine(t, try(third, from, true), store.ErrOtherMove, "moved away")
+	})
+}
+
+func TestMoveToItselfIsRefused(t *testing.T) {
+	eachDialect(t, func(t *testing.T, url string) {
+		open(t, url) // nothing is in it
+		_, err := store.Move(t.Context(), url, url, store.MoveOptions{})
+		oneLine(t, err, store.ErrSameDatabase, "")
+		open(t, url)
+		signIn(t, open(t, url), shared)
+		cutMove(t, url, onSQLite(t), "users")
+		_, err = store.Move(t.Context(), url, url, store.MoveOptions{})
+		oneLine(t, err, store.ErrSameDatabase, "")
+	})
+}
+
+func TestMoveWantsTheSchemaThatItKnows(t *testing.T) {
+	eachDialect(t, func(t *testing.T, from string) {
+		old, err := store.OpenAtSchema(t.Context(), from, store.Schema-1)
+		if !errors.Is(err, store.ErrSchemaOlder) { // that dialect has no older one, but an empty database
+			noError(t, err)
+		}
+		defer old.Close()
+		to := onSQLite(t)
+		_, err = store.Move(t.Context(), from, to, store.MoveOptions{})
+		oneLine(t, err, err, "countersign migrate")
+		if _, err := os.Stat(strings.TrimPrefix(to, "sqlite:")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the other database was made: %v", err)
+		}
+		newer := open(t, from) // migrates
+		_, err = newer.Pools()["write"].Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
+		noError(t, err)
+		_, err = store.Move(t.Context(), from, to, store.MoveOptions{})
+		oneLine(t, err, err, "99999")
+		_, err = store.Move(t.Context(), to, from, store.MoveOptions{})
+		oneLine(t, err, store.ErrNoDatabase, "")
+		open(t, to)
+		_, err = store.Move(t.Context(), to, from, store.MoveOptions{})
+		oneLine(t, err, err, "99999")
+		open(t, to) // was left alone
+	})
+}
+
+// Each column of each table counts: whatever differs in one row, the copy stays
+// unusable, and is made anew when told to.
+func TestMoveFindsWhatDiffers(t *testing.T) {
+	eachDialect(t, func(t *testing.T, to string) {
+		ctx := t.Context()
+		from := onSQLite(t)
+		fill(t, from)
+		cutMove(t, from, to, "settings")
+		copied := raw(t, to)
+		verify := func() error {
+			_, err := store.Move(ctx, from, to, store.MoveOptions{})
+			return err
+		}
+		tampered := 0
+		for _, table := range store.MovedTables() {
+			if table.Name == "settings" {
+				continue
+			}
+			key := table.Columns[0].Name
+			for _, c := range table.Columns {
+				// The last row's, for the copying goes on after it.
+				var id, was any
+				noError(t, copied.QueryRow("SELECT "+key+", `"+c.Name+"` FROM "+table.Name+" ORDER BY "+key+" DESC LIMIT 1").Scan(&id, &was))
+				var is any = map[string]any{"int": int64(100), "text": "other", "blob": []byte("\xff another one of 16"[:17])}[c.Kind]
+				if c.Kind == "blob" && (c.Name == key || strings.HasSuffix(c.Name, "_id")) {
+					is = bytes.Repeat([]byte{0xff}, map[bool]int{true: 32, false: 16}[table.Name == "guesses"])
+				}
+				if c.Kind == "text" && c.Name == key {
+					is = "\U0010ffff"
+				}
+				if text, ok := was.([]byte); ok && c.Kind == "text" {
+					was = string(text)
+				}
+				set := func(value, id any) {
+					t.Helper()
+					res, err := copied.Exec("UPDATE "+table.Name+" SET `"+c.Name+"` = ? WHERE "+key+" = ?", value, id)
+					noError(t, err)
+					if n, err := res.RowsAffected(); err != nil || n != 1 {
+						t.Fatalf("%s.%s: %d rows (%v)", table.Name, c.Name, n, err)
+					}
+				}
+				now := id
+				if c.Name == key {
+					now = is
+				}
+				others := []any{is}
+				if c.Null { // nothing isn't the same as an empty value
+					others = append(others, map[string]any{"int": int64(0), "text": "", "blob": []byte{}}[c.Kind])
+					if was != nil {
+						others = append(others, nil)
+					}
+				}
+				for _, is := range others {
+					set(is, id)
+					oneLine(t, verify(), store.ErrNotTheSame, table.Name+": ")
+					set(was, now)
+				}
+				tampered++
+			}
+		}
+		refused(t, to, store.ErrUnfinishedCopy, "")
+		if tampered < 60 {
+			t.Errorf("%d columns were changed, there are more", tampered)
+		}
+
+		// A row too few, in the middle, and one too many.
+		_, err := copied.Exec(`DELETE FROM sessions WHERE counter = 1`)
+		noError(t, err)
+		oneLine(t, verify(), store.ErrNotTheSame, "sessions: ")
+		_, err = copied.Exec(`INSERT INTO clients SELECT 'more', name, public, secret_hash, first_party, grants, redirect_uris, post_logout_redirect_uris,
+			origins, scopes, audiences, may_introspect, pkce_optional, id_token_alg, declared, created_at, updated_at FROM clients WHERE id = 'plain'`)
+		noError(t, err)
+		oneLine(t, verify(), store.ErrNotTheSame, "clients: ")
+		_, err = store.Move(ctx, from, to, store.MoveOptions{Restart: true, Batch: 4})
+		noError(t, err)
+		if diff := cmp.Diff(kept(t, from), kept(t, to)); diff != "" {
+			t.Errorf("rows (-original +copy):\n%s", diff)
+		}
+	})
+}
+
+// An original that somebody changed past the freeze is found out as well.
+func TestMoveFindsAChangedOriginal(t *testing.T) {
+	eachDialect(t, func(t *testing.T, from string) {
+		to := onSQLite(t)
+		fill(t, from)
+		original := raw(t, from)
+		changed := sync.OnceFunc(func() {
+			table := "moved_sessions"
+			if strings.HasPrefix(from, "sqlite:") {
+				table = "sessions"
+				_, err := original.Exec(`DROP TRIGGER moved_sessions_update`)
+				noError(t, err)
+			}
+			_, err := original.Exec("UPDATE " + table + " SET counter = 99 WHERE counter = 1")
+			noError(t, err)
+		})
+		_, err := store.Move(t.Context(), from, to, store.MoveOptions{Progress: func(p store.MoveProgress) {
+			if p.Verifying {
+				changed()
+			}
+		}})
+		oneLine(t, err, store.ErrNotTheSame, "sessions")
+		refused(t, from, store.ErrBeingMoved, "")
+		refused(t, to, store.ErrUnfinishedCopy, "")
+		_, err = store.Move(t.Context(), from, to, store.MoveOptions{Restart: true})
+		noError(t, err)
+	})
+}
+
+// A row that the other dialect has no room for is named.
+func TestMoveNamesTheRowThatIsRefused(t *testing.T) {
+	from, to := onSQLite(t), onMariaDB(t)
+	fill(t, from)
+	res, err := raw(t, from).Exec(`UPDATE sessions SET device = ? WHERE id IN (SELECT id FROM sessions ORDER BY id LIMIT 1 OFFSET 10)`, strings.Repeat("x", 3000))
+	noError(t, err)
+	if n, _ := res.RowsAffected(); n != 1 {
+		t.Fatal("there is no such session")
+	}
+	var id []byte
+	noError(t, raw(t, from).QueryRow(`SELECT id FROM sessions WHERE length(device) = 3000`).Scan(&id))
+	_, err = store.Move(t.Context(), from, to, store.MoveOptions{})
+	oneLine(t, err, err, fmt.Sprintf("sessions: the row %x", id))
+}
+
+// Of two that do the same move at once one ends it, and the other notices.
+func TestMoveTwiceAtOnce(t *testing.T) {
+	eachMove(t, func(t *testing.T, from, to string) {
+		fill(t, from)
+		want := kept(t, from)
+		second := sync.OnceFunc(func() {
+			_, err := store.Move(t.Context(), from, to, store.MoveOptions{})
+			noError(t, err)
+			_, err = raw(t, to).Exec(`DELETE FROM guesses`) // as a server there would, after a while
+			noError(t, err)
+		})
+		_, err := store.Move(t.Context(), from, to, store.MoveOptions{Batch: 2, Progress: func(p store.MoveProgress) {
+			if p.Table == "signing_keys" && p.Done > 0 {
+				second()
+			}
+		}})
+		if err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("the first move ended with %v, want an error of one line", err)
+		}
+		delete(want, "guesses")
+		if diff := cmp.Diff(want, kept(t, to)); diff != "" {
+			t.Errorf("rows (-original +copy):\n%s", diff)
+		}
+		open(t, to)
+	})
+}
