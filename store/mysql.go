@@ -14,9 +14,9 @@ import (
 )
 
 var mysqlDialect = dialect{
-	migrations:  "mysql",
-	gooseName:   "mysql",
-	hasTable:    `SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?`,
+	migrations: "mysql",
+	gooseName:  "mysql",
+	hasTable:   `SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?`,
 	variables: `SHOW VARIABLES WHERE Variable_name IN
 		('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'sync_binlog', 'log_bin', 'wsrep_on')`,
 	isDuplicate: isMySQLCode(mysqlDuplicate),
