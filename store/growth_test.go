@@ -60,7 +60,7 @@ func TestGrowth(t *testing.T) {
 			name := fmt.Sprint("with", n)
 			noError(t, server.CreateDatabase(name))
 			return &growing{
-				db: open(t, server.URL(name)), from: `seq_%d_to_%d`, id: `UNHEX(LPAD(HEX(%s), 32, '0'))`, eight: `REPEAT('x', 64)`,
+				db: open(t, server.URL(name)+"?readTimeout=30m"), from: `seq_%d_to_%d`, id: `UNHEX(LPAD(HEX(%s), 32, '0'))`, eight: `REPEAT('x', 64)`,
 				fill: func(add func()) { add() },
 				size: func() (total int64) {
 					files, err := server.Files()
