@@ -3,7 +3,6 @@ package mariadb
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -49,38 +48,21 @@ func StartCluster(n int, args ...string) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{}
-	transfers := make([][2]int, n)
 	for i := range n {
 		s, err := create(args...)
-		if err != nil {
-			return nil, errors.Join(err, c.Close())
-		}
 		c.Nodes = append(c.Nodes, s)
-		ports, err := freePorts(3)
+		if err == nil {
+			err = c.prepare(i, library)
+		}
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
-		c.groups = append(c.groups, ports[0])
-		transfers[i] = [2]int{ports[1], ports[2]}
 	}
 	for i, s := range c.Nodes {
-		s.wsrep = []string{
-			"--wsrep-on=ON", "--wsrep-provider=" + library, "--wsrep-cluster-name=test",
-			"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--wsrep-slave-threads=2",
-			"--wsrep-node-name=node" + strconv.Itoa(i), "--wsrep-node-address=" + local(c.groups[i]),
-			"--wsrep-sst-method=rsync", "--wsrep-sst-receive-address=" + local(transfers[i][1]),
-			"--wsrep-provider-options=" + strings.Join([]string{
-				"gmcast.listen_addr=tcp://" + local(c.groups[i]), "ist.recv_addr=" + local(transfers[i][0]),
-				"gcache.size=32M", "pc.recovery=false",
-				// A dead node is expelled within about two seconds.
-				"evs.keepalive_period=PT0.3S", "evs.inactive_check_period=PT0.2S", "evs.suspect_timeout=PT1.5S",
-				"evs.inactive_timeout=PT3S", "evs.install_timeout=PT3S", "gmcast.peer_timeout=PT1.5S",
-			}, ";"),
-		}
 		if i == 0 {
 			err = s.start(s.synced, "--wsrep-cluster-address=gcomm://") // nobody to join yet
 		} else {
-			err = c.Rejoin(i)
+			err = c.join(i)
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("node %d: %w\nThe log of the first node:\n%s", i, err, c.Nodes[0].Log()), c.Close())
@@ -89,33 +71,86 @@ func StartCluster(n int, args ...string) (*Cluster, error) {
 	return c, nil
 }
 
-func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-// freePorts finds ports that nobody listens on, all different.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+// prepare makes a server a node. The first gets tables, which the others copy.
+func (c *Cluster) prepare(i int, library string) error {
+	s := c.Nodes[i]
+	var ports [3]int
+	for j := range ports {
+		var err error
+		if ports[j], err = s.reserve(); err != nil {
+			return err
 		}
-		defer ln.Close()
-		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
 	}
-	return ports, nil
+	c.groups = append(c.groups, ports[0])
+	s.wsrep = []string{
+		"--wsrep-on=ON", "--wsrep-provider=" + library, "--wsrep-cluster-name=test",
+		"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--wsrep-slave-threads=2",
+		"--wsrep-node-name=node" + strconv.Itoa(i), "--wsrep-node-address=" + local(ports[0]),
+		"--wsrep-sst-method=rsync", "--wsrep-sst-receive-address=" + local(ports[2]),
+		"--wsrep-provider-options=" + strings.Join([]string{
+			"gmcast.listen_addr=tcp://" + local(ports[0]), "ist.recv_addr=" + local(ports[1]),
+			"gcache.size=64M", "pc.recovery=false",
+			// A dead node is expelled within about two seconds.
+			"evs.keepalive_period=PT0.3S", "evs.inactive_check_period=PT0.2S", "evs.suspect_timeout=PT1.5S",
+			"evs.inactive_timeout=PT3S", "evs.install_timeout=PT3S", "gmcast.peer_timeout=PT1.5S",
+		}, ";"),
+	}
+	if i == 0 {
+		return s.install()
+	}
+	if err := os.Mkdir(s.data(), 0o700); err != nil {
+		return err
+	}
+	_, err := asUser(s.data())
+	return err
 }
 
 // Rejoin starts a node that was killed or stopped, into the cluster of the
 // others, and waits until it has all that they have.
 func (c *Cluster) Rejoin(i int) error {
+	position, err := c.Nodes[i].position(c.others(i))
+	if err != nil {
+		return err
+	}
+	return c.join(i, "--wsrep-start-position="+position)
+}
+
+func (c *Cluster) join(i int, more ...string) error {
+	s := c.Nodes[i]
+	return s.start(s.synced, append(more, c.others(i))...)
+}
+
+// others tells a node where the others are.
+func (c *Cluster) others(i int) string {
 	var others []string
 	for j, port := range c.groups {
 		if j != i {
 			others = append(others, local(port))
 		}
 	}
-	s := c.Nodes[i]
-	return s.start(s.synced, "--wsrep-cluster-address=gcomm://"+strings.Join(others, ","))
+	return "--wsrep-cluster-address=gcomm://" + strings.Join(others, ",")
+}
+
+// position is how far a node came before it ended, which the service of MariaDB's
+// packages finds out before each start, too. The node then gets what it has missed.
+// Without it, it gets a copy of everything, which holds up the node that gives it;
+// and if it was killed while a table was made, it removes the table again, as if
+// the copy were what it had begun itself.
+func (s *Server) position(others string) (string, error) {
+	found, err := programs()
+	if err != nil {
+		return "", err
+	}
+	out, err := s.command(found[0], s.arguments("--wsrep-recover", others)).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("mariadbd --wsrep-recover: %w\n%s", err, out)
+	}
+	_, after, ok := strings.Cut(string(out), "WSREP: Recovered position: ")
+	if !ok {
+		return "", fmt.Errorf("mariadbd --wsrep-recover doesn't say where the node was\n%s", out)
+	}
+	position, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(position), nil
 }
 
 // synced returns nil once the node takes part in the cluster.

@@ -4,17 +4,18 @@
 package mariadb
 
 import (
-	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,7 +34,8 @@ func Available() error {
 func programs() (found [2]string, err error) {
 	for i, name := range []string{"mariadbd", "mariadb-install-db"} {
 		for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin") {
-			if path := filepath.Join(dir, name); found[i] == "" && exec.Command(path, "--version").Run() == nil {
+			path, err := exec.LookPath(filepath.Join(dir, name))
+			if found[i] == "" && err == nil {
 				found[i] = path
 			}
 		}
@@ -50,8 +52,10 @@ type Server struct {
 	elsewhere string // address, if it isn't ours
 
 	folder string
+	keeper *keeper
 	port   int
-	user   []string // --user, if root starts it
+	held   []io.Closer // what keeps its ports from other tests
+	user   []string    // --user, if root starts it
 	args   []string
 	wsrep  []string // what makes it a node of a cluster
 	daemon *daemon
@@ -61,12 +65,14 @@ type Server struct {
 // until it answers.
 func Start(args ...string) (*Server, error) {
 	s, err := create(args...)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = s.install()
 	}
-	if err := s.Restart(); err != nil {
-		s.Close()
-		return nil, err
+	if err == nil {
+		err = s.Restart()
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
@@ -75,33 +81,47 @@ func Start(args ...string) (*Server, error) {
 // It can't be killed or stopped here.
 func At(addr string) *Server { return &Server{elsewhere: addr} }
 
-// create makes a server's folder and its first tables.
+// create makes a server's folder, which has nothing in it. The server is to be
+// closed even after an error.
 func create(args ...string) (*Server, error) {
+	s := &Server{args: args}
+	var err error
+	if s.folder, err = os.MkdirTemp("", "mdb"); err != nil { // short: a socket's path may not be long
+		return s, err
+	}
+	if s.keeper, err = keep(s.folder); err != nil {
+		return s, err
+	}
+	if s.port, err = s.reserve(); err != nil {
+		return s, err
+	}
+	s.user, err = asUser(s.folder)
+	return s, err
+}
+
+// logFileSize is smaller than what a server makes by itself, which takes longer.
+const logFileSize = "--innodb-log-file-size=48M"
+
+// install makes the server's first tables.
+func (s *Server) install() error {
 	found, err := programs()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	folder, err := os.MkdirTemp("", "mdb") // short: a socket's path may not be long
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{folder: folder, args: args}
-	if s.port, err = freePort(); err != nil {
-		os.RemoveAll(folder)
-		return nil, err
-	}
-	if s.user, err = asUser(folder); err != nil {
-		os.RemoveAll(folder)
-		return nil, err
-	}
-	install := exec.Command(found[1], append([]string{"--no-defaults", "--datadir=" + s.data(),
-		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"}, s.user...)...)
-	install.Env = append(os.Environ(), "TMPDIR="+folder)
+	install := s.command(found[1], append([]string{"--no-defaults", "--datadir=" + s.data(), logFileSize,
+		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"}, s.user...))
 	if out, err := install.CombinedOutput(); err != nil {
-		os.RemoveAll(folder)
-		return nil, fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
+		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
 	}
-	return s, nil
+	return nil
+}
+
+// command is a program of this server's, which ends with it.
+func (s *Server) command(path string, args []string) *exec.Cmd {
+	cmd := exec.Command(path, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: s.keeper.group}
+	cmd.Env = append(os.Environ(), "TMPDIR="+s.folder)
+	return cmd
 }
 
 // asUser makes a server that root starts run as the user that MariaDB's package
@@ -119,24 +139,39 @@ func asUser(folder string) ([]string, error) {
 	return []string{"--user=mysql"}, errors.Join(err1, err2, os.Chown(folder, uid, gid))
 }
 
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// reserve finds a port that nobody has, and nobody gets while the server is down:
+// it is below those that systems give to outgoing connections, and the UDP port of
+// the same number, which is held until Close, tells other tests that it is taken.
+func (s *Server) reserve() (int, error) {
+	for range 1000 {
+		port := 10000 + rand.IntN(20000)
+		held, err := net.ListenPacket("udp", local(port))
+		if err != nil {
+			continue
+		}
+		ln, err := net.Listen("tcp", local(port))
+		if err != nil {
+			held.Close()
+			continue
+		}
+		s.held = append(s.held, held)
+		return port, ln.Close()
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
+	return 0, errors.New("found no free port")
 }
+
+func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 func (s *Server) data() string   { return filepath.Join(s.folder, "data") }
 func (s *Server) socket() string { return filepath.Join(s.folder, "s") }
+func (s *Server) log() string    { return filepath.Join(s.folder, "log") }
 
 // Addr is the loopback address that the server listens on.
 func (s *Server) Addr() string {
 	if s.elsewhere != "" {
 		return s.elsewhere
 	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+	return local(s.port)
 }
 
 // URL is the store's URL of a database, which it doesn't make.
@@ -197,14 +232,18 @@ func (s *Server) start(ready func() error, more ...string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"--no-defaults", "--datadir=" + s.data(), "--socket=" + s.socket(), "--pid-file=" + filepath.Join(s.folder, "pid"),
-		"--port=" + strconv.Itoa(s.port), "--bind-address=127.0.0.1", "--tmpdir=" + s.folder, "--skip-name-resolve",
-		"--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=1", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=48M",
-		"--performance-schema=OFF", "--max-connections=500", "--thread-stack=512K", "--table-definition-cache=400"}
-	args = append(append(append(append(args, s.user...), s.wsrep...), s.args...), more...)
-	if s.daemon, err = startDaemon(s.folder, found[0], args); err != nil {
+	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
 		return err
 	}
+	defer log.Close()
+	cmd := s.command(found[0], s.arguments(more...))
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.daemon = &daemon{cmd: cmd, ended: make(chan struct{})}
+	go s.daemon.wait()
 	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		err := ready()
 		if err == nil {
@@ -212,7 +251,7 @@ func (s *Server) start(ready func() error, more ...string) error {
 		}
 		select {
 		case <-s.daemon.ended:
-			return fmt.Errorf("mariadbd ended: %w\n%s", err, s.Log())
+			return fmt.Errorf("mariadbd ended: %w\n%s", errors.Join(s.daemon.err, err), s.Log())
 		default:
 		}
 		if time.Now().After(deadline) {
@@ -221,14 +260,28 @@ func (s *Server) start(ready func() error, more ...string) error {
 	}
 }
 
-// answers returns nil once the server takes a connection on its port.
+func (s *Server) arguments(more ...string) []string {
+	args := []string{"--no-defaults", "--datadir=" + s.data(), "--socket=" + s.socket(), "--pid-file=" + filepath.Join(s.folder, "pid"),
+		"--port=" + strconv.Itoa(s.port), "--bind-address=127.0.0.1", "--tmpdir=" + s.folder, "--skip-name-resolve",
+		"--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=1", "--innodb-buffer-pool-size=64M", logFileSize,
+		"--performance-schema=OFF", "--max-connections=500"}
+	return slices.Concat(args, s.user, s.wsrep, s.args, more)
+}
+
+// answers returns nil once the server takes connections on its socket, which shows
+// that it is this server, and on its port.
 func (s *Server) answers() error {
-	db, err := sql.Open("mysql", "root@tcp("+s.Addr()+")/?timeout=1s&tls=preferred")
-	if err != nil {
-		return err
+	for _, address := range []string{"unix(" + s.socket() + ")/", "tcp(" + s.Addr() + ")/?tls=preferred&timeout=1s"} {
+		db, err := sql.Open("mysql", "root@"+address)
+		if err == nil {
+			err = db.Ping()
+			db.Close()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	defer db.Close()
-	return db.Ping()
+	return nil
 }
 
 // Kill ends the server as a power cut would, and waits until it is gone.
@@ -239,19 +292,26 @@ func (s *Server) Stop() error { return s.daemon.signal(syscall.SIGTERM) }
 
 // Pause stops the server's process where it is, as a machine that hangs; Resume
 // lets it go on.
-func (s *Server) Pause() error { return syscall.Kill(s.daemon.pid, syscall.SIGSTOP) }
+func (s *Server) Pause() error { return s.daemon.cmd.Process.Signal(syscall.SIGSTOP) }
 
 // Resume lets a paused server go on.
-func (s *Server) Resume() error { return syscall.Kill(s.daemon.pid, syscall.SIGCONT) }
+func (s *Server) Resume() error { return s.daemon.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Close ends the server and removes all that it had.
 func (s *Server) Close() error {
 	if s.elsewhere != "" {
 		return nil
 	}
-	if s.daemon != nil {
-		s.daemon.close()
+	if s.keeper != nil {
+		s.keeper.close()
 	}
+	if s.daemon != nil {
+		<-s.daemon.ended
+	}
+	for _, held := range s.held {
+		held.Close()
+	}
+	s.held = nil
 	return os.RemoveAll(s.folder)
 }
 
@@ -268,97 +328,86 @@ func (s *Server) Files() (paths []string, err error) {
 
 // Log is the end of the server's log.
 func (s *Server) Log() string {
-	b, err := os.ReadFile(filepath.Join(s.folder, "log"))
+	b, err := os.ReadFile(s.log())
 	if err != nil {
 		return err.Error()
 	}
 	return string(b[max(0, len(b)-8000):])
 }
 
-// daemon is a mariadbd under a shell that ends it, and removes its folder, when
-// the test binary is gone: then the pipe that is the shell's input ends.
+// daemon is a mariadbd that was started.
 type daemon struct {
-	pid   int
-	shell *exec.Cmd
-	pipe  io.WriteCloser
-	ended chan struct{} // closed when mariadbd has ended
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when it is gone
+	err   error         // how it ended
 }
 
-const supervisor = `
-folder=$1; shift
-"$@" >>"$folder/log" 2>&1 </dev/null &
-pid=$!
-echo $pid
-{ read -r word || { trap '' TERM; kill -9 $pid; rm -rf "$folder"; }; } <&3 &
-reader=$!
-wait $pid
-kill $reader 2>/dev/null
-exit 0
-`
-
-func startDaemon(folder, path string, args []string) (*daemon, error) {
-	d := &daemon{ended: make(chan struct{})}
-	d.shell = exec.Command("sh", append([]string{"-c", supervisor, "sh", folder, path}, args...)...)
-	d.shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // out of reach of a terminal's ^C
-	d.shell.Env = append(os.Environ(), "TMPDIR="+folder)
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	d.pipe = w
-	d.shell.ExtraFiles = []*os.File{r} // descriptor 3
-	out, err := d.shell.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	err = d.shell.Start()
-	r.Close()
-	if err != nil {
-		w.Close()
-		return nil, err
-	}
-	line := make([]byte, 32)
-	n, err := out.Read(line)
-	if err == nil {
-		d.pid, err = strconv.Atoi(string(bytes.TrimSpace(line[:n])))
-	}
-	go func() {
-		d.shell.Wait()
-		close(d.ended)
-	}()
-	if err != nil {
-		d.close()
-		return nil, fmt.Errorf("start mariadbd: %w", err)
-	}
-	return d, nil
+func (d *daemon) wait() {
+	d.err = d.cmd.Wait()
+	close(d.ended)
 }
 
 // signal tells mariadbd to end and waits until it has.
 func (d *daemon) signal(sig syscall.Signal) error {
-	if err := syscall.Kill(d.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := d.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
-	}
-	if sig == syscall.SIGKILL {
-		syscall.Kill(d.pid, syscall.SIGCONT) // if it was paused
 	}
 	select {
 	case <-d.ended:
-		d.pipe.Close()
 		return nil
 	case <-time.After(time.Minute):
 		return errors.New("mariadbd doesn't end")
 	}
 }
 
-// close makes the shell clean up, and waits for it.
-func (d *daemon) close() {
-	d.pipe.Close()
-	select {
-	case <-d.ended:
-	case <-time.After(10 * time.Second):
-		syscall.Kill(d.pid, syscall.SIGKILL)
-		<-d.ended
+// keeper lets nothing of a server outlive the test binary. Whatever is started for
+// a server is in one process group. A shell outside of it reads a pipe that the
+// test binary holds; when that ends, with Close or because the test binary was
+// killed, it kills the group and removes the folder.
+type keeper struct {
+	group        int
+	shell, first *exec.Cmd // first is there for the group to be: it only waits for the shell's end
+	pipe         io.Closer
+}
+
+// What was killed may still make a file while the folder is being removed.
+const keeping = `
+read -r group && read -r _
+kill -s KILL -- "-$group"
+for again in 1 2 3 4 5; do rm -rf "$1" && exit; sleep 1; done
+`
+
+func keep(folder string) (*keeper, error) {
+	k := &keeper{shell: exec.Command("sh", "-c", keeping, "sh", folder), first: exec.Command("sh", "-c", "read -r _", folder)}
+	k.shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // out of reach of a terminal's ^C
+	k.first.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	pipe, err := k.shell.StdinPipe()
+	if err != nil {
+		return nil, err
 	}
+	if k.first.Stdin, err = k.shell.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	if err := k.shell.Start(); err != nil {
+		return nil, err
+	}
+	k.pipe = pipe
+	if err := k.first.Start(); err != nil {
+		k.close()
+		return nil, err
+	}
+	k.group = k.first.Process.Pid
+	if _, err := fmt.Fprintln(pipe, k.group); err != nil {
+		k.close()
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *keeper) close() {
+	k.pipe.Close()
+	k.shell.Wait()
+	k.first.Wait()
 }
 
 // one returns the single text that a query gives.

@@ -2,31 +2,49 @@ package mariadb
 
 import (
 	"bufio"
-	"errors"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
 
-// The test binary, run with this variable, starts a server and waits to be killed.
+// The test binary, run with this variable, does what it says and waits to be killed.
 const childVariable = "COUNTERSIGN_MARIADB_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) == "" {
+	child := os.Getenv(childVariable)
+	if child == "" {
 		os.Exit(m.Run())
 	}
-	s, err := Start()
-	if err != nil {
+	if err := children[child](); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(s.daemon.pid, s.folder)
+	fmt.Println("done")
 	select {}
+}
+
+var children = map[string]func() error{
+	"server": func() error {
+		_, err := Start()
+		return err
+	},
+	"ended": func() error {
+		s, err := Start()
+		if err == nil {
+			err = s.Kill()
+		}
+		return err
+	},
+	"cluster": func() error {
+		_, err := StartCluster(2)
+		return err
+	},
 }
 
 // need skips a test where it can't run, but not in CI.
@@ -68,38 +86,92 @@ func TestServerKeepsWhatItAcknowledged(t *testing.T) {
 		}
 	}
 	noError(t, s.DropDatabase("d"))
-	pid, folder := s.daemon.pid, s.folder
 	noError(t, s.Close())
-	gone(t, pid, folder)
+	gone(t, s.folder)
 }
 
+// Whenever a test binary is killed, nothing of its servers stays.
 func TestKilledTestLeavesNothingBehind(t *testing.T) {
-	need(t, Available())
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"=1")
-	out, err := cmd.StdoutPipe()
-	noError(t, err)
-	noError(t, cmd.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	noError(t, err)
-	pid, folder, _ := strings.Cut(strings.TrimSpace(line), " ")
-	noError(t, cmd.Process.Kill())
-	cmd.Wait()
-	n, err := strconv.Atoi(pid)
-	noError(t, err)
-	gone(t, n, folder)
+	for _, tc := range []struct {
+		name      string
+		available func() error
+		child     string
+		when      string // a file that shows that it is time; none is when the child is done
+	}{
+		{"while the first tables are made", Available, "server", "mdb*/data/mysql"},
+		{"while the server runs", Available, "server", ""},
+		{"while the server is down", Available, "ended", ""},
+		{"while a node copies data", ClusterAvailable, "cluster", "mdb*/data/rsync_sst.pid"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			need(t, tc.available())
+			folder, err := os.MkdirTemp("", "mdb")
+			noError(t, err)
+			defer os.RemoveAll(folder)
+			noError(t, os.Chmod(folder, 0o755))
+			var out bytes.Buffer
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), childVariable+"="+tc.child, "TMPDIR="+folder)
+			cmd.Stderr = &out
+			stdout, err := cmd.StdoutPipe()
+			noError(t, err)
+			noError(t, cmd.Start())
+			if tc.when == "" {
+				if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+					t.Error(err)
+				}
+			} else {
+				await(t, func() error {
+					if found, err := filepath.Glob(filepath.Join(folder, tc.when)); err != nil || len(found) == 0 {
+						return fmt.Errorf("the child has no %s: %w", tc.when, err)
+					}
+					return nil
+				})
+			}
+			if len(processes(t, folder)) == 0 {
+				t.Errorf("there is nothing to leave behind: %s", &out)
+			}
+			noError(t, cmd.Process.Kill())
+			cmd.Wait()
+			gone(t, filepath.Join(folder, "*"))
+		})
+	}
 }
 
-// gone reports if a process or a folder doesn't go away.
-func gone(t *testing.T, pid int, folder string) {
+// gone reports if folders of servers, or processes that use them, don't go away.
+func gone(t *testing.T, folders string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		_, err := os.Stat(folder)
-		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) && errors.Is(err, os.ErrNotExist) {
+	await(t, func() error {
+		left, err := filepath.Glob(folders)
+		if left = append(left, processes(t, strings.TrimSuffix(folders, "*"))...); len(left) > 0 {
+			err = fmt.Errorf("left behind: %q", left)
+		}
+		return err
+	})
+}
+
+// processes are those whose arguments name a folder.
+func processes(t *testing.T, folder string) (found []string) {
+	t.Helper()
+	out, err := exec.Command("ps", "-A", "-o", "args=").Output()
+	noError(t, err)
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, folder) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func await(t *testing.T, ready func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := ready()
+		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("process %d or its folder is still there", pid)
+			t.Fatal(err)
 		}
 	}
 }
