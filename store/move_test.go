@@ -419,7 +419,6 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 				"RecordFailure": failure, "PurgeSessions": purged, "InsertKey": running.InsertKey(ctx, newKey(t), created), "Ping": running.Ping(ctx),
 			}
 		}
-		want := map[string][]string{}
 		_, err := store.Move(ctx, from, to, store.MoveOptions{Progress: func(p store.MoveProgress) {
 			for what, err := range writes() {
 				if !running.IsUnavailable(err) && !errors.Is(err, store.ErrBeingMoved) {
@@ -433,7 +432,7 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 				t.Errorf("%s after the move was done", what)
 			}
 		}
-		want = kept(t, to)
+		want := kept(t, to)
 
 		// Whoever goes back finds what was there, and it can be changed.
 		noError(t, store.AbandonMove(ctx, from, store.Options{}, true))

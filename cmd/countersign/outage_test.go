@@ -31,27 +31,27 @@ func newProbe(p *process, name string) *probe {
 
 // tries are the requests that must be answered, by name, with the status that
 // says that it worked.
-func (p *probe) tries() map[string]func() (a *answer, err error, worked int) {
-	return map[string]func() (*answer, error, int){
-		"signup": func() (*answer, error, int) {
+func (p *probe) tries() map[string]func() (a *answer, worked int, err error) {
+	return map[string]func() (*answer, int, error){
+		"signup": func() (*answer, int, error) {
 			p.n++ // a sign-up without an answer may have happened
 			a, err := p.signup(fmt.Sprintf("%s-%d", p.name, p.n), processPassword)
-			return a, err, http.StatusCreated
+			return a, http.StatusCreated, err
 		},
-		"login": func() (*answer, error, int) {
+		"login": func() (*answer, int, error) {
 			a, err := p.login(p.name, processPassword)
-			return a, err, http.StatusOK
+			return a, http.StatusOK, err
 		},
-		"refresh": func() (*answer, error, int) {
+		"refresh": func() (*answer, int, error) {
 			a, err := p.process.refresh(p.refresh)
 			if err == nil && a.status == http.StatusOK {
 				p.refresh = a.member("refresh_token")
 			}
-			return a, err, http.StatusOK
+			return a, http.StatusOK, err
 		},
-		"readyz": func() (*answer, error, int) {
+		"readyz": func() (*answer, int, error) {
 			a, err := p.get("/readyz", "")
-			return a, err, http.StatusOK
+			return a, http.StatusOK, err
 		},
 	}
 }
@@ -63,7 +63,7 @@ func (p *probe) meetsOutage() (slowest time.Duration) {
 	for _, what := range slices.Sorted(maps.Keys(tries)) {
 		began := time.Now()
 		for { // what makes a server ready is asked once a second
-			a, err, worked := tries[what]()
+			a, worked, err := tries[what]()
 			if what == "readyz" && err == nil && a.status == worked && time.Since(began) < 2*time.Second {
 				time.Sleep(20 * time.Millisecond)
 				continue
@@ -91,7 +91,7 @@ func (p *probe) recovers(within time.Duration) map[string]time.Duration {
 	took := map[string]time.Duration{}
 	for what, try := range p.tries() {
 		for {
-			a, err, worked := try()
+			a, worked, err := try()
 			if err == nil && a.status == worked {
 				break
 			}
