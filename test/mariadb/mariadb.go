@@ -302,17 +302,18 @@ func (s *Server) Close() error {
 	if s.elsewhere != "" {
 		return nil
 	}
+	var err error
+	if s.daemon != nil {
+		err = s.Kill()
+	}
 	if s.keeper != nil {
 		s.keeper.close()
-	}
-	if s.daemon != nil {
-		<-s.daemon.ended
 	}
 	for _, held := range s.held {
 		held.Close()
 	}
 	s.held = nil
-	return os.RemoveAll(s.folder)
+	return errors.Join(err, os.RemoveAll(s.folder))
 }
 
 // Files are the paths of all files that hold the server's data.
