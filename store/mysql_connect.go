@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -30,6 +31,8 @@ type mysqlConnector struct {
 	names    []string
 	syncWait bool // let a Galera node catch up before it is read from
 
+	lost []atomic.Int64 // when a connection to each host was lost last
+
 	mu     sync.Mutex
 	failed []time.Time // when each host failed last
 }
@@ -48,7 +51,10 @@ func newMySQLConnector(s mysqlSource, patient bool) (*mysqlConnector, error) {
 			config.ReadTimeout = or(config.ReadTimeout, readTimeout)
 		}
 	}
-	c := &mysqlConnector{failed: make([]time.Time, len(configs)), syncWait: !s.options.Has("wsrep_sync_wait")}
+	c := &mysqlConnector{
+		lost: make([]atomic.Int64, len(configs)), failed: make([]time.Time, len(configs)),
+		syncWait: !s.options.Has("wsrep_sync_wait"),
+	}
 	for _, config := range configs {
 		host, err := mysql.NewConnector(config)
 		if err != nil {
@@ -105,11 +111,12 @@ func (c *mysqlConnector) order() []int {
 func (c *mysqlConnector) connect(ctx context.Context, i int) (*mysqlConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
+	made := time.Now().UnixNano()
 	raw, err := c.hosts[i].Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	conn := &mysqlConn{full: raw.(full)}
+	conn := &mysqlConn{full: raw.(full), made: made, lost: &c.lost[i]}
 	if err := c.prepare(ctx, conn); err != nil {
 		conn.Close()
 		return nil, err
@@ -181,16 +188,31 @@ type full interface {
 
 // mysqlConn leaves the pool when its host says that it can't serve any more: a
 // node that lost its cluster, or a primary that became a replica, keeps its
-// connections open.
+// connections open. It also leaves when another connection to its host was lost
+// since it was made: a machine that is cut off closes none, and each would make
+// somebody wait.
 type mysqlConn struct {
 	full
 	unfit bool
+	made  int64
+	lost  *atomic.Int64 // when one to the same host was
 }
 
 var isMySQLUnfit = isMySQLCode(mysqlUnfit)
 
 func (c *mysqlConn) note(err error) {
 	c.unfit = c.unfit || isMySQLUnfit(err)
+	if errors.Is(err, mysql.ErrInvalidConn) {
+		c.lost.Store(time.Now().UnixNano())
+	}
+}
+
+// ResetSession implements [driver.SessionResetter].
+func (c *mysqlConn) ResetSession(ctx context.Context) error {
+	if c.lost.Load() >= c.made {
+		return driver.ErrBadConn
+	}
+	return c.full.ResetSession(ctx)
 }
 
 // IsValid implements [driver.Validator].
