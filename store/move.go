@@ -62,7 +62,7 @@ func Move(ctx context.Context, from, to string, opts MoveOptions) ([]MovedTable,
 	m := &move{opts: opts, fromName: placeOf(from), toName: placeOf(to)}
 	var err error
 	opts.From.MustExist = true
-	if m.from, err = dial(ctx, from, opts.From); err != nil {
+	if m.from, err = dialToMove(ctx, from, opts.From); err != nil {
 		return nil, err
 	}
 	defer m.from.Close()
@@ -70,7 +70,7 @@ func Move(ctx context.Context, from, to string, opts MoveOptions) ([]MovedTable,
 		return nil, err
 	}
 	opts.To.MustExist = m.source.state == left // then only its own copy will do
-	if m.to, err = dial(ctx, to, opts.To); errors.Is(err, ErrNoDatabase) {
+	if m.to, err = dialToMove(ctx, to, opts.To); errors.Is(err, ErrNoDatabase) {
 		return nil, m.source.refusal()
 	} else if err != nil {
 		return nil, wrap("the database to move to", err)
@@ -99,6 +99,20 @@ func Move(ctx context.Context, from, to string, opts MoveOptions) ([]MovedTable,
 		moved = append(moved, digest)
 	}
 	return moved, wrap("finish", m.finish(ctx))
+}
+
+// dialToMove opens a database as it is, and waits for its answers as long as they
+// take: counting all rows is no request of somebody's.
+func dialToMove(ctx context.Context, url string, opts Options) (*DB, error) {
+	db, err := dial(ctx, url, opts)
+	if err != nil {
+		return nil, err
+	}
+	if conns, _ := db.forSchema(); conns != db.write {
+		db.write.Close()
+		db.read, db.write = conns, conns
+	}
+	return db, nil
 }
 
 // placeOf names a database without secrets.
@@ -183,7 +197,11 @@ func (m *move) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	return wrap("keep everybody from changing the database to move", m.from.dialect.move.freeze(ctx, m.from))
+	err = m.from.dialect.move.freeze(ctx, m.from)
+	if err != nil && m.from.IsUnavailable(err) && ctx.Err() == nil {
+		err = fmt.Errorf("somebody is at work there, stop the servers: %w", err)
+	}
+	return wrap("keep everybody from changing the database to move", err)
 }
 
 // checkEmpty refuses a database that is in use.
@@ -347,7 +365,7 @@ func (m *move) finish(ctx context.Context) error {
 // successor, in which sessions go on; so that is given up only with goBack.
 func AbandonMove(ctx context.Context, url string, opts Options, goBack bool) error {
 	opts.MustExist = true
-	db, err := dial(ctx, url, opts)
+	db, err := dialToMove(ctx, url, opts)
 	if err != nil {
 		return err
 	}
@@ -357,7 +375,8 @@ func AbandonMove(ctx context.Context, url string, opts Options, goBack bool) err
 	case err != nil:
 		return err
 	case m.state == "":
-		return ErrNotMoving
+		// The freezing of a move that was killed may have come after it was given up.
+		return errors.Join(db.dialect.move.thaw(ctx, db), ErrNotMoving)
 	case m.state == arriving, m.state == left && !goBack:
 		return m.refusal()
 	}

@@ -107,8 +107,9 @@ func renameMySQL(ctx context.Context, db *DB, names func(table string) (from, to
 		return err
 	}
 	defer conn.Close()
-	// It waits for transactions that use the tables, but not for days.
-	if _, err := conn.ExecContext(ctx, `SET SESSION lock_wait_timeout = 30`); err != nil {
+	// It waits for transactions that use the tables, and everybody else for it: not
+	// for long.
+	if _, err := conn.ExecContext(ctx, `SET SESSION lock_wait_timeout = 3`); err != nil {
 		return err
 	}
 	defer conn.ExecContext(ctx, `SET SESSION lock_wait_timeout = DEFAULT`)

@@ -500,6 +500,26 @@ func TestMoveLosesNothingThatWasAcknowledged(t *testing.T) {
 	})
 }
 
+// A transaction that doesn't end keeps a move from beginning, and is told of; it
+// loses nothing.
+func TestMoveWaitsForNoTransactionForLong(t *testing.T) {
+	from, to := onMariaDB(t), onSQLite(t)
+	running := open(t, from)
+	signIn(t, running, shared)
+	tx, err := running.Pools()["write"].Begin()
+	noError(t, err)
+	defer tx.Rollback()
+	_, err = tx.Exec(`UPDATE sessions SET counter = 5`)
+	noError(t, err)
+	_, err = store.Move(t.Context(), from, to, store.MoveOptions{})
+	tellsWhy(t, err, "stop the servers")
+	noError(t, tx.Commit())
+	move(t, from, to)
+	if s, err := open(t, to).Session(t.Context(), shared.ID, now); err != nil || s.Counter != 5 {
+		t.Errorf("session is at %d (%v), want 5", s.Counter, err)
+	}
+}
+
 // newKey is a signing key that there is no other of.
 func newKey(t *testing.T) keys.Key {
 	t.Helper()
@@ -540,6 +560,16 @@ func TestMoveIsGivenUp(t *testing.T) {
 		oneLine(t, abandon(false), store.ErrMovedAway, "--go-back")
 		noError(t, abandon(true))
 		open(t, from)
+
+		// The database server may do what a move that was killed had asked it for
+		// after that was given up: giving up once more mends it.
+		cutMove(t, from, onSQLite(t), "users")
+		_, err = raw(t, from).Exec(`DELETE FROM settings WHERE name = 'move'`)
+		noError(t, err)
+		if err := abandon(false); !errors.Is(err, store.ErrNotMoving) {
+			t.Errorf("nothing to give up: %v", err)
+		}
+		nextNumber(t, from)
 	})
 }
 
