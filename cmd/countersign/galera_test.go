@@ -225,6 +225,7 @@ func killNodes(t *testing.T, data string, cluster *mariadb.Cluster, replicas []*
 				break
 			}
 		}
+		loseQuorum(t, cluster, probes)
 	}
 	s.close()
 	for _, r := range replicas {
@@ -247,4 +248,27 @@ func killNodes(t *testing.T, data string, cluster *mariadb.Cluster, replicas []*
 		kills, c.signups.Load(), c.refreshes.Load(), len(c.doubtful), s.away.Load(),
 		sessions, s.refreshes.Load(), s.retries.Load(), longest.Round(time.Millisecond),
 		killed, hung, rejoin.Round(time.Millisecond), back)
+}
+
+// loseQuorum kills all nodes but one, which then serves nobody until an operator
+// says that it is the cluster.
+func loseQuorum(t *testing.T, cluster *mariadb.Cluster, probes []*probe) {
+	last := len(cluster.Nodes) - 1
+	for _, node := range cluster.Nodes[:last] {
+		if err := node.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range probes {
+		p.meetsOutage()
+	}
+	if err := cluster.Nodes[last].Exec("SET GLOBAL wsrep_provider_options = 'pc.bootstrap=1'"); err != nil {
+		t.Fatal(err)
+	}
+	recoveries{}.await(probes, recovery)
+	for i := range last {
+		if err := cluster.Rejoin(i); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -171,7 +171,7 @@ func (c *crowd) checkAll(s *site) {
 	})
 	s.each(len(c.doubtful), func(i int) { c.checkDoubtful(s.any(), c.doubtful[i]) })
 	for what, n := range map[string]int64{"sign-ups": c.signups.Load(), "refreshes": c.refreshes.Load()} {
-		if n < 20 {
+		if n < 5 {
 			c.t.Errorf("only %d %s: this has shown little", n, what)
 		}
 	}
