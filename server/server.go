@@ -80,6 +80,7 @@ type App struct {
 	Tokens  *tokens.Service
 
 	o        Options
+	cors     *CORS
 	engine   *gin.Engine
 	chores   []chore
 	draining atomic.Bool
@@ -162,6 +163,7 @@ func (a *App) route() error {
 	}
 	e.RemoteIPHeaders = []string{"X-Forwarded-For"} // gin would fall back to X-Real-IP, which proxies let through
 	policy := NewCORS(a.o.Issuer, a.o.AllowedOrigins, a.Clients.List)
+	a.cors = policy
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.
 	e.Use(a.identify, logRequests(a.o.Log), harden(strings.HasPrefix(a.o.Issuer, "https://")),
@@ -246,6 +248,9 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	defer wg.Wait()
 	defer stopWork()
 
+	// Read once now, so that pages can read what they are told also if the database
+	// goes away before anybody has asked.
+	a.cors.registeredOrigins(ctx)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	select {

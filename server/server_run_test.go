@@ -240,6 +240,28 @@ func TestRunWaitsForItsBackgroundWork(t *testing.T) {
 	})
 }
 
+// The first page to call may do so when the database has just gone away: it has to
+// be able to read that.
+func TestRunKnowsTheClientsOriginsBeforeAnybodyAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faults{}
+		r := run(t, withFaults(f))
+		synctest.Wait()
+		f.set(func(context.Context, string) error { return context.DeadlineExceeded })
+		c := r.open("POST /oauth/token HTTP/1.1\r\nHost: x\r\nOrigin: " + clientOrigin + "\r\n" +
+			"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 55\r\n\r\ngrant_type=refresh_token&client_id=spa&refresh_token=x_")
+		defer c.Close()
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if got := res.Header.Get("Access-Control-Allow-Origin"); res.StatusCode != http.StatusServiceUnavailable || got != clientOrigin {
+			t.Errorf("status %d for the origin %q, want 503 for %q", res.StatusCode, got, clientOrigin)
+		}
+	})
+}
+
 func TestRunReturnsWhyItCanNotListen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t)

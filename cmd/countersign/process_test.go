@@ -51,8 +51,8 @@ var program = sync.OnceValues(func() (string, error) {
 })
 
 // environment is what the processes of a test get: none of ours from outside,
-// the cheapest password hash that is allowed, an issuer that doesn't depend on
-// the port, and what is given.
+// the cheapest password hash that is allowed, more guesses than a test makes, an
+// issuer that doesn't depend on the port, and what is given.
 func environment(given ...string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "COUNTERSIGN_") })
 	return append(append(env,
