@@ -131,11 +131,11 @@ func (c *Cluster) others(i int) string {
 	return "--wsrep-cluster-address=gcomm://" + strings.Join(others, ",")
 }
 
-// position is how far a node came before it ended, which the service of MariaDB's
-// packages finds out before each start, too. The node then gets what it has missed.
-// Without it, it gets a copy of everything, which holds up the node that gives it;
-// and if it was killed while a table was made, it removes the table again, as if
-// the copy were what it had begun itself.
+// position is how far a node came before it ended. The service of MariaDB's
+// packages finds that out before each start, too, in a run of its own, which also
+// takes back a table that was being made. Without it, the node would get a copy of
+// everything rather than what it has missed, which holds up the node that gives it,
+// and then take such a table back from the copy.
 func (s *Server) position(others string) (string, error) {
 	found, err := programs()
 	if err != nil {

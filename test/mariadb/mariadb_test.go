@@ -187,7 +187,26 @@ func TestClusterSurvivesItsNodes(t *testing.T) {
 	noError(t, c.Nodes[2].Exec("SET SESSION wsrep_sync_wait = 15", "CREATE TABLE d.t (i INT PRIMARY KEY)"))
 	for i := range c.Nodes { // the first too, which made the cluster
 		other := c.Nodes[(i+1)%3]
+		// It is killed in the middle of making a table.
+		made, killed := make(chan error), make(chan struct{})
+		go func() {
+			defer close(made)
+			for n := 0; ; n++ {
+				select {
+				case made <- other.Exec(fmt.Sprintf("CREATE TABLE d.t%d_%d (i INT PRIMARY KEY)", i, n)):
+				case <-killed:
+					return
+				}
+			}
+		}()
+		for range 5 {
+			noError(t, <-made)
+		}
 		noError(t, c.Nodes[i].Kill())
+		close(killed)
+		for err := range made {
+			noError(t, err)
+		}
 		noError(t, other.AwaitSize(2))
 		noError(t, other.Exec("SET SESSION wsrep_sync_wait = 15", fmt.Sprintf("INSERT INTO d.t VALUES (%d)", i)))
 		begun := time.Now()
@@ -195,6 +214,12 @@ func TestClusterSurvivesItsNodes(t *testing.T) {
 		t.Logf("node %d rejoined in %v", i, time.Since(begun))
 		if got, err := c.Nodes[i].one("SELECT '', COUNT(*) FROM d.t"); got != strconv.Itoa(i+1) {
 			t.Errorf("the node that rejoined has %q rows, want %d: %v", got, i+1, err)
+		}
+		tables := "SELECT '', GROUP_CONCAT(table_name ORDER BY table_name) FROM information_schema.tables WHERE table_schema = 'd'"
+		want, err := other.one(tables)
+		noError(t, err)
+		if got, err := c.Nodes[i].one(tables); got != want {
+			t.Errorf("the node that rejoined has tables %s, want %s: %v", got, want, err)
 		}
 	}
 }
