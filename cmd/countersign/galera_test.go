@@ -259,6 +259,9 @@ func loseQuorum(t *testing.T, cluster *mariadb.Cluster, probes []*probe) {
 			t.Fatal(err)
 		}
 	}
+	if err := cluster.Nodes[last].AwaitSize(1); err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range probes {
 		p.meetsOutage()
 	}
