@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +166,18 @@ var clientPromises = []promise{
 		fails(t, "client", err, accounts.ErrUnknownClient)
 		dead(t, db, s)
 		lives(t, db, other)
+	}},
+	{"Client/what is no text, or would be SQL, is unknown and does no harm", func(t *testing.T, db *store.DB) {
+		addClient(t, db, "app")
+		for _, id := range []string{
+			"\xff", "\xc3", "\xf0\x9f", "app\x00", "app\\", "app' OR 1=1 -- ", `app" OR 1=1 -- `, "\xe5\x5c' OR 1=1 -- ", "\xbf\x27 OR 1=1 -- ",
+			"app'; DROP TABLE users; -- ", "%", "app\xff",
+		} {
+			_, err := db.Client(t.Context(), id)
+			fails(t, fmt.Sprintf("client %q", id), err, accounts.ErrUnknownClient)
+			_, err = db.UserByUsername(t.Context(), id)
+			fails(t, fmt.Sprintf("user %q", id), err, accounts.ErrUnknownUser)
+		}
 	}},
 	{"DeleteClient/removes all sessions, however many", func(t *testing.T, db *store.DB) {
 		u, c, other := addUser(t, db, "alice"), addClient(t, db, "app"), addClient(t, db, "other")
