@@ -221,6 +221,9 @@ func killNodes(t *testing.T, data string, cluster *mariadb.Cluster, replicas []*
 			if err := cluster.Nodes[(i+1)%len(cluster.Nodes)].AwaitSize(len(cluster.Nodes)); err != nil {
 				t.Fatal(err)
 			}
+			eventually(t, 30*time.Second, "the node that hung has what it missed", func() bool {
+				return node.Exec("SET SESSION wsrep_sync_wait = 1", "SELECT COUNT(*) FROM countersign.users") == nil
+			})
 			if back.await(probes, recovery); t.Failed() {
 				break
 			}
