@@ -60,7 +60,7 @@ func openMySQL(ctx context.Context, url, password string, pool Pool) (*DB, error
 	conns.SetConnMaxIdleTime(or(pool.MaxIdleTime, time.Minute))
 	if err := checkMySQL(ctx, conns); err != nil {
 		conns.Close()
-		return nil, fmt.Errorf("open database %s: %w", source, err)
+		return nil, fmt.Errorf("open database %s: %w%s", source, err, mysqlAdvice(err))
 	}
 	return &DB{
 		dialect: mysqlDialect, write: conns, read: conns,
@@ -75,6 +75,20 @@ func or[T comparable](v, instead T) T {
 		return instead
 	}
 	return v
+}
+
+// mysqlAdvice says how to mend what keeps a database from being opened, where that
+// is known.
+func mysqlAdvice(err error) string {
+	switch {
+	case isMySQLCode([]uint16{1045})(err): // ER_ACCESS_DENIED_ERROR
+		return " (check the user and the password, and from where the user may come)"
+	case isMySQLCode([]uint16{1044, 1049})(err): // ER_DBACCESS_DENIED_ERROR, ER_BAD_DB_ERROR
+		return " (make the database, and grant the user everything in it)"
+	case isMySQLLost(err):
+		return " (is it running, and reachable from here under that name and port?)"
+	}
+	return ""
 }
 
 // checkMySQL refuses a server that is too old to keep the store's promises: it
