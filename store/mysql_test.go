@@ -97,7 +97,7 @@ func TestMySQLPoolIsBounded(t *testing.T) {
 func TestMySQLRefusesWhatIsNoDatabase(t *testing.T) {
 	url := onMariaDB(t)
 	for _, bad := range []string{
-		strings.Replace(url, "/", "/nobody:hunter2@", 1),                           // no such user, unless there was one
+		strings.Replace(url, "root@", "nobody:hunter2@", 1),                        // no such user
 		strings.Replace(url, storetest.Database(url), "missing", 1),                // no such database
 		"mysql://root:hunter2@127.0.0.1:1/countersign?timeout=1s",                  // nobody listens
 		"mysql://root:hunter2@127.0.0.1:1,127.0.0.1:2/countersign?timeout=1s",      // on either
