@@ -141,6 +141,13 @@ func (p *CORS) registeredOrigins(ctx context.Context) []registration {
 	return read.list
 }
 
+// know reads the clients' origins before anybody asks, for pages that first call
+// when the database has just gone away. They count as old: whoever asks first reads
+// them again, and so finds a client that has just been made.
+func (p *CORS) know(ctx context.Context) {
+	p.registered.Store(&registrations{list: p.registeredOrigins(ctx)})
+}
+
 // Explain says in one sentence whether a page of the origin may call the path
 // with the method, and which rule decides. No method is GET for the documents
 // that any origin may read, and POST for all else.

@@ -248,9 +248,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	defer wg.Wait()
 	defer stopWork()
 
-	// Read once now, so that pages can read what they are told also if the database
-	// goes away before anybody has asked.
-	a.cors.registeredOrigins(ctx)
+	a.cors.know(ctx)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	select {

@@ -8,12 +8,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"countersign/audit"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -258,6 +260,24 @@ func TestRunKnowsTheClientsOriginsBeforeAnybodyAsks(t *testing.T) {
 		defer res.Body.Close()
 		if got := res.Header.Get("Access-Control-Allow-Origin"); res.StatusCode != http.StatusServiceUnavailable || got != clientOrigin {
 			t.Errorf("status %d for the origin %q, want 503 for %q", res.StatusCode, got, clientOrigin)
+		}
+	})
+}
+
+// Whoever makes a client and calls at once is let in, as long as nobody has called
+// a moment before.
+func TestRunLetsANewClientsPagesInAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t)
+		synctest.Wait()
+		const fresh = "https://fresh.example.com"
+		client := testClients[0].Client
+		client.Origins = append(slices.Clone(client.Origins), fresh)
+		if _, err := r.Clients.Put(t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.do(http.MethodGet, "/userinfo", "", "Origin", fresh).Header().Get("Access-Control-Allow-Origin"); got != fresh {
+			t.Errorf("let in %q, want %q", got, fresh)
 		}
 	})
 }
