@@ -96,7 +96,7 @@ func (p *probe) recovers(within time.Duration) map[string]time.Duration {
 				break
 			}
 			if err == nil && a.status < 500 || time.Since(began) > within {
-				p.t.Errorf("%s, %v after the database came back: %v (%v)", what, time.Since(began), a, err)
+				p.t.Errorf("%s doesn't work after %v: %v (%v)", what, time.Since(began), a, err)
 				break
 			}
 			time.Sleep(20 * time.Millisecond)
