@@ -21,8 +21,8 @@ import (
 	"countersign/store/storetest"
 )
 
-// The tests of crash_test.go, rotation_test.go and signal_test.go run the
-// binary that users run, as processes that can be killed.
+// The tests of crash_test.go, rotation_test.go, signal_test.go and those that use
+// honest_test.go run the binary that users run, as processes that can be killed.
 
 // withProgram is a testing.M that has a folder for the binary.
 type withProgram struct{ storetest.Main }
