@@ -296,6 +296,21 @@ func TestBalancerSparesClientsALostReplica(t *testing.T) {
 func TestBalancerPassesOnWhyNobodyIsReady(t *testing.T) {
 	s := launch(t)
 	token := s.login()
+	for _, c := range s.replicas { // that each knows the client's origin, which was made after it had started
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.addr+"/userinfo", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", origin)
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if got := res.Header.Get("Access-Control-Allow-Origin"); got != origin {
+			t.Errorf("a replica lets in %q, want %q", got, origin)
+		}
+	}
 	if err := s.db.Kill(); err != nil {
 		t.Fatal(err)
 	}
