@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -123,10 +124,30 @@ func supportedMySQL(version string) bool {
 
 // mysqlMigrateLock lets one process at a time migrate, for DDL commits by itself.
 // It is a lease in a table, so it holds in a cluster as well, and one whose holder
-// died ends.
+// died ends by itself, soon enough for a restarted server's health checks.
 func mysqlMigrateLock() (goose.ProviderOption, error) {
 	l, err := lock.NewMySQLTableLocker(
+		lock.WithTableLeaseDuration(10*time.Second),
+		lock.WithTableHeartbeatInterval(2*time.Second),
 		lock.WithTableLockTimeout(250*time.Millisecond, 480), // two minutes
 		lock.WithTableLogger(slog.New(slog.DiscardHandler)))
-	return goose.WithLocker(l), err
+	return goose.WithLocker(mendingLocker{l}), err
+}
+
+// mendingLocker is a locker whose holder first finishes what the one before it
+// may have left undone when it died.
+type mendingLocker struct{ lock.Locker }
+
+// Lock takes the lock. The migration library makes its table of versions and puts
+// the first row into it in two steps, and can't work with one without the other.
+func (l mendingLocker) Lock(ctx context.Context, db *sql.DB) error {
+	if err := l.Locker.Lock(ctx, db); err != nil {
+		return err
+	}
+	_, err := db.ExecContext(ctx, `INSERT INTO goose_db_version (version_id, is_applied)
+		SELECT 0, TRUE FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM goose_db_version)`)
+	if err != nil && !isMySQLCode(mysqlMoved)(err) { // the table is still to be made
+		return errors.Join(err, l.Unlock(ctx, db))
+	}
+	return nil
 }

@@ -132,6 +132,37 @@ func TestMySQLMigrationCutShortIsRunAgain(t *testing.T) {
 	noError(t, again.EndSession(t.Context(), s.ID, created)) // records an event
 }
 
+// A first migration whose process died has made the table of versions, and no more.
+func TestMySQLFirstMigrationCutShortIsRunAgain(t *testing.T) {
+	url := onMariaDB(t)
+	first := open(t, url)
+	rows, err := first.Pools()["write"].Query(`SHOW TABLES`)
+	noError(t, err)
+	var tables []string
+	for rows.Next() {
+		var name string
+		noError(t, rows.Scan(&name))
+		tables = append(tables, name)
+	}
+	noError(t, rows.Err())
+	write, err := first.Pools()["write"].Conn(t.Context())
+	noError(t, err)
+	defer write.Close()
+	if _, err := write.ExecContext(t.Context(), `SET foreign_key_checks = 0`); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range tables {
+		undo := `DROP TABLE `
+		if name == "goose_db_version" {
+			undo = `DELETE FROM `
+		}
+		_, err := write.ExecContext(t.Context(), undo+name)
+		noError(t, err)
+	}
+	again := open(t, url)
+	signIn(t, again, shared)
+}
+
 func TestMySQLMigratingAtOnceSucceedsForAll(t *testing.T) {
 	for range 3 {
 		url := onMariaDB(t)
