@@ -15,10 +15,11 @@ var layers = map[string][]string{
 	"audit":   {},
 	"browser": {"seal"},
 	"limits":  {},
+	"mail":    {},
 	"seal":    {},
 	"configs": {},
 
-	"accounts": {"audit", "limits"},
+	"accounts": {"audit", "limits", "seal"},
 	"tokens":   {"audit", "seal"},
 	"keys":     {"audit", "seal"},
 
@@ -27,9 +28,9 @@ var layers = map[string][]string{
 
 	"grants":   {"accounts", "audit", "browser", "limits", "tokens"},
 	"handlers": {"accounts", "audit", "browser", "grants", "keys", "limits", "seal", "tokens"},
-	"server":   {"accounts", "audit", "grants", "handlers", "keys", "limits", "seal", "tokens"},
+	"server":   {"accounts", "audit", "grants", "handlers", "keys", "limits", "mail", "seal", "tokens"},
 
-	"cmd/countersign": {"accounts", "audit", "configs", "grants", "handlers", "keys", "limits", "seal", "server", "store", "tokens"},
+	"cmd/countersign": {"accounts", "audit", "configs", "grants", "handlers", "keys", "limits", "mail", "seal", "server", "store", "tokens"},
 }
 
 // owners says which packages alone may import a library, so that it can be
@@ -37,6 +38,7 @@ var layers = map[string][]string{
 var owners = map[string][]string{
 	"github.com/alecthomas/kong":     {"cmd/countersign"},
 	"github.com/mileusna/useragent":  {"browser"},
+	"github.com/wneessen/go-mail":    {"mail"},
 	"go.yaml.in/yaml/v3":             {"configs"},
 	"github.com/gin-gonic/gin":       {"server", "handlers"},
 	"github.com/gin-contrib/cors":    {"server"},

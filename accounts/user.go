@@ -25,9 +25,12 @@ type User struct {
 	ID       uuid.UUID // the "sub" of every token; never changes, never reused
 	Username string    // in PRECIS UsernameCaseMapped form (RFC 8265), unique
 
-	Email         string // as given; empty if none; unique without regard to case
+	Email         string // as given; empty if none
 	EmailVerified bool
-	Roles         []string
+	// EmailUnclaimed lets others have the same address, until one of them proves
+	// it. All other addresses are unique without regard to case. Not read back.
+	EmailUnclaimed bool
+	Roles          []string
 
 	PasswordHash string // PHC string
 	// Epoch grows whenever what the account may do ends: password changed,
@@ -45,8 +48,11 @@ func (u *User) Disabled() bool { return !u.DisabledAt.IsZero() }
 // UserStore is the memory accounts needs for users. Every method is atomic,
 // safe for concurrent use, and writes ev with the change it makes.
 type UserStore interface {
-	// CreateUser adds u. ErrUsernameTaken, ErrEmailTaken.
-	CreateUser(ctx context.Context, u User, ev audit.Event) error
+	LetterStore
+	// CreateUser adds u and posts letters with it. ErrUsernameTaken, ErrEmailTaken.
+	CreateUser(ctx context.Context, u User, ev audit.Event, letters ...Letter) error
+	// UserByEmail finds the user who claims an address, by its EmailKey. ErrUnknownUser.
+	UserByEmail(ctx context.Context, key string) (User, error)
 	// UserByUsername finds a user by the normalised username. ErrUnknownUser.
 	UserByUsername(ctx context.Context, username string) (User, error)
 	// User finds a user by id. ErrUnknownUser.
@@ -59,8 +65,8 @@ type UserStore interface {
 	// EnableUser lets the user in again; ended sessions stay ended. ErrUnknownUser.
 	EnableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error
 	// SetPasswordHash replaces the hash, moves the epoch and ends all sessions
-	// but the one to keep, if any. ErrUnknownUser.
-	SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, keep uuid.UUID, now time.Time, ev audit.Event) error
+	// but the one to keep, if any, and posts letters with it. ErrUnknownUser.
+	SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, keep uuid.UUID, now time.Time, ev audit.Event, letters ...Letter) error
 	// UpgradePasswordHash replaces old by an equivalent hash of the same
 	// password, unless the hash is no longer old. Sessions live on.
 	UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash string) error

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"countersign/audit"
 	"countersign/limits"
+	"countersign/seal"
 )
 
 // UsersOptions are the parts of Users. Store, Slots and Throttle are needed.
@@ -23,7 +25,12 @@ type UsersOptions struct {
 	// Strangers is how many wrong passwords for one account all callers whose
 	// browser isn't known to it have together per window of the Throttle; 0: 100.
 	Strangers int
-	Log       *slog.Logger
+	// Mail says that letters are sent. They take Seal, for their tokens.
+	Mail bool
+	Seal *seal.Keys
+	// RequireVerifiedEmail bars accounts whose address nobody has proven.
+	RequireVerifiedEmail bool
+	Log                  *slog.Logger
 }
 
 // Users creates accounts and lets their people in.
@@ -34,6 +41,9 @@ type Users struct {
 	slots     *limits.Slots
 	throttle  *limits.Throttle
 	strangers int
+	mail      bool
+	seal      *seal.Keys
+	verified  bool // an address has to be proven first
 	log       *slog.Logger
 }
 
@@ -54,7 +64,8 @@ func NewUsers(o UsersOptions) (*Users, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Users{
-		store: o.Store, policy: o.Policy, hasher: hasher, slots: o.Slots, throttle: o.Throttle, strangers: o.Strangers, log: o.Log,
+		store: o.Store, policy: o.Policy, hasher: hasher, slots: o.Slots, throttle: o.Throttle, strangers: o.Strangers,
+		mail: o.Mail, seal: o.Seal, verified: o.RequireVerifiedEmail, log: o.Log,
 	}, nil
 }
 
@@ -142,7 +153,7 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, passwo
 	if err != nil && !errors.Is(err, ErrUnknownUser) {
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
-	entitled := err == nil && !user.Disabled()
+	entitled := err == nil && !user.Disabled() && (user.EmailVerified || !u.verified)
 	prepared, err := preparePassword(password)
 	entitled = entitled && err == nil
 
@@ -185,20 +196,44 @@ type NewUser struct {
 	Email    string // optional
 	Password string
 	Roles    []string // never from a stranger
+	Language string   // of the letter that proves the address, as in Accept-Language
 }
 
-// Create adds an account. What is wrong with the input is an *InputError, all
-// of it at once; one that is also ErrUsernameTaken or ErrEmailTaken if that is
-// all. limits.ErrBusy says to come back later.
+// Create adds an account, and posts a letter that proves its address. What is wrong
+// with the input is an *InputError, all of it at once; one that is also
+// ErrUsernameTaken or ErrEmailTaken if that is all. limits.ErrBusy says to come back
+// later, and a *limits.WaitError that too many names were tried that are taken.
+//
+// Where an address has to be proven, nothing tells whether another account has it:
+// that one's owner is told by mail, and the new account can't be used.
 func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, origin audit.Origin) (User, error) {
 	var bad InputError
 	name := checkUsername(&bad, n.Username)
 	checkEmail(&bad, n.Email)
+	if u.verified && n.Email == "" {
+		bad.add("email", Required, "email must not be empty.")
+	}
 	checkRoles(&bad, n.Roles)
 	prepared := u.policy.check(&bad, "password", n.Password, name, n.Email)
 	if err := bad.err(); err != nil {
 		return User{}, err
 	}
+	// Whether a name is taken is worth a guess, and costs one. The operator's are free.
+	asking := limits.Key("sign-up", limits.Network(origin.Address))
+	if origin.Address != "" {
+		if _, err := u.throttle.Check(ctx, now, asking); err != nil {
+			return User{}, err
+		}
+	}
+	user, err := u.create(ctx, now, name, prepared, n, origin)
+	if origin.Address != "" && (errors.Is(err, ErrUsernameTaken) || errors.Is(err, ErrEmailTaken)) {
+		err = cmp.Or(u.throttle.Failed(ctx, now, asking), err)
+	}
+	return user, err
+}
+
+// create adds an account with a name and a password that are fit for one.
+func (u *Users) create(ctx context.Context, now time.Time, name, prepared string, n NewUser, origin audit.Origin) (User, error) {
 	// CreateUser decides; asking first spares a hash for a name that is gone.
 	switch _, err := u.store.UserByUsername(ctx, name); {
 	case err == nil:
@@ -207,11 +242,12 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, origin aud
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
 	user := User{
-		Username:  name,
-		Email:     n.Email,
-		Roles:     n.Roles,
-		CreatedAt: now,
-		UpdatedAt: now,
+		Username:       name,
+		Email:          n.Email,
+		EmailUnclaimed: u.verified,
+		Roles:          n.Roles,
+		CreatedAt:      now,
+		UpdatedAt:      now,
 	}
 	var err error
 	if user.ID, err = uuid.NewV7(); err != nil {
@@ -220,10 +256,30 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, origin aud
 	if err := u.slots.Do(ctx, func() { user.PasswordHash = u.hasher.hash(prepared) }); err != nil {
 		return User{}, err
 	}
-	if err := u.store.CreateUser(ctx, user, userEvent(audit.UserCreated, now, user.ID, origin)); err != nil {
+	var letters []Letter
+	if u.mail && user.Email != "" {
+		l, err := u.welcome(ctx, now, &user, n.Language)
+		if err != nil {
+			return User{}, err
+		}
+		letters = append(letters, l)
+	}
+	if err := u.store.CreateUser(ctx, user, userEvent(audit.UserCreated, now, user.ID, origin), letters...); err != nil {
 		return User{}, alreadyTaken(err)
 	}
 	return user, nil
+}
+
+// welcome is the letter to a new account's address, or to the account that has it.
+func (u *Users) welcome(ctx context.Context, now time.Time, user *User, language string) (Letter, error) {
+	holder, err := u.addressee(ctx, user.Email, "")
+	if err != nil {
+		return Letter{}, fmt.Errorf("find user: %w", err)
+	}
+	if u.verified && holder.ID != uuid.Nil {
+		return u.letter(now, AlreadyRegistered, holder.ID, user.Email, language), nil
+	}
+	return u.letter(now, VerifyEmail, user.ID, user.Email, language), nil
 }
 
 func alreadyTaken(err error) error {
@@ -270,19 +326,30 @@ func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, fi
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	var bad InputError
-	prepared := u.policy.check(&bad, field, password, user.Username, user.Email)
-	if err := bad.err(); err != nil {
+	hash, err := u.hashNew(ctx, field, password, &user)
+	if err != nil {
 		return err
 	}
-	var hash string
-	if err := u.slots.Do(ctx, func() { hash = u.hasher.hash(prepared) }); err != nil {
-		return err
+	var letters []Letter
+	if l := u.notice(now, PasswordChanged, &user, ""); l != nil {
+		letters = append(letters, *l)
 	}
-	if err := u.store.SetPasswordHash(ctx, id, hash, keep, now, userEvent(audit.UserPasswordChanged, now, id, origin)); err != nil {
+	if err := u.store.SetPasswordHash(ctx, id, hash, keep, now, userEvent(audit.UserPasswordChanged, now, id, origin), letters...); err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
 	return nil
+}
+
+// hashNew hashes a new password of the user that came in the named field.
+// *InputError, limits.ErrBusy.
+func (u *Users) hashNew(ctx context.Context, field, password string, user *User) (hash string, err error) {
+	var bad InputError
+	prepared := u.policy.check(&bad, field, password, user.Username, user.Email)
+	if err := bad.err(); err != nil {
+		return "", err
+	}
+	err = u.slots.Do(ctx, func() { hash = u.hasher.hash(prepared) })
+	return hash, err
 }
 
 // Disable bars the user from signing in and ends their sessions. ErrUnknownUser.

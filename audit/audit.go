@@ -21,6 +21,8 @@ const (
 	UserEnabled         Kind = "user.enabled"
 	UserDeleted         Kind = "user.deleted"
 	UserPasswordChanged Kind = "user.password_changed"
+	UserEmailVerified   Kind = "user.email_verified"
+	UserEmailChanged    Kind = "user.email_changed"
 
 	ClientCreated       Kind = "client.created"
 	ClientUpdated       Kind = "client.updated"

@@ -2,7 +2,6 @@ package configs
 
 import (
 	"net"
-	"net/mail"
 	"net/netip"
 	"net/url"
 	"path"
@@ -29,7 +28,7 @@ func (c *Config) check(r *report) {
 	c.checkKeys(r)
 	c.checkPasswords(r)
 	c.checkSessionCookie(r)
-	c.checkUnused(r)
+	c.checkMail(r)
 	c.checkClients(r)
 }
 
@@ -49,9 +48,7 @@ func (c *Config) checkServe(r *report) {
 	if c.MasterKey == "" && c.MasterKeyFile == "" {
 		r.add("master_key_file", "no master key is given: set this (or COUNTERSIGN_MASTER_KEY_FILE) to a file with, or COUNTERSIGN_MASTER_KEY to, 32 random bytes in base64 (head -c 32 /dev/urandom | base64)")
 	}
-	if c.Signup.RequireVerifiedEmail {
-		r.add("signup.require_verified_email", "true is not possible: this version sends no mail; set it to false")
-	}
+	c.checkServeMail(r)
 }
 
 // issuerFault says what keeps s from being an issuer (RFC 8414 section 2), and
@@ -252,17 +249,6 @@ func (c *Config) checkSessionCookie(r *report) {
 	}
 	if !slices.Contains([]string{"strict", "lax", "none"}, s.SameSite) {
 		r.add("session_cookie.same_site", "must be strict, lax or none, not %s", quote(s.SameSite))
-	}
-}
-
-// checkUnused looks only at the form of what this version has no use for.
-func (c *Config) checkUnused(r *report) {
-	m := c.SMTP
-	if m.Host != "" && !hostname(m.Host) {
-		r.add("smtp.host", "must be a host name or an IP address, not %s", quote(m.Host))
-	}
-	if _, err := mail.ParseAddress(m.From); m.From != "" && err != nil {
-		r.add("smtp.from", "must be an e-mail address such as no-reply@example.com, not %s", quote(m.From))
 	}
 }
 

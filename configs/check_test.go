@@ -26,7 +26,15 @@ func TestServeRefusesWhatNeedsMail(t *testing.T) {
 	src := configs.Source{File: write(t, serveable+"signup: {require_verified_email: true}")}
 	load(t, src)
 	src.Serve = true
-	wantProblem(t, src, "c.yaml:3: signup.require_verified_email", "sends no mail")
+	wantProblem(t, src, "c.yaml:3: signup.require_verified_email", "needs mail")
+	src.Dev = true
+	load(t, src) // prints it
+	const smtp = "smtp: {host: mail.example.com, from: no-reply@example.com}\n"
+	link := `"https://app.example.com/#reset={token}"`
+	src = configs.Source{Serve: true, File: write(t, serveable+smtp+"links: {verify_email: "+link+"}")}
+	wantProblem(t, src, "links.reset_password", "is missing")
+	src.File = write(t, serveable+smtp+"links: {verify_email: "+link+", reset_password: "+link+"}\nsignup: {require_verified_email: true}")
+	load(t, src)
 }
 
 func TestIssuer(t *testing.T) {
@@ -154,7 +162,14 @@ func TestBadValues(t *testing.T) {
 		{`{issuer: "https://auth.example.com", session_cookie: {domain: example.org}}`, "session_cookie.domain", "must be the issuer's host"},
 		{`session_cookie: {same_site: Strict}`, "session_cookie.same_site", "must be strict, lax or none"},
 		{`throttle: {strangers_per_account: 0}`, "throttle.strangers_per_account", "must be at least 1"},
-		{`smtp: {host: "https://mail"}`, "smtp.host", "must be a host name"},
+		{`smtp: {host: "https://mail", from: a@example.com}`, "smtp.host", "must be a host name"},
+		{`smtp: {host: mail.example.com}`, "smtp.host", "needs smtp.from"},
+		{`smtp: {tls: ssl}`, "smtp.tls", "must be starttls, tls or none"},
+		{`smtp: {username: u, password_file: p, tls: none, host: mail.example.com, from: a@example.com}`, "smtp.tls", "in the clear"},
+		{`smtp: {username: u}`, "smtp.username", "needs smtp.password_file"},
+		{`smtp: {password_file: p}`, "smtp.password_file", "needs smtp.username"},
+		{`links: {verify_email: "https://app.example.com/"}`, "links.verify_email", "{token}"},
+		{`links: {reset_password: "http://app.example.com/#{token}"}`, "links.reset_password", "https URL"},
 		{`smtp: {from: nobody}`, "smtp.from", "must be an e-mail address"},
 		{`audit: {retention: 0s}`, "audit.retention", "must be at least 1s"},
 	} {

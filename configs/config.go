@@ -166,8 +166,8 @@ type Config struct {
 		// the command line creates them.
 		Enabled bool `yaml:"enabled" default:"true"`
 		// RequireVerifiedEmail bars an account until its e-mail address is
-		// proven. Default false; this version sends no mail, so that serve
-		// refuses true.
+		// proven, and keeps sign-up from telling which addresses have accounts.
+		// Default false; true needs SMTP.
 		RequireVerifiedEmail bool `yaml:"require_verified_email" default:"false"`
 	} `yaml:"signup"`
 
@@ -202,19 +202,39 @@ type Config struct {
 		Window time.Duration `yaml:"window" default:"1h" min:"1s"`
 	} `yaml:"throttle"`
 
-	// SMTP is the server that takes outgoing mail. Not used by this version.
+	// SMTP is the server that takes outgoing mail.
 	SMTP struct {
-		// Host is its name or address. Default empty: no mail is sent.
+		// Host is its name or address. Default empty: no mail is sent; with --dev
+		// it is printed.
 		Host string `yaml:"host"`
 		// Port is its port. Default 587.
 		Port int `yaml:"port" default:"587" min:"1" max:"65535"`
+		// TLS protects the connection: starttls begins in the clear and insists on
+		// TLS, tls is TLS from the start, none is for a server on the same machine.
+		// Default empty: tls on port 465, else starttls.
+		TLS string `yaml:"tls"`
 		// Username signs in there. Default empty: no sign-in.
 		Username string `yaml:"username"`
-		// PasswordFile names the file with the password. Default empty: none.
+		// PasswordFile names the file, from the working directory if it is not
+		// absolute, with the password. Default empty: none.
 		PasswordFile string `yaml:"password_file"`
-		// From is the sender's address. Default empty.
+		// Password is the same given as text, by COUNTERSIGN_SMTP_PASSWORD only,
+		// and then used instead of the file.
+		Password Secret `yaml:"password" only:"env"`
+		// From is the sender's address, such as no-reply@example.com or Example
+		// <no-reply@example.com>. Required with Host.
 		From string `yaml:"from"`
-	} `yaml:"smtp" unused:"true"`
+	} `yaml:"smtp"`
+
+	// Links are the pages of yours that mailed links lead to. {token} in them is
+	// where the token goes: after a #, for then it comes into no log. Required with
+	// SMTP; with --dev they default to the demo.
+	Links struct {
+		// ResetPassword is where a new password is set (POST /account/password/reset).
+		ResetPassword string `yaml:"reset_password"`
+		// VerifyEmail is where an address is proven (POST /account/email/verify).
+		VerifyEmail string `yaml:"verify_email"`
+	} `yaml:"links"`
 
 	Audit struct {
 		// Retention is how long security events are kept. Default 2160h (90 days).

@@ -59,6 +59,8 @@ var (
 		"the username or the password is wrong")
 	errLoginRequired = problem(http.StatusUnauthorized, "login_required", "Sign-in required",
 		"nobody is signed in here, or the session has ended: sign in again")
+	errNoMail = problem(http.StatusNotFound, "mail_off", "No mail",
+		"this server sends no mail; the operator has to set smtp.host")
 	errNoSession = problem(http.StatusNotFound, "no_session", "No such session",
 		"you have no session with this id; it may have ended by itself")
 	errReauthenticate = problem(http.StatusForbidden, "reauthentication_required", "Password required",

@@ -20,9 +20,10 @@ type Signup struct {
 func (h *Signup) Mount(r gin.IRouter) { r.POST("/signup", h.handle(h.signup)) }
 
 type signupRequest struct {
-	Username string `json:"username"`
-	Password string `json:"password"`
-	Email    string `json:"email"`
+	Username  string `json:"username"`
+	Password  string `json:"password"`
+	Email     string `json:"email"`
+	UILocales string `json:"ui_locales"`
 }
 
 // User is an account as its owner and the operator see it.
@@ -53,7 +54,7 @@ func (h *Signup) signup(c *gin.Context) error {
 		return err
 	}
 	user, err := h.Users.Create(c.Request.Context(), time.Now(), accounts.NewUser{
-		Username: req.Username, Password: req.Password, Email: req.Email,
+		Username: req.Username, Password: req.Password, Email: req.Email, Language: language(c, req.UILocales),
 	}, origin(c))
 	if err != nil {
 		return err

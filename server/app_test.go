@@ -38,6 +38,8 @@ type app struct {
 	ring    *keys.Ring
 	options server.Options
 	logs    *bytes.Buffer
+
+	path, master string // the database's file, the master key
 }
 
 // newApp builds a server. It may be called in a synctest bubble: everything it
@@ -57,7 +59,7 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 	if err != nil {
 		t.Fatalf("parse master key: %v", err)
 	}
-	a := &app{t: t, db: db, logs: new(bytes.Buffer)}
+	a := &app{t: t, db: db, logs: new(bytes.Buffer), path: path, master: masterKey}
 	log := slog.New(slog.NewJSONHandler(io.MultiWriter(&lockedWriter{w: a.logs}, t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ring := keys.Options{
 		Store: db, Seal: master, Log: log, Algorithms: []string{"ES256", "RS256"},

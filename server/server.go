@@ -23,6 +23,7 @@ import (
 	"countersign/handlers"
 	"countersign/keys"
 	"countersign/limits"
+	"countersign/mail"
 	"countersign/seal"
 	"countersign/tokens"
 )
@@ -59,6 +60,11 @@ type Options struct {
 	AllowedOrigins []string         // for CORS, besides those of clients
 	TrustedProxies []string         // addresses or networks whose X-Forwarded-For is believed
 	SignupEnabled  bool
+
+	ServiceName          string      // what people call the service, in mail
+	Mail                 mail.Sender // nil: no mail is sent
+	Links                Links
+	RequireVerifiedEmail bool // an account can't be used before its address is proven; takes Mail
 
 	Audience           []string // default: the issuer
 	AccessTTL          time.Duration
@@ -117,6 +123,7 @@ func New(o Options) (*App, error) {
 	users, err := accounts.NewUsers(accounts.UsersOptions{
 		Store: o.Store, Policy: o.Passwords, Argon2: o.Argon2, Log: o.Log,
 		Throttle: throttle, Strangers: o.StrangersPerAccount,
+		Mail: o.Mail != nil, Seal: o.Seal, RequireVerifiedEmail: o.RequireVerifiedEmail,
 		Slots: limits.NewSlots(o.MaxConcurrentHashes, queuePerSlot*o.MaxConcurrentHashes),
 	})
 	if err != nil {
@@ -143,6 +150,7 @@ func New(o Options) (*App, error) {
 	app.chores = []chore{
 		{"sessions", app.Tokens.Purge},
 		{"guesses", throttle.Purge},
+		{"letters", o.Store.PurgeLetters},
 	}
 	if o.AuditRetention > 0 {
 		app.chores = append(app.chores, chore{"events", func(ctx context.Context, now time.Time, limit int) (int64, error) {
@@ -202,11 +210,13 @@ func (a *App) route() error {
 		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Cookies: &a.o.Cookies, SameOrigin: policy.requireOrigin(),
 	}
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
-	(&handlers.Account{
+	account := &handlers.Account{
 		Failures: failures, Bearer: bearer, Users: a.Users, Tokens: a.Tokens, Cookies: &a.o.Cookies, Seal: a.o.Seal,
 		Events: a.o.Store.Events,
-	}).Mount(issuer)
+	}
+	account.Mount(issuer)
 	pages := issuer.Group("", policy.requireOrigin())
+	(&handlers.Recovery{Failures: failures, Bearer: bearer, Account: account, Users: a.Users}).Mount(pages)
 	(&handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}).Mount(pages)
 	(&handlers.Session{
 		Failures: failures, Cookies: &a.o.Cookies, Seal: a.o.Seal,
@@ -245,10 +255,13 @@ func (a *App) Ready(ctx context.Context) error {
 const probeMaxAge = time.Second
 
 // Background does the work that goes on beside requests, until ctx ends: key
-// rotation, and removing what has expired.
+// rotation, sending mail, and removing what has expired.
 func (a *App) Background(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.o.Keys.Run(ctx) })
+	if a.o.Mail != nil {
+		wg.Go(func() { a.deliver(ctx) })
+	}
 	wg.Go(func() { clean(ctx, a.o.Log, a.o.Store, a.chores) })
 	wg.Wait()
 }

@@ -152,3 +152,24 @@ func TestThrottleDoesNotTellAccountsApart(t *testing.T) {
 		}
 	})
 }
+
+// Trying names that are taken costs guesses, signing up doesn't.
+func TestSignupHasABudgetForTakenNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		for i := range 30 {
+			a.signup(fmt.Sprint("user", i))
+		}
+		try := func() *response {
+			return a.post("/signup", `{"username":"user1","password":"`+password+`"}`)
+		}
+		for range 11 {
+			try().wantProblem(http.StatusConflict, "taken")
+		}
+		if got := try().wantProblem(http.StatusTooManyRequests, "throttled").Header().Get("Retry-After"); got != "1" {
+			t.Errorf("Retry-After = %q, want 1", got)
+		}
+		time.Sleep(time.Second)
+		a.signup("somebody")
+	})
+}

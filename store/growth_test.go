@@ -218,7 +218,7 @@ func (g *growing) refresh(t *testing.T, sessions, n int) []time.Duration {
 func (g *growing) rows(t *testing.T) string {
 	t.Helper()
 	var all []string
-	for _, table := range []string{"users", "clients", "sessions", "signing_keys", "guesses", "audit_events", "settings"} {
+	for _, table := range []string{"users", "clients", "sessions", "signing_keys", "guesses", "letters", "audit_events", "settings"} {
 		var n sql.NullInt64
 		noError(t, g.db.Pools()["read"].QueryRow("SELECT COUNT(*) FROM "+table).Scan(&n))
 		all = append(all, fmt.Sprint(table, "=", n.Int64))

@@ -21,9 +21,9 @@ var schemas embed.FS
 // one that doesn't say otherwise in the setting oldest_schema.
 const (
 	// Schema is the version of this binary's schema.
-	Schema int64 = 2
+	Schema int64 = 3
 	// oldestSchema is the oldest version that this binary works on as it is.
-	oldestSchema int64 = 1
+	oldestSchema int64 = 2
 )
 
 // ErrSchemaNewer says that the database was written by a newer version.

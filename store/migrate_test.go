@@ -159,8 +159,8 @@ func TestMigratingStopsWhenNobodyWaits(t *testing.T) {
 // A binary works on the schema before its own, for replicas are upgraded before
 // or after the schema is.
 func TestTheSchemaBeforeKeepsThePromisesToo(t *testing.T) {
-	before := func(t testing.TB, path string) *store.DB {
-		db, err := store.OpenAtSchema(t.Context(), "sqlite:"+path, store.Schema-1)
+	before := func(t testing.TB, url string) *store.DB {
+		db, err := store.OpenAtSchema(t.Context(), url, store.Schema-1)
 		noError(t, err)
 		t.Cleanup(func() { db.Close() })
 		if status, err := db.SchemaStatus(t.Context()); status.Version != store.Schema-1 {
@@ -168,10 +168,13 @@ func TestTheSchemaBeforeKeepsThePromisesToo(t *testing.T) {
 		}
 		return db
 	}
-	storetest.Run(t, func(t testing.TB) *store.DB { return before(t, filepath.Join(t.TempDir(), "countersign.db")) })
+	storetest.Run(t, func(t testing.TB) *store.DB { return before(t, "sqlite:"+filepath.Join(t.TempDir(), "countersign.db")) })
+	t.Run("MariaDB", func(t *testing.T) {
+		storetest.Run(t, func(t testing.TB) *store.DB { return before(t, onMariaDB(t)) })
+	})
 	storetest.RunReplicas(t, func(t testing.TB) (a, b *store.DB) {
 		path := filepath.Join(t.TempDir(), "countersign.db")
-		a = before(t, path)
+		a = before(t, "sqlite:"+path)
 		b, err := store.Open(t.Context(), "sqlite:"+path, store.Options{NoMigrate: true})
 		noError(t, err)
 		t.Cleanup(func() { b.Close() })

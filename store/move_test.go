@@ -123,6 +123,10 @@ func fill(t testing.TB, url string) {
 			"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", text, "ES256", i, at(i), at(i+1), at(i+2), at(i+3), at(i+4), null(i, at(i+5)), bin(i), bytes.Repeat(bin(i), 1000))
 		exec("INSERT INTO guesses (id, failures, last_failed_at) VALUES (?, ?, ?)", append(id(byte(i), 2), id(byte(i), 3)...), at(i), at(i+1))
 	}
+	for i := range 12 {
+		exec("INSERT INTO letters (id, kind, user_id, address, language, created_at, expires_at, due_at, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			id(byte(i), 5), "verify_email", null(i, id(byte(i%len(odd)), 1)), odd[i%len(odd)], "ko", at(i), at(i+1), null(i+1, at(i+2)), i)
+	}
 	for i := range 40 {
 		exec("INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time, created_at, last_used_at, expires_at, "+
 			"absolute_expires_at, device, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id(byte(i), 4), id(byte(i%len(odd)), 1), odd[i/3%len(odd)],

@@ -43,7 +43,9 @@ func open(t testing.TB, url string) *store.DB {
 }
 
 func TestMySQLKeepsItsPromises(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) *store.DB { return open(t, onMariaDB(t)) })
+	fresh := func(t testing.TB) *store.DB { return open(t, onMariaDB(t)) }
+	storetest.Run(t, fresh)
+	storetest.RunLetters(t, fresh)
 }
 
 func TestMySQLKeepsItsPromisesToRacers(t *testing.T) {

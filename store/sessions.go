@@ -13,25 +13,14 @@ import (
 	"countersign/tokens"
 )
 
-// Sessions remember the user's epoch since schema 2, and are dead once the user's
-// has moved on. In a cluster a sign-in may pass the end of the account's sessions
-// on another machine, each unseen by the other; the epoch tells afterwards.
-func (db *DB) epochs() (column, condition string) {
-	if db.schema < 2 {
-		return "", ""
-	}
-	return ", epoch", " AND (s.epoch = u.epoch OR s.epoch IS NULL)"
-}
-
 // CreateSession implements [tokens.Store]. One statement checks the user and
 // inserts.
 func (db *DB) CreateSession(ctx context.Context, s tokens.Session, epoch int64, ev audit.Event) error {
-	column, _ := db.epochs()
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `
 			INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time,
-				created_at, last_used_at, expires_at, absolute_expires_at, device`+column+`)
-			SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`+column+` FROM users
+				created_at, last_used_at, expires_at, absolute_expires_at, device, epoch)
+			SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, epoch FROM users
 			WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
 			s.ID[:], s.ClientID, s.Scopes.String(), int64(s.Counter), packTimes(s.Rotations), s.AuthTime.UnixMilli(),
 			s.CreatedAt.UnixMilli(), s.LastUsedAt.UnixMilli(), s.ExpiresAt.UnixMilli(), s.AbsoluteExpiresAt.UnixMilli(),
@@ -46,14 +35,13 @@ func (db *DB) CreateSession(ctx context.Context, s tokens.Session, epoch int64, 
 	})
 }
 
-// sessionQuery selects live sessions.
-func (db *DB) sessionQuery() string {
-	_, condition := db.epochs()
-	return `
-		SELECT s.id, s.user_id, s.client_id, s.scopes, s.counter, s.rotations, s.auth_time,
-			s.created_at, s.last_used_at, s.expires_at, s.absolute_expires_at, s.device, u.roles
-		FROM sessions s JOIN users u ON u.id = s.user_id` + condition
-}
+// sessionQuery selects live sessions. One is dead once the user's epoch has moved on:
+// in a cluster a sign-in may pass the end of the account's sessions on another
+// machine, each unseen by the other. Those from before there were epochs have none.
+const sessionQuery = `
+	SELECT s.id, s.user_id, s.client_id, s.scopes, s.counter, s.rotations, s.auth_time,
+		s.created_at, s.last_used_at, s.expires_at, s.absolute_expires_at, s.device, u.roles
+	FROM sessions s JOIN users u ON u.id = s.user_id AND (s.epoch = u.epoch OR s.epoch IS NULL)`
 
 func scanSession(row scanner) (tokens.Session, error) {
 	var (
@@ -85,7 +73,7 @@ func scanSession(row scanner) (tokens.Session, error) {
 // Session implements [tokens.Store].
 func (db *DB) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
 	return one(ctx, db, scanSession,
-		db.sessionQuery()+` WHERE s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli())
+		sessionQuery+` WHERE s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli())
 }
 
 // AdvanceSession implements [tokens.Store]: one conditional UPDATE, whose
@@ -122,7 +110,7 @@ func (db *DB) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audi
 // UserSessions implements [tokens.Store].
 func (db *DB) UserSessions(ctx context.Context, user uuid.UUID, now time.Time) ([]tokens.Session, error) {
 	return all(ctx, db, scanSession,
-		db.sessionQuery()+` WHERE s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, user[:], now.UnixMilli())
+		sessionQuery+` WHERE s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, user[:], now.UnixMilli())
 }
 
 // PurgeSessions implements [tokens.Store].

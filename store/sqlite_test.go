@@ -21,7 +21,10 @@ import (
 	"countersign/store/storetest"
 )
 
-func TestSQLiteKeepsItsPromises(t *testing.T) { storetest.Run(t, storetest.Open) }
+func TestSQLiteKeepsItsPromises(t *testing.T) {
+	storetest.Run(t, storetest.Open)
+	storetest.RunLetters(t, storetest.Open)
+}
 
 func TestSQLiteKeepsItsPromisesToRacers(t *testing.T) {
 	storetest.RunReplicas(t, func(t testing.TB) (a, b *store.DB) {

@@ -35,14 +35,21 @@ func scanUser(row scanner) (accounts.User, error) {
 }
 
 // CreateUser implements [accounts.UserStore].
-func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event) error {
+func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event, letters ...accounts.Letter) error {
+	key := accounts.EmailKey(u.Email)
+	if u.EmailUnclaimed {
+		key = ""
+	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO users (id, username, email, email_key, email_verified, roles, password_hash, epoch, disabled_at, created_at, updated_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			u.ID[:], u.Username, optional(u.Email), optional(accounts.EmailKey(u.Email)), u.EmailVerified, list(u.Roles),
+			u.ID[:], u.Username, optional(u.Email), optional(key), u.EmailVerified, list(u.Roles),
 			u.PasswordHash, u.Epoch, millis(u.DisabledAt), millis(u.CreatedAt), millis(u.UpdatedAt))
 		if err == nil {
+			if err := db.post(ctx, tx, letters...); err != nil {
+				return err
+			}
 			return record(ctx, tx, ev)
 		}
 		if !db.dialect.isDuplicate(err) {
@@ -67,6 +74,11 @@ func (db *DB) UserByUsername(ctx context.Context, username string) (accounts.Use
 	return one(ctx, db, scanUser, `SELECT `+userColumns+` FROM users WHERE username = ?`, username)
 }
 
+// UserByEmail implements [accounts.UserStore].
+func (db *DB) UserByEmail(ctx context.Context, key string) (accounts.User, error) {
+	return one(ctx, db, scanUser, `SELECT `+userColumns+` FROM users WHERE email_key = ?`, key)
+}
+
 // User implements [accounts.UserStore].
 func (db *DB) User(ctx context.Context, id uuid.UUID) (accounts.User, error) {
 	return one(ctx, db, scanUser, `SELECT `+userColumns+` FROM users WHERE id = ?`, id[:])
@@ -80,21 +92,21 @@ func (db *DB) Users(ctx context.Context, after string, limit int) ([]accounts.Us
 
 // DisableUser implements [accounts.UserStore].
 func (db *DB) DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error {
-	return db.expelUser(ctx, id, uuid.Nil, ev, `
+	return db.expelUser(ctx, id, uuid.Nil, ev, nil, `
 		UPDATE users SET disabled_at = ?, epoch = epoch + 1, updated_at = ? WHERE id = ? AND disabled_at IS NULL`,
 		now.UnixMilli(), now.UnixMilli(), id[:])
 }
 
 // SetPasswordHash implements [accounts.UserStore].
-func (db *DB) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, keep uuid.UUID, now time.Time, ev audit.Event) error {
-	return db.expelUser(ctx, id, keep, ev, `
+func (db *DB) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, keep uuid.UUID, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+	return db.expelUser(ctx, id, keep, ev, letters, `
 		UPDATE users SET password_hash = ?, epoch = epoch + 1, updated_at = ? WHERE id = ?`,
 		hash, now.UnixMilli(), id[:])
 }
 
-// expelUser runs a statement that moves the user's epoch and ends all sessions
-// with it but one. A statement that touches no row leaves everything as it is.
-func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event, query string, args ...any) error {
+// expelUser runs a statement that moves the user's epoch, and with it ends all
+// sessions but one and posts letters. A statement that touches no row leaves everything as it is.
+func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event, letters []accounts.Letter, query string, args ...any) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, query, args...))
 		if err != nil {
@@ -103,18 +115,30 @@ func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event,
 		if n == 0 {
 			return known(ctx, tx, id)
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, id[:], keep[:]); err != nil {
+		if err := db.expel(ctx, tx, id, keep); err != nil {
 			return err
 		}
-		if keep != uuid.Nil && db.schema >= 2 {
-			_, err := tx.ExecContext(ctx, `
-				UPDATE sessions SET epoch = (SELECT epoch FROM users WHERE id = ?) WHERE id = ? AND user_id = ?`, id[:], keep[:], id[:])
-			if err != nil {
-				return err
-			}
+		if err := db.post(ctx, tx, letters...); err != nil {
+			return err
 		}
 		return record(ctx, tx, ev)
 	})
+}
+
+// expel ends a user's sessions but one, which goes on in the user's new epoch, and
+// the tokens that were mailed.
+func (db *DB) expel(ctx context.Context, tx *sql.Tx, id, keep uuid.UUID) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, id[:], keep[:]); err != nil {
+		return err
+	}
+	if keep != uuid.Nil {
+		_, err := tx.ExecContext(ctx, `
+			UPDATE sessions SET epoch = (SELECT epoch FROM users WHERE id = ?) WHERE id = ? AND user_id = ?`, id[:], keep[:], id[:])
+		if err != nil {
+			return err
+		}
+	}
+	return db.discard(ctx, tx, id)
 }
 
 // EnableUser implements [accounts.UserStore].

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"countersign/handlers"
 	"countersign/keys"
 	"countersign/limits"
+	"countersign/mail"
 	"countersign/seal"
 	"countersign/server"
 	"countersign/store"
@@ -192,7 +194,7 @@ func argon2(cfg *configs.Config) accounts.Argon2 {
 }
 
 // serverOptions translates the configuration for the server.
-func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *seal.Keys, log *slog.Logger) server.Options {
+func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *seal.Keys, sender mail.Sender, log *slog.Logger) server.Options {
 	return server.Options{
 		Store: db, Keys: ring, Seal: master, Log: log,
 		Unavailable: func(err error) bool { return db.IsUnavailable(err) || errors.Is(err, keys.ErrNoSigningKey) },
@@ -204,6 +206,11 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 			SameSite: handlers.ParseSameSite(cfg.SessionCookie.SameSite),
 			Access:   cfg.SessionCookie.AccessCookie,
 		},
+		ServiceName:          cfg.ServiceName,
+		Mail:                 sender,
+		Links:                links(cfg),
+		RequireVerifiedEmail: cfg.Signup.RequireVerifiedEmail,
+
 		AllowedOrigins: cfg.CORS.AllowedOrigins,
 		TrustedProxies: cfg.TrustedProxies,
 		SignupEnabled:  cfg.Signup.Enabled,
@@ -226,6 +233,37 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		ShutdownDelay:   cfg.ShutdownDelay,
 		ShutdownTimeout: cfg.ShutdownTimeout,
 	}
+}
+
+// mailSender sends mail as configured: by a server, to the developer's terminal, or
+// not at all (nil).
+func mailSender(cfg *configs.Config, terminal io.Writer) (mail.Sender, error) {
+	m := cfg.SMTP
+	switch {
+	case m.Host == "" && cfg.Dev:
+		return &mail.Printer{Out: terminal}, nil
+	case m.Host == "":
+		return nil, nil
+	}
+	password := string(m.Password)
+	if password == "" && m.PasswordFile != "" {
+		b, err := os.ReadFile(m.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("smtp.password_file: %w: write the password of %s into that file", err, m.Username)
+		}
+		password = strings.TrimRight(string(b), "\r\n")
+	}
+	return &mail.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, Password: password, From: m.From}, nil
+}
+
+// links are the pages that mailed links lead to. A developer's lead to the demo.
+func links(cfg *configs.Config) server.Links {
+	l := server.Links{ResetPassword: cfg.Links.ResetPassword, VerifyEmail: cfg.Links.VerifyEmail}
+	if cfg.Dev {
+		l.ResetPassword = cmp.Or(l.ResetPassword, cfg.Issuer+"/demo#reset={token}")
+		l.VerifyEmail = cmp.Or(l.VerifyEmail, cfg.Issuer+"/demo#verify={token}")
+	}
+	return l
 }
 
 func keyPolicy(cfg *configs.Config) keys.Policy {

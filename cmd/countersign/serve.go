@@ -58,7 +58,11 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	app, err := server.New(serverOptions(cfg, db, ring, master, log))
+	sender, err := mailSender(cfg, std.err)
+	if err != nil {
+		return err
+	}
+	app, err := server.New(serverOptions(cfg, db, ring, master, sender, log))
 	if err != nil {
 		return err
 	}

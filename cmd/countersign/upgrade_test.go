@@ -12,16 +12,12 @@ import (
 	"testing"
 
 	"countersign/store"
-	"countersign/store/storetest"
 )
 
 // Replicas are upgraded one by one: a build of the schema before and one of this
 // schema share a database, whichever of them came first, and whether the schema
 // has been migrated or not.
 func TestTwoBuildsShareADatabase(t *testing.T) {
-	if storetest.OnMariaDB() {
-		return // there the first schema is this one
-	}
 	path := buildOfTheSchemaBefore(t)
 	data := t.TempDir()
 	old := launchBuild(t, path, data)

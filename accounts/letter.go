@@ -1,0 +1,136 @@
+package accounts
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/audit"
+	"countersign/seal"
+)
+
+// ErrBadToken says that a mailed token was never ours, has been used, has expired,
+// or was overtaken by another change of the account.
+var ErrBadToken = errors.New("the mailed token is no good")
+
+// LetterKind says what a letter is about.
+type LetterKind string
+
+// The letters there are. The first three carry a token.
+const (
+	VerifyEmail       LetterKind = "verify_email"       // proves the address of an account
+	ChangeEmail       LetterKind = "change_email"       // proves a new address, and goes there
+	ResetPassword     LetterKind = "reset_password"     // lets somebody in who forgot the password
+	EmailChanged      LetterKind = "email_changed"      // tells the old address
+	PasswordChanged   LetterKind = "password_changed"   // tells the owner
+	AlreadyRegistered LetterKind = "already_registered" // tells who signs up a second time
+)
+
+// lifetimes are how long a letter's token is good for, or how long it is worth
+// sending one without.
+var lifetimes = map[LetterKind]time.Duration{
+	VerifyEmail:       24 * time.Hour,
+	ChangeEmail:       time.Hour,
+	ResetPassword:     30 * time.Minute,
+	EmailChanged:      24 * time.Hour,
+	PasswordChanged:   24 * time.Hour,
+	AlreadyRegistered: time.Hour,
+}
+
+// Letter is a mail to somebody, kept until it is sent and its token used. The token
+// itself is kept nowhere: it is the letter's id under a MAC.
+type Letter struct {
+	ID        uuid.UUID
+	Kind      LetterKind
+	UserID    uuid.UUID // whom it is about; nil for one that is never sent, see DueAt
+	Address   string    // where it goes
+	Language  string    // what the reader prefers, as in Accept-Language
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	// DueAt is when to send it; zero if it has been sent, or was never to be. One
+	// that goes nowhere is kept for whoever asked for mail to an address that no
+	// account has: it takes the same work.
+	DueAt    time.Time
+	Attempts int // at sending it
+
+	Username string // of the user now; not written
+	Email    string // of the user now; not written
+}
+
+// HasToken reports whether the letter carries a token.
+func (l *Letter) HasToken() bool {
+	return l.Kind == VerifyEmail || l.Kind == ChangeEmail || l.Kind == ResetPassword
+}
+
+// LetterStore is the memory for letters. Every method is atomic and safe for
+// concurrent use, on every replica together.
+type LetterStore interface {
+	// PostLetter keeps a letter to be sent.
+	PostLetter(ctx context.Context, l Letter) error
+	// Letter finds one that has not expired at now. ErrBadToken.
+	Letter(ctx context.Context, id uuid.UUID, now time.Time) (Letter, error)
+	// ConfirmEmail uses up a letter of VerifyEmail or ChangeEmail: its address
+	// becomes or is the user's, proven, and no other account's. Of any number of
+	// concurrent calls one succeeds. Links mailed before a change die with it, and
+	// notice, if not nil, goes to the former address. ErrBadToken, ErrEmailTaken.
+	ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, notice *Letter, ev audit.Event) error
+	// ResetPassword uses up a letter of ResetPassword: the hash is replaced, the
+	// epoch moves, all sessions end, other such letters die, and the address is
+	// proven if it is the user's. Of any number of concurrent calls one succeeds.
+	// notice, if not nil, is posted. ErrBadToken.
+	ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, notice *Letter, ev audit.Event) error
+
+	// DueLetters lists at most limit letters that are due and have not expired.
+	DueLetters(ctx context.Context, now time.Time, limit int) ([]Letter, error)
+	// ClaimLetter puts a letter off from when it was due and counts an attempt.
+	// false: somebody else has just done so, or it is gone.
+	ClaimLetter(ctx context.Context, l Letter, until time.Time) (bool, error)
+	// LetterDone marks a letter as sent, or never to be.
+	LetterDone(ctx context.Context, id uuid.UUID) error
+	// PurgeLetters removes at most limit letters that had expired at the given
+	// time and returns how many.
+	PurgeLetters(ctx context.Context, before time.Time, limit int) (int64, error)
+}
+
+// A mailed token is
+//
+//	"cs_mt_" base64url( version(1) master-key-id(4) letter(16) hmac(32) )
+const (
+	mailPrefix  = "cs_mt_"
+	mailVersion = 1
+	mailPurpose = "mailed token"
+	mailBody    = 1 + len(seal.ID{}) + len(uuid.UUID{})
+)
+
+var mailEncoding = base64.RawURLEncoding.Strict()
+
+// MailToken is the token that a letter carries.
+func MailToken(keys *seal.Keys, letter uuid.UUID) string {
+	id := keys.Primary()
+	b := append([]byte{mailVersion}, id[:]...)
+	b = append(b, letter[:]...)
+	mac, _ := keys.MAC(id, mailPurpose, b) // the primary key is always there
+	return mailPrefix + mailEncoding.EncodeToString(append(b, mac[:]...))
+}
+
+// parseMailToken reads a mailed token. ErrBadToken if we didn't make it.
+func parseMailToken(keys *seal.Keys, token string) (uuid.UUID, error) {
+	text, found := strings.CutPrefix(token, mailPrefix)
+	if !found || len(text) != mailEncoding.EncodedLen(mailBody+32) {
+		return uuid.Nil, ErrBadToken
+	}
+	b, err := mailEncoding.DecodeString(text)
+	if err != nil || b[0] != mailVersion {
+		return uuid.Nil, ErrBadToken
+	}
+	mac, known := keys.MAC(seal.ID(b[1:5]), mailPurpose, b[:mailBody])
+	if !known || !hmac.Equal(mac[:], b[mailBody:]) {
+		return uuid.Nil, ErrBadToken
+	}
+	return uuid.UUID(b[5:mailBody]), nil
+}

@@ -1,0 +1,220 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/audit"
+	"countersign/limits"
+)
+
+// ErrNoMail says that this server sends no mail.
+var ErrNoMail = errors.New("no mail is sent here")
+
+// Correspondent is somebody who asks for mail.
+type Correspondent struct {
+	Email    string // of an account; or
+	Username string
+	Language string // what they read, as in Accept-Language
+	Address  string // IP address they call from
+}
+
+// mailsPerWindow is how many mails one address gets per window of the throttle, for
+// nobody should be able to fill somebody else's mailbox.
+const mailsPerWindow = 5
+
+// RequestReset posts a letter with which whoever reads the account's mail can set a
+// new password. Nothing tells whether there is such an account. *InputError,
+// *limits.WaitError, ErrNoMail.
+func (u *Users) RequestReset(ctx context.Context, now time.Time, who Correspondent) error {
+	return u.request(ctx, now, ResetPassword, who)
+}
+
+// ResendVerification posts the letter again that proves an account's address.
+// Nothing tells whether there is such an account. *InputError, *limits.WaitError,
+// ErrNoMail.
+func (u *Users) ResendVerification(ctx context.Context, now time.Time, who Correspondent) error {
+	return u.request(ctx, now, VerifyEmail, who)
+}
+
+// request posts a letter to an account that a stranger names, or one that is never
+// sent if there is no such account.
+func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who Correspondent) error {
+	if !u.mail {
+		return ErrNoMail
+	}
+	var bad InputError
+	switch {
+	case who.Email == "" && who.Username == "":
+		bad.add("email", Required, "email or username must be given.")
+	case who.Email != "" && who.Username != "":
+		bad.add("username", NotAllowed, "only one of email and username can be given.")
+	default:
+		checkEmail(&bad, who.Email)
+	}
+	if err := bad.err(); err != nil {
+		return err
+	}
+	name, err := NormalizeUsername(who.Username)
+	if err != nil {
+		name = who.Username // nobody's, and counted as such
+	}
+	if err := u.chargeMail(ctx, now, "mail for "+EmailKey(who.Email)+"/"+name, who.Address); err != nil {
+		return err
+	}
+	user, err := u.addressee(ctx, who.Email, name)
+	if err != nil {
+		return fmt.Errorf("find user: %w", err)
+	}
+	letter := u.letter(now, kind, user.ID, user.Email, who.Language)
+	if user.Email == "" || user.Disabled() || kind == VerifyEmail && user.EmailVerified {
+		letter.UserID, letter.Address, letter.DueAt = uuid.Nil, "", time.Time{}
+	}
+	if err := u.store.PostLetter(ctx, letter); err != nil {
+		return fmt.Errorf("post letter: %w", err)
+	}
+	return nil
+}
+
+// addressee is the user with that address or name; the zero User if there is none.
+func (u *Users) addressee(ctx context.Context, email, name string) (user User, err error) {
+	if email != "" {
+		user, err = u.store.UserByEmail(ctx, EmailKey(email))
+	} else {
+		user, err = u.store.UserByUsername(ctx, name)
+	}
+	if errors.Is(err, ErrUnknownUser) {
+		return User{}, nil
+	}
+	return user, err
+}
+
+// chargeMail counts a mail against the budgets of whom it is for and of the network
+// that asks for it. *limits.WaitError.
+func (u *Users) chargeMail(ctx context.Context, now time.Time, whose, address string) error {
+	reader := limits.Key("mail", whose)
+	asker := limits.Key("asking for mail", limits.Network(address))
+	if err := u.throttle.CheckShared(ctx, now, reader, mailsPerWindow); err != nil {
+		return err
+	}
+	if _, err := u.throttle.Check(ctx, now, asker); err != nil {
+		return err
+	}
+	return errors.Join(u.throttle.Failed(ctx, now, reader), u.throttle.Failed(ctx, now, asker))
+}
+
+// letter writes a letter that is due now.
+func (u *Users) letter(now time.Time, kind LetterKind, user uuid.UUID, address, language string) Letter {
+	return Letter{
+		ID: uuid.Must(uuid.NewRandom()), Kind: kind, UserID: user, Address: address, Language: language,
+		CreatedAt: now, ExpiresAt: now.Add(lifetimes[kind]), DueAt: now,
+	}
+}
+
+// notice writes a letter to a user's proven address, nil if there is none.
+func (u *Users) notice(now time.Time, kind LetterKind, user *User, language string) *Letter {
+	if !u.mail || user.Email == "" || !user.EmailVerified {
+		return nil
+	}
+	l := u.letter(now, kind, user.ID, user.Email, language)
+	return &l
+}
+
+// ResetPassword sets a new password for whoever has a mailed token, and ends all
+// sessions. ErrBadToken, *InputError, limits.ErrBusy.
+func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, password, language string, origin audit.Origin) error {
+	letter, user, err := u.open(ctx, now, token)
+	if err != nil {
+		return err
+	}
+	if letter.Kind != ResetPassword {
+		return ErrBadToken
+	}
+	hash, err := u.hashNew(ctx, "new_password", password, &user)
+	if err != nil {
+		return err
+	}
+	user.EmailVerified = user.EmailVerified || user.Email == letter.Address
+	ev := userEvent(audit.UserPasswordChanged, now, user.ID, origin)
+	if err := u.store.ResetPassword(ctx, letter.ID, hash, now, u.notice(now, PasswordChanged, &user, language), ev); err != nil {
+		return fmt.Errorf("reset password: %w", err)
+	}
+	return nil
+}
+
+// ConfirmEmail proves an address by a mailed token. ErrBadToken, *InputError.
+func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token, language string, origin audit.Origin) error {
+	letter, user, err := u.open(ctx, now, token)
+	if err != nil {
+		return err
+	}
+	kind, notice := audit.UserEmailVerified, (*Letter)(nil)
+	switch letter.Kind {
+	case VerifyEmail:
+	case ChangeEmail:
+		kind, notice = audit.UserEmailChanged, u.notice(now, EmailChanged, &user, language)
+	default:
+		return ErrBadToken
+	}
+	err = u.store.ConfirmEmail(ctx, letter.ID, now, notice, userEvent(kind, now, user.ID, origin))
+	if errors.Is(err, ErrEmailTaken) {
+		return alreadyTaken(err)
+	}
+	if err != nil {
+		return fmt.Errorf("confirm e-mail address: %w", err)
+	}
+	return nil
+}
+
+// open finds the letter of a mailed token and the user it is about.
+func (u *Users) open(ctx context.Context, now time.Time, token string) (Letter, User, error) {
+	id, err := parseMailToken(u.seal, token)
+	if err != nil {
+		return Letter{}, User{}, err
+	}
+	letter, err := u.store.Letter(ctx, id, now)
+	if err != nil {
+		return Letter{}, User{}, fmt.Errorf("find letter: %w", err)
+	}
+	user, err := u.store.User(ctx, letter.UserID)
+	if errors.Is(err, ErrUnknownUser) || err == nil && user.Disabled() {
+		return Letter{}, User{}, ErrBadToken
+	}
+	return letter, user, err
+}
+
+// RequestEmailChange posts a letter to a new address of a user, which becomes the
+// user's once it is proven. Nothing tells whether another account has it.
+// *InputError, *limits.WaitError, ErrNoMail, ErrUnknownUser.
+func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id uuid.UUID, email, language, address string) error {
+	if !u.mail {
+		return ErrNoMail
+	}
+	var bad InputError
+	if email == "" {
+		bad.add("email", Required, "email must not be empty.")
+	}
+	checkEmail(&bad, email)
+	if err := bad.err(); err != nil {
+		return err
+	}
+	if err := u.chargeMail(ctx, now, "mail for "+EmailKey(email)+"/", address); err != nil {
+		return err
+	}
+	kind := ChangeEmail
+	holder, err := u.addressee(ctx, email, "")
+	switch {
+	case err != nil:
+		return fmt.Errorf("find user: %w", err)
+	case holder.ID != uuid.Nil && holder.ID != id:
+		kind, id = AlreadyRegistered, holder.ID
+	}
+	if err := u.store.PostLetter(ctx, u.letter(now, kind, id, email, language)); err != nil {
+		return fmt.Errorf("post letter: %w", err)
+	}
+	return nil
+}

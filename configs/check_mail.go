@@ -1,0 +1,71 @@
+package configs
+
+import (
+	"net/mail"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// checkMail finds what would keep mail from being sent, or its links from working.
+func (c *Config) checkMail(r *report) {
+	m := c.SMTP
+	if m.Host != "" && !hostname(m.Host) {
+		r.add("smtp.host", "must be a host name or an IP address, not %s", quote(m.Host))
+	}
+	if _, err := mail.ParseAddress(m.From); m.From != "" && err != nil {
+		r.add("smtp.from", "must be an e-mail address such as no-reply@example.com, not %s", quote(m.From))
+	}
+	if m.Host != "" && m.From == "" {
+		r.add("smtp.host", "needs smtp.from: set it to the address that mail comes from, such as no-reply@example.com")
+	}
+	if !slices.Contains([]string{"", "starttls", "tls", "none"}, m.TLS) {
+		r.add("smtp.tls", "must be starttls, tls or none, not %s", quote(m.TLS))
+	}
+	if m.TLS == "none" && m.Username != "" && !loopback(m.Host) {
+		r.addPair([]string{"smtp.tls", "smtp.username"}, "none would send the password of %s in the clear: use starttls or tls", quote(m.Username))
+	}
+	if (m.PasswordFile != "" || m.Password != "") && m.Username == "" {
+		r.add("smtp.password_file", "needs smtp.username: set it to the user whose password it is")
+	}
+	if m.Username != "" && m.PasswordFile == "" && m.Password == "" {
+		r.add("smtp.username", "needs smtp.password_file: set it to the file with the password of %s", quote(m.Username))
+	}
+	for _, l := range c.links() {
+		if l.url != "" && !validLink(l.url) {
+			r.add(l.key, "must be the https URL of a page of yours with {token} where the token goes, such as https://app.example.com/#token={token}, not %s", quote(l.url))
+		}
+	}
+}
+
+// link is a page and the key that it is set by.
+type link struct{ key, url string }
+
+func (c *Config) links() []link {
+	return []link{{"links.reset_password", c.Links.ResetPassword}, {"links.verify_email", c.Links.VerifyEmail}}
+}
+
+// validLink reports whether s can lead somebody to a page with a token.
+func validLink(s string) bool {
+	u, err := url.Parse(strings.ReplaceAll(s, "{token}", "t"))
+	return err == nil && u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())) &&
+		strings.Count(s, "{token}") == 1 && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+}
+
+// checkServeMail reports what serve lacks to send mail.
+func (c *Config) checkServeMail(r *report) {
+	if c.Dev {
+		return // it prints what there is no server for, and has pages of its own
+	}
+	if c.SMTP.Host == "" {
+		if c.Signup.RequireVerifiedEmail {
+			r.add("signup.require_verified_email", "true needs mail: set smtp.host, or this to false")
+		}
+		return
+	}
+	for _, l := range c.links() {
+		if l.url == "" {
+			r.add(l.key, "is missing: mail is sent (smtp.host), so set it to the page of yours that its links lead to, such as https://app.example.com/#token={token}")
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package mail
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	htmltemplate "html/template"
+	"strings"
+	"text/template"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/language"
+)
+
+// Kind says what a letter is about.
+type Kind string
+
+// The letters there are.
+const (
+	VerifyEmail       Kind = "verify_email"
+	ChangeEmail       Kind = "change_email"
+	ResetPassword     Kind = "reset_password"
+	EmailChanged      Kind = "email_changed"
+	PasswordChanged   Kind = "password_changed"
+	AlreadyRegistered Kind = "already_registered"
+)
+
+// Vars are what a letter says besides its fixed words.
+type Vars struct {
+	Service  string        // what people call the service
+	Username string        // may be any text: people choose it
+	Link     string        // empty if the letter has none
+	ValidFor time.Duration // the link
+}
+
+//go:embed letter.txt
+var textLayout string
+
+//go:embed letter.html
+var htmlLayout string
+
+var (
+	asText = template.Must(template.New("text").Parse(textLayout))
+	asHTML = htmltemplate.Must(htmltemplate.New("html").Parse(htmlLayout))
+)
+
+// filled is a letter's words with its variables in them.
+type filled struct {
+	Language, Service, Subject, Action, Link string
+	Before, After                            []string
+}
+
+// Compose writes a letter, in the language that comes closest to what the reader
+// prefers (as in Accept-Language), or else in English. The recipient is left open.
+func Compose(kind Kind, prefers string, vars Vars) (Message, error) {
+	tongue := choose(prefers)
+	words, known := tongue.letters[kind]
+	if !known {
+		return Message{}, fmt.Errorf("compose mail: no letter %q", kind)
+	}
+	vars.Service, vars.Username = harmless(vars.Service), harmless(vars.Username)
+	fill := strings.NewReplacer("{service}", vars.Service, "{username}", vars.Username, "{time}", tongue.duration(vars.ValidFor))
+	f := filled{
+		Language: tongue.code, Service: vars.Service, Link: vars.Link,
+		Subject: fill.Replace(words.subject), Action: fill.Replace(words.action),
+	}
+	for _, p := range words.before {
+		f.Before = append(f.Before, fill.Replace(p))
+	}
+	for _, p := range words.after {
+		f.After = append(f.After, fill.Replace(p))
+	}
+	var text, html bytes.Buffer
+	if err := asText.Execute(&text, f); err != nil {
+		return Message{}, fmt.Errorf("compose mail: %w", err)
+	}
+	if err := asHTML.Execute(&html, f); err != nil {
+		return Message{}, fmt.Errorf("compose mail: %w", err)
+	}
+	return Message{Subject: f.Subject, Text: text.String(), HTML: html.String()}, nil
+}
+
+// choose returns the tongue that comes closest.
+func choose(prefers string) tongue {
+	tags, _, err := language.ParseAcceptLanguage(prefers)
+	if err != nil {
+		return tongues[0]
+	}
+	_, i, _ := matcher.Match(tags...)
+	return tongues[i]
+}
+
+// harmless is text that people chose without what could break a header or turn the
+// words around it.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
+			return -1
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,210 @@
+package mail_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	netmail "net/mail"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"countersign/mail"
+	"countersign/test/smtpd"
+)
+
+var kinds = []mail.Kind{
+	mail.VerifyEmail, mail.ChangeEmail, mail.ResetPassword, mail.EmailChanged, mail.PasswordChanged, mail.AlreadyRegistered,
+}
+
+const link = "https://app.example.com/#reset=cs_mt_AbC-_123&x=1"
+
+func compose(t testing.TB, kind mail.Kind, prefers, username string) mail.Message {
+	t.Helper()
+	vars := mail.Vars{Service: "Acme & Söhne", Username: username, ValidFor: 30 * time.Minute}
+	if kind == mail.VerifyEmail || kind == mail.ChangeEmail || kind == mail.ResetPassword {
+		vars.Link = link
+	}
+	m, err := mail.Compose(kind, prefers, vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.To = "alice@example.net"
+	return m
+}
+
+func sender(s *smtpd.Server) *mail.SMTP {
+	return &mail.SMTP{Host: "localhost", Port: s.Port, From: "Acme <no-reply@example.com>", RootCAs: s.Roots}
+}
+
+// Every letter arrives in both languages, with both parts, and says what it has to.
+func TestLettersArrive(t *testing.T) {
+	s := smtpd.Start(t)
+	for prefers, want := range map[string]string{
+		"": "en", "fr": "en", "ko": "ko", "ko-KR,ko;q=0.9,en-US;q=0.8": "ko", "en-GB, ko": "en", ";;;q=": "en", "de, ko;q=0.2": "ko",
+	} {
+		for _, kind := range kinds {
+			m := compose(t, kind, prefers, "alice")
+			if err := sender(s).Send(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			got := s.Letters()[len(s.Letters())-1]
+			text := strings.ReplaceAll(got.Text, "\r\n", "\n")
+			if got.To != "alice@example.net" || got.From != "no-reply@example.com" || got.Subject != m.Subject || strings.TrimSpace(text) != strings.TrimSpace(m.Text) {
+				t.Errorf("%s in %q: %+v", kind, prefers, got)
+			}
+			if !strings.Contains(got.HTML, `lang="`+want+`"`) || !strings.Contains(got.HTML, "Acme &amp; Söhne") || !strings.Contains(text, "Acme & Söhne") {
+				t.Errorf("%s in %q: HTML = %s", kind, prefers, got.HTML)
+			}
+			if (want == "ko") != strings.ContainsAny(m.Subject, "가나다라마바사이새을를주비") {
+				t.Errorf("%s in %q: subject = %q", kind, prefers, m.Subject)
+			}
+			if strings.ContainsAny(text+got.HTML[strings.Index(got.HTML, "<h1"):], "{}") {
+				t.Errorf("%s in %q: something is not filled in: %s", kind, prefers, text)
+			}
+			if strings.Contains(m.Text, "https://") {
+				if !strings.Contains(text, "\n"+link+"\n") || !strings.Contains(got.HTML, `href="`+strings.ReplaceAll(link, "&", "&amp;")+`"`) {
+					t.Errorf("%s in %q: no link in %s\n%s", kind, prefers, text, got.HTML)
+				}
+			}
+			if got.Header.Get("Auto-Submitted") != "auto-generated" || !strings.HasSuffix(got.Header.Get("Message-Id"), ">") || got.Header.Get("Date") == "" {
+				t.Errorf("headers = %v", got.Header)
+			}
+			if !got.OverTLS {
+				t.Error("sent in the clear")
+			}
+		}
+	}
+}
+
+func TestUsernamesAreHarmless(t *testing.T) {
+	s := smtpd.Start(t)
+	m := compose(t, mail.ResetPassword, "en", "<script>alert(1)</script>\r\nBcc: evil@example.com\u202egnp.exe")
+	if err := sender(s).Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	got := s.Letters()[0]
+	if strings.Contains(got.HTML, "<script>") || strings.ContainsRune(got.Text+got.HTML, '\u202e') || got.Header.Get("Bcc") != "" {
+		t.Errorf("letter = %s", got.Raw)
+	}
+}
+
+func TestSignsInOnlyUnderTLS(t *testing.T) {
+	s := smtpd.Start(t)
+	c := sender(s)
+	c.Username, c.Password = "post", "office"
+	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Letters()[0]; !got.SignedIn || !got.OverTLS {
+		t.Errorf("signed in %v, over TLS %v", got.SignedIn, got.OverTLS)
+	}
+	c.Password = "wrong"
+	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil || errors.Is(err, mail.ErrRefused) {
+		t.Errorf("wrong password: %v; the mail must not be given up for it", err)
+	}
+
+	plain := smtpd.Start(t, func(s *smtp.Server) { s.TLSConfig = nil })
+	c = sender(plain)
+	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil || errors.Is(err, mail.ErrRefused) {
+		t.Errorf("a server without TLS: %v", err)
+	}
+	c.TLS = mail.NoTLS
+	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err != nil {
+		t.Errorf("in the clear, as configured: %v", err)
+	}
+	c = sender(s)
+	c.RootCAs = nil
+	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil {
+		t.Error("an unknown certificate was believed")
+	}
+}
+
+// What may be gone the next time is told from what is for good.
+func TestRefusals(t *testing.T) {
+	s := smtpd.Start(t)
+	for code, refused := range map[int]bool{550: true, 552: true, 450: false, 421: false} {
+		s.Answer(func(string) error { return smtpd.Refuse(code, "no") })
+		m := compose(t, mail.ResetPassword, "", "alice")
+		err := sender(s).Send(t.Context(), m)
+		if err == nil || errors.Is(err, mail.ErrRefused) != refused {
+			t.Errorf("%d: %v", code, err)
+		} else if strings.Contains(err.Error(), m.To) {
+			t.Errorf("the address would be logged: %v", err)
+		}
+	}
+	m := compose(t, mail.ResetPassword, "", "alice")
+	m.To = "not an address"
+	if err := sender(s).Send(t.Context(), m); !errors.Is(err, mail.ErrRefused) {
+		t.Errorf("no address: %v", err)
+	}
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nobody.Close() // it never answers
+	implicit := smtpd.Start(t)
+	c := sender(implicit)
+	c.TLS = mail.ImplicitTLS
+	if err := c.Send(t.Context(), m); err == nil {
+		t.Error("a server that only begins in the clear was talked to under TLS")
+	}
+	c = sender(s)
+	c.Port = nobody.Addr().(*net.TCPAddr).Port
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := c.Send(ctx, compose(t, mail.ResetPassword, "", "alice")); err == nil || errors.Is(err, mail.ErrRefused) {
+		t.Errorf("a server that hangs: %v", err)
+	}
+}
+
+func TestPrinterShowsTheLink(t *testing.T) {
+	var out strings.Builder
+	if err := (&mail.Printer{Out: &out}).Send(t.Context(), compose(t, mail.VerifyEmail, "", "alice")); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "alice@example.net") || !strings.Contains(out.String(), link) {
+		t.Error(out.String())
+	}
+}
+
+func FuzzCompose(f *testing.F) {
+	f.Add("alice", "ko-KR")
+	f.Add("\r\nBcc: x@example.com", "en, *;q=0")
+	f.Add("\u202e\u2066\u2028</p>", "\xff")
+	f.Fuzz(func(t *testing.T, username, prefers string) {
+		for _, kind := range kinds {
+			m := compose(t, kind, prefers, username)
+			if strings.ContainsAny(m.Subject, "\r\n") {
+				t.Fatalf("subject = %q", m.Subject)
+			}
+			clean := compose(t, kind, prefers, "")
+			if strings.Count(m.Text, "\n") != strings.Count(clean.Text, "\n") || strings.Count(m.HTML, "<") != strings.Count(clean.HTML, "<") {
+				t.Fatalf("the name has changed the letter: %q", username)
+			}
+		}
+	})
+}
+
+func FuzzRecipient(f *testing.F) {
+	f.Add("alice@example.com")
+	f.Add("a@b, c@d")
+	f.Add("x@example.com\r\nBcc: y@example.com")
+	s := smtpd.Start(f)
+	f.Fuzz(func(t *testing.T, to string) {
+		if a, err := netmail.ParseAddress(to); err == nil && a.Address == to {
+			t.Skip() // an address
+		}
+		m := compose(t, mail.PasswordChanged, "", "alice")
+		m.To = to
+		before := len(s.Letters())
+		err := sender(s).Send(t.Context(), m)
+		for _, l := range s.Letters()[before:] {
+			if a, perr := netmail.ParseAddress(to); perr != nil || l.To != a.Address || l.Header.Get("Bcc") != "" {
+				t.Fatalf("%q got through to %q: %v", to, l.To, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,127 @@
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wneessen/go-mail"
+)
+
+// The ways to protect the connection to the mail server.
+const (
+	StartTLS    = "starttls" // begins in the clear and insists on TLS (RFC 3207)
+	ImplicitTLS = "tls"      // TLS from the start (RFC 8314 section 3)
+	NoTLS       = "none"
+)
+
+// SMTP sends mail by a server.
+type SMTP struct {
+	Host     string
+	Port     int
+	TLS      string // StartTLS, ImplicitTLS or NoTLS; empty: by the port
+	Username string // empty: without signing in
+	Password string
+	From     string         // "a@example.com" or "Name <a@example.com>"
+	RootCAs  *x509.CertPool // nil: those of the system
+}
+
+// stepTimeout bounds each step of talking to the server.
+const stepTimeout = 20 * time.Second
+
+// Send implements [Sender]. Each message has a connection of its own.
+func (s *SMTP) Send(ctx context.Context, m Message) error {
+	message, err := s.message(m)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	client, err := s.client(ctx)
+	if err != nil {
+		return fmt.Errorf("send mail: %w", err)
+	}
+	err = client.DialAndSendWithContext(ctx, message)
+	if err == nil {
+		return nil
+	}
+	// Servers and the library repeat the address, which is nothing for a log.
+	what := strings.ReplaceAll(err.Error(), m.To, "(recipient)")
+	if failed, ok := errors.AsType[*mail.SendError](err); ok && failed.ErrorCode()/100 == 5 {
+		switch failed.Reason {
+		case mail.ErrSMTPRcptTo, mail.ErrSMTPData, mail.ErrSMTPDataClose:
+			return fmt.Errorf("%w: %s", ErrRefused, what)
+		}
+	}
+	return fmt.Errorf("send mail: %s", what)
+}
+
+func (s *SMTP) message(m Message) (*mail.Msg, error) {
+	message := mail.NewMsg()
+	if err := message.From(s.From); err != nil {
+		return nil, fmt.Errorf("send mail: sender: %w", err)
+	}
+	if err := message.To(m.To); err != nil {
+		return nil, fmt.Errorf("%w: not an address", ErrRefused)
+	}
+	message.Subject(m.Subject)
+	message.SetDate()
+	message.SetMessageID()
+	// So that no out-of-office reply comes back (RFC 3834 section 5).
+	message.SetGenHeader("Auto-Submitted", "auto-generated")
+	message.SetGenHeader("X-Auto-Response-Suppress", "All")
+	message.SetBodyString(mail.TypeTextPlain, m.Text)
+	message.AddAlternativeString(mail.TypeTextHTML, m.HTML)
+	return message, nil
+}
+
+// client is a client for one message, whose connection ends with ctx.
+func (s *SMTP) client(ctx context.Context) (*mail.Client, error) {
+	config := &tls.Config{ServerName: s.Host, RootCAs: s.RootCAs, MinVersion: tls.VersionTLS12}
+	var dialer interface {
+		DialContext(ctx context.Context, network, address string) (net.Conn, error)
+	} = &net.Dialer{}
+	options := []mail.Option{mail.WithPort(s.Port), mail.WithTimeout(stepTimeout), mail.WithTLSConfig(config)}
+	switch {
+	case s.TLS == ImplicitTLS || s.TLS == "" && s.Port == 465:
+		dialer = &tls.Dialer{Config: config}
+		options = append(options, mail.WithSSL())
+	case s.TLS == NoTLS:
+		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
+	default:
+		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
+	}
+	// The library looks at ctx while it dials, and not while it talks.
+	options = append(options, mail.WithDialContextFunc(func(dialing context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(dialing, network, address)
+		if err == nil {
+			context.AfterFunc(ctx, func() { conn.Close() })
+		}
+		return conn, err
+	}))
+	if s.Username != "" {
+		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(s.Username), mail.WithPassword(s.Password))
+	}
+	return mail.NewClient(s.Host, options...)
+}
+
+// Printer writes mail where a developer sees it instead of sending it.
+type Printer struct {
+	Out io.Writer
+	mu  sync.Mutex
+}
+
+// Send implements [Sender].
+func (p *Printer) Send(_ context.Context, m Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, err := fmt.Fprintf(p.Out, "\n--- mail to %s: %s ---\n%s---\n\n", m.To, m.Subject, m.Text)
+	return err
+}

@@ -1,0 +1,144 @@
+package mail
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/text/language"
+)
+
+// words are a letter's: what comes before its link, the link's label, and what comes
+// after it.
+type words struct {
+	subject string
+	before  []string
+	action  string
+	after   []string
+}
+
+// tongue is a language that letters are written in.
+type tongue struct {
+	code     string
+	tag      language.Tag
+	duration func(time.Duration) string
+	letters  map[Kind]words
+}
+
+// tongues are the languages there are. The first is for those who read none of them.
+var tongues = []tongue{english, korean}
+
+var matcher = func() language.Matcher {
+	tags := make([]language.Tag, len(tongues))
+	for i, t := range tongues {
+		tags[i] = t.tag
+	}
+	return language.NewMatcher(tags)
+}()
+
+var english = tongue{
+	code: "en",
+	tag:  language.English,
+	duration: func(d time.Duration) string {
+		n, unit := int(d/time.Minute), "minute"
+		if n >= 60 {
+			n, unit = int(d/time.Hour), "hour"
+		}
+		if n != 1 {
+			unit += "s"
+		}
+		return fmt.Sprintf("%d %s", n, unit)
+	},
+	letters: map[Kind]words{
+		VerifyEmail: {
+			subject: "Confirm your e-mail address",
+			before:  []string{"The account {username} at {service} was created with this address. Please confirm that the address is yours."},
+			action:  "Confirm my address",
+			after:   []string{"The link works once, for {time}.", "If you didn't create this account, there is nothing you need to do."},
+		},
+		ChangeEmail: {
+			subject: "Confirm your new e-mail address",
+			before:  []string{"The account {username} at {service} is to use this address from now on. Please confirm that the address is yours."},
+			action:  "Confirm my new address",
+			after:   []string{"The link works once, for {time}.", "If you didn't ask for this, there is nothing you need to do."},
+		},
+		ResetPassword: {
+			subject: "Set a new password",
+			before:  []string{"Somebody, probably you, asked to set a new password for the account {username} at {service}."},
+			action:  "Set a new password",
+			after:   []string{"The link works once, for {time}.", "If you didn't ask for this, there is nothing you need to do: your password stays as it is."},
+		},
+		EmailChanged: {
+			subject: "Your e-mail address was changed",
+			before: []string{
+				"The account {username} at {service} uses another e-mail address now. This is the last message to this one.",
+				"If you didn't change it, somebody else may be using your account: please tell {service}.",
+			},
+		},
+		PasswordChanged: {
+			subject: "Your password was changed",
+			before: []string{
+				"The password of the account {username} at {service} was changed, and its other sessions were signed out.",
+				"If you didn't change it, somebody else may be using your account: please set a new password now, as if you had forgotten it.",
+			},
+		},
+		AlreadyRegistered: {
+			subject: "You already have an account",
+			before: []string{
+				"Somebody, probably you, wanted to use this address for another account at {service}. It already belongs to the account {username}.",
+				"If you forgot the password, you can set a new one there. If this wasn't you, there is nothing you need to do.",
+			},
+		},
+	},
+}
+
+var korean = tongue{
+	code: "ko",
+	tag:  language.Korean,
+	duration: func(d time.Duration) string {
+		if d < time.Hour {
+			return fmt.Sprintf("%d분", int(d/time.Minute))
+		}
+		return fmt.Sprintf("%d시간", int(d/time.Hour))
+	},
+	letters: map[Kind]words{
+		VerifyEmail: {
+			subject: "이메일 주소를 확인해 주세요",
+			before:  []string{"이 주소로 {service}에 {username} 계정이 만들어졌습니다. 본인의 주소가 맞는지 확인해 주십시오."},
+			action:  "내 주소 확인하기",
+			after:   []string{"이 링크는 {time} 동안 한 번만 사용할 수 있습니다.", "직접 만든 계정이 아니라면 아무것도 하지 않으셔도 됩니다."},
+		},
+		ChangeEmail: {
+			subject: "새 이메일 주소를 확인해 주세요",
+			before:  []string{"{service}의 {username} 계정이 앞으로 이 주소를 사용하려고 합니다. 본인의 주소가 맞는지 확인해 주십시오."},
+			action:  "새 주소 확인하기",
+			after:   []string{"이 링크는 {time} 동안 한 번만 사용할 수 있습니다.", "직접 요청하지 않으셨다면 아무것도 하지 않으셔도 됩니다."},
+		},
+		ResetPassword: {
+			subject: "새 비밀번호를 설정해 주세요",
+			before:  []string{"{service}의 {username} 계정에 새 비밀번호를 설정하려는 요청이 있었습니다."},
+			action:  "새 비밀번호 설정하기",
+			after:   []string{"이 링크는 {time} 동안 한 번만 사용할 수 있습니다.", "직접 요청하지 않으셨다면 아무것도 하지 않으셔도 됩니다. 비밀번호는 그대로 유지됩니다."},
+		},
+		EmailChanged: {
+			subject: "이메일 주소가 변경되었습니다",
+			before: []string{
+				"{service}의 {username} 계정이 이제 다른 이메일 주소를 사용합니다. 이 주소로 보내는 마지막 메일입니다.",
+				"직접 변경하지 않으셨다면 다른 사람이 계정을 사용하고 있을 수 있습니다. {service}에 알려 주십시오.",
+			},
+		},
+		PasswordChanged: {
+			subject: "비밀번호가 변경되었습니다",
+			before: []string{
+				"{service}의 {username} 계정 비밀번호가 변경되었고, 다른 기기에서는 로그아웃되었습니다.",
+				"직접 변경하지 않으셨다면 다른 사람이 계정을 사용하고 있을 수 있습니다. 비밀번호 찾기로 지금 새 비밀번호를 설정해 주십시오.",
+			},
+		},
+		AlreadyRegistered: {
+			subject: "이미 계정이 있습니다",
+			before: []string{
+				"{service}에서 이 주소로 다른 계정을 사용하려는 시도가 있었습니다. 이 주소는 이미 {username} 계정에 등록되어 있습니다.",
+				"비밀번호를 잊으셨다면 새 비밀번호를 설정하실 수 있습니다. 본인이 아니라면 아무것도 하지 않으셔도 됩니다.",
+			},
+		},
+	},
+}

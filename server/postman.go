@@ -1,0 +1,92 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"countersign/accounts"
+	"countersign/mail"
+)
+
+// The postman sends the letters that are due. Every replica has one: whoever claims
+// a letter sends it, and one whose sender died is due again after a while. A mail
+// may so be sent twice, and is never forgotten.
+const (
+	collectPeriod = time.Second
+	collectSize   = 20
+	sendTimeout   = time.Minute
+	claimedFor    = 2 * sendTimeout
+	maxSendPause  = time.Hour
+)
+
+// Links are the pages that mailed links lead to. {token} in them is where the token
+// goes: after a #, for then it comes into no log and no Referer.
+type Links struct {
+	ResetPassword string
+	VerifyEmail   string
+}
+
+// link is the link of a letter.
+func (l Links) link(kind accounts.LetterKind, token string) string {
+	page := l.VerifyEmail
+	if kind == accounts.ResetPassword {
+		page = l.ResetPassword
+	}
+	return strings.ReplaceAll(page, "{token}", token)
+}
+
+// deliver sends letters until ctx ends.
+func (a *App) deliver(ctx context.Context) {
+	for sleep(ctx, collectPeriod) {
+		letters, err := a.o.Store.DueLetters(ctx, time.Now(), collectSize)
+		if err != nil && ctx.Err() == nil {
+			a.o.Log.WarnContext(ctx, "letters not collected, will try again", "err", err)
+		}
+		for _, l := range letters {
+			if ctx.Err() != nil {
+				return
+			}
+			a.send(ctx, l)
+		}
+	}
+}
+
+// send sends one letter, if no other replica does.
+func (a *App) send(ctx context.Context, l accounts.Letter) {
+	now := time.Now()
+	mine, err := a.o.Store.ClaimLetter(ctx, l, now.Add(max(claimedFor, sendPause(l.Attempts))))
+	if !mine || err != nil {
+		return // it is due, here or elsewhere
+	}
+	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: l.ExpiresAt.Sub(l.CreatedAt)}
+	if l.HasToken() {
+		vars.Link = a.o.Links.link(l.Kind, accounts.MailToken(a.o.Seal, l.ID))
+	}
+	message, err := mail.Compose(mail.Kind(l.Kind), l.Language, vars)
+	message.To = l.Address
+	if err == nil {
+		deadline, cancel := context.WithTimeout(ctx, sendTimeout)
+		err = a.o.Mail.Send(deadline, message)
+		cancel()
+	}
+	switch {
+	case err == nil:
+		a.o.Log.InfoContext(ctx, "mail sent", "kind", l.Kind, "subject", l.UserID)
+	case errors.Is(err, mail.ErrRefused):
+		a.o.Log.WarnContext(ctx, "mail refused for good", "kind", l.Kind, "subject", l.UserID, "err", err)
+	default:
+		a.o.Log.WarnContext(ctx, "mail not sent, will try again", "kind", l.Kind, "subject", l.UserID, "attempts", l.Attempts+1, "err", err)
+		return
+	}
+	// Also when the server has just been told to stop: it would be sent again.
+	if err := a.o.Store.LetterDone(context.WithoutCancel(ctx), l.ID); err != nil {
+		a.o.Log.WarnContext(ctx, "mail will be sent twice", "kind", l.Kind, "subject", l.UserID, "err", err)
+	}
+}
+
+// sendPause is how long after so many failures a letter is tried again.
+func sendPause(attempts int) time.Duration {
+	return min(claimedFor<<min(attempts, 10), maxSendPause)
+}

@@ -1,0 +1,390 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"countersign/audit"
+	"countersign/mail"
+	"countersign/server"
+	"countersign/test/smtpd"
+)
+
+// withMail makes the server send mail by a real mail server.
+func withMail(post *smtpd.Server) func(*server.Options) {
+	return func(o *server.Options) {
+		o.ServiceName = "Acme"
+		o.Mail = &mail.SMTP{Host: "localhost", Port: post.Port, From: "no-reply@example.com", RootCAs: post.Roots}
+		o.Links = server.Links{ResetPassword: "https://app.example.com/#reset={token}", VerifyEmail: "https://app.example.com/#verify={token}"}
+	}
+}
+
+// run does the server's background work until the test ends.
+func (a *app) run() {
+	ctx, stop := context.WithCancel(a.t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); a.Background(ctx) }()
+	a.t.Cleanup(func() { stop(); <-done })
+}
+
+var tokenIn = regexp.MustCompile(`https://app\.example\.com/#(?:reset|verify)=(cs_mt_[A-Za-z0-9_-]+)`)
+
+// token is the token in a letter's link.
+func token(t *testing.T, l smtpd.Letter) string {
+	t.Helper()
+	found := tokenIn.FindStringSubmatch(l.Text)
+	if found == nil {
+		t.Fatalf("no link in %q", l.Text)
+	}
+	return found[1]
+}
+
+// outbox is a mail server of the test's own process, for where time is simulated and
+// no network can be.
+type outbox struct{ sent []mail.Message }
+
+func (o *outbox) Send(_ context.Context, m mail.Message) error {
+	o.sent = append(o.sent, m)
+	return nil
+}
+
+// take waits until a mail has been sent and returns the only one.
+func (o *outbox) take(t *testing.T) smtpd.Letter {
+	t.Helper()
+	time.Sleep(2 * time.Second)
+	synctest.Wait()
+	if len(o.sent) != 1 {
+		t.Fatalf("%d mails were sent, want 1: %v", len(o.sent), o.sent)
+	}
+	m := o.sent[0]
+	o.sent = nil
+	return smtpd.Letter{To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML}
+}
+
+// simulated makes an app whose mail goes to an outbox. It is for synctest bubbles.
+func simulated(t *testing.T, change ...func(*server.Options)) (*app, *outbox) {
+	box := &outbox{}
+	all := withOptions(func(o *server.Options) {
+		withMail(&smtpd.Server{})(o)
+		o.Mail = box
+		for _, c := range change {
+			c(o)
+		}
+	})
+	a := newApp(t, all)
+	a.run()
+	return a, box
+}
+
+func (p *page) forgot(email string) *response {
+	p.a.t.Helper()
+	return p.do("POST", "/account/password/forgot", `{"email":"`+email+`"}`)
+}
+
+func (p *page) reset(token, password string) *response {
+	p.a.t.Helper()
+	return p.do("POST", "/account/password/reset", `{"token":"`+token+`","new_password":"`+password+`"}`)
+}
+
+func (p *page) verify(token string) *response {
+	p.a.t.Helper()
+	return p.do("POST", "/account/email/verify", `{"token":"`+token+`"}`)
+}
+
+// Somebody signs up, proves the address, forgets the password and sets a new one, all
+// by mail that a real server took.
+func TestForgottenPasswordByMail(t *testing.T) {
+	post := smtpd.Start(t)
+	a := newApp(t, withOptions(withMail(post)))
+	a.run()
+	p, other := a.page(), a.page()
+	p.do("POST", "/signup", `{"username":"alice","password":"`+password+`","email":"Alice@example.net"}`, "Accept-Language", "ko-KR,ko;q=0.9").want(http.StatusCreated)
+	welcome := post.Wait(1)[0]
+	if welcome.To != "Alice@example.net" || !strings.Contains(welcome.Subject, "확인") {
+		t.Errorf("letter = %+v", welcome)
+	}
+	p.verify(token(t, welcome)).want(http.StatusNoContent)
+	p.verify(token(t, welcome)).wantProblem(http.StatusBadRequest, "invalid_input")
+	in := p.signIn("alice", password).want(http.StatusOK)
+	if in.json()["user"].(map[string]any)["email_verified"] != true {
+		t.Errorf("user = %v", in.json()["user"])
+	}
+	other.signIn("alice", password).want(http.StatusOK)
+
+	stranger := a.page()
+	stranger.do("POST", "/account/password/forgot", `{"email":"alice@EXAMPLE.net","ui_locales":"en"}`).want(http.StatusAccepted)
+	forgotten := post.Wait(2)[1]
+	if forgotten.To != "Alice@example.net" || forgotten.Subject != "Set a new password" || !strings.Contains(forgotten.Text, "30 minutes") {
+		t.Errorf("letter = %+v", forgotten)
+	}
+	secret := token(t, forgotten)
+	if r := stranger.reset(secret, "short"); r.Code != http.StatusBadRequest || !strings.Contains(r.Body.String(), `"new_password"`) {
+		t.Errorf("too short: %d %s", r.Code, r.Body)
+	}
+	stranger.reset(secret, "another good password").want(http.StatusNoContent)
+	stranger.reset(secret, "yet another good one").wantProblem(http.StatusBadRequest, "invalid_input")
+	p.refresh().wantProblem(http.StatusUnauthorized, "login_required")
+	other.refresh().wantProblem(http.StatusUnauthorized, "login_required")
+	stranger.signIn("alice", password).wantProblem(http.StatusUnauthorized, "invalid_credentials")
+	stranger.signIn("alice", "another good password").want(http.StatusOK)
+	if told := post.Wait(3)[2]; told.Subject != "Your password was changed" || told.To != "Alice@example.net" || tokenIn.MatchString(told.Text) {
+		t.Errorf("letter = %+v", told)
+	}
+	if logs := a.logs.String(); strings.Contains(logs, "cs_mt_") || strings.Contains(logs, "alice@") || strings.Contains(logs, "Alice@") {
+		t.Error("a token or an address is in the log")
+	}
+}
+
+// Known and unknown addresses and names get the same answer, and only who is known
+// gets mail.
+func TestLine74ForgotTellsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t, func(o *server.Options) { o.TrustedProxies = []string{"192.0.2.0/24"} })
+		a.signup("alice")
+		a.signup("disabled")
+		time.Sleep(2 * time.Second)
+		user, _ := a.Users.ByUsername(t.Context(), "disabled")
+		if err := a.Users.Disable(t.Context(), time.Now(), user.ID, audit.Origin{}); err != nil {
+			t.Fatal(err)
+		}
+		box.sent = nil
+		for _, path := range []string{"/account/password/forgot", "/account/email/resend"} {
+			var answers []string
+			for i, body := range []string{
+				`{"email":"alice@example.net"}`, `{"email":"nobody@example.net"}`, `{"username":"alice"}`, `{"username":"nobody"}`,
+				`{"email":"disabled@example.net"}`, `{"username":"not a \u0000 name"}`,
+			} {
+				p := a.page()
+				p.address = fmt.Sprintf("203.0.113.%d", i)
+				r := p.do("POST", path, body).want(http.StatusAccepted)
+				r.Header().Del("X-Request-Id")
+				answers = append(answers, fmt.Sprint(r.Code, r.Header(), r.Body))
+			}
+			for _, got := range answers {
+				if got != answers[0] {
+					t.Errorf("%s: told apart:\n%s\n%s", path, answers[0], got)
+				}
+			}
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			if len(box.sent) != 2 || box.sent[0].To != "alice@example.net" || box.sent[1].To != "alice@example.net" {
+				t.Errorf("%s: mails = %v", path, box.sent)
+			}
+			box.sent = nil
+		}
+		p := a.page()
+		for _, body := range []string{`{}`, `{"email":"a@example.com","username":"b"}`, `{"email":"no address"}`, `{"mail":"x"}`} {
+			p.do("POST", "/account/password/forgot", body).wantProblem(http.StatusBadRequest, "invalid_input")
+		}
+	})
+}
+
+// With require_verified_email nothing tells at sign-up which addresses have accounts,
+// and no account can be used before its address is proven.
+func TestLine74SignupWithVerifiedEmailTellsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true })
+		p := a.page()
+		p.do("POST", "/signup", `{"username":"alice","password":"`+password+`"}`).wantProblem(http.StatusBadRequest, "invalid_input")
+		first := a.post("/signup", `{"username":"alice","password":"`+password+`","email":"same@example.net"}`).want(http.StatusCreated)
+		p.signIn("alice", password).wantProblem(http.StatusUnauthorized, "invalid_credentials")
+		a.token(passwordForm("alice")).wantError(http.StatusBadRequest, "invalid_grant")
+		welcome := box.take(t)
+		p.verify(token(t, welcome)).want(http.StatusNoContent)
+		p.signIn("alice", password).want(http.StatusOK)
+
+		second := a.post("/signup", `{"username":"mallory","password":"`+password+`","email":"SAME@example.net"}`).want(http.StatusCreated)
+		for _, member := range []string{"email_verified", "roles", "disabled"} {
+			if fmt.Sprint(first.json()[member]) != fmt.Sprint(second.json()[member]) {
+				t.Errorf("%s tells them apart: %s %s", member, first.Body, second.Body)
+			}
+		}
+		p.signIn("mallory", password).wantProblem(http.StatusUnauthorized, "invalid_credentials")
+		told := box.take(t)
+		if told.To != "SAME@example.net" || told.Subject != "You already have an account" || tokenIn.MatchString(told.Text) || !strings.Contains(told.Text, "alice") {
+			t.Errorf("letter = %+v", told)
+		}
+		// The name is taken in either case.
+		a.post("/signup", `{"username":"mallory","password":"`+password+`","email":"other@example.net"}`).wantProblem(http.StatusConflict, "taken")
+
+		// Two who have not proven it yet: the first to do so has it.
+		a.post("/signup", `{"username":"bob","password":"`+password+`","email":"open@example.net"}`).want(http.StatusCreated)
+		bob := token(t, box.take(t))
+		a.post("/signup", `{"username":"carol","password":"`+password+`","email":"open@example.net"}`).want(http.StatusCreated)
+		carol := token(t, box.take(t))
+		p.verify(carol).want(http.StatusNoContent)
+		p.verify(bob).wantProblem(http.StatusConflict, "taken")
+		p.signIn("carol", password).want(http.StatusOK)
+		p.signIn("bob", password).wantProblem(http.StatusUnauthorized, "invalid_credentials")
+	})
+}
+
+// A mailed token is single-use, short-lived, and dies with what it was for.
+func TestMailedTokensDie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t)
+		a.signup("alice")
+		verify := token(t, box.take(t))
+		p := a.page()
+		ask := func() string {
+			t.Helper()
+			p.forgot("alice@example.net").want(http.StatusAccepted)
+			return token(t, box.take(t))
+		}
+		late := ask()
+		time.Sleep(30 * time.Minute)
+		p.reset(late, "another good password").wantProblem(http.StatusBadRequest, "invalid_input")
+
+		one, two := ask(), ask()
+		p.reset(two, "another good password").want(http.StatusNoContent)
+		p.reset(one, "yet another good one").wantProblem(http.StatusBadRequest, "invalid_input")
+		box.take(t) // the address was proven by it: its owner is told
+
+		in := p.signIn("alice", "another good password").want(http.StatusOK)
+		three := ask()
+		p.bearer("POST", "/account/password", `{"current_password":"another good password","new_password":"`+password+`"}`, in).want(http.StatusNoContent)
+		box.take(t)
+		p.reset(three, "yet another good one").wantProblem(http.StatusBadRequest, "invalid_input")
+
+		for name, bad := range map[string]string{
+			"of another kind": verify, "none": "", "nonsense": "cs_mt_AAAA", "a refresh token": p.cookie(refreshName),
+			"changed": three[:len(three)-1] + map[bool]string{true: "A", false: "B"}[three[len(three)-1] != 'A'],
+		} {
+			if r := p.reset(bad, "yet another good one"); r.Code != http.StatusBadRequest || !strings.Contains(r.Body.String(), `"field":"token"`) {
+				t.Errorf("%s: %d %s", name, r.Code, r.Body)
+			}
+		}
+	})
+}
+
+func TestChangeOfEmail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t)
+		a.signup("alice")
+		a.page().verify(token(t, box.take(t))).want(http.StatusNoContent)
+		a.signup("bob")
+		box.take(t)
+		p := a.page()
+		in := p.signIn("alice", password).want(http.StatusOK)
+		p.forgot("alice@example.net").want(http.StatusAccepted)
+		old := token(t, box.take(t))
+		p.bearer("POST", "/account/email", `{"email":"new@example.net"}`, in).want(http.StatusAccepted)
+		confirm := box.take(t)
+		if confirm.To != "new@example.net" || confirm.Subject != "Confirm your new e-mail address" {
+			t.Errorf("letter = %+v", confirm)
+		}
+		p.do("GET", "/session", "").want(http.StatusOK)
+		if got := p.do("GET", "/session", "").text("email"); got != "alice@example.net" {
+			t.Errorf("e-mail before it is proven = %q", got)
+		}
+		p.verify(token(t, confirm)).want(http.StatusNoContent)
+		told := box.take(t)
+		if told.To != "alice@example.net" || told.Subject != "Your e-mail address was changed" || tokenIn.MatchString(told.Text) {
+			t.Errorf("letter = %+v", told)
+		}
+		if u := p.do("GET", "/session", ""); u.text("email") != "new@example.net" || u.json()["email_verified"] != true {
+			t.Errorf("user = %s", u.Body)
+		}
+		p.reset(old, "another good password").wantProblem(http.StatusBadRequest, "invalid_input")
+
+		// Another account's address: the answer is the same, and its owner is told.
+		p.bearer("POST", "/account/email", `{"email":"BOB@example.net"}`, in).want(http.StatusAccepted)
+		if told := box.take(t); told.Subject != "You already have an account" || tokenIn.MatchString(told.Text) {
+			t.Errorf("letter = %+v", told)
+		}
+		time.Sleep(11 * time.Minute)
+		in = p.refresh().want(http.StatusOK)
+		p.bearer("POST", "/account/email", `{"email":"x@example.net"}`, in).wantProblem(http.StatusForbidden, "reauthentication_required")
+		p.bearer("POST", "/account/email", `{"email":"x@example.net","current_password":"`+password+`"}`, in).want(http.StatusAccepted)
+		box.take(t)
+	})
+}
+
+// An address gets so many mails an hour, whoever asks, known or not.
+func TestMailHasABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t, func(o *server.Options) { o.TrustedProxies = []string{"192.0.2.0/24"} })
+		a.signup("alice")
+		box.take(t)
+		for _, email := range []string{"alice@example.net", "nobody@example.net"} {
+			for i := range 8 {
+				p := a.page()
+				p.address = fmt.Sprintf("203.0.113.%d", i)
+				r := p.forgot(email)
+				if want := i >= 5; (r.Code == http.StatusTooManyRequests) != want || want && r.Header().Get("Retry-After") == "" {
+					t.Errorf("%s: mail %d: %d", email, i+1, r.Code)
+				}
+			}
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if len(box.sent) != 5 {
+			t.Errorf("%d mails, want 5", len(box.sent))
+		}
+		p := a.page() // one network, many addresses
+		for i := range 11 {
+			p.forgot(fmt.Sprintf("user%d@example.net", i)).want(http.StatusAccepted)
+		}
+		p.forgot("user12@example.net").wantProblem(http.StatusTooManyRequests, "throttled")
+	})
+}
+
+func TestMailIsOffWithoutAServer(t *testing.T) {
+	a := newApp(t)
+	a.signup("alice")
+	p := a.page()
+	p.forgot("alice@example.net").wantProblem(http.StatusNotFound, "mail_off")
+	in := p.signIn("alice", password).want(http.StatusOK)
+	p.bearer("POST", "/account/email", `{"email":"x@example.net"}`, in).wantProblem(http.StatusNotFound, "mail_off")
+}
+
+// Mail that the server doesn't take for now is tried again, for good it isn't; and of
+// two replicas one sends it.
+func TestMailIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tried []time.Time
+		answer := errors.New("try later")
+		change := func(o *server.Options) {
+			o.Mail = senderFunc(func(mail.Message) error { tried = append(tried, time.Now()); return answer })
+		}
+		a, _ := simulated(t, change)
+		b := openApp(t, a.path, a.master, withOptions(func(o *server.Options) { withMail(&smtpd.Server{})(o); change(o) }))
+		b.run()
+		a.signup("alice")
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		if n := len(tried); n < 3 || n > 10 {
+			t.Errorf("tried %d times in twenty minutes", n)
+		}
+		for i := 1; i < len(tried); i++ {
+			if pause := tried[i].Sub(tried[i-1]); pause < time.Minute {
+				t.Errorf("tried again after %v", pause)
+			}
+		}
+		answer = nil
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		sent := len(tried)
+		time.Sleep(20 * time.Minute)
+		if len(tried) != sent {
+			t.Error("sent twice")
+		}
+		answer = fmt.Errorf("%w: no such mailbox", mail.ErrRefused)
+		a.signup("bob")
+		time.Sleep(20 * time.Minute)
+		if len(tried) != sent+1 {
+			t.Errorf("refused mail was tried %d times", len(tried)-sent)
+		}
+	})
+}
+
+type senderFunc func(mail.Message) error
+
+func (f senderFunc) Send(_ context.Context, m mail.Message) error { return f(m) }

@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+)
+
+// errNoLetters says that the schema, which this binary was told not to migrate, has
+// no room for letters yet.
+var errNoLetters = errors.New("the database's schema is too old for mail: run 'countersign migrate'")
+
+// hasLetters reports whether the schema has room for letters.
+func (db *DB) hasLetters() bool { return db.schema >= 3 }
+
+// PostLetter implements [accounts.LetterStore].
+func (db *DB) PostLetter(ctx context.Context, l accounts.Letter) error {
+	if !db.hasLetters() {
+		return errNoLetters
+	}
+	return db.inTx(ctx, func(tx *sql.Tx) error { return db.post(ctx, tx, l) })
+}
+
+// post adds letters. A schema without room for them goes without: what they are
+// about matters more.
+func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) error {
+	for _, l := range letters {
+		if !db.hasLetters() {
+			return nil
+		}
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO letters (id, kind, user_id, address, language, created_at, expires_at, due_at, attempts)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language,
+			l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// letterQuery selects letters with what is said of their users. One that is about
+// nobody has no name.
+const letterQuery = `
+	SELECT l.id, l.kind, l.user_id, l.address, l.language, l.created_at, l.expires_at, l.due_at, l.attempts, u.username, u.email
+	FROM letters l LEFT JOIN users u ON u.id = l.user_id`
+
+func scanLetter(row scanner) (accounts.Letter, error) {
+	var (
+		l                     accounts.Letter
+		id, user              []byte
+		created, expires, due sql.NullInt64
+		username, email       sql.NullString
+	)
+	err := row.Scan(&id, (*string)(&l.Kind), &user, &l.Address, &l.Language, &created, &expires, &due, &l.Attempts, &username, &email)
+	copy(l.ID[:], id)
+	copy(l.UserID[:], user)
+	l.CreatedAt, l.ExpiresAt, l.DueAt = instant(created), instant(expires), instant(due)
+	l.Username, l.Email = username.String, email.String
+	return l, missing(err, accounts.ErrBadToken)
+}
+
+// Letter implements [accounts.LetterStore].
+func (db *DB) Letter(ctx context.Context, id uuid.UUID, now time.Time) (accounts.Letter, error) {
+	if !db.hasLetters() {
+		return accounts.Letter{}, errNoLetters
+	}
+	return one(ctx, db, scanLetter, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
+}
+
+// use takes a letter out, of which the delete decides who has it.
+func use(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) (accounts.Letter, error) {
+	l, err := scanLetter(tx.QueryRowContext(ctx, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli()))
+	if err != nil {
+		return l, err
+	}
+	n, err := affected(tx.ExecContext(ctx, `DELETE FROM letters WHERE id = ?`, id[:]))
+	if err == nil && n == 0 {
+		err = accounts.ErrBadToken
+	}
+	return l, err
+}
+
+// ConfirmEmail implements [accounts.LetterStore].
+func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, notice *accounts.Letter, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		l, err := use(ctx, tx, id, now)
+		if err != nil {
+			return err
+		}
+		still := l.Address // what the user's address has to be
+		switch l.Kind {
+		case accounts.VerifyEmail:
+		case accounts.ChangeEmail:
+			still = l.Email
+		default:
+			return accounts.ErrBadToken
+		}
+		n, err := affected(tx.ExecContext(ctx, `
+			UPDATE users SET email = ?, email_key = ?, email_verified = 1, updated_at = ?
+			WHERE id = ? AND disabled_at IS NULL AND (email = ? OR email IS NULL AND ? = '')`,
+			l.Address, accounts.EmailKey(l.Address), now.UnixMilli(), l.UserID[:], still, still))
+		if db.dialect.isDuplicate(err) {
+			return accounts.ErrEmailTaken
+		}
+		if err == nil && n == 0 {
+			err = accounts.ErrBadToken
+		}
+		if err != nil {
+			return err
+		}
+		if l.Kind == accounts.ChangeEmail { // what went to the old address is no proof any more
+			if err := db.discard(ctx, tx, l.UserID); err != nil {
+				return err
+			}
+		}
+		if notice != nil {
+			if err := db.post(ctx, tx, *notice); err != nil {
+				return err
+			}
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// ResetPassword implements [accounts.LetterStore].
+func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, notice *accounts.Letter, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		l, err := use(ctx, tx, id, now)
+		if err != nil {
+			return err
+		}
+		n, err := affected(tx.ExecContext(ctx, `
+			UPDATE users SET password_hash = ?, epoch = epoch + 1, updated_at = ?,
+				email_verified = CASE WHEN email = ? AND email_key IS NOT NULL THEN 1 ELSE email_verified END
+			WHERE id = ? AND disabled_at IS NULL`, hash, now.UnixMilli(), l.Address, l.UserID[:]))
+		if err == nil && (n == 0 || l.Kind != accounts.ResetPassword) {
+			err = accounts.ErrBadToken
+		}
+		if err != nil {
+			return err
+		}
+		if err := db.expel(ctx, tx, l.UserID, uuid.Nil); err != nil {
+			return err
+		}
+		if notice != nil {
+			if err := db.post(ctx, tx, *notice); err != nil {
+				return err
+			}
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// discard kills the mailed tokens that would let somebody in. One that proves an
+// address only lives on, as long as the account has that address.
+func (db *DB) discard(ctx context.Context, tx execer, user uuid.UUID) error {
+	if !db.hasLetters() {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM letters WHERE user_id = ? AND kind IN (?, ?)`, user[:],
+		string(accounts.ResetPassword), string(accounts.ChangeEmail))
+	return err
+}
+
+// DueLetters implements [accounts.LetterStore].
+func (db *DB) DueLetters(ctx context.Context, now time.Time, limit int) ([]accounts.Letter, error) {
+	if !db.hasLetters() {
+		return nil, nil
+	}
+	return all(ctx, db, scanLetter, letterQuery+` WHERE l.due_at <= ? AND l.expires_at > ? ORDER BY l.due_at LIMIT ?`,
+		now.UnixMilli(), now.UnixMilli(), limit)
+}
+
+// ClaimLetter implements [accounts.LetterStore].
+func (db *DB) ClaimLetter(ctx context.Context, l accounts.Letter, until time.Time) (bool, error) {
+	n, err := db.exec(ctx, `UPDATE letters SET due_at = ?, attempts = attempts + 1 WHERE id = ? AND due_at = ?`,
+		until.UnixMilli(), l.ID[:], l.DueAt.UnixMilli())
+	return n > 0, err
+}
+
+// LetterDone implements [accounts.LetterStore].
+func (db *DB) LetterDone(ctx context.Context, id uuid.UUID) error {
+	_, err := db.exec(ctx, `UPDATE letters SET due_at = NULL WHERE id = ?`, id[:])
+	return err
+}
+
+// PurgeLetters implements [accounts.LetterStore].
+func (db *DB) PurgeLetters(ctx context.Context, before time.Time, limit int) (int64, error) {
+	if !db.hasLetters() {
+		return 0, nil
+	}
+	return purge(ctx, db, `SELECT id FROM letters WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
+		`DELETE FROM letters WHERE expires_at <= ? AND id IN `, before.UnixMilli(), limit)
+}

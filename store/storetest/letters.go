@@ -1,0 +1,264 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/store"
+)
+
+// letter returns a letter to a user that is due.
+func letter(kind accounts.LetterKind, to accounts.User) accounts.Letter {
+	return accounts.Letter{
+		ID: id(), Kind: kind, UserID: to.ID, Address: to.Email, Language: "ko-KR, en;q=0.5",
+		CreatedAt: at, ExpiresAt: at.Add(time.Hour), DueAt: at, Username: to.Username, Email: to.Email,
+	}
+}
+
+// withEmail creates a user with an address that nobody has proven.
+func withEmail(t testing.TB, db *store.DB, name, email string) accounts.User {
+	t.Helper()
+	u := user(name)
+	u.Email = email
+	succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+	return u
+}
+
+// posted posts a letter.
+func posted(t testing.TB, db *store.DB, l accounts.Letter) accounts.Letter {
+	t.Helper()
+	succeeds(t, db.PostLetter(t.Context(), l))
+	return l
+}
+
+// due lists the letters that are due at a time.
+func due(t testing.TB, db *store.DB, now time.Time) []accounts.Letter {
+	t.Helper()
+	letters, err := db.DueLetters(t.Context(), now, 100)
+	succeeds(t, err)
+	return letters
+}
+
+var letterPromises = []promise{
+	{"PostLetter/comes back as it was", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, odd, "Zoë@example.com")
+		l := posted(t, db, letter(accounts.ResetPassword, u))
+		got, err := db.Letter(t.Context(), l.ID, at)
+		succeeds(t, err)
+		same(t, "letter", got, l)
+		same(t, "due", due(t, db, at), []accounts.Letter{l})
+
+		nobody := letter(accounts.ResetPassword, accounts.User{})
+		nobody.DueAt = time.Time{}
+		posted(t, db, nobody)
+		got, err = db.Letter(t.Context(), nobody.ID, at)
+		succeeds(t, err)
+		same(t, "letter to nobody", got, nobody)
+		same(t, "due", due(t, db, at.Add(time.Minute)), []accounts.Letter{l})
+	}},
+	{"Letter/expires", func(t *testing.T, db *store.DB) {
+		l := posted(t, db, letter(accounts.ResetPassword, withEmail(t, db, "alice", "a@example.com")))
+		_, err := db.Letter(t.Context(), l.ID, l.ExpiresAt)
+		fails(t, "expired", err, accounts.ErrBadToken)
+		_, err = db.Letter(t.Context(), id(), at)
+		fails(t, "unknown", err, accounts.ErrBadToken)
+		fails(t, "use it", db.ResetPassword(t.Context(), l.ID, "new", l.ExpiresAt, nil, event(audit.UserPasswordChanged)), accounts.ErrBadToken)
+		same(t, "due when it has expired", due(t, db, l.ExpiresAt), nil)
+	}},
+	{"DueLetters/one caller has a letter at a time", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		l := posted(t, db, letter(accounts.VerifyEmail, u))
+		same(t, "before it is due", due(t, db, at.Add(-time.Millisecond)), nil)
+		var won atomic.Int64
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				mine, err := db.ClaimLetter(t.Context(), l, at.Add(time.Minute))
+				succeeds(t, err)
+				if mine {
+					won.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if won.Load() != 1 {
+			t.Errorf("%d callers claimed it", won.Load())
+		}
+		same(t, "due while it is claimed", due(t, db, at), nil)
+		later := due(t, db, at.Add(time.Minute))
+		if len(later) != 1 || later[0].Attempts != 1 {
+			t.Fatalf("due later = %v", later)
+		}
+		succeeds(t, db.LetterDone(t.Context(), l.ID))
+		same(t, "due when it is done", due(t, db, at.Add(2*time.Minute)), nil)
+		mine, err := db.ClaimLetter(t.Context(), later[0], at.Add(time.Hour))
+		if mine || err != nil {
+			t.Errorf("claimed when done: %v, %v", mine, err)
+		}
+		_, err = db.Letter(t.Context(), l.ID, at) // its token is good until it is used
+		succeeds(t, err)
+	}},
+	{"ConfirmEmail/proves the address once", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "Alice@example.com")
+		l := posted(t, db, letter(accounts.VerifyEmail, u))
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.ConfirmEmail(ctx, l.ID, at.Add(time.Second), nil, event(audit.UserEmailVerified)))
+			fails(t, "twice", db.ConfirmEmail(ctx, l.ID, at, nil, event(audit.UserEmailVerified)), accounts.ErrBadToken)
+		}, event(audit.UserEmailVerified))
+		got, err := db.UserByEmail(t.Context(), "alice@example.com")
+		succeeds(t, err)
+		u.EmailVerified, u.UpdatedAt = true, at.Add(time.Second)
+		same(t, "user", got, u)
+	}},
+	{"ConfirmEmail/not of an address that has changed", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "old@example.com")
+		verify := posted(t, db, letter(accounts.VerifyEmail, u))
+		reset := posted(t, db, letter(accounts.ResetPassword, u))
+		change := letter(accounts.ChangeEmail, u)
+		change.Address = "new@example.com"
+		posted(t, db, change)
+		notice := letter(accounts.EmailChanged, u)
+		succeeds(t, db.ConfirmEmail(t.Context(), change.ID, at, &notice, event(audit.UserEmailChanged)))
+		fails(t, "verify", db.ConfirmEmail(t.Context(), verify.ID, at, nil, event(audit.UserEmailVerified)), accounts.ErrBadToken)
+		fails(t, "reset", db.ResetPassword(t.Context(), reset.ID, "x", at, nil, event(audit.UserPasswordChanged)), accounts.ErrBadToken)
+		got, err := db.User(t.Context(), u.ID)
+		succeeds(t, err)
+		if got.Email != "new@example.com" || !got.EmailVerified || got.PasswordHash != u.PasswordHash {
+			t.Errorf("user = %+v", got)
+		}
+		notice.Email = "new@example.com"
+		if letters := due(t, db, at); len(letters) == 0 || letters[len(letters)-1].Kind != accounts.EmailChanged && letters[0].Kind != accounts.EmailChanged {
+			t.Errorf("due = %v, want the notice to the old address", letters)
+		}
+	}},
+	{"ConfirmEmail/a first address", func(t *testing.T, db *store.DB) {
+		u := addUser(t, db, "alice")
+		l := letter(accounts.ChangeEmail, u)
+		l.Address = "a@example.com"
+		posted(t, db, l)
+		succeeds(t, db.ConfirmEmail(t.Context(), l.ID, at, nil, event(audit.UserEmailChanged)))
+		got, err := db.UserByEmail(t.Context(), "a@example.com")
+		succeeds(t, err)
+		same(t, "id", got.ID, u.ID)
+	}},
+	{"ConfirmEmail/the first to prove an address has it", func(t *testing.T, db *store.DB) {
+		for _, name := range []string{"alice", "bob"} {
+			u := user(name)
+			u.Email, u.EmailUnclaimed = "same@example.com", true
+			succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated), letter(accounts.VerifyEmail, u)))
+		}
+		_, err := db.UserByEmail(t.Context(), "same@example.com")
+		fails(t, "unclaimed address", err, accounts.ErrUnknownUser)
+		letters := due(t, db, at)
+		if len(letters) != 2 {
+			t.Fatalf("due = %v", letters)
+		}
+		succeeds(t, db.ConfirmEmail(t.Context(), letters[1].ID, at, nil, event(audit.UserEmailVerified)))
+		fails(t, "second", db.ConfirmEmail(t.Context(), letters[0].ID, at, nil, event(audit.UserEmailVerified)), accounts.ErrEmailTaken)
+		_, err = db.Letter(t.Context(), letters[0].ID, at)
+		succeeds(t, err) // nothing has happened
+		got, err := db.UserByEmail(t.Context(), "same@example.com")
+		succeeds(t, err)
+		same(t, "owner", got.ID, letters[1].UserID)
+	}},
+	{"ConfirmEmail/not by another kind of letter", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		for _, kind := range []accounts.LetterKind{accounts.ResetPassword, accounts.EmailChanged, accounts.AlreadyRegistered} {
+			l := posted(t, db, letter(kind, u))
+			fails(t, string(kind), db.ConfirmEmail(t.Context(), l.ID, at, nil, event(audit.UserEmailVerified)), accounts.ErrBadToken)
+		}
+		l := posted(t, db, letter(accounts.VerifyEmail, u))
+		fails(t, "reset", db.ResetPassword(t.Context(), l.ID, "x", at, nil, event(audit.UserPasswordChanged)), accounts.ErrBadToken)
+		succeeds(t, db.ConfirmEmail(t.Context(), l.ID, at, nil, event(audit.UserEmailVerified)))
+	}},
+	{"ResetPassword/once, and ends what was before", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		succeeds(t, db.CreateClient(t.Context(), client("spa"), event(audit.ClientCreated)))
+		s := session(u, "spa")
+		succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
+		first, second := posted(t, db, letter(accounts.ResetPassword, u)), posted(t, db, letter(accounts.ResetPassword, u))
+		notice := letter(accounts.PasswordChanged, u)
+		var won atomic.Int64
+		var wg sync.WaitGroup
+		leaves(t, db, func(ctx context.Context) {
+			for i := range 8 {
+				wg.Go(func() {
+					l := []accounts.Letter{first, second}[i%2]
+					own := notice
+					own.ID = uuid.New()
+					switch err := db.ResetPassword(ctx, l.ID, fmt.Sprint("new", i), at.Add(time.Second), &own, event(audit.UserPasswordChanged)); {
+					case err == nil:
+						won.Add(1)
+					case !errors.Is(err, accounts.ErrBadToken):
+						t.Errorf("reset: %v", err)
+					}
+				})
+			}
+			wg.Wait()
+		}, event(audit.UserPasswordChanged))
+		if won.Load() != 1 {
+			t.Errorf("%d callers used the letters, want 1", won.Load())
+		}
+		dead(t, db, s)
+		got, err := db.User(t.Context(), u.ID)
+		succeeds(t, err)
+		if got.Epoch != u.Epoch+1 || got.PasswordHash == u.PasswordHash || !got.EmailVerified {
+			t.Errorf("user = %+v", got)
+		}
+		if letters := due(t, db, at); len(letters) != 1 || letters[0].Kind != accounts.PasswordChanged {
+			t.Errorf("due = %v, want the notice", letters)
+		}
+	}},
+	{"ResetPassword/not of a disabled user", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		l := posted(t, db, letter(accounts.ResetPassword, u))
+		succeeds(t, db.DisableUser(t.Context(), u.ID, at, event(audit.UserDisabled)))
+		fails(t, "reset", db.ResetPassword(t.Context(), l.ID, "x", at, nil, event(audit.UserPasswordChanged)), accounts.ErrBadToken)
+	}},
+	{"SetPasswordHash/kills mailed tokens and keeps one session", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		succeeds(t, db.CreateClient(t.Context(), client("spa"), event(audit.ClientCreated)))
+		mine, other := session(u, "spa"), session(u, "spa")
+		succeeds(t, db.CreateSession(t.Context(), mine, u.Epoch, event(audit.SessionCreated)))
+		succeeds(t, db.CreateSession(t.Context(), other, u.Epoch, event(audit.SessionCreated)))
+		reset, verify := posted(t, db, letter(accounts.ResetPassword, u)), posted(t, db, letter(accounts.VerifyEmail, u))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", mine.ID, at, event(audit.UserPasswordChanged), letter(accounts.PasswordChanged, u)))
+		lives(t, db, mine)
+		dead(t, db, other)
+		_, err := db.Letter(t.Context(), reset.ID, at)
+		fails(t, "reset", err, accounts.ErrBadToken)
+		_, err = db.Letter(t.Context(), verify.ID, at)
+		succeeds(t, err)
+		if n := len(due(t, db, at)); n != 2 {
+			t.Errorf("%d letters are due, want the notice and the other", n)
+		}
+	}},
+	{"DeleteUser/takes the letters along", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		posted(t, db, letter(accounts.VerifyEmail, u))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, event(audit.UserDeleted)))
+		same(t, "due", due(t, db, at), nil)
+	}},
+	{"PurgeLetters/removes what has expired", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		old, fresh := letter(accounts.VerifyEmail, u), letter(accounts.VerifyEmail, u)
+		old.ExpiresAt = at.Add(time.Minute)
+		posted(t, db, old)
+		posted(t, db, fresh)
+		n, err := db.PurgeLetters(t.Context(), at.Add(time.Minute), 10)
+		if n != 1 || err != nil {
+			t.Errorf("purged %d, %v", n, err)
+		}
+		_, err = db.Letter(t.Context(), fresh.ID, at)
+		succeeds(t, err)
+	}},
+}
