@@ -13,6 +13,7 @@ import (
 // and its leaves.
 var layers = map[string][]string{
 	"audit":   {},
+	"browser": {"seal"},
 	"limits":  {},
 	"seal":    {},
 	"configs": {},
@@ -24,8 +25,8 @@ var layers = map[string][]string{
 	"store":           {"accounts", "audit", "keys", "limits", "tokens"},
 	"store/storetest": {"accounts", "audit", "keys", "limits", "store", "tokens", "test/mariadb"},
 
-	"grants":   {"accounts", "audit", "limits", "tokens"},
-	"handlers": {"accounts", "audit", "grants", "keys", "limits", "tokens"},
+	"grants":   {"accounts", "audit", "browser", "limits", "tokens"},
+	"handlers": {"accounts", "audit", "browser", "grants", "keys", "limits", "seal", "tokens"},
 	"server":   {"accounts", "audit", "grants", "handlers", "keys", "limits", "seal", "tokens"},
 
 	"cmd/countersign": {"accounts", "audit", "configs", "grants", "handlers", "keys", "limits", "seal", "server", "store", "tokens"},
@@ -35,6 +36,7 @@ var layers = map[string][]string{
 // replaced in one place.
 var owners = map[string][]string{
 	"github.com/alecthomas/kong":     {"cmd/countersign"},
+	"github.com/mileusna/useragent":  {"browser"},
 	"go.yaml.in/yaml/v3":             {"configs"},
 	"github.com/gin-gonic/gin":       {"server", "handlers"},
 	"github.com/gin-contrib/cors":    {"server"},

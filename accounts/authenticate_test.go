@@ -23,7 +23,7 @@ import (
 func TestRightPasswordAuthenticates(t *testing.T) {
 	users := newUsers(t, open(t))
 	want := create(t, users, "alice", goodPassword)
-	got, err := users.Authenticate(t.Context(), time.Now(), "Alice", goodPassword, home)
+	got, err := users.Authenticate(t.Context(), time.Now(), "Alice", goodPassword, accounts.Caller{Address: home})
 	if err != nil || got.ID != want.ID || got.Username != "alice" {
 		t.Errorf("Authenticate = %+v, %v, want user %v", got, err, want.ID)
 	}
@@ -38,11 +38,11 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	garbled := create(t, users, "garbled", goodPassword)
-	if err := db.SetPasswordHash(t.Context(), garbled.ID, "$2b$12$notours", time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
+	if err := db.SetPasswordHash(t.Context(), garbled.ID, "$2b$12$notours", uuid.Nil, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
 		t.Fatal(err)
 	}
 	absurd := create(t, users, "absurd", goodPassword)
-	if err := db.SetPasswordHash(t.Context(), absurd.ID, "$argon2id$v=19$m=4294967295,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA", time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
+	if err := db.SetPasswordHash(t.Context(), absurd.ID, "$argon2id$v=19$m=4294967295,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA", uuid.Nil, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
 		t.Fatal(err)
 	}
 	work := users.Watch()
@@ -64,7 +64,7 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // the second in the same state as the first
-				user, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, home)
+				user, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, accounts.Caller{Address: home})
 				if err != accounts.ErrBadCredentials {
 					t.Errorf("error %v, want ErrBadCredentials itself", err)
 				}
@@ -93,7 +93,7 @@ func TestWrongPasswordForAnOlderHashCostsAsMuchAsForNobody(t *testing.T) {
 		work := users.Watch()
 		cost := func(username string) (total uint32) {
 			t.Helper()
-			if _, err := users.Authenticate(t.Context(), time.Now(), username, "wrong", home); err != accounts.ErrBadCredentials {
+			if _, err := users.Authenticate(t.Context(), time.Now(), username, "wrong", accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
 				t.Fatal(err)
 			}
 			for _, p := range work.Take() {
@@ -126,12 +126,12 @@ func TestEveryFailureIsCountedAlike(t *testing.T) {
 				work := users.Watch()
 
 				for n := range 11 {
-					if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, home); err != accounts.ErrBadCredentials {
+					if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
 						t.Fatalf("guess %d: %v, want ErrBadCredentials", n+1, err)
 					}
 				}
 				work.Take()
-				_, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, home)
+				_, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, accounts.Caller{Address: home})
 				if wait, ok := errors.AsType[*limits.WaitError](err); !ok || wait.RetryAfter != time.Second {
 					t.Errorf("guess 12: %v, want to wait a second", err)
 				}
@@ -139,7 +139,7 @@ func TestEveryFailureIsCountedAlike(t *testing.T) {
 					t.Errorf("a throttled guess cost %d hashes", len(got))
 				}
 				time.Sleep(time.Second)
-				if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, home); err != accounts.ErrBadCredentials {
+				if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
 					t.Errorf("having waited: %v, want ErrBadCredentials", err)
 				}
 			})
@@ -156,7 +156,7 @@ func TestBudgetIsPerNameAndNetwork(t *testing.T) {
 		// One name in several forms, from several addresses of one network.
 		name := []string{"alice", "ALICE", "ａｌｉｃｅ"}[n%3]
 		address := []string{"2001:db8:1:2::3", "2001:db8:1:2:ffff::4"}[n%2]
-		users.Authenticate(t.Context(), now, name, "wrong", address)
+		users.Authenticate(t.Context(), now, name, "wrong", accounts.Caller{Address: address})
 	}
 	for name, c := range map[string]struct {
 		username, address string
@@ -166,7 +166,7 @@ func TestBudgetIsPerNameAndNetwork(t *testing.T) {
 		"the name from elsewhere":      {"alice", "2001:db8:1:3::3", false},
 		"another name in that network": {"bob", "2001:db8:1:2::3", false},
 	} {
-		_, err := users.Authenticate(t.Context(), now, c.username, goodPassword, c.address)
+		_, err := users.Authenticate(t.Context(), now, c.username, goodPassword, accounts.Caller{Address: c.address})
 		if got := errors.Is(err, limits.ErrThrottled); got != c.throttled {
 			t.Errorf("%s: %v, want throttled %v", name, err, c.throttled)
 		}
@@ -179,9 +179,9 @@ func TestSuccessRefillsTheGuessBudget(t *testing.T) {
 	now := time.Now()
 	for range 3 {
 		for range 10 {
-			users.Authenticate(t.Context(), now, "alice", "wrong", home)
+			users.Authenticate(t.Context(), now, "alice", "wrong", accounts.Caller{Address: home})
 		}
-		if _, err := users.Authenticate(t.Context(), now, "alice", goodPassword, home); err != nil {
+		if _, err := users.Authenticate(t.Context(), now, "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
 			t.Fatalf("after ten mistakes: %v", err)
 		}
 	}
@@ -194,7 +194,7 @@ func TestBurstOverdrawsTheBudgetByTheSlotsOnly(t *testing.T) {
 	now := time.Now()
 	var wg sync.WaitGroup
 	for range 60 {
-		wg.Go(func() { users.Authenticate(t.Context(), now, "alice", "wrong", home) })
+		wg.Go(func() { users.Authenticate(t.Context(), now, "alice", "wrong", accounts.Caller{Address: home}) })
 	}
 	wg.Wait()
 	if got := len(work.Take()); got < 11 || got > 12 {
@@ -210,7 +210,7 @@ func TestFloodIsBusyAndStrandsNobody(t *testing.T) {
 
 	results := make(chan error, 2)
 	signIn := func() {
-		_, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home)
+		_, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home})
 		results <- err
 	}
 	go signIn()
@@ -220,7 +220,7 @@ func TestFloodIsBusyAndStrandsNobody(t *testing.T) {
 	go func() {
 		err := limits.ErrBusy
 		for errors.Is(err, limits.ErrBusy) { // while bob is before us
-			_, err = users.Authenticate(ctx, time.Now(), "alice", goodPassword, home)
+			_, err = users.Authenticate(ctx, time.Now(), "alice", goodPassword, accounts.Caller{Address: home})
 		}
 		queued <- err
 	}()
@@ -228,7 +228,7 @@ func TestFloodIsBusyAndStrandsNobody(t *testing.T) {
 	turnedAway := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		_, err := users.Authenticate(ctx, time.Now(), "bob", goodPassword, home)
+		_, err := users.Authenticate(ctx, time.Now(), "bob", goodPassword, accounts.Caller{Address: home})
 		return err
 	}
 	for !errors.Is(turnedAway(), limits.ErrBusy) {
@@ -258,13 +258,13 @@ func TestSignInUpgradesAnOutdatedHash(t *testing.T) {
 	users := newUsers(t, db, func(o *accounts.UsersOptions) { o.Argon2 = dear })
 	work := users.Watch()
 
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", home); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Fatal(err)
 	}
 	if now, _ := db.User(t.Context(), before.ID); now.PasswordHash != before.PasswordHash {
 		t.Error("a wrong password changed the hash")
 	}
-	user, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home)
+	user, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestSignInUpgradesAnOutdatedHash(t *testing.T) {
 		t.Error("an upgrade must not end sessions, but moved the epoch")
 	}
 	work.Take()
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home); err != nil {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]accounts.Argon2{dear}, work.Take()); diff != "" {
@@ -328,15 +328,15 @@ func TestSignInWhileTheDatabaseFails(t *testing.T) {
 		o.Argon2.Iterations = 2
 	})
 	db.upgrade = true
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home); err != nil {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
 		t.Errorf("an upgrade that fails must not cost the sign-in: %v", err)
 	}
 	db.record = true
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", home); !errors.Is(err, errAway) {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", accounts.Caller{Address: home}); !errors.Is(err, errAway) {
 		t.Errorf("a guess that can't be counted must not be answered: %v", err)
 	}
 	db.find = true
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home); !errors.Is(err, errAway) {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); !errors.Is(err, errAway) {
 		t.Errorf("the database's failure is not the user's: %v", err)
 	}
 	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "bob", Password: goodPassword}, audit.Origin{}); !errors.Is(err, errAway) {
@@ -351,13 +351,13 @@ func TestPasswordsDifferInAnyCharacter(t *testing.T) {
 	if len(long)+1 != 100 {
 		t.Fatalf("password has %d characters, want 100", len(long)+1)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"2", home); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"2", accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Errorf("differing in the last character: %v, want ErrBadCredentials", err)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", strings.ToUpper(long+"1"), home); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", strings.ToUpper(long+"1"), accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Errorf("differing in case: %v, want ErrBadCredentials", err)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"1", home); err != nil {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"1", accounts.Caller{Address: home}); err != nil {
 		t.Errorf("the same: %v", err)
 	}
 }
@@ -375,7 +375,7 @@ func TestPasswordTypedAnotherWayIsTheSame(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			username := "user" + uuid.NewString()
 			create(t, users, username, c.chosen)
-			if _, err := users.Authenticate(t.Context(), time.Now(), username, c.typed, home); err != nil {
+			if _, err := users.Authenticate(t.Context(), time.Now(), username, c.typed, accounts.Caller{Address: home}); err != nil {
 				t.Errorf("Authenticate: %v", err)
 			}
 		})
@@ -385,7 +385,7 @@ func TestPasswordTypedAnotherWayIsTheSame(t *testing.T) {
 func TestSpacesAtTheEndsOfAPasswordCount(t *testing.T) {
 	users := newUsers(t, open(t))
 	create(t, users, "alice", goodPassword)
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword+" ", home); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword+" ", accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Errorf("with a space added: %v, want ErrBadCredentials", err)
 	}
 }

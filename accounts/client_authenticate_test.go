@@ -231,7 +231,7 @@ func TestBudgetsOfSecretsAndPasswordsAreApart(t *testing.T) {
 	for range 11 {
 		clients.Authenticate(t.Context(), now, accounts.Credentials{ID: "api", Secret: "wrong"}, home)
 	}
-	if _, err := users.Authenticate(t.Context(), now, "api", goodPassword, home); err != nil {
+	if _, err := users.Authenticate(t.Context(), now, "api", goodPassword, accounts.Caller{Address: home}); err != nil {
 		t.Errorf("a user who is called like a client: %v", err)
 	}
 }

@@ -102,7 +102,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	create(b, users, "alice", goodPassword)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := users.Authenticate(b.Context(), time.Now(), "alice", goodPassword, home); err != nil {
+		if _, err := users.Authenticate(b.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
 			b.Fatal(err)
 		}
 	}

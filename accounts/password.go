@@ -60,33 +60,33 @@ func preparePassword(password string) (string, error) {
 	return prepared, nil
 }
 
-// check prepares a new password of the user with that name and e-mail address,
-// and adds what is wrong with it.
-func (p PasswordPolicy) check(bad *InputError, password, username, email string) string {
+// check prepares a new password, given in the named field, of the user with that
+// name and e-mail address, and adds what is wrong with it.
+func (p PasswordPolicy) check(bad *InputError, field, password, username, email string) string {
 	prepared, err := preparePassword(password)
 	switch {
 	case password == "":
-		bad.add("password", Required, "password must not be empty.")
+		bad.add(field, Required, "%s must not be empty.", field)
 		return ""
 	case errors.Is(err, errPasswordLength):
-		bad.add("password", TooLong, "password must not be longer than %d bytes.", maxPassword)
+		bad.add(field, TooLong, "%s must not be longer than %d bytes.", field, maxPassword)
 		return ""
 	case err != nil:
-		bad.add("password", InvalidCharacters, "password must not have control characters.")
+		bad.add(field, InvalidCharacters, "%s must not have control characters.", field)
 		return ""
 	}
 	if utf8.RuneCountInString(prepared) < p.MinLength {
-		bad.add("password", TooShort, "password must have at least %d characters.", p.MinLength)
+		bad.add(field, TooShort, "%s must have at least %d characters.", field, p.MinLength)
 	}
 	if isCommon(prepared) {
-		bad.add("password", TooCommon, "password is among those that are guessed first: choose one that others don't.")
+		bad.add(field, TooCommon, "%s is among those that are guessed first: choose one that others don't.", field)
 	}
 	if len(email) > maxEmail { // refused for that: not worth folding
 		email = ""
 	}
 	local, _, _ := strings.Cut(email, "@")
 	if containsAny(prepared, append([]string{username, email, local}, p.ServiceNames...)) {
-		bad.add("password", ContainsPersonal, "password must not contain the username, the e-mail address or the name of this service.")
+		bad.add(field, ContainsPersonal, "%s must not contain the username, the e-mail address or the name of this service.", field)
 	}
 	return prepared
 }

@@ -58,9 +58,9 @@ type UserStore interface {
 	DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error
 	// EnableUser lets the user in again; ended sessions stay ended. ErrUnknownUser.
 	EnableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error
-	// SetPasswordHash replaces the hash, moves the epoch and ends all
-	// sessions. ErrUnknownUser.
-	SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event) error
+	// SetPasswordHash replaces the hash, moves the epoch and ends all sessions
+	// but the one to keep, if any. ErrUnknownUser.
+	SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, keep uuid.UUID, now time.Time, ev audit.Event) error
 	// UpgradePasswordHash replaces old by an equivalent hash of the same
 	// password, unless the hash is no longer old. Sessions live on.
 	UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash string) error

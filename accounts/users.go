@@ -20,17 +20,21 @@ type UsersOptions struct {
 	Argon2   Argon2
 	Slots    *limits.Slots // for hashing passwords, and nothing else
 	Throttle *limits.Throttle
-	Log      *slog.Logger
+	// Strangers is how many wrong passwords for one account all callers whose
+	// browser isn't known to it have together per window of the Throttle; 0: 100.
+	Strangers int
+	Log       *slog.Logger
 }
 
 // Users creates accounts and lets their people in.
 type Users struct {
-	store    UserStore
-	policy   PasswordPolicy
-	hasher   hasher
-	slots    *limits.Slots
-	throttle *limits.Throttle
-	log      *slog.Logger
+	store     UserStore
+	policy    PasswordPolicy
+	hasher    hasher
+	slots     *limits.Slots
+	throttle  *limits.Throttle
+	strangers int
+	log       *slog.Logger
 }
 
 // NewUsers returns the users in a store. It fails if the price of a hash is
@@ -43,30 +47,84 @@ func NewUsers(o UsersOptions) (*Users, error) {
 	if o.Policy.MinLength <= 0 {
 		o.Policy.MinLength = 8
 	}
+	if o.Strangers <= 0 {
+		o.Strangers = 100
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Users{store: o.Store, policy: o.Policy, hasher: hasher, slots: o.Slots, throttle: o.Throttle, log: o.Log}, nil
+	return &Users{
+		store: o.Store, policy: o.Policy, hasher: hasher, slots: o.Slots, throttle: o.Throttle, strangers: o.Strangers, log: o.Log,
+	}, nil
+}
+
+// Caller is where somebody who signs in calls from.
+type Caller struct {
+	Address string // IP address
+	// Browser returns the id of the caller's browser if somebody has signed in
+	// with it to the account of that name (normalised) before, and empty otherwise.
+	// nil: no browser.
+	Browser func(username string) string
+}
+
+// budget is whose wrong guesses are counted together.
+type budget struct {
+	own    [32]byte
+	shared *[32]byte // by all strangers to the account; nil for a browser that is none
+}
+
+// budgetOf is the budget for a guess at an account's password. A browser that has
+// been there before has one of its own, for its owner gets in whatever strangers do.
+// All others have one by network, and besides share one.
+func budgetOf(name string, from Caller) budget {
+	if from.Browser != nil {
+		if browser := from.Browser(name); browser != "" {
+			return budget{own: limits.Key("password from a known browser", name, browser)}
+		}
+	}
+	shared := limits.Key("password from strangers", name)
+	return budget{limits.Key("password", name, limits.Network(from.Address)), &shared}
+}
+
+// check returns the failures so far of the budget that is the caller's own, or a
+// *limits.WaitError.
+func (u *Users) check(ctx context.Context, now time.Time, b budget) (limits.Failures, error) {
+	if b.shared != nil {
+		if err := u.throttle.CheckShared(ctx, now, *b.shared, u.strangers); err != nil {
+			return limits.Failures{}, err
+		}
+	}
+	return u.throttle.Check(ctx, now, b.own)
+}
+
+// charge counts a wrong guess.
+func (u *Users) charge(ctx context.Context, now time.Time, b budget) error {
+	err := u.throttle.Failed(ctx, now, b.own)
+	if b.shared != nil {
+		err = errors.Join(err, u.throttle.Failed(ctx, now, *b.shared))
+	}
+	return err
 }
 
 // Authenticate returns the user with that name if the password is theirs.
 //
 // An unknown, disabled or malformed name and a wrong or malformed password are
 // one ErrBadCredentials, take the same work and are counted alike. Whoever
-// guesses too often, by name and network of the address, gets a
-// *limits.WaitError. limits.ErrBusy says to come back later.
-func (u *Users) Authenticate(ctx context.Context, now time.Time, username, password, address string) (User, error) {
+// guesses too often gets a *limits.WaitError: a browser that is known to the
+// account by its own guesses, strangers by name and network and by what all of
+// them guess together. limits.ErrBusy says to come back later.
+func (u *Users) Authenticate(ctx context.Context, now time.Time, username, password string, from Caller) (User, error) {
 	name, err := NormalizeUsername(username)
-	key := limits.Key("password", name, limits.Network(address))
+	b := budgetOf(name, from)
 	if err != nil {
-		name, key = "", limits.Key("password of a malformed name", username, limits.Network(address))
+		name, b = "", budget{own: limits.Key("password of a malformed name", username, limits.Network(from.Address))}
 	}
 	// Whoever must wait anyhow takes no place in the queue.
-	if _, err := u.throttle.Check(ctx, now, key); err != nil {
+	if _, err := u.check(ctx, now, b); err != nil {
 		return User{}, err
 	}
 	var user User
-	if busy := u.slots.Do(ctx, func() { user, err = u.guess(ctx, now, key, name, password) }); busy != nil {
+	if busy := u.slots.Do(ctx, func() { user, err = u.guess(ctx, now, b, name, password) }); busy != nil {
 		return User{}, busy
 	}
 	return user, err
@@ -75,8 +133,8 @@ func (u *Users) Authenticate(ctx context.Context, now time.Time, username, passw
 // guess does the work of Authenticate. It runs in a slot, from checking the
 // budget to charging it, so that parallel guesses can't overdraw it. An empty
 // name is a malformed one.
-func (u *Users) guess(ctx context.Context, now time.Time, key [32]byte, name, password string) (User, error) {
-	spent, err := u.throttle.Check(ctx, now, key)
+func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, password string) (User, error) {
+	spent, err := u.check(ctx, now, b)
 	if err != nil {
 		return User{}, err
 	}
@@ -101,12 +159,12 @@ func (u *Users) guess(ctx context.Context, now time.Time, key [32]byte, name, pa
 		u.hasher.topUp(stored, prepared)
 	}
 	if !entitled || !match {
-		if err := u.throttle.Failed(ctx, now, key); err != nil {
+		if err := u.charge(ctx, now, b); err != nil {
 			return User{}, err
 		}
 		return User{}, ErrBadCredentials
 	}
-	if err := u.throttle.Succeeded(ctx, key, spent); err != nil {
+	if err := u.throttle.Succeeded(ctx, b.own, spent); err != nil {
 		return User{}, err
 	}
 	if outdated {
@@ -137,7 +195,7 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, origin aud
 	name := checkUsername(&bad, n.Username)
 	checkEmail(&bad, n.Email)
 	checkRoles(&bad, n.Roles)
-	prepared := u.policy.check(&bad, n.Password, name, n.Email)
+	prepared := u.policy.check(&bad, "password", n.Password, name, n.Email)
 	if err := bad.err(); err != nil {
 		return User{}, err
 	}
@@ -180,15 +238,40 @@ func alreadyTaken(err error) error {
 }
 
 // SetPassword replaces the password and ends all of the user's sessions. It
-// doesn't ask who calls: a person who changes their own password has to
-// Authenticate with the old one first. *InputError, ErrUnknownUser, limits.ErrBusy.
+// doesn't ask who calls: see ChangePassword. *InputError, ErrUnknownUser, limits.ErrBusy.
 func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, password string, origin audit.Origin) error {
+	return u.setPassword(ctx, now, id, "password", password, uuid.Nil, origin)
+}
+
+// ChangePassword replaces the password of a user who knows the old one, and ends
+// all of their sessions but the one to keep. *InputError, ErrUnknownUser, and what
+// Authenticate returns: a wrong old password is ErrBadCredentials and counted.
+func (u *Users) ChangePassword(ctx context.Context, now time.Time, id uuid.UUID, old, password string, keep uuid.UUID, from Caller, origin audit.Origin) error {
+	if err := u.Prove(ctx, now, id, old, from); err != nil {
+		return err
+	}
+	return u.setPassword(ctx, now, id, "new_password", password, keep, origin)
+}
+
+// Prove checks the password of a user who is signed in already. It returns what
+// Authenticate returns, and ErrUnknownUser.
+func (u *Users) Prove(ctx context.Context, now time.Time, id uuid.UUID, password string, from Caller) error {
+	user, err := u.store.User(ctx, id)
+	if err != nil {
+		return fmt.Errorf("find user: %w", err)
+	}
+	_, err = u.Authenticate(ctx, now, user.Username, password, from)
+	return err
+}
+
+// setPassword sets a password that came in the named field.
+func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, field, password string, keep uuid.UUID, origin audit.Origin) error {
 	user, err := u.store.User(ctx, id)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
 	var bad InputError
-	prepared := u.policy.check(&bad, password, user.Username, user.Email)
+	prepared := u.policy.check(&bad, field, password, user.Username, user.Email)
 	if err := bad.err(); err != nil {
 		return err
 	}
@@ -196,7 +279,7 @@ func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, pa
 	if err := u.slots.Do(ctx, func() { hash = u.hasher.hash(prepared) }); err != nil {
 		return err
 	}
-	if err := u.store.SetPasswordHash(ctx, id, hash, now, userEvent(audit.UserPasswordChanged, now, id, origin)); err != nil {
+	if err := u.store.SetPasswordHash(ctx, id, hash, keep, now, userEvent(audit.UserPasswordChanged, now, id, origin)); err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
 	return nil

@@ -189,16 +189,16 @@ func TestSetPassword(t *testing.T) {
 	wantProblems(t, set("short"), "password too_short")
 	wantProblems(t, set("password1"), "password too_common")
 	wantProblems(t, set("down in Wonderland again"), "password contains_personal")
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home); err != nil {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
 		t.Errorf("a refused change must leave the old password: %v", err)
 	}
 	if err := set("another harbour at dawn"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Errorf("old password: %v, want ErrBadCredentials", err)
 	}
-	after, err := users.Authenticate(t.Context(), time.Now(), "alice", "another harbour at dawn", home)
+	after, err := users.Authenticate(t.Context(), time.Now(), "alice", "another harbour at dawn", accounts.Caller{Address: home})
 	if err != nil || after.Epoch <= user.Epoch {
 		t.Errorf("new password: epoch %d, %v, want one after %d", after.Epoch, err, user.Epoch)
 	}
@@ -216,7 +216,7 @@ func TestDisableEnableDelete(t *testing.T) {
 	user := create(t, users, "alice", goodPassword)
 	origin := audit.Origin{Address: home, RequestID: "r3"}
 	signIn := func() error {
-		_, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, home)
+		_, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home})
 		return err
 	}
 	if err := users.Disable(t.Context(), time.Now(), user.ID, origin); err != nil {

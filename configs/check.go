@@ -28,6 +28,7 @@ func (c *Config) check(r *report) {
 	c.checkTokens(r)
 	c.checkKeys(r)
 	c.checkPasswords(r)
+	c.checkSessionCookie(r)
 	c.checkUnused(r)
 	c.checkClients(r)
 }
@@ -238,18 +239,25 @@ func (c *Config) checkPasswords(r *report) {
 	}
 }
 
-// checkUnused looks only at the form of what this version has no use for.
-func (c *Config) checkUnused(r *report) {
-	s, m := c.SessionCookie, c.SMTP
+// checkSessionCookie finds what would keep browsers from keeping our cookies.
+func (c *Config) checkSessionCookie(r *report) {
+	s := c.SessionCookie
 	if !printable(s.Client) {
 		r.add("session_cookie.client", "must be the id of a client, not %s", quote(s.Client))
 	}
 	if s.Domain != "" && !hostname(s.Domain) {
 		r.add("session_cookie.domain", "must be a domain name such as example.com, not %s", quote(s.Domain))
+	} else if u, err := url.Parse(c.Issuer); err == nil && s.Domain != "" && c.Issuer != "" && u.Hostname() != s.Domain && !strings.HasSuffix(u.Hostname(), "."+s.Domain) {
+		r.add("session_cookie.domain", "must be the issuer's host %s or a domain above it, or browsers refuse the cookies; not %s", u.Hostname(), quote(s.Domain))
 	}
 	if !slices.Contains([]string{"strict", "lax", "none"}, s.SameSite) {
 		r.add("session_cookie.same_site", "must be strict, lax or none, not %s", quote(s.SameSite))
 	}
+}
+
+// checkUnused looks only at the form of what this version has no use for.
+func (c *Config) checkUnused(r *report) {
+	m := c.SMTP
 	if m.Host != "" && !hostname(m.Host) {
 		r.add("smtp.host", "must be a host name or an IP address, not %s", quote(m.Host))
 	}

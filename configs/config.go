@@ -171,19 +171,22 @@ type Config struct {
 		RequireVerifiedEmail bool `yaml:"require_verified_email" default:"false"`
 	} `yaml:"signup"`
 
-	// SessionCookie is about browser sign-in (/session). Not used by this version.
+	// SessionCookie is about browser sign-in (/session).
 	SessionCookie struct {
-		// Client is the id of the client that its tokens belong to. Default spa.
+		// Client is the id of the client that its tokens belong to, which must be
+		// one of ours (FirstParty). Default spa.
 		Client string `yaml:"client" default:"spa"`
-		// Domain is the cookies' Domain attribute. Default empty: this host only.
+		// Domain is the cookies' Domain attribute: the issuer's host or one above
+		// it, whose other hosts then get the cookies too. Default empty: this host
+		// only, which is safer.
 		Domain string `yaml:"domain"`
-		// SameSite is the cookies' SameSite attribute: strict, lax or none.
-		// Default strict.
+		// SameSite is the cookies' SameSite attribute: strict, lax, or none for
+		// applications on another site. Default strict.
 		SameSite string `yaml:"same_site" default:"strict"`
 		// AccessCookie puts the access token in a cookie too, not in the body.
 		// Default false.
 		AccessCookie bool `yaml:"access_cookie" default:"false"`
-	} `yaml:"session_cookie" unused:"true"`
+	} `yaml:"session_cookie"`
 
 	// Throttle bounds guesses at passwords and client secrets.
 	Throttle struct {
@@ -192,9 +195,9 @@ type Config struct {
 		FreeFailures int `yaml:"free_failures" default:"10" min:"1" max:"1000000"`
 		// MaxWait is the longest such wait. Default 15m.
 		MaxWait time.Duration `yaml:"max_wait" default:"15m" min:"1s"`
-		// StrangersPerAccount is how many failures on one account all networks
-		// together have per Window. Default 100. Not used by this version.
-		StrangersPerAccount int `yaml:"strangers_per_account" default:"100" min:"1" max:"1000000" unused:"true"`
+		// StrangersPerAccount is how many failures on one account all callers
+		// together have per Window whose browser never signed in to it. Default 100.
+		StrangersPerAccount int `yaml:"strangers_per_account" default:"100" min:"1" max:"1000000"`
 		// Window is how long failures are remembered. Default 1h.
 		Window time.Duration `yaml:"window" default:"1h" min:"1s"`
 	} `yaml:"throttle"`

@@ -23,6 +23,7 @@ type exchange struct {
 	client accounts.Client // set by the client-info hook
 	user   accounts.User   // set by the password hook
 	scopes tokens.Scopes   // what was asked for
+	device string          // label of what asks, or empty
 }
 
 type exchangeKey struct{}
@@ -56,7 +57,7 @@ func (m *manager) GenerateAccessToken(ctx context.Context, gt oauth2.GrantType, 
 	to := recipient(&x.client)
 	switch gt {
 	case oauth2.PasswordCredentials:
-		who := tokens.SignIn{UserID: x.user.ID, Epoch: x.user.Epoch, Roles: x.user.Roles, AuthTime: x.now}
+		who := tokens.SignIn{UserID: x.user.ID, Epoch: x.user.Epoch, Roles: x.user.Roles, AuthTime: x.now, Device: x.device}
 		return info(m.tokens.Start(ctx, x.now, to, who, x.scopes, x.from))
 	case oauth2.ClientCredentials:
 		return info(m.tokens.ForClient(x.now, to, x.scopes))

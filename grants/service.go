@@ -1,8 +1,9 @@
-// Package grants is the protocol glue of the token endpoint: it authenticates
-// the client, lets go-oauth2 dispatch the grant, and translates what accounts
-// and tokens say into the words of RFC 6749.
+// Package grants is how tokens are asked for: by the grants of the token endpoint,
+// and by signing in from a browser ([Browser]). For the token endpoint it
+// authenticates the client, lets go-oauth2 dispatch the grant, and translates what
+// accounts and tokens say into the words of RFC 6749.
 //
-// A request passes, in this order: the form is read strictly, the grant type is
+// A token request passes, in this order: the form is read strictly, the grant type is
 // known, the client proves who it is and may use the grant, and only then does
 // the grant's own work begin. So no password is looked at for a client that has
 // not authenticated, and no grant can forget a check. Start with
@@ -23,6 +24,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/browser"
 	"countersign/tokens"
 )
 
@@ -75,7 +77,7 @@ func New(o Options) *Service {
 // Token answers a token request (RFC 6749 section 3.2) with the members of the
 // response. Every error it returns is an *Error.
 func (s *Service) Token(r *http.Request, from audit.Origin) (members map[string]any, clientID string, err error) {
-	x := &exchange{now: time.Now(), from: from}
+	x := &exchange{now: time.Now(), from: from, device: browser.Label(r.UserAgent())}
 	members, err = s.token(r, x)
 	if err != nil {
 		say, known := speak(err, s.unavailable)
@@ -156,7 +158,7 @@ func (s *Service) passwordAuthorization(ctx context.Context, _, username, passwo
 	if !x.scopes.Within(x.client.Scopes) {
 		return "", errScope
 	}
-	user, err := s.users.Authenticate(ctx, x.now, username, password, x.from.Address)
+	user, err := s.users.Authenticate(ctx, x.now, username, password, accounts.Caller{Address: x.from.Address})
 	if err != nil {
 		return "", err
 	}

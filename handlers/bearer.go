@@ -9,14 +9,22 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
+	"countersign/accounts"
 	"countersign/tokens"
 )
 
-// Bearer guards endpoints that take an access token (RFC 6750).
+// Bearer guards endpoints that take an access token (RFC 6750): in the header, or in
+// our cookie where that is configured.
 type Bearer struct {
 	Failures
-	Tokens *tokens.Service
+	Tokens  *tokens.Service
+	Clients *accounts.Clients
+	Cookies *Cookies
+	// SameOrigin refuses pages of foreign origins. A token in a cookie comes
+	// whoever made the browser call, so it changes nothing without this.
+	SameOrigin gin.HandlerFunc
 }
 
 // challenge answers 401 or 403 as RFC 6750 section 3 says. With no code it only
@@ -30,6 +38,14 @@ func challenge(c *gin.Context, status int, code, description, scope string) {
 		header += `, scope="` + scope + `"`
 	}
 	c.Header("WWW-Authenticate", header)
+	if !isOAuth(c.Request.URL.Path) {
+		p := errLoginRequired
+		if code != "" {
+			p = problem(status, code, http.StatusText(status), description)
+		}
+		WriteProblem(c, p)
+		return
+	}
 	if code == "" {
 		neverCache(c)
 		c.AbortWithStatus(status)
@@ -42,21 +58,10 @@ func challenge(c *gin.Context, status int, code, description, scope string) {
 // scope, and hands what the token says to next.
 func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		token, ok := bearerToken(c)
+		access, ok := b.authenticate(c)
 		if !ok {
 			return
 		}
-		access, err := b.Tokens.Authenticate(c.Request.Context(), time.Now(), token)
-		switch {
-		case errors.Is(err, tokens.ErrUnknown):
-			challenge(c, http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired or revoked", "")
-			return
-		case err != nil:
-			b.fail(c, err)
-			return
-		}
-		c.Set(ClientIDKey, access.ClientID)
-		c.Set(SubjectKey, access.Subject)
 		if !access.Scopes.Has(scope) {
 			challenge(c, http.StatusForbidden, "insufficient_scope", "the access token lacks a scope", scope)
 			return
@@ -65,8 +70,67 @@ func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) g
 	}
 }
 
+// Owner lets a request through whose access token is that of a user who signed in
+// to one of our own applications: no other may manage the account.
+func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.HandlerFunc {
+	return b.handle(func(c *gin.Context) error {
+		access, ok := b.authenticate(c)
+		if !ok {
+			return nil
+		}
+		client, err := b.Clients.ByID(c.Request.Context(), access.ClientID)
+		switch {
+		case err != nil && !errors.Is(err, accounts.ErrUnknownClient):
+			return err
+		case err != nil || !client.FirstParty || access.Session.ID == uuid.Nil:
+			challenge(c, http.StatusForbidden, "insufficient_scope", "only a user of an application of ours may do this", "")
+			return nil
+		}
+		return next(c, access.Session)
+	})
+}
+
+// authenticate reads the access token of a request. If there is none to use, it
+// has answered.
+func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
+	token, ok := b.token(c)
+	if !ok {
+		return tokens.Access{}, false
+	}
+	access, err := b.Tokens.Authenticate(c.Request.Context(), time.Now(), token)
+	switch {
+	case errors.Is(err, tokens.ErrUnknown):
+		challenge(c, http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired or revoked", "")
+		return tokens.Access{}, false
+	case err != nil:
+		b.fail(c, err)
+		return tokens.Access{}, false
+	}
+	c.Set(ClientIDKey, access.ClientID)
+	c.Set(SubjectKey, access.Subject)
+	return access, true
+}
+
+// token finds the one access token of a request. If there is none to use, it has
+// answered.
+func (b *Bearer) token(c *gin.Context) (string, bool) {
+	if b.Cookies.Access && len(c.Request.Header.Values("Authorization")) == 0 {
+		if token := b.Cookies.value(c.Request, accessCookie); token != "" {
+			if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead {
+				b.SameOrigin(c)
+			}
+			return token, !c.IsAborted()
+		}
+	}
+	return bearerToken(c)
+}
+
 // fail answers an error that is not the caller's.
 func (b *Bearer) fail(c *gin.Context, err error) {
+	if !isOAuth(c.Request.URL.Path) {
+		b.answer(c, err)
+		return
+	}
 	b.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
 	if b.Unavailable(err) {
 		setRetryAfter(c, errUnavailable.retryAfter)

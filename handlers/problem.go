@@ -55,6 +55,16 @@ var (
 		"the body is larger than 64 KiB")
 	errSignupClosed = problem(http.StatusForbidden, "signup_disabled", "Sign-up is closed",
 		"accounts are created by the operator here")
+	errBadCredentials = problem(http.StatusUnauthorized, "invalid_credentials", "Wrong username or password",
+		"the username or the password is wrong")
+	errLoginRequired = problem(http.StatusUnauthorized, "login_required", "Sign-in required",
+		"nobody is signed in here, or the session has ended: sign in again")
+	errNoSession = problem(http.StatusNotFound, "no_session", "No such session",
+		"you have no session with this id; it may have ended by itself")
+	errReauthenticate = problem(http.StatusForbidden, "reauthentication_required", "Password required",
+		"the sign-in is too long ago for this: send current_password, or sign in again")
+	errNoBrowserClient = problem(http.StatusNotFound, "browser_sign_in_off", "Browser sign-in is off",
+		"the operator has to name a first-party client in session_cookie.client")
 	errInternal = problem(http.StatusInternalServerError, "internal", "Internal error",
 		"something went wrong on our side")
 	errUnavailable = &Problem{
@@ -136,6 +146,9 @@ func (f Failures) answer(c *gin.Context, err error) {
 func WriteProblem(c *gin.Context, p *Problem) {
 	setRetryAfter(c, p.retryAfter)
 	c.Header("Cache-Control", "no-store")
+	if p.Status == http.StatusUnauthorized && c.Writer.Header().Get("WWW-Authenticate") == "" {
+		c.Header("WWW-Authenticate", `Cookie realm="countersign"`) // RFC 9110 section 15.5.2 asks for one
+	}
 	c.Set(ErrorKey, strings.TrimPrefix(p.Type, problemTypes))
 	writeJSON(c, p.Status, "application/problem+json", p)
 	c.Abort()

@@ -102,6 +102,20 @@ func (t *Throttle) Check(ctx context.Context, now time.Time, key [32]byte) (Fail
 	return f, nil
 }
 
+// CheckShared is Check for a budget that many share who don't know each other:
+// most failures are free, after them nobody may guess until there was none for the
+// window. Waits that grow would let those who don't wait starve those who do.
+func (t *Throttle) CheckShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
+	f, err := t.o.Store.Failures(ctx, t.seal(key))
+	if err != nil {
+		return fmt.Errorf("check shared guess budget: %w", err)
+	}
+	if rest := f.LastAt.Add(t.o.Window).Sub(now); f.Count >= most && rest > 0 {
+		return &WaitError{RetryAfter: rest}
+	}
+	return nil
+}
+
 // Failed counts a wrong guess. It counts also when the caller has hung up:
 // not waiting for the answer must not make a guess free.
 func (t *Throttle) Failed(ctx context.Context, now time.Time, key [32]byte) error {

@@ -248,23 +248,27 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// requireOrigin refuses requests from pages of origins that are not listed.
-// Requests without an Origin come from no page, or from one that only reads.
+// requireOrigin refuses requests from pages of origins that are neither listed nor
+// our own. Requests that browsers say nothing about come from no page, or from one
+// of our own that only reads.
 func (p *CORS) requireOrigin() gin.HandlerFunc {
 	scheme, _, _ := strings.Cut(p.own, "://")
+	standard := http.NewCrossOriginProtection()
 	return func(c *gin.Context) {
-		headers := c.Request.Header.Values("Origin")
-		if len(headers) == 0 {
-			if site := c.GetHeader("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
-				handlers.OriginNotAllowed(c)
+		origins := c.Request.Header.Values("Origin")
+		if len(origins) == 1 {
+			if _, ok := p.allows(c.Request.Context(), origins[0]); ok || origins[0] == p.own {
+				return
 			}
-			return
 		}
-		origin := headers[0]
+		// The standard library lets reading pass, which our cookies must not: it
+		// renews nothing, but it may end a session.
+		asked := *c.Request
+		asked.Method = http.MethodPost
 		// The host may be another behind a proxy, the scheme may not: a page
 		// that came over plain HTTP can be anybody's.
-		sameOrigin := origin == p.own || origin == scheme+"://"+c.Request.Host
-		if _, ok := p.allows(c.Request.Context(), origin); len(headers) > 1 || !ok && !sameOrigin {
+		foreign := len(origins) > 1 || len(origins) == 1 && !strings.HasPrefix(origins[0], scheme+"://")
+		if foreign || standard.Check(&asked) != nil {
 			handlers.OriginNotAllowed(c)
 		}
 	}

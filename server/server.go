@@ -18,6 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
+	"countersign/audit"
 	"countersign/grants"
 	"countersign/handlers"
 	"countersign/keys"
@@ -32,6 +33,8 @@ type Store interface {
 	accounts.ClientStore
 	tokens.Store
 	limits.Store
+	// Events returns the security events that f selects, oldest first.
+	Events(ctx context.Context, f audit.Filter) ([]audit.Record, error)
 	// PurgeEvents removes at most limit security events from before the given time.
 	PurgeEvents(ctx context.Context, before time.Time, limit int) (int64, error)
 	turns
@@ -51,8 +54,10 @@ type Options struct {
 	Unavailable func(error) bool
 
 	Issuer         string
-	AllowedOrigins []string // for CORS, besides those of clients
-	TrustedProxies []string // addresses or networks whose X-Forwarded-For is believed
+	SessionClient  string           // whose tokens people get who sign in from a browser; default spa
+	Cookies        handlers.Cookies // their attributes; HTTPS is set here
+	AllowedOrigins []string         // for CORS, besides those of clients
+	TrustedProxies []string         // addresses or networks whose X-Forwarded-For is believed
 	SignupEnabled  bool
 
 	Audience           []string // default: the issuer
@@ -66,6 +71,7 @@ type Options struct {
 	MaxConcurrentHashes int // 0: number of CPUs
 	FreeFailures        int
 	MaxWait             time.Duration
+	StrangersPerAccount int
 	ThrottleWindow      time.Duration
 
 	AuditRetention  time.Duration // security events are kept this long; 0: for ever
@@ -100,9 +106,17 @@ func New(o Options) (*App, error) {
 	if len(o.Audience) == 0 {
 		o.Audience = []string{o.Issuer}
 	}
+	if o.SessionClient == "" {
+		o.SessionClient = "spa"
+	}
+	if o.Cookies.SameSite == 0 {
+		o.Cookies.SameSite = http.SameSiteStrictMode
+	}
+	o.Cookies.HTTPS = strings.HasPrefix(o.Issuer, "https://")
 	throttle := newThrottle(o.Store, o.Seal, o.FreeFailures, o.MaxWait, o.ThrottleWindow)
 	users, err := accounts.NewUsers(accounts.UsersOptions{
-		Store: o.Store, Policy: o.Passwords, Argon2: o.Argon2, Throttle: throttle, Log: o.Log,
+		Store: o.Store, Policy: o.Passwords, Argon2: o.Argon2, Log: o.Log,
+		Throttle: throttle, Strangers: o.StrangersPerAccount,
 		Slots: limits.NewSlots(o.MaxConcurrentHashes, queuePerSlot*o.MaxConcurrentHashes),
 	})
 	if err != nil {
@@ -166,7 +180,7 @@ func (a *App) route() error {
 	a.cors = policy
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.
-	e.Use(a.identify, logRequests(a.o.Log), harden(strings.HasPrefix(a.o.Issuer, "https://")),
+	e.Use(a.identify, logRequests(a.o.Log), harden(a.o.Cookies.HTTPS),
 		recoverPanics(a.o.Log), policy.middleware())
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)
@@ -184,12 +198,22 @@ func (a *App) route() error {
 			Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, Log: a.o.Log, Unavailable: a.o.Unavailable,
 		}),
 	}).Mount(issuer)
-	(&handlers.UserInfo{
-		Bearer: &handlers.Bearer{Failures: failures, Tokens: a.Tokens},
-		Users:  a.Users,
+	bearer := &handlers.Bearer{
+		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Cookies: &a.o.Cookies, SameOrigin: policy.requireOrigin(),
+	}
+	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
+	(&handlers.Account{
+		Failures: failures, Bearer: bearer, Users: a.Users, Tokens: a.Tokens, Cookies: &a.o.Cookies, Seal: a.o.Seal,
+		Events: a.o.Store.Events,
 	}).Mount(issuer)
-	(&handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}).
-		Mount(issuer.Group("", policy.requireOrigin()))
+	pages := issuer.Group("", policy.requireOrigin())
+	(&handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}).Mount(pages)
+	(&handlers.Session{
+		Failures: failures, Cookies: &a.o.Cookies, Seal: a.o.Seal,
+		Browser: &grants.Browser{
+			Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, ClientID: a.o.SessionClient, Log: a.o.Log,
+		},
+	}).Mount(pages)
 	a.engine = e
 	return nil
 }

@@ -108,9 +108,9 @@ func (db *DB) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) erro
 }
 
 // EndUserSessions implements [tokens.Store].
-func (db *DB) EndUserSessions(ctx context.Context, user uuid.UUID, ev audit.Event) (n int64, err error) {
+func (db *DB) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audit.Event) (n int64, err error) {
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err = affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ?`, user[:]))
+		n, err = affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, user[:], keep[:]))
 		if err != nil || n == 0 {
 			return err
 		}

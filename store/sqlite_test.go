@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/keys"
@@ -166,7 +168,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 		"DisableUser": func(ctx context.Context, ev audit.Event) error { return db.DisableUser(ctx, s.UserID, now, ev) },
 		"EnableUser":  func(ctx context.Context, ev audit.Event) error { return db.EnableUser(ctx, disabled.ID, now, ev) },
 		"SetPasswordHash": func(ctx context.Context, ev audit.Event) error {
-			return db.SetPasswordHash(ctx, s.UserID, "new", now, ev)
+			return db.SetPasswordHash(ctx, s.UserID, "new", uuid.Nil, now, ev)
 		},
 		"DeleteUser": func(ctx context.Context, ev audit.Event) error { return db.DeleteUser(ctx, s.UserID, ev) },
 		"CreateClient": func(ctx context.Context, ev audit.Event) error {
@@ -189,7 +191,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 		},
 		"EndSession": func(ctx context.Context, ev audit.Event) error { return db.EndSession(ctx, s.ID, ev) },
 		"EndUserSessions": func(ctx context.Context, ev audit.Event) error {
-			_, err := db.EndUserSessions(ctx, s.UserID, ev)
+			_, err := db.EndUserSessions(ctx, s.UserID, uuid.Nil, ev)
 			return err
 		},
 		"InsertKey": func(ctx context.Context, ev audit.Event) error {

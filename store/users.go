@@ -80,21 +80,21 @@ func (db *DB) Users(ctx context.Context, after string, limit int) ([]accounts.Us
 
 // DisableUser implements [accounts.UserStore].
 func (db *DB) DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error {
-	return db.expelUser(ctx, id, ev, `
+	return db.expelUser(ctx, id, uuid.Nil, ev, `
 		UPDATE users SET disabled_at = ?, epoch = epoch + 1, updated_at = ? WHERE id = ? AND disabled_at IS NULL`,
 		now.UnixMilli(), now.UnixMilli(), id[:])
 }
 
 // SetPasswordHash implements [accounts.UserStore].
-func (db *DB) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event) error {
-	return db.expelUser(ctx, id, ev, `
+func (db *DB) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, keep uuid.UUID, now time.Time, ev audit.Event) error {
+	return db.expelUser(ctx, id, keep, ev, `
 		UPDATE users SET password_hash = ?, epoch = epoch + 1, updated_at = ? WHERE id = ?`,
 		hash, now.UnixMilli(), id[:])
 }
 
 // expelUser runs a statement that moves the user's epoch and ends all sessions
-// with it. A statement that touches no row leaves everything as it is.
-func (db *DB) expelUser(ctx context.Context, id uuid.UUID, ev audit.Event, query string, args ...any) error {
+// with it but one. A statement that touches no row leaves everything as it is.
+func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event, query string, args ...any) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, query, args...))
 		if err != nil {
@@ -103,8 +103,15 @@ func (db *DB) expelUser(ctx context.Context, id uuid.UUID, ev audit.Event, query
 		if n == 0 {
 			return known(ctx, tx, id)
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ?`, id[:]); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, id[:], keep[:]); err != nil {
 			return err
+		}
+		if keep != uuid.Nil && db.schema >= 2 {
+			_, err := tx.ExecContext(ctx, `
+				UPDATE sessions SET epoch = (SELECT epoch FROM users WHERE id = ?) WHERE id = ? AND user_id = ?`, id[:], keep[:], id[:])
+			if err != nil {
+				return err
+			}
 		}
 		return record(ctx, tx, ev)
 	})

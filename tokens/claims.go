@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/google/uuid"
 )
 
 // The "typ" header tells our kinds of JWT apart, so that none is taken for
@@ -142,8 +141,8 @@ func accessTokenHash(alg, access string) string {
 
 // Access is what a valid access token says.
 type Access struct {
-	Subject   string
-	ClientID  string
-	Scopes    Scopes
-	SessionID uuid.UUID // nil if no user is involved
+	Subject  string
+	ClientID string
+	Scopes   Scopes
+	Session  Session // the zero Session if no user is involved
 }

@@ -91,6 +91,7 @@ type Recipient struct {
 	Audiences  []string // its access tokens' "aud"; empty is the default
 	IDTokenAlg string   // empty is the default
 	Refresh    bool     // gets refresh tokens
+	NoIDToken  bool     // gets no ID token even with the openid scope: it would not read it
 }
 
 // SignIn is a user who has just proved who they are.
@@ -109,6 +110,7 @@ type Issued struct {
 	RefreshToken string        // empty if the client gets none
 	IDToken      string        // empty without the openid scope
 	Scopes       Scopes        // what the access token is good for
+	Session      Session       // as it stands now; the zero Session if there is none
 }
 
 // Start opens a session for a user who signed in at a client. With no scopes
@@ -194,19 +196,9 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to Recipient, toke
 	// token. More than a few rounds mean that what we read lags behind what
 	// we wrote.
 	for range 3 {
-		session, err := s.Store.Session(ctx, id, now)
+		session, standing, err := s.present(ctx, now, to.ClientID, id, counter, from)
 		if err != nil {
-			return Issued{}, fmt.Errorf("find session: %w", err)
-		}
-		if session.ClientID != to.ClientID {
-			return Issued{}, ErrUnknown
-		}
-		standing := session.standing(counter, now, s.window)
-		switch standing {
-		case reused:
-			return Issued{}, s.endReused(ctx, now, &session, from)
-		case undecidable:
-			return Issued{}, ErrUnknown
+			return Issued{}, err
 		}
 		scopes := session.Scopes
 		if len(ask) > 0 {
@@ -237,6 +229,55 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to Recipient, toke
 	return Issued{}, fmt.Errorf("refresh session %s: %w", id, ErrStale)
 }
 
+// present looks at a refresh token of ours: it returns its session if the token is
+// current or superseded within the window. A reused one ends the session.
+func (s *Service) present(ctx context.Context, now time.Time, clientID string, id uuid.UUID, counter uint64, from audit.Origin) (Session, standing, error) {
+	session, err := s.Store.Session(ctx, id, now)
+	if err != nil {
+		return Session{}, undecidable, fmt.Errorf("find session: %w", err)
+	}
+	if session.ClientID != clientID {
+		return Session{}, undecidable, ErrUnknown
+	}
+	standing := session.standing(counter, now, s.window)
+	switch standing {
+	case reused:
+		return Session{}, standing, s.endReused(ctx, now, &session, from)
+	case undecidable:
+		return Session{}, standing, ErrUnknown
+	}
+	return session, standing, nil
+}
+
+// Holder returns the session of a client's refresh token that is current or
+// superseded within the replay window, and changes nothing. Any other is
+// ErrUnknown, and one that was superseded longer ago ends the session: ErrReused.
+func (s *Service) Holder(ctx context.Context, now time.Time, clientID, token string, from audit.Origin) (Session, error) {
+	id, counter, ok := s.parseRefreshToken(token)
+	if !ok {
+		return Session{}, ErrUnknown
+	}
+	session, _, err := s.present(ctx, now, clientID, id, counter, from)
+	return session, err
+}
+
+// SignOut ends the session of a client's refresh token, whichever of its tokens
+// it is: who signs out is believed. If there is none to end: ErrUnknown.
+func (s *Service) SignOut(ctx context.Context, now time.Time, clientID, token string, from audit.Origin) error {
+	id, _, ok := s.parseRefreshToken(token)
+	if !ok {
+		return ErrUnknown
+	}
+	session, err := s.Store.Session(ctx, id, now)
+	if err != nil {
+		return fmt.Errorf("find session: %w", err)
+	}
+	if session.ClientID != clientID {
+		return ErrUnknown
+	}
+	return s.end(ctx, now, &session, from)
+}
+
 // endReused ends a session of which an old refresh token turned up.
 func (s *Service) endReused(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
 	err := s.Store.EndSession(ctx, session.ID, audit.Event{
@@ -253,12 +294,12 @@ func (s *Service) endReused(ctx context.Context, now time.Time, session *Session
 
 // issue makes the tokens of a session as it stands.
 func (s *Service) issue(now time.Time, to Recipient, session *Session, scopes Scopes) (Issued, error) {
-	out := Issued{ExpiresIn: s.accessTTL, Scopes: scopes}
+	out := Issued{ExpiresIn: s.accessTTL, Scopes: scopes, Session: *session}
 	var err error
 	if out.AccessToken, err = s.accessToken(now, to, session, scopes); err != nil {
 		return Issued{}, fmt.Errorf("sign access token: %w", err)
 	}
-	if scopes.Has(ScopeOpenID) {
+	if scopes.Has(ScopeOpenID) && !to.NoIDToken {
 		if out.IDToken, err = s.idToken(now, to, session, out.AccessToken); err != nil {
 			return Issued{}, fmt.Errorf("sign id token: %w", err)
 		}
@@ -285,10 +326,11 @@ func (s *Service) Authenticate(ctx context.Context, now time.Time, token string)
 	if claims.SessionID == "" {
 		return access, nil
 	}
-	if access.SessionID, err = uuid.Parse(claims.SessionID); err != nil {
+	id, err := uuid.Parse(claims.SessionID)
+	if err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	if _, err := s.Store.Session(ctx, access.SessionID, now); err != nil {
+	if access.Session, err = s.Store.Session(ctx, id, now); err != nil {
 		return Access{}, fmt.Errorf("find session: %w", err)
 	}
 	return access, nil

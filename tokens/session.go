@@ -70,9 +70,9 @@ type Store interface {
 	AdvanceSession(ctx context.Context, next Session, now time.Time) error
 	// EndSession removes a session and writes ev with it. If there is none: ErrUnknown.
 	EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) error
-	// EndUserSessions removes all sessions of a user, writes ev if there
-	// were any, and returns how many.
-	EndUserSessions(ctx context.Context, user uuid.UUID, ev audit.Event) (int64, error)
+	// EndUserSessions removes all sessions of a user but the one to keep, if
+	// any, writes ev if there were any, and returns how many.
+	EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audit.Event) (int64, error)
 	// UserSessions lists the sessions of a user that are live at now, newest first.
 	UserSessions(ctx context.Context, user uuid.UUID, now time.Time) ([]Session, error)
 	// PurgeSessions removes at most limit sessions that have expired at now

@@ -25,17 +25,38 @@ func (s Sessions) EndSession(ctx context.Context, now time.Time, id uuid.UUID, f
 	if err != nil {
 		return err
 	}
-	return s.Store.EndSession(ctx, id, audit.Event{
-		Time: now, Kind: audit.SessionRevoked, UserID: session.UserID, ClientID: session.ClientID, SessionID: id,
+	return s.end(ctx, now, &session, from)
+}
+
+func (s Sessions) end(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
+	return s.Store.EndSession(ctx, session.ID, audit.Event{
+		Time: now, Kind: audit.SessionRevoked, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
 		Address: from.Address, RequestID: from.RequestID,
 	})
 }
 
 // EndUserSessions revokes all sessions of a user and returns how many.
 func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user uuid.UUID, from audit.Origin) (int64, error) {
-	return s.Store.EndUserSessions(ctx, user, audit.Event{
+	return s.EndOtherSessions(ctx, now, user, uuid.Nil, from)
+}
+
+// EndOtherSessions revokes all sessions of a user but one and returns how many.
+func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user, keep uuid.UUID, from audit.Origin) (int64, error) {
+	return s.Store.EndUserSessions(ctx, user, keep, audit.Event{
 		Time: now, Kind: audit.SessionRevoked, UserID: user, Address: from.Address, RequestID: from.RequestID,
 	})
+}
+
+// EndSessionOf revokes one session of a user. If the user has no such: ErrUnknown.
+func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid.UUID, from audit.Origin) error {
+	session, err := s.Store.Session(ctx, id, now)
+	if err != nil {
+		return err
+	}
+	if session.UserID != user {
+		return ErrUnknown
+	}
+	return s.end(ctx, now, &session, from)
 }
 
 // purgeDelay is how long an expired session is kept: another replica's clock

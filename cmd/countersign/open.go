@@ -13,6 +13,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/configs"
+	"countersign/handlers"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/seal"
@@ -196,7 +197,13 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		Store: db, Keys: ring, Seal: master, Log: log,
 		Unavailable: func(err error) bool { return db.IsUnavailable(err) || errors.Is(err, keys.ErrNoSigningKey) },
 
-		Issuer:         cfg.Issuer,
+		Issuer:        cfg.Issuer,
+		SessionClient: cfg.SessionCookie.Client,
+		Cookies: handlers.Cookies{
+			Domain:   cfg.SessionCookie.Domain,
+			SameSite: handlers.ParseSameSite(cfg.SessionCookie.SameSite),
+			Access:   cfg.SessionCookie.AccessCookie,
+		},
 		AllowedOrigins: cfg.CORS.AllowedOrigins,
 		TrustedProxies: cfg.TrustedProxies,
 		SignupEnabled:  cfg.Signup.Enabled,
@@ -213,6 +220,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		FreeFailures:        cfg.Throttle.FreeFailures,
 		MaxWait:             cfg.Throttle.MaxWait,
 		ThrottleWindow:      cfg.Throttle.Window,
+		StrangersPerAccount: cfg.Throttle.StrangersPerAccount,
 
 		AuditRetention:  cfg.Audit.Retention,
 		ShutdownDelay:   cfg.ShutdownDelay,

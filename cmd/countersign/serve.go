@@ -140,6 +140,10 @@ func declareClients(ctx context.Context, clients *accounts.Clients, cfg *configs
 	if err != nil {
 		return fmt.Errorf("list clients: %w", err)
 	}
+	if !slices.ContainsFunc(all, func(c accounts.Client) bool { return c.ID == cfg.SessionCookie.Client && c.FirstParty }) {
+		log.Info("browser sign-in (/session) is off until a first-party client has the id in session_cookie.client",
+			"client_id", cfg.SessionCookie.Client)
+	}
 	for _, c := range all {
 		if c.IDTokenAlg != "" && !slices.Contains(cfg.Keys.Algorithms, c.IDTokenAlg) {
 			log.Warn("the client's ID tokens can't be signed, nor can people sign in there with openid: add its algorithm to keys.algorithms",

@@ -10,6 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/handlers"
 	"countersign/tokens"
 )
 
@@ -18,27 +19,15 @@ type sessionsCmd struct {
 	Revoke sessionsRevokeCmd `cmd:"" help:"End one session, or all of a user's."`
 }
 
-// sessionRecord is a session as operators see it.
-type sessionRecord struct {
-	ID         string `json:"id"`
-	UserID     string `json:"user_id"`
-	ClientID   string `json:"client_id"`
-	Scope      string `json:"scope"`
-	CreatedAt  string `json:"created_at"`
-	LastUsedAt string `json:"last_used_at"`
-	ExpiresAt  string `json:"expires_at"`
-	Device     string `json:"device"`
-}
-
-var sessionColumns = []column[sessionRecord]{
-	{"id", func(s sessionRecord) string { return s.ID }},
-	{"user_id", func(s sessionRecord) string { return s.UserID }},
-	{"client_id", func(s sessionRecord) string { return s.ClientID }},
-	{"scope", func(s sessionRecord) string { return s.Scope }},
-	{"created_at", func(s sessionRecord) string { return s.CreatedAt }},
-	{"last_used_at", func(s sessionRecord) string { return s.LastUsedAt }},
-	{"expires_at", func(s sessionRecord) string { return s.ExpiresAt }},
-	{"device", func(s sessionRecord) string { return s.Device }},
+var sessionColumns = []column[handlers.SessionView]{
+	{"id", func(s handlers.SessionView) string { return s.ID }},
+	{"user_id", func(s handlers.SessionView) string { return s.UserID }},
+	{"client_id", func(s handlers.SessionView) string { return s.ClientID }},
+	{"scope", func(s handlers.SessionView) string { return s.Scope }},
+	{"created_at", func(s handlers.SessionView) string { return s.CreatedAt }},
+	{"last_used_at", func(s handlers.SessionView) string { return s.LastUsedAt }},
+	{"expires_at", func(s handlers.SessionView) string { return s.ExpiresAt }},
+	{"device", func(s handlers.SessionView) string { return s.Device }},
 }
 
 type sessionsListCmd struct {
@@ -56,12 +45,9 @@ func (l *sessionsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if err != nil {
 			return err
 		}
-		records := make([]sessionRecord, len(all))
-		for i, s := range all {
-			records[i] = sessionRecord{
-				ID: s.ID.String(), UserID: s.UserID.String(), ClientID: s.ClientID, Scope: s.Scopes.String(),
-				CreatedAt: stamp(s.CreatedAt), LastUsedAt: stamp(s.LastUsedAt), ExpiresAt: stamp(s.ExpiresAt), Device: s.Device,
-			}
+		records := make([]handlers.SessionView, len(all))
+		for i := range all {
+			records[i] = handlers.DescribeSession(&all[i])
 		}
 		return printList(l.printing, std.out, records, sessionColumns)
 	})

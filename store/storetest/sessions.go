@@ -78,7 +78,7 @@ var sessionPromises = []promise{
 				return db.EnableUser(ctx, u.ID, at, event(audit.UserEnabled))
 			}},
 			{"password changed", func(ctx context.Context, u *accounts.User) error {
-				return db.SetPasswordHash(ctx, u.ID, "new", at, event(audit.UserPasswordChanged))
+				return db.SetPasswordHash(ctx, u.ID, "new", uuid.Nil, at, event(audit.UserPasswordChanged))
 			}},
 			{"deleted", func(ctx context.Context, u *accounts.User) error {
 				return db.DeleteUser(ctx, u.ID, event(audit.UserDeleted))
@@ -224,7 +224,7 @@ var sessionPromises = []promise{
 		second := addSession(t, db, u, addClient(t, db, "second").ID)
 		_, other := signIn(t, db, "bob")
 		leaves(t, db, func(ctx context.Context) {
-			n, err := db.EndUserSessions(ctx, u.ID, event(audit.SessionRevoked))
+			n, err := db.EndUserSessions(ctx, u.ID, uuid.Nil, event(audit.SessionRevoked))
 			succeeds(t, err)
 			same(t, "sessions ended", n, 2)
 		}, event(audit.SessionRevoked))
@@ -237,7 +237,7 @@ var sessionPromises = []promise{
 		u := addUser(t, db, "alice")
 		leaves(t, db, func(ctx context.Context) {
 			for _, user := range []uuid.UUID{u.ID, id()} {
-				n, err := db.EndUserSessions(ctx, user, event(audit.SessionRevoked))
+				n, err := db.EndUserSessions(ctx, user, uuid.Nil, event(audit.SessionRevoked))
 				succeeds(t, err)
 				same(t, "sessions ended", n, 0)
 			}

@@ -199,7 +199,7 @@ var userPromises = []promise{
 		_, other := signIn(t, db, "bob")
 		now := at.Add(time.Minute)
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.SetPasswordHash(ctx, u.ID, "new", now, event(audit.UserPasswordChanged)))
+			succeeds(t, db.SetPasswordHash(ctx, u.ID, "new", uuid.Nil, now, event(audit.UserPasswordChanged)))
 		}, event(audit.UserPasswordChanged))
 		u.PasswordHash, u.UpdatedAt, u.Epoch = "new", now, u.Epoch+1
 		isUser(t, db, u)
@@ -208,14 +208,14 @@ var userPromises = []promise{
 	}},
 	{"SetPasswordHash/moves the epoch even if the hash is the same", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
-		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, u.PasswordHash, at, event(audit.UserPasswordChanged)))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, u.PasswordHash, uuid.Nil, at, event(audit.UserPasswordChanged)))
 		u.Epoch++
 		isUser(t, db, u)
 		dead(t, db, s)
 	}},
 	{"SetPasswordHash/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "set", db.SetPasswordHash(ctx, id(), "new", at, event(audit.UserPasswordChanged)), accounts.ErrUnknownUser)
+			fails(t, "set", db.SetPasswordHash(ctx, id(), "new", uuid.Nil, at, event(audit.UserPasswordChanged)), accounts.ErrUnknownUser)
 		})
 	}},
 

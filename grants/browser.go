@@ -1,0 +1,147 @@
+package grants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/tokens"
+)
+
+// ErrNoBrowserClient says that nobody can sign in from a browser: the client that
+// its tokens would belong to doesn't exist, or isn't one of ours.
+var ErrNoBrowserClient = errors.New("no client for browser sign-in")
+
+// ErrLoginRequired says that nobody is signed in: there is no session, or it has
+// ended.
+var ErrLoginRequired = errors.New("nobody is signed in")
+
+// Browser signs people in to our own applications in a browser, which never see
+// the refresh token: it is kept in a cookie (RFC 10017 section 6.2). Its sessions
+// belong to one client.
+type Browser struct {
+	Users    *accounts.Users
+	Clients  *accounts.Clients
+	Tokens   *tokens.Service
+	ClientID string
+	Log      *slog.Logger
+}
+
+// SignedIn is a browser's session with what it gets.
+type SignedIn struct {
+	tokens.Issued
+	User accounts.User
+}
+
+// SignIn opens a session for whoever knows the password, and ends those whose
+// refresh tokens the browser had: its cookie has room for one. It returns what
+// accounts.Users.Authenticate does, and ErrNoBrowserClient.
+func (b *Browser) SignIn(ctx context.Context, now time.Time, username, password, device string, had []string, from accounts.Caller, origin audit.Origin) (SignedIn, error) {
+	to, err := b.recipient(ctx)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	user, err := b.Users.Authenticate(ctx, now, username, password, from)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	issued, err := b.Tokens.Start(ctx, now, to, tokens.SignIn{
+		UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: now, Device: device,
+	}, nil, origin)
+	if errors.Is(err, tokens.ErrUserGone) {
+		return SignedIn{}, accounts.ErrBadCredentials
+	}
+	if err != nil {
+		return SignedIn{}, err
+	}
+	for _, token := range had {
+		if err := b.Tokens.SignOut(ctx, now, b.ClientID, token, origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+			b.Log.WarnContext(ctx, "the browser's former session lives on", "subject", user.ID, "err", err)
+		}
+	}
+	return SignedIn{issued, user}, nil
+}
+
+// Refresh gives the browser new tokens for one of those it has. More than one can
+// be there where another host of the domain has set a cookie, too; ours is the one
+// that is good. ErrLoginRequired, ErrNoBrowserClient.
+func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, origin audit.Origin) (SignedIn, error) {
+	if len(has) == 0 {
+		return SignedIn{}, ErrLoginRequired
+	}
+	to, err := b.recipient(ctx)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	issued, err := first(has, func(token string) (tokens.Issued, error) {
+		return b.Tokens.Refresh(ctx, now, to, token, nil, origin)
+	})
+	if err != nil {
+		return SignedIn{}, err
+	}
+	user, err := b.user(ctx, issued.Session.UserID)
+	return SignedIn{issued, user}, err
+}
+
+// User returns who is signed in, and changes nothing. ErrLoginRequired.
+func (b *Browser) User(ctx context.Context, now time.Time, has []string, origin audit.Origin) (accounts.User, error) {
+	session, err := first(has, func(token string) (tokens.Session, error) {
+		return b.Tokens.Holder(ctx, now, b.ClientID, token, origin)
+	})
+	if err != nil {
+		return accounts.User{}, err
+	}
+	return b.user(ctx, session.UserID)
+}
+
+// SignOut ends the browser's sessions. That there is none is no error.
+func (b *Browser) SignOut(ctx context.Context, now time.Time, has []string, origin audit.Origin) error {
+	for _, token := range has {
+		if err := b.Tokens.SignOut(ctx, now, b.ClientID, token, origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+			return fmt.Errorf("sign out: %w", err)
+		}
+	}
+	return nil
+}
+
+// first returns what the first token that is good for something is good for.
+func first[T any](candidates []string, use func(token string) (T, error)) (T, error) {
+	for _, token := range candidates {
+		got, err := use(token)
+		if !errors.Is(err, tokens.ErrUnknown) && !errors.Is(err, tokens.ErrReused) {
+			return got, err
+		}
+	}
+	var none T
+	return none, ErrLoginRequired
+}
+
+// user is the user of a session. One that has just gone is nobody.
+func (b *Browser) user(ctx context.Context, id uuid.UUID) (accounts.User, error) {
+	user, err := b.Users.ByID(ctx, id)
+	if errors.Is(err, accounts.ErrUnknownUser) || err == nil && user.Disabled() {
+		return accounts.User{}, ErrLoginRequired
+	}
+	return user, err
+}
+
+// recipient is the client that the browser's tokens belong to.
+func (b *Browser) recipient(ctx context.Context) (tokens.Recipient, error) {
+	client, err := b.Clients.ByID(ctx, b.ClientID)
+	if errors.Is(err, accounts.ErrUnknownClient) || err == nil && !client.FirstParty {
+		return tokens.Recipient{}, ErrNoBrowserClient
+	}
+	if err != nil {
+		return tokens.Recipient{}, fmt.Errorf("find client: %w", err)
+	}
+	to := recipient(&client)
+	to.Refresh = true
+	to.NoIDToken = true
+	return to, nil
+}

@@ -1,0 +1,220 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/browser"
+	"countersign/seal"
+	"countersign/tokens"
+)
+
+// Account is /account: people look after their own account.
+type Account struct {
+	Failures
+	Bearer  *Bearer
+	Users   *accounts.Users
+	Tokens  *tokens.Service
+	Cookies *Cookies
+	Seal    *seal.Keys
+	Events  func(context.Context, audit.Filter) ([]audit.Record, error) // security events, oldest first
+}
+
+// Mount adds the endpoint's routes.
+func (h *Account) Mount(r gin.IRouter) {
+	r.GET("/account/sessions", h.Bearer.Owner(h.sessions))
+	r.DELETE("/account/sessions", h.Bearer.Owner(h.endOthers))
+	r.DELETE("/account/sessions/:id", h.Bearer.Owner(h.endSession))
+	r.POST("/account/password", h.Bearer.Owner(h.changePassword))
+	r.GET("/account/export", h.Bearer.Owner(h.export))
+	r.DELETE("/account", h.Bearer.Owner(h.delete))
+}
+
+// SessionView is a session as its owner and the operator see it.
+type SessionView struct {
+	ID         string `json:"id"`
+	UserID     string `json:"user_id"`
+	ClientID   string `json:"client_id"`
+	Scope      string `json:"scope"`
+	CreatedAt  string `json:"created_at"` // times are RFC 3339
+	LastUsedAt string `json:"last_used_at"`
+	ExpiresAt  string `json:"expires_at"`
+	Device     string `json:"device"`
+}
+
+// DescribeSession is s without what nobody needs to see.
+func DescribeSession(s *tokens.Session) SessionView {
+	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	return SessionView{
+		ID: s.ID.String(), UserID: s.UserID.String(), ClientID: s.ClientID, Scope: s.Scopes.String(),
+		CreatedAt: at(s.CreatedAt), LastUsedAt: at(s.LastUsedAt), ExpiresAt: at(s.ExpiresAt), Device: s.Device,
+	}
+}
+
+// ownSession is a session in the list of its owner.
+type ownSession struct {
+	SessionView
+	Current bool `json:"current"` // the one that asks
+}
+
+func (h *Account) ownSessions(c *gin.Context, mine *tokens.Session) ([]ownSession, error) {
+	all, err := h.Tokens.OfUser(c.Request.Context(), time.Now(), mine.UserID)
+	list := make([]ownSession, len(all))
+	for i := range all {
+		list[i] = ownSession{DescribeSession(&all[i]), all[i].ID == mine.ID}
+	}
+	return list, err
+}
+
+func (h *Account) sessions(c *gin.Context, mine tokens.Session) error {
+	list, err := h.ownSessions(c, &mine)
+	if err != nil {
+		return err
+	}
+	neverCache(c)
+	writeJSON(c, http.StatusOK, "application/json", map[string]any{"sessions": list})
+	return nil
+}
+
+func (h *Account) endSession(c *gin.Context, mine tokens.Session) error {
+	id, err := uuid.Parse(c.Param("id"))
+	if err != nil {
+		return errNoSession
+	}
+	switch err := h.Tokens.EndSessionOf(c.Request.Context(), time.Now(), mine.UserID, id, origin(c)); {
+	case errors.Is(err, tokens.ErrUnknown):
+		return errNoSession
+	case err != nil:
+		return err
+	}
+	return noContent(c)
+}
+
+func (h *Account) endOthers(c *gin.Context, mine tokens.Session) error {
+	if _, err := h.Tokens.EndOtherSessions(c.Request.Context(), time.Now(), mine.UserID, mine.ID, origin(c)); err != nil {
+		return err
+	}
+	return noContent(c)
+}
+
+type changePasswordRequest struct {
+	Current string `json:"current_password"`
+	New     string `json:"new_password"`
+}
+
+func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
+	var req changePasswordRequest
+	if err := readJSON(c.Request, &req); err != nil {
+		return err
+	}
+	err := h.Users.ChangePassword(c.Request.Context(), time.Now(), mine.UserID, req.Current, req.New, mine.ID, h.caller(c), origin(c))
+	if err != nil {
+		return wrongPassword(err)
+	}
+	return noContent(c)
+}
+
+// caller is where the password of an account may be proven from.
+func (h *Account) caller(c *gin.Context) accounts.Caller {
+	known := browser.Recognize(h.Seal, h.Cookies.value(c.Request, deviceCookie))
+	return accounts.Caller{Address: c.ClientIP(), Browser: known.ID}
+}
+
+// wrongPassword says of which member the password was wrong: it isn't a sign-in.
+func wrongPassword(err error) error {
+	if errors.Is(err, accounts.ErrBadCredentials) {
+		return invalidInput(FieldError{"current_password", accounts.Invalid, "current_password is not the account's password."})
+	}
+	return err
+}
+
+// export is everything that we keep about a person, in their hands.
+func (h *Account) export(c *gin.Context, mine tokens.Session) error {
+	user, err := h.Users.ByID(c.Request.Context(), mine.UserID)
+	if err != nil {
+		return err
+	}
+	sessions, err := h.ownSessions(c, &mine)
+	if err != nil {
+		return err
+	}
+	told := []exportedEvent{}
+	for about := (audit.Filter{UserID: mine.UserID}); ; {
+		events, err := h.Events(c.Request.Context(), about)
+		if err != nil {
+			return err
+		}
+		for _, ev := range events {
+			told = append(told, exportedEvent{ev.Time.UTC().Format(time.RFC3339), string(ev.Kind), ev.ClientID, ev.Address})
+			about.After = ev.Place()
+		}
+		if len(events) == 0 {
+			break
+		}
+	}
+	c.Header("Content-Disposition", `attachment; filename="account.json"`)
+	neverCache(c)
+	writeJSON(c, http.StatusOK, "application/json", map[string]any{
+		"user": DescribeUser(user), "sessions": sessions, "events": told,
+	})
+	return nil
+}
+
+// exportedEvent is a security event as the person it is about sees it.
+type exportedEvent struct {
+	Time     string `json:"time"` // RFC 3339
+	Kind     string `json:"kind"`
+	ClientID string `json:"client_id,omitempty"`
+	Address  string `json:"address,omitempty"`
+}
+
+// freshSignIn is how long after a sign-in nobody is asked for the password again.
+const freshSignIn = 10 * time.Minute
+
+type proofRequest struct {
+	Current string `json:"current_password"`
+}
+
+// prove makes sure that it is the account's owner who asks for what can't be undone,
+// and not somebody who came by an unlocked screen: by a sign-in a moment ago, or by
+// the password.
+func (h *Account) prove(c *gin.Context, mine *tokens.Session, password string) error {
+	if password == "" {
+		if time.Since(mine.AuthTime) <= freshSignIn {
+			return nil
+		}
+		return errReauthenticate
+	}
+	return wrongPassword(h.Users.Prove(c.Request.Context(), time.Now(), mine.UserID, password, h.caller(c)))
+}
+
+func (h *Account) delete(c *gin.Context, mine tokens.Session) error {
+	var req proofRequest
+	if c.Request.ContentLength != 0 {
+		if err := readJSON(c.Request, &req); err != nil {
+			return err
+		}
+	}
+	if err := h.prove(c, &mine, req.Current); err != nil {
+		return err
+	}
+	if err := h.Users.Delete(c.Request.Context(), time.Now(), mine.UserID, origin(c)); err != nil {
+		return err
+	}
+	h.Cookies.clear(c)
+	return noContent(c)
+}
+
+// noContent says that it is done.
+func noContent(c *gin.Context) error {
+	neverCache(c)
+	c.Status(http.StatusNoContent)
+	return nil
+}

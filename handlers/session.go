@@ -1,0 +1,142 @@
+package handlers
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/accounts"
+	"countersign/browser"
+	"countersign/grants"
+	"countersign/seal"
+)
+
+// Session is /session: sign-in from a browser, whose refresh token stays in a
+// cookie (RFC 10017 section 6.2).
+type Session struct {
+	Failures
+	Browser *grants.Browser
+	Cookies *Cookies
+	Seal    *seal.Keys
+}
+
+// Mount adds the endpoint's routes.
+func (h *Session) Mount(r gin.IRouter) {
+	r.POST("/session", h.handle(h.signIn))
+	r.GET("/session", h.handle(h.user))
+	r.DELETE("/session", h.handle(h.signOut))
+	r.POST("/session/refresh", h.handle(h.refresh))
+}
+
+// knownFor is how long a browser is known to the accounts that were signed in to
+// with it: as long as browsers keep a cookie.
+const knownFor = 400 * 24 * time.Hour
+
+type signInRequest struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// signedIn is the answer to a sign-in and to a refresh. The access token isn't in
+// it when it is in a cookie.
+type signedIn struct {
+	AccessToken string `json:"access_token,omitempty"`
+	TokenType   string `json:"token_type,omitempty"`
+	ExpiresIn   int64  `json:"expires_in"` // of the access token, in seconds
+	User        User   `json:"user"`
+}
+
+func (h *Session) signIn(c *gin.Context) error {
+	var req signInRequest
+	if err := readJSON(c.Request, &req); err != nil {
+		return err
+	}
+	var missing []FieldError
+	if req.Username == "" {
+		missing = append(missing, FieldError{"username", accounts.Required, "username must not be empty."})
+	}
+	if req.Password == "" {
+		missing = append(missing, FieldError{"password", accounts.Required, "password must not be empty."})
+	}
+	if len(missing) > 0 {
+		return invalidInput(missing...)
+	}
+	known := browser.Recognize(h.Seal, h.Cookies.value(c.Request, deviceCookie))
+	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.Username, req.Password,
+		browser.Label(c.Request.UserAgent()), h.Cookies.values(c.Request, refreshCookie),
+		accounts.Caller{Address: c.ClientIP(), Browser: known.ID}, origin(c))
+	if err != nil {
+		return h.say(err)
+	}
+	h.Cookies.set(c, deviceCookie, known.Remember(s.User.Username), knownFor)
+	h.answer(c, &s)
+	return nil
+}
+
+func (h *Session) refresh(c *gin.Context) error {
+	s, err := h.Browser.Refresh(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), origin(c))
+	if errors.Is(err, grants.ErrLoginRequired) {
+		h.Cookies.clear(c)
+	}
+	if err != nil {
+		return h.say(err)
+	}
+	h.answer(c, &s)
+	return nil
+}
+
+// answer hands out the tokens.
+func (h *Session) answer(c *gin.Context, s *grants.SignedIn) {
+	c.Set(ClientIDKey, s.Session.ClientID)
+	c.Set(SubjectKey, s.User.ID.String())
+	h.Cookies.set(c, refreshCookie, s.RefreshToken, time.Until(s.Session.ExpiresAt))
+	out := signedIn{ExpiresIn: int64(s.ExpiresIn / time.Second), User: DescribeUser(s.User)}
+	if h.Cookies.Access {
+		h.Cookies.set(c, accessCookie, s.AccessToken, s.ExpiresIn)
+	} else {
+		out.AccessToken, out.TokenType = s.AccessToken, "Bearer"
+	}
+	neverCache(c)
+	writeJSON(c, http.StatusOK, "application/json", out)
+}
+
+func (h *Session) user(c *gin.Context) error {
+	user, err := h.Browser.User(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), origin(c))
+	if errors.Is(err, grants.ErrLoginRequired) {
+		h.Cookies.clear(c)
+	}
+	if err != nil {
+		return h.say(err)
+	}
+	c.Set(SubjectKey, user.ID.String())
+	neverCache(c)
+	writeJSON(c, http.StatusOK, "application/json", DescribeUser(user))
+	return nil
+}
+
+func (h *Session) signOut(c *gin.Context) error {
+	err := h.Browser.SignOut(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), origin(c))
+	if err != nil {
+		return err
+	}
+	h.Cookies.clear(c)
+	neverCache(c)
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// say puts what can happen to a browser into a problem's words.
+func (h *Session) say(err error) error {
+	switch {
+	case errors.Is(err, accounts.ErrBadCredentials):
+		return errBadCredentials
+	case errors.Is(err, grants.ErrLoginRequired):
+		return errLoginRequired
+	case errors.Is(err, grants.ErrNoBrowserClient):
+		return errNoBrowserClient
+	default:
+		return err
+	}
+}
