@@ -30,6 +30,7 @@ const attemptTimeout = 10; // for one refresh, well within the time in which the
 const requestTimeout = 30; // for other requests, which may have to wait their turn there
 const retryTimeout = 15; // for all attempts at a refresh together
 const lockTimeout = 10; // for another tab that has the lock and hangs
+const messageTimeout = 0.2; // for what another tab says when it lets go of the lock
 
 /** Connects to a Countersign server: by default the one that served this module. */
 export function countersign({ url = servedFrom(), resourceServers = [] } = {}) {
@@ -118,12 +119,18 @@ export function countersign({ url = servedFrom(), resourceServers = [] } = {}) {
     for (const listener of listeners) queueMicrotask(() => listener({ reason, user }));
   }
 
+  // Waits a moment for what another tab has to say.
+  const message = () =>
+    Promise.race([new Promise((resolve) => (heard = resolve)), new Promise((resolve) => setTimeout(resolve, messageTimeout * 1000))]);
+  let heard;
+
   function openChannel() {
     if (!globalThis.BroadcastChannel) return undefined;
     const opened = new BroadcastChannel(name);
     opened.onmessage = ({ data: { session: next, reason, at } }) => {
       if (at < changedAt) return; // overtaken by a newer one of another tab
       change(next && { ...next, monotonic: performance.now() - Math.max(0, Date.now() - next.date) }, reason, at);
+      heard?.();
     };
     return opened;
   }
@@ -136,7 +143,14 @@ export function countersign({ url = servedFrom(), resourceServers = [] } = {}) {
   function refresh(stale) {
     if (refreshing?.stale === stale && refreshing) return refreshing.done;
     const overtaken = () => session !== stale;
-    const done = persistently(async () => overtaken() || exclusively(async () => overtaken() || renew()));
+    const done = persistently(async () => {
+      if (overtaken()) return;
+      await exclusively(async (waited) => {
+        // Locks and messages go different ways: what the other tab did may not be heard yet.
+        if (waited && !overtaken()) await message();
+        if (!overtaken()) await renew();
+      });
+    });
     const own = (refreshing = { stale, done });
     const end = () => {
       if (refreshing === own) refreshing = undefined;
@@ -160,25 +174,25 @@ export function countersign({ url = servedFrom(), resourceServers = [] } = {}) {
     }
   }
 
-  // Does what changes the cookie, one at a time in all tabs.
+  // Does what changes the cookie, one at a time in all tabs. work is told whether
+  // it had to wait for another tab.
   let queue = Promise.resolve();
   async function exclusively(work) {
-    let begun = false;
-    const once = () => {
-      begun = true;
-      return work();
-    };
-    try {
-      if (globalThis.navigator?.locks) {
-        return await navigator.locks.request(name, { signal: AbortSignal.timeout(lockTimeout * 1000) }, once);
-      }
-    } catch (err) {
-      if (begun) throw err;
-      return once(); // another tab hangs, or locks are forbidden here
+    const locks = globalThis.navigator?.locks;
+    if (!locks) {
+      const turn = queue.then(() => work(false));
+      queue = turn.catch(() => {});
+      return turn;
     }
-    const turn = queue.then(once);
-    queue = turn.catch(() => {});
-    return turn;
+    let done; // by work, once it has begun
+    try {
+      await locks.request(name, { ifAvailable: true }, (lock) => lock && (done = work(false)));
+      const signal = AbortSignal.timeout(lockTimeout * 1000);
+      if (!done) await locks.request(name, { signal }, () => (done = work(true)));
+    } catch {
+      done ??= work(true); // another tab hangs, or locks are forbidden here
+    }
+    return done;
   }
 
   // Calling for the one who is signed in
