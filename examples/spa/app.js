@@ -89,6 +89,10 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   main.focus();
 });
 
+nav.addEventListener("click", ({ target }) => {
+  if (target.hash === location.hash) show(); // the address doesn't change, but what is there may have
+});
+
 addEventListener("hashchange", () => {
   announce("");
   show();
@@ -98,6 +102,7 @@ addEventListener("hashchange", () => {
 // signed in any more. So nothing is left in it.
 addEventListener("pagehide", () => {
   main.replaceChildren();
+  announce("");
   nav.hidden = signOut.hidden = true;
 });
 addEventListener("pageshow", (event) => {
