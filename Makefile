@@ -19,14 +19,14 @@ build: ## build a static binary into bin/
 # What uses a database runs a second time, on MariaDB; store itself tests both at once.
 ON_MARIADB := ./accounts ./cmd/... ./grants ./keys ./limits ./server
 
-test: ## run the whole suite, on SQLite and MariaDB; installs MariaDB if it can, or says what to install
+test: ## run the whole suite, on SQLite and MariaDB; installs MariaDB and Chromium if it can, or says what to install
 	./test/prepare
 	go test $(RACE) -timeout 30m ./...
 	COUNTERSIGN_TEST_DATABASE=mariadb go test $(RACE) -timeout 30m $(ON_MARIADB)
 
 soak: ## run the races, storms and outages at full size, which takes long
 	./test/prepare
-	COUNTERSIGN_SOAK=1 COUNTERSIGN_TEST_DATABASE=mariadb go test -timeout 3h -v -run 'Linear|Storm|Outage|Galera|Race|Growth' ./server ./cmd/countersign ./store
+	COUNTERSIGN_SOAK=1 COUNTERSIGN_TEST_DATABASE=mariadb go test -timeout 3h -v -run 'Linear|Storm|Outage|Galera|Race|Growth|Tabs' ./server ./cmd/countersign ./store ./test/browser
 
 lint: ## check formatting, vet, staticcheck and the module files
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'run gofmt -w on these files'; exit 1; }

@@ -18,6 +18,7 @@ var layers = map[string][]string{
 	"mail":    {},
 	"seal":    {},
 	"configs": {},
+	"web":     {},
 
 	"accounts": {"audit", "limits", "seal"},
 	"tokens":   {"audit", "seal"},
@@ -27,10 +28,10 @@ var layers = map[string][]string{
 	"store/storetest": {"accounts", "audit", "keys", "limits", "store", "tokens", "test/mariadb"},
 
 	"grants":   {"accounts", "audit", "browser", "limits", "tokens"},
-	"handlers": {"accounts", "audit", "browser", "grants", "keys", "limits", "seal", "tokens"},
+	"handlers": {"accounts", "audit", "browser", "grants", "keys", "limits", "seal", "tokens", "web"},
 	"server":   {"accounts", "audit", "grants", "handlers", "keys", "limits", "mail", "seal", "tokens"},
 
-	"cmd/countersign": {"accounts", "audit", "configs", "grants", "handlers", "keys", "limits", "mail", "seal", "server", "store", "tokens"},
+	"cmd/countersign": {"accounts", "audit", "configs", "examples/spa", "grants", "handlers", "keys", "limits", "mail", "seal", "server", "store", "tokens"},
 }
 
 // owners says which packages alone may import a library, so that it can be

@@ -66,7 +66,7 @@ func (p *CORS) access(path string) access {
 	}
 	path = strings.TrimPrefix(path, p.base)
 	switch {
-	case strings.HasPrefix(path, "/.well-known/"):
+	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/assets/"):
 		return anyOrigin
 	case path == "/oauth/authorize" || path == "/oauth/logout": // RFC 9700 section 2.6
 		return noOrigin

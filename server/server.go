@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -60,6 +61,7 @@ type Options struct {
 	AllowedOrigins []string         // for CORS, besides those of clients
 	TrustedProxies []string         // addresses or networks whose X-Forwarded-For is believed
 	SignupEnabled  bool
+	Demo           fs.FS // the demo app, served at /demo; nil: none
 
 	ServiceName          string      // what people call the service, in mail
 	Mail                 mail.Sender // nil: no mail is sent
@@ -201,6 +203,9 @@ func (a *App) route() error {
 	(&handlers.Health{Ready: a.Ready, Log: a.o.Log}).Mount(root)
 	(&handlers.Metadata{Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms()}).Mount(root, issuer, base)
 	(&handlers.JWKS{Keys: a.o.Keys}).Mount(issuer)
+	if err := (&handlers.Assets{Demo: a.o.Demo}).Mount(issuer); err != nil {
+		return fmt.Errorf("demo app: %w", err)
+	}
 	(&handlers.Token{
 		Grants: grants.New(grants.Options{
 			Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, Log: a.o.Log, Unavailable: a.o.Unavailable,

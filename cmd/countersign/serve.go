@@ -18,6 +18,7 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/configs"
+	"countersign/examples/spa"
 	"countersign/keys"
 	"countersign/server"
 	"countersign/store"
@@ -62,7 +63,11 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	app, err := server.New(serverOptions(cfg, db, ring, master, sender, log))
+	opts := serverOptions(cfg, db, ring, master, sender, log)
+	if cfg.Dev {
+		opts.Demo = spa.Files
+	}
+	app, err := server.New(opts)
 	if err != nil {
 		return err
 	}
@@ -190,7 +195,7 @@ func printNextStep(w io.Writer, issuer string) {
 	fmt.Fprintf(w, `
 Countersign is ready at %[1]s (development mode: not for production).
 
-Sign somebody up, then sign them in:
+A demo app is at %[1]s/demo. Or sign somebody up, then sign them in:
 
   curl %[1]s/signup -H 'Content-Type: application/json' \
     -d '{"username":"alice","password":"correct horse battery staple"}'

@@ -21,6 +21,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,12 +35,14 @@ func main() {
 	audience := cmp.Or(os.Getenv("AUDIENCE"), issuer) // serve --dev issues tokens for itself
 	jwksURL := cmp.Or(os.Getenv("JWKS_URL"), issuer+"/.well-known/jwks.json")
 	listen := cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:8081")
+	origins := strings.Split(cmp.Or(os.Getenv("ORIGINS"), issuer), ",") // of pages; serve --dev has a demo app
 
 	verify, err := newVerifier(context.Background(), jwksURL, issuer, audience)
 	if err != nil {
 		log.Fatalf("get the public keys (is Countersign running?): %v", err)
 	}
-	http.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
+	api := http.NewServeMux()
+	api.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
 		claims, ok := authenticate(w, r, verify)
 		if !ok {
 			return
@@ -52,8 +55,27 @@ func main() {
 		log.Fatal(err)
 	}
 	log.Printf("listening on http://%s", ln.Addr())
-	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second}
+	srv := &http.Server{Handler: allowOrigins(api, origins), ReadHeaderTimeout: 5 * time.Second}
 	log.Fatal(srv.Serve(ln))
+}
+
+// allowOrigins lets pages of these origins call the API with an access token (CORS).
+// They need no cookies, so none are allowed.
+func allowOrigins(api http.Handler, origins []string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Origin")
+		if origin := r.Header.Get("Origin"); slices.Contains(origins, origin) {
+			w.Header().Set("Access-Control-Allow-Origin", origin)
+			w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate")
+			if r.Method == http.MethodOptions { // asks whether it may; it comes without a token
+				w.Header().Set("Access-Control-Allow-Headers", "Authorization")
+				w.Header().Set("Access-Control-Max-Age", "600")
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+		}
+		api.ServeHTTP(w, r)
+	})
 }
 
 // accessClaims are those of an access token (RFC 9068 section 2.2) that this

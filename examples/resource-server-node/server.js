@@ -12,6 +12,7 @@ import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
 const issuer = process.env.ISSUER || 'http://localhost:8080'
 const audience = process.env.AUDIENCE || issuer // serve --dev issues tokens for itself
 const jwksURL = process.env.JWKS_URL || `${issuer}/.well-known/jwks.json`
+const origins = (process.env.ORIGINS || issuer).split(',') // of pages; serve --dev has a demo app
 const listen = new URL(`http://${process.env.LISTEN || '127.0.0.1:8082'}`)
 
 // The keys are fetched when first needed, looked up again after ten minutes,
@@ -32,6 +33,17 @@ const rules = {
 }
 
 const server = createServer(async (req, res) => {
+  // Pages of these origins may call the API with an access token (CORS). They
+  // need no cookies, so none are allowed.
+  res.setHeader('Vary', 'Origin')
+  if (origins.includes(req.headers.origin)) {
+    res.setHeader('Access-Control-Allow-Origin', req.headers.origin)
+    res.setHeader('Access-Control-Expose-Headers', 'WWW-Authenticate')
+    if (req.method === 'OPTIONS') { // asks whether it may; it comes without a token
+      res.writeHead(204, { 'Access-Control-Allow-Headers': 'Authorization', 'Access-Control-Max-Age': '600' })
+      return res.end()
+    }
+  }
   if (req.method !== 'GET' || req.url !== '/hello') {
     return answer(res, 404, { error: 'not found' })
   }

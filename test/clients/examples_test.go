@@ -21,12 +21,14 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
+
+	"countersign/test/programs"
 )
 
 // examples start an example resource server on a free port and return its URL.
 var examples = map[string]func(t *testing.T, env ...string) string{
 	"go": func(t *testing.T, env ...string) string {
-		return startExample(t, "", env, program(t, "resource-server-go"))
+		return startExample(t, "", env, programs.Path(t, "resource-server-go"))
 	},
 	"node": func(t *testing.T, env ...string) string {
 		dir, err := nodeExample()
@@ -41,10 +43,10 @@ var listening = regexp.MustCompile(`listening on (http://\S+)`)
 
 func startExample(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
-	cmd := command(t, name, args...)
+	cmd := programs.Command(t, name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(append(cmd.Env, "LISTEN=127.0.0.1:0"), env...)
-	return start(t, cmd, func(line []byte) string {
+	return programs.Start(t, cmd, func(line []byte) string {
 		if m := listening.FindSubmatch(line); m != nil {
 			return string(m[1])
 		}
@@ -120,6 +122,43 @@ func TestExampleResourceServersWithARealServer(t *testing.T) {
 			wantRefused(t, api, "Bearer "+other.AccessToken, invalidToken) // another API's
 			wantRefused(t, api, "", "Bearer")
 			wantRefused(t, api, "Basic YWxpY2U6cGFzc3dvcmQ=", "Bearer")
+		})
+	}
+}
+
+func TestExampleResourceServersAnswerPages(t *testing.T) {
+	issuer, _ := programs.Serve(t)
+	ask := func(t *testing.T, method, url, origin string) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", origin)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp
+	}
+	const page, other = "https://app.example.com", "https://app.example.com.evil.example"
+	for name, start := range examples {
+		t.Run(name, func(t *testing.T) {
+			api := start(t, "ISSUER="+issuer, "ORIGINS=http://localhost:3000,"+page)
+			resp := ask(t, http.MethodOptions, api+"/hello", page)
+			if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Access-Control-Allow-Headers") != "Authorization" {
+				t.Errorf("preflight: %s %v", resp.Status, resp.Header)
+			}
+			for origin, want := range map[string]string{page: page, other: ""} {
+				resp := ask(t, http.MethodGet, api+"/hello", origin)
+				if got := resp.Header.Get("Access-Control-Allow-Origin"); got != want || resp.StatusCode != http.StatusUnauthorized {
+					t.Errorf("%s: %s for %q, want 401 for %q", origin, resp.Status, got, want)
+				}
+				if resp.Header.Get("Vary") != "Origin" || resp.Header.Get("Access-Control-Allow-Credentials") != "" {
+					t.Errorf("%s: %v", origin, resp.Header)
+				}
+			}
 		})
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
+
+	"countersign/test/programs"
 )
 
 // discover signs the person in at spa with nothing but the issuer's URL.
@@ -79,7 +81,7 @@ func TestRealClientGoOIDCVerifiesAccessTokenSignatures(t *testing.T) {
 // A server that answers must be able to sign ID tokens too, in its first
 // moment as ever after: else the first people to sign in are turned away.
 func TestFreshServerHasAllItsKeysFromTheFirstRequest(t *testing.T) {
-	issuer, _ := launch(t)
+	issuer, _ := programs.Serve(t)
 	provider, err := oidc.NewProvider(t.Context(), issuer)
 	if err != nil {
 		t.Fatalf("discovery: %v", err)

@@ -1,0 +1,112 @@
+// A single-page app on Countersign: which view is shown, and to whom.
+
+import { auth } from "./auth.js";
+import { announce, fill } from "./dom.js";
+import { explain } from "./form.js";
+import { views } from "./views.js";
+
+const main = document.querySelector("#main");
+const nav = document.querySelector("#nav");
+const signOut = document.querySelector("#sign-out");
+
+let wanted = ""; // the view that somebody has to sign in for
+
+/** Shows what the address says, to whoever is signed in. */
+async function show() {
+  let user;
+  try {
+    user = await auth.user();
+  } catch (err) {
+    return away(err);
+  }
+  const { name, token } = destination(user);
+  nav.hidden = signOut.hidden = !user;
+  for (const link of nav.querySelectorAll("a")) {
+    if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  views[name].show(main, { user, token, go });
+  const title = main.querySelector("h1");
+  document.title = `${title.textContent} · Countersign demo`;
+  if (shown) title.focus(); // not when the page has just come
+  shown = true;
+}
+let shown = false;
+
+/** Shows another view, with the news of why. */
+function go(name, news) {
+  history.replaceState(null, "", `#${name}`);
+  announce(news);
+  show();
+}
+
+/** The view that the address asks for, if the user may see it, or else the one that comes first. */
+function destination(user) {
+  const [, name, token] = location.hash.match(/^#(\w+)(?:=(.*))?$/) ?? [];
+  const view = Object.hasOwn(views, name ?? "") ? views[name] : undefined;
+  if (view?.who === "anybody") {
+    if (token) {
+      mailed = token;
+      history.replaceState(null, "", `#${name}`); // the token stays out of the history
+    }
+    return { name, token: mailed };
+  }
+  if (view?.who === (user ? "user" : "guest")) return { name };
+  if (!user && view) wanted = name;
+  const first = user ? wanted || "profile" : "signin";
+  if (user) wanted = "";
+  history.replaceState(null, "", `#${first}`);
+  return { name: first };
+}
+let mailed; // the token of a mailed link
+
+/** Says that nobody knows who is signed in. */
+function away(err) {
+  nav.hidden = signOut.hidden = true;
+  const view = fill(main, "away");
+  view.slot("why").textContent = explain(err);
+  view.slot("again").addEventListener("click", show);
+  view.slot("again").focus();
+}
+
+auth.onChange(({ reason }) => {
+  if (reason === "signed_out") return go("signin", "You are signed out.");
+  if (reason === "expired") announce("Your session has ended. Please sign in again.");
+  if (reason === "signed_in") announce("You are signed in.");
+  show();
+});
+
+signOut.addEventListener("click", async () => {
+  try {
+    await auth.signOut();
+  } catch (err) {
+    announce(`You are still signed in. ${explain(err)}`);
+  }
+});
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the fragment is the view's
+  main.focus();
+});
+
+nav.addEventListener("click", ({ target }) => {
+  if (target.hash === location.hash) show(); // the address doesn't change, but what is there may have
+});
+
+addEventListener("hashchange", () => {
+  announce("");
+  show();
+});
+
+// A page in the back-forward cache comes back as it was, perhaps when nobody is
+// signed in any more. So nothing is left in it.
+addEventListener("pagehide", () => {
+  main.replaceChildren();
+  announce("");
+  nav.hidden = signOut.hidden = true;
+});
+addEventListener("pageshow", (event) => {
+  if (event.persisted) show();
+});
+
+await show();

@@ -1,0 +1,113 @@
+// Forms that say what is wrong where it is wrong.
+
+import { announce } from "./dom.js";
+
+/** Calls work with the form's values when it is submitted, and shows what goes wrong. */
+export function onSubmit(form, work) {
+  for (const input of form.querySelectorAll("input[type=password]")) revealable(input);
+  const button = form.querySelector("button:not([type=button])");
+  let busy = false;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (busy) return;
+    busy = true;
+    button.setAttribute("aria-disabled", "true"); // disabled, it would lose the focus
+    announce("");
+    clear(form);
+    try {
+      await work(Object.fromEntries(new FormData(form)));
+    } catch (err) {
+      show(form, err);
+    } finally {
+      busy = false;
+      button.removeAttribute("aria-disabled");
+    }
+  });
+}
+
+/** What an error is in words. */
+export function explain(err) {
+  switch (err.type) {
+    case "unreachable":
+      return "The server can't be reached. Check your connection and try again.";
+    case "throttled":
+      return `Too many attempts. Try again in ${duration(err.retryAfter ?? 60)}.`;
+    case "overloaded":
+    case "unavailable":
+      return "The server is too busy at the moment. Try again shortly.";
+    case "invalid_credentials":
+      return "The username or the password is wrong.";
+    default:
+      return sentence(err.message);
+  }
+}
+
+function duration(seconds) {
+  const unit = seconds < 90 ? "second" : "minute";
+  const value = Math.ceil(unit === "second" ? seconds : seconds / 60);
+  return new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay: "long" }).format(value);
+}
+
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1).replace(/([^.!?])$/, "$1.");
+
+function clear(form) {
+  form.querySelector(".problem").textContent = "";
+  for (const one of form.querySelectorAll(".wrong")) one.remove();
+  for (const input of form.querySelectorAll("[aria-invalid]")) {
+    input.removeAttribute("aria-invalid");
+    describe(input);
+  }
+}
+
+// Shows an error beside the fields that it is about, and moves the focus there.
+function show(form, err) {
+  if (!form.isConnected) return; // the page shows something else by now
+  const unplaced = [];
+  let first;
+  for (const { field, detail } of err.errors ?? []) {
+    const input = form.elements[field];
+    if (!input?.labels?.length) {
+      unplaced.push(sentence(detail));
+      continue;
+    }
+    const label = input.labels[0].firstChild.textContent.trim();
+    const wrong = document.createElement("p");
+    wrong.className = "wrong";
+    wrong.id = `${input.id}-wrong`;
+    wrong.textContent = sentence(detail.startsWith(field) ? label + detail.slice(field.length) : detail);
+    document.getElementById(wrong.id)?.remove(); // one problem at a time is enough
+    input.closest(".field").append(wrong);
+    input.setAttribute("aria-invalid", "true");
+    describe(input);
+    first ??= input;
+  }
+  const alert = form.querySelector(".problem");
+  alert.textContent = unplaced.join(" ") || (first ? "" : explain(err));
+  first?.focus();
+}
+
+// Describes an input by those of its texts that are there.
+function describe(input) {
+  const ids = ["hint", "wrong"].map((kind) => `${input.id}-${kind}`).filter((id) => document.getElementById(id));
+  if (ids.length > 0) input.setAttribute("aria-describedby", ids.join(" "));
+  else input.removeAttribute("aria-describedby");
+}
+
+// Gives a password field a button to see what one types.
+function revealable(input) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "reveal";
+  const hide = (hidden) => {
+    input.type = hidden ? "password" : "text";
+    button.textContent = hidden ? "Show" : "Hide";
+    button.setAttribute("aria-label", `${button.textContent} ${input.labels[0].textContent.trim().toLowerCase()}`);
+  };
+  button.addEventListener("click", () => hide(input.type === "text"));
+  input.form.addEventListener("submit", () => hide(true));
+  const row = document.createElement("div");
+  row.className = "with-reveal";
+  input.replaceWith(row);
+  row.append(input, button);
+  hide(true);
+}

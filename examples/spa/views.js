@@ -1,0 +1,183 @@
+// What the app shows. A view fills the page from the template of the same name;
+// who says who may see it: somebody signed in, only guests, or anybody.
+
+import { auth } from "./auth.js";
+import { resourceServer } from "./config.js";
+import { announce, copy, fill, showTime } from "./dom.js";
+import { explain, onSubmit } from "./form.js";
+
+export const views = {
+  signin: {
+    who: "guest",
+    show(main) {
+      fill(main, "signin");
+      onSubmit(main.querySelector("form"), (values) => auth.signIn(values));
+    },
+  },
+
+  signup: {
+    who: "guest",
+    show(main) {
+      fill(main, "signup");
+      onSubmit(main.querySelector("form"), async (account) => {
+        await auth.signUp(account);
+        await auth.signIn(account);
+      });
+    },
+  },
+
+  forgot: {
+    who: "guest",
+    show(main) {
+      fill(main, "forgot");
+      const form = main.querySelector("form");
+      onSubmit(form, async ({ account }) => {
+        await auth.forgotPassword(account.includes("@") ? { email: account } : { username: account });
+        form.reset();
+        announce("If there is such an account with an e-mail address, a link is on its way there.");
+      });
+    },
+  },
+
+  reset: {
+    who: "anybody",
+    show(main, { token, go }) {
+      fill(main, "reset");
+      onSubmit(main.querySelector("form"), async ({ new_password: newPassword }) => {
+        await auth.resetPassword({ token, newPassword });
+        go("signin", "Your password is changed. Sign in with the new one.");
+      });
+    },
+  },
+
+  verify: {
+    who: "anybody",
+    show(main, { token }) {
+      fill(main, "verify");
+      // Mail programs open links to look at them; they press no buttons.
+      onSubmit(main.querySelector("form"), async () => {
+        await auth.verifyEmail({ token });
+        main.querySelector("form").remove();
+        announce("Your e-mail address is confirmed.");
+      });
+    },
+  },
+
+  profile: {
+    who: "user",
+    show(main, { user }) {
+      const view = fill(main, "profile");
+      view.slot("username").textContent = user.username;
+      view.slot("email").textContent = user.email ? `${user.email} (${user.email_verified ? "confirmed" : "not confirmed"})` : "none";
+      view.slot("roles").textContent = user.roles.join(", ") || "none";
+      view.slot("since").textContent = new Date(user.created_at).toLocaleDateString(undefined, { dateStyle: "long" });
+      view.slot("id").textContent = user.id;
+
+      const email = main.querySelector("[data-form=email]");
+      onSubmit(email, async (values) => {
+        await auth.changeEmail({ email: values.email, currentPassword: values.current_password });
+        email.reset();
+        announce("A link is on its way to the new address. It counts once you have followed it.");
+      });
+      onSubmit(main.querySelector("[data-form=export]"), async () => {
+        download("account.json", JSON.stringify(await auth.exportData(), null, 2));
+        announce("Your data is downloaded.");
+      });
+    },
+  },
+
+  sessions: {
+    who: "user",
+    async show(main) {
+      const view = fill(main, "sessions");
+      const list = view.slot("list");
+      const problem = main.querySelector(".problem");
+      const reload = async () => {
+        const sessions = await auth.sessions();
+        list.replaceChildren(...sessions.map(item));
+      };
+
+      function item(session) {
+        const { content, slot } = copy("session");
+        slot("device").textContent = session.device || session.client_id;
+        slot("which").textContent = ` ${session.device || session.client_id}`;
+        if (!session.current) slot("current").remove();
+        showTime(slot("created"), session.created_at);
+        showTime(slot("used"), session.last_used_at);
+        content.querySelector("button").addEventListener("click", () => attempt(() => end(session)));
+        return content;
+      }
+
+      async function end({ id, current }) {
+        if (current) return auth.signOut();
+        await auth.endSession(id);
+        await reload();
+        announce("The session is ended.");
+        main.querySelector("h1").focus(); // its button is gone
+      }
+
+      async function attempt(work) {
+        problem.textContent = "";
+        try {
+          await work();
+        } catch (err) {
+          problem.textContent = explain(err);
+        }
+      }
+
+      onSubmit(main.querySelector("[data-form=others]"), async () => {
+        await auth.endOtherSessions();
+        await reload();
+        announce("All other sessions are ended.");
+      });
+      await attempt(reload);
+    },
+  },
+
+  security: {
+    who: "user",
+    show(main, { user }) {
+      const view = fill(main, "security");
+      view.slot("username").value = user.username; // for password managers
+      const password = main.querySelector("[data-form=password]");
+      onSubmit(password, async (values) => {
+        await auth.changePassword({ currentPassword: values.current_password, newPassword: values.new_password });
+        password.reset();
+        announce("Your password is changed, and your other sessions are ended.");
+      });
+
+      const dialog = main.querySelector("dialog");
+      view.slot("delete").addEventListener("click", () => dialog.showModal());
+      view.slot("keep").addEventListener("click", () => dialog.close());
+      onSubmit(main.querySelector("[data-form=delete]"), async (values) => {
+        await auth.deleteAccount({ currentPassword: values.current_password || undefined });
+        announce("Your account is deleted.");
+      });
+    },
+  },
+
+  api: {
+    who: "user",
+    show(main) {
+      const view = fill(main, "api");
+      const answer = view.slot("answer");
+      onSubmit(main.querySelector("form"), async () => {
+        answer.hidden = true;
+        const response = await auth.fetch(`${resourceServer}/hello`).catch((err) => {
+          throw err instanceof TypeError ? new Error(`Nothing answers at ${resourceServer}: start the example API there`) : err;
+        });
+        if (!response.ok) throw new Error(`The API refuses: ${response.status} ${response.statusText}`);
+        answer.textContent = JSON.stringify(await response.json(), null, 2);
+        answer.hidden = false;
+      });
+    },
+  },
+};
+
+function download(name, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}

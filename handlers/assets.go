@@ -1,0 +1,70 @@
+package handlers
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"io/fs"
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/web"
+)
+
+// Assets are what browsers load from us: the module that signs people in, for pages
+// of any origin, and the demo app, if there is one.
+type Assets struct {
+	Demo fs.FS
+}
+
+// Mount adds the routes.
+func (h *Assets) Mount(r gin.IRouter) error {
+	asset(r, "/assets/countersign.js", web.Module, moduleMaxAge)
+	asset(r, "/assets/countersign.d.ts", web.Types, moduleMaxAge)
+	if h.Demo == nil {
+		return nil
+	}
+	demo := r.Group("", func(c *gin.Context) { c.Header("Content-Security-Policy", demoCSP) })
+	start := func(c *gin.Context) { c.Redirect(http.StatusFound, "demo/index.html") }
+	demo.GET("/demo", start)
+	demo.HEAD("/demo", start)
+	return fs.WalkDir(h.Demo, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		body, err := fs.ReadFile(h.Demo, name)
+		asset(demo, "/demo/"+name, body, 0)
+		return err
+	})
+}
+
+// moduleMaxAge is how long the module may be cached. A new version has the same
+// address.
+const moduleMaxAge = 10 * time.Minute
+
+// demoCSP lets the demo run its own scripts and no others, and call APIs of this
+// machine. Browsers submit none of its forms by themselves: where a script failed,
+// that would put a password into an address.
+const demoCSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+	"connect-src 'self' http://localhost:* http://127.0.0.1:*; frame-ancestors 'none'; base-uri 'none'; " +
+	"form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// assetTypes are the media types by extension. The system's may differ.
+var assetTypes = map[string]string{
+	".css":  "text/css; charset=utf-8",
+	".html": "text/html; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+	".ts":   "application/typescript; charset=utf-8",
+}
+
+// asset serves a file.
+func asset(r gin.IRouter, at string, body []byte, maxAge time.Duration) {
+	sum := sha256.Sum256(body)
+	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	answer := func(c *gin.Context) { writeCacheable(c, body, etag, assetTypes[path.Ext(at)], maxAge) }
+	r.GET(at, answer)
+	r.HEAD(at, answer)
+}

@@ -1,0 +1,133 @@
+package browser_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"countersign/test/programs"
+)
+
+// rule is one that axe has looked at, with the places where it is broken.
+type rule struct {
+	ID    string `json:"id"`
+	Help  string `json:"help"`
+	Nodes []struct {
+		HTML           string `json:"html"`
+		FailureSummary string `json:"failureSummary"`
+	} `json:"nodes"`
+}
+
+// axe finds what keeps people from using the page as it is now.
+func (b *tab) axe(source, name string) {
+	b.t.Helper()
+	evaluate[any](b, source+"; null")
+	found := evaluate[struct {
+		Violations []rule `json:"violations"`
+		Passes     []rule `json:"passes"`
+	}](b, `axe.run(document, {
+		runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+		resultTypes: ["violations"],
+	}).then(({ violations, passes }) => ({ violations, passes }))`)
+	for _, r := range found.Violations {
+		for _, n := range r.Nodes {
+			b.t.Errorf("%s: %s (%s)\n%s\n%s", name, r.Help, r.ID, n.HTML, n.FailureSummary)
+		}
+	}
+	if !slices.ContainsFunc(found.Passes, func(r rule) bool { return r.ID == "color-contrast" }) {
+		b.t.Errorf("%s: axe didn't look at the contrast", name)
+	}
+}
+
+func TestDemoIsForEverybody(t *testing.T) {
+	t.Parallel()
+	dir, err := programs.NodePackage("node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	axe, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t)
+	p := newProfile(t)
+	b := p.newTab()
+
+	look := func(name string) {
+		t.Helper()
+		for _, scheme := range []string{"light", "dark"} {
+			b.colours(scheme)
+			for _, device := range []struct {
+				name          string
+				width, height int64
+			}{{"desktop", 1280, 900}, {"phone", 375, 740}} {
+				b.do(chromedp.EmulateViewport(device.width, device.height))
+				full := strings.Join([]string{name, device.name, scheme}, "-")
+				b.axe(string(axe), full)
+				b.screenshot(full)
+				if wide := evaluate[int](b, "document.documentElement.scrollWidth - innerWidth"); wide > 0 {
+					t.Errorf("%s scrolls sideways by %d pixels", full, wide)
+				}
+			}
+		}
+		b.do(chromedp.EmulateViewport(1280, 900))
+	}
+
+	b.open(s.url + "/demo")
+	b.isAt("Sign in")
+	look("signin")
+	b.fill("Username", "nobody")
+	b.fill("Password", "wrong")
+	b.press("Sign in")
+	b.shows("The username or the password is wrong.")
+	look("signin-wrong")
+
+	b.press("Create an account")
+	b.isAt("Create an account")
+	look("signup")
+	b.fill("Username", "alice")
+	b.fill("E-mail address", "not an address")
+	b.fill("Password", "short")
+	b.press("Create account")
+	b.wait("a problem", "document.querySelector('.wrong') !== null")
+	if focused := evaluate[string](b, "document.activeElement.name"); focused != "email" && focused != "password" {
+		t.Errorf("the focus is on %q, and not where something is wrong", focused)
+	}
+	look("signup-wrong")
+
+	b.open(s.url + "/demo#forgot")
+	b.isAt("Forgotten password")
+	look("forgot")
+	b.open(s.url + "/demo#reset=token")
+	b.isAt("New password")
+	look("reset")
+	b.open(s.url + "/demo#verify=token")
+	b.isAt("E-mail address")
+	look("verify")
+
+	s.signUp(b, "alice")
+	look("profile")
+	s.signIn(p.newContext().newTab(), "alice")
+	for _, view := range []string{"Sessions", "Security", "API"} {
+		b.press(view)
+		b.isAt(view)
+		switch view {
+		case "Sessions":
+			b.shows("This browser")
+		case "Security":
+			look("security")
+			b.press("Delete account…")
+		case "API":
+			b.press("Say hello")
+			b.shows(`"subject"`)
+		}
+		look(strings.ToLower(view))
+		if view == "Security" {
+			b.press("Keep it")
+		}
+	}
+}

@@ -1,0 +1,324 @@
+// Package browser_test drives Chromium, as people use it, against the server that
+// they run: the module that pages use, and the demo app.
+//
+// COUNTERSIGN_SOAK=1 makes the long ones long. Where the screenshots go:
+//
+//	go test ./test/browser -artifacts -outputdir DIR
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"countersign/test/programs"
+)
+
+func TestMain(m *testing.M) { programs.Main(m) }
+
+// soak reports whether there is time.
+var soak = os.Getenv("COUNTERSIGN_SOAK") != ""
+
+// chromium is the browser program.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome-stable", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("these tests need Chromium: install chromium (test/prepare does, where that is simple)")
+	return ""
+}
+
+// patience is how long the browser may take for what we wait for.
+const patience = 20 * time.Second
+
+// profile is a fresh browser, without anything from before.
+type profile struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// newProfile starts a browser, which ends with the test.
+func newProfile(t *testing.T) *profile {
+	t.Helper()
+	allocator, _ := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
+		chromedp.Flag("lang", "en-US"),
+		chromedp.Flag("no-sandbox", true), // containers and root have none, and only our own pages are loaded
+	)...)
+	ctx, _ := chromedp.NewContext(allocator)
+	t.Cleanup(func() { chromedp.Cancel(ctx) })
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
+	return &profile{t, ctx}
+}
+
+// newContext is the same browser as if it were another one: nothing is shared.
+func (p *profile) newContext() *profile {
+	ctx, cancel := chromedp.NewContext(p.ctx, chromedp.WithNewBrowserContext())
+	p.t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil { // makes it
+		p.t.Fatal(err)
+	}
+	return &profile{p.t, ctx}
+}
+
+// tab is a tab of a browser.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu         sync.Mutex
+	complaints []string // of the browser, about the page
+}
+
+// newTab opens a tab. If a script fails there, or the page does what its policy
+// forbids, the test fails.
+func (p *profile) newTab() *tab {
+	p.t.Helper()
+	b := &tab{t: p.t}
+	var cancel context.CancelFunc
+	b.ctx, cancel = chromedp.NewContext(p.ctx, chromedp.WithListener(b.listen))
+	p.t.Cleanup(cancel)
+	b.do(chromedp.EmulateViewport(1280, 900))
+	p.t.Cleanup(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, c := range b.complaints {
+			p.t.Errorf("the browser complains: %s", c)
+		}
+	})
+	return b
+}
+
+func (b *tab) listen(event any) {
+	var complaint string
+	switch event := event.(type) {
+	case *runtime.EventExceptionThrown:
+		complaint = event.ExceptionDetails.Text
+		if event.ExceptionDetails.Exception != nil {
+			complaint += " " + event.ExceptionDetails.Exception.Description
+		}
+	case *log.EventEntryAdded:
+		if event.Entry.Level == log.EntryLevelError && event.Entry.Source != log.EntrySourceNetwork { // an answer like 401 is one
+			complaint = event.Entry.Text
+		}
+	case *runtime.EventConsoleAPICalled:
+		if event.Type == runtime.ConsoleAPICalledTypeError {
+			complaint = fmt.Sprint("console: ", event.Args)
+		}
+	}
+	if complaint == "" {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.complaints = append(b.complaints, complaint)
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	if chromedp.FromContext(b.ctx).Target == nil { // the first one makes the tab, which lives as long as its context
+		cancel()
+		ctx, cancel = b.ctx, func() {}
+	}
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.fail("%v", err)
+	}
+}
+
+// evaluate runs a script in the page and returns what it, or its promise, results in.
+func evaluate[T any](b *tab, script string, args ...any) T {
+	b.t.Helper()
+	result, err := try[T](b, script, args...)
+	if err != nil {
+		b.fail("%s: %v", script, err)
+	}
+	return result
+}
+
+func try[T any](b *tab, script string, args ...any) (T, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Minute)
+	defer cancel()
+	for i, arg := range args {
+		script = strings.ReplaceAll(script, fmt.Sprintf("$%d", i+1), fmt.Sprintf("%q", arg))
+	}
+	return chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+}
+
+// fail ends the test, with a picture of what is to be seen.
+func (b *tab) fail(format string, args ...any) {
+	b.t.Helper()
+	b.screenshot("failed")
+	text, _ := try[string](b, "location.href + '\\n' + document.body.innerText")
+	b.t.Fatalf(format+"\n\nin the page:\n%s", append(args, text)...)
+}
+
+// open goes to an address.
+func (b *tab) open(url string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(url))
+}
+
+// wait waits until a script says true.
+func (b *tab) wait(what, script string, args ...any) {
+	b.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(25 * time.Millisecond) {
+		if ok, err := try[bool](b, script, args...); err == nil && ok {
+			return
+		} else if time.Now().After(end) {
+			b.fail("not seen in %v: %s (%v)", patience, what, err)
+		}
+	}
+}
+
+// shows waits for a text to be seen.
+func (b *tab) shows(text string) {
+	b.t.Helper()
+	b.wait(text, "document.body.innerText.includes($1)", text)
+}
+
+// isAt waits for the view with a title.
+func (b *tab) isAt(title string) {
+	b.t.Helper()
+	b.wait("the view "+title, "document.querySelector('h1')?.innerText === $1", title)
+}
+
+// hasNot fails if a text is to be seen.
+func (b *tab) hasNot(text string) {
+	b.t.Helper()
+	if evaluate[bool](b, "document.body.innerText.includes($1) || document.title.includes($1)", text) {
+		b.fail("the page shows %q", text)
+	}
+}
+
+// fill types into the field with a label.
+func (b *tab) fill(label, text string) {
+	b.t.Helper()
+	b.click("the field "+label, `[...document.querySelectorAll("label")].find((l) =>
+		l.checkVisibility() && l.firstChild.textContent.trim() === $1)?.control`, label)
+	b.do(chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)), chromedp.KeyEvent(kb.Backspace))
+	b.do(chromedp.KeyEvent(text))
+}
+
+// press clicks the button or link with a name.
+func (b *tab) press(name string) {
+	b.t.Helper()
+	b.click(name, `[...document.querySelectorAll("button, a")].findLast((e) =>
+		e.checkVisibility() && (e.getAttribute("aria-label") ?? e.textContent).trim() === $1)`, name)
+}
+
+// click clicks, with the mouse, on the element that a script finds.
+func (b *tab) click(what, script string, args ...any) {
+	b.t.Helper()
+	b.wait(what, "!!("+script+")", args...)
+	at := evaluate[[]float64](b, `(() => {
+		const element = `+script+`;
+		element.scrollIntoView({ block: "center", behavior: "instant" });
+		const box = element.getBoundingClientRect();
+		return [box.x + box.width / 2, box.y + box.height / 2];
+	})()`, args...)
+	b.do(chromedp.MouseClickXY(at[0], at[1]))
+}
+
+// screenshot keeps a picture of the whole page.
+func (b *tab) screenshot(name string) {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(b.t.ArtifactDir(), name+".png"), picture, 0o600)
+	}
+	if err != nil {
+		b.t.Logf("screenshot %s: %v", name, err)
+	}
+}
+
+// colours makes the page light or dark, for people who like less motion.
+func (b *tab) colours(scheme string) {
+	b.t.Helper()
+	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+		}})
+		return chromedp.Void{}, err
+	})
+}
+
+// history are the addresses that Back and Forward lead to.
+func (b *tab) history() []string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	entries, err := chromedp.Run(ctx, chromedp.NavigationEntries())
+	if err != nil {
+		b.fail("%v", err)
+	}
+	var urls []string
+	for _, e := range entries.Entries {
+		urls = append(urls, e.URL, e.UserTypedURL)
+	}
+	return urls
+}
+
+// back presses Back. A page may come from the back-forward cache, which sends no
+// events of a page that loads.
+func (b *tab) back() {
+	b.t.Helper()
+	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		h, err := cdp.Call(ctx, t, page.GetNavigationHistory, cdp.Empty{})
+		if err != nil {
+			return chromedp.Void{}, err
+		}
+		before := h.Entries[h.CurrentIndex-1]
+		_, err = cdp.Call(ctx, t, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: before.ID})
+		return chromedp.Void{}, err
+	})
+}
+
+// Nothing that opens an account may be left where another script, person or
+// program can find it.
+func (b *tab) keepsNoSecrets(secrets ...string) {
+	b.t.Helper()
+	kept := evaluate[[]string](b, `(async () => {
+		const kept = [location.href, document.referrer, document.cookie, window.name, JSON.stringify(history.state)];
+		for (const storage of [localStorage, sessionStorage]) kept.push(...Object.entries(storage).flat());
+		kept.push(...(await indexedDB.databases()).map((one) => "IndexedDB " + one.name));
+		kept.push(...(await caches.keys()).map((one) => "Cache " + one));
+		kept.push(...performance.getEntries().map((one) => one.name));
+		return kept;
+	})()`)
+	if n := evaluate[int](b, "localStorage.length + sessionStorage.length"); n > 0 {
+		b.t.Errorf("%d things are in storages", n)
+	}
+	for _, text := range slices.Concat(kept, b.history()) {
+		for _, secret := range append(secrets, "eyJ", "cs_rt_", "IndexedDB ", "Cache ") {
+			if strings.Contains(text, secret) {
+				b.t.Errorf("the browser keeps %q where there is %q", secret, text)
+			}
+		}
+	}
+	if cookie := evaluate[string](b, "document.cookie"); cookie != "" {
+		b.t.Errorf("scripts can read the cookies %q", cookie)
+	}
+}

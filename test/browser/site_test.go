@@ -1,0 +1,127 @@
+package browser_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"countersign/examples/spa"
+	"countersign/test/programs"
+)
+
+const password = "correct horse battery staple"
+
+// site is a server with the demo app and the example API, and a proxy before the
+// server that a test can make fail.
+type site struct {
+	url    string // of the proxy
+	issuer string // the server itself
+	data   string // its folder
+	api    string
+	// refreshed answers a refresh instead of the server, which has done it: it is
+	// told what the server said. nil: nothing happens to it.
+	refreshed atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
+	refreshes atomic.Int64 // how many reached the server
+}
+
+var listening = regexp.MustCompile(`listening on http://\S+:(\d+)`)
+
+// newSite starts them; env changes the server's configuration.
+func newSite(t *testing.T, env ...string) *site {
+	t.Helper()
+	s := &site{}
+	s.issuer, s.data = programs.Serve(t, append([]string{
+		"COUNTERSIGN_PASSWORDS_ARGON2_MEMORY=7MiB", "COUNTERSIGN_PASSWORDS_ARGON2_ITERATIONS=5",
+	}, env...)...)
+
+	target, err := url.Parse(s.issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.url = serveHTTP(t, s.proxy(httputil.NewSingleHostReverseProxy(target)))
+
+	cmd := programs.Command(t, programs.Path(t, "resource-server-go"))
+	cmd.Env = append(cmd.Env, "ISSUER="+s.issuer, "LISTEN=127.0.0.1:0", "ORIGINS="+s.url)
+	s.api = "http://localhost:" + programs.Start(t, cmd, func(line []byte) string {
+		if m := listening.FindSubmatch(line); m != nil {
+			return string(m[1])
+		}
+		return ""
+	})
+	return s
+}
+
+// serveHTTP serves on localhost, which is the same site for all ports.
+func serveHTTP(t *testing.T, handler http.Handler) (origin string) {
+	t.Helper()
+	srv := httptest.NewServer(handler)
+	t.Cleanup(srv.Close)
+	return strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+}
+
+func (s *site) proxy(server http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/demo/config.js": // the API's port is another one in each test
+			w.Header().Set("Content-Type", "text/javascript")
+			fmt.Fprint(w, s.config("location.origin"))
+		case "/session/refresh":
+			s.refreshes.Add(1)
+			answer := s.refreshed.Load()
+			if answer == nil {
+				server.ServeHTTP(w, r)
+				return
+			}
+			said := httptest.NewRecorder()
+			server.ServeHTTP(said, r)
+			(*answer)(w, said)
+		default:
+			server.ServeHTTP(w, r)
+		}
+	})
+}
+
+// config is the demo's config.js with the addresses of this site.
+func (s *site) config(server string) string {
+	return fmt.Sprintf("export const server = %s;\nexport const resourceServer = %q;\n", server, s.api)
+}
+
+// elsewhere serves the demo's files from another origin than the server's.
+func (s *site) elsewhere(t *testing.T) (origin string) {
+	t.Helper()
+	files := http.FileServerFS(spa.Files)
+	return serveHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/config.js" {
+			w.Header().Set("Content-Type", "text/javascript")
+			fmt.Fprint(w, s.config(fmt.Sprintf("%q", s.issuer)))
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+}
+
+// signUp makes an account through the demo, which signs in to it.
+func (s *site) signUp(b *tab, username string) {
+	b.t.Helper()
+	b.open(s.url + "/demo#signup")
+	b.fill("Username", username)
+	b.fill("Password", password)
+	b.press("Create account")
+	b.isAt("Profile")
+}
+
+// signIn signs in through the demo.
+func (s *site) signIn(b *tab, username string) {
+	b.t.Helper()
+	b.open(s.url + "/demo")
+	b.fill("Username", username)
+	b.fill("Password", password)
+	b.press("Sign in")
+	b.isAt("Profile")
+}

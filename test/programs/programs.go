@@ -1,0 +1,210 @@
+// Package programs builds the module's programs and runs them, and others, for
+// tests. None outlives its test.
+package programs
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Main runs the tests of a package that uses this one, from TestMain.
+func Main(m *testing.M) {
+	code := m.Run()
+	if folder, err := workDir(); err == nil {
+		os.RemoveAll(folder)
+	}
+	os.Exit(code)
+}
+
+// workDir holds what is built and installed once for all tests of a package.
+var workDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "countersign-test-") })
+
+// root is the folder of the module.
+var root = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	return strings.TrimSpace(string(out)), err
+})
+
+// built are the programs, by name.
+var built = sync.OnceValues(func() (map[string]string, error) {
+	dir, err := root()
+	if err != nil {
+		return nil, err
+	}
+	// go test must not take an old result from its cache when the programs
+	// have changed: it notices files that a test has looked at.
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && slices.Contains([]string{".git", "node_modules"}, d.Name()):
+			return fs.SkipDir
+		case slices.Contains([]string{".go", ".sql", ".js", ".html", ".css", ".svg"}, filepath.Ext(path)) || d.Name() == "go.mod":
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	folder, err := workDir()
+	if err != nil {
+		return nil, err
+	}
+	programs := map[string]string{}
+	for _, path := range []string{"cmd/countersign", "examples/resource-server-go"} {
+		name := filepath.Base(path)
+		programs[name] = filepath.Join(folder, name)
+		build := exec.Command("go", "build", "-o", programs[name], "./"+path)
+		build.Dir = dir
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	}
+	return programs, nil
+})
+
+// Path is where a program of this module is, by its name.
+func Path(t *testing.T, name string) string {
+	t.Helper()
+	programs, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return programs[name]
+}
+
+// Command is one that doesn't outlive the test, also when the test is stuck:
+// it is killed just before go test gives up.
+func Command(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context()) // what cleans up decides, not the end of the test
+	if deadline, ok := t.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-5*time.Second))
+		t.Cleanup(cancel)
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	// Nothing of the caller's own configuration.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "COUNTERSIGN_") })
+	return cmd
+}
+
+// Start runs a command until the test ends, asks it to stop then, and returns
+// what found makes of the first line of its stderr for which that isn't empty.
+func Start(t *testing.T, cmd *exec.Cmd, found func(line []byte) string) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = w
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		t.Fatalf("start %s: %v", cmd.Path, err)
+	}
+	first := make(chan string, 1)
+	var logs bytes.Buffer
+	logged := make(chan struct{})
+	go func() {
+		defer close(logged)
+		defer close(first)
+		told := false
+		lines := bufio.NewReader(r)
+		for {
+			line, err := lines.ReadBytes('\n')
+			logs.Write(line)
+			if s := found(line); s != "" && !told {
+				first <- s
+				told = true
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		<-logged
+		r.Close()
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(cmd.Path), &logs)
+		}
+	})
+	s, ok := <-first
+	if !ok {
+		t.Fatalf("%s ended before it was ready", cmd.Path)
+	}
+	return s
+}
+
+// Serve runs a server over an empty data folder; env changes its configuration.
+func Serve(t *testing.T, env ...string) (issuer, data string) {
+	t.Helper()
+	data = t.TempDir()
+	cmd := Command(t, Path(t, "countersign"), "serve", "--dev", "--listen", "127.0.0.1:0", "--data", data)
+	cmd.Env = append(cmd.Env, env...)
+	return Start(t, cmd, func(line []byte) string {
+		var record struct{ Msg, Issuer string }
+		if json.Unmarshal(line, &record); record.Msg != "serving" {
+			return ""
+		}
+		return record.Issuer
+	}), data
+}
+
+// NodePackage copies a Node package into a work folder, installs what its lock file
+// says, and returns the folder. So neither the source tree nor a test depends on
+// what somebody installed there.
+func NodePackage(source string) (string, error) {
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return "", fmt.Errorf("%w: these tests need Node.js 20 or later with npm, install it (https://nodejs.org)", err)
+		}
+	}
+	folder, err := workDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(folder, "node-"+filepath.Base(source))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(source)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if e.IsDir() { // node_modules
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(source, e.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, e.Name()), b, 0o600)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	ci := exec.Command("npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")
+	ci.Dir = dir
+	if out, err := ci.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("npm ci in %s: %w\n%s", source, err, out)
+	}
+	return dir, nil
+}

@@ -1,0 +1,403 @@
+// Countersign in the browser: signs people in, keeps them signed in, and calls
+// APIs for them.
+//
+//   import { countersign } from "https://auth.example.com/assets/countersign.js";
+//
+//   const auth = countersign({ resourceServers: ["https://api.example.com"] });
+//   const user = (await auth.user()) ?? (await auth.signIn({ username, password }));
+//   const orders = await auth.fetch("https://api.example.com/orders");
+//
+// The refresh token is in a cookie that no script can read. The access token is
+// in memory here and nowhere else, never in a storage; tabs hand it to each other.
+// All tabs share the one cookie, so what changes it is done by one tab at a time.
+// Where the browser lacks what that takes, two may refresh at once, and both get
+// the same token from the server, as does one that asks again for a lost answer.
+
+/** What went wrong. `type` says which kind it is, in one word that doesn't change. */
+export class CountersignError extends Error {
+  constructor(type, message, { status = 0, errors = [], retryAfter, cause } = {}) {
+    super(message, { cause });
+    this.name = "CountersignError";
+    this.type = type;
+    this.status = status;
+    this.errors = errors;
+    this.retryAfter = retryAfter;
+  }
+}
+
+// In seconds:
+const attemptTimeout = 10; // for one refresh, well within the time in which the server repeats a lost answer
+const requestTimeout = 30; // for other requests, which may have to wait their turn there
+const retryTimeout = 15; // for all attempts at a refresh together
+const lockTimeout = 10; // for another tab that has the lock and hangs
+const messageTimeout = 0.2; // for what another tab says when it lets go of the lock
+
+/** Connects to a Countersign server: by default the one that served this module. */
+export function countersign({ url = servedFrom(), resourceServers = [] } = {}) {
+  const server = new URL(url, globalThis.location?.href);
+  const base = server.href.replace(/\/+$/, "");
+  const name = `countersign ${base}`; // of the lock and of the channel between tabs
+  const trusted = new Set([server.origin, ...resourceServers.map(originOf)]);
+  const listeners = new Set();
+
+  let session; // undefined: not known yet; null: nobody is signed in
+  let uncertain = true; // whether the server has to be asked who is signed in
+  let changedAt = 0; // when session last changed
+  let refreshing; // the refresh under way in this tab
+  let lost = false; // whether the last refresh had no answer
+  let channel = openChannel();
+
+  globalThis.addEventListener?.("online", () => {
+    // The server repeats a lost answer for a minute only.
+    if (lost) refresh(session).catch(() => {});
+  });
+  // In the back-forward cache a page hears nothing, so it asks when it is back.
+  globalThis.addEventListener?.("pagehide", () => {
+    channel?.close();
+    channel = undefined;
+  });
+  globalThis.addEventListener?.("pageshow", (event) => {
+    channel ??= openChannel();
+    if (!event.persisted || session === undefined) return;
+    uncertain = true;
+    refresh(session).catch(() => {});
+  });
+
+  // Who is signed in
+
+  async function user() {
+    if (uncertain) await refresh(session);
+    return session?.user ?? null;
+  }
+
+  function onChange(listener) {
+    const own = (change) => listener(change); // the same function may listen twice
+    listeners.add(own);
+    return () => void listeners.delete(own);
+  }
+
+  const signUp = ({ username, password, email }) =>
+    send("POST", "/signup", { json: { username, password, email: email || undefined } }).then(read);
+
+  const signIn = ({ username, password }) =>
+    exclusively(async () => {
+      const since = clock();
+      const answer = await send("POST", "/session", { json: { username, password } }).then(read);
+      become(sessionOf(answer, since), "signed_in");
+      return answer.user;
+    });
+
+  // Without an answer the cookie is still there, and so is the session.
+  const signOut = () =>
+    persistently(() =>
+      exclusively(async () => {
+        await send("DELETE", "/session", { keepalive: true }).then(read);
+        become(null, "signed_out");
+      }),
+    );
+
+  // Takes on a session, or null for none, and tells this page and the other tabs.
+  function become(next, reason) {
+    channel?.postMessage({ session: next && { ...next, monotonic: undefined }, reason, at: Date.now() });
+    change(next, reason, Date.now());
+  }
+
+  function change(next, reason, at) {
+    const before = session;
+    session = next;
+    uncertain = lost = false;
+    changedAt = at;
+    if (before === undefined && reason === "refreshed") return; // found, not changed
+    if (before?.user.id !== next?.user.id) {
+      tell(next ? "signed_in" : reason, next?.user ?? null);
+    } else if (JSON.stringify(before?.user) !== JSON.stringify(next?.user)) {
+      tell("updated", next.user);
+    }
+  }
+
+  function tell(reason, user) {
+    for (const listener of listeners) queueMicrotask(() => listener({ reason, user }));
+  }
+
+  // Waits a moment for what another tab has to say.
+  const message = () =>
+    Promise.race([new Promise((resolve) => (heard = resolve)), new Promise((resolve) => setTimeout(resolve, messageTimeout * 1000))]);
+  let heard;
+
+  function openChannel() {
+    if (!globalThis.BroadcastChannel) return undefined;
+    const opened = new BroadcastChannel(name);
+    opened.onmessage = ({ data: { session: next, reason, at } }) => {
+      if (at < changedAt) return; // overtaken by a newer one of another tab
+      change(next && { ...next, monotonic: performance.now() - Math.max(0, Date.now() - next.date) }, reason, at);
+      heard?.();
+    };
+    return opened;
+  }
+
+  // Refreshing
+
+  // Makes the session another one than the given, by asking the server unless
+  // another call or another tab has been quicker. Afterwards session is null if
+  // the server says that nobody is signed in; no other failure means that.
+  function refresh(stale) {
+    if (refreshing?.stale === stale && refreshing) return refreshing.done;
+    const overtaken = () => session !== stale;
+    const done = persistently(async () => {
+      if (overtaken()) return;
+      await exclusively(async (waited) => {
+        // Locks and messages go different ways: what the other tab did may not be heard yet.
+        if (waited && !overtaken()) await message();
+        if (!overtaken()) await renew();
+      });
+    });
+    const own = (refreshing = { stale, done });
+    const end = () => {
+      if (refreshing === own) refreshing = undefined;
+    };
+    done.then(end, end);
+    return done;
+  }
+
+  async function renew() {
+    const since = clock();
+    try {
+      const options = { keepalive: true, timeout: attemptTimeout }; // a page that goes away still gets the new cookie
+      become(sessionOf(await send("POST", "/session/refresh", options).then(read), since), "refreshed");
+    } catch (err) {
+      if (err.status === 401 && err.type === "login_required") {
+        become(null, "expired");
+        return;
+      }
+      lost = err.status === 0;
+      throw err;
+    }
+  }
+
+  // Does what changes the cookie, one at a time in all tabs. work is told whether
+  // it had to wait for another tab.
+  let queue = Promise.resolve();
+  async function exclusively(work) {
+    const locks = globalThis.navigator?.locks;
+    if (!locks) {
+      const turn = queue.then(() => work(false));
+      queue = turn.catch(() => {});
+      return turn;
+    }
+    let done; // by work, once it has begun
+    try {
+      await locks.request(name, { ifAvailable: true }, (lock) => lock && (done = work(false)));
+      const signal = AbortSignal.timeout(lockTimeout * 1000);
+      if (!done) await locks.request(name, { signal }, () => (done = work(true)));
+    } catch {
+      done ??= work(true); // another tab hangs, or locks are forbidden here
+    }
+    return done;
+  }
+
+  // Calling for the one who is signed in
+
+  // Like the global fetch, with the access token for the server and the resource
+  // servers. It goes to nobody else.
+  async function authorizedFetch(input, init) {
+    const request = new Request(input, init);
+    if (!trusted.has(new URL(request.url).origin) || request.headers.has("Authorization")) return fetch(request);
+    return authorized((current) => {
+      const copy = request.clone(); // the body is needed again if this is refused
+      if (!current) return fetch(copy);
+      if (!current.accessToken) return fetch(new Request(copy, { credentials: "include" }));
+      copy.headers.set("Authorization", `Bearer ${current.accessToken}`);
+      return fetch(copy);
+    });
+  }
+
+  // Calls request with the session, and once more with a new one if it is refused.
+  async function authorized(request) {
+    const current = await usable();
+    const response = await request(current);
+    if (response.status !== 401 || !current) return response;
+    if (session === current) await refresh(current);
+    return request(sameUser(current));
+  }
+
+  // Returns a session whose access token will live a while, or null if nobody is
+  // signed in.
+  async function usable() {
+    const current = session;
+    const left = current ? current.expiresIn - age(current) : 0;
+    if (!uncertain && (!current || left > Math.min(30, current.expiresIn / 5))) return current;
+    try {
+      await refresh(current);
+    } catch (err) {
+      if (uncertain || left <= 0) throw err;
+    }
+    return current ? sameUser(current) : session;
+  }
+
+  // Returns the session as it is now, as long as it is of the same person: what
+  // was asked for one must not be done for another.
+  function sameUser(before) {
+    if (!session) throw loginRequired();
+    if (session.user.id === before.user.id) return session;
+    throw new CountersignError("user_changed", "somebody else has signed in meanwhile");
+  }
+
+  // The account
+
+  const account = async (method, path, json) =>
+    read(
+      await authorized((current) => {
+        if (!current) throw loginRequired();
+        return send(method, path, { json, accessToken: current.accessToken });
+      }),
+    );
+
+  const sessions = async () => (await account("GET", "/account/sessions")).sessions;
+  const endSession = (id) => account("DELETE", `/account/sessions/${encodeURIComponent(id)}`);
+  const endOtherSessions = () => account("DELETE", "/account/sessions");
+  const changePassword = ({ currentPassword, newPassword }) =>
+    account("POST", "/account/password", { current_password: currentPassword, new_password: newPassword });
+  const changeEmail = ({ email, currentPassword }) =>
+    account("POST", "/account/email", { email, current_password: currentPassword });
+  const exportData = () => account("GET", "/account/export");
+  const deleteAccount = async ({ currentPassword } = {}) => {
+    await account("DELETE", "/account", { current_password: currentPassword });
+    become(null, "signed_out");
+  };
+
+  // For those who aren't signed in
+  const forgotPassword = ({ email, username }) =>
+    send("POST", "/account/password/forgot", { json: { email, username } }).then(read);
+  const resetPassword = ({ token, newPassword }) =>
+    send("POST", "/account/password/reset", { json: { token, new_password: newPassword } }).then(read);
+  const verifyEmail = ({ token }) => send("POST", "/account/email/verify", { json: { token } }).then(read);
+  const resendVerification = ({ email }) => send("POST", "/account/email/resend", { json: { email } }).then(read);
+
+  // Sends one request to the server.
+  async function send(method, path, { json, accessToken, keepalive, timeout = requestTimeout } = {}) {
+    const headers = {};
+    if (json) headers["Content-Type"] = "application/json";
+    if (accessToken) headers.Authorization = `Bearer ${accessToken}`;
+    try {
+      return await fetch(base + path, {
+        method,
+        headers,
+        body: json && JSON.stringify(json),
+        credentials: "include",
+        cache: "no-store",
+        redirect: "error",
+        keepalive,
+        signal: AbortSignal.timeout(timeout * 1000),
+      });
+    } catch (err) {
+      throw unreachable(err);
+    }
+  }
+
+  return Object.freeze({
+    user,
+    onChange,
+    signUp,
+    signIn,
+    signOut,
+    fetch: authorizedFetch,
+    sessions,
+    endSession,
+    endOtherSessions,
+    changePassword,
+    changeEmail,
+    forgotPassword,
+    resetPassword,
+    verifyEmail,
+    resendVerification,
+    exportData,
+    deleteAccount,
+  });
+}
+
+// The address of the server that this module came from.
+function servedFrom() {
+  const [, issuer] = /^(https?:.*)\/assets\/countersign\.js$/.exec(import.meta.url.replace(/[?#].*/, "")) ?? [];
+  if (!issuer) throw new TypeError("countersign: give the server's url, this module wasn't loaded from there");
+  return issuer;
+}
+
+// Checks that a resource server is listed by its origin, so that nobody thinks
+// that a path would narrow it down.
+function originOf(resourceServer) {
+  const { origin } = new URL(resourceServer);
+  if (origin === "null" || origin !== resourceServer.replace(/\/$/, "")) {
+    throw new TypeError(`countersign: ${resourceServer} is not an origin, such as https://api.example.com`);
+  }
+  return origin;
+}
+
+// Sessions and their age
+
+// With an access cookie there is no access token in the answer.
+function sessionOf(answer, since) {
+  if (!answer?.user) throw unreachable(); // some other server's answer
+  return { user: answer.user, accessToken: answer.access_token, expiresIn: answer.expires_in, ...since };
+}
+
+// A computer that sleeps may stop the monotonic clock, and somebody may set the
+// other one. So both are read, and the one that says later is believed.
+const clock = () => ({ date: Date.now(), monotonic: performance.now() });
+
+const age = ({ date, monotonic }) => Math.max(Date.now() - date, performance.now() - monotonic) / 1000;
+
+// Answers and errors
+
+// Reads the JSON of an answer, or throws what it says is wrong.
+async function read(response) {
+  let body;
+  try {
+    const text = await response.text();
+    if (text) body = JSON.parse(text);
+  } catch (err) {
+    if (response.ok) throw unreachable(err); // cut off, or not of our server
+  }
+  if (response.ok) return body;
+  const type = /^urn:countersign:problem:(\w+)$/.exec(body?.type)?.[1] ?? body?.error ?? typeOf(response.status);
+  throw new CountersignError(type, body?.detail ?? body?.error_description ?? `the server answered ${response.status}`, {
+    status: response.status,
+    errors: body?.errors,
+    retryAfter: retryAfter(response),
+  });
+}
+
+// The type of a problem that something between us and the server tells of.
+function typeOf(status) {
+  if (status === 429) return "throttled";
+  return [502, 503, 504].includes(status) ? "unavailable" : "unexpected";
+}
+
+// When to come back (RFC 9110 section 10.2.3), in seconds from now.
+function retryAfter(response) {
+  const value = response.headers.get("Retry-After");
+  if (!value) return undefined;
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
+  return seconds >= 0 ? seconds : undefined;
+}
+
+const loginRequired = () => new CountersignError("login_required", "nobody is signed in", { status: 401 });
+const unreachable = (cause) => new CountersignError("unreachable", "the server could not be reached", { cause });
+
+// Trying again
+
+const passing = ({ type, status }) => type === "unreachable" || [429, 502, 503, 504].includes(status);
+
+// Does what may safely be done again until it works, but not if it is hopeless.
+async function persistently(work) {
+  const since = clock();
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work();
+    } catch (err) {
+      const wait = (err.retryAfter ?? 0) + 2 ** attempt * (0.1 + Math.random() * 0.2);
+      const offline = globalThis.navigator?.onLine === false;
+      if (!passing(err) || offline || age(since) + wait > retryTimeout) throw err;
+      await new Promise((resolve) => setTimeout(resolve, wait * 1000));
+    }
+  }
+}

@@ -1,0 +1,371 @@
+// What a real browser against a real server can't be made to do: see test/browser
+// for the rest.
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+
+import { CountersignError, countersign } from "./countersign.js";
+
+const url = "https://auth.example.com";
+const api = "https://api.example.com";
+const alice = { id: "1", username: "alice", email_verified: false, roles: [] };
+const bob = { ...alice, id: "2", username: "bob" };
+
+/** Answers requests in turn: with a response, or by what a function makes of the request. */
+let answers;
+let requests;
+let events; // of the page
+let tabs; // channels between them
+
+beforeEach(() => {
+  mock.reset();
+  mock.timers.reset();
+  answers = [];
+  requests = [];
+  events = new EventTarget();
+  tabs = new Set();
+  globalThis.addEventListener = events.addEventListener.bind(events);
+  globalThis.BroadcastChannel = class {
+    constructor(name) {
+      this.name = name;
+      tabs.add(this);
+    }
+    postMessage(data) {
+      const copy = structuredClone(data);
+      for (const tab of tabs) if (tab !== this && tab.name === this.name) tab.onmessage({ data: copy });
+    }
+    close() {
+      tabs.delete(this);
+    }
+  };
+  mock.method(globalThis, "fetch", async (input, init) => {
+    const request = new Request(input, init);
+    requests.push(request);
+    const answer = answers.shift();
+    assert.ok(answer, `unexpected ${request.method} ${request.url}`);
+    return typeof answer === "function" ? answer(request) : answer;
+  });
+});
+
+const json = (body, status = 200, headers = {}) => new Response(JSON.stringify(body), { status, headers });
+const signedIn = (token = "t1", user = alice) => json({ access_token: token, token_type: "Bearer", expires_in: 600, user });
+const problem = (type, status, more = {}, headers) =>
+  json({ type: `urn:countersign:problem:${type}`, title: "Title", detail: "Detail.", status, ...more }, status, headers);
+const lost = () => {
+  throw new TypeError("network");
+};
+const paths = () => requests.map((r) => `${r.method} ${new URL(r.url).pathname}`);
+const bearers = () => requests.map((r) => r.headers.get("Authorization"));
+const connect = () => countersign({ url, resourceServers: [api] });
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Lets time pass, in steps, until the promise settles. */
+async function passing(promise) {
+  let done = false;
+  const end = () => (done = true);
+  promise.then(end, end);
+  for (let step = 0; !done && step < 1000; step++) {
+    await settled();
+    mock.timers.tick(100);
+  }
+  return promise;
+}
+
+async function signIn(auth, user = alice) {
+  answers.push(signedIn("t1", user));
+  await auth.signIn({ username: user.username, password: "secret" });
+  requests.length = 0;
+}
+
+test("the server is asked once who is signed in", async () => {
+  answers.push(signedIn());
+  const auth = connect();
+  const [one, other] = await Promise.all([auth.user(), auth.user()]);
+  assert.deepEqual([one, other, await auth.user()], [alice, alice, alice]);
+  assert.deepEqual(paths(), ["POST /session/refresh"]);
+});
+
+test("nobody is signed in", async () => {
+  answers.push(problem("login_required", 401), json({}));
+  const auth = connect();
+  assert.equal(await auth.user(), null);
+  await assert.rejects(auth.sessions(), { type: "login_required" });
+  await auth.fetch(`${api}/public`);
+  assert.deepEqual(bearers(), [null, null]);
+});
+
+test("only a login_required signs out", async (t) => {
+  const failures = {
+    "no answer": lost,
+    "another 401": () => json({}, 401),
+    "a broken server": () => problem("internal", 500),
+    "a page of a hotel": () => new Response("<html>", { status: 200 }),
+    "another JSON": () => json({ hello: "world" }),
+    "an origin that isn't allowed": () => problem("origin_not_allowed", 403),
+    "a proxy": () => new Response("Bad Gateway", { status: 502 }),
+    "a limit": () => problem("throttled", 429, {}, { "Retry-After": "3600" }),
+  };
+  for (const [name, failure] of Object.entries(failures)) {
+    await t.test(name, async () => {
+      mock.timers.enable({ apis: ["setTimeout", "Date"] });
+      mock.method(performance, "now", () => Date.now());
+      const auth = connect();
+      const changes = [];
+      auth.onChange((change) => changes.push(change.reason));
+      await signIn(auth);
+      mock.timers.tick(601_000);
+      answers = Array(50).fill(failure);
+      await assert.rejects(passing(auth.fetch(api)), CountersignError);
+      assert.deepEqual(await auth.user(), alice);
+      answers = [signedIn("t2"), json({})];
+      await auth.fetch(api);
+      assert.equal(bearers().at(-1), "Bearer t2");
+      assert.deepEqual(changes, ["signed_in"]);
+      mock.timers.reset();
+    });
+  }
+});
+
+test("a lost answer is asked for again, later and later", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  mock.method(performance, "now", () => Date.now());
+  answers.push(lost, () => new Response("", { status: 504 }), lost, signedIn());
+  assert.deepEqual(await passing(connect().user()), alice);
+  assert.equal(requests.length, 4);
+});
+
+test("Retry-After is kept to", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.parse("2026-01-01T00:00:00Z") });
+  mock.method(performance, "now", () => Date.now());
+  const at = [];
+  const note = (answer) => () => (at.push(Date.now()), answer);
+  answers.push(
+    note(problem("unavailable", 503, {}, { "Retry-After": "3" })),
+    note(problem("throttled", 429, {}, { "Retry-After": "Thu, 01 Jan 2026 00:00:08 GMT" })),
+    note(signedIn()),
+  );
+  await passing(connect().user());
+  assert.ok(at[1] - at[0] >= 3000 && at[1] - at[0] < 4000, `waited ${at[1] - at[0]} ms`);
+  assert.ok(at[2] >= Date.parse("2026-01-01T00:00:08Z"), `came at ${new Date(at[2]).toISOString()}`);
+});
+
+test("a refresh whose answer was lost is done as soon as there is a network", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  mock.method(performance, "now", () => Date.now());
+  const auth = connect();
+  await signIn(auth);
+  mock.timers.tick(601_000);
+  answers = Array(20).fill(lost);
+  await assert.rejects(passing(auth.fetch(api)), { type: "unreachable", status: 0 });
+  requests.length = 0;
+  answers = [signedIn("t2")];
+  events.dispatchEvent(new Event("online"));
+  events.dispatchEvent(new Event("online"));
+  await settled();
+  await settled();
+  assert.deepEqual(paths(), ["POST /session/refresh"]);
+});
+
+test("the token goes to the server and the resource servers only", async () => {
+  const auth = connect();
+  await signIn(auth);
+  const right = [`${url}/userinfo`, `${api}/a?b#c`, new URL(api), new Request(`${api}/d`)];
+  const wrong = [
+    "https://example.com",
+    "https://evil-api.example.com",
+    "https://api.example.com.evil.example",
+    "https://api.example.com:8443",
+    "http://api.example.com",
+    "https://evil.example/?https://api.example.com",
+  ];
+  answers = [...right, ...wrong].map(() => json({}));
+  for (const one of [...right, ...wrong]) await auth.fetch(one);
+  assert.deepEqual(bearers(), [...right.map(() => "Bearer t1"), ...wrong.map(() => null)]);
+});
+
+test("the caller's own credentials are left alone", async () => {
+  const auth = connect();
+  await signIn(auth);
+  answers = [json({}, 401)];
+  const response = await auth.fetch(api, { headers: { Authorization: "Basic eA==" } });
+  assert.equal(response.status, 401);
+  assert.deepEqual(bearers(), ["Basic eA=="]);
+});
+
+test("a refused token is refreshed once and the request sent again, body and all", async () => {
+  const auth = connect();
+  await signIn(auth);
+  const bodies = [];
+  const note = (answer) => async (request) => (bodies.push(await request.text()), answer);
+  answers = [note(json({}, 401)), signedIn("t2"), note(json({}, 401))];
+  const response = await auth.fetch(api, { method: "PUT", body: "text", headers: { "X-Own": "1" } });
+  assert.equal(response.status, 401);
+  assert.deepEqual(bodies, ["text", "text"]);
+  assert.deepEqual(bearers(), ["Bearer t1", null, "Bearer t2"]);
+  assert.equal(requests[2].headers.get("X-Own"), "1");
+});
+
+test("requests that are refused together are followed by one refresh", async () => {
+  const auth = connect();
+  await signIn(auth);
+  const answer = (request) => json({}, request.headers.get("Authorization") === "Bearer t2" ? 200 : 401);
+  answers = [answer, answer, answer, signedIn("t2"), answer, answer, answer];
+  const responses = await Promise.all([1, 2, 3].map(() => auth.fetch(api)));
+  assert.deepEqual(responses.map((r) => r.status), [200, 200, 200]);
+});
+
+test("a session that has ended ends here", async () => {
+  const auth = connect();
+  const changes = [];
+  auth.onChange((change) => changes.push(change));
+  await signIn(auth);
+  answers = [json({}, 401), problem("login_required", 401)];
+  await assert.rejects(auth.fetch(api), { type: "login_required", status: 401 });
+  assert.equal(await auth.user(), null);
+  assert.deepEqual(changes, [
+    { reason: "signed_in", user: alice },
+    { reason: "expired", user: null },
+  ]);
+});
+
+test("what was asked for one person isn't done for another", async () => {
+  const auth = connect();
+  await signIn(auth);
+  answers = [json({}, 401), signedIn("t2", bob)];
+  await assert.rejects(auth.deleteAccount(), { type: "user_changed" });
+  assert.deepEqual(await auth.user(), bob);
+});
+
+test("the token is refreshed before it expires, by whichever clock says later", async (t) => {
+  const clocks = { "both clocks go": [580, 580], "the computer slept": [0, 580], "the clock was set back": [580, -86400] };
+  for (const [name, [monotonic, date]] of Object.entries(clocks)) {
+    await t.test(name, async () => {
+      mock.reset();
+      mock.timers.enable({ apis: ["Date"], now: 1e12 });
+      let now = 5000;
+      mock.method(performance, "now", () => now);
+      mock.method(globalThis, "fetch", async (input, init) => (requests.push(new Request(input, init)), answers.shift()));
+      const auth = connect();
+      await signIn(auth);
+      answers = [json({}), signedIn("t2"), json({})];
+      await auth.fetch(api);
+      now += monotonic * 1000;
+      mock.timers.setTime(1e12 + date * 1000);
+      await auth.fetch(api);
+      assert.deepEqual(bearers(), ["Bearer t1", null, "Bearer t2"]);
+      mock.timers.reset();
+    });
+  }
+});
+
+test("while it lives, a token that can't be refreshed is used", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  mock.method(performance, "now", () => Date.now());
+  const auth = connect();
+  await signIn(auth);
+  mock.timers.tick(580_000);
+  answers = [problem("internal", 500), json({})];
+  assert.equal((await auth.fetch(api)).status, 200);
+  assert.equal(bearers().at(-1), "Bearer t1");
+});
+
+test("with an access cookie no header is added, and the cookie goes to the same servers", async () => {
+  const auth = connect();
+  answers = [json({ expires_in: 600, user: alice }), json({}, 401), json({ expires_in: 600, user: alice }), json({}), json({})];
+  await auth.user();
+  await auth.fetch(api, { method: "POST", body: "text" });
+  await auth.fetch("https://example.com");
+  assert.deepEqual(bearers(), [null, null, null, null, null]);
+  assert.deepEqual(requests.map((r) => r.credentials), ["include", "include", "include", "include", "same-origin"]);
+  assert.equal(await requests[3].text(), "text");
+});
+
+test("tabs tell each other", async () => {
+  const [one, other] = [connect(), connect()];
+  const changes = [];
+  other.onChange(({ reason, user }) => changes.push([reason, user?.username]));
+  answers = [problem("login_required", 401)];
+  await other.user();
+  await signIn(one);
+  answers = [json({})];
+  await other.fetch(api);
+  assert.deepEqual(bearers(), ["Bearer t1"], "the token is shared");
+  answers = [json({}, 401), signedIn("t2", { ...alice, email_verified: true }), json({}), json({})];
+  await one.fetch(api);
+  await other.fetch(api);
+  assert.equal(bearers().at(-1), "Bearer t2", "the new token too");
+  await signIn(one, bob);
+  answers = [new Response(null, { status: 204 })];
+  await one.signOut();
+  await settled();
+  assert.deepEqual(changes, [
+    ["signed_in", "alice"],
+    ["updated", "alice"],
+    ["signed_in", "bob"],
+    ["signed_out", undefined],
+  ]);
+});
+
+test("a page that comes back from the back-forward cache asks who is signed in", async () => {
+  const auth = connect();
+  const changes = [];
+  auth.onChange((change) => changes.push(change.reason));
+  await signIn(auth);
+  events.dispatchEvent(new Event("pagehide"));
+  assert.equal(tabs.size, 0, "a page in the cache listens to nobody");
+  answers = [problem("login_required", 401)];
+  events.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+  assert.equal(await auth.user(), null);
+  assert.deepEqual(changes, ["signed_in", "expired"]);
+  assert.equal(tabs.size, 1);
+});
+
+test("no other tab's lock is waited for for ever", async () => {
+  mock.method(AbortSignal, "timeout", () => AbortSignal.abort(new DOMException("timeout", "TimeoutError")));
+  const locks = {
+    request: async (name, { signal }) => {
+      throw signal.reason;
+    },
+  };
+  const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  Object.defineProperty(globalThis, "navigator", { value: { locks }, configurable: true });
+  mock.method(globalThis, "fetch", async () => signedIn());
+  try {
+    assert.deepEqual(await connect().user(), alice);
+  } finally {
+    if (before) Object.defineProperty(globalThis, "navigator", before);
+    else delete globalThis.navigator;
+  }
+});
+
+test("a sign-out that didn't reach the server leaves everybody signed in", async () => {
+  const auth = connect();
+  await signIn(auth);
+  answers = [problem("internal", 500)];
+  await assert.rejects(auth.signOut(), { type: "internal" });
+  assert.deepEqual(await auth.user(), alice);
+});
+
+test("errors say what the server says", async () => {
+  const auth = connect();
+  answers = [problem("invalid_input", 400, { errors: [{ field: "password", code: "too_short", detail: "Longer." }] })];
+  const err = await auth.signUp({ username: "a", password: "b" }).catch((err) => err);
+  assert.ok(err instanceof CountersignError && err instanceof Error);
+  assert.deepEqual(
+    [err.type, err.status, err.message, err.errors[0].code, err.retryAfter],
+    ["invalid_input", 400, "Detail.", "too_short", undefined],
+  );
+  answers = [problem("throttled", 429, {}, { "Retry-After": "7" })];
+  await assert.rejects(auth.signIn({}), { type: "throttled", retryAfter: 7 });
+  answers = [new Response("<html>", { status: 503 })];
+  await assert.rejects(auth.resetPassword({}), { type: "unavailable", errors: [] });
+  answers = [json({ error: "insufficient_scope", error_description: "no" }, 403)];
+  await assert.rejects(auth.verifyEmail({}), { type: "insufficient_scope", message: "no" });
+});
+
+test("a resource server is an origin", () => {
+  for (const wrong of ["https://api.example.com/v1", "api.example.com", "null", "*", "https://*.example.com:*", "data:,"]) {
+    assert.throws(() => countersign({ url, resourceServers: [wrong] }), TypeError, wrong);
+  }
+  assert.throws(() => countersign(), /give the server's url/);
+});

@@ -1,0 +1,15 @@
+// Package web is what pages need to sign people in: a JavaScript module without
+// dependencies, and its types for TypeScript.
+package web
+
+import _ "embed"
+
+// Module is the ES module.
+//
+//go:embed countersign.js
+var Module []byte
+
+// Types are the module's TypeScript declarations.
+//
+//go:embed countersign.d.ts
+var Types []byte
