@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,6 +30,9 @@ const (
 	origin   = "https://app.example.com" // allowed by CORS
 	password = "correct horse battery staple"
 )
+
+// soak reports whether there is time (COUNTERSIGN_SOAK=1): what is long is longer.
+var soak = os.Getenv("COUNTERSIGN_SOAK") == "1"
 
 // app is the whole server over a fresh database, driven through its HTTP engine.
 type app struct {

@@ -1,19 +1,24 @@
 package server_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"countersign/accounts"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -108,4 +113,41 @@ func BenchmarkClientCredentials(b *testing.B) {
 	for b.Loop() {
 		a.token(f).want(http.StatusOK)
 	}
+}
+
+// BenchmarkTellAccountsApart fails to sign in to accounts that exist and to ones that
+// don't, in turns, and reports how well the time of one answer tells which it was:
+// the chance that the former takes longer than the latter (the area under the ROC
+// curve). 0.5 is no better than a coin.
+func BenchmarkTellAccountsApart(b *testing.B) {
+	const people = 100
+	a := newApp(b, quiet, withOptions(func(o *server.Options) {
+		o.StrangersPerAccount, o.FreeFailures = 1_000_000, 1_000_000
+		o.Argon2 = accounts.Argon2{MemoryKiB: 19 << 10, Iterations: 2, Parallelism: 1} // as people run it
+	}))
+	for i := range people {
+		a.signup(fmt.Sprint("known", i))
+	}
+	took := map[string][]time.Duration{}
+	order := []string{"known", "other"}
+	p := a.page()
+	for i := 0; b.Loop(); i++ {
+		order[0], order[1] = order[1], order[0]
+		for _, kind := range order {
+			began := time.Now()
+			r := p.signIn(fmt.Sprint(kind, i%people), "a wrong guess")
+			took[kind] = append(took[kind], time.Since(began))
+			r.want(http.StatusUnauthorized)
+		}
+	}
+	known, other := took["known"], took["other"]
+	slower := 0.0
+	for _, k := range known {
+		for _, o := range other {
+			slower += float64(cmp.Compare(k, o)+1) / 2
+		}
+	}
+	n := float64(len(known) * len(other))
+	b.ReportMetric(slower/n, "AUC")
+	b.ReportMetric(math.Sqrt(float64(len(known)+len(other)+1)/(12*n)), "AUC-sd")
 }

@@ -10,7 +10,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -39,11 +38,9 @@ const (
 // TestLinearSessions has callers do what they like with sessions, all at once and
 // to two servers on one database, and then looks for an order in which the
 // answers make sense (linear_model_test.go).
-//
-// COUNTERSIGN_SOAK=1 makes it long.
 func TestLinearSessions(t *testing.T) {
 	calls := 10 * raceRounds
-	if os.Getenv("COUNTERSIGN_SOAK") == "1" {
+	if soak {
 		calls *= 12
 	}
 	var faults atomic.Int64

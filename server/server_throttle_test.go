@@ -132,23 +132,45 @@ func TestKnownBrowserCookieCannotBeMade(t *testing.T) {
 	}
 }
 
-// Known and unknown accounts are throttled alike, answer for answer.
-func TestThrottleDoesNotTellAccountsApart(t *testing.T) {
+// Ten thousand guesses from a hundred addresses: the budget lets few through, the
+// owner signs in all the time, and nothing tells the account from one that isn't.
+func TestThousandsOfGuesses(t *testing.T) {
+	guesses := 1_500
+	if soak {
+		guesses = 10_000
+	}
 	synctest.Test(t, func(t *testing.T) {
-		a := newApp(t, proxied, withOptions(func(o *server.Options) { o.StrangersPerAccount = 20 }))
+		a := newApp(t, proxied)
 		a.signup("alice")
-		for i := range 60 {
-			var answers [2]string
-			for j, name := range []string{"alice", "nobody"} {
-				p := a.page()
-				p.address = fmt.Sprintf("203.0.113.%d", i%7)
-				r := p.signIn(name, "wrong")
-				answers[j] = fmt.Sprint(r.Code, r.Header().Get("Retry-After"), r.Body)
+		owner := a.page()
+		owner.address = "198.51.100.1"
+		owner.signIn("alice", password).want(http.StatusOK)
+		began := time.Now()
+		answers := map[int]int{}
+		guess := func(name string, i int) *response {
+			p := a.page()
+			p.address = fmt.Sprintf("203.0.113.%d", i%100)
+			return p.signIn(name, fmt.Sprintf("guess %d", i))
+		}
+		told := func(r *response) string { return fmt.Sprint(r.Code, r.Header().Get("Retry-After"), r.Body) }
+		for i := range guesses {
+			known, unknown := guess("alice", i), guess("nobody", i)
+			if told(known) != told(unknown) {
+				t.Fatalf("guess %d:\n%s\n%s", i, told(known), told(unknown))
 			}
-			if answers[0] != answers[1] {
-				t.Fatalf("guess %d:\n%s\n%s", i, answers[0], answers[1])
+			answers[known.Code]++
+			if i%50 == 0 {
+				owner.signIn("alice", password).want(http.StatusOK)
 			}
 			time.Sleep(time.Second)
+		}
+		windows := 1 + int(time.Since(began)/time.Hour)
+		t.Logf("of %d guesses in %v %v", guesses, time.Since(began), answers)
+		if let := answers[http.StatusUnauthorized]; let == 0 || let > 100*windows {
+			t.Errorf("%d guesses were let through in %d hours begun, want 100 in each at most", let, windows)
+		}
+		if answers[http.StatusUnauthorized]+answers[http.StatusTooManyRequests] != guesses {
+			t.Errorf("answers: %v", answers)
 		}
 	})
 }
