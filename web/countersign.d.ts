@@ -6,6 +6,8 @@ export interface Options {
   url?: string;
   /** Origins of the APIs that get the access token, such as https://api.example.com. The server itself needn't be listed. */
   resourceServers?: string[];
+  /** Languages of mail, the preferred one first, such as "ko en". Default: those of the browser. */
+  uiLocales?: string;
 }
 
 /** An account, as the server describes it. */
@@ -93,7 +95,7 @@ export interface Countersign {
   /** Confirms the address with the token from the mail. */
   verifyEmail(verification: { token: string }): Promise<void>;
   /** Mails the link again, if it is of any use; it resolves in any case. */
-  resendVerification(account: { email: string }): Promise<void>;
+  resendVerification(account: { email: string } | { username: string }): Promise<void>;
 }
 
 /** What is wrong with one member of the input. */

@@ -33,7 +33,7 @@ const lockTimeout = 10; // for another tab that has the lock and hangs
 const messageTimeout = 0.2; // for what another tab says when it lets go of the lock
 
 /** Connects to a Countersign server: by default the one that served this module. */
-export function countersign({ url = servedFrom(), resourceServers = [] } = {}) {
+export function countersign({ url = servedFrom(), resourceServers = [], uiLocales } = {}) {
   const server = new URL(url, globalThis.location?.href);
   const base = server.href.replace(/\/+$/, "");
   const name = `countersign ${base}`; // of the lock and of the channel between tabs
@@ -77,7 +77,7 @@ export function countersign({ url = servedFrom(), resourceServers = [] } = {}) {
   }
 
   const signUp = ({ username, password, email }) =>
-    send("POST", "/signup", { json: { username, password, email: email || undefined } }).then(read);
+    send("POST", "/signup", { json: { username, password, email: email || undefined, ui_locales: uiLocales } }).then(read);
 
   const signIn = ({ username, password }) =>
     exclusively(async () => {
@@ -258,7 +258,7 @@ export function countersign({ url = servedFrom(), resourceServers = [] } = {}) {
   const changePassword = ({ currentPassword, newPassword }) =>
     account("POST", "/account/password", { current_password: currentPassword, new_password: newPassword });
   const changeEmail = ({ email, currentPassword }) =>
-    account("POST", "/account/email", { email, current_password: currentPassword });
+    account("POST", "/account/email", { email, current_password: currentPassword, ui_locales: uiLocales });
   const exportData = () => account("GET", "/account/export");
   const deleteAccount = async ({ currentPassword } = {}) => {
     await account("DELETE", "/account", { current_password: currentPassword });
@@ -267,11 +267,14 @@ export function countersign({ url = servedFrom(), resourceServers = [] } = {}) {
 
   // For those who aren't signed in
   const forgotPassword = ({ email, username }) =>
-    send("POST", "/account/password/forgot", { json: { email, username } }).then(read);
+    send("POST", "/account/password/forgot", { json: { email, username, ui_locales: uiLocales } }).then(read);
   const resetPassword = ({ token, newPassword }) =>
-    send("POST", "/account/password/reset", { json: { token, new_password: newPassword } }).then(read);
-  const verifyEmail = ({ token }) => send("POST", "/account/email/verify", { json: { token } }).then(read);
-  const resendVerification = ({ email }) => send("POST", "/account/email/resend", { json: { email } }).then(read);
+    send("POST", "/account/password/reset", { json: { token, new_password: newPassword, ui_locales: uiLocales } }).then(read);
+  const verifyEmail = async ({ token }) => {
+    await send("POST", "/account/email/verify", { json: { token, ui_locales: uiLocales } }).then(read);
+    if (session) uncertain = true; // it may be the address of whoever is signed in here
+  };
+  const resendVerification = ({ email, username }) => send("POST", "/account/email/resend", { json: { email, username, ui_locales: uiLocales } }).then(read);
 
   // Sends one request to the server.
   async function send(method, path, { json, accessToken, keepalive, timeout = requestTimeout } = {}) {

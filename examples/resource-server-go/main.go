@@ -36,6 +36,7 @@ func main() {
 	jwksURL := cmp.Or(os.Getenv("JWKS_URL"), issuer+"/.well-known/jwks.json")
 	listen := cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:8081")
 	origins := strings.Split(cmp.Or(os.Getenv("ORIGINS"), issuer), ",") // of pages; serve --dev has a demo app
+	cookie := os.Getenv("ACCESS_COOKIE")                                // with the access token, if Countersign sets one (docs/spa.md)
 
 	verify, err := newVerifier(context.Background(), jwksURL, issuer, audience)
 	if err != nil {
@@ -43,7 +44,7 @@ func main() {
 	}
 	api := http.NewServeMux()
 	api.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
-		claims, ok := authenticate(w, r, verify)
+		claims, ok := authenticate(w, r, cookie, verify)
 		if !ok {
 			return
 		}
@@ -55,18 +56,33 @@ func main() {
 		log.Fatal(err)
 	}
 	log.Printf("listening on http://%s", ln.Addr())
-	srv := &http.Server{Handler: allowOrigins(api, origins), ReadHeaderTimeout: 5 * time.Second}
+	handler := allowOrigins(api, origins, cookie != "")
+	if cookie != "" {
+		// Browsers send a cookie whoever asks, so nothing that changes something may
+		// be asked for by pages of other origins.
+		protection := http.NewCrossOriginProtection()
+		for _, origin := range origins {
+			if err := protection.AddTrustedOrigin(origin); err != nil {
+				log.Fatal(err)
+			}
+		}
+		handler = protection.Handler(handler)
+	}
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	log.Fatal(srv.Serve(ln))
 }
 
 // allowOrigins lets pages of these origins call the API with an access token (CORS).
-// They need no cookies, so none are allowed.
-func allowOrigins(api http.Handler, origins []string) http.Handler {
+// Cookies come along only if they are needed.
+func allowOrigins(api http.Handler, origins []string, cookies bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Origin")
 		if origin := r.Header.Get("Origin"); slices.Contains(origins, origin) {
 			w.Header().Set("Access-Control-Allow-Origin", origin)
 			w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate")
+			if cookies {
+				w.Header().Set("Access-Control-Allow-Credentials", "true")
+			}
 			if r.Method == http.MethodOptions { // asks whether it may; it comes without a token
 				w.Header().Set("Access-Control-Allow-Headers", "Authorization")
 				w.Header().Set("Access-Control-Max-Age", "600")
@@ -136,16 +152,30 @@ func newVerifier(ctx context.Context, jwksURL, issuer, audience string) (verifie
 	}, nil
 }
 
+// accessToken is the token of a request: of its header, or else of the cookie with
+// that name.
+func accessToken(r *http.Request, cookie string) (token string, ok bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token), true
+	}
+	c, err := r.Cookie(cookie)
+	if cookie == "" || err != nil {
+		return "", false
+	}
+	return c.Value, true
+}
+
 // authenticate finds out who asks. If nobody acceptable does, it has answered
 // as RFC 6750 section 3 says.
-func authenticate(w http.ResponseWriter, r *http.Request, verify verifier) (*accessClaims, bool) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+func authenticate(w http.ResponseWriter, r *http.Request, cookie string, verify verifier) (*accessClaims, bool) {
+	token, ok := accessToken(r, cookie)
+	if !ok {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		http.Error(w, "send an access token", http.StatusUnauthorized)
 		return nil, false
 	}
-	claims, err := verify(strings.TrimSpace(token))
+	claims, err := verify(token)
 	if err != nil {
 		log.Printf("refused a token: %v", err) // for us; a thief learns nothing
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)

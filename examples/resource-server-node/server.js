@@ -13,6 +13,7 @@ const issuer = process.env.ISSUER || 'http://localhost:8080'
 const audience = process.env.AUDIENCE || issuer // serve --dev issues tokens for itself
 const jwksURL = process.env.JWKS_URL || `${issuer}/.well-known/jwks.json`
 const origins = (process.env.ORIGINS || issuer).split(',') // of pages; serve --dev has a demo app
+const cookie = process.env.ACCESS_COOKIE // with the access token, if Countersign sets one (docs/spa.md)
 const listen = new URL(`http://${process.env.LISTEN || '127.0.0.1:8082'}`)
 
 // The keys are fetched when first needed, looked up again after ten minutes,
@@ -33,12 +34,13 @@ const rules = {
 }
 
 const server = createServer(async (req, res) => {
-  // Pages of these origins may call the API with an access token (CORS). They
-  // need no cookies, so none are allowed.
+  // Pages of these origins may call the API with an access token (CORS). Cookies
+  // come along only if they are needed.
   res.setHeader('Vary', 'Origin')
   if (origins.includes(req.headers.origin)) {
     res.setHeader('Access-Control-Allow-Origin', req.headers.origin)
     res.setHeader('Access-Control-Expose-Headers', 'WWW-Authenticate')
+    if (cookie) res.setHeader('Access-Control-Allow-Credentials', 'true')
     if (req.method === 'OPTIONS') { // asks whether it may; it comes without a token
       res.writeHead(204, { 'Access-Control-Allow-Headers': 'Authorization', 'Access-Control-Max-Age': '600' })
       return res.end()
@@ -47,8 +49,11 @@ const server = createServer(async (req, res) => {
   if (req.method !== 'GET' || req.url !== '/hello') {
     return answer(res, 404, { error: 'not found' })
   }
+  // An API that changes something must refuse other origins' pages before, if it
+  // takes cookies: browsers send those whoever asks.
+
   // RFC 6750 section 3 says how to refuse.
-  const [, token] = /^Bearer\b *(.*)$/i.exec(req.headers.authorization ?? '') ?? []
+  const token = accessToken(req.headers)
   if (token === undefined) {
     return answer(res, 401, { error: 'send an access token' }, 'Bearer')
   }
@@ -63,6 +68,13 @@ const server = createServer(async (req, res) => {
     answer(res, 401, { error: 'the access token is not valid' }, 'Bearer error="invalid_token"')
   }
 })
+
+// The token of a request: of its header, or else of the cookie.
+function accessToken({ authorization = '', cookie: cookies = '' }) {
+  const [, token] = /^Bearer\b *(.*)$/i.exec(authorization) ?? []
+  if (token !== undefined || !cookie) return token
+  return cookies.split('; ').find((one) => one.startsWith(`${cookie}=`))?.slice(cookie.length + 1)
+}
 
 function answer(res, status, body, challenge) {
   if (challenge) res.setHeader('WWW-Authenticate', challenge)

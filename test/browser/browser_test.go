@@ -276,7 +276,7 @@ func (b *tab) history() []string {
 	}
 	var urls []string
 	for _, e := range entries.Entries {
-		urls = append(urls, e.URL, e.UserTypedURL)
+		urls = append(urls, e.URL)
 	}
 	return urls
 }

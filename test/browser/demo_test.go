@@ -260,9 +260,12 @@ func TestDemoWithAnAccessCookie(t *testing.T) {
 	time.Sleep(4 * time.Second)
 	b.press("Sessions")
 	b.shows("This browser")
+	b.press("API")
+	b.press("Say hello")
+	b.shows(`"subject"`)
 	b.keepsNoSecrets(password)
 	b.do(chromedp.Reload())
-	b.isAt("Sessions")
+	b.isAt("API")
 	b.press("Sign out")
 	b.isAt("Sign in")
 }

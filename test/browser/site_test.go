@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -28,6 +30,25 @@ type site struct {
 	// told what the server said. nil: nothing happens to it.
 	refreshed atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
 	refreshes atomic.Int64 // how many reached the server
+	log       record
+}
+
+// record is what a server says.
+type record struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (r *record) Write(line []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(line)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
 }
 
 var listening = regexp.MustCompile(`listening on http://\S+:(\d+)`)
@@ -36,7 +57,7 @@ var listening = regexp.MustCompile(`listening on http://\S+:(\d+)`)
 func newSite(t *testing.T, env ...string) *site {
 	t.Helper()
 	s := &site{}
-	s.issuer, s.data = programs.Serve(t, append([]string{
+	s.issuer, s.data = programs.ServeLogged(t, &s.log, append([]string{
 		"COUNTERSIGN_PASSWORDS_ARGON2_MEMORY=7MiB", "COUNTERSIGN_PASSWORDS_ARGON2_ITERATIONS=5",
 	}, env...)...)
 
@@ -47,7 +68,7 @@ func newSite(t *testing.T, env ...string) *site {
 	s.url = serveHTTP(t, s.proxy(httputil.NewSingleHostReverseProxy(target)))
 
 	cmd := programs.Command(t, programs.Path(t, "resource-server-go"))
-	cmd.Env = append(cmd.Env, "ISSUER="+s.issuer, "LISTEN=127.0.0.1:0", "ORIGINS="+s.url)
+	cmd.Env = append(cmd.Env, "ISSUER="+s.issuer, "LISTEN=127.0.0.1:0", "ORIGINS="+s.url, "ACCESS_COOKIE=countersign_access")
 	s.api = "http://localhost:" + programs.Start(t, cmd, func(line []byte) string {
 		if m := listening.FindSubmatch(line); m != nil {
 			return string(m[1])

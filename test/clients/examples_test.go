@@ -82,6 +82,39 @@ func hello(t *testing.T, base, authorization string) (int, string, map[string]st
 	return resp.StatusCode, resp.Header.Get("WWW-Authenticate"), said
 }
 
+// An API reads the token from a cookie where it is told to, and nowhere else.
+func TestExampleResourceServersWithACookie(t *testing.T) {
+	s := serve(t)
+	_, _, token := discover(t, s)
+	const page = "http://localhost:5173"
+	for name, start := range examples {
+		t.Run(name, func(t *testing.T) {
+			get := func(base string) *http.Response {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/hello", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Origin", page)
+				r.Header.Set("Cookie", "other=1; countersign_access="+token.AccessToken+"; last=2")
+				resp, err := http.DefaultClient.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				return resp
+			}
+			with := get(start(t, "ISSUER="+s.issuer, "ORIGINS="+page, "ACCESS_COOKIE=countersign_access"))
+			if with.StatusCode != http.StatusOK || with.Header.Get("Access-Control-Allow-Credentials") != "true" {
+				t.Errorf("told to: %d %v", with.StatusCode, with.Header)
+			}
+			without := get(start(t, "ISSUER="+s.issuer, "ORIGINS="+page))
+			if without.StatusCode != http.StatusUnauthorized || without.Header.Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("not told to: %d %v", without.StatusCode, without.Header)
+			}
+		})
+	}
+}
+
 func wantRefused(t *testing.T, base, authorization, challenge string) {
 	t.Helper()
 	if status, got, _ := hello(t, base, authorization); status != http.StatusUnauthorized || got != challenge {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -156,10 +157,17 @@ func Start(t *testing.T, cmd *exec.Cmd, found func(line []byte) string) string {
 // Serve runs a server over an empty data folder; env changes its configuration.
 func Serve(t *testing.T, env ...string) (issuer, data string) {
 	t.Helper()
+	return ServeLogged(t, io.Discard, env...)
+}
+
+// ServeLogged is Serve, and writes what the server says to a log, by another goroutine.
+func ServeLogged(t *testing.T, log io.Writer, env ...string) (issuer, data string) {
+	t.Helper()
 	data = t.TempDir()
 	cmd := Command(t, Path(t, "countersign"), "serve", "--dev", "--listen", "127.0.0.1:0", "--data", data)
 	cmd.Env = append(cmd.Env, env...)
 	return Start(t, cmd, func(line []byte) string {
+		log.Write(line)
 		var record struct{ Msg, Issuer string }
 		if json.Unmarshal(line, &record); record.Msg != "serving" {
 			return ""
