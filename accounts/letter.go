@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -121,11 +122,11 @@ func MailToken(keys *seal.Keys, letter uuid.UUID) string {
 // parseMailToken reads a mailed token. ErrBadToken if we didn't make it.
 func parseMailToken(keys *seal.Keys, token string) (uuid.UUID, error) {
 	text, found := strings.CutPrefix(token, mailPrefix)
-	if !found || len(text) != mailEncoding.EncodedLen(mailBody+32) {
+	if !found || len(text) != mailEncoding.EncodedLen(mailBody+sha256.Size) {
 		return uuid.Nil, ErrBadToken
 	}
 	b, err := mailEncoding.DecodeString(text)
-	if err != nil || b[0] != mailVersion {
+	if err != nil || len(b) != mailBody+sha256.Size || b[0] != mailVersion { // line breaks count for nothing
 		return uuid.Nil, ErrBadToken
 	}
 	mac, known := keys.MAC(seal.ID(b[1:5]), mailPurpose, b[:mailBody])
