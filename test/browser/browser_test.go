@@ -58,11 +58,17 @@ type profile struct {
 // newProfile starts a browser, which ends with the test.
 func newProfile(t *testing.T) *profile {
 	t.Helper()
-	allocator, _ := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
+	return startProfile(t, t.TempDir())
+}
+
+// startProfile starts a browser on a profile's folder.
+func startProfile(t *testing.T, folder string, flags ...chromedp.ExecAllocatorOption) *profile {
+	t.Helper()
+	allocator, _ := chromedp.NewExecAllocator(context.Background(), slices.Concat(chromedp.DefaultExecAllocatorOptions[:], flags, []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(folder), chromedp.WindowSize(1280, 900),
 		chromedp.Flag("lang", "en-US"),
 		chromedp.Flag("no-sandbox", true), // containers and root have none, and only our own pages are loaded
-	)...)
+	})...)
 	ctx, _ := chromedp.NewContext(allocator)
 	t.Cleanup(func() { chromedp.Cancel(ctx) })
 	if err := chromedp.Do(ctx); err != nil {
@@ -88,6 +94,7 @@ type tab struct {
 
 	mu         sync.Mutex
 	complaints []string // of the browser, about the page
+	blocked    bool     // what it does is to be blocked, of which browsers complain
 }
 
 // newTab opens a tab. If a script fails there, or the page does what its policy
@@ -102,6 +109,9 @@ func (p *profile) newTab() *tab {
 	p.t.Cleanup(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
+		if b.blocked {
+			return
+		}
 		for _, c := range b.complaints {
 			p.t.Errorf("the browser complains: %s", c)
 		}

@@ -17,6 +17,9 @@ import (
 	"countersign/test/programs"
 )
 
+// cheapHashes are as little work for a password as is allowed.
+var cheapHashes = []string{"COUNTERSIGN_PASSWORDS_ARGON2_MEMORY=7MiB", "COUNTERSIGN_PASSWORDS_ARGON2_ITERATIONS=5"}
+
 const password = "correct horse battery staple"
 
 // site is a server with the demo app and the example API, and a proxy before the
@@ -24,7 +27,6 @@ const password = "correct horse battery staple"
 type site struct {
 	url    string // of the proxy
 	issuer string // the server itself
-	data   string // its folder
 	api    string
 	// refreshed answers a refresh instead of the server, which has done it: it is
 	// told what the server said. nil: nothing happens to it.
@@ -57,9 +59,7 @@ var listening = regexp.MustCompile(`listening on http://\S+:(\d+)`)
 func newSite(t *testing.T, env ...string) *site {
 	t.Helper()
 	s := &site{}
-	s.issuer, s.data = programs.ServeLogged(t, &s.log, append([]string{
-		"COUNTERSIGN_PASSWORDS_ARGON2_MEMORY=7MiB", "COUNTERSIGN_PASSWORDS_ARGON2_ITERATIONS=5",
-	}, env...)...)
+	s.issuer = programs.ServeLogged(t, &s.log, append(cheapHashes, env...)...).Issuer
 
 	target, err := url.Parse(s.issuer)
 	if err != nil {

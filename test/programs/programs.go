@@ -157,23 +157,35 @@ func Start(t *testing.T, cmd *exec.Cmd, found func(line []byte) string) string {
 // Serve runs a server over an empty data folder; env changes its configuration.
 func Serve(t *testing.T, env ...string) (issuer, data string) {
 	t.Helper()
-	return ServeLogged(t, io.Discard, env...)
+	s := ServeLogged(t, io.Discard, env...)
+	return s.Issuer, s.Data
+}
+
+// Server is one that runs.
+type Server struct {
+	Issuer string
+	Listen string // host and port
+	Data   string // its folder
 }
 
 // ServeLogged is Serve, and writes what the server says to a log, by another goroutine.
-func ServeLogged(t *testing.T, log io.Writer, env ...string) (issuer, data string) {
+func ServeLogged(t *testing.T, log io.Writer, env ...string) Server {
 	t.Helper()
-	data = t.TempDir()
-	cmd := Command(t, Path(t, "countersign"), "serve", "--dev", "--listen", "127.0.0.1:0", "--data", data)
+	s := Server{Data: t.TempDir()}
+	cmd := Command(t, Path(t, "countersign"), "serve", "--dev", "--listen", "127.0.0.1:0", "--data", s.Data)
 	cmd.Env = append(cmd.Env, env...)
-	return Start(t, cmd, func(line []byte) string {
+	serving := Start(t, cmd, func(line []byte) string {
 		log.Write(line)
-		var record struct{ Msg, Issuer string }
+		var record struct{ Msg string }
 		if json.Unmarshal(line, &record); record.Msg != "serving" {
 			return ""
 		}
-		return record.Issuer
-	}), data
+		return string(line)
+	})
+	if err := json.Unmarshal([]byte(serving), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // NodePackage copies a Node package into a work folder, installs what its lock file
