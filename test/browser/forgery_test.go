@@ -1,0 +1,199 @@
+package browser_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// forge does from a page all that pages can do to other origins without leave:
+// forms of every encoding, requests without CORS and with, beacons, images, scripts,
+// style sheets, frames and navigations. It returns how many it sent.
+const forge = `(async (server, calls) => {
+	const settled = [];
+	const loads = (element) => {
+		settled.push(new Promise((resolve) => {
+			element.onload = element.onerror = resolve;
+			setTimeout(resolve, 3000);
+		}));
+		document.body.append(element);
+	};
+	const make = (name, properties) => Object.assign(document.createElement(name), properties);
+	let sent = 0;
+	for (const { method, path, body } of calls) {
+		const url = server + path;
+		const json = body && JSON.stringify(body);
+		const headers = { "Content-Type": "application/json" };
+		const requests = [
+			{ method, mode: "cors", body: json, headers: json ? headers : {} },
+			{ method, mode: "cors", body: json },
+			{ method: "POST", mode: "no-cors", body: json },
+			{ method: "POST", mode: "no-cors", body: body && new URLSearchParams(body) },
+		];
+		for (const request of requests) {
+			settled.push(fetch(url, { credentials: "include", keepalive: true, ...request }).catch(() => {}));
+			sent++;
+		}
+		for (const type of ["text/plain", "application/json"]) {
+			navigator.sendBeacon(url, new Blob(json ? [json] : [], { type }));
+			sent++;
+		}
+		for (const enctype of ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"]) {
+			const target = "frame" + sent++;
+			const form = make("form", { method: "POST", action: url, enctype, target });
+			if (enctype === "text/plain" && json) { // whole JSON, with the = in a value
+				const cut = json.lastIndexOf('"');
+				form.append(make("input", { name: json.slice(0, cut), value: json.slice(cut) }));
+			} else {
+				for (const [name, value] of Object.entries(body ?? {})) form.append(make("input", { name, value }));
+			}
+			loads(make("iframe", { name: target }));
+			document.body.append(form);
+			form.submit();
+		}
+		loads(make("img", { src: url }));
+		loads(make("script", { src: url }));
+		loads(make("link", { rel: "stylesheet", href: url }));
+		loads(make("iframe", { src: url }));
+		sent += 4;
+	}
+	await Promise.all(settled);
+	return sent;
+})($1, JSON.parse($2))`
+
+// target is a request that changes something, or tells something.
+type target struct {
+	Method string            `json:"method"`
+	Path   string            `json:"path"`
+	Body   map[string]string `json:"body,omitempty"`
+}
+
+// cookies are those of the server that the browser keeps.
+func (b *tab) cookies(server string) map[string]string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	kept := map[string]string{}
+	_, err := chromedp.Run(ctx, func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		result, err := cdp.Call(ctx, t, network.GetCookies, network.GetCookiesParams{URLs: []string{server}})
+		if err != nil {
+			return chromedp.Void{}, err
+		}
+		for _, c := range result.Cookies {
+			kept[c.Name] = c.Value
+		}
+		return chromedp.Void{}, nil
+	})
+	if err != nil {
+		b.fail("%v", err)
+	}
+	return kept
+}
+
+// A page of another origin changes nothing, whatever it sends with the victim's
+// cookies: from another site, which gets the cookies by same_site none, and from a
+// host of ours that isn't listed. What it is made of has an effect from a listed
+// origin, so it is the origin that counts.
+func TestForgedRequestsChangeNothing(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"false", "true"} {
+		t.Run("access_cookie="+mode, func(t *testing.T) {
+			h := newHosts(t, "COUNTERSIGN_SESSION_COOKIE_SAME_SITE=none", "COUNTERSIGN_SESSION_COOKIE_ACCESS_COOKIE="+mode)
+			server := h.origin(authHost)
+			h.signUp("alice")
+			h.signUp("mallory")
+			b := browse(t, true).newTab()
+			b.blocked = true
+			visit := func(host string) {
+				t.Helper()
+				b.open(h.origin(host) + "/page")
+			}
+			signIn := func() answer {
+				t.Helper()
+				visit(authHost)
+				return b.ask(server, call{Method: "POST", Path: "/session", JSON: map[string]string{"username": "alice", "password": password}})
+			}
+			var in struct {
+				Token string `json:"access_token"`
+			}
+			if r := signIn(); r.Status != http.StatusOK || json.Unmarshal([]byte(r.Body), &in) != nil {
+				t.Fatalf("sign in: %+v", r)
+			}
+			// state is all that the server knows about alice.
+			state := func() string {
+				t.Helper()
+				visit(authHost)
+				r := b.ask(server, call{Method: "GET", Path: "/account/export", Token: in.Token})
+				if r.Status != http.StatusOK || !strings.Contains(r.Body, "alice") {
+					t.Fatalf("export: %+v", r)
+				}
+				return r.Body
+			}
+			// tickets are the forged requests, with names that are free.
+			tickets := func(name string) string {
+				const other = "another good password"
+				list, err := json.Marshal([]target{
+					{"POST", "/session", map[string]string{"username": "mallory", "password": password}},
+					{"POST", "/session/refresh", nil},
+					{"GET", "/session", nil},
+					{"DELETE", "/session", nil},
+					{"POST", "/signup", map[string]string{"username": name, "password": password}},
+					{"POST", "/account/password", map[string]string{"current_password": password, "new_password": other}},
+					{"POST", "/account/email", map[string]string{"email": "mallory@example.org", "current_password": password}},
+					{"DELETE", "/account/sessions", nil},
+					{"GET", "/account/export", nil},
+					{"DELETE", "/account", map[string]string{"current_password": password}},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(list)
+			}
+
+			before, kept := state(), b.cookies(server)
+			if len(kept) < 2 {
+				t.Fatalf("cookies: %v", kept)
+			}
+			for i, host := range []string{evilHost, evilFar} {
+				visit(host)
+				name := fmt.Sprint("forged", i)
+				sent := evaluate[int](b, forge, server, tickets(name))
+				// Navigations carry cookies where nothing else does.
+				for _, path := range []string{"/session", "/account/export"} {
+					evaluate[any](b, "location.assign($1), null", server+path)
+					time.Sleep(300 * time.Millisecond) // for it, and for beacons, which nobody waits for
+					visit(host)
+				}
+				t.Logf("%d forged requests from %s", sent, host)
+				if got := state(); got != before {
+					t.Errorf("from %s the state became\n%s\nfrom\n%s", host, got, before)
+				}
+				if got := b.cookies(server); fmt.Sprint(got) != fmt.Sprint(kept) {
+					t.Errorf("from %s the cookies became %v", host, slices.Collect(maps.Keys(got)))
+				}
+				if status, _ := h.try("/session", "application/json", fmt.Sprintf(`{"username":%q,"password":%q}`, name, password)); status != http.StatusUnauthorized {
+					t.Errorf("%s could be signed up from %s: %d", name, host, status)
+				}
+			}
+
+			visit(appHost)
+			evaluate[int](b, forge, server, tickets("control"))
+			if status, _ := h.try("/session", "application/json", fmt.Sprintf(`{"username":"control","password":%q}`, password)); status != http.StatusOK {
+				t.Errorf("from a listed origin nobody was signed up either: %d", status)
+			}
+			if got := b.cookies(server); fmt.Sprint(got) == fmt.Sprint(kept) {
+				t.Error("from a listed origin the cookies are the same, too")
+			}
+		})
+	}
+}
