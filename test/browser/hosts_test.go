@@ -4,13 +4,13 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +32,8 @@ const (
 type hosts struct {
 	t      *testing.T
 	port   string
+	data   string // the server's folder
+	log    record
 	client http.Client // which reaches all of them
 }
 
@@ -49,10 +51,11 @@ func newHosts(t *testing.T, env ...string) *hosts {
 	front := httptest.NewUnstartedServer(routes)
 	h.port = front.Listener.Addr().String()
 	h.port = h.port[strings.LastIndex(h.port, ":"):]
-	server := programs.ServeLogged(t, io.Discard, append(append([]string{
+	server := programs.ServeLogged(t, &h.log, append(append([]string{
 		"COUNTERSIGN_ISSUER=" + h.origin(authHost), "COUNTERSIGN_TRUSTED_PROXIES=127.0.0.1",
 		"COUNTERSIGN_CORS_ALLOWED_ORIGINS=" + h.origin(appHost) + "," + h.origin(farHost),
 	}, cheapHashes...), env...)...)
+	h.data = server.Data
 	target := &url.URL{Scheme: "http", Host: server.Listen}
 	routes.Handle(authHost+"/", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
@@ -117,7 +120,26 @@ func (h *hosts) try(path, kind, body string) (status int, answer map[string]any)
 // signUp makes an account.
 func (h *hosts) signUp(username string) {
 	h.t.Helper()
-	h.post("/signup", "application/json", fmt.Sprintf(`{"username":%q,"password":%q}`, username, password), http.StatusCreated)
+	h.post("/signup", "application/json", fmt.Sprintf(`{"username":%q,"password":%q,"email":"%s@example.net"}`, username, password, username), http.StatusCreated)
+}
+
+// usernames are those of all accounts.
+func (h *hosts) usernames() []string {
+	h.t.Helper()
+	out, err := programs.Command(h.t, programs.Path(h.t, "countersign"), "users", "list", "--json", "--data", h.data).Output()
+	var users []struct{ Username string }
+	if err == nil {
+		err = json.Unmarshal(out, &users)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var names []string
+	for _, u := range users {
+		names = append(names, u.Username)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // token is an access token with a scope.
