@@ -63,7 +63,7 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	if err != nil {
 		name = who.Username // nobody's, and counted as such
 	}
-	if err := u.chargeMail(ctx, now, "mail for "+EmailKey(who.Email)+"/"+name, who.Address); err != nil {
+	if err := u.chargeMail(ctx, now, who.Email, name, who.Address); err != nil {
 		return err
 	}
 	user, err := u.addressee(ctx, who.Email, name)
@@ -95,16 +95,23 @@ func (u *Users) addressee(ctx context.Context, email, name string) (user User, e
 
 // chargeMail counts a mail against the budgets of whom it is for and of the network
 // that asks for it. *limits.WaitError.
-func (u *Users) chargeMail(ctx context.Context, now time.Time, whose, address string) error {
-	reader := limits.Key("mail", whose)
+func (u *Users) chargeMail(ctx context.Context, now time.Time, email, username, address string) error {
 	asker := limits.Key("asking for mail", limits.Network(address))
-	if err := u.throttle.CheckShared(ctx, now, reader, mailsPerWindow); err != nil {
-		return err
-	}
 	if _, err := u.throttle.Check(ctx, now, asker); err != nil {
 		return err
 	}
-	return errors.Join(u.throttle.Failed(ctx, now, reader), u.throttle.Failed(ctx, now, asker))
+	if err := u.chargeReader(ctx, now, limits.Key("mail", EmailKey(email), username)); err != nil {
+		return err
+	}
+	return u.throttle.Failed(ctx, now, asker)
+}
+
+// chargeReader counts a mail against a budget of whom it is for. *limits.WaitError.
+func (u *Users) chargeReader(ctx context.Context, now time.Time, reader [32]byte) error {
+	if err := u.throttle.CheckShared(ctx, now, reader, mailsPerWindow); err != nil {
+		return err
+	}
+	return u.throttle.Failed(ctx, now, reader)
 }
 
 // letter writes a letter that is due now.
@@ -202,7 +209,7 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id uuid.U
 	if err := bad.err(); err != nil {
 		return err
 	}
-	if err := u.chargeMail(ctx, now, "mail for "+EmailKey(email)+"/", address); err != nil {
+	if err := u.chargeMail(ctx, now, email, "", address); err != nil {
 		return err
 	}
 	kind := ChangeEmail

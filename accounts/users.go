@@ -202,7 +202,8 @@ type NewUser struct {
 // Create adds an account, and posts a letter that proves its address. What is wrong
 // with the input is an *InputError, all of it at once; one that is also
 // ErrUsernameTaken or ErrEmailTaken if that is all. limits.ErrBusy says to come back
-// later, and a *limits.WaitError that too many names were tried that are taken.
+// later, and a *limits.WaitError that too many names were tried that are taken, or
+// that the address has got enough mail.
 //
 // Where an address has to be proven, nothing tells whether another account has it:
 // that one's owner is told by mail, and the new account can't be used.
@@ -252,6 +253,13 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 	var err error
 	if user.ID, err = uuid.NewV7(); err != nil {
 		return User{}, fmt.Errorf("create user: %w", err)
+	}
+	// Nobody's mailbox is to be filled by signing up for them. The budget is one of
+	// its own: what is left of the other would tell who has signed up of late.
+	if u.mail && user.Email != "" && origin.Address != "" {
+		if err := u.chargeReader(ctx, now, limits.Key("mail of a sign-up", EmailKey(user.Email))); err != nil {
+			return User{}, err
+		}
 	}
 	if err := u.slots.Do(ctx, func() { user.PasswordHash = u.hasher.hash(prepared) }); err != nil {
 		return User{}, err

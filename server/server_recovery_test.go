@@ -336,6 +336,31 @@ func TestMailHasABudget(t *testing.T) {
 	})
 }
 
+// Nobody's mailbox can be filled by signing up with its address, and what asking
+// leaves over doesn't tell that somebody has.
+func TestSignupMailHasABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true })
+		signUp := func(i int) *response {
+			return a.post("/signup", fmt.Sprintf(`{"username":"user%d","password":%q,"email":"victim@example.net"}`, i, password))
+		}
+		for i := range 5 {
+			signUp(i).want(http.StatusCreated)
+		}
+		signUp(5).wantProblem(http.StatusTooManyRequests, "throttled")
+		for range 5 {
+			a.page().forgot("victim@example.net").want(http.StatusAccepted)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if len(box.sent) != 5 { // no account has the address
+			t.Errorf("%d mails, want 5", len(box.sent))
+		}
+		time.Sleep(time.Hour)
+		signUp(6).want(http.StatusCreated)
+	})
+}
+
 func TestMailIsOffWithoutAServer(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
