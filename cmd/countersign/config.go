@@ -29,6 +29,9 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 	if _, err := storeOptions(cfg); err != nil {
 		return err
 	}
+	if _, err := mailSender(cfg, std.err); err != nil {
+		return err
+	}
 	if _, err := accounts.NewUsers(accounts.UsersOptions{Argon2: argon2(cfg)}); err != nil {
 		return fmt.Errorf("passwords.argon2: %w", err)
 	}
