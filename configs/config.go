@@ -211,7 +211,8 @@ type Config struct {
 		Port int `yaml:"port" default:"587" min:"1" max:"65535"`
 		// TLS protects the connection: starttls begins in the clear and insists on
 		// TLS, tls is TLS from the start, none is for a server on the same machine.
-		// Default empty: tls on port 465, else starttls.
+		// Default empty: tls on port 465, none on localhost without a username, else
+		// starttls.
 		TLS string `yaml:"tls"`
 		// Username signs in there. Default empty: no sign-in.
 		Username string `yaml:"username"`

@@ -36,7 +36,7 @@ func compose(t testing.TB, kind mail.Kind, prefers, username string) mail.Messag
 }
 
 func sender(s *smtpd.Server) *mail.SMTP {
-	return &mail.SMTP{Host: "localhost", Port: s.Port, From: "Acme <no-reply@example.com>", RootCAs: s.Roots}
+	return &mail.SMTP{Host: "localhost", Port: s.Port, TLS: mail.StartTLS, From: "Acme <no-reply@example.com>", RootCAs: s.Roots}
 }
 
 // Every letter arrives in both languages, with both parts, and says what it has to.
@@ -111,9 +111,15 @@ func TestSignsInOnlyUnderTLS(t *testing.T) {
 	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil || errors.Is(err, mail.ErrRefused) {
 		t.Errorf("a server without TLS: %v", err)
 	}
-	c.TLS = mail.NoTLS
-	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err != nil {
-		t.Errorf("in the clear, as configured: %v", err)
+	for _, protection := range []string{mail.NoTLS, ""} { // it is on this machine
+		c.TLS = protection
+		if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err != nil {
+			t.Errorf("in the clear: %v", err)
+		}
+	}
+	c.Username, c.Password = "post", "office"
+	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil {
+		t.Error("a password went through the clear")
 	}
 	c = sender(s)
 	c.RootCAs = nil

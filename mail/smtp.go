@@ -26,7 +26,7 @@ const (
 type SMTP struct {
 	Host     string
 	Port     int
-	TLS      string // StartTLS, ImplicitTLS or NoTLS; empty: by the port
+	TLS      string // StartTLS, ImplicitTLS or NoTLS; empty: see protection
 	Username string // empty: without signing in
 	Password string
 	From     string         // "a@example.com" or "Name <a@example.com>"
@@ -82,6 +82,22 @@ func (s *SMTP) message(m Message) (*mail.Msg, error) {
 	return message, nil
 }
 
+// protection is how the connection is protected: unless it is said, by TLS, but for
+// a server on this machine that asks for no password.
+func (s *SMTP) protection() string {
+	ip := net.ParseIP(s.Host)
+	switch {
+	case s.TLS != "":
+		return s.TLS
+	case s.Port == 465:
+		return ImplicitTLS
+	case s.Username == "" && (s.Host == "localhost" || ip != nil && ip.IsLoopback()):
+		return NoTLS
+	default:
+		return StartTLS
+	}
+}
+
 // client is a client for one message, whose connection ends with ctx.
 func (s *SMTP) client(ctx context.Context) (*mail.Client, error) {
 	config := &tls.Config{ServerName: s.Host, RootCAs: s.RootCAs, MinVersion: tls.VersionTLS12}
@@ -89,11 +105,11 @@ func (s *SMTP) client(ctx context.Context) (*mail.Client, error) {
 		DialContext(ctx context.Context, network, address string) (net.Conn, error)
 	} = &net.Dialer{}
 	options := []mail.Option{mail.WithPort(s.Port), mail.WithTimeout(stepTimeout), mail.WithTLSConfig(config)}
-	switch {
-	case s.TLS == ImplicitTLS || s.TLS == "" && s.Port == 465:
+	switch s.protection() {
+	case ImplicitTLS:
 		dialer = &tls.Dialer{Config: config}
 		options = append(options, mail.WithSSL())
-	case s.TLS == NoTLS:
+	case NoTLS:
 		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
 	default:
 		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
