@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // check reports values that can't be, whatever command runs.
@@ -246,6 +248,8 @@ func (c *Config) checkSessionCookie(r *report) {
 		r.add("session_cookie.domain", "must be a domain name such as example.com, not %s", quote(s.Domain))
 	} else if u, err := url.Parse(c.Issuer); err == nil && s.Domain != "" && c.Issuer != "" && u.Hostname() != s.Domain && !strings.HasSuffix(u.Hostname(), "."+s.Domain) {
 		r.add("session_cookie.domain", "must be the issuer's host %s or a domain above it, or browsers refuse the cookies; not %s", u.Hostname(), quote(s.Domain))
+	} else if suffix, listed := publicsuffix.PublicSuffix(s.Domain); suffix == s.Domain && (listed || strings.Contains(suffix, ".")) {
+		r.add("session_cookie.domain", "must be a domain of yours, not %s, below which anybody can have one: browsers refuse cookies for it", quote(s.Domain))
 	}
 	if !slices.Contains([]string{"strict", "lax", "none"}, s.SameSite) {
 		r.add("session_cookie.same_site", "must be strict, lax or none, not %s", quote(s.SameSite))

@@ -160,6 +160,8 @@ func TestBadValues(t *testing.T) {
 		{`session_cookie: {client: ""}`, "session_cookie.client", "must be the id of a client"},
 		{`session_cookie: {domain: "a b"}`, "session_cookie.domain", "must be a domain name"},
 		{`{issuer: "https://auth.example.com", session_cookie: {domain: example.org}}`, "session_cookie.domain", "must be the issuer's host"},
+		{`{issuer: "https://auth.example.com", session_cookie: {domain: com}}`, "session_cookie.domain", "must be a domain of yours"},
+		{`{issuer: "https://me.github.io", session_cookie: {domain: github.io}}`, "session_cookie.domain", "must be a domain of yours"},
 		{`session_cookie: {same_site: Strict}`, "session_cookie.same_site", "must be strict, lax or none"},
 		{`throttle: {strangers_per_account: 0}`, "throttle.strangers_per_account", "must be at least 1"},
 		{`smtp: {host: "https://mail", from: a@example.com}`, "smtp.host", "must be a host name"},
