@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/language"
 )
 
@@ -59,7 +60,7 @@ func Compose(kind Kind, prefers string, vars Vars) (Message, error) {
 	if !known {
 		return Message{}, fmt.Errorf("compose mail: no letter %q", kind)
 	}
-	vars.Service, vars.Username = harmless(vars.Service), harmless(vars.Username)
+	vars.Service, vars.Username = harmless(vars.Service), unlinked(harmless(vars.Username))
 	fill := strings.NewReplacer("{service}", vars.Service, "{username}", vars.Username, "{time}", tongue.duration(vars.ValidFor))
 	f := filled{
 		Language: tongue.code, Service: vars.Service, Link: vars.Link,
@@ -101,3 +102,18 @@ func harmless(s string) string {
 		return r
 	}, s)
 }
+
+// unlinked keeps mail programs from making a link of a name. Whoever signs up chooses
+// it, and whose address it is sent to: with a name that is a link, the letter would be
+// one of theirs. Names that merely have a dot in them stay as they are.
+func unlinked(name string) string {
+	host := name[strings.LastIndexByte(name, '@')+1:]
+	_, real := publicsuffix.PublicSuffix(host)
+	if !strings.ContainsAny(name, ":/") && !(real && strings.Contains(host, ".") && host == name) {
+		return name
+	}
+	return linkParts.Replace(name)
+}
+
+// linkParts puts what is not seen (U+200B ZERO WIDTH SPACE) where a link would go on.
+var linkParts = strings.NewReplacer(".", ".\u200b", ":", ":\u200b", "/", "/\u200b")

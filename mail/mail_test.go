@@ -69,7 +69,10 @@ func TestLettersArrive(t *testing.T) {
 					t.Errorf("%s in %q: no link in %s\n%s", kind, prefers, text, got.HTML)
 				}
 			}
-			if got.Header.Get("Auto-Submitted") != "auto-generated" || !strings.HasSuffix(got.Header.Get("Message-Id"), ">") || got.Header.Get("Date") == "" {
+			if got.Header.Get("X-Mailer")+got.Header.Get("User-Agent") != "" {
+				t.Errorf("the letter says what sent it: %v", got.Header)
+			}
+			if got.Header.Get("Auto-Submitted") != "auto-generated" || !strings.HasSuffix(got.Header.Get("Message-Id"), "@example.com>") || got.Header.Get("Date") == "" {
 				t.Errorf("headers = %v", got.Header)
 			}
 			if !got.OverTLS {
@@ -88,6 +91,20 @@ func TestUsernamesAreHarmless(t *testing.T) {
 	got := s.Letters()[0]
 	if strings.Contains(got.HTML, "<script>") || strings.ContainsRune(got.Text+got.HTML, '\u202e') || got.Header.Get("Bcc") != "" {
 		t.Errorf("letter = %s", got.Raw)
+	}
+}
+
+// Somebody who signs up with another's address chooses the name that is in the letter
+// to it: no mail program may make a link of that.
+func TestUsernamesAreNoLinks(t *testing.T) {
+	for name, kept := range map[string]bool{
+		"https://evil.example/x": false, "evil.com": false, "www.evil.co.uk": false, "evil.com/login": false, "//evil.com": false, "tel:123": false,
+		"alice": true, "john.doe": true, "alice@example.com": true, "j.r.r": true, "앨리스": true, ".": true,
+	} {
+		m := compose(t, mail.VerifyEmail, "en", name)
+		if got := strings.Contains(m.Text, name) && strings.Contains(m.HTML, name); got != kept {
+			t.Errorf("%q kept: %v, in %q", name, got, m.Text)
+		}
 	}
 }
 

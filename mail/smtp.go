@@ -2,12 +2,14 @@ package mail
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	netmail "net/mail"
 	"strings"
 	"sync"
 	"time"
@@ -64,7 +66,12 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 }
 
 func (s *SMTP) message(m Message) (*mail.Msg, error) {
-	message := mail.NewMsg()
+	// What the library adds by itself, its own name and the machine's, is nobody's business.
+	message := mail.NewMsg(mail.WithNoDefaultUserAgent())
+	sender, err := netmail.ParseAddress(s.From)
+	if err != nil {
+		return nil, fmt.Errorf("send mail: sender: %w", err)
+	}
 	if err := message.From(s.From); err != nil {
 		return nil, fmt.Errorf("send mail: sender: %w", err)
 	}
@@ -73,7 +80,7 @@ func (s *SMTP) message(m Message) (*mail.Msg, error) {
 	}
 	message.Subject(m.Subject)
 	message.SetDate()
-	message.SetMessageID()
+	message.SetMessageIDWithValue(rand.Text() + sender.Address[strings.LastIndexByte(sender.Address, '@'):])
 	// So that no out-of-office reply comes back (RFC 3834 section 5).
 	message.SetGenHeader("Auto-Submitted", "auto-generated")
 	message.SetGenHeader("X-Auto-Response-Suppress", "All")
