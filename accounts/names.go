@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"golang.org/x/net/idna"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
@@ -87,9 +88,17 @@ func checkEmail(bad *InputError, email string) {
 }
 
 // EmailKey is the form of an e-mail address that is unique among users: folded
-// by case and compatibility, so that no two accounts have addresses that look
-// alike. Mail goes to the address as given, never to this.
-func EmailKey(email string) string { return fold(email) }
+// by case and compatibility, and its domain as people read it (RFC 5890 section
+// 2.3.2.1), so that no two accounts have addresses that look alike or are one mailbox.
+// Mail goes to the address as given, never to this.
+func EmailKey(email string) string {
+	at := strings.LastIndexByte(email, '@')
+	domain, _ := readable.ToUnicode(email[at+1:]) // what is wrong with it doesn't matter here
+	return fold(email[:at+1] + domain)
+}
+
+// readable writes domains as people read them.
+var readable = idna.New(idna.MapForLookup(), idna.Transitional(false))
 
 // checkRoles adds what is wrong with role names.
 func checkRoles(bad *InputError, roles []string) {

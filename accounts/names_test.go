@@ -89,6 +89,13 @@ func TestEmailKeyFoldsWhatLooksAlike(t *testing.T) {
 			t.Errorf("EmailKey(%q) = %q, want %q", email, got, want)
 		}
 	}
+	for one, other := range map[string]string{
+		"a@bücher.example": "a@xn--bcher-kva.example", "a@bücher.한국": "a@xn--bcher-kva.XN--3E0B707E", "a@example。com": "a@example.com", "a@faß.de": "a@fass.de",
+	} {
+		if accounts.EmailKey(one) != accounts.EmailKey(other) {
+			t.Errorf("EmailKey(%q) = %q, EmailKey(%q) = %q", one, accounts.EmailKey(one), other, accounts.EmailKey(other))
+		}
+	}
 	if accounts.EmailKey("alice@example.com") == accounts.EmailKey("alicia@example.com") {
 		t.Error("different addresses have one key")
 	}
