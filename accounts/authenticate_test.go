@@ -38,11 +38,11 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	garbled := create(t, users, "garbled", goodPassword)
-	if err := db.SetPasswordHash(t.Context(), garbled.ID, "$2b$12$notours", uuid.Nil, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
+	if err := db.SetPasswordHash(t.Context(), garbled.ID, "$2b$12$notours", accounts.By{}, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
 		t.Fatal(err)
 	}
 	absurd := create(t, users, "absurd", goodPassword)
-	if err := db.SetPasswordHash(t.Context(), absurd.ID, "$argon2id$v=19$m=4294967295,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA", uuid.Nil, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
+	if err := db.SetPasswordHash(t.Context(), absurd.ID, "$argon2id$v=19$m=4294967295,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA", accounts.By{}, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
 		t.Fatal(err)
 	}
 	work := users.Watch()

@@ -51,6 +51,7 @@ type Letter struct {
 	UserID    uuid.UUID // whom it is about; nil for one that is never sent, see DueAt
 	Address   string    // where it goes
 	Language  string    // what the reader prefers, as in Accept-Language
+	Epoch     int64     // of the account when it was asked for
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	// DueAt is when to send it; zero if it has been sent, or was never to be. One
@@ -71,18 +72,21 @@ func (l *Letter) HasToken() bool {
 // LetterStore is the memory for letters. Every method is atomic and safe for
 // concurrent use, on every replica together.
 type LetterStore interface {
-	// PostLetter keeps a letter to be sent.
-	PostLetter(ctx context.Context, l Letter) error
+	// PostLetter keeps a letter to be sent. A session that asks for it must be alive
+	// when the letter is written, and the letter is of its user's epoch. ErrSignedOut.
+	PostLetter(ctx context.Context, l Letter, session uuid.UUID) error
 	// Letter finds one that has not expired at now. ErrBadToken.
 	Letter(ctx context.Context, id uuid.UUID, now time.Time) (Letter, error)
 	// ConfirmEmail uses up a letter of VerifyEmail or ChangeEmail: its address
 	// becomes or is the user's, proven, and no other account's. Of any number of
-	// concurrent calls one succeeds. Links mailed before a change die with it, and
-	// notice, if not nil, goes to the former address. ErrBadToken, ErrEmailTaken.
+	// concurrent calls one succeeds. A change takes an account that is still in the
+	// letter's epoch; links mailed before it die with it, and notice, if not nil,
+	// goes to the former address. ErrBadToken, ErrEmailTaken.
 	ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, notice *Letter, ev audit.Event) error
-	// ResetPassword uses up a letter of ResetPassword: the hash is replaced, the
-	// epoch moves, all sessions end, other such letters die, and the address is
-	// proven if it is the user's. Of any number of concurrent calls one succeeds.
+	// ResetPassword uses up a letter of ResetPassword to an account that is still in
+	// the letter's epoch and has its address: the hash is replaced, the epoch moves,
+	// all sessions end, other such letters die, and the address is proven and the
+	// user's, unless it is another's. Of any number of concurrent calls one succeeds.
 	// notice, if not nil, is posted. ErrBadToken.
 	ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, notice *Letter, ev audit.Event) error
 

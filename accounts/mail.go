@@ -70,11 +70,11 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	if err != nil {
 		return fmt.Errorf("find user: %w", err)
 	}
-	letter := u.letter(now, kind, user.ID, user.Email, who.Language)
+	letter := u.letter(now, kind, &user, user.Email, who.Language)
 	if user.Email == "" || user.Disabled() || kind == VerifyEmail && user.EmailVerified {
 		letter.UserID, letter.Address, letter.DueAt = uuid.Nil, "", time.Time{}
 	}
-	if err := u.store.PostLetter(ctx, letter); err != nil {
+	if err := u.store.PostLetter(ctx, letter, uuid.Nil); err != nil {
 		return fmt.Errorf("post letter: %w", err)
 	}
 	return nil
@@ -114,11 +114,11 @@ func (u *Users) chargeReader(ctx context.Context, now time.Time, reader [32]byte
 	return u.throttle.Failed(ctx, now, reader)
 }
 
-// letter writes a letter that is due now.
-func (u *Users) letter(now time.Time, kind LetterKind, user uuid.UUID, address, language string) Letter {
+// letter writes a letter about a user that is due now.
+func (u *Users) letter(now time.Time, kind LetterKind, user *User, address, language string) Letter {
 	return Letter{
-		ID: uuid.Must(uuid.NewRandom()), Kind: kind, UserID: user, Address: address, Language: language,
-		CreatedAt: now, ExpiresAt: now.Add(lifetimes[kind]), DueAt: now,
+		ID: uuid.Must(uuid.NewRandom()), Kind: kind, UserID: user.ID, Address: address, Language: language,
+		Epoch: user.Epoch, CreatedAt: now, ExpiresAt: now.Add(lifetimes[kind]), DueAt: now,
 	}
 }
 
@@ -127,30 +127,39 @@ func (u *Users) notice(now time.Time, kind LetterKind, user *User, language stri
 	if !u.mail || user.Email == "" || !user.EmailVerified {
 		return nil
 	}
-	l := u.letter(now, kind, user.ID, user.Email, language)
+	l := u.letter(now, kind, user, user.Email, language)
 	return &l
 }
 
-// ResetPassword sets a new password for whoever has a mailed token, and ends all
-// sessions. ErrBadToken, *InputError, limits.ErrBusy.
-func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, password, language string, origin audit.Origin) error {
+// alreadyRegistered writes to whoever has an address that somebody wants to use. It
+// goes to that address as its owner gave it, for one that merely looks like it may be
+// somebody else's.
+func (u *Users) alreadyRegistered(now time.Time, holder *User, language string) Letter {
+	return u.letter(now, AlreadyRegistered, holder, holder.Email, language)
+}
+
+// ResetPassword sets a new password for whoever has a mailed token, ends all
+// sessions, and returns the user with the new epoch. ErrBadToken, *InputError,
+// limits.ErrBusy.
+func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, password, language string, origin audit.Origin) (User, error) {
 	letter, user, err := u.open(ctx, now, token)
 	if err != nil {
-		return err
+		return User{}, err
 	}
-	if letter.Kind != ResetPassword {
-		return ErrBadToken
+	if letter.Kind != ResetPassword || letter.Epoch != user.Epoch {
+		return User{}, ErrBadToken
 	}
 	hash, err := u.hashNew(ctx, "new_password", password, &user)
 	if err != nil {
-		return err
+		return User{}, err
 	}
 	user.EmailVerified = user.EmailVerified || user.Email == letter.Address
 	ev := userEvent(audit.UserPasswordChanged, now, user.ID, origin)
 	if err := u.store.ResetPassword(ctx, letter.ID, hash, now, u.notice(now, PasswordChanged, &user, language), ev); err != nil {
-		return fmt.Errorf("reset password: %w", err)
+		return User{}, fmt.Errorf("reset password: %w", err)
 	}
-	return nil
+	user.Epoch = letter.Epoch + 1
+	return user, nil
 }
 
 // ConfirmEmail proves an address by a mailed token. ErrBadToken, *InputError.
@@ -195,9 +204,10 @@ func (u *Users) open(ctx context.Context, now time.Time, token string) (Letter, 
 }
 
 // RequestEmailChange posts a letter to a new address of a user, which becomes the
-// user's once it is proven. Nothing tells whether another account has it.
-// *InputError, *limits.WaitError, ErrNoMail, ErrUnknownUser.
-func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id uuid.UUID, email, language, address string) error {
+// user's once it is proven. A session of the user's asks for it. Nothing tells
+// whether another account has the address. *InputError, *limits.WaitError, ErrNoMail,
+// ErrSignedOut.
+func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id, session uuid.UUID, email, language, address string) error {
 	if !u.mail {
 		return ErrNoMail
 	}
@@ -212,15 +222,15 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id uuid.U
 	if err := u.chargeMail(ctx, now, email, "", address); err != nil {
 		return err
 	}
-	kind := ChangeEmail
+	letter := u.letter(now, ChangeEmail, &User{ID: id}, email, language)
 	holder, err := u.addressee(ctx, email, "")
 	switch {
 	case err != nil:
 		return fmt.Errorf("find user: %w", err)
 	case holder.ID != uuid.Nil && holder.ID != id:
-		kind, id = AlreadyRegistered, holder.ID
+		letter = u.alreadyRegistered(now, &holder, language)
 	}
-	if err := u.store.PostLetter(ctx, u.letter(now, kind, id, email, language)); err != nil {
+	if err := u.store.PostLetter(ctx, letter, session); err != nil {
 		return fmt.Errorf("post letter: %w", err)
 	}
 	return nil

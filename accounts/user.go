@@ -18,6 +18,8 @@ var (
 	// ErrBadCredentials covers an unknown user, a disabled one and a wrong
 	// password alike, so that no caller can tell them apart.
 	ErrBadCredentials = errors.New("wrong username or password")
+	// ErrSignedOut says that the session that asks for a change has ended meanwhile.
+	ErrSignedOut = errors.New("the session has ended")
 )
 
 // User is a person's account.
@@ -45,6 +47,13 @@ type User struct {
 // Disabled reports whether the account is barred from signing in.
 func (u *User) Disabled() bool { return !u.DisabledAt.IsZero() }
 
+// By is who changes a password: a session of the user, in which they have proven
+// that they know the password of an epoch. The operator is the zero By.
+type By struct {
+	Session uuid.UUID
+	Epoch   int64
+}
+
 // UserStore is the memory accounts needs for users. Every method is atomic,
 // safe for concurrent use, and writes ev with the change it makes.
 type UserStore interface {
@@ -64,12 +73,16 @@ type UserStore interface {
 	DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error
 	// EnableUser lets the user in again; ended sessions stay ended. ErrUnknownUser.
 	EnableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error
-	// SetPasswordHash replaces the hash, moves the epoch and ends all sessions
-	// but the one to keep, if any, and posts letters with it. ErrUnknownUser.
-	SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, keep uuid.UUID, now time.Time, ev audit.Event, letters ...Letter) error
+	// SetPasswordHash replaces the hash, moves the epoch, ends all sessions and
+	// posts letters. A session that asks for it must be alive, and lives on; the
+	// account must still be in the epoch that it names, so that of all changes that
+	// rest on one password one succeeds. ErrUnknownUser, ErrSignedOut,
+	// ErrBadCredentials.
+	SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, by By, now time.Time, ev audit.Event, letters ...Letter) error
 	// UpgradePasswordHash replaces old by an equivalent hash of the same
 	// password, unless the hash is no longer old. Sessions live on.
 	UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash string) error
-	// DeleteUser removes the user and the user's sessions. ErrUnknownUser.
-	DeleteUser(ctx context.Context, id uuid.UUID, ev audit.Event) error
+	// DeleteUser removes the user and the user's sessions. A session that asks for it
+	// must be alive. ErrUnknownUser, ErrSignedOut.
+	DeleteUser(ctx context.Context, id, session uuid.UUID, now time.Time, ev audit.Event) error
 }

@@ -72,29 +72,41 @@ func NewUsers(o UsersOptions) (*Users, error) {
 // Caller is where somebody who signs in calls from.
 type Caller struct {
 	Address string // IP address
-	// Browser returns the id of the caller's browser if somebody has signed in
-	// with it to the account of that name (normalised) before, and empty otherwise.
-	// nil: no browser.
-	Browser func(username string) string
+	// Browser returns the id of the caller's browser and the epoch that a user was in
+	// when they last signed in with it; empty if they never have. nil: no browser.
+	Browser func(user uuid.UUID) (id string, epoch int64)
 }
 
 // budget is whose wrong guesses are counted together.
 type budget struct {
 	own    [32]byte
-	shared *[32]byte // by all strangers to the account; nil for a browser that is none
+	shared *[32]byte // with callers that the account doesn't know; nil for a browser that it does
 }
 
-// budgetOf is the budget for a guess at an account's password. A browser that has
-// been there before has one of its own, for its owner gets in whatever strangers do.
-// All others have one by network, and besides share one.
-func budgetOf(name string, from Caller) budget {
+// budgetOf is the budget for a guess at the password of the account with that name.
+//
+// A browser that has been there before has one of its own, for its owner gets in
+// whatever strangers do. All others have one by network, and besides share one. In
+// between are browsers that haven't been there since the password was last changed:
+// strangers don't spend what those have, but whoever knew the former password may
+// have made any number of them.
+func (u *Users) budgetOf(ctx context.Context, name string, from Caller) (budget, error) {
 	if from.Browser != nil {
-		if browser := from.Browser(name); browser != "" {
-			return budget{own: limits.Key("password from a known browser", name, browser)}
+		user, err := u.store.UserByUsername(ctx, name)
+		if err != nil && !errors.Is(err, ErrUnknownUser) {
+			return budget{}, fmt.Errorf("find user: %w", err)
+		}
+		if browser, epoch := from.Browser(user.ID); browser != "" {
+			b := budget{own: limits.Key("password from a known browser", user.ID.String(), browser)}
+			if epoch != user.Epoch {
+				former := limits.Key("password from former browsers", user.ID.String())
+				b.shared = &former
+			}
+			return b, nil
 		}
 	}
-	shared := limits.Key("password from strangers", name)
-	return budget{limits.Key("password", name, limits.Network(from.Address)), &shared}
+	strangers := limits.Key("password from strangers", name)
+	return budget{limits.Key("password", name, limits.Network(from.Address)), &strangers}, nil
 }
 
 // check returns the failures so far of the budget that is the caller's own, or a
@@ -126,9 +138,11 @@ func (u *Users) charge(ctx context.Context, now time.Time, b budget) error {
 // them guess together. limits.ErrBusy says to come back later.
 func (u *Users) Authenticate(ctx context.Context, now time.Time, username, password string, from Caller) (User, error) {
 	name, err := NormalizeUsername(username)
-	b := budgetOf(name, from)
+	b := budget{own: limits.Key("password of a malformed name", username, limits.Network(from.Address))}
 	if err != nil {
-		name, b = "", budget{own: limits.Key("password of a malformed name", username, limits.Network(from.Address))}
+		name = ""
+	} else if b, err = u.budgetOf(ctx, name, from); err != nil {
+		return User{}, err
 	}
 	// Whoever must wait anyhow takes no place in the queue.
 	if _, err := u.check(ctx, now, b); err != nil {
@@ -285,9 +299,9 @@ func (u *Users) welcome(ctx context.Context, now time.Time, user *User, language
 		return Letter{}, fmt.Errorf("find user: %w", err)
 	}
 	if u.verified && holder.ID != uuid.Nil {
-		return u.letter(now, AlreadyRegistered, holder.ID, user.Email, language), nil
+		return u.alreadyRegistered(now, &holder, language), nil
 	}
-	return u.letter(now, VerifyEmail, user.ID, user.Email, language), nil
+	return u.letter(now, VerifyEmail, user, user.Email, language), nil
 }
 
 func alreadyTaken(err error) error {
@@ -304,32 +318,40 @@ func alreadyTaken(err error) error {
 // SetPassword replaces the password and ends all of the user's sessions. It
 // doesn't ask who calls: see ChangePassword. *InputError, ErrUnknownUser, limits.ErrBusy.
 func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, password string, origin audit.Origin) error {
-	return u.setPassword(ctx, now, id, "password", password, uuid.Nil, origin)
+	return u.setPassword(ctx, now, id, "password", password, By{}, origin)
 }
 
-// ChangePassword replaces the password of a user who knows the old one, and ends
-// all of their sessions but the one to keep. *InputError, ErrUnknownUser, and what
-// Authenticate returns: a wrong old password is ErrBadCredentials and counted.
-func (u *Users) ChangePassword(ctx context.Context, now time.Time, id uuid.UUID, old, password string, keep uuid.UUID, from Caller, origin audit.Origin) error {
-	if err := u.Prove(ctx, now, id, old, from); err != nil {
-		return err
-	}
-	return u.setPassword(ctx, now, id, "new_password", password, keep, origin)
-}
-
-// Prove checks the password of a user who is signed in already. It returns what
-// Authenticate returns, and ErrUnknownUser.
-func (u *Users) Prove(ctx context.Context, now time.Time, id uuid.UUID, password string, from Caller) error {
-	user, err := u.store.User(ctx, id)
+// ChangePassword replaces the password of a user who knows the old one, ends all of
+// their sessions but the one that asks, and returns the user with the new epoch.
+// *InputError, ErrSignedOut, and what Authenticate returns: a wrong old password is
+// ErrBadCredentials and counted.
+func (u *Users) ChangePassword(ctx context.Context, now time.Time, id, session uuid.UUID, old, password string, from Caller, origin audit.Origin) (User, error) {
+	user, err := u.Prove(ctx, now, id, old, from)
 	if err != nil {
-		return fmt.Errorf("find user: %w", err)
+		return User{}, err
 	}
-	_, err = u.Authenticate(ctx, now, user.Username, password, from)
-	return err
+	if err := u.setPassword(ctx, now, id, "new_password", password, By{session, user.Epoch}, origin); err != nil {
+		return User{}, err
+	}
+	user.Epoch++
+	return user, nil
+}
+
+// Prove checks the password of a user who is signed in already, and returns the user
+// as it was then. It returns what Authenticate does, and ErrSignedOut.
+func (u *Users) Prove(ctx context.Context, now time.Time, id uuid.UUID, password string, from Caller) (User, error) {
+	user, err := u.store.User(ctx, id)
+	if errors.Is(err, ErrUnknownUser) {
+		return User{}, ErrSignedOut
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("find user: %w", err)
+	}
+	return u.Authenticate(ctx, now, user.Username, password, from)
 }
 
 // setPassword sets a password that came in the named field.
-func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, field, password string, keep uuid.UUID, origin audit.Origin) error {
+func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, field, password string, by By, origin audit.Origin) error {
 	user, err := u.store.User(ctx, id)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
@@ -342,7 +364,7 @@ func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, fi
 	if l := u.notice(now, PasswordChanged, &user, ""); l != nil {
 		letters = append(letters, *l)
 	}
-	if err := u.store.SetPasswordHash(ctx, id, hash, keep, now, userEvent(audit.UserPasswordChanged, now, id, origin), letters...); err != nil {
+	if err := u.store.SetPasswordHash(ctx, id, hash, by, now, userEvent(audit.UserPasswordChanged, now, id, origin), letters...); err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
 	return nil
@@ -378,7 +400,16 @@ func (u *Users) Enable(ctx context.Context, now time.Time, id uuid.UUID, origin 
 
 // Delete removes the user and their sessions. ErrUnknownUser.
 func (u *Users) Delete(ctx context.Context, now time.Time, id uuid.UUID, origin audit.Origin) error {
-	if err := u.store.DeleteUser(ctx, id, userEvent(audit.UserDeleted, now, id, origin)); err != nil {
+	return u.delete(ctx, now, id, uuid.Nil, origin)
+}
+
+// DeleteOwn is Delete for a user whose session asks for it. ErrSignedOut.
+func (u *Users) DeleteOwn(ctx context.Context, now time.Time, id, session uuid.UUID, origin audit.Origin) error {
+	return u.delete(ctx, now, id, session, origin)
+}
+
+func (u *Users) delete(ctx context.Context, now time.Time, id, session uuid.UUID, origin audit.Origin) error {
+	if err := u.store.DeleteUser(ctx, id, session, now, userEvent(audit.UserDeleted, now, id, origin)); err != nil {
 		return fmt.Errorf("delete user: %w", err)
 	}
 	return nil

@@ -4,6 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
+
+	"github.com/google/uuid"
 
 	"countersign/seal"
 )
@@ -11,89 +14,124 @@ import (
 // A Known browser has been used to sign in to some accounts. Its value, which it
 // keeps as a cookie, is
 //
-//	base64url( version(1) master-key-id(4) browser(16) mark(16)... )
+//	base64url( version(1) master-key-id(4) browser(16) ( epoch(8) mac(16) )... )
 //
-// with one mark for each account: the MAC of browser and account, so that nobody
-// makes one, and one browser's is of no use to another.
+// with one mark for each account: the epoch that it was in, and the MAC of that and
+// of browser and account, so that nobody makes one, and one browser's is of no use to
+// another.
 type Known struct {
 	keys   *seal.Keys
-	master seal.ID
-	id     [16]byte
-	marks  [][16]byte // the latest first
+	values []value // never empty; those that others planted are among them
+}
+
+type value struct {
+	master  seal.ID
+	browser [16]byte
+	marks   []mark // the latest first
+}
+
+type mark struct {
+	epoch int64
+	mac   [16]byte
 }
 
 const (
-	knownVersion = 1
+	knownVersion = 2
 	knownPurpose = "known browser"
 	knownHead    = 1 + len(seal.ID{}) + 16
+	markSize     = 8 + 16
 	// maxMarks is how many accounts a browser remembers, the latest.
 	maxMarks = 8
 )
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// Recognize reads what a browser keeps. What is malformed or of another
-// installation is a browser that knows nobody.
-func Recognize(keys *seal.Keys, value string) *Known {
-	k := &Known{keys: keys, master: keys.Primary()}
-	raw := make([]byte, encoding.DecodedLen(len(value)))
-	if len(value) > encoding.EncodedLen(knownHead+16*maxMarks) {
-		raw = nil
-	} else if _, err := encoding.Decode(raw, []byte(value)); err != nil {
-		raw = nil
+// Recognize reads what a browser keeps: more than one value where another host of
+// the domain has set its own. What is malformed or of another installation is a
+// browser that knows nobody.
+func Recognize(keys *seal.Keys, cookies []string) *Known {
+	k := &Known{keys: keys}
+	for _, cookie := range cookies {
+		if v, ok := parseValue(cookie); ok {
+			k.values = append(k.values, v)
+		}
 	}
-	if len(raw) < knownHead || (len(raw)-knownHead)%16 != 0 || raw[0] != knownVersion {
-		rand.Read(k.id[:])
-		return k
-	}
-	k.master = seal.ID(raw[1:5])
-	k.id = [16]byte(raw[5:knownHead])
-	for rest := raw[knownHead:]; len(rest) > 0; rest = rest[16:] {
-		k.marks = append(k.marks, [16]byte(rest[:16]))
+	if len(k.values) == 0 {
+		fresh := value{master: keys.Primary()}
+		rand.Read(fresh.browser[:])
+		k.values = append(k.values, fresh)
 	}
 	return k
 }
 
-// ID returns the browser's id if somebody has signed in to the account with it,
-// and empty otherwise.
-func (k *Known) ID(account string) string {
-	mark, ok := k.mark(account)
-	if !ok || k.find(mark) < 0 {
-		return ""
+func parseValue(cookie string) (v value, ok bool) {
+	if len(cookie) > encoding.EncodedLen(knownHead+markSize*maxMarks) {
+		return value{}, false
 	}
-	return encoding.EncodeToString(k.id[:])
+	raw, err := encoding.DecodeString(cookie)
+	if err != nil || len(raw) < knownHead || (len(raw)-knownHead)%markSize != 0 || raw[0] != knownVersion {
+		return value{}, false
+	}
+	v.master, v.browser = seal.ID(raw[1:5]), [16]byte(raw[5:knownHead])
+	for rest := raw[knownHead:]; len(rest) > 0; rest = rest[markSize:] {
+		v.marks = append(v.marks, mark{int64(binary.BigEndian.Uint64(rest)), [16]byte(rest[8:])})
+	}
+	return v, true
+}
+
+// Knows returns the browser's id and the epoch that an account was in when somebody
+// last signed in to it there. The id is empty if nobody ever has.
+func (k *Known) Knows(account uuid.UUID) (id string, epoch int64) {
+	for _, v := range k.values {
+		if i := k.find(v, account); i >= 0 {
+			return encoding.EncodeToString(v.browser[:]), v.marks[i].epoch
+		}
+	}
+	return "", 0
 }
 
 // Remember returns what the browser is to keep once somebody has signed in to the
-// account with it.
-func (k *Known) Remember(account string) string {
-	if primary := k.keys.Primary(); k.master != primary {
-		k.master, k.marks = primary, nil // marks of a key on its way out are made again as people sign in
+// account, which is in that epoch, with it.
+func (k *Known) Remember(account uuid.UUID, epoch int64) string {
+	v := k.values[0]
+	for _, other := range k.values {
+		if k.find(other, account) >= 0 {
+			v = other
+			break
+		}
 	}
-	mark, _ := k.mark(account) // the primary key is always there
-	if i := k.find(mark); i >= 0 {
-		k.marks = append(k.marks[:i], k.marks[i+1:]...)
+	former := k.find(v, account)
+	if primary := k.keys.Primary(); v.master != primary {
+		v.master, v.marks = primary, nil // marks of a key on its way out are made again as people sign in
 	}
-	k.marks = append([][16]byte{mark}, k.marks...)
-	k.marks = k.marks[:min(len(k.marks), maxMarks)]
+	mac, _ := k.mac(v, account, epoch) // the primary key is always there
+	marks := []mark{{epoch, mac}}
+	for i, m := range v.marks {
+		if i != former {
+			marks = append(marks, m)
+		}
+	}
 
-	raw := append([]byte{knownVersion}, k.master[:]...)
-	raw = append(raw, k.id[:]...)
-	for _, m := range k.marks {
-		raw = append(raw, m[:]...)
+	raw := append([]byte{knownVersion}, v.master[:]...)
+	raw = append(raw, v.browser[:]...)
+	for _, m := range marks[:min(len(marks), maxMarks)] {
+		raw = binary.BigEndian.AppendUint64(raw, uint64(m.epoch))
+		raw = append(raw, m.mac[:]...)
 	}
 	return encoding.EncodeToString(raw)
 }
 
-func (k *Known) mark(account string) (mark [16]byte, ok bool) {
-	mac, ok := k.keys.MAC(k.master, knownPurpose, append(k.id[:], account...))
+// mac is the MAC of a mark. false: it would be of a key that we don't have.
+func (k *Known) mac(v value, account uuid.UUID, epoch int64) ([16]byte, bool) {
+	b := binary.BigEndian.AppendUint64(append(v.browser[:], account[:]...), uint64(epoch))
+	mac, ok := k.keys.MAC(v.master, knownPurpose, b)
 	return [16]byte(mac[:16]), ok
 }
 
-// find is the index of a mark, or -1.
-func (k *Known) find(mark [16]byte) int {
-	for i := range k.marks {
-		if hmac.Equal(k.marks[i][:], mark[:]) {
+// find is the index of the account's mark, or -1.
+func (k *Known) find(v value, account uuid.UUID) int {
+	for i, m := range v.marks {
+		if mac, ok := k.mac(v, account, m.epoch); ok && hmac.Equal(m.mac[:], mac[:]) {
 			return i
 		}
 	}

@@ -1,9 +1,12 @@
 package browser_test
 
 import (
-	"fmt"
+	"bytes"
+	"encoding/base64"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"countersign/browser"
 	"countersign/seal"
@@ -18,25 +21,43 @@ func keys(t testing.TB, lines ...string) *seal.Keys {
 	return k
 }
 
+// account is the id of a test's nth account.
+func account(n byte) uuid.UUID { return uuid.UUID{15: n} }
+
+// knows returns the browser's id and epoch at an account.
+func knows(k *seal.Keys, account uuid.UUID, cookies ...string) (string, int64) {
+	return browser.Recognize(k, cookies).Knows(account)
+}
+
+func remember(k *seal.Keys, account uuid.UUID, epoch int64, cookies ...string) string {
+	return browser.Recognize(k, cookies).Remember(account, epoch)
+}
+
 func TestKnownRemembersItsLatestAccounts(t *testing.T) {
 	k := keys(t, seal.Generate())
-	var value string
+	value := ""
 	ids := map[string]bool{}
-	for i := range 10 {
-		known := browser.Recognize(k, value)
-		value = known.Remember(fmt.Sprint("user", i))
-		ids[browser.Recognize(k, value).ID(fmt.Sprint("user", i))] = true
+	for i := range byte(10) {
+		value = remember(k, account(i), int64(i), value)
+		id, epoch := knows(k, account(i), value)
+		ids[id] = true
+		if epoch != int64(i) {
+			t.Errorf("epoch = %d, want %d", epoch, i)
+		}
 	}
-	value = browser.Recognize(k, value).Remember("user5") // once more takes no more room
+	value = remember(k, account(5), 1<<40, value) // once more takes no more room
 	if len(ids) != 1 || ids[""] {
 		t.Errorf("ids = %v, want one", ids)
 	}
-	for i := range 10 {
-		if got := browser.Recognize(k, value).ID(fmt.Sprint("user", i)) != ""; got != (i >= 2) {
-			t.Errorf("user%d known: %v", i, got)
+	for i := range byte(10) {
+		id, epoch := knows(k, account(i), value)
+		if got := id != ""; got != (i >= 2) || i == 5 && epoch != 1<<40 {
+			t.Errorf("account %d known: %v, in epoch %d", i, got, epoch)
 		}
 	}
-	if browser.Recognize(k, value).ID("stranger") != "" || browser.Recognize(keys(t, seal.Generate()), value).ID("user5") != "" {
+	stranger, _ := knows(k, account(99), value)
+	elsewhere, _ := knows(keys(t, seal.Generate()), account(5), value)
+	if stranger+elsewhere != "" {
 		t.Error("known where it never was")
 	}
 	if len(value) > 300 {
@@ -44,34 +65,67 @@ func TestKnownRemembersItsLatestAccounts(t *testing.T) {
 	}
 }
 
+// A mark says of one epoch that somebody signed in in it, and can't be moved to
+// another.
+func TestKnownCantBeForged(t *testing.T) {
+	k := keys(t, seal.Generate())
+	value := remember(k, account(1), 1)
+	raw, err := base64.RawURLEncoding.DecodeString(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range raw {
+		for bit := range 8 {
+			forged := bytes.Clone(raw)
+			forged[i] ^= 1 << bit
+			if id, epoch := knows(k, account(1), base64.RawURLEncoding.EncodeToString(forged)); id != "" {
+				t.Fatalf("byte %d, bit %d: known as %q in epoch %d", i, bit, id, epoch)
+			}
+		}
+	}
+}
+
+// Where another host of the domain has planted a cookie of the same name, ours counts.
+func TestKnownAmongPlantedCookies(t *testing.T) {
+	k := keys(t, seal.Generate())
+	mine, planted := remember(k, account(1), 7), remember(k, account(2), 7)
+	want, _ := knows(k, account(1), mine)
+	if id, epoch := knows(k, account(1), "x", planted, mine); id != want || epoch != 7 {
+		t.Errorf("known as %q in epoch %d, want %q", id, epoch, want)
+	}
+	if id, _ := knows(k, account(1), remember(k, account(1), 8, planted, mine)); id != want {
+		t.Errorf("remembered as %q, want %q", id, want)
+	}
+}
+
 // While the master key is replaced, browsers stay known; those that are used are
 // known to the new key.
 func TestKnownSurvivesANewMasterKey(t *testing.T) {
 	before, after := seal.Generate(), seal.Generate()
-	value := browser.Recognize(keys(t, before), "").Remember("alice")
+	value := remember(keys(t, before), account(1), 3)
 	both := keys(t, after, before)
-	id := browser.Recognize(both, value).ID("alice")
+	id, _ := knows(both, account(1), value)
 	if id == "" {
 		t.Fatal("forgotten")
 	}
-	value = browser.Recognize(both, value).Remember("alice")
-	if got := browser.Recognize(keys(t, after), value).ID("alice"); got != id {
+	value = remember(both, account(1), 3, value)
+	if got, _ := knows(keys(t, after), account(1), value); got != id {
 		t.Errorf("id = %q, want %q", got, id)
 	}
 }
 
 func FuzzRecognize(f *testing.F) {
 	k := keys(f, seal.Generate())
-	f.Add(browser.Recognize(k, "").Remember("alice"))
+	f.Add(remember(k, account(1), 1))
 	f.Add("")
 	f.Add("AAAA")
 	f.Add(strings.Repeat("A", 1000))
+	f.Add(strings.Repeat("\n", 200))
 	f.Fuzz(func(t *testing.T, value string) {
-		known := browser.Recognize(k, value)
-		if known.ID("bob") != "" {
+		if id, _ := knows(k, account(2), value); id != "" {
 			t.Fatal("known to an account that nobody signed in to")
 		}
-		if again := browser.Recognize(k, known.Remember("bob")); again.ID("bob") == "" {
+		if id, _ := knows(k, account(2), remember(k, account(2), 5, value)); id == "" {
 			t.Fatal("not remembered")
 		}
 	})

@@ -11,8 +11,6 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
-	"countersign/browser"
-	"countersign/seal"
 	"countersign/tokens"
 )
 
@@ -23,7 +21,7 @@ type Account struct {
 	Users   *accounts.Users
 	Tokens  *tokens.Service
 	Cookies *Cookies
-	Seal    *seal.Keys
+	Devices *Devices
 	Events  func(context.Context, audit.Filter) ([]audit.Record, error) // security events, oldest first
 }
 
@@ -114,17 +112,13 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	err := h.Users.ChangePassword(c.Request.Context(), time.Now(), mine.UserID, req.Current, req.New, mine.ID, h.caller(c), origin(c))
+	from := h.Devices.caller(c)
+	user, err := h.Users.ChangePassword(c.Request.Context(), time.Now(), mine.UserID, mine.ID, req.Current, req.New, from, origin(c))
 	if err != nil {
 		return wrongPassword(err)
 	}
+	h.Devices.renew(c, &user)
 	return noContent(c)
-}
-
-// caller is where the password of an account may be proven from.
-func (h *Account) caller(c *gin.Context) accounts.Caller {
-	known := browser.Recognize(h.Seal, h.Cookies.value(c.Request, deviceCookie))
-	return accounts.Caller{Address: c.ClientIP(), Browser: known.ID}
 }
 
 // wrongPassword says of which member the password was wrong: it isn't a sign-in.
@@ -192,7 +186,8 @@ func (h *Account) prove(c *gin.Context, mine *tokens.Session, password string) e
 		}
 		return errReauthenticate
 	}
-	return wrongPassword(h.Users.Prove(c.Request.Context(), time.Now(), mine.UserID, password, h.caller(c)))
+	_, err := h.Users.Prove(c.Request.Context(), time.Now(), mine.UserID, password, h.Devices.caller(c))
+	return wrongPassword(err)
 }
 
 func (h *Account) delete(c *gin.Context, mine tokens.Session) error {
@@ -205,7 +200,7 @@ func (h *Account) delete(c *gin.Context, mine tokens.Session) error {
 	if err := h.prove(c, &mine, req.Current); err != nil {
 		return err
 	}
-	if err := h.Users.Delete(c.Request.Context(), time.Now(), mine.UserID, origin(c)); err != nil {
+	if err := h.Users.DeleteOwn(c.Request.Context(), time.Now(), mine.UserID, mine.ID, origin(c)); err != nil {
 		return err
 	}
 	h.Cookies.clear(c)

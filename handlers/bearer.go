@@ -54,6 +54,11 @@ func challenge(c *gin.Context, status int, code, description, scope string) {
 	writeOAuthError(c, status, code, description)
 }
 
+// challengeInvalidToken answers a token that is none or is no longer good.
+func challengeInvalidToken(c *gin.Context) {
+	challenge(c, http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired or revoked", "")
+}
+
 // Require lets a request through whose access token is valid and has the
 // scope, and hands what the token says to next.
 func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) gin.HandlerFunc {
@@ -86,21 +91,31 @@ func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.Handle
 			challenge(c, http.StatusForbidden, "insufficient_scope", "only a user of an application of ours may do this", "")
 			return nil
 		}
-		return next(c, access.Session)
+		if err := next(c, access.Session); !errors.Is(err, accounts.ErrSignedOut) {
+			return err
+		}
+		challengeInvalidToken(c) // the session has ended while we worked
+		return nil
 	})
 }
 
 // authenticate reads the access token of a request. If there is none to use, it
 // has answered.
 func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
-	token, ok := b.token(c)
+	candidates, ok := b.tokens(c)
 	if !ok {
 		return tokens.Access{}, false
 	}
-	access, err := b.Tokens.Authenticate(c.Request.Context(), time.Now(), token)
+	var access tokens.Access
+	err := tokens.ErrUnknown
+	for _, token := range candidates {
+		if access, err = b.Tokens.Authenticate(c.Request.Context(), time.Now(), token); !errors.Is(err, tokens.ErrUnknown) {
+			break
+		}
+	}
 	switch {
 	case errors.Is(err, tokens.ErrUnknown):
-		challenge(c, http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired or revoked", "")
+		challengeInvalidToken(c)
 		return tokens.Access{}, false
 	case err != nil:
 		b.fail(c, err)
@@ -111,18 +126,20 @@ func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
 	return access, true
 }
 
-// token finds the one access token of a request. If there is none to use, it has
-// answered.
-func (b *Bearer) token(c *gin.Context) (string, bool) {
+// tokens finds the access token of a request: the one in its header, or those in
+// cookies, where other hosts of the domain may have set their own. If there is none
+// to use, it has answered.
+func (b *Bearer) tokens(c *gin.Context) ([]string, bool) {
 	if b.Cookies.Access && len(c.Request.Header.Values("Authorization")) == 0 {
-		if token := b.Cookies.value(c.Request, accessCookie); token != "" {
+		if found := b.Cookies.values(c.Request, accessCookie); len(found) > 0 {
 			if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead {
 				b.SameOrigin(c)
 			}
-			return token, !c.IsAborted()
+			return found, !c.IsAborted()
 		}
 	}
-	return bearerToken(c)
+	token, ok := bearerToken(c)
+	return []string{token}, ok
 }
 
 // fail answers an error that is not the caller's.

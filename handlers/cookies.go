@@ -76,14 +76,6 @@ func (k *Cookies) values(r *http.Request, base string) []string {
 	return found
 }
 
-// value is the first of values, or empty.
-func (k *Cookies) value(r *http.Request, base string) string {
-	for _, v := range k.values(r, base) {
-		return v
-	}
-	return ""
-}
-
 // ParseSameSite reads a SameSite attribute as configured.
 func ParseSameSite(s string) http.SameSite {
 	switch strings.ToLower(s) {

@@ -19,6 +19,7 @@ type Recovery struct {
 	Failures
 	Bearer  *Bearer
 	Account *Account
+	Devices *Devices
 	Users   *accounts.Users
 }
 
@@ -90,10 +91,11 @@ func (h *Recovery) reset(c *gin.Context) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	err := h.Users.ResetPassword(c.Request.Context(), time.Now(), req.Token, req.Password, language(c, req.UILocales), origin(c))
+	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), req.Token, req.Password, language(c, req.UILocales), origin(c))
 	if err != nil {
 		return badToken(err)
 	}
+	h.Devices.remember(c, &user)
 	return noContent(c)
 }
 
@@ -127,7 +129,7 @@ func (h *Recovery) changeEmail(c *gin.Context, mine tokens.Session) error {
 	if err := h.Account.prove(c, &mine, req.Current); err != nil {
 		return err
 	}
-	err := h.Users.RequestEmailChange(c.Request.Context(), time.Now(), mine.UserID, req.Email, language(c, req.UILocales), c.ClientIP())
+	err := h.Users.RequestEmailChange(c.Request.Context(), time.Now(), mine.UserID, mine.ID, req.Email, language(c, req.UILocales), c.ClientIP())
 	return accepted(c, err)
 }
 

@@ -10,7 +10,6 @@ import (
 	"countersign/accounts"
 	"countersign/browser"
 	"countersign/grants"
-	"countersign/seal"
 )
 
 // Session is /session: sign-in from a browser, whose refresh token stays in a
@@ -19,7 +18,7 @@ type Session struct {
 	Failures
 	Browser *grants.Browser
 	Cookies *Cookies
-	Seal    *seal.Keys
+	Devices *Devices
 }
 
 // Mount adds the endpoint's routes.
@@ -29,10 +28,6 @@ func (h *Session) Mount(r gin.IRouter) {
 	r.DELETE("/session", h.handle(h.signOut))
 	r.POST("/session/refresh", h.handle(h.refresh))
 }
-
-// knownFor is how long a browser is known to the accounts that were signed in to
-// with it: as long as browsers keep a cookie.
-const knownFor = 400 * 24 * time.Hour
 
 type signInRequest struct {
 	Username string `json:"username"`
@@ -63,14 +58,13 @@ func (h *Session) signIn(c *gin.Context) error {
 	if len(missing) > 0 {
 		return invalidInput(missing...)
 	}
-	known := browser.Recognize(h.Seal, h.Cookies.value(c.Request, deviceCookie))
 	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.Username, req.Password,
 		browser.Label(c.Request.UserAgent()), h.Cookies.values(c.Request, refreshCookie),
-		accounts.Caller{Address: c.ClientIP(), Browser: known.ID}, origin(c))
+		h.Devices.caller(c), origin(c))
 	if err != nil {
 		return h.say(err)
 	}
-	h.Cookies.set(c, deviceCookie, known.Remember(s.User.Username), knownFor)
+	h.Devices.remember(c, &s.User)
 	h.answer(c, &s)
 	return nil
 }

@@ -144,7 +144,13 @@ type response struct {
 // do sends a request through the engine. The header's values are pairs.
 func (a *app) do(method, target, body string, header ...string) *response {
 	a.t.Helper()
-	r := httptest.NewRequestWithContext(a.t.Context(), method, target, strings.NewReader(body))
+	return a.send(method, target, strings.NewReader(body), header...)
+}
+
+// send is do with a body that may take its time.
+func (a *app) send(method, target string, body io.Reader, header ...string) *response {
+	a.t.Helper()
+	r := httptest.NewRequestWithContext(a.t.Context(), method, target, body)
 	r.Host = "auth.example.com"
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])

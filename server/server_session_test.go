@@ -355,6 +355,9 @@ func TestSessionAccessCookie(t *testing.T) {
 	p.do("GET", "/userinfo", "").want(http.StatusOK)
 	p.do("GET", "/account/sessions", "").want(http.StatusOK)
 	p.do("POST", "/userinfo", "").want(http.StatusOK)
+	// Another host of the domain may have set a cookie of the same name.
+	both := accessName + "=tossed; " + accessName + "=" + p.cookie(accessName)
+	a.do("GET", "/userinfo", "", "Cookie", both).want(http.StatusOK)
 
 	evil := a.page()
 	evil.jar, evil.origin = p.jar, "https://evil.example"

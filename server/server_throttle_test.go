@@ -96,6 +96,58 @@ func TestKnownBrowserHasItsOwnBudget(t *testing.T) {
 	})
 }
 
+// A new password makes former browsers less known: strangers don't keep them out, but
+// whoever knew the old password could have made any number of them, so that all of
+// them together have no more guesses than strangers.
+func TestFormerBrowsersShareABudget(t *testing.T) {
+	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.StrangersPerAccount = 5 }))
+	a.signup("alice")
+	home, phone := a.page(), a.page()
+	in := home.signIn("alice", password).want(http.StatusOK)
+	phone.signIn("alice", password).want(http.StatusOK)
+	var insider []*page
+	for range 6 {
+		p := a.page()
+		p.signIn("alice", password).want(http.StatusOK)
+		insider = append(insider, p)
+	}
+	const changed = "another good password"
+	home.bearer("POST", "/account/password", `{"current_password":"`+password+`","new_password":"`+changed+`"}`, in).want(http.StatusNoContent)
+	for i := range 6 {
+		p := a.page()
+		p.address = fmt.Sprintf("203.0.113.%d", i)
+		want := http.StatusUnauthorized
+		if i == 5 {
+			want = http.StatusTooManyRequests
+		}
+		p.signIn("alice", password).want(want)
+	}
+	phone.signIn("alice", changed).want(http.StatusOK) // strangers are no match for it
+	for i, p := range insider {
+		want := http.StatusUnauthorized
+		if i == 5 {
+			want = http.StatusTooManyRequests
+		}
+		p.signIn("alice", password).want(want)
+	}
+	home.signIn("alice", changed).want(http.StatusOK)
+	phone.signIn("alice", changed).want(http.StatusOK) // it is known again
+}
+
+// A browser is known to an account, not to its name.
+func TestKnownBrowserOfAFormerAccount(t *testing.T) {
+	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.StrangersPerAccount = 2 }))
+	a.signup("alice")
+	p := a.page()
+	in := p.signIn("alice", password).want(http.StatusOK)
+	p.bearer("DELETE", "/account", "", in).want(http.StatusNoContent)
+	a.signup("alice")
+	for range 2 {
+		p.signIn("alice", "wrong").want(http.StatusUnauthorized)
+	}
+	p.signIn("alice", password).wantProblem(http.StatusTooManyRequests, "throttled")
+}
+
 // The cookie of a known browser is signed, and of no use to another account.
 func TestKnownBrowserCookieCannotBeMade(t *testing.T) {
 	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.StrangersPerAccount = 5 }))

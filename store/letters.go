@@ -20,11 +20,24 @@ var errNoLetters = errors.New("the database's schema is too old for mail: run 'c
 func (db *DB) hasLetters() bool { return db.schema >= 3 }
 
 // PostLetter implements [accounts.LetterStore].
-func (db *DB) PostLetter(ctx context.Context, l accounts.Letter) error {
+func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session uuid.UUID) error {
 	if !db.hasLetters() {
 		return errNoLetters
 	}
-	return db.inTx(ctx, func(tx *sql.Tx) error { return db.post(ctx, tx, l) })
+	if session == uuid.Nil {
+		return db.inTx(ctx, func(tx *sql.Tx) error { return db.post(ctx, tx, l) })
+	}
+	n, err := db.exec(ctx, `
+		INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts)
+		SELECT ?, ?, ?, ?, ?, users.epoch, ?, ?, ?, ? FROM users
+		WHERE id = (SELECT user_id FROM sessions WHERE id = ?) AND `+sessionLives,
+		l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language,
+		l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts,
+		session[:], session[:], l.CreatedAt.UnixMilli())
+	if err == nil && n == 0 {
+		err = accounts.ErrSignedOut
+	}
+	return err
 }
 
 // post adds letters. A schema without room for them goes without: what they are
@@ -35,9 +48,9 @@ func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) e
 			return nil
 		}
 		_, err := tx.ExecContext(ctx, `
-			INSERT INTO letters (id, kind, user_id, address, language, created_at, expires_at, due_at, attempts)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language,
+			INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language, l.Epoch,
 			l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts)
 		if err != nil {
 			return err
@@ -49,7 +62,7 @@ func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) e
 // letterQuery selects letters with what is said of their users. One that is about
 // nobody has no name.
 const letterQuery = `
-	SELECT l.id, l.kind, l.user_id, l.address, l.language, l.created_at, l.expires_at, l.due_at, l.attempts, u.username, u.email
+	SELECT l.id, l.kind, l.user_id, l.address, l.language, l.epoch, l.created_at, l.expires_at, l.due_at, l.attempts, u.username, u.email
 	FROM letters l LEFT JOIN users u ON u.id = l.user_id`
 
 func scanLetter(row scanner) (accounts.Letter, error) {
@@ -59,7 +72,7 @@ func scanLetter(row scanner) (accounts.Letter, error) {
 		created, expires, due sql.NullInt64
 		username, email       sql.NullString
 	)
-	err := row.Scan(&id, (*string)(&l.Kind), &user, &l.Address, &l.Language, &created, &expires, &due, &l.Attempts, &username, &email)
+	err := row.Scan(&id, (*string)(&l.Kind), &user, &l.Address, &l.Language, &l.Epoch, &created, &expires, &due, &l.Attempts, &username, &email)
 	copy(l.ID[:], id)
 	copy(l.UserID[:], user)
 	l.CreatedAt, l.ExpiresAt, l.DueAt = instant(created), instant(expires), instant(due)
@@ -95,18 +108,19 @@ func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, not
 		if err != nil {
 			return err
 		}
-		still := l.Address // what the user's address has to be
+		query := `
+			UPDATE users SET email = ?, email_key = ?, email_verified = 1, updated_at = ?
+			WHERE id = ? AND disabled_at IS NULL`
+		args := []any{l.Address, accounts.EmailKey(l.Address), now.UnixMilli(), l.UserID[:]}
 		switch l.Kind {
 		case accounts.VerifyEmail:
+			query, args = query+` AND email = ?`, append(args, l.Address)
 		case accounts.ChangeEmail:
-			still = l.Email
+			query, args = query+` AND epoch = ? AND (email = ? OR email IS NULL AND ? = '')`, append(args, l.Epoch, l.Email, l.Email)
 		default:
 			return accounts.ErrBadToken
 		}
-		n, err := affected(tx.ExecContext(ctx, `
-			UPDATE users SET email = ?, email_key = ?, email_verified = 1, updated_at = ?
-			WHERE id = ? AND disabled_at IS NULL AND (email = ? OR email IS NULL AND ? = '')`,
-			l.Address, accounts.EmailKey(l.Address), now.UnixMilli(), l.UserID[:], still, still))
+		n, err := affected(tx.ExecContext(ctx, query, args...))
 		if db.dialect.isDuplicate(err) {
 			return accounts.ErrEmailTaken
 		}
@@ -138,13 +152,18 @@ func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now 
 			return err
 		}
 		n, err := affected(tx.ExecContext(ctx, `
-			UPDATE users SET password_hash = ?, epoch = epoch + 1, updated_at = ?,
-				email_verified = CASE WHEN email = ? AND email_key IS NOT NULL THEN 1 ELSE email_verified END
-			WHERE id = ? AND disabled_at IS NULL`, hash, now.UnixMilli(), l.Address, l.UserID[:]))
+			UPDATE users SET password_hash = ?, epoch = epoch + 1, updated_at = ?
+			WHERE id = ? AND disabled_at IS NULL AND epoch = ? AND email = ?`,
+			hash, now.UnixMilli(), l.UserID[:], l.Epoch, l.Address))
 		if err == nil && (n == 0 || l.Kind != accounts.ResetPassword) {
 			err = accounts.ErrBadToken
 		}
 		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE users SET email_key = ?, email_verified = 1 WHERE id = ?`,
+			accounts.EmailKey(l.Address), l.UserID[:])
+		if err != nil && !db.dialect.isDuplicate(err) { // that is, another has proven the address
 			return err
 		}
 		if err := db.expel(ctx, tx, l.UserID, uuid.Nil); err != nil {

@@ -45,7 +45,7 @@ var movedTables = []table{
 		"pkce_optional int, id_token_alg text null, declared int, created_at int, updated_at int")},
 	{name: "sessions", columns: columns("id blob, user_id blob, client_id text, scopes text, counter int, rotations blob, " +
 		"auth_time int, created_at int, last_used_at int, expires_at int, absolute_expires_at int, device text null, epoch int null")},
-	{name: "letters", columns: columns("id blob, kind text, user_id blob null, address text, language text, created_at int, " +
+	{name: "letters", columns: columns("id blob, kind text, user_id blob null, address text, language text, epoch int, created_at int, " +
 		"expires_at int, due_at int null, attempts int")},
 	{name: "signing_keys", columns: columns("kid text, alg text, generation int, published_from int, signs_from int, " +
 		"signs_until int, published_until int, lead int, revoked_at int null, public_key blob, sealed blob")},

@@ -124,8 +124,8 @@ func fill(t testing.TB, url string) {
 		exec("INSERT INTO guesses (id, failures, last_failed_at) VALUES (?, ?, ?)", append(id(byte(i), 2), id(byte(i), 3)...), at(i), at(i+1))
 	}
 	for i := range 12 {
-		exec("INSERT INTO letters (id, kind, user_id, address, language, created_at, expires_at, due_at, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			id(byte(i), 5), "verify_email", null(i, id(byte(i%len(odd)), 1)), odd[i%len(odd)], "ko", at(i), at(i+1), null(i+1, at(i+2)), i)
+		exec("INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			id(byte(i), 5), "verify_email", null(i, id(byte(i%len(odd)), 1)), odd[i%len(odd)], "ko", i, at(i), at(i+1), null(i+1, at(i+2)), i)
 	}
 	for i := range 40 {
 		exec("INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time, created_at, last_used_at, expires_at, "+
@@ -326,7 +326,7 @@ func TestMovedDatabaseIsWorkedOn(t *testing.T) {
 		}
 		s.Counter++
 		noError(t, copied.AdvanceSession(ctx, s, now))
-		noError(t, copied.DeleteUser(ctx, s.UserID, created)) // takes the session with it
+		noError(t, copied.DeleteUser(ctx, s.UserID, uuid.Nil, now, created)) // takes the session with it
 		if _, err := copied.Session(ctx, s.ID, now); !errors.Is(err, tokens.ErrUnknown) {
 			t.Errorf("session of a user who is gone: %v", err)
 		}
@@ -428,7 +428,7 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 			return map[string]error{
 				"AdvanceSession": running.AdvanceSession(ctx, next, now), "CreateUser": running.CreateUser(ctx, person("late"), created),
 				"PutClient":     running.PutClient(ctx, accounts.Client{ID: "app", Name: "late", CreatedAt: now, UpdatedAt: now}, created),
-				"DeleteUser":    running.DeleteUser(ctx, s.UserID, created),
+				"DeleteUser":    running.DeleteUser(ctx, s.UserID, uuid.Nil, now, created),
 				"RecordFailure": failure, "PurgeSessions": purged, "InsertKey": running.InsertKey(ctx, newKey(t), created), "Ping": running.Ping(ctx),
 			}
 		}

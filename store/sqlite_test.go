@@ -171,9 +171,11 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 		"DisableUser": func(ctx context.Context, ev audit.Event) error { return db.DisableUser(ctx, s.UserID, now, ev) },
 		"EnableUser":  func(ctx context.Context, ev audit.Event) error { return db.EnableUser(ctx, disabled.ID, now, ev) },
 		"SetPasswordHash": func(ctx context.Context, ev audit.Event) error {
-			return db.SetPasswordHash(ctx, s.UserID, "new", uuid.Nil, now, ev)
+			return db.SetPasswordHash(ctx, s.UserID, "new", accounts.By{}, now, ev)
 		},
-		"DeleteUser": func(ctx context.Context, ev audit.Event) error { return db.DeleteUser(ctx, s.UserID, ev) },
+		"DeleteUser": func(ctx context.Context, ev audit.Event) error {
+			return db.DeleteUser(ctx, s.UserID, uuid.Nil, now, ev)
+		},
 		"CreateClient": func(ctx context.Context, ev audit.Event) error {
 			return db.CreateClient(ctx, accounts.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
 		},

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/tokens"
 )
 
 const userColumns = `id, username, email, email_verified, roles, password_hash, epoch, disabled_at, created_at, updated_at`
@@ -92,20 +94,44 @@ func (db *DB) Users(ctx context.Context, after string, limit int) ([]accounts.Us
 
 // DisableUser implements [accounts.UserStore].
 func (db *DB) DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error {
-	return db.expelUser(ctx, id, uuid.Nil, ev, nil, `
+	err := db.expelUser(ctx, id, uuid.Nil, ev, nil, `
 		UPDATE users SET disabled_at = ?, epoch = epoch + 1, updated_at = ? WHERE id = ? AND disabled_at IS NULL`,
 		now.UnixMilli(), now.UnixMilli(), id[:])
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
 }
 
 // SetPasswordHash implements [accounts.UserStore].
-func (db *DB) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, keep uuid.UUID, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
-	return db.expelUser(ctx, id, keep, ev, letters, `
-		UPDATE users SET password_hash = ?, epoch = epoch + 1, updated_at = ? WHERE id = ?`,
-		hash, now.UnixMilli(), id[:])
+func (db *DB) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+	query := `UPDATE users SET password_hash = ?, epoch = epoch + 1, updated_at = ? WHERE id = ?`
+	args := []any{hash, now.UnixMilli(), id[:]}
+	if by.Session != uuid.Nil {
+		query += ` AND epoch = ? AND ` + sessionLives
+		args = append(args, by.Epoch, by.Session[:], now.UnixMilli())
+	}
+	err := db.expelUser(ctx, id, by.Session, ev, letters, query, args...)
+	if !errors.Is(err, errUnchanged) {
+		return err
+	}
+	if _, err := db.Session(ctx, by.Session, now); !errors.Is(err, tokens.ErrUnknown) {
+		return cmp.Or(err, accounts.ErrBadCredentials) // somebody else has just changed it
+	}
+	return accounts.ErrSignedOut
 }
 
+// sessionLives is the condition that a user has a session of an id that is alive at
+// a time.
+const sessionLives = `EXISTS (SELECT 1 FROM sessions s WHERE s.id = ? AND s.user_id = users.id
+	AND (s.epoch = users.epoch OR s.epoch IS NULL) AND s.expires_at > ?)`
+
+// errUnchanged says that a user is there, and a change of it didn't apply.
+var errUnchanged = errors.New("nothing has changed")
+
 // expelUser runs a statement that moves the user's epoch, and with it ends all
-// sessions but one and posts letters. A statement that touches no row leaves everything as it is.
+// sessions but one and posts letters. A statement that touches no row leaves
+// everything as it is: ErrUnknownUser, errUnchanged.
 func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event, letters []accounts.Letter, query string, args ...any) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, query, args...))
@@ -113,7 +139,7 @@ func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event,
 			return err
 		}
 		if n == 0 {
-			return known(ctx, tx, id)
+			return cmp.Or(known(ctx, tx, id), errUnchanged)
 		}
 		if err := db.expel(ctx, tx, id, keep); err != nil {
 			return err
@@ -164,8 +190,11 @@ func (db *DB) UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash s
 }
 
 // DeleteUser implements [accounts.UserStore]. The sessions go by foreign key.
-func (db *DB) DeleteUser(ctx context.Context, id uuid.UUID, ev audit.Event) error {
-	return db.change(ctx, accounts.ErrUnknownUser, ev, `DELETE FROM users WHERE id = ?`, id[:])
+func (db *DB) DeleteUser(ctx context.Context, id, session uuid.UUID, now time.Time, ev audit.Event) error {
+	if session == uuid.Nil {
+		return db.change(ctx, accounts.ErrUnknownUser, ev, `DELETE FROM users WHERE id = ?`, id[:])
+	}
+	return db.change(ctx, accounts.ErrSignedOut, ev, `DELETE FROM users WHERE id = ? AND `+sessionLives, id[:], session[:], now.UnixMilli())
 }
 
 // known returns ErrUnknownUser if there is no such user.

@@ -1,5 +1,6 @@
 -- Mail to people: what is to be sent, and what its tokens are good for. due_at is
--- when to send it, none if it has been or is never to be.
+-- when to send it, none if it has been or is never to be. epoch is the account's when
+-- it was asked for: what lets somebody in is worth nothing in another.
 
 -- +goose Up
 CREATE TABLE IF NOT EXISTS letters (
@@ -8,6 +9,7 @@ CREATE TABLE IF NOT EXISTS letters (
     user_id    BINARY(16),
     address    VARCHAR(255) NOT NULL,
     language   VARCHAR(255) NOT NULL,
+    epoch      BIGINT       NOT NULL,
     created_at BIGINT       NOT NULL,
     expires_at BIGINT       NOT NULL,
     due_at     BIGINT,

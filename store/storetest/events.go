@@ -38,7 +38,7 @@ var eventPromises = []promise{
 		created, deleted := event(audit.UserCreated), event(audit.UserDeleted)
 		created.UserID, deleted.UserID = u.ID, u.ID
 		succeeds(t, db.CreateUser(t.Context(), u, created))
-		succeeds(t, db.DeleteUser(t.Context(), u.ID, deleted))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, deleted))
 		got, err := db.Events(t.Context(), audit.Filter{UserID: u.ID})
 		succeeds(t, err)
 		same(t, "kinds", kinds(got), []audit.Kind{audit.UserCreated, audit.UserDeleted})

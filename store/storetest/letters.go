@@ -14,12 +14,13 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/store"
+	"countersign/tokens"
 )
 
 // letter returns a letter to a user that is due.
 func letter(kind accounts.LetterKind, to accounts.User) accounts.Letter {
 	return accounts.Letter{
-		ID: id(), Kind: kind, UserID: to.ID, Address: to.Email, Language: "ko-KR, en;q=0.5",
+		ID: id(), Kind: kind, UserID: to.ID, Address: to.Email, Language: "ko-KR, en;q=0.5", Epoch: to.Epoch,
 		CreatedAt: at, ExpiresAt: at.Add(time.Hour), DueAt: at, Username: to.Username, Email: to.Email,
 	}
 }
@@ -36,8 +37,17 @@ func withEmail(t testing.TB, db *store.DB, name, email string) accounts.User {
 // posted posts a letter.
 func posted(t testing.TB, db *store.DB, l accounts.Letter) accounts.Letter {
 	t.Helper()
-	succeeds(t, db.PostLetter(t.Context(), l))
+	succeeds(t, db.PostLetter(t.Context(), l, uuid.Nil))
 	return l
+}
+
+// signedIn creates a session of a user.
+func signedIn(t testing.TB, db *store.DB, u accounts.User) tokens.Session {
+	t.Helper()
+	succeeds(t, db.PutClient(t.Context(), client("spa"), event(audit.ClientCreated)))
+	s := session(u, "spa")
+	succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
+	return s
 }
 
 // due lists the letters that are due at a time.
@@ -64,6 +74,30 @@ var letterPromises = []promise{
 		succeeds(t, err)
 		same(t, "letter to nobody", got, nobody)
 		same(t, "due", due(t, db, at.Add(time.Minute)), []accounts.Letter{l})
+	}},
+	{"PostLetter/for a session that is alive", func(t *testing.T, db *store.DB) {
+		u, other := withEmail(t, db, "alice", "a@example.com"), withEmail(t, db, "bob", "b@example.com")
+		s := signedIn(t, db, u)
+		mine, about := letter(accounts.ChangeEmail, u), letter(accounts.AlreadyRegistered, other)
+		mine.Epoch = 99 // the session's is the one that counts
+		succeeds(t, db.PostLetter(t.Context(), mine, s.ID))
+		succeeds(t, db.PostLetter(t.Context(), about, s.ID))
+		mine.Epoch = u.Epoch
+		for _, want := range []accounts.Letter{mine, about} {
+			got, err := db.Letter(t.Context(), want.ID, at)
+			succeeds(t, err)
+			want.Epoch = u.Epoch
+			same(t, "letter", got, want)
+		}
+		late := letter(accounts.ChangeEmail, u)
+		late.CreatedAt = s.ExpiresAt
+		fails(t, "of a session that has expired", db.PostLetter(t.Context(), late, s.ID), accounts.ErrSignedOut)
+		fails(t, "of no session", db.PostLetter(t.Context(), letter(accounts.ChangeEmail, u), id()), accounts.ErrSignedOut)
+		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
+		fails(t, "of a session that has ended", db.PostLetter(t.Context(), letter(accounts.ChangeEmail, u), s.ID), accounts.ErrSignedOut)
+		if n := len(due(t, db, at)); n != 2 {
+			t.Errorf("%d letters are due, want 2", n)
+		}
 	}},
 	{"Letter/expires", func(t *testing.T, db *store.DB) {
 		l := posted(t, db, letter(accounts.ResetPassword, withEmail(t, db, "alice", "a@example.com")))
@@ -139,6 +173,16 @@ var letterPromises = []promise{
 		if letters := due(t, db, at); len(letters) == 0 || letters[len(letters)-1].Kind != accounts.EmailChanged && letters[0].Kind != accounts.EmailChanged {
 			t.Errorf("due = %v, want the notice to the old address", letters)
 		}
+	}},
+	{"ConfirmEmail/changes no address that was asked for in another epoch", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "old@example.com")
+		u.Epoch++
+		change, verify := letter(accounts.ChangeEmail, u), letter(accounts.VerifyEmail, u)
+		change.Address = "new@example.com"
+		posted(t, db, change)
+		posted(t, db, verify)
+		fails(t, "change", db.ConfirmEmail(t.Context(), change.ID, at, nil, event(audit.UserEmailChanged)), accounts.ErrBadToken)
+		succeeds(t, db.ConfirmEmail(t.Context(), verify.ID, at, nil, event(audit.UserEmailVerified))) // it proves what is the user's anyhow
 	}},
 	{"ConfirmEmail/a first address", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
@@ -218,6 +262,36 @@ var letterPromises = []promise{
 			t.Errorf("due = %v, want the notice", letters)
 		}
 	}},
+	{"ResetPassword/not of another epoch or address", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		former, elsewhere := letter(accounts.ResetPassword, u), letter(accounts.ResetPassword, u)
+		former.Epoch--
+		elsewhere.Address = "b@example.com"
+		for name, l := range map[string]accounts.Letter{"epoch": former, "address": elsewhere} {
+			posted(t, db, l)
+			fails(t, name, db.ResetPassword(t.Context(), l.ID, "x", at, nil, event(audit.UserPasswordChanged)), accounts.ErrBadToken)
+		}
+		got, err := db.User(t.Context(), u.ID)
+		succeeds(t, err)
+		same(t, "user", got, u)
+	}},
+	{"ResetPassword/proves the address, unless it is another's", func(t *testing.T, db *store.DB) {
+		for i, name := range []string{"alice", "bob"} {
+			u := user(name)
+			u.Email, u.EmailUnclaimed = "same@example.com", true
+			succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+			l := posted(t, db, letter(accounts.ResetPassword, u))
+			succeeds(t, db.ResetPassword(t.Context(), l.ID, "new", at, nil, event(audit.UserPasswordChanged)))
+			got, err := db.User(t.Context(), u.ID)
+			succeeds(t, err)
+			if got.PasswordHash != "new" || got.EmailVerified != (i == 0) {
+				t.Errorf("user = %+v", got)
+			}
+			owner, err := db.UserByEmail(t.Context(), "same@example.com")
+			succeeds(t, err)
+			same(t, "owner", owner.Username, "alice")
+		}
+	}},
 	{"ResetPassword/not of a disabled user", func(t *testing.T, db *store.DB) {
 		u := withEmail(t, db, "alice", "a@example.com")
 		l := posted(t, db, letter(accounts.ResetPassword, u))
@@ -231,7 +305,7 @@ var letterPromises = []promise{
 		succeeds(t, db.CreateSession(t.Context(), mine, u.Epoch, event(audit.SessionCreated)))
 		succeeds(t, db.CreateSession(t.Context(), other, u.Epoch, event(audit.SessionCreated)))
 		reset, verify := posted(t, db, letter(accounts.ResetPassword, u)), posted(t, db, letter(accounts.VerifyEmail, u))
-		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", mine.ID, at, event(audit.UserPasswordChanged), letter(accounts.PasswordChanged, u)))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Session: mine.ID, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged), letter(accounts.PasswordChanged, u)))
 		lives(t, db, mine)
 		dead(t, db, other)
 		_, err := db.Letter(t.Context(), reset.ID, at)
@@ -242,10 +316,57 @@ var letterPromises = []promise{
 			t.Errorf("%d letters are due, want the notice and the other", n)
 		}
 	}},
+	{"SetPasswordHash/by a session that is alive", func(t *testing.T, db *store.DB) {
+		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
+		s, foreign := signedIn(t, db, u), signedIn(t, db, other)
+		set := func(by accounts.By, now time.Time) error {
+			return db.SetPasswordHash(t.Context(), u.ID, "new", by, now, event(audit.UserPasswordChanged))
+		}
+		fails(t, "former epoch", set(accounts.By{Session: s.ID, Epoch: u.Epoch - 1}, at), accounts.ErrBadCredentials)
+		fails(t, "another's session", set(accounts.By{Session: foreign.ID, Epoch: u.Epoch}, at), accounts.ErrBadCredentials)
+		fails(t, "expired session", set(accounts.By{Session: s.ID, Epoch: u.Epoch}, s.ExpiresAt), accounts.ErrSignedOut)
+		fails(t, "no session", set(accounts.By{Session: id(), Epoch: u.Epoch}, at), accounts.ErrSignedOut)
+		got, err := db.User(t.Context(), u.ID)
+		succeeds(t, err)
+		same(t, "user", got, u)
+
+		var won atomic.Int64
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				switch err := set(accounts.By{Session: s.ID, Epoch: u.Epoch}, at); {
+				case err == nil:
+					won.Add(1)
+				case !errors.Is(err, accounts.ErrBadCredentials):
+					t.Errorf("set: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if won.Load() != 1 {
+			t.Errorf("%d changes rest on one password, want 1", won.Load())
+		}
+		lives(t, db, s)
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "newer", accounts.By{}, at, event(audit.UserPasswordChanged)))
+		fails(t, "ended", set(accounts.By{Session: s.ID, Epoch: u.Epoch + 2}, at), accounts.ErrSignedOut)
+	}},
+	{"DeleteUser/for a session that is alive", func(t *testing.T, db *store.DB) {
+		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
+		s, ended, foreign := signedIn(t, db, u), signedIn(t, db, u), signedIn(t, db, other)
+		succeeds(t, db.EndSession(t.Context(), ended.ID, event(audit.SessionRevoked)))
+		remove := func(session uuid.UUID, now time.Time) error {
+			return db.DeleteUser(t.Context(), u.ID, session, now, event(audit.UserDeleted))
+		}
+		fails(t, "ended", remove(ended.ID, at), accounts.ErrSignedOut)
+		fails(t, "another's", remove(foreign.ID, at), accounts.ErrSignedOut)
+		fails(t, "expired", remove(s.ID, s.ExpiresAt), accounts.ErrSignedOut)
+		succeeds(t, remove(s.ID, at))
+		fails(t, "twice", remove(s.ID, at), accounts.ErrSignedOut)
+	}},
 	{"DeleteUser/takes the letters along", func(t *testing.T, db *store.DB) {
 		u := withEmail(t, db, "alice", "a@example.com")
 		posted(t, db, letter(accounts.VerifyEmail, u))
-		succeeds(t, db.DeleteUser(t.Context(), u.ID, event(audit.UserDeleted)))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
 		same(t, "due", due(t, db, at), nil)
 	}},
 	{"PurgeLetters/removes what has expired", func(t *testing.T, db *store.DB) {

@@ -174,10 +174,10 @@ var racePromises = []struct {
 				return db.DisableUser(ctx, s.UserID, at, event(audit.UserDisabled))
 			},
 			"SetPasswordHash": func(ctx context.Context, db *store.DB, s tokens.Session) error {
-				return db.SetPasswordHash(ctx, s.UserID, "new", uuid.Nil, at, event(audit.UserPasswordChanged))
+				return db.SetPasswordHash(ctx, s.UserID, "new", accounts.By{}, at, event(audit.UserPasswordChanged))
 			},
 			"DeleteUser": func(ctx context.Context, db *store.DB, s tokens.Session) error {
-				return db.DeleteUser(ctx, s.UserID, event(audit.UserDeleted))
+				return db.DeleteUser(ctx, s.UserID, uuid.Nil, at, event(audit.UserDeleted))
 			},
 			"DeleteClient": func(ctx context.Context, db *store.DB, s tokens.Session) error {
 				return db.DeleteClient(ctx, s.ClientID, event(audit.ClientDeleted))
@@ -253,7 +253,7 @@ var racePromises = []struct {
 			u := addUser(t, r[0], name)
 			allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) error {
 				if i == round {
-					return db.SetPasswordHash(ctx, u.ID, "changed", uuid.Nil, at, event(audit.UserPasswordChanged))
+					return db.SetPasswordHash(ctx, u.ID, "changed", accounts.By{}, at, event(audit.UserPasswordChanged))
 				}
 				return db.UpgradePasswordHash(ctx, u.ID, u.PasswordHash, "the old password's")
 			}))

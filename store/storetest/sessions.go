@@ -78,10 +78,10 @@ var sessionPromises = []promise{
 				return db.EnableUser(ctx, u.ID, at, event(audit.UserEnabled))
 			}},
 			{"password changed", func(ctx context.Context, u *accounts.User) error {
-				return db.SetPasswordHash(ctx, u.ID, "new", uuid.Nil, at, event(audit.UserPasswordChanged))
+				return db.SetPasswordHash(ctx, u.ID, "new", accounts.By{}, at, event(audit.UserPasswordChanged))
 			}},
 			{"deleted", func(ctx context.Context, u *accounts.User) error {
-				return db.DeleteUser(ctx, u.ID, event(audit.UserDeleted))
+				return db.DeleteUser(ctx, u.ID, uuid.Nil, at, event(audit.UserDeleted))
 			}},
 			{"never existed", func(_ context.Context, u *accounts.User) error { u.ID = id(); return nil }},
 			{"from an epoch to come", func(_ context.Context, u *accounts.User) error { u.Epoch++; return nil }},

@@ -199,7 +199,7 @@ var userPromises = []promise{
 		_, other := signIn(t, db, "bob")
 		now := at.Add(time.Minute)
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.SetPasswordHash(ctx, u.ID, "new", uuid.Nil, now, event(audit.UserPasswordChanged)))
+			succeeds(t, db.SetPasswordHash(ctx, u.ID, "new", accounts.By{}, now, event(audit.UserPasswordChanged)))
 		}, event(audit.UserPasswordChanged))
 		u.PasswordHash, u.UpdatedAt, u.Epoch = "new", now, u.Epoch+1
 		isUser(t, db, u)
@@ -208,14 +208,14 @@ var userPromises = []promise{
 	}},
 	{"SetPasswordHash/moves the epoch even if the hash is the same", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
-		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, u.PasswordHash, uuid.Nil, at, event(audit.UserPasswordChanged)))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, u.PasswordHash, accounts.By{}, at, event(audit.UserPasswordChanged)))
 		u.Epoch++
 		isUser(t, db, u)
 		dead(t, db, s)
 	}},
 	{"SetPasswordHash/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "set", db.SetPasswordHash(ctx, id(), "new", uuid.Nil, at, event(audit.UserPasswordChanged)), accounts.ErrUnknownUser)
+			fails(t, "set", db.SetPasswordHash(ctx, id(), "new", accounts.By{}, at, event(audit.UserPasswordChanged)), accounts.ErrUnknownUser)
 		})
 	}},
 
@@ -243,7 +243,7 @@ var userPromises = []promise{
 		deleted := event(audit.UserDeleted)
 		deleted.UserID = u.ID
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.DeleteUser(ctx, u.ID, deleted))
+			succeeds(t, db.DeleteUser(ctx, u.ID, uuid.Nil, at, deleted))
 		}, deleted)
 		_, err := db.User(t.Context(), u.ID)
 		fails(t, "user", err, accounts.ErrUnknownUser)
@@ -257,14 +257,14 @@ var userPromises = []promise{
 		u := user("alice")
 		u.Email = "alice@example.com"
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
-		succeeds(t, db.DeleteUser(t.Context(), u.ID, event(audit.UserDeleted)))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
 		u.ID = id()
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
 		isUser(t, db, u)
 	}},
 	{"DeleteUser/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "delete", db.DeleteUser(ctx, id(), event(audit.UserDeleted)), accounts.ErrUnknownUser)
+			fails(t, "delete", db.DeleteUser(ctx, id(), uuid.Nil, at, event(audit.UserDeleted)), accounts.ErrUnknownUser)
 		})
 	}},
 }
