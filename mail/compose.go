@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/language"
 )
@@ -105,14 +106,44 @@ func harmless(s string) string {
 
 // unlinked keeps mail programs from making a link of a name. Whoever signs up chooses
 // it, and whose address it is sent to: with a name that is a link, the letter would be
-// one of theirs. Names that merely have a dot in them stay as they are.
+// one of theirs. Names that merely have a dot in them stay as they are, and so do
+// addresses, from which only mail can be written.
 func unlinked(name string) string {
-	host := name[strings.LastIndexByte(name, '@')+1:]
-	_, real := publicsuffix.PublicSuffix(host)
-	if !strings.ContainsAny(name, ":/") && !(real && strings.Contains(host, ".") && host == name) {
-		return name
+	if strings.ContainsAny(name, ":/") {
+		return linkParts.Replace(name)
 	}
-	return linkParts.Replace(name)
+	inHost := func(r rune) bool {
+		return r == '.' || r == '-' || unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsNumber(r)
+	}
+	for rest := name; rest != ""; {
+		start := strings.IndexFunc(rest, inHost)
+		if start < 0 {
+			break
+		}
+		end := len(rest)
+		if n := strings.IndexFunc(rest[start:], func(r rune) bool { return !inHost(r) }); n >= 0 {
+			end = start + n
+		}
+		ofAddress := strings.HasSuffix(rest[:start], "@") || strings.HasPrefix(rest[end:], "@")
+		if !ofAddress && isHost(strings.Trim(rest[start:end], ".-")) {
+			return linkParts.Replace(name)
+		}
+		rest = rest[end:]
+	}
+	return name
+}
+
+// isHost reports whether a text is a name below a domain that there really is.
+func isHost(text string) bool {
+	if !strings.Contains(text, ".") {
+		return false
+	}
+	ascii, err := idna.ToASCII(strings.ToLower(text))
+	if err != nil {
+		ascii = text
+	}
+	suffix, listed := publicsuffix.PublicSuffix(ascii)
+	return listed || strings.Contains(suffix, ".")
 }
 
 // linkParts puts what is not seen (U+200B ZERO WIDTH SPACE) where a link would go on.

@@ -64,7 +64,7 @@ func TestLettersArrive(t *testing.T) {
 			if strings.ContainsAny(text+got.HTML[strings.Index(got.HTML, "<h1"):], "{}") {
 				t.Errorf("%s in %q: something is not filled in: %s", kind, prefers, text)
 			}
-			if strings.Contains(m.Text, "https://") {
+			if strings.Contains(string(kind), "_email") || kind == mail.ResetPassword {
 				if !strings.Contains(text, "\n"+link+"\n") || !strings.Contains(got.HTML, `href="`+strings.ReplaceAll(link, "&", "&amp;")+`"`) {
 					t.Errorf("%s in %q: no link in %s\n%s", kind, prefers, text, got.HTML)
 				}
@@ -99,6 +99,8 @@ func TestUsernamesAreHarmless(t *testing.T) {
 func TestUsernamesAreNoLinks(t *testing.T) {
 	for name, kept := range map[string]bool{
 		"https://evil.example/x": false, "evil.com": false, "www.evil.co.uk": false, "evil.com/login": false, "//evil.com": false, "tel:123": false,
+		"evil.github.io": false, "evil.com.": false, "evil.com,": false, "(evil.com)": false, "evil.com?x": false, "evil.한국": false,
+		"a@b.com,evil.com": false, "EVIL.COM": false, "x|evil.co.uk|x": false, "john.doe,jr.": true, "a@b.com@c.com": true,
 		"alice": true, "john.doe": true, "alice@example.com": true, "j.r.r": true, "앨리스": true, ".": true,
 	} {
 		m := compose(t, mail.VerifyEmail, "en", name)
@@ -154,9 +156,13 @@ func TestRefusals(t *testing.T) {
 		err := sender(s).Send(t.Context(), m)
 		if err == nil || errors.Is(err, mail.ErrRefused) != refused {
 			t.Errorf("%d: %v", code, err)
-		} else if strings.Contains(err.Error(), m.To) {
+		} else if strings.Contains(strings.ToLower(err.Error()), m.To) {
 			t.Errorf("the address would be logged: %v", err)
 		}
+	}
+	s.Answer(func(to string) error { return smtpd.Refuse(550, "<"+strings.ToUpper(to)+"> unknown") })
+	if err := sender(s).Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil || strings.Contains(strings.ToLower(err.Error()), "alice") {
+		t.Errorf("the address in capitals would be logged: %v", err)
 	}
 	m := compose(t, mail.ResetPassword, "", "alice")
 	m.To = "not an address"
@@ -168,9 +174,9 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nobody.Close() // it never answers
-	implicit := smtpd.Start(t)
-	c := sender(implicit)
+	c := sender(smtpd.Start(t))
 	c.TLS = mail.ImplicitTLS
+	m = compose(t, mail.ResetPassword, "", "alice")
 	if err := c.Send(t.Context(), m); err == nil {
 		t.Error("a server that only begins in the clear was talked to under TLS")
 	}
@@ -180,6 +186,31 @@ func TestRefusals(t *testing.T) {
 	defer cancel()
 	if err := c.Send(ctx, compose(t, mail.ResetPassword, "", "alice")); err == nil || errors.Is(err, mail.ErrRefused) {
 		t.Errorf("a server that hangs: %v", err)
+	}
+}
+
+// A mail that the server has taken is sent, however the two part.
+func TestNoFarewellIsNeeded(t *testing.T) {
+	s := smtpd.Start(t)
+	s.HangUpAfterMail()
+	if err := sender(s).Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err != nil || len(s.Letters()) != 1 {
+		t.Errorf("%d letters, %v", len(s.Letters()), err)
+	}
+}
+
+func TestImplicitTLS(t *testing.T) {
+	s := smtpd.StartImplicit(t)
+	c := sender(s)
+	c.TLS = mail.ImplicitTLS
+	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Letters()[0].OverTLS {
+		t.Error("sent in the clear")
+	}
+	c.RootCAs = nil
+	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil {
+		t.Error("an unknown certificate was believed")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	netmail "net/mail"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -51,11 +52,11 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 		return fmt.Errorf("send mail: %w", err)
 	}
 	err = client.DialAndSendWithContext(ctx, message)
-	if err == nil {
+	if err == nil || message.IsDelivered() { // what fails after that is the farewell
 		return nil
 	}
 	// Servers and the library repeat the address, which is nothing for a log.
-	what := strings.ReplaceAll(err.Error(), m.To, "(recipient)")
+	what := regexp.MustCompile("(?i)"+regexp.QuoteMeta(m.To)).ReplaceAllLiteralString(err.Error(), "(recipient)")
 	if failed, ok := errors.AsType[*mail.SendError](err); ok && failed.ErrorCode()/100 == 5 {
 		switch failed.Reason {
 		case mail.ErrSMTPRcptTo, mail.ErrSMTPData, mail.ErrSMTPDataClose:

@@ -46,11 +46,23 @@ type Server struct {
 	received []Letter
 	arrived  chan struct{} // closed and made anew at each arrival
 	answer   func(to string) error
+	hangUp   bool
 }
 
 // Start starts a server, which ends with the test. Change may set what the SMTP
 // server does otherwise.
 func Start(t testing.TB, change ...func(*smtp.Server)) *Server {
+	t.Helper()
+	return start(t, func(ln net.Listener, _ *tls.Config) net.Listener { return ln }, change...)
+}
+
+// StartImplicit is Start for a server that speaks TLS from the first byte on.
+func StartImplicit(t testing.TB) *Server {
+	t.Helper()
+	return start(t, tls.NewListener)
+}
+
+func start(t testing.TB, wrap func(net.Listener, *tls.Config) net.Listener, change ...func(*smtp.Server)) *Server {
 	t.Helper()
 	s := &Server{t: t, arrived: make(chan struct{})}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -69,6 +81,7 @@ func Start(t testing.TB, change ...func(*smtp.Server)) *Server {
 	for _, c := range change {
 		c(server)
 	}
+	ln = wrap(ln, server.TLSConfig)
 	done := make(chan struct{})
 	go func() { defer close(done); server.Serve(ln) }()
 	// A server that has not begun to serve would not close it.
@@ -87,6 +100,13 @@ func (s *Server) Answer(f func(to string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answer = f
+}
+
+// HangUpAfterMail makes the server end a connection as soon as it has taken a mail.
+func (s *Server) HangUpAfterMail() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hangUp = true
 }
 
 // Refuse is an answer with a code and a text.
@@ -197,7 +217,15 @@ func (s *session) Data(r io.Reader) error {
 	return nil
 }
 
-func (s *session) Reset()        {}
+func (s *session) Reset() {
+	s.server.mu.Lock()
+	hangUp := s.server.hangUp && len(s.server.received) > 0
+	s.server.mu.Unlock()
+	if hangUp {
+		s.conn.Conn().Close()
+	}
+}
+
 func (s *session) Logout() error { return nil }
 
 // parse reads the letter as a mail program would.
