@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"countersign/accounts"
 )
 
 // oauthError is the error body of OAuth endpoints (RFC 6749 section 5.2).
@@ -55,4 +57,9 @@ func Internal(c *gin.Context) {
 }
 
 // OriginNotAllowed answers a page of an origin that may not call the path.
-func OriginNotAllowed(c *gin.Context) { WriteProblem(c, errOrigin) }
+func OriginNotAllowed(c *gin.Context) {
+	if origin := c.GetHeader("Origin"); accounts.ValidOrigin(origin) == nil {
+		c.Set(OriginKey, origin)
+	}
+	WriteProblem(c, errOrigin)
+}

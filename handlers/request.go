@@ -16,7 +16,8 @@ const RequestIDHeader = "X-Request-Id"
 const (
 	ClientIDKey = "client_id"
 	SubjectKey  = "subject"
-	ErrorKey    = "error" // the code of the error that was answered
+	ErrorKey    = "error"  // the code of the error that was answered
+	OriginKey   = "origin" // of a page that was kept out, for 'cors explain'
 )
 
 // RequestID is the id the middleware gave the request.

@@ -10,7 +10,7 @@ import (
 )
 
 type configCmd struct {
-	Check configCheckCmd `cmd:"" help:"Say whether serve would accept the configuration."`
+	Check configCheckCmd `cmd:"" help:"Say whether the configuration is sound, without looking at the database."`
 	Show  configShowCmd  `cmd:"" help:"Show every setting and where it comes from, secrets masked."`
 }
 
@@ -47,7 +47,10 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 	for _, key := range cfg.Unused() {
 		fmt.Fprintf(std.err, "%s has no effect in this version\n", key)
 	}
-	_, err = fmt.Fprintln(std.out, "the configuration is good")
+	for _, origin := range cfg.Cookieless(cfg.CORS.AllowedOrigins) {
+		fmt.Fprintf(std.err, "cors.allowed_origins: %s %s\n", origin, configs.OtherSite)
+	}
+	_, err = fmt.Fprintln(std.out, "the configuration is good (the database and its clients were not looked at)")
 	return err
 }
 

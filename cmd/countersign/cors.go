@@ -34,7 +34,10 @@ func (e *corsExplainCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	}
 	defer db.Close()
 	policy := server.NewCORS(cfg.Issuer, cfg.CORS.AllowedOrigins, db.Clients)
-	why, _ := policy.Explain(ctx, e.Origin, e.Method, e.Path)
+	why, ok := policy.Explain(ctx, e.Origin, e.Method, e.Path)
+	if ok && len(cfg.Cookieless([]string{e.Origin})) > 0 {
+		why += "; but it " + configs.OtherSite
+	}
 	_, err = fmt.Fprintln(std.out, why)
 	return err
 }

@@ -85,6 +85,9 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	for _, w := range weaknesses {
 		log.Warn("the database's settings weaken what this server promises", "setting", w)
 	}
+	for _, origin := range cfg.Cookieless(cfg.CORS.AllowedOrigins) {
+		log.Warn("a page of cors.allowed_origins "+configs.OtherSite, "origin", origin)
+	}
 	for _, key := range cfg.Unused() {
 		log.Warn("this setting has no effect in this version", "key", key)
 	}
