@@ -157,7 +157,7 @@ func (s *Clients) Create(ctx context.Context, now time.Time, c Client, secret st
 	err = s.store.CreateClient(ctx, c, clientEvent(audit.ClientCreated, now, c.ID, origin))
 	switch {
 	case errors.Is(err, ErrClientExists):
-		return Client{}, taken("id", "id belongs to another client.", err)
+		return Client{}, taken("id", "id belongs to another client: 'clients show' says which; to change one, declare it in the configuration, or delete it and its sessions.", err)
 	case err != nil:
 		return Client{}, fmt.Errorf("create client: %w", err)
 	}

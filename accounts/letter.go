@@ -61,8 +61,10 @@ type Letter struct {
 	Attempts int // at sending it
 
 	Username string // of the user now; not written
-	Email    string // of the user now; not written
 }
+
+// nowhere makes a letter one that is never sent.
+func (l *Letter) nowhere() { l.UserID, l.Address, l.DueAt = uuid.Nil, "", time.Time{} }
 
 // HasToken reports whether the letter carries a token.
 func (l *Letter) HasToken() bool {
@@ -80,15 +82,15 @@ type LetterStore interface {
 	// ConfirmEmail uses up a letter of VerifyEmail or ChangeEmail: its address
 	// becomes or is the user's, proven, and no other account's. Of any number of
 	// concurrent calls one succeeds. A change takes an account that is still in the
-	// letter's epoch; links mailed before it die with it, and notice, if not nil,
-	// goes to the former address. ErrBadToken, ErrEmailTaken.
-	ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, notice *Letter, ev audit.Event) error
+	// letter's epoch, and links mailed before it die with it. letters are posted.
+	// ErrBadToken, ErrEmailTaken.
+	ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event, letters ...Letter) error
 	// ResetPassword uses up a letter of ResetPassword to an account that is still in
 	// the letter's epoch and has its address: the hash is replaced, the epoch moves,
 	// all sessions end, other such letters die, and the address is proven and the
 	// user's, unless it is another's. Of any number of concurrent calls one succeeds.
-	// notice, if not nil, is posted. ErrBadToken.
-	ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, notice *Letter, ev audit.Event) error
+	// letters are posted. ErrBadToken.
+	ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event, letters ...Letter) error
 
 	// DueLetters lists at most limit letters that are due and have not expired.
 	DueLetters(ctx context.Context, now time.Time, limit int) ([]Letter, error)

@@ -23,9 +23,13 @@ type Correspondent struct {
 	Address  string // IP address they call from
 }
 
-// mailsPerWindow is how many mails one address gets per window of the throttle, for
-// nobody should be able to fill somebody else's mailbox.
-const mailsPerWindow = 5
+// Nobody should be able to fill somebody else's mailbox. Per window of the throttle
+// strangers get so many mails for one name or address that they give, and as many for
+// signing up with it; and an address gets so many all told, from whatever accounts.
+const (
+	mailsPerWindow = 5
+	mailsToAddress = 10
+)
 
 // RequestReset posts a letter with which whoever reads the account's mail can set a
 // new password. Nothing tells whether there is such an account. *InputError,
@@ -72,12 +76,37 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	}
 	letter := u.letter(now, kind, &user, user.Email, who.Language)
 	if user.Email == "" || user.Disabled() || kind == VerifyEmail && user.EmailVerified {
-		letter.UserID, letter.Address, letter.DueAt = uuid.Nil, "", time.Time{}
+		letter.nowhere()
 	}
-	if err := u.store.PostLetter(ctx, letter, uuid.Nil); err != nil {
+	return u.post(ctx, now, letter, uuid.Nil, who.Email+name)
+}
+
+// post keeps a letter that a stranger asks for, or a session of somebody's. One too
+// many to its address goes nowhere, silently: that the address has got mail is nobody
+// else's business. asked stands for the address where there is none.
+func (u *Users) post(ctx context.Context, now time.Time, l Letter, session uuid.UUID, asked string) error {
+	if err := u.ration(ctx, now, &l, asked); err != nil {
+		return err
+	}
+	if err := u.store.PostLetter(ctx, l, session); err != nil {
 		return fmt.Errorf("post letter: %w", err)
 	}
 	return nil
+}
+
+// ration counts a letter against what its address gets, whoever asks and for whichever
+// account, and sends it nowhere if that is too many.
+func (u *Users) ration(ctx context.Context, now time.Time, l *Letter, asked string) error {
+	to := limits.Key("mail to", EmailKey(l.Address))
+	if l.Address == "" {
+		to = limits.Key("mail to nobody", asked)
+	}
+	err := u.chargeShared(ctx, now, to, mailsToAddress)
+	if errors.Is(err, limits.ErrThrottled) {
+		l.nowhere()
+		return nil
+	}
+	return err
 }
 
 // addressee is the user with that address or name; the zero User if there is none.
@@ -93,25 +122,27 @@ func (u *Users) addressee(ctx context.Context, email, name string) (user User, e
 	return user, err
 }
 
-// chargeMail counts a mail against the budgets of whom it is for and of the network
-// that asks for it. *limits.WaitError.
+// chargeMail counts a mail against the budgets of whom it is asked for and of the
+// network that asks. *limits.WaitError.
 func (u *Users) chargeMail(ctx context.Context, now time.Time, email, username, address string) error {
 	asker := limits.Key("asking for mail", limits.Network(address))
-	if _, err := u.throttle.Check(ctx, now, asker); err != nil {
+	seen, err := u.throttle.Check(ctx, now, asker)
+	if err != nil {
 		return err
 	}
-	if err := u.chargeReader(ctx, now, limits.Key("mail", EmailKey(email), username)); err != nil {
+	if err := u.chargeShared(ctx, now, limits.Key("mail", EmailKey(email), username), mailsPerWindow); err != nil {
 		return err
 	}
-	return u.throttle.Failed(ctx, now, asker)
+	return u.throttle.Charge(ctx, now, asker, seen)
 }
 
-// chargeReader counts a mail against a budget of whom it is for. *limits.WaitError.
-func (u *Users) chargeReader(ctx context.Context, now time.Time, reader [32]byte) error {
-	if err := u.throttle.CheckShared(ctx, now, reader, mailsPerWindow); err != nil {
+// chargeShared counts against a budget that many share. Once it is spent nothing more
+// is counted, or somebody who goes on asking would keep it spent. *limits.WaitError.
+func (u *Users) chargeShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
+	if err := u.throttle.CheckShared(ctx, now, key, most); err != nil {
 		return err
 	}
-	return u.throttle.Failed(ctx, now, reader)
+	return u.throttle.ChargeShared(ctx, now, key, most)
 }
 
 // letter writes a letter about a user that is due now.
@@ -122,13 +153,12 @@ func (u *Users) letter(now time.Time, kind LetterKind, user *User, address, lang
 	}
 }
 
-// notice writes a letter to a user's proven address, nil if there is none.
-func (u *Users) notice(now time.Time, kind LetterKind, user *User, language string) *Letter {
+// notice writes a letter to a user's proven address, none if there is none.
+func (u *Users) notice(now time.Time, kind LetterKind, user *User, language string) []Letter {
 	if !u.mail || user.Email == "" || !user.EmailVerified {
 		return nil
 	}
-	l := u.letter(now, kind, user, user.Email, language)
-	return &l
+	return []Letter{u.letter(now, kind, user, user.Email, language)}
 }
 
 // alreadyRegistered writes to whoever has an address that somebody wants to use. It
@@ -155,7 +185,7 @@ func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, passwor
 	}
 	user.EmailVerified = user.EmailVerified || user.Email == letter.Address
 	ev := userEvent(audit.UserPasswordChanged, now, user.ID, origin)
-	if err := u.store.ResetPassword(ctx, letter.ID, hash, now, u.notice(now, PasswordChanged, &user, language), ev); err != nil {
+	if err := u.store.ResetPassword(ctx, letter.ID, hash, now, ev, u.notice(now, PasswordChanged, &user, language)...); err != nil {
 		return User{}, fmt.Errorf("reset password: %w", err)
 	}
 	user.Epoch = letter.Epoch + 1
@@ -168,7 +198,7 @@ func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token, language
 	if err != nil {
 		return err
 	}
-	kind, notice := audit.UserEmailVerified, (*Letter)(nil)
+	kind, notice := audit.UserEmailVerified, []Letter(nil)
 	switch letter.Kind {
 	case VerifyEmail:
 	case ChangeEmail:
@@ -176,7 +206,7 @@ func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token, language
 	default:
 		return ErrBadToken
 	}
-	err = u.store.ConfirmEmail(ctx, letter.ID, now, notice, userEvent(kind, now, user.ID, origin))
+	err = u.store.ConfirmEmail(ctx, letter.ID, now, userEvent(kind, now, user.ID, origin), notice...)
 	if errors.Is(err, ErrEmailTaken) {
 		return alreadyTaken(err)
 	}
@@ -230,8 +260,5 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id, sessi
 	case holder.ID != uuid.Nil && holder.ID != id:
 		letter = u.alreadyRegistered(now, &holder, language)
 	}
-	if err := u.store.PostLetter(ctx, letter, session); err != nil {
-		return fmt.Errorf("post letter: %w", err)
-	}
-	return nil
+	return u.post(ctx, now, letter, session, email)
 }

@@ -15,8 +15,9 @@ var (
 	ErrUnknownUser   = errors.New("no such user")
 	ErrUsernameTaken = errors.New("username is taken")
 	ErrEmailTaken    = errors.New("e-mail address is taken")
-	// ErrBadCredentials covers an unknown user, a disabled one and a wrong
-	// password alike, so that no caller can tell them apart.
+	// ErrBadCredentials covers an unknown user, one who is disabled or has yet to
+	// prove an address, and a wrong password alike, also one that was right a moment
+	// ago: no caller can tell them apart.
 	ErrBadCredentials = errors.New("wrong username or password")
 	// ErrSignedOut says that the session that asks for a change has ended meanwhile.
 	ErrSignedOut = errors.New("the session has ended")

@@ -131,11 +131,10 @@ func (u *Users) charge(ctx context.Context, now time.Time, b budget) error {
 
 // Authenticate returns the user with that name if the password is theirs.
 //
-// An unknown, disabled or malformed name and a wrong or malformed password are
-// one ErrBadCredentials, take the same work and are counted alike. Whoever
-// guesses too often gets a *limits.WaitError: a browser that is known to the
-// account by its own guesses, strangers by name and network and by what all of
-// them guess together. limits.ErrBusy says to come back later.
+// An unknown, disabled or malformed name, one whose address is yet to be proven where
+// that is asked for, and a wrong or malformed password are one ErrBadCredentials,
+// take the same work and are counted alike. Whoever guesses too often gets a
+// *limits.WaitError: see budgetOf. limits.ErrBusy says to come back later.
 func (u *Users) Authenticate(ctx context.Context, now time.Time, username, password string, from Caller) (User, error) {
 	name, err := NormalizeUsername(username)
 	b := budget{own: limits.Key("password of a malformed name", username, limits.Network(from.Address))}
@@ -235,14 +234,16 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, origin aud
 	}
 	// Whether a name is taken is worth a guess, and costs one. The operator's are free.
 	asking := limits.Key("sign-up", limits.Network(origin.Address))
+	var seen limits.Failures
 	if origin.Address != "" {
-		if _, err := u.throttle.Check(ctx, now, asking); err != nil {
+		var err error
+		if seen, err = u.throttle.Check(ctx, now, asking); err != nil {
 			return User{}, err
 		}
 	}
 	user, err := u.create(ctx, now, name, prepared, n, origin)
 	if origin.Address != "" && (errors.Is(err, ErrUsernameTaken) || errors.Is(err, ErrEmailTaken)) {
-		err = cmp.Or(u.throttle.Failed(ctx, now, asking), err)
+		err = cmp.Or(u.throttle.Charge(ctx, now, asking, seen), err)
 	}
 	return user, err
 }
@@ -256,6 +257,16 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 	case !errors.Is(err, ErrUnknownUser):
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
+	var holder User
+	if n.Email != "" {
+		var err error
+		if holder, err = u.addressee(ctx, n.Email, ""); err != nil {
+			return User{}, fmt.Errorf("find user: %w", err)
+		}
+		if holder.ID != uuid.Nil && !u.verified {
+			return User{}, alreadyTaken(ErrEmailTaken)
+		}
+	}
 	user := User{
 		Username:       name,
 		Email:          n.Email,
@@ -268,10 +279,9 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 	if user.ID, err = uuid.NewV7(); err != nil {
 		return User{}, fmt.Errorf("create user: %w", err)
 	}
-	// Nobody's mailbox is to be filled by signing up for them. The budget is one of
-	// its own: what is left of the other would tell who has signed up of late.
-	if u.mail && user.Email != "" && origin.Address != "" {
-		if err := u.chargeReader(ctx, now, limits.Key("mail of a sign-up", EmailKey(user.Email))); err != nil {
+	mailed := u.mail && user.Email != ""
+	if mailed && origin.Address != "" {
+		if err := u.throttle.CheckShared(ctx, now, signUpMail(&user), mailsPerWindow); err != nil {
 			return User{}, err
 		}
 	}
@@ -279,10 +289,15 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		return User{}, err
 	}
 	var letters []Letter
-	if u.mail && user.Email != "" {
-		l, err := u.welcome(ctx, now, &user, n.Language)
-		if err != nil {
-			return User{}, err
+	if mailed {
+		l := u.welcome(now, &user, &holder, n.Language)
+		if origin.Address != "" {
+			if err := u.throttle.ChargeShared(ctx, now, signUpMail(&user), mailsPerWindow); err != nil {
+				return User{}, err
+			}
+			if err := u.ration(ctx, now, &l, ""); err != nil {
+				return User{}, err
+			}
 		}
 		letters = append(letters, l)
 	}
@@ -292,16 +307,18 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 	return user, nil
 }
 
-// welcome is the letter to a new account's address, or to the account that has it.
-func (u *Users) welcome(ctx context.Context, now time.Time, user *User, language string) (Letter, error) {
-	holder, err := u.addressee(ctx, user.Email, "")
-	if err != nil {
-		return Letter{}, fmt.Errorf("find user: %w", err)
+// signUpMail is the budget of letters to those who sign up with an address. It is one
+// of its own: what is left of the other would tell who has signed up of late.
+func signUpMail(user *User) [32]byte {
+	return limits.Key("mail of a sign-up", EmailKey(user.Email))
+}
+
+// welcome is the letter to a new account's address, or to the holder of that.
+func (u *Users) welcome(now time.Time, user, holder *User, language string) Letter {
+	if holder.ID != uuid.Nil {
+		return u.alreadyRegistered(now, holder, language)
 	}
-	if u.verified && holder.ID != uuid.Nil {
-		return u.alreadyRegistered(now, &holder, language), nil
-	}
-	return u.letter(now, VerifyEmail, user, user.Email, language), nil
+	return u.letter(now, VerifyEmail, user, user.Email, language)
 }
 
 func alreadyTaken(err error) error {
@@ -318,19 +335,19 @@ func alreadyTaken(err error) error {
 // SetPassword replaces the password and ends all of the user's sessions. It
 // doesn't ask who calls: see ChangePassword. *InputError, ErrUnknownUser, limits.ErrBusy.
 func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, password string, origin audit.Origin) error {
-	return u.setPassword(ctx, now, id, "password", password, By{}, origin)
+	return u.setPassword(ctx, now, id, "password", password, "", By{}, origin)
 }
 
 // ChangePassword replaces the password of a user who knows the old one, ends all of
 // their sessions but the one that asks, and returns the user with the new epoch.
-// *InputError, ErrSignedOut, and what Authenticate returns: a wrong old password is
-// ErrBadCredentials and counted.
-func (u *Users) ChangePassword(ctx context.Context, now time.Time, id, session uuid.UUID, old, password string, from Caller, origin audit.Origin) (User, error) {
+// *InputError, ErrSignedOut, ErrUnknownUser if they have just been deleted, and what
+// Authenticate returns: a wrong old password is ErrBadCredentials and counted.
+func (u *Users) ChangePassword(ctx context.Context, now time.Time, id, session uuid.UUID, old, password, language string, from Caller, origin audit.Origin) (User, error) {
 	user, err := u.Prove(ctx, now, id, old, from)
 	if err != nil {
 		return User{}, err
 	}
-	if err := u.setPassword(ctx, now, id, "new_password", password, By{session, user.Epoch}, origin); err != nil {
+	if err := u.setPassword(ctx, now, id, "new_password", password, language, By{session, user.Epoch}, origin); err != nil {
 		return User{}, err
 	}
 	user.Epoch++
@@ -350,8 +367,9 @@ func (u *Users) Prove(ctx context.Context, now time.Time, id uuid.UUID, password
 	return u.Authenticate(ctx, now, user.Username, password, from)
 }
 
-// setPassword sets a password that came in the named field.
-func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, field, password string, by By, origin audit.Origin) error {
+// setPassword sets a password that came in the named field, and tells the user of it
+// in the language.
+func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, field, password, language string, by By, origin audit.Origin) error {
 	user, err := u.store.User(ctx, id)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
@@ -360,10 +378,7 @@ func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, fi
 	if err != nil {
 		return err
 	}
-	var letters []Letter
-	if l := u.notice(now, PasswordChanged, &user, ""); l != nil {
-		letters = append(letters, *l)
-	}
+	letters := u.notice(now, PasswordChanged, &user, language)
 	if err := u.store.SetPasswordHash(ctx, id, hash, by, now, userEvent(audit.UserPasswordChanged, now, id, origin), letters...); err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}

@@ -31,6 +31,7 @@ func (h *Account) Mount(r gin.IRouter) {
 	r.DELETE("/account/sessions", h.Bearer.Owner(h.endOthers))
 	r.DELETE("/account/sessions/:id", h.Bearer.Owner(h.endSession))
 	r.POST("/account/password", h.Bearer.Owner(h.changePassword))
+	r.POST("/account/email", h.Bearer.Owner(h.changeEmail))
 	r.GET("/account/export", h.Bearer.Owner(h.export))
 	r.DELETE("/account", h.Bearer.Owner(h.delete))
 }
@@ -103,8 +104,9 @@ func (h *Account) endOthers(c *gin.Context, mine tokens.Session) error {
 }
 
 type changePasswordRequest struct {
-	Current string `json:"current_password"`
-	New     string `json:"new_password"`
+	Current   string `json:"current_password"`
+	New       string `json:"new_password"`
+	UILocales string `json:"ui_locales"`
 }
 
 func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
@@ -113,7 +115,8 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 		return err
 	}
 	from := h.Devices.caller(c)
-	user, err := h.Users.ChangePassword(c.Request.Context(), time.Now(), mine.UserID, mine.ID, req.Current, req.New, from, origin(c))
+	user, err := h.Users.ChangePassword(c.Request.Context(), time.Now(), mine.UserID, mine.ID,
+		req.Current, req.New, language(c, req.UILocales), from, origin(c))
 	if err != nil {
 		return wrongPassword(err)
 	}
@@ -188,6 +191,24 @@ func (h *Account) prove(c *gin.Context, mine *tokens.Session, password string) e
 	}
 	_, err := h.Users.Prove(c.Request.Context(), time.Now(), mine.UserID, password, h.Devices.caller(c))
 	return wrongPassword(err)
+}
+
+type changeEmailRequest struct {
+	Email     string `json:"email"`
+	Current   string `json:"current_password"`
+	UILocales string `json:"ui_locales"`
+}
+
+func (h *Account) changeEmail(c *gin.Context, mine tokens.Session) error {
+	var req changeEmailRequest
+	if err := readJSON(c.Request, &req); err != nil {
+		return err
+	}
+	if err := h.prove(c, &mine, req.Current); err != nil {
+		return err
+	}
+	err := h.Users.RequestEmailChange(c.Request.Context(), time.Now(), mine.UserID, mine.ID, req.Email, language(c, req.UILocales), c.ClientIP())
+	return accepted(c, err)
 }
 
 func (h *Account) delete(c *gin.Context, mine tokens.Session) error {

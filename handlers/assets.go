@@ -30,6 +30,8 @@ func (h *Assets) Mount(r gin.IRouter) error {
 	start := func(c *gin.Context) { c.Redirect(http.StatusFound, "demo/index.html") }
 	demo.GET("/demo", start)
 	demo.HEAD("/demo", start)
+	demo.GET("/", start)
+	demo.HEAD("/", start)
 	return fs.WalkDir(h.Demo, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

@@ -91,11 +91,12 @@ func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.Handle
 			challenge(c, http.StatusForbidden, "insufficient_scope", "only a user of an application of ours may do this", "")
 			return nil
 		}
-		if err := next(c, access.Session); !errors.Is(err, accounts.ErrSignedOut) {
-			return err
+		err = next(c, access.Session)
+		if errors.Is(err, accounts.ErrSignedOut) || errors.Is(err, accounts.ErrUnknownUser) { // while we worked
+			challengeInvalidToken(c)
+			return nil
 		}
-		challengeInvalidToken(c) // the session has ended while we worked
-		return nil
+		return err
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
+	"countersign/grants"
 	"countersign/limits"
 )
 
@@ -61,12 +62,14 @@ var (
 		"nobody is signed in here, or the session has ended: sign in again")
 	errNoMail = problem(http.StatusNotFound, "mail_off", "No mail",
 		"this server sends no mail; the operator has to set smtp.host")
+	errBadToken = invalidInput(FieldError{"token", accounts.Invalid,
+		"token is not one that was mailed, or has been used, or is too old: ask for another mail."})
 	errNoSession = problem(http.StatusNotFound, "no_session", "No such session",
 		"you have no session with this id; it may have ended by itself")
 	errReauthenticate = problem(http.StatusForbidden, "reauthentication_required", "Password required",
 		"the sign-in is too long ago for this: send current_password, or sign in again")
 	errNoBrowserClient = problem(http.StatusNotFound, "browser_sign_in_off", "Browser sign-in is off",
-		"the operator has to name a first-party client in session_cookie.client")
+		"session_cookie.client has to name a first-party client that there is; the operator can mend that")
 	errInternal = problem(http.StatusInternalServerError, "internal", "Internal error",
 		"something went wrong on our side")
 	errUnavailable = &Problem{
@@ -93,14 +96,29 @@ func problemOf(err error, unavailable func(error) bool) (p *Problem, known bool)
 		p.retryAfter = wait.RetryAfter
 		return p, true
 	}
-	switch {
-	case errors.Is(err, limits.ErrBusy):
-		return errBusy, true
-	case unavailable(err):
-		return errUnavailable, false
-	default:
-		return errInternal, false
+	for _, row := range spoken {
+		if errors.Is(err, row.when) {
+			return row.say, true
+		}
 	}
+	if unavailable(err) {
+		return errUnavailable, false
+	}
+	return errInternal, false
+}
+
+// spoken maps what happened to the problem that the caller is told, where the cause
+// alone decides.
+var spoken = []struct {
+	when error
+	say  *Problem
+}{
+	{accounts.ErrBadCredentials, errBadCredentials},
+	{accounts.ErrBadToken, errBadToken},
+	{accounts.ErrNoMail, errNoMail},
+	{grants.ErrLoginRequired, errLoginRequired},
+	{grants.ErrNoBrowserClient, errNoBrowserClient},
+	{limits.ErrBusy, errBusy},
 }
 
 // inputProblem tells what is wrong with which member.

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"cmp"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -10,15 +9,12 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
-	"countersign/tokens"
 )
 
-// Recovery is what people do with their account by mail: set a new password when
-// they forgot it, prove an address, and change it.
+// Recovery is what people do with their account by mail, signed in or not: set a new
+// password when they forgot it, and prove an address.
 type Recovery struct {
 	Failures
-	Bearer  *Bearer
-	Account *Account
 	Devices *Devices
 	Users   *accounts.Users
 }
@@ -29,7 +25,6 @@ func (h *Recovery) Mount(r gin.IRouter) {
 	r.POST("/account/password/reset", h.handle(h.reset))
 	r.POST("/account/email/resend", h.handle(h.resend))
 	r.POST("/account/email/verify", h.handle(h.verify))
-	r.POST("/account/email", h.Bearer.Owner(h.changeEmail))
 }
 
 // maxLanguage bounds what people prefer to read.
@@ -93,7 +88,7 @@ func (h *Recovery) reset(c *gin.Context) error {
 	}
 	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), req.Token, req.Password, language(c, req.UILocales), origin(c))
 	if err != nil {
-		return badToken(err)
+		return err
 	}
 	h.Devices.remember(c, &user)
 	return noContent(c)
@@ -110,46 +105,17 @@ func (h *Recovery) verify(c *gin.Context) error {
 		return err
 	}
 	if err := h.Users.ConfirmEmail(c.Request.Context(), time.Now(), req.Token, language(c, req.UILocales), origin(c)); err != nil {
-		return badToken(err)
+		return err
 	}
 	return noContent(c)
 }
 
-type changeEmailRequest struct {
-	Email     string `json:"email"`
-	Current   string `json:"current_password"`
-	UILocales string `json:"ui_locales"`
-}
-
-func (h *Recovery) changeEmail(c *gin.Context, mine tokens.Session) error {
-	var req changeEmailRequest
-	if err := readJSON(c.Request, &req); err != nil {
-		return err
-	}
-	if err := h.Account.prove(c, &mine, req.Current); err != nil {
-		return err
-	}
-	err := h.Users.RequestEmailChange(c.Request.Context(), time.Now(), mine.UserID, mine.ID, req.Email, language(c, req.UILocales), c.ClientIP())
-	return accepted(c, err)
-}
-
 // accepted says that a mail is on its way, if there is anybody to send it to.
 func accepted(c *gin.Context, err error) error {
-	if errors.Is(err, accounts.ErrNoMail) {
-		return errNoMail
-	}
 	if err != nil {
 		return err
 	}
 	neverCache(c)
 	c.Status(http.StatusAccepted)
 	return nil
-}
-
-// badToken says what is wrong with a mailed token.
-func badToken(err error) error {
-	if errors.Is(err, accounts.ErrBadToken) {
-		return invalidInput(FieldError{"token", accounts.Invalid, "token is not one that was mailed, or has been used, or is too old: ask for another mail."})
-	}
-	return err
 }

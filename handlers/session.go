@@ -62,7 +62,7 @@ func (h *Session) signIn(c *gin.Context) error {
 		browser.Label(c.Request.UserAgent()), h.Cookies.values(c.Request, refreshCookie),
 		h.Devices.caller(c), origin(c))
 	if err != nil {
-		return h.say(err)
+		return err
 	}
 	h.Devices.remember(c, &s.User)
 	h.answer(c, &s)
@@ -75,7 +75,7 @@ func (h *Session) refresh(c *gin.Context) error {
 		h.Cookies.clear(c)
 	}
 	if err != nil {
-		return h.say(err)
+		return err
 	}
 	h.answer(c, &s)
 	return nil
@@ -102,7 +102,7 @@ func (h *Session) user(c *gin.Context) error {
 		h.Cookies.clear(c)
 	}
 	if err != nil {
-		return h.say(err)
+		return err
 	}
 	c.Set(SubjectKey, user.ID.String())
 	neverCache(c)
@@ -116,21 +116,5 @@ func (h *Session) signOut(c *gin.Context) error {
 		return err
 	}
 	h.Cookies.clear(c)
-	neverCache(c)
-	c.Status(http.StatusNoContent)
-	return nil
-}
-
-// say puts what can happen to a browser into a problem's words.
-func (h *Session) say(err error) error {
-	switch {
-	case errors.Is(err, accounts.ErrBadCredentials):
-		return errBadCredentials
-	case errors.Is(err, grants.ErrLoginRequired):
-		return errLoginRequired
-	case errors.Is(err, grants.ErrNoBrowserClient):
-		return errNoBrowserClient
-	default:
-		return err
-	}
+	return noContent(c)
 }

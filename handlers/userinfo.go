@@ -41,7 +41,7 @@ func (h *UserInfo) userinfo(c *gin.Context, access tokens.Access) {
 	}
 	user, err := h.Users.ByID(c.Request.Context(), id)
 	if errors.Is(err, accounts.ErrUnknownUser) || err == nil && user.Disabled() {
-		challenge(c, http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired or revoked", "")
+		challengeInvalidToken(c)
 		return
 	}
 	if err != nil {

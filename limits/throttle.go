@@ -83,7 +83,8 @@ func NewThrottle(o Options) *Throttle {
 //
 // Between a Check and its Failed others may check too. So check again where
 // the work is bounded, right before it, and record the outcome there: then a
-// burst exceeds the budget by no more than the number of slots.
+// burst exceeds the budget by no more than the number of slots. Where nothing
+// bounds the work, Charge tells those apart that raced.
 func (t *Throttle) Check(ctx context.Context, now time.Time, key [32]byte) (Failures, error) {
 	f, err := t.o.Store.Failures(ctx, t.seal(key))
 	if err != nil {
@@ -119,10 +120,39 @@ func (t *Throttle) CheckShared(ctx context.Context, now time.Time, key [32]byte,
 // Failed counts a wrong guess. It counts also when the caller has hung up:
 // not waiting for the answer must not make a guess free.
 func (t *Throttle) Failed(ctx context.Context, now time.Time, key [32]byte) error {
-	if _, err := t.o.Store.RecordFailure(context.WithoutCancel(ctx), t.seal(key), now, t.o.Window); err != nil {
-		return fmt.Errorf("count wrong guess: %w", err)
+	_, err := t.record(ctx, now, key)
+	return err
+}
+
+func (t *Throttle) record(ctx context.Context, now time.Time, key [32]byte) (Failures, error) {
+	f, err := t.o.Store.RecordFailure(context.WithoutCancel(ctx), t.seal(key), now, t.o.Window)
+	if err != nil {
+		return Failures{}, fmt.Errorf("count wrong guess: %w", err)
+	}
+	return f, nil
+}
+
+// Charge is Failed for work that nothing bounds. Of callers that passed Check side by
+// side, those that would have had to wait for the others get a *WaitError, and may not
+// be told how it went. seen is what Check returned.
+func (t *Throttle) Charge(ctx context.Context, now time.Time, key [32]byte, seen Failures) error {
+	f, err := t.record(ctx, now, key)
+	if err != nil {
+		return err
+	}
+	if wait := t.wait(f.Count - 1); f.Count > seen.Count+1 && wait > 0 {
+		return &WaitError{RetryAfter: wait}
 	}
 	return nil
+}
+
+// ChargeShared is Charge for a budget of CheckShared.
+func (t *Throttle) ChargeShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
+	f, err := t.record(ctx, now, key)
+	if err == nil && f.Count > most {
+		err = &WaitError{RetryAfter: t.o.Window}
+	}
+	return err
 }
 
 // Succeeded refills the budget, where Check found it tapped.

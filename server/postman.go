@@ -56,11 +56,18 @@ func (a *App) deliver(ctx context.Context) {
 // send sends one letter, if no other replica does.
 func (a *App) send(ctx context.Context, l accounts.Letter) {
 	now := time.Now()
-	mine, err := a.o.Store.ClaimLetter(ctx, l, now.Add(max(claimedFor, sendPause(l.Attempts))))
+	left := l.ExpiresAt.Sub(now)
+	if left <= 0 {
+		return // while those before it were sent
+	}
+	mine, err := a.o.Store.ClaimLetter(ctx, l, now.Add(sendPause(l.Attempts)))
+	if err != nil && ctx.Err() == nil {
+		a.o.Log.WarnContext(ctx, "letter not claimed, will try again", "kind", l.Kind, "subject", l.UserID, "err", err)
+	}
 	if !mine || err != nil {
 		return // it is due, here or elsewhere
 	}
-	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: l.ExpiresAt.Sub(l.CreatedAt)}
+	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: left.Round(time.Minute)}
 	if l.HasToken() {
 		vars.Link = a.o.Links.link(l.Kind, accounts.MailToken(a.o.Seal, l.ID))
 	}

@@ -216,13 +216,12 @@ func (a *App) route() error {
 	}
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
 	devices := &handlers.Devices{Cookies: &a.o.Cookies, Seal: a.o.Seal}
-	account := &handlers.Account{
+	(&handlers.Account{
 		Failures: failures, Bearer: bearer, Users: a.Users, Tokens: a.Tokens, Cookies: &a.o.Cookies, Devices: devices,
 		Events: a.o.Store.Events,
-	}
-	account.Mount(issuer)
+	}).Mount(issuer)
 	pages := issuer.Group("", policy.requireOrigin())
-	(&handlers.Recovery{Failures: failures, Bearer: bearer, Account: account, Devices: devices, Users: a.Users}).Mount(pages)
+	(&handlers.Recovery{Failures: failures, Devices: devices, Users: a.Users}).Mount(pages)
 	(&handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}).Mount(pages)
 	(&handlers.Session{
 		Failures: failures, Cookies: &a.o.Cookies, Devices: devices,

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// sessionsOf lists the sessions as the page sees them.
+// sessions lists the sessions as the page sees them.
 func (p *page) sessions(in *response) []map[string]any {
 	p.a.t.Helper()
 	var list struct{ Sessions []map[string]any }

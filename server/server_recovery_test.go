@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -257,8 +259,10 @@ func TestMailedTokensDie(t *testing.T) {
 
 		in := p.signIn("alice", "another good password").want(http.StatusOK)
 		three := ask()
-		p.bearer("POST", "/account/password", `{"current_password":"another good password","new_password":"`+password+`"}`, in).want(http.StatusNoContent)
-		box.take(t)
+		p.bearer("POST", "/account/password", `{"current_password":"another good password","new_password":"`+password+`","ui_locales":"ko"}`, in).want(http.StatusNoContent)
+		if told := box.take(t); !strings.Contains(told.HTML, `lang="ko"`) {
+			t.Errorf("letter = %+v, want it in Korean", told)
+		}
 		p.reset(three, "yet another good one").wantProblem(http.StatusBadRequest, "invalid_input")
 
 		for name, bad := range map[string]string{
@@ -344,6 +348,76 @@ func TestMailHasABudget(t *testing.T) {
 	})
 }
 
+// All at once, there are no more letters than one after the other.
+func TestMailHasABudgetForRacers(t *testing.T) {
+	a := newApp(t, proxied, withOptions(withMail(&smtpd.Server{})))
+	a.signup("alice")
+	a.signup("bob")
+	accepted := func(n int, from func(i int) string, email func(i int) string) int {
+		var ok atomic.Int64
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() {
+				p := a.page()
+				p.address = from(i)
+				switch r := p.forgot(email(i)); r.Code {
+				case http.StatusAccepted:
+					ok.Add(1)
+				case http.StatusTooManyRequests:
+				default:
+					t.Errorf("%d %s", r.Code, r.Body)
+				}
+			})
+		}
+		wg.Wait()
+		return int(ok.Load())
+	}
+	everywhere := func(i int) string { return fmt.Sprintf("203.0.113.%d", i) }
+	if n := accepted(30, everywhere, func(int) string { return "alice@example.net" }); n != 5 {
+		t.Errorf("%d mails for one address, want 5", n)
+	}
+	if n := accepted(40, func(int) string { return "198.51.100.7" }, func(i int) string { return fmt.Sprint(i, "@example.net") }); n < 5 || n > 11 {
+		t.Errorf("%d mails for one network, want at most 11", n)
+	}
+	var told atomic.Int64
+	var wg sync.WaitGroup
+	for range 40 {
+		wg.Go(func() {
+			r := a.post("/signup", `{"username":"alice","password":"`+password+`"}`, "X-Forwarded-For", "198.51.100.8")
+			if r.Code == http.StatusConflict {
+				told.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n := told.Load(); n < 5 || n > 11 {
+		t.Errorf("%d answers that a name is taken, want at most 11", n)
+	}
+}
+
+// Whoever gives somebody's address to any number of accounts gets no more letters to
+// it than that, and isn't told.
+func TestMailToOneAddressHasABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true; o.TrustedProxies = []string{"192.0.2.0/24"} })
+		for i := range 5 {
+			a.post("/signup", fmt.Sprintf(`{"username":"user%d","password":%q,"email":"victim@example.net"}`, i, password)).want(http.StatusCreated)
+		}
+		for i := range 5 {
+			for j := range 5 {
+				p := a.page()
+				p.address = fmt.Sprintf("203.0.113.%d", 5*i+j)
+				p.do("POST", "/account/email/resend", fmt.Sprintf(`{"username":"user%d"}`, i)).want(http.StatusAccepted)
+			}
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if len(box.sent) != 10 {
+			t.Errorf("%d mails to one address, want 10", len(box.sent))
+		}
+	})
+}
+
 // Nobody's mailbox can be filled by signing up with its address, and what asking
 // leaves over doesn't tell that somebody has.
 func TestSignupMailHasABudget(t *testing.T) {
@@ -414,6 +488,32 @@ func TestMailIsTriedAgain(t *testing.T) {
 		time.Sleep(20 * time.Minute)
 		if len(tried) != sent+1 {
 			t.Errorf("refused mail was tried %d times", len(tried)-sent)
+		}
+	})
+}
+
+// A letter that was late says how long its link still works, and one that is too late
+// isn't sent.
+func TestLateMailSaysHowLongItIsGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []mail.Message
+		answer := errors.New("try later")
+		a, _ := simulated(t, func(o *server.Options) {
+			o.Mail = senderFunc(func(m mail.Message) error { sent = append(sent, m); return answer })
+		})
+		a.signup("alice")
+		a.page().forgot("alice@example.net").want(http.StatusAccepted)
+		time.Sleep(10 * time.Minute)
+		answer, sent = nil, nil
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		for _, m := range sent {
+			if m.Subject == "Set a new password" && strings.Contains(m.Text, "30 minutes") {
+				t.Errorf("letter = %s", m.Text)
+			}
+		}
+		if len(sent) != 2 {
+			t.Errorf("%d letters, want 2", len(sent))
 		}
 	})
 }

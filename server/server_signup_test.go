@@ -311,6 +311,7 @@ func TestTakenNamesAndAddressesAreConflicts(t *testing.T) {
 	// What is wrong comes before what is taken: nobody learns of accounts by nonsense.
 	wantField(t, a.post("/signup", account("alice", "7 chars")).want(http.StatusBadRequest), "password too_short")
 
+	a = newApp(t) // whose budget is untouched
 	var wg sync.WaitGroup
 	codes := make(chan int, 10)
 	for range 10 {

@@ -62,7 +62,7 @@ func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) e
 // letterQuery selects letters with what is said of their users. One that is about
 // nobody has no name.
 const letterQuery = `
-	SELECT l.id, l.kind, l.user_id, l.address, l.language, l.epoch, l.created_at, l.expires_at, l.due_at, l.attempts, u.username, u.email
+	SELECT l.id, l.kind, l.user_id, l.address, l.language, l.epoch, l.created_at, l.expires_at, l.due_at, l.attempts, u.username
 	FROM letters l LEFT JOIN users u ON u.id = l.user_id`
 
 func scanLetter(row scanner) (accounts.Letter, error) {
@@ -70,13 +70,13 @@ func scanLetter(row scanner) (accounts.Letter, error) {
 		l                     accounts.Letter
 		id, user              []byte
 		created, expires, due sql.NullInt64
-		username, email       sql.NullString
+		username              sql.NullString
 	)
-	err := row.Scan(&id, (*string)(&l.Kind), &user, &l.Address, &l.Language, &l.Epoch, &created, &expires, &due, &l.Attempts, &username, &email)
+	err := row.Scan(&id, (*string)(&l.Kind), &user, &l.Address, &l.Language, &l.Epoch, &created, &expires, &due, &l.Attempts, &username)
 	copy(l.ID[:], id)
 	copy(l.UserID[:], user)
 	l.CreatedAt, l.ExpiresAt, l.DueAt = instant(created), instant(expires), instant(due)
-	l.Username, l.Email = username.String, email.String
+	l.Username = username.String
 	return l, missing(err, accounts.ErrBadToken)
 }
 
@@ -102,7 +102,7 @@ func use(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) (accounts
 }
 
 // ConfirmEmail implements [accounts.LetterStore].
-func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, notice *accounts.Letter, ev audit.Event) error {
+func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		l, err := use(ctx, tx, id, now)
 		if err != nil {
@@ -116,7 +116,7 @@ func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, not
 		case accounts.VerifyEmail:
 			query, args = query+` AND email = ?`, append(args, l.Address)
 		case accounts.ChangeEmail:
-			query, args = query+` AND epoch = ? AND (email = ? OR email IS NULL AND ? = '')`, append(args, l.Epoch, l.Email, l.Email)
+			query, args = query+` AND epoch = ?`, append(args, l.Epoch)
 		default:
 			return accounts.ErrBadToken
 		}
@@ -135,17 +135,15 @@ func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, not
 				return err
 			}
 		}
-		if notice != nil {
-			if err := db.post(ctx, tx, *notice); err != nil {
-				return err
-			}
+		if err := db.post(ctx, tx, letters...); err != nil {
+			return err
 		}
 		return record(ctx, tx, ev)
 	})
 }
 
 // ResetPassword implements [accounts.LetterStore].
-func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, notice *accounts.Letter, ev audit.Event) error {
+func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		l, err := use(ctx, tx, id, now)
 		if err != nil {
@@ -169,10 +167,8 @@ func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now 
 		if err := db.expel(ctx, tx, l.UserID, uuid.Nil); err != nil {
 			return err
 		}
-		if notice != nil {
-			if err := db.post(ctx, tx, *notice); err != nil {
-				return err
-			}
+		if err := db.post(ctx, tx, letters...); err != nil {
+			return err
 		}
 		return record(ctx, tx, ev)
 	})
