@@ -4,6 +4,7 @@ package browser
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/mileusna/useragent"
 )
@@ -44,5 +45,5 @@ func plain(s string) string {
 	if len(s) > maxLabel/2-2 {
 		s = s[:maxLabel/2-2]
 	}
-	return strings.TrimSpace(s)
+	return strings.TrimFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }

@@ -25,6 +25,7 @@ export interface User {
 /** One sign-in of the account, in this browser or elsewhere. Times are RFC 3339. */
 export interface Session {
   id: string;
+  user_id: string;
   client_id: string;
   scope: string;
   created_at: string;

@@ -127,6 +127,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   function openChannel() {
     if (!globalThis.BroadcastChannel) return undefined;
     const opened = new BroadcastChannel(name);
+    opened.unref?.(); // Node would wait for it
     opened.onmessage = ({ data: { session: next, reason, at } }) => {
       if (at < changedAt) return; // overtaken by a newer one of another tab
       change(next && { ...next, monotonic: performance.now() - Math.max(0, Date.now() - next.date) }, reason, at);
@@ -256,7 +257,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   const endSession = (id) => account("DELETE", `/account/sessions/${encodeURIComponent(id)}`);
   const endOtherSessions = () => account("DELETE", "/account/sessions");
   const changePassword = ({ currentPassword, newPassword }) =>
-    account("POST", "/account/password", { current_password: currentPassword, new_password: newPassword });
+    account("POST", "/account/password", { current_password: currentPassword, new_password: newPassword, ui_locales: uiLocales });
   const changeEmail = ({ email, currentPassword }) =>
     account("POST", "/account/email", { email, current_password: currentPassword, ui_locales: uiLocales });
   const exportData = () => account("GET", "/account/export");
@@ -268,8 +269,10 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   // For those who aren't signed in
   const forgotPassword = ({ email, username }) =>
     send("POST", "/account/password/forgot", { json: { email, username, ui_locales: uiLocales } }).then(read);
-  const resetPassword = ({ token, newPassword }) =>
-    send("POST", "/account/password/reset", { json: { token, new_password: newPassword, ui_locales: uiLocales } }).then(read);
+  const resetPassword = async ({ token, newPassword }) => {
+    await send("POST", "/account/password/reset", { json: { token, new_password: newPassword, ui_locales: uiLocales } }).then(read);
+    if (session) uncertain = true; // all sessions of the account have ended, and this may be one
+  };
   const verifyEmail = async ({ token }) => {
     await send("POST", "/account/email/verify", { json: { token, ui_locales: uiLocales } }).then(read);
     if (session) uncertain = true; // it may be the address of whoever is signed in here

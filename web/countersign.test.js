@@ -346,6 +346,15 @@ test("a sign-out that didn't reach the server leaves everybody signed in", async
   assert.deepEqual(await auth.user(), alice);
 });
 
+test("a password that was reset by mail may have been that of who is signed in", async () => {
+  const auth = connect();
+  await signIn(auth);
+  answers = [new Response(null, { status: 204 }), problem("login_required", 401)];
+  await auth.resetPassword({ token: "t", newPassword: "p" });
+  assert.equal(await auth.user(), null);
+  assert.deepEqual(paths(), ["POST /account/password/reset", "POST /session/refresh"]);
+});
+
 test("errors say what the server says", async () => {
   const auth = connect();
   answers = [problem("invalid_input", 400, { errors: [{ field: "password", code: "too_short", detail: "Longer." }] })];

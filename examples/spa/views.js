@@ -17,11 +17,14 @@ export const views = {
 
   signup: {
     who: "guest",
-    show(main) {
+    show(main, { go }) {
       fill(main, "signup");
       onSubmit(main.querySelector("form"), async (account) => {
         await auth.signUp(account);
-        await auth.signIn(account);
+        await auth.signIn(account).catch((err) => {
+          if (err.type !== "invalid_credentials") throw err; // that is, the address has to be proven first
+          go("signin", "Follow the link in the mail we sent you, then sign in.");
+        });
       });
     },
   },
