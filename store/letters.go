@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,18 +11,8 @@ import (
 	"countersign/audit"
 )
 
-// errNoLetters says that the schema, which this binary was told not to migrate, has
-// no room for letters yet.
-var errNoLetters = errors.New("the database's schema is too old for mail: run 'countersign migrate'")
-
-// hasLetters reports whether the schema has room for letters.
-func (db *DB) hasLetters() bool { return db.schema >= 3 }
-
 // PostLetter implements [accounts.LetterStore].
 func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session uuid.UUID) error {
-	if !db.hasLetters() {
-		return errNoLetters
-	}
 	if session == uuid.Nil {
 		return db.inTx(ctx, func(tx *sql.Tx) error { return db.post(ctx, tx, l) })
 	}
@@ -40,13 +29,9 @@ func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session uuid.UU
 	return err
 }
 
-// post adds letters. A schema without room for them goes without: what they are
-// about matters more.
+// post adds letters.
 func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) error {
 	for _, l := range letters {
-		if !db.hasLetters() {
-			return nil
-		}
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -82,9 +67,6 @@ func scanLetter(row scanner) (accounts.Letter, error) {
 
 // Letter implements [accounts.LetterStore].
 func (db *DB) Letter(ctx context.Context, id uuid.UUID, now time.Time) (accounts.Letter, error) {
-	if !db.hasLetters() {
-		return accounts.Letter{}, errNoLetters
-	}
 	return one(ctx, db, scanLetter, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }
 
@@ -177,9 +159,6 @@ func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now 
 // discard kills the mailed tokens that would let somebody in. One that proves an
 // address only lives on, as long as the account has that address.
 func (db *DB) discard(ctx context.Context, tx execer, user uuid.UUID) error {
-	if !db.hasLetters() {
-		return nil
-	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM letters WHERE user_id = ? AND kind IN (?, ?)`, user[:],
 		string(accounts.ResetPassword), string(accounts.ChangeEmail))
 	return err
@@ -187,9 +166,6 @@ func (db *DB) discard(ctx context.Context, tx execer, user uuid.UUID) error {
 
 // DueLetters implements [accounts.LetterStore].
 func (db *DB) DueLetters(ctx context.Context, now time.Time, limit int) ([]accounts.Letter, error) {
-	if !db.hasLetters() {
-		return nil, nil
-	}
 	return all(ctx, db, scanLetter, letterQuery+` WHERE l.due_at <= ? AND l.expires_at > ? ORDER BY l.due_at LIMIT ?`,
 		now.UnixMilli(), now.UnixMilli(), limit)
 }
@@ -209,9 +185,6 @@ func (db *DB) LetterDone(ctx context.Context, id uuid.UUID) error {
 
 // PurgeLetters implements [accounts.LetterStore].
 func (db *DB) PurgeLetters(ctx context.Context, before time.Time, limit int) (int64, error) {
-	if !db.hasLetters() {
-		return 0, nil
-	}
 	return purge(ctx, db, `SELECT id FROM letters WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
 		`DELETE FROM letters WHERE expires_at <= ? AND id IN `, before.UnixMilli(), limit)
 }

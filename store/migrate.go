@@ -21,9 +21,9 @@ var schemas embed.FS
 // one that doesn't say otherwise in the setting oldest_schema.
 const (
 	// Schema is the version of this binary's schema.
-	Schema int64 = 3
+	Schema int64 = 4
 	// oldestSchema is the oldest version that this binary works on as it is.
-	oldestSchema int64 = 2
+	oldestSchema int64 = 3
 )
 
 // ErrSchemaNewer says that the database was written by a newer version.
@@ -31,6 +31,14 @@ var ErrSchemaNewer = errors.New("the database's schema is newer than this versio
 
 // ErrSchemaOlder says that the database needs migrating and Options forbid it.
 var ErrSchemaOlder = errors.New("the database's schema is older than this version of countersign can work on: run 'countersign migrate'")
+
+// errOldSchema says that the schema, which this binary was told not to migrate, has
+// no room for something yet.
+var errOldSchema = errors.New("the database's schema is too old for this: run 'countersign migrate'")
+
+// hasAuthorization reports whether the schema has room for what came with the
+// authorization endpoint: codes, browsers' sign-ins, consents and profiles.
+func (db *DB) hasAuthorization() bool { return db.schema >= 4 }
 
 // SchemaStatus is where a database's schema stands.
 type SchemaStatus struct {

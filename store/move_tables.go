@@ -47,6 +47,13 @@ var movedTables = []table{
 		"auth_time int, created_at int, last_used_at int, expires_at int, absolute_expires_at int, device text null, epoch int null")},
 	{name: "letters", columns: columns("id blob, kind text, user_id blob null, address text, language text, epoch int, created_at int, " +
 		"expires_at int, due_at int null, attempts int")},
+	{name: "profiles", columns: columns("user_id blob, claims text")},
+	{name: "consents", columns: columns("id blob, user_id blob, client_id text, scopes text, created_at int, updated_at int")},
+	{name: "logins", columns: columns("id blob, user_id blob, epoch int, auth_time int, created_at int, expires_at int, " +
+		"absolute_expires_at int, device text null")},
+	{name: "codes", columns: columns("id blob, client_id text, user_id blob, epoch int, login_id blob null, auth_time int, " +
+		"scopes text, details text, device text null, expires_at int, session_id blob null")},
+	{name: "authorizations", columns: columns("session_id blob, login_id blob null, details text")},
 	{name: "signing_keys", columns: columns("kid text, alg text, generation int, published_from int, signs_from int, " +
 		"signs_until int, published_until int, lead int, revoked_at int null, public_key blob, sealed blob")},
 	{name: "guesses", columns: columns("id blob, failures int, last_failed_at int")},

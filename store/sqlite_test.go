@@ -25,7 +25,6 @@ import (
 
 func TestSQLiteKeepsItsPromises(t *testing.T) {
 	storetest.Run(t, storetest.Open)
-	storetest.RunLetters(t, storetest.Open)
 }
 
 func TestSQLiteKeepsItsPromisesToRacers(t *testing.T) {

@@ -67,7 +67,7 @@ type dialect struct {
 func (db *DB) IsUnavailable(err error) bool {
 	// database/sql has no name for the error of a closed pool.
 	return err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
-		errors.Is(err, sql.ErrConnDone) || errors.Is(err, errRaced) || errors.Is(err, errNoLetters) ||
+		errors.Is(err, sql.ErrConnDone) || errors.Is(err, errRaced) || errors.Is(err, errOldSchema) ||
 		db.dialect.isAway(err) || db.closed.Load())
 }
 

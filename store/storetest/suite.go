@@ -26,21 +26,13 @@ type promise struct {
 }
 
 // Run checks every promise of the Store interfaces that accounts, tokens, keys,
-// limits and audit declare, but for those of RunLetters. Open returns a fresh, migrated database that is
+// limits and audit declare. Open returns a fresh, migrated database that is
 // closed when the test ends.
 func Run(t *testing.T, open func(t testing.TB) *store.DB) {
-	for _, group := range [][]promise{userPromises, clientPromises, sessionPromises, keyPromises, guessPromises, eventPromises} {
+	for _, group := range [][]promise{userPromises, clientPromises, sessionPromises, letterPromises, keyPromises, guessPromises, eventPromises} {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) { p.check(t, open(t)) })
 		}
-	}
-}
-
-// RunLetters checks every promise about letters, for which the schema before this
-// one has no room.
-func RunLetters(t *testing.T, open func(t testing.TB) *store.DB) {
-	for _, p := range letterPromises {
-		t.Run(p.name, func(t *testing.T) { p.check(t, open(t)) })
 	}
 }
 
