@@ -2,11 +2,7 @@ package accounts
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -104,40 +100,22 @@ type LetterStore interface {
 	PurgeLetters(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
-// A mailed token is
-//
-//	"cs_mt_" base64url( version(1) master-key-id(4) letter(16) hmac(32) )
+// A mailed token is the letter's id (seal.Keys.Token).
 const (
 	mailPrefix  = "cs_mt_"
-	mailVersion = 1
 	mailPurpose = "mailed token"
-	mailBody    = 1 + len(seal.ID{}) + len(uuid.UUID{})
 )
-
-var mailEncoding = base64.RawURLEncoding.Strict()
 
 // MailToken is the token that a letter carries.
 func MailToken(keys *seal.Keys, letter uuid.UUID) string {
-	id := keys.Primary()
-	b := append([]byte{mailVersion}, id[:]...)
-	b = append(b, letter[:]...)
-	mac, _ := keys.MAC(id, mailPurpose, b) // the primary key is always there
-	return mailPrefix + mailEncoding.EncodeToString(append(b, mac[:]...))
+	return keys.Token(mailPrefix, mailPurpose, letter[:])
 }
 
 // parseMailToken reads a mailed token. ErrBadToken if we didn't make it.
 func parseMailToken(keys *seal.Keys, token string) (uuid.UUID, error) {
-	text, found := strings.CutPrefix(token, mailPrefix)
-	if !found || len(text) != mailEncoding.EncodedLen(mailBody+sha256.Size) {
+	message, ok := keys.OpenToken(mailPrefix, mailPurpose, token)
+	if !ok || len(message) != len(uuid.UUID{}) {
 		return uuid.Nil, ErrBadToken
 	}
-	b, err := mailEncoding.DecodeString(text)
-	if err != nil || len(b) != mailBody+sha256.Size || b[0] != mailVersion { // line breaks count for nothing
-		return uuid.Nil, ErrBadToken
-	}
-	mac, known := keys.MAC(seal.ID(b[1:5]), mailPurpose, b[:mailBody])
-	if !known || !hmac.Equal(mac[:], b[mailBody:]) {
-		return uuid.Nil, ErrBadToken
-	}
-	return uuid.UUID(b[5:mailBody]), nil
+	return uuid.UUID(message), nil
 }
