@@ -71,8 +71,11 @@ func (k Key) emergency() bool { return k.SignsFrom.Equal(k.PublishedFrom) }
 // that is in the store is published, even if the clock of the replica that
 // made it is ahead of ours.
 func (k Key) published(now time.Time) bool {
-	return k.RevokedAt.IsZero() && now.Before(k.PublishedUntil)
+	return k.unrevoked() && now.Before(k.PublishedUntil)
 }
+
+// unrevoked reports whether k was never revoked.
+func (k Key) unrevoked() bool { return k.RevokedAt.IsZero() }
 
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {

@@ -9,7 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// ErrInvalidToken is all that Verify says to a stranger; the reason wrapped
+// ErrInvalidToken is all that verifying says to a stranger; the reason wrapped
 // with it is for the log.
 var ErrInvalidToken = errors.New("invalid token")
 
@@ -22,21 +22,45 @@ const maxToken = 8 << 10
 // and aud must be the ones given, exp must be there and gets no leeway, and
 // the algorithm is the key's, whatever the header says.
 func (r *Ring) Verify(now time.Time, token, typ, issuer, audience string, claims jwt.Claims) error {
-	if issuer == "" || audience == "" {
-		panic("keys: Verify needs an issuer and an audience") // jwt would skip the check
+	if audience == "" {
+		panic("keys: Verify needs an audience") // jwt would skip the check
+	}
+	return r.verifyAt(now, token, typ, issuer, claims, jwt.WithAudience(audience))
+}
+
+// VerifyAnyAudience is Verify for who has to judge the audience by more than one
+// name, as introspection does (RFC 7662 section 4): it checks all but that.
+func (r *Ring) VerifyAnyAudience(now time.Time, token, typ, issuer string, claims jwt.Claims) error {
+	return r.verifyAt(now, token, typ, issuer, claims)
+}
+
+// VerifyHint says only that this ring once signed a token. An ID token that is
+// sent back to us may have expired and be meant for anybody (OpenID Connect Core
+// section 3.1.2.1, RP-Initiated Logout section 2): neither aud nor a time is
+// checked, and the key may be out of publication, but not revoked. Such a token
+// tells who is meant and proves nothing.
+func (r *Ring) VerifyHint(_ time.Time, token, typ, issuer string, claims jwt.Claims) error {
+	return r.verify(token, typ, issuer, claims, Key.unrevoked, jwt.WithoutClaimsValidation())
+}
+
+// verifyAt is verify for a token that must be good now: its times are checked,
+// and its key must be published.
+func (r *Ring) verifyAt(now time.Time, token, typ, issuer string, claims jwt.Claims, options ...jwt.ParserOption) error {
+	options = append(options, jwt.WithExpirationRequired(), jwt.WithTimeFunc(func() time.Time { return now }))
+	return r.verify(token, typ, issuer, claims, func(k Key) bool { return k.published(now) }, options...)
+}
+
+// verify checks what every token of ours must have: a typ, a signature by one of
+// our keys that is good, and our issuer. The options are about the other claims.
+func (r *Ring) verify(token, typ, issuer string, claims jwt.Claims, good func(Key) bool, options ...jwt.ParserOption) error {
+	if issuer == "" {
+		panic("keys: verifying needs an issuer")
 	}
 	if len(token) > maxToken {
 		return fmt.Errorf("%w: %d bytes long", ErrInvalidToken, len(token))
 	}
 	v := r.view.Load()
-	parser := jwt.NewParser(
-		jwt.WithValidMethods(algorithmNames),
-		jwt.WithIssuer(issuer),
-		jwt.WithAudience(audience),
-		jwt.WithExpirationRequired(),
-		jwt.WithTimeFunc(func() time.Time { return now }),
-		jwt.WithStrictDecoding(),
-	)
+	parser := jwt.NewParser(append(options, jwt.WithValidMethods(algorithmNames), jwt.WithStrictDecoding())...)
 	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
 		if err := checkHeader(t.Header, typ); err != nil {
 			return nil, err
@@ -46,7 +70,7 @@ func (r *Ring) Verify(now time.Time, token, typ, issuer, audience string, claims
 		switch {
 		case m == nil:
 			return nil, errors.New("unknown kid")
-		case !m.published(now):
+		case !good(m.Key):
 			return nil, errors.New("its key is revoked or out of date")
 		case t.Method != algorithms[m.Alg].method:
 			return nil, errors.New("alg is not its key's")
@@ -55,6 +79,10 @@ func (r *Ring) Verify(now time.Time, token, typ, issuer, audience string, claims
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidToken, err)
+	}
+	// Not by an option: the one that skips times and audience skips this, too.
+	if iss, err := claims.GetIssuer(); err != nil || iss != issuer {
+		return fmt.Errorf("%w: %w", ErrInvalidToken, jwt.ErrTokenInvalidIssuer)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"countersign/keys"
 	"countersign/seal"
+	"countersign/store"
 	"countersign/store/storetest"
 )
 
@@ -201,6 +203,89 @@ func TestVerifyNeedsAnIssuerAndAnAudience(t *testing.T) {
 	f.ring.Verify(time.Now(), "", atJWT, issuer, "", &jwt.RegisteredClaims{})
 }
 
+func TestVerifyAnyAudienceChecksAllButTheAudience(t *testing.T) {
+	f := newForger(t)
+	check := func(name string, change func(header, claims map[string]any), want error) {
+		t.Helper()
+		token := f.token(t, jwt.SigningMethodES256, f.private, change)
+		if err := f.ring.VerifyAnyAudience(time.Now(), token, atJWT, issuer, &jwt.RegisteredClaims{}); !errors.Is(err, want) {
+			t.Errorf("%s: err = %v, want %v", name, err, want)
+		}
+	}
+	check("another audience", func(_, claims map[string]any) { claims["aud"] = "https://other.example.com" }, nil)
+	check("no audience", func(_, claims map[string]any) { delete(claims, "aud") }, nil)
+	check("expired", func(_, claims map[string]any) { claims["exp"] = time.Now().Unix() - 1 }, jwt.ErrTokenExpired)
+	check("no exp", func(_, claims map[string]any) { delete(claims, "exp") }, jwt.ErrTokenRequiredClaimMissing)
+	check("not yet valid", func(_, claims map[string]any) { claims["nbf"] = time.Now().Add(time.Minute).Unix() }, jwt.ErrTokenNotValidYet)
+	check("another issuer", func(_, claims map[string]any) { claims["iss"] = issuer + "/" }, jwt.ErrTokenInvalidIssuer)
+	check("another typ", func(header, _ map[string]any) { header["typ"] = "JWT" }, keys.ErrInvalidToken)
+	check("unknown kid", func(header, _ map[string]any) { header["kid"] = "unknown" }, keys.ErrInvalidToken)
+	if err := f.ring.VerifyAnyAudience(time.Now(), f.raw(t, `null`), atJWT, issuer, jwt.MapClaims{}); !errors.Is(err, keys.ErrInvalidToken) {
+		t.Errorf("claims null: err = %v, want ErrInvalidToken", err)
+	}
+}
+
+func TestVerifyHintChecksSignatureTypAndIssuerOnly(t *testing.T) {
+	f := newForger(t)
+	check := func(name string, change func(header, claims map[string]any), want error) {
+		t.Helper()
+		token := f.token(t, jwt.SigningMethodES256, f.private, change)
+		for _, claims := range []jwt.Claims{&jwt.RegisteredClaims{}, jwt.MapClaims{}} {
+			if err := f.ring.VerifyHint(time.Now(), token, atJWT, issuer, claims); !errors.Is(err, want) {
+				t.Errorf("%s: err = %v, want %v", name, err, want)
+			}
+		}
+	}
+	check("another audience", func(_, claims map[string]any) { claims["aud"] = "https://other.example.com" }, nil)
+	check("expired", func(_, claims map[string]any) { claims["exp"] = time.Now().Unix() - 1 }, nil)
+	check("no exp", func(_, claims map[string]any) { delete(claims, "exp") }, nil)
+	check("another issuer", func(_, claims map[string]any) { claims["iss"] = issuer + "/" }, jwt.ErrTokenInvalidIssuer)
+	check("no issuer", func(_, claims map[string]any) { delete(claims, "iss") }, jwt.ErrTokenInvalidIssuer)
+	check("issuer of another type", func(_, claims map[string]any) { claims["iss"] = []string{issuer} }, keys.ErrInvalidToken)
+	check("another typ", func(header, _ map[string]any) { header["typ"] = "JWT" }, keys.ErrInvalidToken)
+	check("unknown kid", func(header, _ map[string]any) { header["kid"] = "unknown" }, keys.ErrInvalidToken)
+	check("crit", func(header, _ map[string]any) { header["crit"] = []string{"exp"} }, keys.ErrInvalidToken)
+
+	token := f.token(t, jwt.SigningMethodES256, f.private, nil)
+	refused := map[string]string{
+		"no signature":      token[:strings.LastIndex(token, ".")+1],
+		"none":              f.token(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil),
+		"HS256":             f.token(t, jwt.SigningMethodHS256, append(f.private.X.Bytes(), f.private.Y.Bytes()...), nil),
+		"claims null":       f.raw(t, `null`),
+		"claims not object": f.raw(t, `[1]`),
+		"too long":          f.token(t, jwt.SigningMethodES256, f.private, func(_, claims map[string]any) { claims["x"] = strings.Repeat("x", 8<<10) }),
+	}
+	for name, token := range refused {
+		if err := f.ring.VerifyHint(time.Now(), token, atJWT, issuer, jwt.MapClaims{}); !errors.Is(err, keys.ErrInvalidToken) {
+			t.Errorf("%s: err = %v, want ErrInvalidToken", name, err)
+		}
+	}
+}
+
+func TestVerifyHintTakesAKeyOutOfPublicationUnlessRevoked(t *testing.T) {
+	inBubble(t, func(t *testing.T, db *store.DB) {
+		ring := open(t, db, master(t), monthly)
+		token := sign(t, ring, "ES256", monthly.AccessTTL)
+		until := list(t, ring)[0].PublishedUntil
+		hint := func() error { return ring.VerifyHint(time.Now(), token, atJWT, issuer, &jwt.RegisteredClaims{}) }
+
+		time.Sleep(time.Until(until))
+		maintain(t, ring)
+		if kid := kidOf(t, token); slices.Contains(published(t, ring), kid) {
+			t.Fatal("the key is published still")
+		}
+		if err := hint(); err != nil {
+			t.Errorf("a key out of publication: %v", err)
+		}
+		if err := ring.Revoke(t.Context(), kidOf(t, token)); err != nil {
+			t.Fatal(err)
+		}
+		if err := hint(); !errors.Is(err, keys.ErrInvalidToken) {
+			t.Errorf("a revoked key: err = %v, want ErrInvalidToken", err)
+		}
+	})
+}
+
 // raw signs a payload that is not an object of claims.
 func (f *forger) raw(t testing.TB, payload string) string {
 	t.Helper()
@@ -250,7 +335,8 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token []byte) {
 		for _, claims := range []jwt.Claims{&jwt.RegisteredClaims{}, jwt.MapClaims{}} {
 			err := forger.ring.Verify(time.Now(), string(token), atJWT, issuer, audience, claims)
-			if err == nil && string(token) != good {
+			hint := forger.ring.VerifyHint(time.Now(), string(token), atJWT, issuer, claims)
+			if (err == nil || hint == nil) && string(token) != good {
 				t.Errorf("accepted a forgery: %s", token)
 			}
 		}

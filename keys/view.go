@@ -29,7 +29,7 @@ type member struct {
 }
 
 // usable reports whether nothing but the clock keeps m from signing here.
-func (m *member) usable() bool { return m.RevokedAt.IsZero() && m.locked == nil }
+func (m *member) usable() bool { return m.unrevoked() && m.locked == nil }
 
 // signing is the key of alg that signs at the instant now: the newest one in
 // its time. If there is none (a key was revoked, or tokens came to live longer)
