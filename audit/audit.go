@@ -35,6 +35,16 @@ const (
 	// the replay window was presented, and that its session was revoked for it.
 	SessionReused Kind = "session.reused"
 
+	// CodeReused reports that an authorization code was used a second time, and that
+	// the session it had been exchanged for was revoked for it.
+	CodeReused Kind = "code.reused"
+
+	LoginCreated Kind = "login.created" // somebody signed in to a browser at the hosted pages
+	LoginEnded   Kind = "login.ended"
+
+	ConsentGiven   Kind = "consent.given"
+	ConsentRevoked Kind = "consent.revoked"
+
 	KeyCreated Kind = "key.created"
 	KeyRevoked Kind = "key.revoked"
 )

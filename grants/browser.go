@@ -53,7 +53,7 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, username, password,
 	}
 	issued, err := b.Tokens.Start(ctx, now, to, tokens.SignIn{
 		UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: now, Device: device,
-	}, nil, origin)
+	}, nil, nil, origin)
 	if errors.Is(err, tokens.ErrUserGone) {
 		return SignedIn{}, accounts.ErrBadCredentials
 	}
@@ -80,7 +80,7 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, orig
 		return SignedIn{}, err
 	}
 	issued, err := first(has, func(token string) (tokens.Issued, error) {
-		return b.Tokens.Refresh(ctx, now, to, token, nil, origin)
+		return b.Tokens.Refresh(ctx, now, to, token, nil, nil, origin)
 	})
 	if err != nil {
 		return SignedIn{}, err
@@ -140,7 +140,7 @@ func (b *Browser) recipient(ctx context.Context) (tokens.Recipient, error) {
 	if err != nil {
 		return tokens.Recipient{}, fmt.Errorf("find client: %w", err)
 	}
-	to := recipient(&client)
+	to := Recipient(&client)
 	to.Refresh = true
 	to.NoIDToken = true
 	return to, nil

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
-
 	"countersign/accounts"
 	"countersign/limits"
 	"countersign/tokens"
@@ -50,6 +48,10 @@ var (
 	errUnauthorized      = refuse("unauthorized_client", "the client may not use this grant_type")
 	errPublicCredentials = refuse("unauthorized_client", "client_credentials needs a confidential client")
 	errScope             = refuse("invalid_scope", "scope is more than the client or the refresh token may have")
+	errBadCode           = refuse("invalid_grant", "the code is invalid, expired, used, another client's, or was issued to another redirect_uri")
+	errVerifier          = refuse("invalid_grant", "code_verifier does not match the code_challenge of the authorization request")
+	errTarget            = refuse("invalid_target", "resource is none of the client's audiences, or was not granted")
+	errMissingCode       = invalidRequest("code and redirect_uri are required")
 	errMissingLogin      = invalidRequest("username and password are required")
 	errBusy              = &Error{
 		Code:        "temporarily_unavailable",
@@ -82,8 +84,10 @@ var spoken = []struct {
 	{tokens.ErrUnknown, errBadRefreshToken},
 	{tokens.ErrReused, errBadRefreshToken},
 	{tokens.ErrScope, errScope},
+	{tokens.ErrTarget, errTarget},
+	{tokens.ErrCodeUsed, errBadCode},
+	{tokens.ErrVerifier, errVerifier},
 	{limits.ErrBusy, errBusy},
-	{oautherrors.ErrInvalidRequest, errMissingLogin}, // the library's only one left: see Service.Token
 }
 
 // speak translates an error into the client's words. known is false for one

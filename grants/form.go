@@ -14,8 +14,9 @@ import (
 const maxForm = 64 << 10
 
 // readForm reads the parameters of a request to an OAuth endpoint: from the
-// body and nowhere else, each at most once (RFC 6749 section 3.2). Those with
-// an empty value are left out, as if they had not been sent.
+// body and nowhere else, each at most once (RFC 6749 section 3.2) but for resource
+// (RFC 8707 section 2). Those with an empty value are left out, as if they had not
+// been sent.
 func readForm(r *http.Request) (url.Values, error) {
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
 		// Addresses end up in logs and histories (RFC 6749 section 2.3.1).
@@ -42,13 +43,15 @@ func parseForm(body string) (url.Values, error) {
 		return nil, invalidRequest("the body is not a valid form")
 	}
 	for name, values := range form {
-		if len(values) > 1 {
+		if len(values) > 1 && name != "resource" {
 			return nil, invalidRequest(parameterName(name) + " is repeated")
 		}
-		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
+		if !utf8.ValidString(name) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
 			return nil, invalidRequest("the body is not UTF-8")
 		}
-		if values[0] == "" {
+		if values = slices.DeleteFunc(values, func(v string) bool { return v == "" }); len(values) > 0 {
+			form[name] = values
+		} else {
 			delete(form, name)
 		}
 	}
@@ -57,7 +60,10 @@ func parseForm(body string) (url.Values, error) {
 
 // parameters are those we know. The names of others are a stranger's text, which
 // an error_description may not hold (RFC 6749 section 5.2).
-var parameters = []string{"grant_type", "client_id", "client_secret", "username", "password", "refresh_token", "scope"}
+var parameters = []string{
+	"grant_type", "client_id", "client_secret", "username", "password", "refresh_token", "scope",
+	"code", "redirect_uri", "code_verifier",
+}
 
 func parameterName(name string) string {
 	if slices.Contains(parameters, name) {

@@ -2,6 +2,7 @@ package grants
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-oauth2/oauth2/v4"
@@ -23,7 +24,9 @@ type exchange struct {
 	client accounts.Client // set by the client-info hook
 	user   accounts.User   // set by the password hook
 	scopes tokens.Scopes   // what was asked for
-	device string          // label of what asks, or empty
+	// resources are what the access token is asked to be for, if anything
+	resources []string
+	device    string // label of what asks, or empty
 }
 
 type exchangeKey struct{}
@@ -54,13 +57,21 @@ func (m *manager) GetClient(ctx context.Context, id string) (oauth2.ClientInfo, 
 // GenerateAccessToken implements [oauth2.Manager]: the first tokens of a grant.
 func (m *manager) GenerateAccessToken(ctx context.Context, gt oauth2.GrantType, tgr *oauth2.TokenGenerateRequest) (oauth2.TokenInfo, error) {
 	x := exchangeOf(ctx)
-	to := recipient(&x.client)
+	to := Recipient(&x.client)
 	switch gt {
+	case oauth2.AuthorizationCode:
+		issued, err := m.tokens.Redeem(ctx, x.now, to, tokens.Exchange{
+			Code: tgr.Code, RedirectURI: tgr.RedirectURI, Verifier: tgr.CodeVerifier, Resources: x.resources,
+		}, x.from)
+		if errors.Is(err, tokens.ErrUnknown) || errors.Is(err, tokens.ErrUserGone) {
+			err = errBadCode
+		}
+		return info(issued, err)
 	case oauth2.PasswordCredentials:
 		who := tokens.SignIn{UserID: x.user.ID, Epoch: x.user.Epoch, Roles: x.user.Roles, AuthTime: x.now, Device: x.device}
-		return info(m.tokens.Start(ctx, x.now, to, who, x.scopes, x.from))
+		return info(m.tokens.Start(ctx, x.now, to, who, x.scopes, x.resources, x.from))
 	case oauth2.ClientCredentials:
-		return info(m.tokens.ForClient(x.now, to, x.scopes))
+		return info(m.tokens.ForClient(x.now, to, x.scopes, x.resources))
 	default:
 		return nil, errUnsupportedGrant
 	}
@@ -69,11 +80,12 @@ func (m *manager) GenerateAccessToken(ctx context.Context, gt oauth2.GrantType, 
 // RefreshAccessToken implements [oauth2.Manager].
 func (m *manager) RefreshAccessToken(ctx context.Context, tgr *oauth2.TokenGenerateRequest) (oauth2.TokenInfo, error) {
 	x := exchangeOf(ctx)
-	return info(m.tokens.Refresh(ctx, x.now, recipient(&x.client), tgr.Refresh, x.scopes, x.from))
+	return info(m.tokens.Refresh(ctx, x.now, Recipient(&x.client), tgr.Refresh, x.scopes, x.resources, x.from))
 }
 
-// The rest of [oauth2.Manager] serves the library's authorization endpoint,
-// its implicit grant and its bearer check, none of which is mounted.
+// The rest of [oauth2.Manager] serves the library's authorization endpoint, its
+// implicit grant and its bearer check, none of which is mounted: package authorize
+// issues the codes.
 
 func (m *manager) GenerateAuthToken(context.Context, oauth2.ResponseType, *oauth2.TokenGenerateRequest) (oauth2.TokenInfo, error) {
 	return nil, oautherrors.ErrUnsupportedResponseType
@@ -95,8 +107,8 @@ func (m *manager) LoadRefreshToken(context.Context, string) (oauth2.TokenInfo, e
 	return nil, oautherrors.ErrInvalidRefreshToken
 }
 
-// recipient introduces a client to the tokens package.
-func recipient(c *accounts.Client) tokens.Recipient {
+// Recipient introduces a client to the tokens package.
+func Recipient(c *accounts.Client) tokens.Recipient {
 	return tokens.Recipient{
 		ClientID: c.ID, Scopes: c.Scopes, Audiences: c.Audiences, IDTokenAlg: c.IDTokenAlg,
 		Refresh: c.AllowsGrant(oauth2.Refreshing.String()),

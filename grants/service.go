@@ -12,6 +12,7 @@ package grants
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/go-oauth2/oauth2/v4"
+	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
 	oauthserver "github.com/go-oauth2/oauth2/v4/server"
 
 	"countersign/accounts"
@@ -29,7 +31,7 @@ import (
 )
 
 // supported are the grants that work here, as discovery says them.
-var supported = []oauth2.GrantType{oauth2.PasswordCredentials, oauth2.Refreshing, oauth2.ClientCredentials}
+var supported = []oauth2.GrantType{oauth2.AuthorizationCode, oauth2.PasswordCredentials, oauth2.Refreshing, oauth2.ClientCredentials}
 
 // Supported returns the grant_type values that the token endpoint knows.
 func Supported() []string {
@@ -107,6 +109,9 @@ func (s *Service) token(r *http.Request, x *exchange) (map[string]any, error) {
 	if x.scopes, err = tokens.ParseScopes(form.Get("scope")); err != nil {
 		return nil, refuse("invalid_scope", err.Error())
 	}
+	if x.resources, err = ParseResources(form["resource"]); err != nil {
+		return nil, err
+	}
 	// The library takes parameters from wherever net/http finds them, so it
 	// gets a request that has the checked ones and nothing else.
 	clean := (&http.Request{
@@ -118,6 +123,9 @@ func (s *Service) token(r *http.Request, x *exchange) (map[string]any, error) {
 	}).WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 
 	gt, tgr, err := s.oauth.ValidationTokenRequest(clean)
+	if say, known := missing[oauth2.GrantType(grant)]; known && errors.Is(err, oautherrors.ErrInvalidRequest) {
+		return nil, say // the library doesn't say what is missing
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +134,12 @@ func (s *Service) token(r *http.Request, x *exchange) (map[string]any, error) {
 		return nil, err
 	}
 	return s.oauth.GetTokenData(ti), nil
+}
+
+// missing is what is told of a request without the parameters that its grant takes.
+var missing = map[oauth2.GrantType]*Error{
+	oauth2.AuthorizationCode:   errMissingCode,
+	oauth2.PasswordCredentials: errMissingLogin,
 }
 
 // clientInfo is the first hook the library calls, and the one that every grant

@@ -506,7 +506,7 @@ func TestLine17TokensNeverRepeat(t *testing.T) {
 	}
 	var bits big.Int // of all MACs, combined: one that never changes is no secret
 	for range samples {
-		issued, err := a.Tokens.Start(t.Context(), time.Now(), to, tokens.SignIn{UserID: uuid.New()}, nil, audit.Origin{})
+		issued, err := a.Tokens.Start(t.Context(), time.Now(), to, tokens.SignIn{UserID: uuid.New()}, nil, nil, audit.Origin{})
 		if err != nil {
 			t.Fatal(err)
 		}

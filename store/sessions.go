@@ -17,43 +17,57 @@ import (
 // inserts.
 func (db *DB) CreateSession(ctx context.Context, s tokens.Session, epoch int64, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `
-			INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time,
-				created_at, last_used_at, expires_at, absolute_expires_at, device, epoch)
-			SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, epoch FROM users
-			WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
-			s.ID[:], s.ClientID, s.Scopes.String(), int64(s.Counter), packTimes(s.Rotations), s.AuthTime.UnixMilli(),
-			s.CreatedAt.UnixMilli(), s.LastUsedAt.UnixMilli(), s.ExpiresAt.UnixMilli(), s.AbsoluteExpiresAt.UnixMilli(),
-			optional(s.Device), s.UserID[:], epoch))
-		if n == 0 && err == nil || db.dialect.isForeign(err) { // foreign: the client was deleted meanwhile
-			return tokens.ErrUserGone
-		}
-		if err != nil {
+		if err := db.insertSession(ctx, tx, s, epoch); err != nil {
 			return err
 		}
 		return record(ctx, tx, ev)
 	})
 }
 
+// insertSession adds a session of a user who still is in that epoch. ErrUserGone.
+func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, epoch int64) error {
+	n, err := affected(tx.ExecContext(ctx, `
+		INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time,
+			created_at, last_used_at, expires_at, absolute_expires_at, device, epoch)
+		SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, epoch FROM users
+		WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
+		s.ID[:], s.ClientID, s.Scopes.String(), int64(s.Counter), packTimes(s.Rotations), s.AuthTime.UnixMilli(),
+		s.CreatedAt.UnixMilli(), s.LastUsedAt.UnixMilli(), s.ExpiresAt.UnixMilli(), s.AbsoluteExpiresAt.UnixMilli(),
+		optional(s.Device), s.UserID[:], epoch))
+	if n == 0 && err == nil || db.dialect.isForeign(err) { // foreign: the client was deleted meanwhile
+		return tokens.ErrUserGone
+	}
+	if err != nil {
+		return err
+	}
+	return db.authorize(ctx, tx, &s)
+}
+
 // sessionQuery selects live sessions. One is dead once the user's epoch has moved on:
 // in a cluster a sign-in may pass the end of the account's sessions on another
 // machine, each unseen by the other. Those from before there were epochs have none.
-const sessionQuery = `
-	SELECT s.id, s.user_id, s.client_id, s.scopes, s.counter, s.rotations, s.auth_time,
-		s.created_at, s.last_used_at, s.expires_at, s.absolute_expires_at, s.device, u.roles
-	FROM sessions s JOIN users u ON u.id = s.user_id AND (s.epoch = u.epoch OR s.epoch IS NULL)`
+func (db *DB) sessionQuery(where string) string {
+	authorization, join := "a.login_id, a.details", "LEFT JOIN authorizations a ON a.session_id = s.id"
+	if !db.hasAuthorization() {
+		authorization, join = "NULL, NULL", ""
+	}
+	return `
+		SELECT s.id, s.user_id, s.client_id, s.scopes, s.counter, s.rotations, s.auth_time,
+			s.created_at, s.last_used_at, s.expires_at, s.absolute_expires_at, s.device, u.roles, ` + authorization + `
+		FROM sessions s JOIN users u ON u.id = s.user_id AND (s.epoch = u.epoch OR s.epoch IS NULL) ` + join + ` WHERE ` + where
+}
 
 func scanSession(row scanner) (tokens.Session, error) {
 	var (
 		s                                      tokens.Session
-		id, user, rotations                    []byte
+		id, user, rotations, login             []byte
 		scopes, roles                          string
 		counter                                int64
 		auth, created, used, expires, absolute sql.NullInt64
-		device                                 sql.NullString
+		device, details                        sql.NullString
 	)
 	err := row.Scan(&id, &user, &s.ClientID, &scopes, &counter, &rotations, &auth,
-		&created, &used, &expires, &absolute, &device, &roles)
+		&created, &used, &expires, &absolute, &device, &roles, &login, &details)
 	if err != nil {
 		return s, missing(err, tokens.ErrUnknown)
 	}
@@ -64,6 +78,12 @@ func scanSession(row scanner) (tokens.Session, error) {
 	s.AuthTime, s.CreatedAt, s.LastUsedAt = instant(auth), instant(created), instant(used)
 	s.ExpiresAt, s.AbsoluteExpiresAt = instant(expires), instant(absolute)
 	s.Device = device.String
+	copy(s.LoginID[:], login)
+	if details.Valid {
+		if err := json.Unmarshal([]byte(details.String), &s.Details); err != nil {
+			return s, err
+		}
+	}
 	if s.Scopes, err = tokens.ParseScopes(scopes); err != nil {
 		return s, err
 	}
@@ -73,7 +93,7 @@ func scanSession(row scanner) (tokens.Session, error) {
 // Session implements [tokens.Store].
 func (db *DB) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
 	return one(ctx, db, scanSession,
-		sessionQuery+` WHERE s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli())
+		db.sessionQuery(`s.id = ? AND s.expires_at > ?`), id[:], now.UnixMilli())
 }
 
 // AdvanceSession implements [tokens.Store]: one conditional UPDATE, whose
@@ -95,10 +115,30 @@ func (db *DB) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) erro
 	return db.change(ctx, tokens.ErrUnknown, ev, `DELETE FROM sessions WHERE id = ?`, id[:])
 }
 
+// EndSignIn implements [tokens.Store].
+func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		if db.hasAuthorization() {
+			_, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE id IN (SELECT login_id FROM authorizations WHERE session_id = ?)`, id[:])
+			if err != nil {
+				return err
+			}
+		}
+		n, err := affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE id = ?`, id[:]))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return tokens.ErrUnknown
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
 // EndUserSessions implements [tokens.Store].
 func (db *DB) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audit.Event) (n int64, err error) {
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err = affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, user[:], keep[:]))
+		n, err = db.deleteSessions(ctx, tx, user, keep)
 		if err != nil || n == 0 {
 			return err
 		}
@@ -107,10 +147,24 @@ func (db *DB) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audi
 	return n, err
 }
 
+// deleteSessions removes a user's sessions and logins, but one and the login that it
+// came of, and returns how many sessions.
+func (db *DB) deleteSessions(ctx context.Context, tx *sql.Tx, user, keep uuid.UUID) (int64, error) {
+	if db.hasAuthorization() {
+		_, err := tx.ExecContext(ctx, `
+			DELETE FROM logins WHERE user_id = ?
+			AND id NOT IN (SELECT login_id FROM authorizations WHERE session_id = ? AND login_id IS NOT NULL)`, user[:], keep[:])
+		if err != nil {
+			return 0, err
+		}
+	}
+	return affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, user[:], keep[:]))
+}
+
 // UserSessions implements [tokens.Store].
 func (db *DB) UserSessions(ctx context.Context, user uuid.UUID, now time.Time) ([]tokens.Session, error) {
 	return all(ctx, db, scanSession,
-		sessionQuery+` WHERE s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, user[:], now.UnixMilli())
+		db.sessionQuery(`s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`), user[:], now.UnixMilli())
 }
 
 // PurgeSessions implements [tokens.Store].

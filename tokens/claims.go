@@ -1,11 +1,14 @@
 package tokens
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -65,14 +68,53 @@ type accessClaims struct {
 type idClaims struct {
 	common
 	AccessTokenHash string `json:"at_hash,omitempty"`
+	Nonce           string `json:"nonce,omitempty"`
+
+	asked map[string]any // about the user, as the claims parameter asked
 }
 
-// accessToken signs an access token for s, or for the client alone if s is nil.
-func (s *Service) accessToken(now time.Time, to Recipient, session *Session, scopes Scopes) (string, error) {
+// MarshalJSON writes what was asked for beside our own claims, which win.
+func (c *idClaims) MarshalJSON() ([]byte, error) {
+	type plain idClaims
+	own, err := json.Marshal((*plain)(c))
+	if err != nil || len(c.asked) == 0 {
+		return own, err
+	}
+	all := maps.Clone(c.asked)
+	if err := json.Unmarshal(own, &all); err != nil {
+		return nil, err
+	}
+	return json.Marshal(all)
+}
+
+// audienceFor is what an access token for a client is for: of all that the client has,
+// those it was granted and those it now asks for, each if there are any (RFC 8707
+// section 2). Asking for others is ErrTarget.
+func (s *Service) audienceFor(to Recipient, granted, ask []string) ([]string, error) {
 	aud := s.audience
 	if len(to.Audiences) > 0 {
 		aud = to.Audiences
 	}
+	if len(granted) > 0 {
+		aud = slices.DeleteFunc(slices.Clone(aud), func(a string) bool { return !slices.Contains(granted, a) })
+	}
+	for _, a := range ask {
+		if !slices.Contains(aud, a) {
+			return nil, ErrTarget
+		}
+	}
+	if len(ask) > 0 {
+		return ask, nil
+	}
+	if len(aud) == 0 { // the client has lost what was granted
+		return nil, ErrTarget
+	}
+	return aud, nil
+}
+
+// accessToken signs an access token for an audience, of a session, or of the client
+// alone if that is nil.
+func (s *Service) accessToken(now time.Time, to Recipient, session *Session, scopes Scopes, aud []string) (string, error) {
 	if scopes.Has(ScopeOpenID) && !slices.Contains(aud, s.issuer) {
 		// openid is the right to ask our userinfo endpoint, so we are one
 		// of those the token is meant for.
@@ -99,8 +141,9 @@ func (s *Service) accessToken(now time.Time, to Recipient, session *Session, sco
 	return s.signer.Sign(now, "", accessType, &claims)
 }
 
-// idToken signs an ID token for the session's user, to be read by the client.
-func (s *Service) idToken(now time.Time, to Recipient, session *Session, access string) (string, error) {
+// idToken signs an ID token for the session's user, to be read by the client. One
+// that comes of a refresh has no nonce (OpenID Connect Core section 12.2).
+func (s *Service) idToken(ctx context.Context, now time.Time, to Recipient, session *Session, access, nonce string) (string, error) {
 	alg := s.idTokenAlg
 	if to.IDTokenAlg != "" {
 		alg = to.IDTokenAlg
@@ -113,8 +156,15 @@ func (s *Service) idToken(now time.Time, to Recipient, session *Session, access 
 			ExpiresAt: jwt.NewNumericDate(now.Add(s.accessTTL)),
 		},
 		AccessTokenHash: accessTokenHash(alg, access),
+		Nonce:           nonce,
 	}
 	claims.describe(session)
+	if names := session.Details.IDTokenClaims; len(names) > 0 && s.claims != nil {
+		var err error
+		if claims.asked, err = s.claims(ctx, session.UserID, names); err != nil {
+			return "", fmt.Errorf("read claims: %w", err)
+		}
+	}
 	return s.signer.Sign(now, alg, idType, &claims)
 }
 

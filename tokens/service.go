@@ -37,9 +37,11 @@ type Signer interface {
 	// Verify checks everything about a JWT of ours but what it is good for,
 	// and reads its claims.
 	Verify(now time.Time, token, typ, issuer, audience string, claims jwt.Claims) error
+	// VerifyHint is Verify for a token that need not be good any more, nor for us.
+	VerifyHint(now time.Time, token, typ, issuer string, claims jwt.Claims) error
 }
 
-// Options are what a Service is made of. All are required but Log.
+// Options are what a Service is made of. All are required but Claims and Log.
 type Options struct {
 	Store      Store
 	Signer     Signer
@@ -52,6 +54,10 @@ type Options struct {
 	RefreshIdleTTL     time.Duration // a session not refreshed for so long ends
 	RefreshAbsoluteTTL time.Duration // a session ends this long after the sign-in, come what may
 	ReplayWindow       time.Duration // how long a superseded refresh token still gets the current one; 0 is never
+
+	// Claims returns those of the named claims of a user that have a value, for ID
+	// tokens. nil: none do.
+	Claims func(ctx context.Context, user uuid.UUID, names []string) (map[string]any, error)
 
 	Log *slog.Logger
 }
@@ -67,7 +73,8 @@ type Service struct {
 
 	accessTTL, idleTTL, absoluteTTL, window time.Duration
 
-	log *slog.Logger
+	claims func(ctx context.Context, user uuid.UUID, names []string) (map[string]any, error)
+	log    *slog.Logger
 }
 
 // New returns a Service.
@@ -80,7 +87,7 @@ func New(o Options) *Service {
 		Sessions: Sessions{o.Store},
 		signer:   o.Signer, seal: o.Seal, issuer: o.Issuer, audience: o.Audience, idTokenAlg: o.IDTokenAlg,
 		accessTTL: o.AccessTTL, idleTTL: o.RefreshIdleTTL, absoluteTTL: o.RefreshAbsoluteTTL, window: o.ReplayWindow,
-		log: log,
+		claims: o.Claims, log: log,
 	}
 }
 
@@ -114,16 +121,40 @@ type Issued struct {
 }
 
 // Start opens a session for a user who signed in at a client. With no scopes
-// asked for, the session gets all that the client may have less offline_access.
-// It returns ErrScope, or ErrUserGone if the account changed meanwhile.
-func (s *Service) Start(ctx context.Context, now time.Time, to Recipient, who SignIn, ask Scopes, from audit.Origin) (Issued, error) {
+// asked for, the session gets all that the client may have less offline_access, and
+// its tokens are for all resources that the client has if none are.
+// It returns ErrScope, ErrTarget, or ErrUserGone if the account changed meanwhile.
+func (s *Service) Start(ctx context.Context, now time.Time, to Recipient, who SignIn, ask Scopes, resources []string, from audit.Origin) (Issued, error) {
 	scopes, err := to.grant(ask)
 	if err != nil {
 		return Issued{}, err
 	}
+	audience, err := s.audienceFor(to, nil, resources)
+	if err != nil {
+		return Issued{}, err
+	}
+	session, err := s.newSession(now, to, who, scopes)
+	if err != nil {
+		return Issued{}, err
+	}
+	session.Details.Resources = resources
+	// The tokens come first: a session whose tokens can't be signed would be
+	// nobody's.
+	issued, err := s.issue(ctx, now, to, &session, scopes, audience, "")
+	if err != nil {
+		return Issued{}, err
+	}
+	if err := s.Store.CreateSession(ctx, session, who.Epoch, sessionCreated(now, &session, from)); err != nil {
+		return Issued{}, fmt.Errorf("create session: %w", err)
+	}
+	return issued, nil
+}
+
+// newSession is a session of a user who signed in at a client, yet to be stored.
+func (s *Service) newSession(now time.Time, to Recipient, who SignIn, scopes Scopes) (Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return Issued{}, fmt.Errorf("make session id: %w", err)
+		return Session{}, fmt.Errorf("make session id: %w", err)
 	}
 	session := Session{
 		ID: id, UserID: who.UserID, ClientID: to.ClientID, Scopes: scopes, Roles: who.Roles, Device: who.Device,
@@ -134,33 +165,31 @@ func (s *Service) Start(ctx context.Context, now time.Time, to Recipient, who Si
 		// Nothing can prolong it, so it ends with its only access token.
 		session.AbsoluteExpiresAt = now.Add(s.accessTTL)
 	}
-	session.ExpiresAt = earlier(now.Add(s.idleTTL), session.AbsoluteExpiresAt)
-	// The tokens come first: a session whose tokens can't be signed would be
-	// nobody's.
-	issued, err := s.issue(now, to, &session, scopes)
-	if err != nil {
-		return Issued{}, err
-	}
-	err = s.Store.CreateSession(ctx, session, who.Epoch, audit.Event{
+	session.ExpiresAt = s.idleEnd(now, session.AbsoluteExpiresAt)
+	return session, nil
+}
+
+func sessionCreated(now time.Time, session *Session, from audit.Origin) audit.Event {
+	return audit.Event{
 		Time: now, Kind: audit.SessionCreated, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
 		Address: from.Address, RequestID: from.RequestID,
-	})
-	if err != nil {
-		return Issued{}, fmt.Errorf("create session: %w", err)
 	}
-	return issued, nil
 }
 
 // ForClient makes an access token for the client itself (RFC 6749 section
 // 4.4). It has no session, no refresh token (section 4.4.3), and no scope that is
-// about a user.
-func (s *Service) ForClient(now time.Time, to Recipient, ask Scopes) (Issued, error) {
+// about a user. ErrScope, ErrTarget.
+func (s *Service) ForClient(now time.Time, to Recipient, ask Scopes, resources []string) (Issued, error) {
 	to.Scopes = to.Scopes.without(userScopes)
 	scopes, err := to.grant(ask)
 	if err != nil {
 		return Issued{}, err
 	}
-	access, err := s.accessToken(now, to, nil, scopes)
+	audience, err := s.audienceFor(to, nil, resources)
+	if err != nil {
+		return Issued{}, err
+	}
+	access, err := s.accessToken(now, to, nil, scopes, audience)
 	if err != nil {
 		return Issued{}, fmt.Errorf("sign access token: %w", err)
 	}
@@ -185,9 +214,10 @@ func (to Recipient) grant(ask Scopes) (Scopes, error) {
 // another tab that raced: it gets the token that is current, and nothing moves.
 // One superseded longer ago has been copied, by whom we can't know, so the
 // session ends: ErrReused. Tokens that are no good in any other way, also those
-// of other clients, are ErrUnknown and change nothing. ask may narrow the
-// access token, not the session; asking for more is ErrScope and spends nothing.
-func (s *Service) Refresh(ctx context.Context, now time.Time, to Recipient, token string, ask Scopes, from audit.Origin) (Issued, error) {
+// of other clients, are ErrUnknown and change nothing. ask and resources may narrow
+// the access token, not the session; asking for more is ErrScope or ErrTarget and
+// spends nothing.
+func (s *Service) Refresh(ctx context.Context, now time.Time, to Recipient, token string, ask Scopes, resources []string, from audit.Origin) (Issued, error) {
 	id, counter, ok := s.parseRefreshToken(token)
 	if !ok {
 		return Issued{}, ErrUnknown
@@ -208,10 +238,14 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to Recipient, toke
 			scopes = ask
 		}
 		scopes = scopes.And(to.Scopes) // the client may have lost some since
+		audience, err := s.audienceFor(to, session.Details.Resources, resources)
+		if err != nil {
+			return Issued{}, err
+		}
 		if standing == current {
 			session = session.rotated(now, s.idleTTL)
 		}
-		issued, err := s.issue(now, to, &session, scopes)
+		issued, err := s.issue(ctx, now, to, &session, scopes, audience, "")
 		if err != nil { // before anything has moved
 			return Issued{}, err
 		}
@@ -293,14 +327,14 @@ func (s *Service) endReused(ctx context.Context, now time.Time, session *Session
 }
 
 // issue makes the tokens of a session as it stands.
-func (s *Service) issue(now time.Time, to Recipient, session *Session, scopes Scopes) (Issued, error) {
+func (s *Service) issue(ctx context.Context, now time.Time, to Recipient, session *Session, scopes Scopes, audience []string, nonce string) (Issued, error) {
 	out := Issued{ExpiresIn: s.accessTTL, Scopes: scopes, Session: *session}
 	var err error
-	if out.AccessToken, err = s.accessToken(now, to, session, scopes); err != nil {
+	if out.AccessToken, err = s.accessToken(now, to, session, scopes, audience); err != nil {
 		return Issued{}, fmt.Errorf("sign access token: %w", err)
 	}
 	if scopes.Has(ScopeOpenID) && !to.NoIDToken {
-		if out.IDToken, err = s.idToken(now, to, session, out.AccessToken); err != nil {
+		if out.IDToken, err = s.idToken(ctx, now, to, session, out.AccessToken, nonce); err != nil {
 			return Issued{}, fmt.Errorf("sign id token: %w", err)
 		}
 	}

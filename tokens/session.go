@@ -50,12 +50,17 @@ type Session struct {
 	AbsoluteExpiresAt time.Time // never moves
 	Device            string    // readable label of what signed in, or empty
 
+	LoginID uuid.UUID // the login that it came of; nil if it began without a browser
+	Details Details   // what the authorization request asked for, if there was one
+
 	Roles []string // the user's roles as they are now; not written by CreateSession
 }
 
 // Store is the memory a Service needs. Every method is atomic and safe for
 // concurrent use, on every replica together.
 type Store interface {
+	LoginStore
+	CodeStore
 	// CreateSession adds s if its user exists, is enabled and still is in
 	// the given epoch, and writes ev with it. Otherwise ErrUserGone.
 	CreateSession(ctx context.Context, s Session, epoch int64, ev audit.Event) error
@@ -70,8 +75,10 @@ type Store interface {
 	AdvanceSession(ctx context.Context, next Session, now time.Time) error
 	// EndSession removes a session and writes ev with it. If there is none: ErrUnknown.
 	EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) error
-	// EndUserSessions removes all sessions of a user but the one to keep, if
-	// any, writes ev if there were any, and returns how many.
+	// EndSignIn is EndSession, and removes the login that the session came of, too.
+	EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error
+	// EndUserSessions removes all sessions and logins of a user but the one to keep, if
+	// any, and its login, writes ev if there were sessions, and returns how many.
 	EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audit.Event) (int64, error)
 	// UserSessions lists the sessions of a user that are live at now, newest first.
 	UserSessions(ctx context.Context, user uuid.UUID, now time.Time) ([]Session, error)

@@ -18,21 +18,30 @@ func (s Sessions) OfUser(ctx context.Context, now time.Time, user uuid.UUID) ([]
 	return s.Store.UserSessions(ctx, user, now)
 }
 
-// EndSession revokes one session: its refresh tokens are dead, its access
-// tokens are refused by our own endpoints. If there is none: ErrUnknown.
+// EndSession revokes one session: its refresh tokens are dead, its access tokens are
+// refused by our own endpoints, and the browser that it began in is signed out of
+// the hosted pages, or it would come back by itself. If there is none: ErrUnknown.
 func (s Sessions) EndSession(ctx context.Context, now time.Time, id uuid.UUID, from audit.Origin) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return err
 	}
-	return s.end(ctx, now, &session, from)
+	return s.endSignIn(ctx, now, &session, from)
+}
+
+func (s Sessions) endSignIn(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
+	return s.Store.EndSignIn(ctx, session.ID, sessionRevoked(now, session, from))
 }
 
 func (s Sessions) end(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
-	return s.Store.EndSession(ctx, session.ID, audit.Event{
+	return s.Store.EndSession(ctx, session.ID, sessionRevoked(now, session, from))
+}
+
+func sessionRevoked(now time.Time, session *Session, from audit.Origin) audit.Event {
+	return audit.Event{
 		Time: now, Kind: audit.SessionRevoked, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
 		Address: from.Address, RequestID: from.RequestID,
-	})
+	}
 }
 
 // EndUserSessions revokes all sessions of a user and returns how many.
@@ -47,7 +56,7 @@ func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user, kee
 	})
 }
 
-// EndSessionOf revokes one session of a user. If the user has no such: ErrUnknown.
+// EndSessionOf is EndSession for a session of that user. If the user has no such: ErrUnknown.
 func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid.UUID, from audit.Origin) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
@@ -56,7 +65,7 @@ func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid
 	if session.UserID != user {
 		return ErrUnknown
 	}
-	return s.end(ctx, now, &session, from)
+	return s.endSignIn(ctx, now, &session, from)
 }
 
 // purgeDelay is how long an expired session is kept: another replica's clock
@@ -67,4 +76,9 @@ const purgeDelay = 5 * time.Minute
 // how many. One short transaction at a time, it never holds up writers.
 func (s Sessions) Purge(ctx context.Context, now time.Time, limit int) (int64, error) {
 	return s.Store.PurgeSessions(ctx, now.Add(-purgeDelay), limit)
+}
+
+// PurgeLogins is Purge for logins.
+func (s Sessions) PurgeLogins(ctx context.Context, now time.Time, limit int) (int64, error) {
+	return s.Store.PurgeLogins(ctx, now.Add(-purgeDelay), limit)
 }

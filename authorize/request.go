@@ -1,0 +1,288 @@
+package authorize
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"countersign/accounts"
+	"countersign/grants"
+	"countersign/tokens"
+)
+
+// Request is an authorization request that has been checked. Its JSON is what a ticket
+// keeps.
+type Request struct {
+	ClientID    string        `json:"client_id"`
+	RedirectURI string        `json:"redirect_uri"`
+	FormPost    bool          `json:"form_post,omitempty"`
+	State       string        `json:"state,omitempty"`
+	Scopes      tokens.Scopes `json:"scopes"` // what the client gets
+	Nonce       string        `json:"nonce,omitempty"`
+	Challenge   string        `json:"challenge,omitempty"`
+	Resources   []string      `json:"resources,omitempty"`
+
+	Prompt    []string `json:"prompt,omitempty"`
+	MaxAge    *int64   `json:"max_age,omitempty"` // seconds
+	Subject   string   `json:"subject,omitempty"` // the user that the client means
+	LoginHint string   `json:"login_hint,omitempty"`
+	UILocales string   `json:"ui_locales,omitempty"`
+
+	IDTokenClaims  []string `json:"id_token_claims,omitempty"`
+	UserInfoClaims []string `json:"userinfo_claims,omitempty"`
+
+	AskedAt int64 `json:"asked_at"`         // Unix milliseconds
+	Chosen  bool  `json:"chosen,omitempty"` // the user said to go on as who they are
+
+	client  accounts.Client
+	implied []string // scopes that open the claims
+}
+
+// Client is the application that asks, as it is now.
+func (r *Request) Client() *accounts.Client { return &r.client }
+
+func (r *Request) prompts(value string) bool { return slices.Contains(r.Prompt, value) }
+
+// MaxRequest bounds a request's parameters, in bytes as encoded: they have to fit into
+// an address once more, as a ticket.
+const MaxRequest = 8 << 10
+
+// Read reads a request. With a *Refusal comes a request that is good enough to answer
+// it; any other error, such as a *PageError, comes alone.
+func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Request, error) {
+	r := &Request{ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"), AskedAt: now.UnixMilli()}
+	for _, name := range []string{"client_id", "redirect_uri"} {
+		if values := form[name]; len(values) != 1 || values[0] == "" {
+			return nil, &PageError{"invalid_request", name + " is missing or repeated"}
+		}
+	}
+	if err := s.identify(ctx, r); err != nil {
+		return nil, err
+	}
+	if err := s.read(now, r, form); err != nil {
+		if _, ok := errors.AsType[*Refusal](err); ok {
+			return r, err
+		}
+		return nil, err
+	}
+	return r, nil
+}
+
+// identify finds the client and makes sure of where its answer goes. *PageError.
+func (s *Service) identify(ctx context.Context, r *Request) error {
+	client, err := s.o.Clients.ByID(ctx, r.ClientID)
+	switch {
+	case errors.Is(err, accounts.ErrUnknownClient):
+		return &PageError{"unknown_client", "no client has this client_id"}
+	case err != nil:
+		return fmt.Errorf("find client: %w", err)
+	case !client.AllowsRedirectURI(r.RedirectURI):
+		return &PageError{"invalid_redirect_uri", "redirect_uri is not one that is registered for this client, byte for byte"}
+	}
+	r.client = client
+	return nil
+}
+
+// repeatable are the parameters that may be there more than once.
+var repeatable = []string{"resource"}
+
+// read reads what is not about who asks. Errors that come before state and
+// response_mode are known would be answered wrongly, so these come first.
+func (s *Service) read(now time.Time, r *Request, form url.Values) error {
+	if len(form["state"]) == 1 {
+		r.State = form.Get("state")
+	}
+	if mode := form["response_mode"]; len(mode) == 1 && mode[0] == "form_post" {
+		r.FormPost = true
+	}
+	for name, values := range form {
+		if len(values) > 1 && !slices.Contains(repeatable, name) {
+			return refuse("invalid_request", "a parameter is repeated")
+		}
+		for _, v := range values {
+			if !utf8.ValidString(v) {
+				return refuse("invalid_request", "a parameter is not UTF-8")
+			}
+		}
+	}
+	switch mode := form.Get("response_mode"); mode {
+	case "", "query", "form_post":
+	default:
+		return refuse("invalid_request", "response_mode must be query or form_post")
+	}
+	for _, name := range []string{"request", "request_uri", "registration"} { // OpenID Connect Core sections 6 and 7.2
+		if form.Get(name) != "" {
+			return refuse(name+"_not_supported", name+" is not supported")
+		}
+	}
+	switch form.Get("response_type") {
+	case "code":
+	case "":
+		return refuse("invalid_request", "response_type is missing")
+	default:
+		return refuse("unsupported_response_type", "response_type must be code")
+	}
+	if !r.client.AllowsGrant(accounts.GrantAuthorizationCode) {
+		return refuse("unauthorized_client", "the client may not use authorization codes")
+	}
+	for _, part := range []func(time.Time, *Request, url.Values) error{s.readScope, s.readChallenge, s.readPrompt, s.readHints, s.readClaims} {
+		if err := part(now, r, form); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) readScope(_ time.Time, r *Request, form url.Values) error {
+	ask, err := tokens.ParseScopes(form.Get("scope"))
+	if err != nil {
+		return refuse("invalid_scope", err.Error())
+	}
+	if r.Resources, err = grants.ParseResources(slices.DeleteFunc(slices.Clone(form["resource"]), func(v string) bool { return v == "" })); err != nil {
+		e, _ := errors.AsType[*grants.Error](err)
+		return refuse(e.Code, e.Description)
+	}
+	r.Scopes, err = s.o.Tokens.Granted(grants.Recipient(&r.client), ask, r.Resources)
+	switch {
+	case errors.Is(err, tokens.ErrScope):
+		return refuse("invalid_scope", "scope is more than the client may have")
+	case errors.Is(err, tokens.ErrTarget):
+		return refuse("invalid_target", "resource is none of the client's audiences")
+	}
+	return err
+}
+
+// readChallenge reads PKCE (RFC 7636 section 4.3). The method plain protects from
+// nobody who reads the request, so there is none (RFC 9700 section 2.1.1).
+func (s *Service) readChallenge(_ time.Time, r *Request, form url.Values) error {
+	r.Challenge = form.Get("code_challenge")
+	method := form.Get("code_challenge_method")
+	switch {
+	case r.Challenge == "" && method != "":
+		return refuse("invalid_request", "code_challenge is missing")
+	case r.Challenge == "" && (s.o.AlwaysPKCE || r.client.Public || !r.client.PKCEOptional):
+		return refuse("invalid_request", "code_challenge is missing: this client has to use PKCE")
+	case r.Challenge == "":
+		return nil
+	case method != "S256":
+		return refuse("invalid_request", "code_challenge_method must be S256")
+	}
+	if digest, err := base64.RawURLEncoding.Strict().DecodeString(r.Challenge); err != nil || len(digest) != 32 || len(r.Challenge) != 43 {
+		return refuse("invalid_request", "code_challenge must be a SHA-256 digest in base64url")
+	}
+	return nil
+}
+
+// Prompts are the values of prompt that work (OpenID Connect Core section 3.1.2.1; create is of
+// Initiating User Registration).
+var Prompts = []string{"none", "login", "consent", "select_account", "create"}
+
+func (s *Service) readPrompt(_ time.Time, r *Request, form url.Values) error {
+	for value := range strings.FieldsSeq(form.Get("prompt")) {
+		if !slices.Contains(Prompts, value) {
+			return refuse("invalid_request", "prompt must be of "+strings.Join(Prompts, ", "))
+		}
+		if !r.prompts(value) {
+			r.Prompt = append(r.Prompt, value)
+		}
+	}
+	if r.prompts("none") && len(r.Prompt) > 1 {
+		return refuse("invalid_request", "prompt must be none alone or not have it")
+	}
+	if text := form.Get("max_age"); text != "" {
+		age, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || age < 0 {
+			return refuse("invalid_request", "max_age must be a number of seconds")
+		}
+		r.MaxAge = &age
+	}
+	return nil
+}
+
+func (s *Service) readHints(now time.Time, r *Request, form url.Values) error {
+	r.Nonce = form.Get("nonce")
+	r.LoginHint = form.Get("login_hint")
+	r.UILocales = form.Get("ui_locales")
+	token := form.Get("id_token_hint")
+	if token == "" {
+		return nil
+	}
+	hint, err := s.o.Tokens.ReadHint(now, token)
+	if err != nil || !slices.Contains(hint.ClientID, r.ClientID) {
+		return refuse("invalid_request", "id_token_hint is no ID token that this client got here")
+	}
+	r.Subject = hint.Subject
+	return nil
+}
+
+// claimRequest is how one claim is asked for (OpenID Connect Core section 5.5.1).
+type claimRequest struct {
+	Essential bool  `json:"essential"`
+	Value     any   `json:"value"`
+	Values    []any `json:"values"`
+}
+
+// readClaims reads the claims parameter (OpenID Connect Core section 5.5). Claims that
+// we don't know, or that no scope of the client would open, are left out.
+func (s *Service) readClaims(_ time.Time, r *Request, form url.Values) error {
+	text := form.Get("claims")
+	if text == "" {
+		return nil
+	}
+	var asked struct {
+		UserInfo map[string]*claimRequest `json:"userinfo"`
+		IDToken  map[string]*claimRequest `json:"id_token"`
+	}
+	if err := json.Unmarshal([]byte(text), &asked); err != nil {
+		return refuse("invalid_request", "claims must be a JSON object as OpenID Connect Core 5.5 has it")
+	}
+	if acr := asked.IDToken["acr"]; acr != nil && acr.Essential && (acr.Value != nil || len(acr.Values) > 0) {
+		return refuse("unmet_authentication_requirements", "no acr is offered here")
+	}
+	for _, claims := range []map[string]*claimRequest{asked.UserInfo, asked.IDToken} {
+		sub := claims["sub"]
+		if sub == nil || sub.Value == nil {
+			continue
+		}
+		means, _ := sub.Value.(string)
+		means = subject(means)
+		if means == "" || r.Subject != "" && r.Subject != means {
+			return errLoginRequired // nobody has it
+		}
+		r.Subject = means
+	}
+	r.UserInfoClaims = s.claims(r, asked.UserInfo)
+	r.IDTokenClaims = s.claims(r, asked.IDToken)
+	s.imply(r)
+	return nil
+}
+
+func (s *Service) claims(r *Request, asked map[string]*claimRequest) (names []string) {
+	for name := range asked {
+		if scope := s.o.Claims[name]; scope != "" && slices.Contains(r.client.Scopes, scope) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// imply finds the scopes that open the claims that are asked for.
+func (s *Service) imply(r *Request) {
+	for _, name := range slices.Concat(r.UserInfoClaims, r.IDTokenClaims) {
+		if scope := s.o.Claims[name]; !slices.Contains(r.implied, scope) {
+			r.implied = append(r.implied, scope)
+		}
+	}
+}
+
+// escape is a value in a query: a space is %20, which no reader takes for a plus.
+func escape(value string) string { return strings.ReplaceAll(url.QueryEscape(value), "+", "%20") }

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/audit"
+	"countersign/tokens"
+)
+
+// codeDetails are what a code keeps that no query looks at.
+type codeDetails struct {
+	RedirectURI string `json:"redirect_uri"`
+	Nonce       string `json:"nonce,omitempty"`
+	Challenge   string `json:"challenge,omitempty"`
+	tokens.Details
+}
+
+// CreateCode implements [tokens.CodeStore].
+func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now time.Time) error {
+	if !db.hasAuthorization() {
+		return errOldSchema
+	}
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = ? WHERE epoch = ? AND user_id = ? AND `+loginLives,
+			loginExpires.UnixMilli(), c.Epoch, c.UserID[:], c.LoginID[:], now.UnixMilli()))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return tokens.ErrUnknown
+		}
+		_, err = tx.ExecContext(ctx, `
+			INSERT INTO codes (id, client_id, user_id, epoch, login_id, auth_time, scopes, details, device, expires_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			c.ID[:], c.ClientID, c.UserID[:], c.Epoch, c.LoginID[:], c.AuthTime.UnixMilli(), c.Scopes.String(),
+			object(codeDetails{c.RedirectURI, c.Nonce, c.Challenge, c.Details}), optional(c.Device), c.ExpiresAt.UnixMilli())
+		if db.dialect.isForeign(err) { // the client was deleted meanwhile
+			return tokens.ErrUnknown
+		}
+		return err
+	})
+}
+
+// Code implements [tokens.CodeStore].
+func (db *DB) Code(ctx context.Context, id [sha256.Size]byte) (tokens.Code, error) {
+	if !db.hasAuthorization() {
+		return tokens.Code{}, tokens.ErrUnknown
+	}
+	return one(ctx, db, scanCode, `
+		SELECT c.id, c.client_id, c.user_id, c.epoch, c.login_id, c.auth_time, c.scopes, c.details, c.device, c.expires_at,
+			c.session_id, u.roles
+		FROM codes c JOIN users u ON u.id = c.user_id WHERE c.id = ?`, id[:])
+}
+
+func scanCode(row scanner) (tokens.Code, error) {
+	var (
+		c                        tokens.Code
+		id, user, login, session []byte
+		auth, expires            sql.NullInt64
+		scopes, text, roles      string
+		device                   sql.NullString
+		details                  codeDetails
+	)
+	err := row.Scan(&id, &c.ClientID, &user, &c.Epoch, &login, &auth, &scopes, &text, &device, &expires, &session, &roles)
+	if err != nil {
+		return c, missing(err, tokens.ErrUnknown)
+	}
+	copy(c.ID[:], id)
+	copy(c.UserID[:], user)
+	copy(c.LoginID[:], login)
+	copy(c.SessionID[:], session)
+	c.AuthTime, c.ExpiresAt, c.Device = instant(auth), instant(expires), device.String
+	if c.Scopes, err = tokens.ParseScopes(scopes); err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal([]byte(text), &details); err != nil {
+		return c, err
+	}
+	c.RedirectURI, c.Nonce, c.Challenge, c.Details = details.RedirectURI, details.Nonce, details.Challenge, details.Details
+	return c, json.Unmarshal([]byte(roles), &c.Roles)
+}
+
+// RedeemCode implements [tokens.CodeStore]: one conditional UPDATE, whose count of
+// touched rows is the answer.
+func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, now time.Time, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `
+			UPDATE codes SET session_id = ?
+			WHERE id = ? AND client_id = ? AND session_id IS NULL AND expires_at > ?`,
+			s.ID[:], c.ID[:], s.ClientID, now.UnixMilli()))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return tokens.ErrCodeUsed
+		}
+		// The login is changed, not just looked at: whoever ends it at the same time,
+		// on whichever machine, comes before or after, and not unseen.
+		n, err = affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = expires_at + 1 WHERE `+loginLives, c.LoginID[:], now.UnixMilli()))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return tokens.ErrUserGone
+		}
+		if err := db.insertSession(ctx, tx, s, c.Epoch); err != nil {
+			return err
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// PurgeCodes implements [tokens.CodeStore].
+func (db *DB) PurgeCodes(ctx context.Context, before time.Time, limit int) (int64, error) {
+	if !db.hasAuthorization() {
+		return 0, nil
+	}
+	return purge(ctx, db, `SELECT id FROM codes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
+		`DELETE FROM codes WHERE expires_at <= ? AND id IN `, before.UnixMilli(), limit)
+}
+
+// authorize adds what a session has that began with an authorization request, if it
+// did.
+func (db *DB) authorize(ctx context.Context, tx *sql.Tx, s *tokens.Session) error {
+	details := object(s.Details)
+	if s.LoginID == uuid.Nil && details == "{}" {
+		return nil
+	}
+	if !db.hasAuthorization() {
+		return errOldSchema
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO authorizations (session_id, login_id, details) VALUES (?, ?, ?)`,
+		s.ID[:], optionalID(s.LoginID), details)
+	return err
+}
+
+// object is a struct of texts as stored, a JSON object.
+func object(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("store: marshal %T: %v", v, err)) // texts always marshal
+	}
+	return string(b)
+}

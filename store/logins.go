@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/audit"
+	"countersign/tokens"
+)
+
+// CreateLogin implements [tokens.LoginStore]. One statement checks the user and
+// inserts.
+func (db *DB) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) error {
+	if !db.hasAuthorization() {
+		return errOldSchema
+	}
+	return db.change(ctx, tokens.ErrUserGone, ev, `
+		INSERT INTO logins (id, user_id, epoch, auth_time, created_at, expires_at, absolute_expires_at, device)
+		SELECT ?, id, epoch, ?, ?, ?, ?, ? FROM users WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
+		l.ID[:], l.AuthTime.UnixMilli(), l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), l.AbsoluteExpiresAt.UnixMilli(),
+		optional(l.Device), l.UserID[:], l.Epoch)
+}
+
+func scanLogin(row scanner) (tokens.Login, error) {
+	var (
+		l                                tokens.Login
+		id, user                         []byte
+		auth, created, expires, absolute sql.NullInt64
+		device                           sql.NullString
+	)
+	err := row.Scan(&id, &user, &l.Epoch, &auth, &created, &expires, &absolute, &device, &l.Username)
+	copy(l.ID[:], id)
+	copy(l.UserID[:], user)
+	l.AuthTime, l.CreatedAt = instant(auth), instant(created)
+	l.ExpiresAt, l.AbsoluteExpiresAt = instant(expires), instant(absolute)
+	l.Device = device.String
+	return l, missing(err, tokens.ErrUnknown)
+}
+
+// Login implements [tokens.LoginStore]. One is dead once the user's epoch has moved
+// on, as sessions are.
+func (db *DB) Login(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Login, error) {
+	if !db.hasAuthorization() {
+		return tokens.Login{}, tokens.ErrUnknown
+	}
+	return one(ctx, db, scanLogin, `
+		SELECT l.id, l.user_id, l.epoch, l.auth_time, l.created_at, l.expires_at, l.absolute_expires_at, l.device, u.username
+		FROM logins l JOIN users u ON u.id = l.user_id AND u.epoch = l.epoch AND u.disabled_at IS NULL
+		WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
+}
+
+// loginLives is the condition that a login of an id is alive at a time.
+const loginLives = `id = ? AND expires_at > ?
+	AND EXISTS (SELECT 1 FROM users u WHERE u.id = logins.user_id AND u.epoch = logins.epoch AND u.disabled_at IS NULL)`
+
+// ProveLogin implements [tokens.LoginStore].
+func (db *DB) ProveLogin(ctx context.Context, l tokens.Login, now time.Time) error {
+	n, err := db.exec(ctx, `UPDATE logins SET auth_time = ?, expires_at = ? WHERE epoch = ? AND `+loginLives,
+		l.AuthTime.UnixMilli(), l.ExpiresAt.UnixMilli(), l.Epoch, l.ID[:], now.UnixMilli())
+	if err == nil && n == 0 {
+		err = tokens.ErrUnknown
+	}
+	return err
+}
+
+// ForgetLogin implements [tokens.LoginStore].
+func (db *DB) ForgetLogin(ctx context.Context, id uuid.UUID) error {
+	_, err := db.exec(ctx, `DELETE FROM logins WHERE id = ?`, id[:])
+	return err
+}
+
+// EndLogin implements [tokens.LoginStore].
+func (db *DB) EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+	if !db.hasAuthorization() {
+		return tokens.ErrUnknown
+	}
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `DELETE FROM logins WHERE id = ?`, id[:]))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return tokens.ErrUnknown
+		}
+		ending, err := endingWith(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		for _, session := range ending {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE id = ?`, session); err != nil {
+				return err
+			}
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// endingWith are the ids of the sessions that end with a login.
+func endingWith(ctx context.Context, tx *sql.Tx, login uuid.UUID) (ids [][]byte, err error) {
+	rows, err := tx.QueryContext(ctx, `
+		SELECT s.id, s.scopes FROM sessions s JOIN authorizations a ON a.session_id = s.id WHERE a.login_id = ?`, login[:])
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id []byte
+		var text string
+		if err := rows.Scan(&id, &text); err != nil {
+			return nil, err
+		}
+		scopes, err := tokens.ParseScopes(text)
+		if err != nil {
+			return nil, err
+		}
+		if !scopes.Has(tokens.ScopeOfflineAccess) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, rows.Err()
+}
+
+// PurgeLogins implements [tokens.LoginStore].
+func (db *DB) PurgeLogins(ctx context.Context, now time.Time, limit int) (int64, error) {
+	if !db.hasAuthorization() {
+		return 0, nil
+	}
+	return purge(ctx, db, `SELECT id FROM logins WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
+		`DELETE FROM logins WHERE expires_at <= ? AND id IN `, now.UnixMilli(), limit)
+}

@@ -1,0 +1,223 @@
+package tokens
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/audit"
+)
+
+// Details are what an authorization request asked for besides scopes. A session keeps
+// them for its later tokens.
+type Details struct {
+	Resources      []string `json:"resources,omitempty"`       // RFC 8707; empty: all that the client has
+	IDTokenClaims  []string `json:"id_token_claims,omitempty"` // OpenID Connect Core section 5.5
+	UserInfoClaims []string `json:"userinfo_claims,omitempty"`
+}
+
+// none reports whether nothing was asked for.
+func (d *Details) none() bool {
+	return len(d.Resources) == 0 && len(d.IDTokenClaims) == 0 && len(d.UserInfoClaims) == 0
+}
+
+// Code is an authorization code (RFC 6749 section 4.1.2), what it was issued for, and
+// what it was exchanged for.
+type Code struct {
+	ID        [sha256.Size]byte // digest of the code, which is kept nowhere
+	ClientID  string
+	UserID    uuid.UUID
+	Epoch     int64     // the account's; in another the code is dead
+	LoginID   uuid.UUID // the login it came of; once that has ended the code is dead
+	AuthTime  time.Time
+	Scopes    Scopes
+	Device    string
+	ExpiresAt time.Time
+
+	RedirectURI string // of the authorization request, which the exchange must repeat
+	Nonce       string
+	Challenge   string // S256 code_challenge (RFC 7636); empty: none
+	Details     Details
+
+	SessionID uuid.UUID // what it was exchanged for; nil: nothing yet
+	Roles     []string  // the user's roles as they are now; not written
+}
+
+// CodeStore is the memory for codes. Every method is atomic and safe for concurrent
+// use, on every replica together.
+type CodeStore interface {
+	// CreateCode adds c if its login is live at now, and puts off when that expires.
+	// ErrUnknown if it isn't.
+	CreateCode(ctx context.Context, c Code, loginExpires, now time.Time) error
+	// Code returns a code, also one that has expired or been used. ErrUnknown.
+	Code(ctx context.Context, id [sha256.Size]byte) (Code, error)
+	// RedeemCode marks a code as exchanged for s and adds s, and writes ev with it, if
+	// the code is live at now and unused, its user still in its epoch and enabled, and
+	// its login has not ended. Of any number of concurrent calls for one code exactly
+	// one succeeds, the others get ErrCodeUsed. ErrUserGone.
+	RedeemCode(ctx context.Context, c Code, s Session, now time.Time, ev audit.Event) error
+	// PurgeCodes removes at most limit codes that had expired at the given time and
+	// returns how many.
+	PurgeCodes(ctx context.Context, before time.Time, limit int) (int64, error)
+}
+
+// What can happen to somebody who presents a code, besides ErrUnknown.
+var (
+	// ErrCodeUsed says that the code was exchanged before, and what it was exchanged
+	// for has ended.
+	ErrCodeUsed = errors.New("authorization code used twice")
+	// ErrVerifier says that the code_verifier isn't the one of the code_challenge, is
+	// missing, or belongs to no challenge.
+	ErrVerifier = errors.New("code_verifier does not fit")
+	// ErrTarget says that a resource was asked for that the tokens can't be for.
+	ErrTarget = errors.New("resource is not one of the client's")
+)
+
+// codeTTL is how long a code is good for. The client is a redirect away.
+const codeTTL = time.Minute
+
+// codesKept is how long a code is remembered after that, for a second use to be noticed.
+const codesKept = 10 * time.Minute
+
+const codePrefix = "cs_ac_" // so that secret scanners know one when they see it
+
+// Asked is what a client asks for at the authorization endpoint.
+type Asked struct {
+	Scopes      Scopes // none: all that the client may have less offline_access
+	RedirectURI string
+	Nonce       string
+	Challenge   string
+	Details     Details
+}
+
+// Granted is what a client gets that asks for these scopes and resources. ErrScope,
+// ErrTarget.
+func (s *Service) Granted(to Recipient, ask Scopes, resources []string) (Scopes, error) {
+	if _, err := s.audienceFor(to, nil, resources); err != nil {
+		return nil, err
+	}
+	return to.grant(ask)
+}
+
+// IssueCode returns a code for the user of a login, as it was asked for. ErrScope,
+// ErrTarget, and ErrUnknown if the login has ended.
+func (s *Service) IssueCode(ctx context.Context, now time.Time, to Recipient, l *Login, ask Asked) (string, error) {
+	scopes, err := s.Granted(to, ask.Scopes, ask.Details.Resources)
+	if err != nil {
+		return "", err
+	}
+	code := newCode()
+	err = s.Store.CreateCode(ctx, Code{
+		ID: sha256.Sum256([]byte(code)), ClientID: to.ClientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID,
+		AuthTime: l.AuthTime, Scopes: scopes, Device: l.Device, ExpiresAt: now.Add(codeTTL),
+		RedirectURI: ask.RedirectURI, Nonce: ask.Nonce, Challenge: ask.Challenge, Details: ask.Details,
+	}, s.idleEnd(now, l.AbsoluteExpiresAt), now)
+	if err != nil {
+		return "", fmt.Errorf("create code: %w", err)
+	}
+	return code, nil
+}
+
+// newCode returns 256 random bits.
+func newCode() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return codePrefix + base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// Exchange is what a client brings to exchange a code (RFC 6749 section 4.1.3).
+type Exchange struct {
+	Code        string
+	RedirectURI string
+	Verifier    string   // code_verifier (RFC 7636); empty: none
+	Resources   []string // which of those asked for the access token is for; empty: all
+}
+
+// Redeem exchanges a code for the tokens of a new session. A code that is no good, also
+// another client's, is ErrUnknown; one that doesn't fit its challenge ErrVerifier:
+// neither spends it, or anybody who saw a code could keep its client from using it.
+// A code that was used before is ErrCodeUsed, and ends what it was used for: one of
+// the two users has stolen it, and we can't know which (RFC 6749 section 4.1.2).
+func (s *Service) Redeem(ctx context.Context, now time.Time, to Recipient, x Exchange, from audit.Origin) (Issued, error) {
+	if !strings.HasPrefix(x.Code, codePrefix) {
+		return Issued{}, ErrUnknown
+	}
+	code, err := s.Store.Code(ctx, sha256.Sum256([]byte(x.Code)))
+	if err != nil {
+		return Issued{}, fmt.Errorf("find code: %w", err)
+	}
+	switch {
+	case code.ClientID != to.ClientID || code.RedirectURI != x.RedirectURI:
+		return Issued{}, ErrUnknown
+	case !code.verifies(x.Verifier):
+		return Issued{}, ErrVerifier
+	case code.SessionID != uuid.Nil:
+		return Issued{}, s.endCodeUsed(ctx, now, &code, from)
+	case !now.Before(code.ExpiresAt):
+		return Issued{}, ErrUnknown
+	}
+	audience, err := s.audienceFor(to, code.Details.Resources, x.Resources)
+	if err != nil {
+		return Issued{}, err
+	}
+	scopes := code.Scopes.And(to.Scopes) // the client may have lost some since
+	session, err := s.newSession(now, to, SignIn{
+		UserID: code.UserID, Epoch: code.Epoch, Roles: code.Roles, AuthTime: code.AuthTime, Device: code.Device,
+	}, scopes)
+	if err != nil {
+		return Issued{}, err
+	}
+	session.LoginID, session.Details = code.LoginID, code.Details
+	issued, err := s.issue(ctx, now, to, &session, scopes, audience, code.Nonce)
+	if err != nil {
+		return Issued{}, err
+	}
+	err = s.Store.RedeemCode(ctx, code, session, now, sessionCreated(now, &session, from))
+	if errors.Is(err, ErrCodeUsed) { // a moment ago
+		if code, err = s.Store.Code(ctx, code.ID); err == nil {
+			err = s.endCodeUsed(ctx, now, &code, from)
+		}
+	}
+	if err != nil {
+		return Issued{}, fmt.Errorf("redeem code: %w", err)
+	}
+	return issued, nil
+}
+
+// verifies reports whether the verifier is the one whose S256 transformation the code
+// was asked for with (RFC 7636 section 4.6). A verifier without a challenge means that
+// somebody took the challenge out of the request (RFC 9700 section 4.8.2).
+func (c *Code) verifies(verifier string) bool {
+	if c.Challenge == "" {
+		return verifier == ""
+	}
+	sum := sha256.Sum256([]byte(verifier))
+	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(c.Challenge)) == 1
+}
+
+// endCodeUsed ends what a code was exchanged for that turned up again.
+func (s *Service) endCodeUsed(ctx context.Context, now time.Time, code *Code, from audit.Origin) error {
+	err := s.Store.EndSession(ctx, code.SessionID, audit.Event{
+		Time: now, Kind: audit.CodeReused, UserID: code.UserID, ClientID: code.ClientID, SessionID: code.SessionID,
+		Address: from.Address, RequestID: from.RequestID,
+	})
+	if err != nil && !errors.Is(err, ErrUnknown) { // unknown: it has ended
+		return fmt.Errorf("end session of a code used twice: %w", err)
+	}
+	s.log.WarnContext(ctx, "authorization code used twice, session revoked",
+		"subject", code.UserID, "client_id", code.ClientID, "sid", code.SessionID)
+	return ErrCodeUsed
+}
+
+// PurgeCodes removes at most limit codes that are of no more use and returns how many.
+func (s *Service) PurgeCodes(ctx context.Context, now time.Time, limit int) (int64, error) {
+	return s.Store.PurgeCodes(ctx, now.Add(-codesKept), limit)
+}
