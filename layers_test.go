@@ -16,6 +16,7 @@ var layers = map[string][]string{
 	"browser": {"seal"},
 	"limits":  {},
 	"mail":    {},
+	"pages":   {},
 	"seal":    {},
 	"configs": {},
 	"web":     {},

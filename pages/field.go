@@ -1,0 +1,111 @@
+package pages
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// field is an input with its label, and what is said about it.
+type field struct {
+	Name     string // its id too
+	Complete string // what browsers and password managers fill in (HTML, "Autofill")
+	Label    string // key
+	Hint     string // key; empty: none
+	Optional bool
+
+	Value string
+	Wrong string // what is wrong with it, in words
+	Focus bool   // it is where the reader goes on
+	About string // ids of what describes it
+}
+
+// fields are those of each page.
+var fields = map[Name][]field{
+	Login: {
+		{Name: "username", Complete: "username", Label: "field.username"},
+		{Name: "password", Complete: "current-password", Label: "field.password"},
+	},
+	Signup: {
+		{Name: "username", Complete: "username", Label: "field.username"},
+		{Name: "email", Complete: "email", Label: "field.email", Hint: "signup.email_hint", Optional: true},
+		{Name: "password", Complete: "new-password", Label: "field.password", Hint: "signup.password_hint"},
+	},
+	Forgot: {
+		{Name: "email", Complete: "username", Label: "forgot.email"}, // a username will do
+	},
+	Reset: {
+		{Name: "password", Complete: "new-password", Label: "reset.password", Hint: "reset.password_hint"},
+	},
+}
+
+// Type of the input. An address is text: browsers refuse those that they don't know,
+// and rewrite the domains of others.
+func (f field) Type() string {
+	if f.Name == "password" {
+		return "password"
+	}
+	return "text"
+}
+
+// Inputs are the page's fields, filled in.
+func (v view) Inputs() ([]field, error) {
+	all := slices.Clone(fields[v.Page])
+	focus := -1
+	for i := range all {
+		f := &all[i]
+		switch f.Name {
+		case "username":
+			f.Value = v.Username
+		case "email":
+			f.Value = v.Email
+			if v.Page == Forgot && f.Value == "" {
+				f.Value = v.Username
+			}
+			if v.EmailRequired {
+				f.Optional, f.Hint = false, ""
+			}
+		}
+		if v.Fields[f.Name] != "" {
+			f.Wrong = v.wrong(f.Name)
+		}
+		if f.Hint != "" {
+			f.About = f.Name + "-hint"
+		}
+		if f.Wrong != "" {
+			f.About = strings.TrimSpace(f.About + " " + f.Name + "-wrong")
+		}
+		if f.Wrong != "" && (focus < 0 || all[focus].Wrong == "") || focus < 0 && f.Value == "" {
+			focus = i
+		}
+	}
+	if focus < 0 && len(all) > 0 {
+		focus = 0
+	}
+	// Whoever may go on without a password should first read that they may.
+	if focus >= 0 && (v.SignedIn == "" || len(v.Errors)+len(v.Fields) > 0) {
+		f := &all[focus]
+		f.Focus = true
+		if len(v.Errors) > 0 {
+			f.About = strings.TrimSpace("errors " + f.About) // not every screen reader reads alerts that are there from the start
+		}
+	}
+	return all, nil
+}
+
+// wrong is what is wrong with a field, in words: those of its code, or else the
+// sentence it was given.
+func (v view) wrong(name string) string {
+	code := v.Fields[name]
+	for _, key := range []string{"wrong." + name + "." + code, "wrong." + code} {
+		if key == "wrong.password.too_short" && v.MinLength == 0 {
+			continue
+		}
+		if s, err := v.Say(key); err == nil {
+			return s
+		}
+	}
+	return code
+}
+
+func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

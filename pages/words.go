@@ -1,0 +1,281 @@
+package pages
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+)
+
+// said is a sentence in every language there is. Without its field names, one that
+// lacks a translation doesn't compile.
+type said struct{ en, ko string }
+
+// words are all that the pages say. What is in braces is filled in: {service}, {client},
+// {username}, {email}, {time} and {n}. Korean puts no particle after a name, for it would
+// have to follow from how the name sounds.
+//
+// Nothing here tells whether there is an account.
+var words = map[string]said{
+	"back":      {"Back to sign-in", "로그인으로 돌아가기"},
+	"signed_in": {"Signed in as {username}", "{username} 님으로 로그인되어 있습니다."},
+
+	"field.username": {"Username", "아이디"},
+	"field.password": {"Password", "비밀번호"},
+	"field.email":    {"E-mail address", "이메일 주소"},
+	"field.optional": {"(optional)", "(선택)"},
+
+	"login.title":    {"Sign in", "로그인"},
+	"login.client":   {"Sign in to go on to {client}.", "로그인하시면 {client} 앱으로 이어집니다."},
+	"login.continue": {"Continue as {username}", "{username} 님으로 계속하기"},
+	"login.or":       {"or use another account", "또는 다른 계정 사용"},
+	"login.button":   {"Sign in", "로그인"},
+	"login.forgot":   {"Forgotten password?", "비밀번호를 잊으셨나요?"},
+	"login.new":      {"New here?", "처음이신가요?"},
+	"login.signup":   {"Create an account", "회원가입"},
+
+	"signup.title":         {"Create an account", "회원가입"},
+	"signup.client":        {"Create an account to go on to {client}.", "가입하시면 {client} 앱으로 이어집니다."},
+	"signup.email_hint":    {"For the day when you have forgotten your password.", "비밀번호를 잊었을 때 필요합니다."},
+	"signup.password_hint": {"A few words that nobody would guess. Spaces are fine.", "다른 사람이 짐작할 수 없는 단어 몇 개를 이어 보세요. 띄어쓰기도 됩니다."},
+	"signup.button":        {"Sign up", "가입하기"},
+	"signup.have":          {"You have one?", "이미 계정이 있으신가요?"},
+	"signup.login":         {"Sign in", "로그인"},
+
+	"consent.title":  {"Allow access?", "접근을 허용하시겠습니까?"},
+	"consent.client": {"{client} asks for access to your account at {service}.", "{client} 앱이 {service} 계정에 접근하려고 합니다."},
+	"consent.scopes": {"It would be able to", "허용하면 이 앱은"},
+	"consent.allow":  {"Allow", "허용"},
+	"consent.deny":   {"Deny", "거부"},
+	"consent.trust":  {"Allow it only if you trust this application.", "믿을 수 있는 앱일 때만 허용해 주세요."},
+
+	"scope.openid":         {"know that it is you", "회원님을 알아봅니다"},
+	"scope.profile":        {"see your username and profile", "아이디와 프로필을 봅니다"},
+	"scope.email":          {"see your e-mail address", "이메일 주소를 봅니다"},
+	"scope.phone":          {"see your phone number", "전화번호를 봅니다"},
+	"scope.address":        {"see your postal address", "우편 주소를 봅니다"},
+	"scope.roles":          {"see which roles you have", "회원님에게 부여된 역할을 봅니다"},
+	"scope.offline_access": {"keep its access while you are away", "회원님이 앱을 쓰지 않는 동안에도 접근을 유지합니다"},
+
+	"logout.title":  {"Sign out?", "로그아웃하시겠습니까?"},
+	"logout.text":   {"You will be signed out of {service} in this browser.", "이 브라우저에서 {service} 계정이 로그아웃됩니다."},
+	"logout.client": {"{client} would like to sign you out of {service} in this browser.", "{client} 앱에서 이 브라우저의 {service} 로그아웃을 요청했습니다."},
+	"logout.button": {"Sign out", "로그아웃"},
+
+	"forgot.title":  {"Forgotten password", "비밀번호 찾기"},
+	"forgot.text":   {"We'll mail you a link to set a new one.", "새 비밀번호를 설정할 수 있는 링크를 메일로 보내 드립니다."},
+	"forgot.email":  {"E-mail address or username", "이메일 주소 또는 아이디"},
+	"forgot.button": {"Send the link", "링크 보내기"},
+
+	"reset.title":         {"New password", "새 비밀번호 설정"},
+	"reset.password":      {"New password", "새 비밀번호"},
+	"reset.password_hint": {"You will be signed out everywhere.", "설정하고 나면 모든 기기에서 로그아웃됩니다."},
+	"reset.button":        {"Set password", "비밀번호 설정"},
+	"reset.again":         {"Send another link", "링크 다시 받기"},
+
+	"verify.title":  {"E-mail address", "이메일 주소 확인"},
+	"verify.text":   {"Confirm that the address is yours.", "본인의 이메일 주소가 맞으면 확인을 눌러 주세요."},
+	"verify.email":  {"Confirm that {email} is your address.", "{email} 주소가 본인의 것이 맞으면 확인을 눌러 주세요."},
+	"verify.button": {"Confirm", "확인"},
+
+	"form_post.title":  {"One moment", "잠시만 기다려 주세요"},
+	"form_post.text":   {"You are going back to the application.", "앱으로 돌아가는 중입니다."},
+	"form_post.client": {"You are going back to {client}.", "{client} 앱으로 돌아가는 중입니다."},
+	"form_post.button": {"Continue", "계속하기"},
+
+	// What went wrong with a form.
+	"error.prefix":              {"Error:", "오류:"},
+	"error.fields":              {"Please look at what is marked below.", "아래에 표시된 항목을 확인해 주세요."},
+	"error.invalid_credentials": {"The username or the password is wrong.", "아이디 또는 비밀번호가 올바르지 않습니다."},
+	"error.throttled":           {"Too many attempts. Try again in {time}.", "시도 횟수가 너무 많습니다. {time} 후에 다시 시도해 주세요."},
+	"error.mail_throttled":      {"Too many mails were asked for. Try again in {time}.", "메일을 너무 여러 번 요청하셨습니다. {time} 후에 다시 시도해 주세요."},
+	"error.busy":                {"The server is too busy at the moment. Try again shortly.", "지금은 이용자가 많습니다. 잠시 후에 다시 시도해 주세요."},
+	"error.unavailable":         {"That isn't possible at the moment. Try again shortly.", "지금은 처리할 수 없습니다. 잠시 후에 다시 시도해 주세요."},
+	"error.internal":            {"Something went wrong on our side. Try again.", "서버에 문제가 생겼습니다. 다시 시도해 주세요."},
+	"error.bad_token":           {"This link has been used or is too old. Ask for another one.", "이미 사용했거나 기간이 지난 링크입니다. 링크를 다시 받아 주세요."},
+	"error.missing_fields":      {"Please fill in all fields.", "빈칸을 모두 채워 주세요."},
+	"error.origin":              {"That didn't come from this page. Please send it again.", "이 페이지에서 보낸 요청이 아니어서 처리하지 않았습니다. 다시 보내 주세요."},
+	"error.expired":             {"That took too long. Please try again.", "시간이 너무 오래 지났습니다. 다시 시도해 주세요."},
+
+	// What is wrong with a field, by the codes of package accounts.
+	"wrong.required":           {"Please fill this in.", "이 항목을 입력해 주세요."},
+	"wrong.too_short":          {"This is too short.", "너무 짧습니다."},
+	"wrong.too_long":           {"This is too long.", "너무 깁니다."},
+	"wrong.invalid":            {"This isn't valid.", "올바르지 않은 값입니다."},
+	"wrong.invalid_characters": {"This has characters that can't be used.", "사용할 수 없는 문자가 있습니다."},
+	"wrong.not_allowed":        {"This can't be used.", "사용할 수 없는 값입니다."},
+	"wrong.taken":              {"Another account has this already.", "다른 계정에서 이미 사용하고 있습니다."},
+	"wrong.username.required":  {"Please enter a username.", "아이디를 입력해 주세요."},
+	"wrong.username.taken":     {"This username is taken.", "이미 사용 중인 아이디입니다."},
+	"wrong.email.required":     {"Please enter an e-mail address.", "이메일 주소를 입력해 주세요."},
+	"wrong.email.invalid":      {"This has to be an address like name@example.com.", "name@example.com 형식의 주소를 입력해 주세요."},
+	"wrong.email.taken":        {"This address belongs to another account.", "다른 계정에 등록된 주소입니다."},
+	"wrong.password.required":  {"Please enter a password.", "비밀번호를 입력해 주세요."},
+	"wrong.password.too_short": {"The password must have at least {n} characters.", "비밀번호는 {n}자 이상이어야 합니다."},
+	"wrong.too_common":         {"This password is among those that are guessed first: choose one that others don't.", "많은 사람이 쓰는 비밀번호여서 쉽게 추측할 수 있습니다. 다른 비밀번호를 입력해 주세요."},
+	"wrong.contains_personal":  {"The password must not contain the username, the e-mail address or the name of this service.", "비밀번호에는 아이디, 이메일 주소, 서비스 이름을 넣을 수 없습니다."},
+
+	// What a page says that says one thing.
+	"message.login":  {"Go to sign-in", "로그인으로 가기"},
+	"message.detail": {"For the developers:", "개발자용 정보:"},
+
+	"message.invalid_request.title":      {"This request doesn't work", "잘못된 요청입니다"},
+	"message.invalid_request.text":       {"The application sent you here with a request that isn't valid. Please tell those who run it.", "앱에서 보낸 요청이 올바르지 않습니다. 앱 운영자에게 알려 주세요."},
+	"message.unknown_client.title":       {"Unknown application", "등록되지 않은 앱입니다"},
+	"message.unknown_client.text":        {"The application that sent you here isn't registered with {service}.", "요청을 보낸 앱이 {service}에 등록되어 있지 않습니다."},
+	"message.invalid_redirect_uri.title": {"No way back", "돌아갈 주소가 올바르지 않습니다"},
+	"message.invalid_redirect_uri.text":  {"The application wants you to go on to an address that isn't registered for it. For your safety, it ends here.", "앱에 등록되지 않은 주소로 이동하려는 요청입니다. 안전을 위해 여기에서 멈췄습니다."},
+	"message.expired.title":              {"Too much time has passed", "시간이 지났습니다"},
+	"message.expired.text":               {"Please go back to the application and start again.", "앱으로 돌아가 처음부터 다시 시작해 주세요."},
+	"message.origin.title":               {"This came from elsewhere", "다른 곳에서 온 요청입니다"},
+	"message.origin.text":                {"Another site sent a form in your name. Nothing was done.", "다른 사이트에서 회원님 대신 보낸 요청이어서 처리하지 않았습니다."},
+	"message.mail_sent.title":            {"Look at your mail", "메일을 확인해 주세요"},
+	"message.mail_sent.text":             {"If there is such an account with an e-mail address, a link is on its way there.", "입력하신 정보와 일치하고 이메일 주소가 등록된 계정이 있으면 그 주소로 링크를 보내 드립니다."},
+	"message.verify_sent.title":          {"Look at your mail", "메일을 확인해 주세요"},
+	"message.verify_sent.text":           {"We have sent you a link. Follow it to confirm your address, then sign in.", "보내 드린 링크로 이메일 주소를 확인하신 다음 로그인해 주세요."},
+	"message.verified.title":             {"Address confirmed", "주소가 확인되었습니다"},
+	"message.verified.text":              {"Your e-mail address is confirmed.", "이메일 주소 확인이 끝났습니다."},
+	"message.password_set.title":         {"Password changed", "비밀번호가 변경되었습니다"},
+	"message.password_set.text":          {"Sign in with the new one from now on.", "이제 새 비밀번호로 로그인해 주세요."},
+	"message.signed_out.title":           {"Signed out", "로그아웃되었습니다"},
+	"message.signed_out.text":            {"You are signed out of {service} in this browser.", "이 브라우저에서 {service} 계정이 로그아웃되었습니다."},
+	"message.not_found.title":            {"Nothing here", "페이지를 찾을 수 없습니다"},
+	"message.not_found.text":             {"There is no such page.", "주소를 다시 확인해 주세요."},
+	"message.internal.title":             {"Something went wrong", "문제가 생겼습니다"},
+	"message.internal.text":              {"That is on our side. Please try again later.", "서버에 문제가 생겼습니다. 나중에 다시 시도해 주세요."},
+	"message.unavailable.title":          {"Not possible at the moment", "지금은 이용할 수 없습니다"},
+	"message.unavailable.text":           {"Please try again shortly.", "잠시 후에 다시 시도해 주세요."},
+	"message.mail_off.title":             {"No mail", "메일을 보낼 수 없습니다"},
+	"message.mail_off.text":              {"{service} sends no mail. Please turn to those who run it.", "{service}에서는 메일을 보내지 않습니다. 운영자에게 문의해 주세요."},
+	"message.signup_off.title":           {"Sign-up is closed", "회원가입을 받지 않습니다"},
+	"message.signup_off.text":            {"Accounts are created by those who run {service}.", "{service} 계정은 운영자가 만들어 드립니다."},
+
+	"time.soon":    {"a moment", "잠시"},
+	"time.second":  {"1 second", "1초"},
+	"time.seconds": {"{n} seconds", "{n}초"},
+	"time.minute":  {"1 minute", "1분"},
+	"time.minutes": {"{n} minutes", "{n}분"},
+}
+
+var matcher = language.NewMatcher([]language.Tag{language.English, language.Korean})
+
+// Language picks the language that comes closest to what somebody prefers: an
+// Accept-Language, or languages in order as in ui_locales. It is "en" for those who
+// read neither.
+func Language(preferred string) string {
+	if !strings.ContainsAny(preferred, ",;") {
+		preferred = strings.Join(strings.Fields(preferred), ",")
+	}
+	tags, _, err := language.ParseAcceptLanguage(preferred)
+	if err != nil {
+		return "en"
+	}
+	_, i, _ := matcher.Match(tags...)
+	return []string{"en", "ko"}[i]
+}
+
+// known is the code if there are words for it, and else that of what nobody foresaw.
+func known(kind, code, part string) string {
+	key := kind + "." + code
+	if part != "" {
+		key += "." + part
+	}
+	if _, there := words[key]; !there {
+		return "internal"
+	}
+	return code
+}
+
+// raw is a sentence before anything is filled in.
+func (v view) raw(key string) (string, error) {
+	s, there := words[key]
+	if !there {
+		return "", fmt.Errorf("there are no words for %q", key)
+	}
+	if v.Language == "ko" {
+		return s.ko, nil
+	}
+	return s.en, nil
+}
+
+// part is a piece of a sentence. A name is one that somebody chose, and is kept
+// from turning the words around it.
+type part struct {
+	Text string
+	Name bool
+}
+
+// Parts are a sentence, filled in.
+func (v view) Parts(key string) ([]part, error) {
+	rest, err := v.raw(key)
+	if err != nil {
+		return nil, err
+	}
+	var all []part
+	for rest != "" {
+		before, after, found := strings.Cut(rest, "{")
+		if before != "" {
+			all = append(all, part{Text: before})
+		}
+		if !found {
+			break
+		}
+		name, after, _ := strings.Cut(after, "}")
+		value, err := v.fill(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, value)
+		rest = after
+	}
+	return all, nil
+}
+
+// Say is a sentence as plain text.
+func (v view) Say(key string) (string, error) {
+	parts, err := v.Parts(key)
+	var text strings.Builder
+	for _, p := range parts {
+		text.WriteString(p.Text)
+	}
+	return text.String(), err
+}
+
+// fill is what goes in for a name in braces.
+func (v view) fill(name string) (part, error) {
+	switch name {
+	case "service":
+		return part{v.Service, true}, nil
+	case "client":
+		return part{v.Client, true}, nil
+	case "username":
+		return part{v.Who(), true}, nil
+	case "email":
+		return part{v.Email, true}, nil
+	case "time":
+		text, err := v.duration()
+		return part{Text: text}, err
+	case "n":
+		return part{Text: strconv.Itoa(v.MinLength)}, nil
+	default:
+		return part{}, fmt.Errorf("there is no {%s} to fill in", name)
+	}
+}
+
+// duration is the wait in words, rounded up: who comes back then isn't turned away.
+func (v view) duration() (string, error) {
+	n, unit := int((v.Retry+time.Second-1)/time.Second), "second"
+	if n > 60 {
+		n, unit = int((v.Retry+time.Minute-1)/time.Minute), "minute"
+	}
+	if n <= 0 {
+		return v.Say("time.soon")
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	s, err := v.raw("time." + unit)
+	return strings.ReplaceAll(s, "{n}", strconv.Itoa(n)), err
+}
