@@ -28,9 +28,10 @@ var layers = map[string][]string{
 	"store":           {"accounts", "audit", "keys", "limits", "tokens"},
 	"store/storetest": {"accounts", "audit", "keys", "limits", "store", "tokens", "test/mariadb"},
 
-	"grants":   {"accounts", "audit", "browser", "limits", "tokens"},
-	"handlers": {"accounts", "audit", "browser", "grants", "keys", "limits", "seal", "tokens", "web"},
-	"server":   {"accounts", "audit", "grants", "handlers", "keys", "limits", "mail", "seal", "tokens"},
+	"grants":    {"accounts", "audit", "browser", "limits", "tokens"},
+	"authorize": {"accounts", "audit", "grants", "seal", "tokens"},
+	"handlers":  {"accounts", "audit", "authorize", "browser", "grants", "keys", "limits", "pages", "seal", "tokens", "web"},
+	"server":    {"accounts", "audit", "authorize", "grants", "handlers", "keys", "limits", "mail", "seal", "tokens"},
 
 	"cmd/countersign": {"accounts", "audit", "configs", "examples/spa", "grants", "handlers", "keys", "limits", "mail", "seal", "server", "store", "tokens"},
 }

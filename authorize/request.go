@@ -49,6 +49,16 @@ type Request struct {
 // Client is the application that asks, as it is now.
 func (r *Request) Client() *accounts.Client { return &r.client }
 
+// Silent reports whether the client wants an answer at once, and nothing be shown.
+func (r *Request) Silent() bool { return r.prompts("none") }
+
+// Choose returns the request of a user who said to go on as who they are.
+func (r *Request) Choose() *Request {
+	chosen := *r
+	chosen.Chosen = true
+	return &chosen
+}
+
 func (r *Request) prompts(value string) bool { return slices.Contains(r.Prompt, value) }
 
 // MaxRequest bounds a request's parameters, in bytes as encoded: they have to fit into
@@ -117,6 +127,10 @@ func (s *Service) read(now time.Time, r *Request, form url.Values) error {
 	case "", "query", "form_post":
 	default:
 		return refuse("invalid_request", "response_mode must be query or form_post")
+	}
+	if r.FormPost && !strings.HasPrefix(r.RedirectURI, "https://") && !strings.HasPrefix(r.RedirectURI, "http://") {
+		r.FormPost = false
+		return refuse("invalid_request", "response_mode form_post takes a redirect_uri of the web")
 	}
 	for _, name := range []string{"request", "request_uri", "registration"} { // OpenID Connect Core sections 6 and 7.2
 		if form.Get(name) != "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"countersign/pages"
 	"countersign/web"
 )
 
@@ -23,6 +24,9 @@ type Assets struct {
 func (h *Assets) Mount(r gin.IRouter) error {
 	asset(r, "/assets/countersign.js", web.Module, moduleMaxAge)
 	asset(r, "/assets/countersign.d.ts", web.Types, moduleMaxAge)
+	asset(r, "/assets/pages.css", pages.Style, moduleMaxAge)
+	asset(r, "/assets/pages.svg", pages.Icon, moduleMaxAge)
+	asset(r, "/assets/form-post.js", pages.FormPostScript, moduleMaxAge)
 	if h.Demo == nil {
 		return nil
 	}

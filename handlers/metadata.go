@@ -9,7 +9,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"countersign/authorize"
 	"countersign/grants"
+	"countersign/pages"
 	"countersign/tokens"
 )
 
@@ -39,29 +41,35 @@ func (h *Metadata) Mount(root, issuer gin.IRouter, issuerPath string) {
 
 func (h *Metadata) document() (body []byte, etag string) {
 	scopes := []string{tokens.ScopeOpenID, tokens.ScopeProfile, tokens.ScopeEmail, tokens.ScopeRoles, tokens.ScopeOfflineAccess}
-	claims := []string{"iss", "aud", "exp", "iat", "auth_time", "sid", "at_hash"}
+	claims := []string{"iss", "aud", "exp", "iat", "auth_time", "sid", "at_hash", "nonce"}
 	for _, scope := range scopes {
 		claims = append(claims, ClaimsByScope[scope]...)
 	}
 	slices.Sort(claims)
 	body, err := json.MarshalIndent(map[string]any{
-		"issuer":                  h.Issuer,
-		"token_endpoint":          h.Issuer + "/oauth/token",
-		"userinfo_endpoint":       h.Issuer + "/userinfo",
-		"jwks_uri":                h.Issuer + "/.well-known/jwks.json",
-		"grant_types_supported":   grants.Supported(),
-		"scopes_supported":        scopes,
-		"claims_supported":        claims,
-		"claim_types_supported":   []string{"normal"},
-		"subject_types_supported": []string{"public"},
-		// The member is required and may not be empty; no response type
-		// works without an authorization endpoint.
-		"response_types_supported":              []string{"none"},
-		"id_token_signing_alg_values_supported": h.IDTokenAlgorithms,
-		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "none"},
-		"claims_parameter_supported":            false,
-		"request_parameter_supported":           false,
-		"request_uri_parameter_supported":       false, // left out, it would mean true
+		"issuer":                                         h.Issuer,
+		"token_endpoint":                                 h.Issuer + "/oauth/token",
+		"userinfo_endpoint":                              h.Issuer + "/userinfo",
+		"jwks_uri":                                       h.Issuer + "/.well-known/jwks.json",
+		"grant_types_supported":                          grants.Supported(),
+		"scopes_supported":                               scopes,
+		"claims_supported":                               claims,
+		"claim_types_supported":                          []string{"normal"},
+		"subject_types_supported":                        []string{"public"},
+		"authorization_endpoint":                         h.Issuer + "/oauth/authorize",
+		"end_session_endpoint":                           h.Issuer + "/oauth/logout",
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query", "form_post"},
+		"prompt_values_supported":                        authorize.Prompts,
+		"code_challenge_methods_supported":               []string{"S256"},
+		"authorization_response_iss_parameter_supported": true,
+		"ui_locales_supported":                           pages.Languages,
+		"display_values_supported":                       []string{"page"},
+		"id_token_signing_alg_values_supported":          h.IDTokenAlgorithms,
+		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
+		"claims_parameter_supported":                     true,
+		"request_parameter_supported":                    false,
+		"request_uri_parameter_supported":                false, // left out, it would mean true
 	}, "", "  ")
 	if err != nil {
 		panic(err) // strings always marshal

@@ -16,8 +16,16 @@ type Signup struct {
 	Enabled bool
 }
 
-// Mount adds the endpoint's routes.
-func (h *Signup) Mount(r gin.IRouter) { r.POST("/signup", h.handle(h.signup)) }
+// Handler answers pages of origins that requireOrigin lets through. SignupPage mounts
+// it.
+func (h *Signup) Handler(requireOrigin gin.HandlerFunc) gin.HandlerFunc {
+	answer := h.handle(h.signup)
+	return func(c *gin.Context) {
+		if requireOrigin(c); !c.IsAborted() {
+			answer(c)
+		}
+	}
+}
 
 type signupRequest struct {
 	Username  string `json:"username"`

@@ -33,6 +33,17 @@ var ClaimsByScope = map[string][]string{
 	tokens.ScopeRoles:   {"roles"},
 }
 
+// ScopeOfClaim says which scope opens a claim.
+func ScopeOfClaim() map[string]string {
+	scopes := map[string]string{}
+	for scope, claims := range ClaimsByScope {
+		for _, claim := range claims {
+			scopes[claim] = scope
+		}
+	}
+	return scopes
+}
+
 func (h *UserInfo) userinfo(c *gin.Context, access tokens.Access) {
 	id, err := uuid.Parse(access.Subject)
 	if err != nil { // a client's own token: no user to tell of

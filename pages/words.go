@@ -279,3 +279,6 @@ func (v view) duration() (string, error) {
 	s, err := v.raw("time." + unit)
 	return strings.ReplaceAll(s, "{n}", strconv.Itoa(n)), err
 }
+
+// Languages are those that there are words in.
+var Languages = []string{"en", "ko"}

@@ -59,8 +59,14 @@ func NewCORS(issuer string, configured []string, clients func(context.Context) (
 	return &CORS{base: issuerPath(issuer), own: originOf(issuer), configured: configured, clients: clients}
 }
 
-// access classifies a path.
-func (p *CORS) access(path string) access {
+// hostedPages are what browsers navigate to.
+var hostedPages = []string{
+	"/login", "/consent", "/logout", "/forgot", "/reset", "/verify", "/error",
+	"/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", // RFC 9700 section 2.6
+}
+
+// access classifies a path and the method that it is asked with.
+func (p *CORS) access(method, path string) access {
 	if strings.HasPrefix(path, "/.well-known/") {
 		return anyOrigin
 	}
@@ -68,7 +74,8 @@ func (p *CORS) access(path string) access {
 	switch {
 	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/assets/"):
 		return anyOrigin
-	case path == "/oauth/authorize" || path == "/oauth/logout": // RFC 9700 section 2.6
+	case slices.Contains(hostedPages, path),
+		path == "/signup" && (method == http.MethodGet || method == http.MethodHead): // applications POST there
 		return noOrigin
 	default:
 		return listedOrigins
@@ -152,10 +159,10 @@ func (p *CORS) know(ctx context.Context) {
 // with the method, and which rule decides. No method is GET for the documents
 // that any origin may read, and POST for all else.
 func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string, bool) {
-	access := p.access(path)
+	method = strings.ToUpper(method)
+	access := p.access(method, path)
 	switch {
 	case method != "":
-		method = strings.ToUpper(method)
 	case access == anyOrigin:
 		method = http.MethodGet
 	default:
@@ -208,7 +215,7 @@ func (p *CORS) middleware() gin.HandlerFunc {
 	})
 	return func(c *gin.Context) {
 		origin := c.GetHeader("Origin")
-		switch p.access(c.Request.URL.Path) {
+		switch p.access(c.Request.Method, c.Request.URL.Path) {
 		case anyOrigin:
 			// Said to everybody: what a cache got without an Origin it gives
 			// to pages too.
@@ -249,29 +256,39 @@ func isPreflight(r *http.Request) bool {
 }
 
 // requireOrigin refuses requests from pages of origins that are neither listed nor
-// our own. Requests that browsers say nothing about come from no page, or from one
-// of our own that only reads.
+// our own.
 func (p *CORS) requireOrigin() gin.HandlerFunc {
-	scheme, _, _ := strings.Cut(p.own, "://")
-	standard := http.NewCrossOriginProtection()
 	return func(c *gin.Context) {
-		origins := c.Request.Header.Values("Origin")
-		if len(origins) == 1 {
-			if _, ok := p.allows(c.Request.Context(), origins[0]); ok || origins[0] == p.own {
+		if origins := c.Request.Header.Values("Origin"); len(origins) == 1 {
+			if _, ok := p.allows(c.Request.Context(), origins[0]); ok {
 				return
 			}
 		}
-		// The standard library lets reading pass, which our cookies must not: it
-		// renews nothing, but it may end a session.
-		asked := *c.Request
-		asked.Method = http.MethodPost
-		// The host may be another behind a proxy, the scheme may not: a page
-		// that came over plain HTTP can be anybody's.
-		foreign := len(origins) > 1 || len(origins) == 1 && !strings.HasPrefix(origins[0], scheme+"://")
-		if foreign || standard.Check(&asked) != nil {
+		if !p.fromOwn(c.Request) {
 			handlers.OriginNotAllowed(c)
 		}
 	}
+}
+
+// fromOwn reports whether a request comes from a page of ours, as far as a browser
+// says. One that browsers say nothing about comes from no page, or from one of our own
+// that only reads.
+func (p *CORS) fromOwn(r *http.Request) bool {
+	origins := r.Header.Values("Origin")
+	if len(origins) == 1 && origins[0] == p.own {
+		return true
+	}
+	// The host may be another behind a proxy, the scheme may not: a page that came
+	// over plain HTTP can be anybody's.
+	scheme, _, _ := strings.Cut(p.own, "://")
+	if len(origins) > 1 || len(origins) == 1 && !strings.HasPrefix(origins[0], scheme+"://") {
+		return false
+	}
+	// The standard library lets reading pass, which our cookies must not: it renews
+	// nothing, but it may end a session.
+	asked := *r
+	asked.Method = http.MethodPost
+	return http.NewCrossOriginProtection().Check(&asked) == nil
 }
 
 // issuerPath is the path of an issuer, empty for none.

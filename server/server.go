@@ -20,6 +20,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/authorize"
 	"countersign/grants"
 	"countersign/handlers"
 	"countersign/keys"
@@ -32,6 +33,7 @@ import (
 // Store is the memory the application needs, whole.
 type Store interface {
 	accounts.UserStore
+	accounts.ConsentStore
 	accounts.ClientStore
 	tokens.Store
 	limits.Store
@@ -114,6 +116,9 @@ func New(o Options) (*App, error) {
 	if len(o.Audience) == 0 {
 		o.Audience = []string{o.Issuer}
 	}
+	if o.ServiceName == "" {
+		o.ServiceName = "Countersign"
+	}
 	if o.SessionClient == "" {
 		o.SessionClient = "spa"
 	}
@@ -151,6 +156,8 @@ func New(o Options) (*App, error) {
 	app.hurry, app.cutOff = context.WithCancel(context.Background())
 	app.chores = []chore{
 		{"sessions", app.Tokens.Purge},
+		{"logins", app.Tokens.PurgeLogins},
+		{"codes", app.Tokens.PurgeCodes},
 		{"guesses", throttle.Purge},
 		{"letters", o.Store.PurgeLetters},
 	}
@@ -222,7 +229,8 @@ func (a *App) route() error {
 	}).Mount(issuer)
 	pages := issuer.Group("", policy.requireOrigin())
 	(&handlers.Recovery{Failures: failures, Devices: devices, Users: a.Users}).Mount(pages)
-	(&handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}).Mount(pages)
+	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
+	a.hosted(issuer, base, failures, devices, policy, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
 		Failures: failures, Cookies: &a.o.Cookies, Devices: devices,
 		Browser: &grants.Browser{
@@ -231,6 +239,31 @@ func (a *App) route() error {
 	}).Mount(pages)
 	a.engine = e
 	return nil
+}
+
+// hosted mounts what browsers navigate to. signup takes what is posted to that page by
+// applications.
+func (a *App) hosted(issuer gin.IRouter, base string, failures handlers.Failures, devices *handlers.Devices, policy *CORS, signup gin.HandlerFunc) {
+	cookies := handlers.Cookies{HTTPS: a.o.Cookies.HTTPS, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
+	if a.o.Cookies.SameSite == http.SameSiteNoneMode {
+		cookies.SameSite = http.SameSiteNoneMode // and ask in hidden frames there
+	}
+	h := &handlers.Hosted{
+		Failures: failures,
+		Authorize: authorize.New(authorize.Options{
+			Clients: a.Clients, Consents: accounts.Consents{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Log: a.o.Log,
+			Issuer: a.o.Issuer, Claims: handlers.ScopeOfClaim(),
+		}),
+		Tokens: a.Tokens, Users: a.Users, Devices: devices, Cookies: &cookies, SameOrigin: policy.fromOwn,
+		Service: a.o.ServiceName, Base: base, Signup: a.o.SignupEnabled, Mail: a.o.Mail != nil,
+		EmailRequired: a.o.RequireVerifiedEmail, MinLength: a.o.Passwords.MinLength,
+	}
+	(&handlers.Authorization{Hosted: h}).Mount(issuer)
+	(&handlers.Login{Hosted: h}).Mount(issuer)
+	(&handlers.SignupPage{Hosted: h}).Mount(issuer, signup)
+	(&handlers.Consent{Hosted: h}).Mount(issuer)
+	(&handlers.RecoveryPages{Hosted: h}).Mount(issuer)
+	(&handlers.Logout{Hosted: h}).Mount(issuer)
 }
 
 // ServeHTTP answers one request.

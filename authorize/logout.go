@@ -1,0 +1,119 @@
+package authorize
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/tokens"
+)
+
+// Logout is a request to sign the user out (OpenID Connect RP-Initiated Logout section
+// 2) that has been checked. Its JSON is what a ticket keeps.
+type Logout struct {
+	ClientID   string    `json:"client_id,omitempty"`   // empty: not said
+	ClientName string    `json:"client_name,omitempty"` // empty: not said
+	GoTo       string    `json:"go_to,omitempty"`       // where the browser goes afterwards; empty: a page of ours
+	UILocales  string    `json:"ui_locales,omitempty"`
+	Subject    string    `json:"subject,omitempty"` // the user that the client means
+	Session    uuid.UUID `json:"session"`           // the client's session; nil: not said
+	AskedAt    int64     `json:"asked_at"`          // Unix milliseconds
+}
+
+// ReadLogout reads a request to sign out. *PageError: the browser goes to no client
+// with it.
+func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values) (*Logout, error) {
+	for _, values := range form {
+		if len(values) > 1 {
+			return nil, &PageError{"invalid_request", "a parameter is repeated"}
+		}
+	}
+	r := &Logout{ClientID: form.Get("client_id"), UILocales: form.Get("ui_locales"), AskedAt: now.UnixMilli()}
+	if token := form.Get("id_token_hint"); token != "" {
+		hint, err := s.o.Tokens.ReadHint(now, token)
+		if err != nil || len(hint.ClientID) == 0 || r.ClientID != "" && !slices.Contains(hint.ClientID, r.ClientID) {
+			return nil, &PageError{"invalid_request", "id_token_hint is no ID token that this client got here"}
+		}
+		r.ClientID, r.Subject, r.Session = hint.ClientID[0], hint.Subject, hint.Session
+	}
+	to := form.Get("post_logout_redirect_uri")
+	if r.ClientID == "" {
+		return r, nil // and nothing tells that to is anybody's
+	}
+	client, err := s.o.Clients.ByID(ctx, r.ClientID)
+	switch {
+	case errors.Is(err, accounts.ErrUnknownClient):
+		return nil, &PageError{"unknown_client", "no client has this client_id"}
+	case err != nil:
+		return nil, fmt.Errorf("find client: %w", err)
+	case to != "" && !client.AllowsPostLogoutRedirectURI(to):
+		return nil, &PageError{"invalid_redirect_uri", "post_logout_redirect_uri is not one that is registered for this client, byte for byte"}
+	}
+	r.ClientName = client.Name
+	if to != "" {
+		answer := Response{URI: to}
+		if state := form.Get("state"); state != "" {
+			answer.Values = []Value{{"state", state}}
+		}
+		r.GoTo = answer.Location()
+	}
+	return r, nil
+}
+
+// Agreed reports whether the client has shown that it is the one of whoever is signed
+// in, or nobody is: then nobody has to be asked.
+func (r *Logout) Agreed(l *tokens.Login) bool {
+	return l == nil && r.ClientID != "" || r.Subject != "" && (l == nil || r.Subject == l.UserID.String())
+}
+
+const logoutPurpose = "logout request"
+
+// LogoutTicket is a request to sign out as it travels with the browser.
+func (s *Service) LogoutTicket(r *Logout) string {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // texts and numbers always marshal
+	}
+	return s.o.Seal.Token(ticketPrefix, logoutPurpose, b)
+}
+
+// ResumeLogout reads a ticket of a request to sign out. *PageError.
+func (s *Service) ResumeLogout(now time.Time, ticket string) (*Logout, error) {
+	b, ok := s.o.Seal.OpenToken(ticketPrefix, logoutPurpose, ticket)
+	var r Logout
+	if !ok || json.Unmarshal(b, &r) != nil {
+		return nil, &PageError{"invalid_request", "ticket is not one of ours"}
+	}
+	if now.Sub(time.UnixMilli(r.AskedAt)) > ticketTTL {
+		return nil, &PageError{"expired", "the request to sign out is older than an hour"}
+	}
+	return &r, nil
+}
+
+// SignOut ends the login of a browser, if it has one, with the sessions that came of
+// it, and the session that the client named. A session that isn't the user's whom the
+// client's ID token names lives on.
+func (s *Service) SignOut(ctx context.Context, now time.Time, r *Logout, l *tokens.Login, from audit.Origin) error {
+	if l != nil {
+		if err := s.o.Tokens.SignOutBrowser(ctx, now, l, from); err != nil {
+			return err
+		}
+	}
+	user, err := uuid.Parse(r.Subject)
+	if err != nil || r.Session == uuid.Nil {
+		return nil
+	}
+	err = s.o.Tokens.EndSessionOf(ctx, now, user, r.Session, from)
+	if errors.Is(err, tokens.ErrUnknown) { // it has ended
+		return nil
+	}
+	return err
+}

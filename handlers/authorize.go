@@ -1,0 +1,94 @@
+package handlers
+
+import (
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/authorize"
+)
+
+// Authorization is the authorization endpoint, GET and POST /oauth/authorize (RFC 6749
+// section 3.1, OpenID Connect Core section 3.1.2), and where the pages on the way come
+// back to.
+type Authorization struct{ *Hosted }
+
+// Mount adds the endpoint's routes.
+func (h *Authorization) Mount(r gin.IRouter) {
+	r.GET("/oauth/authorize", h.page(h.get))
+	r.POST("/oauth/authorize", h.page(h.post))
+	r.GET("/oauth/authorize/resume", h.page(h.resume))
+}
+
+var errRequestTooLarge = &authorize.PageError{Code: "invalid_request", Detail: "the authorization request is larger than 8 KiB, or no form"}
+
+func (h *Authorization) get(c *gin.Context) error {
+	query := c.Request.URL.RawQuery
+	form, err := url.ParseQuery(query)
+	if err != nil || len(query) > authorize.MaxRequest {
+		return errRequestTooLarge
+	}
+	r, err := h.read(c, form)
+	if r == nil || err != nil {
+		return err
+	}
+	return h.proceed(c, r)
+}
+
+// post takes a request as a form, which may come from any site. Browsers leave out our
+// cookie then, so they are asked to come once more with a GET.
+func (h *Authorization) post(c *gin.Context) error {
+	body, err := readBody(c.Request)
+	if err != nil || len(body) > authorize.MaxRequest || !isForm(c.Request) || c.Request.URL.RawQuery != "" {
+		return errRequestTooLarge
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return errRequestTooLarge
+	}
+	r, err := h.read(c, form)
+	if r == nil || err != nil {
+		return err
+	}
+	h.redirect(c, h.Base+"/oauth/authorize/resume?ticket="+h.Authorize.Ticket(r))
+	return nil
+}
+
+// read reads a request. Without one, it has answered.
+func (h *Authorization) read(c *gin.Context, form url.Values) (*authorize.Request, error) {
+	r, err := h.Authorize.Read(c.Request.Context(), time.Now(), form)
+	if r != nil {
+		c.Set(ClientIDKey, r.ClientID)
+	}
+	if refusal, ok := errors.AsType[*authorize.Refusal](err); ok {
+		return nil, h.respond(c, r, h.Authorize.Refuse(r, refusal))
+	}
+	return r, err
+}
+
+func (h *Authorization) resume(c *gin.Context) error {
+	r, err := h.request(c, c.Query("ticket"))
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return &authorize.PageError{Code: "invalid_request", Detail: "ticket is missing"}
+	}
+	return h.proceed(c, r)
+}
+
+// proceed goes on with a request as far as it gets. An application that waits in a hidden
+// frame is told when the database is away; people are told on a page, and try again.
+func (h *Authorization) proceed(c *gin.Context, r *authorize.Request) error {
+	l, err := h.login(c)
+	if err == nil {
+		err = h.advance(c, r, l)
+	}
+	if err != nil && r.Silent() && h.Unavailable(err) {
+		h.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
+		return h.respond(c, r, h.Authorize.Refuse(r, authorize.ErrUnavailable))
+	}
+	return err
+}

@@ -1,0 +1,55 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/authorize"
+	"countersign/pages"
+)
+
+// Consent is /consent: a user lets an application have what it asks for, or not.
+type Consent struct{ *Hosted }
+
+// Mount adds the page's routes.
+func (h *Consent) Mount(r gin.IRouter) {
+	r.GET("/consent", h.page(h.ask))
+	r.POST("/consent", h.form(h.decide))
+}
+
+func (h *Consent) ask(c *gin.Context) error { return h.consent(c, c.Query("ticket"), "") }
+
+func (h *Consent) decide(c *gin.Context, form url.Values) error {
+	return h.consent(c, form.Get("ticket"), form.Get("decision"))
+}
+
+func (h *Consent) consent(c *gin.Context, ticket, decision string) error {
+	r, err := h.request(c, ticket)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return &authorize.PageError{Code: "invalid_request", Detail: "ticket is missing: applications lead here"}
+	}
+	l, err := h.login(c)
+	if err != nil {
+		return err
+	}
+	if step, err := h.Authorize.Next(c.Request.Context(), r, l); err != nil || step != authorize.Consent {
+		return h.advance(c, r, l)
+	}
+	switch decision {
+	case "allow":
+		answer, err := h.Authorize.Allow(c.Request.Context(), time.Now(), r, l, origin(c))
+		if err != nil {
+			return err
+		}
+		return h.respond(c, r, answer)
+	case "deny":
+		return h.respond(c, r, h.Authorize.Refuse(r, authorize.ErrDenied))
+	}
+	return h.show(c, http.StatusOK, pages.Consent, r, pages.Data{SignedIn: l.Username, Username: l.Username, Scopes: r.Permissions()})
+}

@@ -1,0 +1,306 @@
+package handlers
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/accounts"
+	"countersign/authorize"
+	"countersign/browser"
+	"countersign/limits"
+	"countersign/pages"
+	"countersign/tokens"
+)
+
+// Hosted is what our own pages share: who is signed in to the browser, and what people
+// see.
+type Hosted struct {
+	Failures
+	Authorize *authorize.Service
+	Tokens    *tokens.Service
+	Users     *accounts.Users
+	Devices   *Devices
+	// Cookies are those of the pages alone: this host's, and sent along when another
+	// site leads here.
+	Cookies *Cookies
+	// SameOrigin refuses forms that don't come from our own pages.
+	SameOrigin func(*http.Request) bool
+
+	Service       string // what people call it
+	Base          string // path of the issuer
+	Signup        bool   // people may sign up
+	Mail          bool   // letters are sent
+	EmailRequired bool   // an account takes a proven address
+	MinLength     int    // of passwords
+}
+
+// loginCookie has the token of the browser's login.
+const loginCookie = "countersign_login"
+
+// pageCSP lets a page of ours load its style and icon, and nothing else. It doesn't say
+// where forms may go: browsers hold that against the redirects that follow, of which
+// the last leads to the client and on.
+const (
+	pageCSP     = "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+	formPostCSP = pageCSP + "; script-src 'self'"
+)
+
+// prepare is for whatever a browser navigates to: no page of another origin may read
+// it, and what we send elsewhere doesn't tell the address. Our own forms do, or browsers
+// would keep from us where they come from.
+func (h *Hosted) prepare(c *gin.Context) {
+	for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers"} {
+		c.Writer.Header().Del(name)
+	}
+	c.Header("Referrer-Policy", "same-origin")
+	c.Header("Content-Security-Policy", pageCSP)
+	neverCache(c)
+}
+
+// page makes a gin handler of one that answers with pages.
+func (h *Hosted) page(fn func(*gin.Context) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		h.prepare(c)
+		if err := fn(c); err != nil {
+			h.failPage(c, err)
+		}
+	}
+}
+
+// form makes a gin handler of one that takes a form of our own pages.
+func (h *Hosted) form(fn func(*gin.Context, url.Values) error) gin.HandlerFunc {
+	return h.page(func(c *gin.Context) error {
+		if !h.SameOrigin(c.Request) {
+			return &pageMessage{http.StatusForbidden, "origin"}
+		}
+		form, err := readPageForm(c.Request)
+		if err != nil {
+			return err
+		}
+		return fn(c, form)
+	})
+}
+
+// pageMessage is an error that a page tells in its own words.
+type pageMessage struct {
+	status  int
+	message string
+}
+
+func (e *pageMessage) Error() string { return e.message }
+
+// readPageForm reads the form of a page: each field once.
+func readPageForm(r *http.Request) (url.Values, error) {
+	malformed := &authorize.PageError{Code: "invalid_request", Detail: "the form is malformed"}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, malformed
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, malformed
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil || !utf8.Valid(body) {
+		return nil, malformed
+	}
+	for _, values := range form {
+		if len(values) > 1 || !utf8.ValidString(values[0]) {
+			return nil, malformed
+		}
+	}
+	return form, nil
+}
+
+// isForm reports whether a request brings a form.
+func isForm(r *http.Request) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "application/x-www-form-urlencoded"
+}
+
+// show answers with a page, which may be part of an authorization request.
+func (h *Hosted) show(c *gin.Context, status int, page pages.Name, r *authorize.Request, d pages.Data) error {
+	locales := ""
+	if r != nil {
+		d.Ticket, d.Client, locales = h.Authorize.Ticket(r), r.Client().Name, r.UILocales
+	}
+	return h.showIn(c, status, page, locales, d)
+}
+
+// showIn answers with a page in the language that the application asks for by
+// ui_locales, or else the browser.
+func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales string, d pages.Data) error {
+	d.Service, d.Base, d.MinLength = h.Service, h.Base, h.MinLength
+	preferred := cmp.Or(locales, c.GetHeader("Accept-Language"))
+	var body bytes.Buffer
+	if err := pages.Render(&body, pages.Language(preferred), page, &d); err != nil {
+		return err
+	}
+	c.Data(status, "text/html; charset=utf-8", body.Bytes())
+	return nil
+}
+
+// failPage tells of an error on a page of its own.
+func (h *Hosted) failPage(c *gin.Context, err error) {
+	d, status := pages.Data{}, http.StatusBadRequest
+	p, known := problemOf(err, h.Unavailable)
+	if page, ok := errors.AsType[*authorize.PageError](err); ok {
+		d.Message, d.Detail = page.Code, page.Detail
+	} else if m, ok := errors.AsType[*pageMessage](err); ok {
+		d.Message, status = m.message, m.status
+	} else {
+		if !known {
+			h.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
+		}
+		setRetryAfter(c, p.retryAfter)
+		d.Message, status = "internal", p.Status
+		if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
+			d.Message = "unavailable"
+		}
+	}
+	c.Set(ErrorKey, d.Message)
+	if err := h.show(c, status, pages.Message, nil, d); err != nil {
+		panic(err) // the words are all there
+	}
+	c.Abort()
+}
+
+// troubles are what a page says of an error that the person can do something about.
+func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, ok bool) {
+	if wait, ok := errors.AsType[*limits.WaitError](err); ok {
+		setRetryAfter(c, wait.RetryAfter)
+		c.Set(ErrorKey, "throttled")
+		return pages.Data{Errors: []string{"throttled"}, Retry: wait.RetryAfter}, http.StatusTooManyRequests, true
+	}
+	if input, ok := errors.AsType[*accounts.InputError](err); ok {
+		d.Fields = map[string]string{}
+		for _, one := range input.Problems {
+			d.Fields[one.Field] = one.Code
+		}
+		return d, http.StatusBadRequest, true
+	}
+	code := ""
+	switch status = http.StatusBadRequest; {
+	case errors.Is(err, accounts.ErrBadCredentials):
+		code = "invalid_credentials"
+	case errors.Is(err, accounts.ErrBadToken):
+		code = "bad_token"
+	case errors.Is(err, limits.ErrBusy):
+		setRetryAfter(c, errBusy.retryAfter)
+		code, status = "busy", http.StatusServiceUnavailable
+	default:
+		return d, 0, false
+	}
+	c.Set(ErrorKey, code)
+	return pages.Data{Errors: []string{code}}, status, true
+}
+
+// login is who is signed in to the browser, nil for nobody.
+func (h *Hosted) login(c *gin.Context) (*tokens.Login, error) {
+	l, err := h.Tokens.LoginOf(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, loginCookie))
+	if errors.Is(err, tokens.ErrUnknown) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.Set(SubjectKey, l.UserID.String())
+	return &l, nil
+}
+
+// signIn makes the browser be signed in to by a user who has just proved who they are.
+func (h *Hosted) signIn(c *gin.Context, user *accounts.User) (*tokens.Login, error) {
+	had, err := h.login(c)
+	if err != nil {
+		return nil, err
+	}
+	l, err := h.Tokens.SignInBrowser(c.Request.Context(), time.Now(), tokens.SignIn{
+		UserID: user.ID, Epoch: user.Epoch, Device: browser.Label(c.Request.UserAgent()),
+	}, had, origin(c))
+	if errors.Is(err, tokens.ErrUserGone) {
+		return nil, accounts.ErrBadCredentials
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.Set(SubjectKey, user.ID.String())
+	h.Devices.remember(c, user)
+	h.keep(c, &l)
+	return &l, nil
+}
+
+// keep makes the browser keep a login for as long as it lives.
+func (h *Hosted) keep(c *gin.Context, l *tokens.Login) {
+	h.Cookies.set(c, loginCookie, h.Tokens.LoginToken(l), time.Until(l.AbsoluteExpiresAt))
+}
+
+// request is the authorization request that a page is part of, nil for none.
+func (h *Hosted) request(c *gin.Context, ticket string) (*authorize.Request, error) {
+	if ticket == "" {
+		return nil, nil
+	}
+	r, err := h.Authorize.Resume(c.Request.Context(), time.Now(), ticket)
+	if err == nil {
+		c.Set(ClientIDKey, r.ClientID)
+	}
+	return r, err
+}
+
+// advance leads the browser to what has to happen next: another page of ours, or the
+// client with its answer. Without a request, that is where people see who they are.
+func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) error {
+	if r == nil {
+		h.redirect(c, h.Base+"/logout")
+		return nil
+	}
+	step, err := h.Authorize.Next(c.Request.Context(), r, l)
+	if refusal, ok := errors.AsType[*authorize.Refusal](err); ok {
+		return h.respond(c, r, h.Authorize.Refuse(r, refusal))
+	}
+	if err != nil {
+		return err
+	}
+	if step == authorize.Answer {
+		answer, err := h.Authorize.Answer(c.Request.Context(), time.Now(), r, l)
+		if err != nil {
+			return err
+		}
+		return h.respond(c, r, answer)
+	}
+	at := map[authorize.Step]string{authorize.SignIn: "/login", authorize.SignUp: "/signup", authorize.Consent: "/consent"}[step]
+	h.redirect(c, h.Base+at+"?ticket="+h.Authorize.Ticket(r))
+	return nil
+}
+
+// respond sends the browser to the client with an answer.
+func (h *Hosted) respond(c *gin.Context, r *authorize.Request, a authorize.Response) error {
+	if a.Values[0].Name == "error" {
+		c.Set(ErrorKey, a.Values[0].Value)
+	}
+	if !a.FormPost {
+		h.redirect(c, a.Location())
+		return nil
+	}
+	d := pages.Data{Action: a.URI}
+	for _, v := range a.Values {
+		d.Values = append(d.Values, pages.Value(v))
+	}
+	c.Header("Content-Security-Policy", formPostCSP)
+	return h.show(c, http.StatusOK, pages.FormPost, r, d)
+}
+
+// redirect leads the browser on with a GET, also after a POST: 307 would take the
+// password along (RFC 9700 section 4.12).
+func (h *Hosted) redirect(c *gin.Context, to string) {
+	c.Header("Location", to) // as it is: http.Redirect would tidy it up
+	c.Status(http.StatusSeeOther)
+	c.Writer.WriteHeaderNow()
+}

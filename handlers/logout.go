@@ -1,0 +1,111 @@
+package handlers
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/authorize"
+	"countersign/pages"
+	"countersign/tokens"
+)
+
+// Logout is GET and POST /oauth/logout (OpenID Connect RP-Initiated Logout section 2),
+// by which applications sign people out of this browser, and /logout, where people do.
+type Logout struct{ *Hosted }
+
+// Mount adds the routes.
+func (h *Logout) Mount(r gin.IRouter) {
+	r.GET("/oauth/logout", h.page(h.get))
+	r.POST("/oauth/logout", h.page(h.post))
+	r.GET("/logout", h.page(h.open))
+	r.POST("/logout", h.form(h.submit))
+}
+
+func (h *Logout) get(c *gin.Context) error {
+	form, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return errRequestTooLarge
+	}
+	return h.request(c, form)
+}
+
+// post takes a request as a form, which may come from any site. Browsers leave out our
+// cookie then, so people are asked on our own page.
+func (h *Logout) post(c *gin.Context) error {
+	form, err := readPageForm(c.Request)
+	if err != nil {
+		return err
+	}
+	return h.request(c, form)
+}
+
+func (h *Logout) request(c *gin.Context, form url.Values) error {
+	r, err := h.Authorize.ReadLogout(c.Request.Context(), time.Now(), form)
+	if err != nil {
+		return err
+	}
+	c.Set(ClientIDKey, r.ClientID)
+	l, err := h.login(c)
+	if err != nil {
+		return err
+	}
+	if !r.Agreed(l) || c.Request.Method == http.MethodPost && l == nil {
+		h.redirect(c, h.Base+"/logout?ticket="+h.Authorize.LogoutTicket(r))
+		return nil
+	}
+	return h.end(c, r, l)
+}
+
+// end signs the browser out and leads it on.
+func (h *Logout) end(c *gin.Context, r *authorize.Logout, l *tokens.Login) error {
+	if err := h.Authorize.SignOut(c.Request.Context(), time.Now(), r, l, origin(c)); err != nil {
+		return err
+	}
+	h.Cookies.set(c, loginCookie, "", 0)
+	h.redirect(c, cmp.Or(r.GoTo, h.Base+"/logout"))
+	return nil
+}
+
+// asked is the request that the page is part of; without a ticket, an empty one.
+func (h *Logout) asked(ticket string) (*authorize.Logout, error) {
+	if ticket == "" {
+		return &authorize.Logout{}, nil
+	}
+	return h.Authorize.ResumeLogout(time.Now(), ticket)
+}
+
+func (h *Logout) open(c *gin.Context) error {
+	r, err := h.asked(c.Query("ticket"))
+	if err != nil {
+		return err
+	}
+	l, err := h.login(c)
+	if err != nil {
+		return err
+	}
+	if l == nil && r.ClientID != "" { // a POST came without our cookie, and there was none
+		return h.end(c, r, nil)
+	}
+	if l == nil {
+		return h.showIn(c, http.StatusOK, pages.SignedOut, r.UILocales, pages.Data{})
+	}
+	return h.showIn(c, http.StatusOK, pages.Logout, r.UILocales, pages.Data{
+		Ticket: c.Query("ticket"), Client: r.ClientName, Username: l.Username,
+	})
+}
+
+func (h *Logout) submit(c *gin.Context, form url.Values) error {
+	r, err := h.asked(form.Get("ticket"))
+	if err != nil {
+		return err
+	}
+	l, err := h.login(c)
+	if err != nil {
+		return err
+	}
+	return h.end(c, r, l)
+}

@@ -1,0 +1,121 @@
+package handlers
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/accounts"
+	"countersign/pages"
+)
+
+// RecoveryPages are /forgot, /reset and /verify: what people do by mail. The latter two
+// are where mailed links lead. Opening one changes nothing: programs that look at mail
+// do that, too.
+type RecoveryPages struct{ *Hosted }
+
+// Mount adds the pages' routes.
+func (h *RecoveryPages) Mount(r gin.IRouter) {
+	r.GET("/forgot", h.page(h.openForgot))
+	r.POST("/forgot", h.form(h.forgot))
+	r.GET("/reset", h.page(h.opened(pages.Reset)))
+	r.POST("/reset", h.form(h.reset))
+	r.GET("/verify", h.page(h.opened(pages.Verify)))
+	r.POST("/verify", h.form(h.verify))
+}
+
+var errMailOff = &pageMessage{http.StatusNotFound, "mail_off"}
+
+func (h *RecoveryPages) openForgot(c *gin.Context) error {
+	if !h.Mail {
+		return errMailOff
+	}
+	r, err := h.request(c, c.Query("ticket"))
+	if err != nil {
+		return err
+	}
+	return h.show(c, http.StatusOK, pages.Forgot, r, pages.Data{})
+}
+
+func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
+	if !h.Mail {
+		return errMailOff
+	}
+	r, err := h.request(c, form.Get("ticket"))
+	if err != nil {
+		return err
+	}
+	locales := ""
+	if r != nil {
+		locales = r.UILocales
+	}
+	who := accounts.Correspondent{Language: language(c, locales), Address: c.ClientIP()}
+	name := strings.TrimSpace(form.Get("email"))
+	if strings.Contains(name, "@") {
+		who.Email = name
+	} else {
+		who.Username = name
+	}
+	err = h.Users.RequestReset(c.Request.Context(), time.Now(), who)
+	if err == nil {
+		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "mail_sent"})
+	}
+	d, status, ok := h.troubles(c, err)
+	if !ok {
+		return err
+	}
+	for _, field := range []string{"username"} { // the page has one field for both
+		if code, wrong := d.Fields[field]; wrong {
+			delete(d.Fields, field)
+			d.Fields["email"] = code
+		}
+	}
+	d.Email = name
+	return h.show(c, status, pages.Forgot, r, d)
+}
+
+// opened shows the page that a mailed link leads to.
+func (h *RecoveryPages) opened(page pages.Name) func(*gin.Context) error {
+	return func(c *gin.Context) error {
+		return h.show(c, http.StatusOK, page, nil, pages.Data{Token: c.Query("token")})
+	}
+}
+
+func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
+	token := form.Get("token")
+	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), token, form.Get("password"), language(c, ""), origin(c))
+	if err == nil {
+		h.Devices.remember(c, &user)
+		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "password_set"})
+	}
+	d, status, ok := h.troubles(c, err)
+	if !ok {
+		return err
+	}
+	if code, wrong := d.Fields["new_password"]; wrong {
+		d.Fields = map[string]string{"password": code}
+	}
+	d.Token = token
+	return h.show(c, status, pages.Reset, nil, d)
+}
+
+func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
+	token := form.Get("token")
+	err := h.Users.ConfirmEmail(c.Request.Context(), time.Now(), token, language(c, ""), origin(c))
+	if err == nil {
+		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "verified"})
+	}
+	if input, ok := errors.AsType[*accounts.InputError](err); ok && errors.Is(input, accounts.ErrEmailTaken) {
+		err = accounts.ErrBadToken // nothing that the person could do about it
+	}
+	d, status, ok := h.troubles(c, err)
+	if !ok {
+		return err
+	}
+	d.Token = token
+	return h.show(c, status, pages.Verify, nil, d)
+}

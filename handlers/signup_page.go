@@ -1,0 +1,86 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/accounts"
+	"countersign/authorize"
+	"countersign/pages"
+)
+
+// SignupPage is /signup as people see it: they create an account and are signed in. It
+// shares its address with the endpoint that applications use, which takes JSON.
+type SignupPage struct{ *Hosted }
+
+// Mount adds the page's routes. A POST that brings no form is for next.
+func (h *SignupPage) Mount(r gin.IRouter, next gin.HandlerFunc) {
+	r.GET("/signup", h.page(h.open))
+	submit := h.form(h.submit)
+	r.POST("/signup", func(c *gin.Context) {
+		if isForm(c.Request) {
+			submit(c)
+			return
+		}
+		next(c)
+	})
+}
+
+var errSignupOff = &pageMessage{http.StatusForbidden, "signup_off"}
+
+func (h *SignupPage) open(c *gin.Context) error {
+	r, err := h.request(c, c.Query("ticket"))
+	if err != nil {
+		return err
+	}
+	d := pages.Data{}
+	if r != nil {
+		d.Username = r.LoginHint
+	}
+	return h.ask(c, http.StatusOK, r, d)
+}
+
+func (h *SignupPage) ask(c *gin.Context, status int, r *authorize.Request, d pages.Data) error {
+	if !h.Signup {
+		return errSignupOff
+	}
+	d.EmailRequired = h.EmailRequired
+	return h.show(c, status, pages.Signup, r, d)
+}
+
+func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
+	if !h.Signup {
+		return errSignupOff
+	}
+	r, err := h.request(c, form.Get("ticket"))
+	if err != nil {
+		return err
+	}
+	locales := ""
+	if r != nil {
+		locales = r.UILocales
+	}
+	username, email := form.Get("username"), form.Get("email")
+	user, err := h.Users.Create(c.Request.Context(), time.Now(), accounts.NewUser{
+		Username: username, Password: form.Get("password"), Email: email, Language: language(c, locales),
+	}, origin(c))
+	if err == nil && h.EmailRequired {
+		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verify_sent"})
+	}
+	if err == nil {
+		l, err := h.signIn(c, &user)
+		if err != nil {
+			return err
+		}
+		return h.advance(c, r, l)
+	}
+	d, status, ok := h.troubles(c, err)
+	if !ok {
+		return err
+	}
+	d.Username, d.Email = username, email
+	return h.ask(c, status, r, d)
+}
