@@ -100,7 +100,7 @@ func Render(w io.Writer, language string, page Name, data *Data) error {
 	case SignedOut:
 		v.Page, v.code = Message, "signed_out"
 	case Message:
-		v.code = known("message", data.Message, "title")
+		v.code = known("message.", data.Message, ".title")
 	case FormPost:
 		// Browsers post a form to no app, and other schemes are none to send a code to.
 		if !strings.HasPrefix(data.Action, "https://") && !strings.HasPrefix(data.Action, "http://") {
@@ -169,7 +169,7 @@ func (v view) MessageText() ([]part, error) { return v.Parts("message." + v.code
 func (v view) Failures() ([]string, error) {
 	var all []string
 	for _, code := range v.Errors {
-		s, err := v.Say("error." + known("error", code, ""))
+		s, err := v.Say("error." + known("error.", code, ""))
 		if err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ type said struct{ en, ko string }
 // Nothing here tells whether there is an account.
 var words = map[string]said{
 	"back":      {"Back to sign-in", "로그인으로 돌아가기"},
-	"signed_in": {"Signed in as {username}", "{username} 님으로 로그인되어 있습니다."},
+	"signed_in": {"You are signed in as {username}.", "{username} 님으로 로그인되어 있습니다."},
 
 	"field.username": {"Username", "아이디"},
 	"field.password": {"Password", "비밀번호"},
@@ -28,16 +28,16 @@ var words = map[string]said{
 	"field.optional": {"(optional)", "(선택)"},
 
 	"login.title":    {"Sign in", "로그인"},
-	"login.client":   {"Sign in to go on to {client}.", "로그인하시면 {client} 앱으로 이어집니다."},
+	"login.client":   {"Sign in to go on to {client}.", "{client} 앱을 계속 이용하려면 로그인해 주세요."},
 	"login.continue": {"Continue as {username}", "{username} 님으로 계속하기"},
-	"login.or":       {"or use another account", "또는 다른 계정 사용"},
+	"login.or":       {"or use another account", "또는 다른 계정으로 로그인"},
 	"login.button":   {"Sign in", "로그인"},
 	"login.forgot":   {"Forgotten password?", "비밀번호를 잊으셨나요?"},
 	"login.new":      {"New here?", "처음이신가요?"},
 	"login.signup":   {"Create an account", "회원가입"},
 
 	"signup.title":         {"Create an account", "회원가입"},
-	"signup.client":        {"Create an account to go on to {client}.", "가입하시면 {client} 앱으로 이어집니다."},
+	"signup.client":        {"Create an account to go on to {client}.", "{client} 앱을 이용하려면 계정을 만들어 주세요."},
 	"signup.email_hint":    {"For the day when you have forgotten your password.", "비밀번호를 잊었을 때 필요합니다."},
 	"signup.password_hint": {"A few words that nobody would guess. Spaces are fine.", "다른 사람이 짐작할 수 없는 단어 몇 개를 이어 보세요. 띄어쓰기도 됩니다."},
 	"signup.button":        {"Sign up", "가입하기"},
@@ -46,22 +46,22 @@ var words = map[string]said{
 
 	"consent.title":  {"Allow access?", "접근을 허용하시겠습니까?"},
 	"consent.client": {"{client} asks for access to your account at {service}.", "{client} 앱이 {service} 계정에 접근하려고 합니다."},
-	"consent.scopes": {"It would be able to", "허용하면 이 앱은"},
+	"consent.scopes": {"It would be able to", "허용하면 앱이 할 수 있는 일"},
 	"consent.allow":  {"Allow", "허용"},
 	"consent.deny":   {"Deny", "거부"},
 	"consent.trust":  {"Allow it only if you trust this application.", "믿을 수 있는 앱일 때만 허용해 주세요."},
 
-	"scope.openid":         {"know that it is you", "회원님을 알아봅니다"},
-	"scope.profile":        {"see your username and profile", "아이디와 프로필을 봅니다"},
-	"scope.email":          {"see your e-mail address", "이메일 주소를 봅니다"},
-	"scope.phone":          {"see your phone number", "전화번호를 봅니다"},
-	"scope.address":        {"see your postal address", "우편 주소를 봅니다"},
-	"scope.roles":          {"see which roles you have", "회원님에게 부여된 역할을 봅니다"},
-	"scope.offline_access": {"keep its access while you are away", "회원님이 앱을 쓰지 않는 동안에도 접근을 유지합니다"},
+	"scope.openid":         {"know that it is you", "로그인한 회원이 누구인지 식별"},
+	"scope.profile":        {"see your username and profile", "아이디와 프로필 조회"},
+	"scope.email":          {"see your e-mail address", "이메일 주소 조회"},
+	"scope.phone":          {"see your phone number", "전화번호 조회"},
+	"scope.address":        {"see your postal address", "우편 주소 조회"},
+	"scope.roles":          {"see which roles you have", "부여된 역할 조회"},
+	"scope.offline_access": {"keep its access while you are away", "앱을 사용하지 않는 동안에도 접근 유지"},
 
 	"logout.title":  {"Sign out?", "로그아웃하시겠습니까?"},
 	"logout.text":   {"You will be signed out of {service} in this browser.", "이 브라우저에서 {service} 계정이 로그아웃됩니다."},
-	"logout.client": {"{client} would like to sign you out of {service} in this browser.", "{client} 앱에서 이 브라우저의 {service} 로그아웃을 요청했습니다."},
+	"logout.client": {"{client} would like to sign you out of {service} in this browser.", "{client} 앱이 이 브라우저에서 {service} 계정을 로그아웃하려고 합니다."},
 	"logout.button": {"Sign out", "로그아웃"},
 
 	"forgot.title":  {"Forgotten password", "비밀번호 찾기"},
@@ -75,7 +75,7 @@ var words = map[string]said{
 	"reset.button":        {"Set password", "비밀번호 설정"},
 	"reset.again":         {"Send another link", "링크 다시 받기"},
 
-	"verify.title":  {"E-mail address", "이메일 주소 확인"},
+	"verify.title":  {"Confirm your address", "이메일 주소 확인"},
 	"verify.text":   {"Confirm that the address is yours.", "본인의 이메일 주소가 맞으면 확인을 눌러 주세요."},
 	"verify.email":  {"Confirm that {email} is your address.", "{email} 주소가 본인의 것이 맞으면 확인을 눌러 주세요."},
 	"verify.button": {"Confirm", "확인"},
@@ -91,7 +91,7 @@ var words = map[string]said{
 	"error.invalid_credentials": {"The username or the password is wrong.", "아이디 또는 비밀번호가 올바르지 않습니다."},
 	"error.throttled":           {"Too many attempts. Try again in {time}.", "시도 횟수가 너무 많습니다. {time} 후에 다시 시도해 주세요."},
 	"error.mail_throttled":      {"Too many mails were asked for. Try again in {time}.", "메일을 너무 여러 번 요청하셨습니다. {time} 후에 다시 시도해 주세요."},
-	"error.busy":                {"The server is too busy at the moment. Try again shortly.", "지금은 이용자가 많습니다. 잠시 후에 다시 시도해 주세요."},
+	"error.busy":                {"The server is too busy at the moment. Try again shortly.", "지금은 접속이 많아 처리하지 못했습니다. 잠시 후에 다시 시도해 주세요."},
 	"error.unavailable":         {"That isn't possible at the moment. Try again shortly.", "지금은 처리할 수 없습니다. 잠시 후에 다시 시도해 주세요."},
 	"error.internal":            {"Something went wrong on our side. Try again.", "서버에 문제가 생겼습니다. 다시 시도해 주세요."},
 	"error.bad_token":           {"This link has been used or is too old. Ask for another one.", "이미 사용했거나 기간이 지난 링크입니다. 링크를 다시 받아 주세요."},
@@ -135,8 +135,8 @@ var words = map[string]said{
 	"message.mail_sent.text":             {"If there is such an account with an e-mail address, a link is on its way there.", "입력하신 정보와 일치하고 이메일 주소가 등록된 계정이 있으면 그 주소로 링크를 보내 드립니다."},
 	"message.verify_sent.title":          {"Look at your mail", "메일을 확인해 주세요"},
 	"message.verify_sent.text":           {"We have sent you a link. Follow it to confirm your address, then sign in.", "보내 드린 링크로 이메일 주소를 확인하신 다음 로그인해 주세요."},
-	"message.verified.title":             {"Address confirmed", "주소가 확인되었습니다"},
-	"message.verified.text":              {"Your e-mail address is confirmed.", "이메일 주소 확인이 끝났습니다."},
+	"message.verified.title":             {"E-mail address confirmed", "이메일 주소가 확인되었습니다"},
+	"message.verified.text":              {"Thank you. You can go on where you were.", "감사합니다. 하시던 일을 계속하시면 됩니다."},
 	"message.password_set.title":         {"Password changed", "비밀번호가 변경되었습니다"},
 	"message.password_set.text":          {"Sign in with the new one from now on.", "이제 새 비밀번호로 로그인해 주세요."},
 	"message.signed_out.title":           {"Signed out", "로그아웃되었습니다"},
@@ -177,12 +177,8 @@ func Language(preferred string) string {
 }
 
 // known is the code if there are words for it, and else that of what nobody foresaw.
-func known(kind, code, part string) string {
-	key := kind + "." + code
-	if part != "" {
-		key += "." + part
-	}
-	if _, there := words[key]; !there {
+func known(before, code, after string) string {
+	if _, there := words[before+code+after]; !there {
 		return "internal"
 	}
 	return code
