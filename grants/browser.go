@@ -22,6 +22,10 @@ var ErrNoBrowserClient = errors.New("no client for browser sign-in")
 // ended.
 var ErrLoginRequired = errors.New("nobody is signed in")
 
+// ErrBadCode says that an authorization code is no good, or doesn't fit what came with
+// it.
+var ErrBadCode = errors.New("bad authorization code")
+
 // Browser signs people in to our own applications in a browser, which never see
 // the refresh token: it is kept in a cookie (RFC 10017 section 6.2). Its sessions
 // belong to one client.
@@ -39,33 +43,71 @@ type SignedIn struct {
 	User accounts.User
 }
 
+// From is the browser that signs in.
+type From struct {
+	Device string          // its label
+	Had    []string        // refresh tokens that it has
+	Caller accounts.Caller // where a password may be proven from
+	Origin audit.Origin
+}
+
 // SignIn opens a session for whoever knows the password, and ends those whose
 // refresh tokens the browser had: its cookie has room for one. It returns what
 // accounts.Users.Authenticate does, and ErrNoBrowserClient.
-func (b *Browser) SignIn(ctx context.Context, now time.Time, username, password, device string, had []string, from accounts.Caller, origin audit.Origin) (SignedIn, error) {
+func (b *Browser) SignIn(ctx context.Context, now time.Time, username, password string, from From) (SignedIn, error) {
 	to, err := b.recipient(ctx)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	user, err := b.Users.Authenticate(ctx, now, username, password, from)
+	user, err := b.Users.Authenticate(ctx, now, username, password, from.Caller)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	issued, err := b.Tokens.Start(ctx, now, to, tokens.SignIn{
-		UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: now, Device: device,
-	}, nil, nil, origin)
+		UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: now, Device: from.Device,
+	}, nil, nil, from.Origin)
 	if errors.Is(err, tokens.ErrUserGone) {
 		return SignedIn{}, accounts.ErrBadCredentials
 	}
 	if err != nil {
 		return SignedIn{}, err
 	}
-	for _, token := range had {
-		if err := b.Tokens.SignOut(ctx, now, b.ClientID, token, origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
-			b.Log.WarnContext(ctx, "the browser's former session lives on", "subject", user.ID, "err", err)
+	b.endFormer(ctx, now, from)
+	return SignedIn{issued, user}, nil
+}
+
+// SignInByCode opens a session for an authorization code that the page got, which has
+// led the browser to the authorization endpoint: it never sees the password, either.
+// ErrBadCode, ErrNoBrowserClient.
+func (b *Browser) SignInByCode(ctx context.Context, now time.Time, x tokens.Exchange, from From) (SignedIn, error) {
+	to, err := b.recipient(ctx)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	issued, err := b.Tokens.Redeem(ctx, now, to, x, from.Origin)
+	for _, bad := range []error{tokens.ErrUnknown, tokens.ErrCodeUsed, tokens.ErrVerifier, tokens.ErrUserGone, tokens.ErrTarget} {
+		if errors.Is(err, bad) {
+			return SignedIn{}, ErrBadCode
 		}
 	}
+	if err != nil {
+		return SignedIn{}, err
+	}
+	user, err := b.user(ctx, issued.Session.UserID)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	b.endFormer(ctx, now, from)
 	return SignedIn{issued, user}, nil
+}
+
+// endFormer ends the sessions that the browser had before.
+func (b *Browser) endFormer(ctx context.Context, now time.Time, from From) {
+	for _, token := range from.Had {
+		if err := b.Tokens.SignOut(ctx, now, b.ClientID, token, from.Origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+			b.Log.WarnContext(ctx, "the browser's former session lives on", "client_id", b.ClientID, "err", err)
+		}
+	}
 }
 
 // Refresh gives the browser new tokens for one of those it has. More than one can
@@ -100,10 +142,11 @@ func (b *Browser) User(ctx context.Context, now time.Time, has []string, origin 
 	return b.user(ctx, session.UserID)
 }
 
-// SignOut ends the browser's sessions. That there is none is no error.
+// SignOut ends the browser's sessions, and the login at the hosted pages that they came
+// of, or the next click would sign in again. That there is none is no error.
 func (b *Browser) SignOut(ctx context.Context, now time.Time, has []string, origin audit.Origin) error {
 	for _, token := range has {
-		if err := b.Tokens.SignOut(ctx, now, b.ClientID, token, origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+		if err := b.Tokens.SignOutWithLogin(ctx, now, b.ClientID, token, origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
 			return fmt.Errorf("sign out: %w", err)
 		}
 	}

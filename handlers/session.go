@@ -10,6 +10,7 @@ import (
 	"countersign/accounts"
 	"countersign/browser"
 	"countersign/grants"
+	"countersign/tokens"
 )
 
 // Session is /session: sign-in from a browser, whose refresh token stays in a
@@ -29,9 +30,15 @@ func (h *Session) Mount(r gin.IRouter) {
 	r.POST("/session/refresh", h.handle(h.refresh))
 }
 
+// signInRequest is a username and a password, or an authorization code with what it was
+// asked for with.
 type signInRequest struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
+
+	Code        string `json:"code"`
+	Verifier    string `json:"code_verifier"`
+	RedirectURI string `json:"redirect_uri"`
 }
 
 // signedIn is the answer to a sign-in and to a refresh. The access token isn't in
@@ -48,24 +55,51 @@ func (h *Session) signIn(c *gin.Context) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	var missing []FieldError
-	if req.Username == "" {
-		missing = append(missing, FieldError{"username", accounts.Required, "username must not be empty."})
+	if err := req.check(); err != nil {
+		return err
 	}
-	if req.Password == "" {
-		missing = append(missing, FieldError{"password", accounts.Required, "password must not be empty."})
+	from := grants.From{
+		Device: browser.Label(c.Request.UserAgent()), Had: h.Cookies.values(c.Request, refreshCookie),
+		Caller: h.Devices.caller(c), Origin: origin(c),
 	}
-	if len(missing) > 0 {
-		return invalidInput(missing...)
+	var s grants.SignedIn
+	var err error
+	if req.Code != "" {
+		s, err = h.Browser.SignInByCode(c.Request.Context(), time.Now(), tokens.Exchange{
+			Code: req.Code, Verifier: req.Verifier, RedirectURI: req.RedirectURI,
+		}, from)
+	} else {
+		s, err = h.Browser.SignIn(c.Request.Context(), time.Now(), req.Username, req.Password, from)
 	}
-	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.Username, req.Password,
-		browser.Label(c.Request.UserAgent()), h.Cookies.values(c.Request, refreshCookie),
-		h.Devices.caller(c), origin(c))
 	if err != nil {
 		return err
 	}
 	h.Devices.remember(c, &s.User)
 	h.answer(c, &s)
+	return nil
+}
+
+// check says which members are missing for the way that is chosen, or are of the other.
+func (r *signInRequest) check() error {
+	needs := []struct{ name, value string }{{"username", r.Username}, {"password", r.Password}}
+	others := []struct{ name, value string }{{"code_verifier", r.Verifier}, {"redirect_uri", r.RedirectURI}}
+	if r.Code != "" {
+		needs, others = others, needs
+	}
+	var wrong []FieldError
+	for _, member := range needs {
+		if member.value == "" {
+			wrong = append(wrong, FieldError{member.name, accounts.Required, member.name + " must not be empty."})
+		}
+	}
+	for _, member := range others {
+		if member.value != "" {
+			wrong = append(wrong, FieldError{member.name, accounts.NotAllowed, member.name + " goes with another way to sign in: with username and password, or with code, code_verifier and redirect_uri."})
+		}
+	}
+	if len(wrong) > 0 {
+		return invalidInput(wrong...)
+	}
 	return nil
 }
 

@@ -134,6 +134,17 @@ func fill(t testing.TB, url string) {
 		exec("INSERT INTO audit_events (at, kind, user_id, client_id, session_id, key_id, address, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 			at(i), odd[i%len(odd)], null(i, id(byte(i), 1)), null(i/2, odd[i%len(odd)]), null(i/3, id(byte(i), 4)), null(i+1, "kid"), null(i, odd[i%len(odd)]), null(i/2, "r"))
 	}
+	for i := range odd {
+		exec("INSERT INTO profiles (user_id, claims) VALUES (?, ?)", id(byte(i), 1), strings.Repeat(odd[i], 1+i%2*1000))
+		exec("INSERT INTO consents (id, user_id, client_id, scopes, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+			id(byte(i), 6), id(byte(i), 1), odd[i], odd[len(odd)-1-i], at(i), at(i+1))
+		exec("INSERT INTO logins (id, user_id, epoch, auth_time, created_at, expires_at, absolute_expires_at, device) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			id(byte(i), 7), id(byte(i), 1), i, at(i), at(i+1), at(i+2), at(i+3), null(i, long))
+		exec("INSERT INTO codes (id, client_id, user_id, epoch, login_id, auth_time, scopes, details, device, expires_at, session_id) "+
+			"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(id(byte(i), 8), id(byte(i), 9)...), odd[i], id(byte(i), 1), i, null(i, id(byte(i), 7)),
+			at(i), odd[i], long, null(i+1, odd[i]), at(i+1), null(i+1, id(byte(i), 4)))
+		exec("INSERT INTO authorizations (session_id, login_id, details) VALUES (?, ?, ?)", id(byte(i), 4), null(i, id(byte(i), 7)), odd[i])
+	}
 	exec("DELETE FROM audit_events WHERE id IN (7, 39, 40)") // the last number was used
 	for _, s := range [][2]string{{"purpose", "production"}, {"turn.cleaning", "0001"}, {"oldest_schema", "1"}, {"later", odd[5]}} {
 		exec("INSERT INTO settings (name, value) VALUES (?, ?)", s[0], s[1])
@@ -747,7 +758,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 				noError(t, copied.QueryRow("SELECT "+key+", `"+c.Name+"` FROM "+table.Name+" ORDER BY "+key+" DESC LIMIT 1").Scan(&id, &was))
 				var is any = map[string]any{"int": int64(100), "text": "other", "blob": []byte("\xff another one of 16"[:17])}[c.Kind]
 				if c.Kind == "blob" && (c.Name == key || strings.HasSuffix(c.Name, "_id")) {
-					is = bytes.Repeat([]byte{0xff}, map[bool]int{true: 32, false: 16}[table.Name == "guesses"])
+					is = bytes.Repeat([]byte{0xff}, map[bool]int{true: 32, false: 16}[table.Name == "guesses" || table.Name == "codes" && c.Name == key])
 				}
 				if c.Kind == "text" && c.Name == key {
 					is = "\U0010ffff"

@@ -298,18 +298,37 @@ func (s *Service) Holder(ctx context.Context, now time.Time, clientID, token str
 // SignOut ends the session of a client's refresh token, whichever of its tokens
 // it is: who signs out is believed. If there is none to end: ErrUnknown.
 func (s *Service) SignOut(ctx context.Context, now time.Time, clientID, token string, from audit.Origin) error {
+	session, err := s.sessionOf(ctx, now, clientID, token)
+	if err != nil {
+		return err
+	}
+	return s.end(ctx, now, &session, from)
+}
+
+// SignOutWithLogin is SignOut, and ends the login that the session came of.
+func (s *Service) SignOutWithLogin(ctx context.Context, now time.Time, clientID, token string, from audit.Origin) error {
+	session, err := s.sessionOf(ctx, now, clientID, token)
+	if err != nil {
+		return err
+	}
+	return s.endSignIn(ctx, now, &session, from)
+}
+
+// sessionOf is the live session of a client's refresh token, whichever of its tokens it
+// is. ErrUnknown.
+func (s *Service) sessionOf(ctx context.Context, now time.Time, clientID, token string) (Session, error) {
 	id, _, ok := s.parseRefreshToken(token)
 	if !ok {
-		return ErrUnknown
+		return Session{}, ErrUnknown
 	}
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
-		return fmt.Errorf("find session: %w", err)
+		return Session{}, fmt.Errorf("find session: %w", err)
 	}
 	if session.ClientID != clientID {
-		return ErrUnknown
+		return Session{}, ErrUnknown
 	}
-	return s.end(ctx, now, &session, from)
+	return session, nil
 }
 
 // endReused ends a session of which an old refresh token turned up.
