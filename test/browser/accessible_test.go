@@ -66,7 +66,7 @@ func TestDemoIsForEverybody(t *testing.T) {
 			for _, device := range []struct {
 				name          string
 				width, height int64
-			}{{"desktop", 1280, 900}, {"phone", 390, 844}} {
+			}{{"desktop", 1280, 900}, {"phone", 390, 844}, {"enlarged", 320, 640}} { // WCAG 2.2, 1.4.10
 				b.do(chromedp.EmulateViewport(device.width, device.height))
 				full := strings.Join([]string{name, device.name, scheme}, "-")
 				b.axe(string(axe), full)
