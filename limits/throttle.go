@@ -35,8 +35,9 @@ type Store interface {
 	// Failures returns what is recorded for key; the zero value if nothing is.
 	Failures(ctx context.Context, key [32]byte) (Failures, error)
 	// RecordFailure counts one more failure at now and returns the new count.
-	// A count whose last failure is older than window starts again at 1. The
-	// last failure never moves back: callers that queued come late with theirs.
+	// A count whose last failure is window ago or more starts again at 1, to the
+	// millisecond. The last failure never moves back: callers that queued come late
+	// with theirs.
 	RecordFailure(ctx context.Context, key [32]byte, now time.Time, window time.Duration) (Failures, error)
 	// ClearFailures forgets key.
 	ClearFailures(ctx context.Context, key [32]byte) error

@@ -245,3 +245,22 @@ func TestNetwork(t *testing.T) {
 		}
 	}
 }
+
+// Whoever waited exactly as long as they were told finds the whole budget.
+func TestSharedBudgetRefillsByItselfAfterTheWindow(t *testing.T) {
+	inBubble(t, limits.Options{Window: time.Hour}, func(t *testing.T, g guesser) {
+		for range 3 {
+			for n := range 5 {
+				if err := g.CheckShared(t.Context(), time.Now(), g.key, 5); err != nil {
+					t.Fatalf("after %d failures: %v", n, err)
+				}
+				g.fail(1)
+			}
+			wait, _ := errors.AsType[*limits.WaitError](g.CheckShared(t.Context(), time.Now(), g.key, 5))
+			if wait == nil || wait.RetryAfter < time.Hour-time.Millisecond {
+				t.Fatalf("after 5 failures: %v, want to wait an hour", wait)
+			}
+			time.Sleep(wait.RetryAfter)
+		}
+	})
+}

@@ -31,7 +31,7 @@ func scanFailures(row scanner) (limits.Failures, error) {
 func (db *DB) RecordFailure(ctx context.Context, key [32]byte, now time.Time, window time.Duration) (f limits.Failures, err error) {
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `
-			UPDATE guesses SET failures = CASE WHEN last_failed_at < ? THEN 1 ELSE failures + 1 END,
+			UPDATE guesses SET failures = CASE WHEN last_failed_at <= ? THEN 1 ELSE failures + 1 END,
 				last_failed_at = CASE WHEN last_failed_at > ? THEN last_failed_at ELSE ? END
 			WHERE id = ?`,
 			now.Add(-window).UnixMilli(), now.UnixMilli(), now.UnixMilli(), key[:]))

@@ -57,6 +57,7 @@ func environment(given ...string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "COUNTERSIGN_") })
 	return append(append(env,
 		"COUNTERSIGN_PASSWORDS_ARGON2_MEMORY=7MiB", "COUNTERSIGN_PASSWORDS_ARGON2_ITERATIONS=5",
+		"COUNTERSIGN_THROTTLE_FREE_FAILURES=1000", "COUNTERSIGN_THROTTLE_STRANGERS_PER_ACCOUNT=1000",
 		"COUNTERSIGN_ISSUER="+processIssuer, "COUNTERSIGN_LISTEN=127.0.0.1:0"), given...)
 }
 

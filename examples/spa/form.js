@@ -35,6 +35,9 @@ export function explain(err) {
     case "overloaded":
     case "unavailable":
       return "The server is too busy at the moment. Try again shortly.";
+    case "internal":
+    case "unexpected":
+      return "Something went wrong on the server's side. Try again later.";
     case "invalid_credentials":
       return "The username or the password is wrong.";
     default:

@@ -40,8 +40,8 @@ var guessPromises = []promise{
 			count int
 		}{
 			{0, 1}, {0, 2},
-			{window, 3}, // not older than the window
-			{window + time.Millisecond, 1}, {time.Millisecond, 2},
+			{window - time.Millisecond, 3},
+			{window, 1}, {window + time.Millisecond, 1}, {time.Millisecond, 2},
 			{-time.Minute, 3}, // another replica's clock, or a caller who queued: the last failure stays
 		} {
 			now = now.Add(step.after)

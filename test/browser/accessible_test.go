@@ -1,6 +1,8 @@
 package browser_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,7 +66,7 @@ func TestDemoIsForEverybody(t *testing.T) {
 			for _, device := range []struct {
 				name          string
 				width, height int64
-			}{{"desktop", 1280, 900}, {"phone", 375, 740}} {
+			}{{"desktop", 1280, 900}, {"phone", 390, 844}, {"enlarged", 320, 640}} { // WCAG 2.2, 1.4.10
 				b.do(chromedp.EmulateViewport(device.width, device.height))
 				full := strings.Join([]string{name, device.name, scheme}, "-")
 				b.axe(string(axe), full)
@@ -120,6 +122,15 @@ func TestDemoIsForEverybody(t *testing.T) {
 			b.shows("This browser")
 		case "Security":
 			look("security")
+			b.fill("Current password", "wrong")
+			b.fill("New password", "another "+password)
+			b.press("Change password")
+			b.shows("Current password is not the account's password.")
+			look("security-wrong")
+			b.fill("Current password", password)
+			b.press("Change password")
+			b.shows("Your password is changed")
+			look("security-changed")
 			b.press("Delete account…")
 		case "API":
 			b.press("Say hello")
@@ -132,4 +143,12 @@ func TestDemoIsForEverybody(t *testing.T) {
 		}
 		look(strings.ToLower(view))
 	}
+
+	away := func(w http.ResponseWriter, _ *httptest.ResponseRecorder) {
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+	s.refreshed.Store(&away)
+	b.do(chromedp.Reload())
+	b.isAt("Not reachable")
+	look("away")
 }

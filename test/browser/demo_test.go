@@ -57,6 +57,15 @@ func TestDemoJourney(t *testing.T) {
 		t.Errorf("the views %q were shown in between", seen)
 	}
 	b.keepsNoSecrets(password)
+	asked := s.asked.String()
+	if !strings.Contains(asked, "/session/refresh referrer") {
+		t.Errorf("the proxy was asked for %s", asked)
+	}
+	for line := range strings.Lines(asked) {
+		if strings.Contains(line, "?") || !strings.HasSuffix(line, "referrer \"\"\n") {
+			t.Errorf("in an address, or as a referrer, went %s", line)
+		}
+	}
 }
 
 func TestDemoAccount(t *testing.T) {

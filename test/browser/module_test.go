@@ -13,6 +13,7 @@ type listener struct {
 	mu             sync.Mutex
 	authorizations []string
 	cookies        []string
+	referrers      []string
 }
 
 func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -26,6 +27,7 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer l.mu.Unlock()
 	l.authorizations = append(l.authorizations, r.Header.Get("Authorization"))
 	l.cookies = append(l.cookies, r.Header.Get("Cookie"))
+	l.referrers = append(l.referrers, r.Referer())
 }
 
 func TestModuleGivesTheTokenToNobodyElse(t *testing.T) {
@@ -72,6 +74,9 @@ func TestModuleGivesTheTokenToNobodyElse(t *testing.T) {
 			// Cookies know no ports. What keeps them from other hosts is their own rules.
 			if slices.ContainsFunc(stranger.authorizations, func(heard string) bool { return heard != "" }) {
 				t.Errorf("the stranger heard %q", stranger.authorizations)
+			}
+			if told := slices.Concat(trusted.referrers, stranger.referrers); slices.ContainsFunc(told, func(r string) bool { return r != "" }) {
+				t.Errorf("the referrers were %q", told)
 			}
 		})
 	}

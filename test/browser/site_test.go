@@ -32,6 +32,7 @@ type site struct {
 	// told what the server said. nil: nothing happens to it.
 	refreshed atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
 	refreshes atomic.Int64 // how many reached the server
+	asked     record       // what addresses and referrers the proxy was told
 	log       record
 }
 
@@ -88,6 +89,7 @@ func serveHTTP(t *testing.T, handler http.Handler) (origin string) {
 
 func (s *site) proxy(server http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(&s.asked, "%s referrer %q\n", r.RequestURI, r.Referer())
 		switch r.URL.Path {
 		case "/demo/config.js": // the API's port is another one in each test
 			w.Header().Set("Content-Type", "text/javascript")

@@ -1,0 +1,103 @@
+package server_test
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"countersign/accounts"
+	"countersign/server"
+	"countersign/test/smtpd"
+)
+
+// Nobody finds out by the clock who has an account. Requests go out in pairs, one about
+// an account and one about none, the first of them by chance, each from a network of its
+// own. The statistic is a sign test's: the share of pairs in which the one about the
+// account took longer. Where nothing tells them apart that is a half, whatever the
+// machine's noise is like, with a standard deviation of 1/(2√pairs); five of these are
+// too many. One that is put in by hand is seen.
+func TestLine74TimeTellsNothing(t *testing.T) {
+	pairs := 400
+	if soak {
+		pairs = 2_000
+	}
+	setUp := withOptions(func(o *server.Options) {
+		withMail(&smtpd.Server{})(o)
+		// One hash more or less would show, and it drowns nothing else.
+		o.Argon2 = accounts.Argon2{MemoryKiB: 1024, Iterations: 1, Parallelism: 1}
+		o.StrangersPerAccount = 1 << 30
+		o.Log = slog.New(slog.DiscardHandler)
+	})
+	a := newApp(t, proxied, setUp)
+	proving := openApp(t, a.path, a.master, proxied, setUp, withOptions(func(o *server.Options) { o.RequireVerifiedEmail = true }))
+
+	networks, names := 0, 0
+	post := func(to *app, path, body string) *response {
+		t.Helper()
+		networks++
+		p := to.page()
+		p.address = fmt.Sprintf("10.%d.%d.%d", networks>>16, networks>>8&255, networks&255)
+		return p.do(http.MethodPost, path, body)
+	}
+	signIn := func(who string) *response {
+		t.Helper()
+		return post(a, "/session", `{"username":"`+who+`","password":"a wrong password"}`).want(http.StatusUnauthorized)
+	}
+	for n, c := range []struct {
+		name string
+		ask  func(who string) *response
+		less float64 // of the time, for who is unknown
+	}{
+		{"sign in", signIn, 0},
+		{"sign in, half of it for nobody", signIn, 0.5},
+		{"forgot by name", func(who string) *response {
+			return post(a, "/account/password/forgot", `{"username":"`+who+`"}`).want(http.StatusAccepted)
+		}, 0},
+		{"forgot by address", func(who string) *response {
+			return post(a, "/account/password/forgot", `{"email":"`+who+`@example.net"}`).want(http.StatusAccepted)
+		}, 0},
+		{"resend by address", func(who string) *response {
+			return post(a, "/account/email/resend", `{"email":"`+who+`@example.net"}`).want(http.StatusAccepted)
+		}, 0},
+		{"sign up with an address", func(who string) *response {
+			names++
+			return post(proving, "/signup", fmt.Sprintf(`{"username":"new%d","password":%q,"email":"%s@example.net"}`, names, password, who)).want(http.StatusCreated)
+		}, 0},
+	} {
+		letter := string(rune('a' + n))
+		people := pairs / 4 // each may ask for five mails
+		for i := range people {
+			a.signup(fmt.Sprint(letter, "known", i))
+		}
+		var took [2][]float64 // of those about nobody, and about somebody; in microseconds
+		longer := 0
+		for i := range pairs {
+			first := rand.IntN(2)
+			for _, which := range []int{first, 1 - first} {
+				who := fmt.Sprint(letter, []string{"nobody", "known"}[which], i%people)
+				began := time.Now()
+				c.ask(who)
+				spent := float64(time.Since(began).Nanoseconds()) / 1e3
+				if which == 0 {
+					spent *= 1 - c.less
+				}
+				took[which] = append(took[which], spent)
+			}
+			if took[1][i] > took[0][i] {
+				longer++
+			}
+		}
+		share, chance := float64(longer)/float64(pairs), 5/(2*math.Sqrt(float64(pairs)))
+		median := func(all []float64) float64 { slices.Sort(all); return all[len(all)/2] }
+		t.Logf("%s: of %d pairs %.1f %% took longer about an account, 50 ± %.1f is chance; medians %.0f and %.0f µs",
+			c.name, pairs, 100*share, 100*chance, median(took[1]), median(took[0]))
+		if told := math.Abs(share-0.5) > chance; told != (c.less > 0) {
+			t.Errorf("%s: told apart by time: %v", c.name, told)
+		}
+	}
+}
