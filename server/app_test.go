@@ -116,7 +116,8 @@ var testClients = []struct {
 	secret string
 }{
 	{accounts.Client{ // public, first-party
-		ID: "spa", Name: "SPA", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"},
+		ID: "spa", Name: "SPA", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token", "authorization_code"},
+		RedirectURIs: []string{spaCallback}, PostLogoutRedirectURIs: []string{"https://client.example.com/"},
 		Scopes: []string{"openid", "profile", "email", "roles", "offline_access"}, Origins: []string{"https://client.example.com"},
 	}, ""},
 	{accounts.Client{ // another one, so that tokens can be taken to the wrong client
@@ -130,6 +131,20 @@ var testClients = []struct {
 	{accounts.Client{ // public, not first-party
 		ID: "third", Name: "Third", Public: true, Grants: []string{"refresh_token"}, Scopes: []string{"openid"},
 	}, ""},
+	{accounts.Client{ // public, first-party, with fewer scopes
+		ID: "other-app", Name: "Other", Public: true, FirstParty: true, Grants: []string{"authorization_code"},
+		Scopes: []string{"openid", "profile"}, RedirectURIs: []string{spaCallback},
+	}, ""},
+	{accounts.Client{ // confidential, of somebody else
+		ID: "rp", Name: "Partner <b>", Grants: []string{"authorization_code", "refresh_token"},
+		Scopes: []string{"openid", "profile", "email", "phone", "address", "offline_access"}, RedirectURIs: []string{rpCallback},
+		PostLogoutRedirectURIs: []string{rpSignedOut},
+	}, secret},
+	{accounts.Client{ // confidential, without PKCE
+		ID: "legacy", Name: "Legacy", FirstParty: true, Grants: []string{"authorization_code", "refresh_token"},
+		Scopes: []string{"openid"}, RedirectURIs: []string{spaCallback}, PKCEOptional: true,
+		Audiences: []string{"https://one.example.com", "https://two.example.com"},
+	}, secret},
 	{accounts.Client{ // confidential, acts for itself
 		ID: "api", Name: "API", Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"},
 	}, "dev-secret"},

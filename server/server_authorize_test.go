@@ -1,0 +1,362 @@
+package server_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestAuthorizationCodeFromSignInToTokens(t *testing.T) {
+	a := newApp(t)
+	id := a.signup("alice")
+	p := a.person()
+	login := p.authorize(authorization("spa", "scope", "openid profile email offline_access"))
+	login.says(http.StatusOK, "Sign in", "SPA")
+	back := p.signIn(login, "alice")
+	if got := back.params(spaCallback).Get("state"); got != "the state" {
+		t.Errorf("state = %q", got)
+	}
+	tokens := a.exchange(back.code(spaCallback)).want(http.StatusOK)
+	_, claims := tokens.claims("id_token")
+	for name, want := range map[string]any{"iss": issuer, "sub": id, "aud": "spa", "nonce": "the nonce"} {
+		if claims[name] != want {
+			t.Errorf("%s = %v, want %v", name, claims[name], want)
+		}
+	}
+	if got := tokens.text("scope"); got != "openid profile email offline_access" {
+		t.Errorf("scope = %q", got)
+	}
+	if got := a.userinfo(tokens.text("access_token")).want(http.StatusOK).text("email"); got != "alice@example.net" {
+		t.Errorf("email = %q", got)
+	}
+	refreshed := a.refresh(tokens.text("refresh_token")).want(http.StatusOK)
+	if _, again := refreshed.claims("id_token"); again["nonce"] != nil || again["auth_time"] != claims["auth_time"] || again["sub"] != id {
+		t.Errorf("the refreshed ID token says %v, the first said %v (OpenID Connect Core section 12.2)", again, claims)
+	}
+}
+
+// Once signed in, no client asks for the password again; and who comes back sees the
+// same subject and the same auth_time.
+func TestSignedInOnceIsSignedInEverywhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, first := a.newPerson(t, "alice")
+		_, claims := first.claims("id_token")
+		time.Sleep(3 * time.Minute)
+		again := a.exchange(p.authorize(authorization("spa", "prompt", "none")).code(spaCallback)).want(http.StatusOK)
+		if _, now := again.claims("id_token"); now["sub"] != claims["sub"] || now["auth_time"] != claims["auth_time"] {
+			t.Errorf("signed in silently: %v, first: %v", now, claims)
+		}
+		p.authorize(authorization("rp")).page("consent-form") // no password
+		stranger := a.person()
+		stranger.authorize(authorization("spa", "prompt", "none")).refuses(spaCallback, "login_required")
+	})
+}
+
+func TestPromptLoginAsksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, first := a.newPerson(t, "alice")
+		_, claims := first.claims("id_token")
+		time.Sleep(2 * time.Second)
+		login := p.authorize(authorization("spa", "prompt", "login"))
+		login.page("login-form")
+		// Signing in elsewhere meanwhile doesn't help: the ticket asks for after itself.
+		if strings.Contains(login.Body.String(), "continue-as") {
+			t.Error("one may go on without the password")
+		}
+		again := a.exchange(p.signIn(login, "alice").code(spaCallback)).want(http.StatusOK)
+		if _, now := again.claims("id_token"); now["auth_time"].(float64) < claims["auth_time"].(float64)+2 || now["sub"] != claims["sub"] {
+			t.Errorf("after prompt=login: %v, first: %v", now, claims)
+		}
+	})
+}
+
+func TestMaxAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, first := a.newPerson(t, "alice")
+		_, claims := first.claims("id_token")
+		time.Sleep(2 * time.Second)
+		quick := a.exchange(p.authorize(authorization("spa", "max_age", "10000")).code(spaCallback)).want(http.StatusOK)
+		if _, now := quick.claims("id_token"); now["auth_time"] != claims["auth_time"] {
+			t.Errorf("max_age=10000 asked again: %v", now)
+		}
+		p.authorize(authorization("spa", "max_age", "1", "prompt", "none")).refuses(spaCallback, "login_required")
+		asked := p.authorize(authorization("spa", "max_age", "1"))
+		time.Sleep(5 * time.Second) // who is slow to type isn't asked once more
+		again := a.exchange(p.signIn(asked, "alice").code(spaCallback)).want(http.StatusOK)
+		if _, now := again.claims("id_token"); now["auth_time"].(float64) < claims["auth_time"].(float64)+7 {
+			t.Errorf("max_age=1 didn't ask again: %v", now)
+		}
+		time.Sleep(time.Second)
+		p.signIn(p.authorize(authorization("spa", "max_age", "0")), "alice").code(spaCallback)
+	})
+}
+
+func TestIDTokenHintNamesTheUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, hers := a.newPerson(t, "alice")
+		_, his := a.newPerson(t, "bob")
+		time.Sleep(time.Hour) // the ID tokens have expired
+		p.authorize(authorization("spa", "prompt", "none", "id_token_hint", hers.text("id_token"))).code(spaCallback)
+		p.authorize(authorization("spa", "prompt", "none", "id_token_hint", his.text("id_token"))).refuses(spaCallback, "login_required")
+		// Asked, she signs in as herself, who isn't whom the client means.
+		asked := p.authorize(authorization("spa", "id_token_hint", his.text("id_token")))
+		p.signIn(asked, "alice").refuses(spaCallback, "login_required")
+		time.Sleep(time.Second)
+		asked = p.authorize(authorization("spa", "id_token_hint", his.text("id_token")))
+		p.signIn(asked, "bob").code(spaCallback)
+		p.authorize(authorization("spa", "id_token_hint", "a.b.c")).refuses(spaCallback, "invalid_request")
+		p.authorize(authorization("spa", "id_token_hint", hers.text("access_token"))).refuses(spaCallback, "invalid_request")
+		p.authorize(authorization("other-app", "id_token_hint", hers.text("id_token"))).refuses(spaCallback, "invalid_request")
+	})
+}
+
+func TestSelectAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, hers := a.newPerson(t, "alice")
+		a.signup("bob")
+		time.Sleep(time.Second)
+		p.authorize(authorization("spa", "prompt", "select_account")).page("login-form")
+		choice := p.authorize(authorization("spa", "prompt", "select_account"))
+		f := choice.page("continue-form")
+		f.Set("continue", "yes")
+		again := a.exchange(p.follow(p.submit("/login", f)).code(spaCallback)).want(http.StatusOK)
+		_, claims := hers.claims("id_token")
+		if _, now := again.claims("id_token"); now["sub"] != claims["sub"] || now["auth_time"] != claims["auth_time"] {
+			t.Errorf("going on as who one is: %v", now)
+		}
+		his := a.exchange(p.signIn(p.authorize(authorization("spa", "prompt", "select_account")), "bob").code(spaCallback)).want(http.StatusOK)
+		if _, now := his.claims("id_token"); now["sub"] == claims["sub"] {
+			t.Error("choosing another account, one stays who one was")
+		}
+		// prompt=login is more than a choice.
+		time.Sleep(time.Second)
+		f = p.authorize(authorization("spa", "prompt", "login select_account")).page("login-form")
+		f.Set("continue", "yes")
+		p.follow(p.submit("/login", f)).page("login-form")
+	})
+}
+
+func TestConsentIsAskedForAndRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, _ := a.newPerson(t, "alice")
+		time.Sleep(time.Second)
+		p.authorize(authorization("rp", "scope", "openid email", "prompt", "none")).refuses(rpCallback, "consent_required")
+		ask := p.authorize(authorization("rp", "scope", "openid email"))
+		ask.says(http.StatusOK, "Partner <b>", "see your e-mail address", "alice")
+		f := ask.page("consent-form")
+		f.Set("decision", "deny")
+		p.follow(p.submit("/consent", f)).refuses(rpCallback, "access_denied")
+		f = p.authorize(authorization("rp", "scope", "openid email")).page("consent-form")
+		f.Set("decision", "allow")
+		tokens := a.token(exchangeForm("rp", p.follow(p.submit("/consent", f)).code(rpCallback))).want(http.StatusOK)
+		if got := a.userinfo(tokens.text("access_token")).text("email"); got != "alice@example.net" {
+			t.Errorf("email = %q", got)
+		}
+		p.authorize(authorization("rp", "scope", "openid email", "prompt", "none")).code(rpCallback)
+		p.authorize(authorization("rp", "scope", "openid")).code(rpCallback)
+		p.authorize(authorization("rp", "scope", "openid profile")).page("consent-form")                                              // more than was given
+		p.authorize(authorization("rp", "scope", "openid", "claims", `{"userinfo":{"name":{"essential":true}}}`)).page("consent-form") // likewise, by name
+		f = p.authorize(authorization("rp", "scope", "openid", "prompt", "consent")).page("consent-form")
+		f.Set("decision", "allow")
+		p.follow(p.submit("/consent", f)).code(rpCallback)
+		// Another user has let it have nothing.
+		q, _ := a.newPerson(t, "bob")
+		q.authorize(authorization("rp")).page("consent-form")
+	})
+}
+
+// A page of another site can't make a browser allow, sign in, sign up or sign out.
+func TestFormsOfOtherSitesAreRefused(t *testing.T) {
+	a := newApp(t)
+	p, _ := a.newPerson(t, "alice")
+	f := p.authorize(authorization("rp")).page("consent-form")
+	f.Set("decision", "allow")
+	for _, header := range [][]string{
+		{"Origin", "https://elsewhere.example.org"}, {"Origin", "null"}, {"Origin", "http://auth.example.com"},
+		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", origin},
+	} {
+		for _, path := range []string{"/consent", "/login", "/signup", "/logout", "/forgot", "/reset", "/verify"} {
+			r := p.do(http.MethodPost, path, f.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
+			r.says(http.StatusForbidden, "This came from elsewhere")
+		}
+	}
+	p.authorize(authorization("rp", "prompt", "none")).refuses(rpCallback, "consent_required")
+	p.authorize(authorization("spa", "prompt", "none")).code(spaCallback) // still signed in
+}
+
+// Browsers leave our cookie out of forms that other sites send: the server asks them to
+// come again.
+func TestPostedAuthorizationRequest(t *testing.T) {
+	a := newApp(t)
+	p, _ := a.newPerson(t, "alice")
+	r := p.post("/oauth/authorize", authorization("spa", "prompt", "none"))
+	r.want(http.StatusSeeOther)
+	p.follow(r).code(spaCallback)
+	p.post("/oauth/authorize", authorization("spa", "scope", "openid admin")).refuses(spaCallback, "invalid_scope")
+	p.post("/oauth/authorize", authorization("spa", "redirect_uri", "https://elsewhere.example.org/")).says(http.StatusBadRequest, "No way back")
+}
+
+func TestFormPost(t *testing.T) {
+	a := newApp(t)
+	p, _ := a.newPerson(t, "alice")
+	r := p.authorize(authorization("spa", "response_mode", "form_post"))
+	f := r.says(http.StatusOK).page("form-post")
+	if f.Get("state") != "the state" || f.Get("iss") != issuer || !strings.Contains(r.Body.String(), `action="`+spaCallback+`"`) {
+		t.Errorf("the form has %v: %s", f, r.Body)
+	}
+	a.exchange(f.Get("code")).want(http.StatusOK)
+	if csp := r.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "script-src 'self'") {
+		t.Errorf("Content-Security-Policy: %s", csp)
+	}
+	f = p.authorize(authorization("spa", "response_mode", "form_post", "response_type", "token")).page("form-post")
+	if f.Get("error") != "unsupported_response_type" || f.Get("state") != "the state" {
+		t.Errorf("the form has %v", f)
+	}
+	p.authorize(authorization("spa", "response_mode", "fragment")).refuses(spaCallback, "invalid_request")
+}
+
+func TestStateComesBackAsItWas(t *testing.T) {
+	a := newApp(t)
+	p, _ := a.newPerson(t, "alice")
+	for _, state := range []string{
+		strings.Repeat("0123456789abcdef", 8), "a b+c%20d&e=f#g?h/i", "Zoë 한글 👩‍👩‍👧", `"<script>'\`, strings.Repeat("x", 1024),
+	} {
+		if got := p.authorize(authorization("spa", "state", state)).params(spaCallback).Get("state"); got != state {
+			t.Errorf("state %q came back as %q", state, got)
+		}
+		login := a.person().authorize(authorization("spa", "state", state))
+		if got := a.person().signIn(login, "alice").params(spaCallback).Get("state"); got != state {
+			t.Errorf("state %q came back as %q by the sign-in page", state, got)
+		}
+	}
+	if values := p.authorize(authorization("spa", "state", "")).params(spaCallback); values.Has("state") {
+		t.Errorf("a state that was not sent came back: %v", values)
+	}
+}
+
+func TestClaimsParameter(t *testing.T) {
+	a := newApp(t)
+	p, _ := a.newPerson(t, "alice")
+	ask := func(claims string) *response {
+		t.Helper()
+		return p.authorize(authorization("spa", "scope", "openid", "claims", claims))
+	}
+	tokens := a.exchange(ask(`{"userinfo":{"name":{"essential":true},"nonsense":null},"id_token":{"email":null,"auth_time":{"essential":true},"acr":{"values":["x"]}}}`).code(spaCallback)).want(http.StatusOK)
+	info := a.userinfo(tokens.text("access_token")).want(http.StatusOK).json()
+	if info["name"] != "alice" || info["email"] != nil || info["preferred_username"] != nil {
+		t.Errorf("userinfo says %v, asked for name", info)
+	}
+	_, claims := tokens.claims("id_token")
+	if claims["email"] != "alice@example.net" || claims["name"] != nil {
+		t.Errorf("the ID token says %v, asked for email", claims)
+	}
+	if _, claims := a.refresh(tokens.text("refresh_token")).want(http.StatusOK).claims("id_token"); claims["email"] != "alice@example.net" {
+		t.Errorf("the refreshed ID token says %v", claims)
+	}
+	// A claim that no scope of the client opens is left out.
+	other := a.token(exchangeForm("other-app", p.authorize(authorization("other-app", "claims", `{"id_token":{"email":null}}`)).code(spaCallback))).want(http.StatusOK)
+	if _, claims := other.claims("id_token"); claims["email"] != nil {
+		t.Errorf("the ID token of a client without the scope email says %v", claims)
+	}
+	me := claims["sub"].(string)
+	ask(`{"id_token":{"sub":{"value":"` + me + `"}}}`).code(spaCallback)
+	p.authorize(authorization("spa", "prompt", "none", "claims", `{"id_token":{"sub":{"value":"248289761001"}}}`)).refuses(spaCallback, "login_required")
+	ask(`{"id_token":{"acr":{"essential":true,"values":["gold"]}}}`).refuses(spaCallback, "unmet_authentication_requirements")
+	for _, malformed := range []string{`{`, `[]`, `{"id_token":[]}`, `{"userinfo":{"name":7}}`, `"x"`} {
+		ask(malformed).refuses(spaCallback, "invalid_request")
+	}
+}
+
+func TestAuthorizationRequestIsReadStrictly(t *testing.T) {
+	a := newApp(t)
+	p, _ := a.newPerson(t, "alice")
+	for _, c := range []struct {
+		code  string
+		pairs []string
+	}{
+		{"invalid_request", []string{"response_type", ""}},
+		{"unsupported_response_type", []string{"response_type", "code id_token"}},
+		{"request_not_supported", []string{"request", "eyJ"}},
+		{"request_uri_not_supported", []string{"request_uri", "https://client.example.com/r"}},
+		{"registration_not_supported", []string{"registration", "{}"}},
+		{"invalid_scope", []string{"scope", "openid admin"}},
+		{"invalid_scope", []string{"scope", "openid  \"x"}},
+		{"invalid_request", []string{"prompt", "none login"}},
+		{"invalid_request", []string{"prompt", "dance"}},
+		{"invalid_request", []string{"max_age", "-1"}},
+		{"invalid_request", []string{"max_age", "soon"}},
+		{"invalid_target", []string{"resource", "https://elsewhere.example.org"}},
+	} {
+		if got := p.authorize(authorization("spa", c.pairs...)).refuses(spaCallback, c.code).Get("state"); got != "the state" {
+			t.Errorf("%v: state = %q", c.pairs, got)
+		}
+	}
+	twice := authorization("spa")
+	twice.Add("scope", "openid")
+	p.authorize(twice).refuses(spaCallback, "invalid_request")
+	p.authorize(authorization("web", "redirect_uri", spaCallback)).says(http.StatusBadRequest, "No way back")
+	for _, odd := range []string{"%zz=1", "client_id=spa&" + strings.Repeat("x", 9000)} {
+		p.open("/oauth/authorize?"+odd).says(http.StatusBadRequest, "This request doesn't work")
+	}
+	// What is of no use to us is tolerated.
+	p.authorize(authorization("spa", "display", "popup", "claims_locales", "ko", "acr_values", "1 2", "login_hint", "alice", "unknown", "x")).code(spaCallback)
+}
+
+func TestAuthorizationPagesSpeakKorean(t *testing.T) {
+	a := newApp(t)
+	p := a.person()
+	p.authorize(authorization("spa", "ui_locales", "ko en")).says(http.StatusOK, "로그인")
+	p.language = "ko-KR,ko;q=0.9,en;q=0.8"
+	p.authorize(authorization("spa")).says(http.StatusOK, "로그인")
+	p.authorize(authorization("spa", "ui_locales", "fr en")).says(http.StatusOK, "Sign in")
+}
+
+func TestSignUpOnTheWay(t *testing.T) {
+	a := newApp(t)
+	p := a.person()
+	login := p.authorize(authorization("spa"))
+	ticket := login.page("login-form").Get("ticket")
+	f := p.open("/signup?ticket=" + url.QueryEscape(ticket)).says(http.StatusOK, "Create an account").page("signup-form")
+	f.Set("username", "carol")
+	f.Set("password", "short")
+	f.Set("email", "carol@example.net")
+	r := p.submit("/signup", f)
+	r.says(http.StatusBadRequest, "at least 8 characters", "carol@example.net")
+	if strings.Contains(r.Body.String(), "short\"") {
+		t.Error("the page has the password")
+	}
+	f.Set("password", password)
+	a.exchange(p.follow(p.submit("/signup", f)).code(spaCallback)).want(http.StatusOK)
+	p.authorize(authorization("spa", "prompt", "create")).page("signup-form")
+	q := a.person()
+	f = q.authorize(authorization("spa", "prompt", "create", "login_hint", "dave")).page("signup-form")
+	f.Set("username", "carol")
+	f.Set("password", password)
+	q.submit("/signup", f).says(http.StatusBadRequest, "This username is taken.")
+}
+
+func TestWrongPasswordOnThePage(t *testing.T) {
+	a := newApp(t)
+	a.signup("alice")
+	p := a.person()
+	f := p.authorize(authorization("spa")).page("login-form")
+	f.Set("username", "alice")
+	f.Set("password", "wrong")
+	known := p.submit("/login", f).says(http.StatusBadRequest, "The username or the password is wrong.")
+	f.Set("username", "alicf")
+	unknown := p.submit("/login", f)
+	if strings.ReplaceAll(unknown.Body.String(), "alicf", "alice") != known.Body.String() || unknown.Code != known.Code {
+		t.Error("the page tells whether the account exists")
+	}
+	f.Set("username", "")
+	p.submit("/login", f).says(http.StatusBadRequest, "Please fill in all fields.")
+}
