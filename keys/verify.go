@@ -72,9 +72,10 @@ func (r *Ring) verify(token, typ, issuer string, claims jwt.Claims, good func(Ke
 			return nil, errors.New("unknown kid")
 		case !good(m.Key):
 			return nil, errors.New("its key is revoked or out of date")
-		case t.Method != algorithms[m.Alg].method:
+		case t.Method.Alg() != m.Alg:
 			return nil, errors.New("alg is not its key's")
 		}
+		t.Method = algorithms[m.Alg].method // which may be stricter than the parser's
 		return m.Public, nil
 	})
 	if err != nil {
