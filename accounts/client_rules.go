@@ -28,7 +28,7 @@ const (
 
 var (
 	knownGrants = []string{GrantPassword, GrantRefreshToken, GrantAuthorizationCode, GrantClientCredentials}
-	knownIDAlgs = []string{"", "ES256", "RS256", "EdDSA"}
+	knownIDAlgs = []string{"", "ES256", "RS256", "PS256", "EdDSA"}
 )
 
 // AllowsGrant reports whether the client may use a grant_type.
@@ -89,7 +89,7 @@ func CheckClient(c Client, secret string) error {
 		bad.add("pkce_optional", NotAllowed, "pkce_optional needs a confidential client: RFC 9700 asks public ones for PKCE.")
 	}
 	if !slices.Contains(knownIDAlgs, c.IDTokenAlg) {
-		bad.add("id_token_alg", Invalid, "id_token_alg must be ES256, RS256 or EdDSA.")
+		bad.add("id_token_alg", Invalid, "id_token_alg must be ES256, RS256, PS256 or EdDSA.")
 	}
 	return bad.err()
 }

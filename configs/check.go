@@ -188,12 +188,12 @@ func (c *Config) checkKeys(r *report) {
 	k, fd := c.Keys, formatDuration
 
 	if len(k.Algorithms) == 0 {
-		r.add("keys.algorithms", "must name at least one of ES256, RS256, EdDSA")
+		r.add("keys.algorithms", "must name at least one of ES256, RS256, PS256, EdDSA")
 	}
 	for i, alg := range k.Algorithms {
 		switch {
 		case !slices.Contains(algorithms, alg):
-			r.add(item("keys.algorithms", i), "must be ES256, RS256 or EdDSA, not %s", quote(alg))
+			r.add(item("keys.algorithms", i), "must be ES256, RS256, PS256 or EdDSA, not %s", quote(alg))
 		case slices.Contains(k.Algorithms[:i], alg):
 			r.add(item("keys.algorithms", i), "%s is here twice: take one out", alg)
 		}
@@ -211,7 +211,7 @@ func (c *Config) checkKeys(r *report) {
 	}
 }
 
-var algorithms = []string{"ES256", "RS256", "EdDSA"}
+var algorithms = []string{"ES256", "RS256", "PS256", "EdDSA"}
 
 // argon2Floor is the least memory for so many iterations by the OWASP Password
 // Storage Cheat Sheet; its rows cost an attacker about the same.

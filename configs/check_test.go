@@ -93,6 +93,7 @@ func TestGoodValues(t *testing.T) {
 		`cors: {allowed_origins: [https://app.example.com, "http://app.test:3000", "https://localhost:*", "capacitor://localhost", "http://[::1]:3000"]}`,
 		`tokens: {refresh_replay_window: 0s}`,
 		`keys: {clock_skew: 0s, algorithms: [EdDSA]}`,
+		`keys: {algorithms: [ES256, PS256]}`,
 		`keys: {rotation_period: 21m, jwks_max_age: 15m}`,
 		`keys: {rotation_period: 1000s, jwks_max_age: 745s, clock_skew: 0s}`,
 		`keys: {rotation_period: 1000s, jwks_max_age: 10s, clock_skew: 400s}`,
@@ -138,8 +139,8 @@ func TestBadValues(t *testing.T) {
 		{`tokens: {audience: [""]}`, "tokens.audience[0]", "printable ASCII"},
 		{`tokens: {audience: ["a,b"]}`, "tokens.audience[0]", "commas"},
 
-		{`keys: {algorithms: []}`, "keys.algorithms", "at least one of ES256, RS256, EdDSA"},
-		{`keys: {algorithms: [HS256]}`, "keys.algorithms[0]", `must be ES256, RS256 or EdDSA, not "HS256"`},
+		{`keys: {algorithms: []}`, "keys.algorithms", "at least one of ES256, RS256, PS256, EdDSA"},
+		{`keys: {algorithms: [HS256]}`, "keys.algorithms[0]", `must be ES256, RS256, PS256 or EdDSA, not "HS256"`},
 		{`keys: {algorithms: [ES256, ES256]}`, "keys.algorithms[1]", "ES256 is here twice"},
 		{`keys: {rotation_period: 20m}`, "keys.rotation_period", "a key would sign before caches can know it: it is published jwks_max_age + clock_skew + 5s = 15m + 30s + 5s = 15m35s before it signs, which must fit in 3/4 of this (15m); raise it to 20m47s or more"},
 		{`keys: {rotation_period: 438000h, jwks_max_age: 438000h, clock_skew: 438000h}`, "keys.rotation_period", "876000h0m5s before it signs"},

@@ -127,8 +127,8 @@ type Config struct {
 
 	Keys struct {
 		// Algorithms are those that there are signing keys for: ES256, RS256,
-		// EdDSA. The first signs access tokens; ID tokens default to RS256, as
-		// OpenID Connect requires. Default ES256, RS256.
+		// PS256, EdDSA. The first signs access tokens; ID tokens default to
+		// RS256, as OpenID Connect requires. Default ES256, RS256.
 		Algorithms []string `yaml:"algorithms" default:"ES256,RS256"`
 		// RotationPeriod is how long a key signs before the next one takes over.
 		// Default 720h (30 days).

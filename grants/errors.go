@@ -11,7 +11,8 @@ import (
 	"countersign/tokens"
 )
 
-// Error is what a client is told when it gets no token (RFC 6749 section 5.2).
+// Error is what a client is told when it doesn't get what it asked for (RFC 6749
+// section 5.2).
 type Error struct {
 	Code        string
 	Description string // printable ASCII without quote and backslash
@@ -47,6 +48,9 @@ var (
 	errUnsupportedGrant  = refuse("unsupported_grant_type", "grant_type is not one of "+strings.Join(Supported(), ", "))
 	errUnauthorized      = refuse("unauthorized_client", "the client may not use this grant_type")
 	errPublicCredentials = refuse("unauthorized_client", "client_credentials needs a confidential client")
+	errOthersToken       = refuse("invalid_grant", "the token was issued to another client")
+	errNoSession         = refuse("unsupported_token_type", "a client's own access token can't be revoked, it expires soon")
+	errMayNotIntrospect  = refuse("unauthorized_client", "the client may not introspect")
 	errScope             = refuse("invalid_scope", "scope is more than the client or the refresh token may have")
 	errBadCode           = refuse("invalid_grant", "the code is invalid, expired, used, another client's, or was issued to another redirect_uri")
 	errVerifier          = refuse("invalid_grant", "code_verifier does not match the code_challenge of the authorization request")
@@ -83,6 +87,8 @@ var spoken = []struct {
 	{tokens.ErrUserGone, errBadCredentials},
 	{tokens.ErrUnknown, errBadRefreshToken},
 	{tokens.ErrReused, errBadRefreshToken},
+	{tokens.ErrNotYours, errOthersToken},
+	{tokens.ErrNoSession, errNoSession},
 	{tokens.ErrScope, errScope},
 	{tokens.ErrTarget, errTarget},
 	{tokens.ErrCodeUsed, errBadCode},

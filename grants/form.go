@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxForm bounds the body of a token request, in bytes.
+// maxForm bounds the body of a request, in bytes.
 const maxForm = 64 << 10
 
 // readForm reads the parameters of a request to an OAuth endpoint: from the
@@ -62,7 +62,7 @@ func parseForm(body string) (url.Values, error) {
 // an error_description may not hold (RFC 6749 section 5.2).
 var parameters = []string{
 	"grant_type", "client_id", "client_secret", "username", "password", "refresh_token", "scope",
-	"code", "redirect_uri", "code_verifier",
+	"code", "redirect_uri", "code_verifier", "token", "token_type_hint",
 }
 
 func parameterName(name string) string {

@@ -53,10 +53,11 @@ type Options struct {
 	Unavailable func(error) bool
 }
 
-// Service answers token requests. It is safe for concurrent use.
+// Service answers what clients ask about tokens. It is safe for concurrent use.
 type Service struct {
 	users       *accounts.Users
 	clients     *accounts.Clients
+	tokens      *tokens.Service
 	oauth       *oauthserver.Server
 	log         *slog.Logger
 	unavailable func(error) bool
@@ -64,7 +65,7 @@ type Service struct {
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{users: o.Users, clients: o.Clients, log: o.Log, unavailable: o.Unavailable}
+	s := &Service{users: o.Users, clients: o.Clients, tokens: o.Tokens, log: o.Log, unavailable: o.Unavailable}
 	s.oauth = oauthserver.NewServer(&oauthserver.Config{
 		TokenType:         "Bearer",
 		AllowedGrantTypes: supported,
@@ -82,13 +83,19 @@ func (s *Service) Token(r *http.Request, from audit.Origin) (members map[string]
 	x := &exchange{now: time.Now(), from: from, device: browser.Label(r.UserAgent())}
 	members, err = s.token(r, x)
 	if err != nil {
-		say, known := speak(err, s.unavailable)
-		if !known {
-			s.log.ErrorContext(r.Context(), "token request failed", "request_id", from.RequestID, "client_id", x.client.ID, "err", err)
-		}
-		return nil, x.client.ID, say
+		return nil, x.client.ID, s.say(r, x.client.ID, from, err)
 	}
 	return members, x.client.ID, nil
+}
+
+// say is what a client is told of an error, as an *Error. One that nobody foresaw
+// is logged.
+func (s *Service) say(r *http.Request, clientID string, from audit.Origin, err error) error {
+	say, known := speak(err, s.unavailable)
+	if !known {
+		s.log.ErrorContext(r.Context(), "token request failed", "request_id", from.RequestID, "client_id", clientID, "err", err)
+	}
+	return say
 }
 
 func (s *Service) token(r *http.Request, x *exchange) (map[string]any, error) {

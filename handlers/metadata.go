@@ -46,9 +46,13 @@ func (h *Metadata) document() (body []byte, etag string) {
 		claims = append(claims, ClaimsByScope[scope]...)
 	}
 	slices.Sort(claims)
+	confidential := []string{"client_secret_basic", "client_secret_post"}
+	anyClient := append(slices.Clone(confidential), "none")
 	body, err := json.MarshalIndent(map[string]any{
 		"issuer":                                         h.Issuer,
 		"token_endpoint":                                 h.Issuer + "/oauth/token",
+		"revocation_endpoint":                            h.Issuer + "/oauth/revoke",
+		"introspection_endpoint":                         h.Issuer + "/oauth/introspect",
 		"userinfo_endpoint":                              h.Issuer + "/userinfo",
 		"jwks_uri":                                       h.Issuer + "/.well-known/jwks.json",
 		"grant_types_supported":                          grants.Supported(),
@@ -66,7 +70,9 @@ func (h *Metadata) document() (body []byte, etag string) {
 		"ui_locales_supported":                           pages.Languages,
 		"display_values_supported":                       []string{"page"},
 		"id_token_signing_alg_values_supported":          h.IDTokenAlgorithms,
-		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
+		"token_endpoint_auth_methods_supported":          anyClient,
+		"revocation_endpoint_auth_methods_supported":     anyClient,
+		"introspection_endpoint_auth_methods_supported":  confidential,
 		"claims_parameter_supported":                     true,
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false, // left out, it would mean true

@@ -1,12 +1,15 @@
 package handlers
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
+	"countersign/grants"
 )
 
 // oauthError is the error body of OAuth endpoints (RFC 6749 section 5.2).
@@ -23,15 +26,32 @@ func writeOAuthError(c *gin.Context, status int, code, description string) {
 	c.Abort()
 }
 
+// refuseClient answers a client's request with the error that grants made of what
+// went wrong.
+func refuseClient(c *gin.Context, err error) {
+	say, ok := errors.AsType[*grants.Error](err)
+	if !ok {
+		panic(err) // grants translates every error
+	}
+	if say.Status == http.StatusUnauthorized {
+		c.Header("WWW-Authenticate", `Basic realm="countersign", charset="UTF-8"`)
+	}
+	setRetryAfter(c, say.RetryAfter)
+	writeOAuthError(c, say.Status, say.Code, say.Description)
+}
+
 // neverCache marks an answer that no cache may keep (RFC 6749 section 5.1).
 func neverCache(c *gin.Context) {
 	c.Header("Cache-Control", "no-store")
 	c.Header("Pragma", "no-cache")
 }
 
-// isOAuth reports whether a path is answered in OAuth's error format.
+// oauthPaths are answered in OAuth's error format.
+var oauthPaths = []string{"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/userinfo"}
+
+// isOAuth reports whether a path, below whatever issuer, is one of oauthPaths.
 func isOAuth(path string) bool {
-	return strings.HasSuffix(path, "/oauth/token") || strings.HasSuffix(path, "/userinfo")
+	return slices.ContainsFunc(oauthPaths, func(suffix string) bool { return strings.HasSuffix(path, suffix) })
 }
 
 // NotFound answers a path that nothing is mounted at.

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -21,21 +20,9 @@ func (h *Token) token(c *gin.Context) {
 	members, clientID, err := h.Grants.Token(c.Request, origin(c))
 	c.Set(ClientIDKey, clientID)
 	if err != nil {
-		h.fail(c, err)
+		refuseClient(c, err)
 		return
 	}
 	neverCache(c)
 	writeJSON(c, http.StatusOK, "application/json", members)
-}
-
-func (h *Token) fail(c *gin.Context, err error) {
-	say, ok := errors.AsType[*grants.Error](err)
-	if !ok {
-		panic(err) // grants translates every error
-	}
-	if say.Status == http.StatusUnauthorized {
-		c.Header("WWW-Authenticate", `Basic realm="countersign", charset="UTF-8"`)
-	}
-	setRetryAfter(c, say.RetryAfter)
-	writeOAuthError(c, say.Status, say.Code, say.Description)
 }

@@ -29,11 +29,21 @@ type algorithm struct {
 // by their JWS names. None is symmetric.
 var algorithms = map[string]algorithm{
 	"ES256": {jwt.SigningMethodES256, func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }},
-	"RS256": {jwt.SigningMethodRS256, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) }},
+	"RS256": {jwt.SigningMethodRS256, generateRSA},
+	"PS256": {ps256, generateRSA},
 	"EdDSA": {jwt.SigningMethodEdDSA, func() (crypto.Signer, error) {
 		_, private, err := ed25519.GenerateKey(rand.Reader)
 		return private, err
 	}},
+}
+
+func generateRSA() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) }
+
+// ps256 is jwt.SigningMethodPS256 that verifies as it signs: with a salt as long as
+// the hash and no other (RFC 7518 section 3.5).
+var ps256 = &jwt.SigningMethodRSAPSS{
+	SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
+	Options:          &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash},
 }
 
 // algorithmNames are the names of the algorithms, in alphabetical order.

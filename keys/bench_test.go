@@ -8,7 +8,7 @@ import (
 )
 
 func BenchmarkSign(b *testing.B) {
-	for _, alg := range []string{"ES256", "RS256", "EdDSA"} {
+	for _, alg := range []string{"ES256", "RS256", "PS256", "EdDSA"} {
 		b.Run(alg, func(b *testing.B) {
 			ring := open(b, storetest.Open(b), master(b), monthly, alg)
 			b.ReportAllocs()
@@ -20,7 +20,7 @@ func BenchmarkSign(b *testing.B) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	for _, alg := range []string{"ES256", "RS256", "EdDSA"} {
+	for _, alg := range []string{"ES256", "RS256", "PS256", "EdDSA"} {
 		b.Run(alg, func(b *testing.B) {
 			ring := open(b, storetest.Open(b), master(b), monthly, alg)
 			token := sign(b, ring, alg, 10*time.Minute)

@@ -21,7 +21,7 @@ var (
 // every replica knows from the clock alone which key signs.
 type Key struct {
 	KID        string // RFC 7638 thumbprint of Public
-	Alg        string // JWS algorithm: ES256, RS256, EdDSA
+	Alg        string // JWS algorithm: ES256, RS256, PS256, EdDSA
 	Generation int64  // 1, 2, 3 ... per algorithm; the unique constraint on (alg, generation) picks one winner
 
 	PublishedFrom  time.Time // in the JWKS from here

@@ -53,8 +53,8 @@ type Options struct {
 	Seal  *seal.Keys
 	Log   *slog.Logger // nil: no log
 
-	// Algorithms to sign with, of ES256, RS256 and EdDSA; the first is the
-	// default. Without any, the ring is for administration: it lists, rotates
+	// Algorithms to sign with, of ES256, RS256, PS256 and EdDSA; the first is
+	// the default. Without any, the ring is for administration: it lists, rotates
 	// and revokes what is in the store, but makes no key of its own accord and
 	// does not sign.
 	Algorithms []string

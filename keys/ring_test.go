@@ -226,7 +226,7 @@ func TestAlgorithmWithoutKeyIsNotReady(t *testing.T) {
 
 func TestEveryAlgorithmSignsAndVerifies(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
-		algs := []string{"RS256", "ES256", "EdDSA"}
+		algs := []string{"RS256", "ES256", "EdDSA", "PS256"}
 		ring := open(t, db, master(t), monthly, algs...)
 		maintain(t, ring)
 		for _, alg := range append(algs, "") {
@@ -299,7 +299,7 @@ func TestAdministrationMakesNoKeysItself(t *testing.T) {
 func TestJWKSHasPublicMembersOnlyAndAStableETag(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		mk := master(t)
-		ring := open(t, db, mk, monthly, "ES256", "RS256", "EdDSA")
+		ring := open(t, db, mk, monthly, "ES256", "RS256", "PS256", "EdDSA")
 		maintain(t, ring)
 		body, etag := ring.JWKS(time.Now())
 
@@ -310,6 +310,7 @@ func TestJWKSHasPublicMembersOnlyAndAStableETag(t *testing.T) {
 		want := map[string][]string{
 			"ES256": {"alg", "crv", "kid", "kty", "use", "x", "y"},
 			"RS256": {"alg", "e", "kid", "kty", "n", "use"},
+			"PS256": {"alg", "e", "kid", "kty", "n", "use"},
 			"EdDSA": {"alg", "crv", "kid", "kty", "use", "x"},
 		}
 		if len(set.Keys) != len(want) {
@@ -340,7 +341,7 @@ func TestJWKSHasPublicMembersOnlyAndAStableETag(t *testing.T) {
 
 func TestKIDIsTheThumbprint(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
-		ring := open(t, db, master(t), monthly, "ES256", "RS256", "EdDSA")
+		ring := open(t, db, master(t), monthly, "ES256", "RS256", "PS256", "EdDSA")
 		maintain(t, ring)
 		body, _ := ring.JWKS(time.Now())
 		for _, k := range thumbprints(t, body) {

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"strings"
@@ -60,22 +61,8 @@ func (r *Ring) verify(token, typ, issuer string, claims jwt.Claims, good func(Ke
 		return fmt.Errorf("%w: %d bytes long", ErrInvalidToken, len(token))
 	}
 	v := r.view.Load()
-	parser := jwt.NewParser(append(options, jwt.WithValidMethods(algorithmNames), jwt.WithStrictDecoding())...)
-	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
-		if err := checkHeader(t.Header, typ); err != nil {
-			return nil, err
-		}
-		kid, _ := t.Header["kid"].(string)
-		m := v.byKID[kid]
-		switch {
-		case m == nil:
-			return nil, errors.New("unknown kid")
-		case !good(m.Key):
-			return nil, errors.New("its key is revoked or out of date")
-		case t.Method != algorithms[m.Alg].method:
-			return nil, errors.New("alg is not its key's")
-		}
-		return m.Public, nil
+	_, err := newParser(options...).ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+		return v.keyOf(t, typ, good)
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidToken, err)
@@ -85,6 +72,32 @@ func (r *Ring) verify(token, typ, issuer string, claims jwt.Claims, good func(Ke
 		return fmt.Errorf("%w: %w", ErrInvalidToken, jwt.ErrTokenInvalidIssuer)
 	}
 	return nil
+}
+
+// newParser returns a parser that takes our algorithms only, and no token in a second
+// spelling.
+func newParser(options ...jwt.ParserOption) *jwt.Parser {
+	return jwt.NewParser(append(options, jwt.WithValidMethods(algorithmNames), jwt.WithStrictDecoding())...)
+}
+
+// keyOf is the key that must have signed a token whose header is t's, if that is of
+// the type and the key is good, and sets how the signature is to be checked.
+func (v *view) keyOf(t *jwt.Token, typ string, good func(Key) bool) (crypto.PublicKey, error) {
+	if err := checkHeader(t.Header, typ); err != nil {
+		return nil, err
+	}
+	kid, _ := t.Header["kid"].(string)
+	m := v.byKID[kid]
+	switch {
+	case m == nil:
+		return nil, errors.New("unknown kid")
+	case !good(m.Key):
+		return nil, errors.New("its key is revoked or out of date")
+	case t.Method.Alg() != m.Alg:
+		return nil, errors.New("alg is not its key's")
+	}
+	t.Method = algorithms[m.Alg].method // which may be stricter than the parser's
+	return m.Public, nil
 }
 
 // checkHeader refuses another type of token, and header parameters that bring

@@ -1,9 +1,11 @@
 package keys_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -28,7 +30,7 @@ import (
 type forger struct {
 	ring    *keys.Ring
 	kid     string
-	private *ecdsa.PrivateKey
+	private crypto.Signer
 }
 
 func newForger(t testing.TB) *forger {
@@ -42,14 +44,14 @@ func newForger(t testing.TB) *forger {
 	}
 	for _, k := range stored {
 		if k.Alg == "ES256" {
-			return &forger{ring: ring, kid: k.KID, private: unsealES256(t, mk, k)}
+			return &forger{ring: ring, kid: k.KID, private: unseal(t, mk, k)}
 		}
 	}
 	t.Fatal("no ES256 key")
 	return nil
 }
 
-func unsealES256(t testing.TB, mk *seal.Keys, k keys.Key) *ecdsa.PrivateKey {
+func unseal(t testing.TB, mk *seal.Keys, k keys.Key) crypto.Signer {
 	t.Helper()
 	der, err := mk.Open("signing key", k.Sealed, []byte(k.KID))
 	if err != nil {
@@ -59,7 +61,7 @@ func unsealES256(t testing.TB, mk *seal.Keys, k keys.Key) *ecdsa.PrivateKey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return private.(*ecdsa.PrivateKey)
+	return private.(crypto.Signer)
 }
 
 func (f *forger) token(t testing.TB, method jwt.SigningMethod, key any, change func(header, claims map[string]any)) string {
@@ -75,6 +77,16 @@ func (f *forger) token(t testing.TB, method jwt.SigningMethod, key any, change f
 		t.Fatal(err)
 	}
 	return token
+}
+
+// point is the public key of an ES256 key as its coordinates, which a verifier that
+// mixes up algorithms might take for the secret of HS256.
+func (f *forger) point() []byte {
+	point, err := f.private.Public().(*ecdsa.PublicKey).Bytes()
+	if err != nil {
+		panic(err)
+	}
+	return point[1:]
 }
 
 func TestVerifyAcceptsTheMediaTypeInEveryForm(t *testing.T) {
@@ -139,7 +151,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"none":                  f.token(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil),
 		"HS256 with PKIX":       f.token(t, jwt.SigningMethodHS256, pkix, nil),
 		"HS256 with PEM":        f.token(t, jwt.SigningMethodHS256, []byte("-----BEGIN PUBLIC KEY-----\n"+base64.StdEncoding.EncodeToString(pkix)), nil),
-		"HS256 with point":      f.token(t, jwt.SigningMethodHS256, append(f.private.X.Bytes(), f.private.Y.Bytes()...), nil),
+		"HS256 with point":      f.token(t, jwt.SigningMethodHS256, f.point(), nil),
 		"another key's kid":     header("kid", edKID),
 		"unknown kid":           header("kid", "unknown"),
 		"kid of another type":   header("kid", 7),
@@ -190,6 +202,55 @@ func TestVerifyGivesExpNoLeeway(t *testing.T) {
 	}
 	if err := at(time.Minute); !errors.Is(err, jwt.ErrTokenExpired) {
 		t.Errorf("at exp: err = %v, want jwt.ErrTokenExpired", err)
+	}
+}
+
+// An RSA key can sign by both algorithms, but ours are of one each (RFC 8725 section
+// 3.1), and PS256 has one length of salt (RFC 7518 section 3.5).
+func TestVerifyTakesAnRSAKeyForItsOwnAlgorithmOnly(t *testing.T) {
+	db, mk := storetest.Open(t), master(t)
+	ring := open(t, db, mk, monthly, "RS256", "PS256")
+	maintain(t, ring)
+	stored, err := db.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	forgers := map[string]*forger{}
+	for _, k := range stored {
+		forgers[k.Alg] = &forger{ring: ring, kid: k.KID, private: unseal(t, mk, k)}
+	}
+	if forgers["RS256"].kid == forgers["PS256"].kid {
+		t.Fatal("RS256 and PS256 share a key")
+	}
+	salted := func(length int) jwt.SigningMethod {
+		return &jwt.SigningMethodRSAPSS{
+			SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
+			Options:          &rsa.PSSOptions{SaltLength: length},
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		key    string
+		method jwt.SigningMethod
+		good   bool
+	}{
+		{"RS256 by its key", "RS256", jwt.SigningMethodRS256, true},
+		{"PS256 by its key", "PS256", jwt.SigningMethodPS256, true},
+		{"PS256 by the key of RS256", "RS256", jwt.SigningMethodPS256, false},
+		{"RS256 by the key of PS256", "PS256", jwt.SigningMethodRS256, false},
+		{"RS512 by the key of RS256", "RS256", jwt.SigningMethodRS512, false},
+		{"PS512 by the key of PS256", "PS256", jwt.SigningMethodPS512, false},
+		{"PS256 with 32 bytes of salt", "PS256", salted(32), true},
+		{"PS256 without salt", "PS256", salted(0), false},
+		{"PS256 with 31 bytes of salt", "PS256", salted(31), false},
+		{"PS256 with 64 bytes of salt", "PS256", salted(64), false},
+		{"PS256 with all the salt that fits", "PS256", salted(rsa.PSSSaltLengthAuto), false},
+	} {
+		f := forgers[c.key]
+		err := verify(ring, f.token(t, c.method, f.private, nil))
+		if good := err == nil; good != c.good {
+			t.Errorf("%s: err = %v, want it good: %v", c.name, err, c.good)
+		}
 	}
 }
 
@@ -250,7 +311,7 @@ func TestVerifyHintChecksSignatureTypAndIssuerOnly(t *testing.T) {
 	refused := map[string]string{
 		"no signature":      token[:strings.LastIndex(token, ".")+1],
 		"none":              f.token(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil),
-		"HS256":             f.token(t, jwt.SigningMethodHS256, append(f.private.X.Bytes(), f.private.Y.Bytes()...), nil),
+		"HS256":             f.token(t, jwt.SigningMethodHS256, f.point(), nil),
 		"claims null":       f.raw(t, `null`),
 		"claims not object": f.raw(t, `[1]`),
 		"too long":          f.token(t, jwt.SigningMethodES256, f.private, func(_, claims map[string]any) { claims["x"] = strings.Repeat("x", 8<<10) }),

@@ -148,6 +148,9 @@ var testClients = []struct {
 	{accounts.Client{ // confidential, acts for itself
 		ID: "api", Name: "API", Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"},
 	}, "dev-secret"},
+	{accounts.Client{ // confidential, a resource server that asks about its callers
+		ID: "reader", Name: "Reader", MayIntrospect: true,
+	}, secret},
 }
 
 // response is an answer of the server.

@@ -213,11 +213,12 @@ func (a *App) route() error {
 	if err := (&handlers.Assets{Demo: a.o.Demo}).Mount(issuer); err != nil {
 		return fmt.Errorf("demo app: %w", err)
 	}
-	(&handlers.Token{
-		Grants: grants.New(grants.Options{
-			Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, Log: a.o.Log, Unavailable: a.o.Unavailable,
-		}),
-	}).Mount(issuer)
+	asked := grants.New(grants.Options{
+		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, Log: a.o.Log, Unavailable: a.o.Unavailable,
+	})
+	(&handlers.Token{Grants: asked}).Mount(issuer)
+	(&handlers.Revoke{Grants: asked}).Mount(issuer)
+	(&handlers.Introspect{Grants: asked}).Mount(issuer)
 	bearer := &handlers.Bearer{
 		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Cookies: &a.o.Cookies, SameOrigin: policy.requireOrigin(),
 	}

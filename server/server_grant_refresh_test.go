@@ -2,8 +2,10 @@ package server_test
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
 	"countersign/accounts"
@@ -592,9 +596,14 @@ func TestLine33ReplayedRefreshGetsAnIDTokenOfItsOwnAccessToken(t *testing.T) {
 }
 
 func TestIDTokenIsSignedAsTheClientChose(t *testing.T) {
-	a := newApp(t)
+	algs := []string{"ES256", "RS256", "PS256", "EdDSA"}
+	a := newApp(t, withAlgorithms(algs...))
 	a.signup("alice")
-	for _, alg := range []string{"ES256", "RS256"} {
+	var jwks jose.JSONWebKeySet
+	if err := json.Unmarshal(a.do(http.MethodGet, "/.well-known/jwks.json", "").want(http.StatusOK).Body.Bytes(), &jwks); err != nil {
+		t.Fatal(err)
+	}
+	for _, alg := range algs {
 		id := fmt.Sprintf("chose-%s", alg)
 		if _, err := a.Clients.Create(t.Context(), time.Now(), accounts.Client{
 			ID: id, Name: "Chose", Public: true, FirstParty: true, IDTokenAlg: alg,
@@ -604,12 +613,45 @@ func TestIDTokenIsSignedAsTheClientChose(t *testing.T) {
 		}
 		first := a.token(with(passwordForm("alice"), "client_id", id)).want(http.StatusOK)
 		for _, r := range []*response{first, a.refreshAs(id, "", first.text("refresh_token")).want(http.StatusOK)} {
-			if header, _ := r.claims("id_token"); header["alg"] != alg {
+			header, claims := r.claims("id_token")
+			if header["alg"] != alg {
 				t.Errorf("alg = %v, want %s", header["alg"], alg)
 			}
 			if header, _ := r.claims("access_token"); header["alg"] != "ES256" {
 				t.Errorf("the access token's alg = %v, want ES256, whatever the client chose for ID tokens", header["alg"])
 			}
+			wantLibrariesVerify(t, jwks, alg, r.text("id_token"))
+
+			hash := sha256.New() // OpenID Connect Core section 3.1.3.6: the hash of the algorithm
+			if alg == "EdDSA" {
+				hash = sha512.New() // of Ed25519
+			}
+			hash.Write([]byte(r.text("access_token")))
+			sum := hash.Sum(nil)
+			if want := base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2]); claims["at_hash"] != want {
+				t.Errorf("%s: at_hash = %v, want %v", alg, claims["at_hash"], want)
+			}
 		}
+	}
+}
+
+// wantLibrariesVerify fails the test unless go-jose and golang-jwt accept a token by
+// the key that it names, with its algorithm only.
+func wantLibrariesVerify(t *testing.T, jwks jose.JSONWebKeySet, alg, token string) {
+	t.Helper()
+	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+	if err != nil {
+		t.Fatalf("%s: go-jose: %v", alg, err)
+	}
+	found := jwks.Key(signed.Signatures[0].Header.KeyID)
+	if len(found) != 1 || found[0].Algorithm != alg {
+		t.Fatalf("%s: keys in the JWKS = %+v, want one of that algorithm", alg, found)
+	}
+	if _, err := signed.Verify(found[0]); err != nil {
+		t.Errorf("%s: go-jose: %v", alg, err)
+	}
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{alg}), jwt.WithIssuer(issuer), jwt.WithAudience("chose-"+alg), jwt.WithStrictDecoding())
+	if _, err := parser.Parse(token, func(*jwt.Token) (any, error) { return found[0].Key, nil }); err != nil {
+		t.Errorf("%s: golang-jwt: %v", alg, err)
 	}
 }

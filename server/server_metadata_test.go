@@ -125,6 +125,12 @@ func TestLine47WhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 		"token_endpoint": func(path string) *response {
 			return a.do(http.MethodPost, path, passwordForm("alice").Encode(), "Content-Type", "application/x-www-form-urlencoded")
 		},
+		"revocation_endpoint": func(path string) *response {
+			return a.do(http.MethodPost, path, form("client_id", "spa", "token", offline()).Encode(), "Content-Type", "application/x-www-form-urlencoded")
+		},
+		"introspection_endpoint": func(path string) *response {
+			return a.do(http.MethodPost, path, form("token", offline()).Encode(), "Content-Type", "application/x-www-form-urlencoded", "Authorization", basic("reader", secret))
+		},
 		"userinfo_endpoint": func(path string) *response {
 			a.do(http.MethodPost, path, "", "Authorization", "Bearer "+login.text("access_token")).want(http.StatusOK)
 			return a.do(http.MethodGet, path, "", "Authorization", "Bearer "+login.text("access_token"))
@@ -185,26 +191,34 @@ func TestLine47WhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 		}
 	}
 
-	methods := map[string]func() *response{
-		"client_secret_basic": func() *response {
-			return a.token(form("grant_type", "client_credentials"), "Authorization", basic("api", "dev-secret"))
+	for endpoint, methods := range map[string]map[string]func() *response{
+		"token": {
+			"client_secret_basic": func() *response { return a.token(ownToken, "Authorization", basic("api", "dev-secret")) },
+			"client_secret_post":  func() *response { return a.token(with(ownToken, "client_id", "api", "client_secret", "dev-secret")) },
+			"none":                func() *response { return a.token(passwordForm("alice")) },
 		},
-		"client_secret_post": func() *response {
-			return a.token(form("grant_type", "client_credentials", "client_id", "api", "client_secret", "dev-secret"))
+		"revocation": {
+			"client_secret_basic": func() *response { return a.revoke("x", "Authorization", basic("api", "dev-secret")) },
+			"client_secret_post":  func() *response { return a.revokeAs("api", "dev-secret", "x") },
+			"none":                func() *response { return a.revokeAs("spa", "", "x") },
 		},
-		"none": func() *response { return a.token(passwordForm("alice")) },
-	}
-	for _, method := range advertised(t, document, "token_endpoint_auth_methods_supported") {
-		use, ok := methods[method]
-		if !ok {
-			t.Errorf("client authentication %s is advertised, and this test doesn't know it", method)
-			continue
+		"introspection": {
+			"client_secret_basic": func() *response { return a.introspect("x", "Authorization", basic("reader", secret)) },
+			"client_secret_post":  func() *response { return a.introspectAs("reader", secret, "x") },
+		},
+	} {
+		for _, method := range advertised(t, document, endpoint+"_endpoint_auth_methods_supported") {
+			use, ok := methods[method]
+			if !ok {
+				t.Errorf("%s: client authentication %s is advertised, and this test doesn't know it", endpoint, method)
+				continue
+			}
+			use().want(http.StatusOK)
+			delete(methods, method)
 		}
-		use().want(http.StatusOK)
-		delete(methods, method)
-	}
-	for method := range methods {
-		t.Errorf("client authentication %s works but is not advertised", method)
+		for method := range methods {
+			t.Errorf("%s: client authentication %s works but is not advertised", endpoint, method)
+		}
 	}
 
 	scopes := advertised(t, document, "scopes_supported")

@@ -118,6 +118,13 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 				a.do("GET", "/"+q, "")
 				a.do("POST", "/oauth/token?refresh_token="+q+"&password="+q, "")
 				a.do("POST", "/oauth/token/"+q, "")
+				for _, path := range aboutTokens {
+					a.do("POST", path+"?token="+q, "")
+					a.do("POST", path, form("token", "x", "token_type_hint", token, token, token).Encode(), "Content-Type", formKind, "Authorization", basic("reader", secret))
+					a.do("POST", path, form("token", token, "client_id", token, "client_secret", token).Encode(), "Content-Type", formKind)
+				}
+				a.ask(token)
+				a.revokeAs("other", "", token)
 				a.do("GET", "/account/password/reset?token="+q, "")
 				// A well-formed request id is the caller's to choose and is logged;
 				// no token of ours is well-formed as one.

@@ -37,6 +37,8 @@ type Signer interface {
 	// Verify checks everything about a JWT of ours but what it is good for,
 	// and reads its claims.
 	Verify(now time.Time, token, typ, issuer, audience string, claims jwt.Claims) error
+	// VerifyAnyAudience is Verify without the audience.
+	VerifyAnyAudience(now time.Time, token, typ, issuer string, claims jwt.Claims) error
 	// VerifyHint is Verify for a token that need not be good any more, nor for us.
 	VerifyHint(now time.Time, token, typ, issuer string, claims jwt.Claims) error
 }
@@ -376,15 +378,35 @@ func (s *Service) Authenticate(ctx context.Context, now time.Time, token string)
 		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	access := Access{Subject: claims.Subject, ClientID: claims.ClientID, Scopes: scopes}
+	if access.Session, err = s.claimedSession(ctx, now, &claims); err != nil {
+		return Access{}, err
+	}
+	return access, nil
+}
+
+// claimedSession is the live session of an access token, the zero Session if it is a
+// client's own.
+func (s *Service) claimedSession(ctx context.Context, now time.Time, claims *accessClaims) (Session, error) {
 	if claims.SessionID == "" {
-		return access, nil
+		return Session{}, nil
 	}
 	id, err := uuid.Parse(claims.SessionID)
 	if err != nil {
-		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+		return Session{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	if access.Session, err = s.Store.Session(ctx, id, now); err != nil {
-		return Access{}, fmt.Errorf("find session: %w", err)
+	session, err := s.Store.Session(ctx, id, now)
+	if err != nil {
+		return Session{}, fmt.Errorf("find session: %w", err)
 	}
-	return access, nil
+	return session, nil
+}
+
+// readAccess reads an access token of ours, whoever it is meant for. One that is
+// not good now is ErrUnknown.
+func (s *Service) readAccess(now time.Time, token string) (*accessClaims, error) {
+	var claims accessClaims
+	if err := s.signer.VerifyAnyAudience(now, token, accessType, s.issuer, &claims); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	return &claims, nil
 }

@@ -22,6 +22,11 @@ var (
 	ErrStale = errors.New("session moved on")
 	// ErrScope says that more was asked for than was granted.
 	ErrScope = errors.New("scope exceeds what was granted")
+	// ErrNotYours says that a token was issued to another client.
+	ErrNotYours = errors.New("another client's token")
+	// ErrNoSession says that a token is a client's own: there is no session
+	// to end, and nothing else ends it before its time.
+	ErrNoSession = errors.New("token without a session")
 	// ErrUserGone says that the user was disabled or deleted, or the password
 	// changed, while the sign-in was under way.
 	ErrUserGone = errors.New("user may no longer sign in")

@@ -1,0 +1,28 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/grants"
+)
+
+// Revoke is POST /oauth/revoke (RFC 7009).
+type Revoke struct {
+	Grants *grants.Service
+}
+
+// Mount adds the endpoint's routes.
+func (h *Revoke) Mount(r gin.IRouter) { r.POST("/oauth/revoke", h.revoke) }
+
+func (h *Revoke) revoke(c *gin.Context) {
+	clientID, err := h.Grants.Revoke(c.Request, origin(c))
+	c.Set(ClientIDKey, clientID)
+	if err != nil {
+		refuseClient(c, err)
+		return
+	}
+	neverCache(c)
+	c.Status(http.StatusOK) // the body is empty: all there is to know is the status (section 2.2)
+}

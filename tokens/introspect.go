@@ -1,0 +1,109 @@
+package tokens
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Reader is the client that asks about a token.
+type Reader struct {
+	ClientID  string
+	Audiences []string // the names it goes by as a resource server; empty is the default
+	Refresh   bool     // may refresh, so its refresh tokens are good for something
+}
+
+// Live is a token that is good for something now.
+type Live struct {
+	Claims   map[string]any // what it says, by the names of RFC 7662 section 2.2
+	ClientID string         // whom it was issued to
+	UserID   uuid.UUID      // whose sign-in it is of; uuid.Nil if no user is involved
+}
+
+// Introspect says what a token is good for (RFC 7662), and changes nothing: not
+// even a reused refresh token ends its session, for it is not being used. An
+// access token is told to those it is meant for and to the client that has it, a
+// refresh token to that client alone (section 4). Anything else is ErrUnknown.
+func (s *Service) Introspect(ctx context.Context, now time.Time, reader Reader, token string) (Live, error) {
+	if strings.HasPrefix(token, refreshPrefix) {
+		return s.introspectRefresh(ctx, now, reader, token)
+	}
+	return s.introspectAccess(ctx, now, reader, token)
+}
+
+func (s *Service) introspectRefresh(ctx context.Context, now time.Time, reader Reader, token string) (Live, error) {
+	id, counter, ok := s.parseRefreshToken(token)
+	if !ok || !reader.Refresh {
+		return Live{}, ErrUnknown
+	}
+	session, err := s.Store.Session(ctx, id, now)
+	if err != nil {
+		return Live{}, fmt.Errorf("find session: %w", err)
+	}
+	if session.ClientID != reader.ClientID {
+		return Live{}, ErrUnknown
+	}
+	if got := session.standing(counter, now, s.window); got != current && got != superseded {
+		return Live{}, ErrUnknown
+	}
+	claims := map[string]any{
+		"iss":       s.issuer,
+		"sub":       session.UserID.String(),
+		"client_id": session.ClientID,
+		"exp":       session.ExpiresAt.Unix(),
+		"auth_time": session.AuthTime.Unix(),
+		"sid":       session.ID.String(),
+	}
+	if len(session.Scopes) > 0 {
+		claims["scope"] = session.Scopes.String()
+	}
+	return Live{Claims: claims, ClientID: session.ClientID, UserID: session.UserID}, nil
+}
+
+func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Reader, token string) (Live, error) {
+	said, err := s.readAccess(now, token)
+	if err != nil {
+		return Live{}, err
+	}
+	if said.ClientID != reader.ClientID && !s.meant(said.Audience, reader) {
+		return Live{}, ErrUnknown
+	}
+	session, err := s.claimedSession(ctx, now, said)
+	if err != nil {
+		return Live{}, err
+	}
+	claims := map[string]any{
+		"iss":        said.Issuer,
+		"sub":        said.Subject,
+		"aud":        said.Audience,
+		"client_id":  said.ClientID,
+		"exp":        said.ExpiresAt.Unix(),
+		"iat":        said.IssuedAt.Unix(),
+		"jti":        said.ID,
+		"token_type": "Bearer",
+	}
+	if said.Scope != "" {
+		claims["scope"] = said.Scope
+	}
+	if said.SessionID != "" {
+		claims["sid"] = said.SessionID
+		claims["auth_time"] = said.AuthTime.Unix()
+	}
+	if said.Roles != nil {
+		claims["roles"] = *said.Roles
+	}
+	return Live{Claims: claims, ClientID: said.ClientID, UserID: session.UserID}, nil
+}
+
+// meant reports whether a token with the audience is meant for the reader.
+func (s *Service) meant(aud audience, reader Reader) bool {
+	names := s.audience
+	if len(reader.Audiences) > 0 {
+		names = reader.Audiences
+	}
+	return slices.ContainsFunc(aud, func(name string) bool { return slices.Contains(names, name) })
+}
