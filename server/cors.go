@@ -28,7 +28,7 @@ const (
 )
 
 // corsMethods are the methods that pages may use.
-var corsMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete}
+var corsMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
 
 // originsMaxAge is how old our knowledge of the clients' origins may be.
 const originsMaxAge = 2 * time.Second

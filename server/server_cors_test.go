@@ -149,7 +149,7 @@ func TestLine70PreflightsAreAnsweredBeforeAllElse(t *testing.T) {
 	check := func() {
 		t.Helper()
 		for _, from := range []string{origin, clientOrigin} {
-			for path, method := range map[string]string{"/oauth/token": "POST", "/userinfo": "GET", "/signup": "POST", "/session": "DELETE", "/nothing": "POST"} {
+			for path, method := range map[string]string{"/oauth/token": "POST", "/userinfo": "GET", "/signup": "POST", "/session": "DELETE", "/account/profile": "PUT", "/nothing": "POST"} {
 				got := a.preflight(path, from, method).want(http.StatusNoContent)
 				h := got.Header()
 				if h.Get("Access-Control-Allow-Origin") != from || h.Get("Access-Control-Allow-Credentials") != "true" {
