@@ -60,3 +60,6 @@ func (s *Clients) Prove(id, secret string) int {
 	s.proven.add(id, "hash", secret)
 	return len(s.proven.seen)
 }
+
+// Check is check, which reads what strangers say of themselves.
+func (p *Profile) Check() error { return p.check() }

@@ -105,7 +105,7 @@ func parseURI(uri string) (*url.URL, error) {
 	if len(uri) > maxURI {
 		return nil, errors.New("must not be longer than " + strconv.Itoa(maxURI) + " bytes")
 	}
-	if strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }) {
+	if strings.ContainsFunc(uri, notInURI) {
 		return nil, errors.New("must have only the characters of a URI: percent-encode others, and write a host in Punycode")
 	}
 	u, err := url.Parse(uri)
@@ -121,6 +121,9 @@ func parseURI(uri string) (*url.URL, error) {
 	}
 	return u, nil
 }
+
+// notInURI reports whether a character is one that no URI has.
+func notInURI(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }
 
 // validHost says what is wrong with the host and port of an http or https URI.
 func validHost(u *url.URL) error {

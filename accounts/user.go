@@ -59,6 +59,7 @@ type By struct {
 // safe for concurrent use, and writes ev with the change it makes.
 type UserStore interface {
 	LetterStore
+	ProfileStore
 	// CreateUser adds u and posts letters with it. ErrUsernameTaken, ErrEmailTaken.
 	CreateUser(ctx context.Context, u User, ev audit.Event, letters ...Letter) error
 	// UserByEmail finds the user who claims an address, by its EmailKey. ErrUnknownUser.

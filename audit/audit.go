@@ -23,6 +23,7 @@ const (
 	UserPasswordChanged Kind = "user.password_changed"
 	UserEmailVerified   Kind = "user.email_verified"
 	UserEmailChanged    Kind = "user.email_changed"
+	UserProfileChanged  Kind = "user.profile_changed"
 
 	ClientCreated       Kind = "client.created"
 	ClientUpdated       Kind = "client.updated"

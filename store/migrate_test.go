@@ -11,6 +11,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
 	"countersign/store"
 	"countersign/store/storetest"
 )
@@ -180,6 +184,26 @@ func TestTheSchemaBeforeKeepsThePromisesToo(t *testing.T) {
 		t.Cleanup(func() { b.Close() })
 		return a, b
 	})
+}
+
+// On the schema before there are no profiles, and whoever has one to write hears that
+// it may work later.
+func TestTheSchemaBeforeHasNoProfiles(t *testing.T) {
+	db, err := store.OpenAtSchema(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "countersign.db"), 3)
+	noError(t, err)
+	t.Cleanup(func() { db.Close() })
+	alice := person("alice")
+	noError(t, db.CreateUser(t.Context(), alice, created))
+	if got, err := db.Profile(t.Context(), alice.ID); err != nil || got != (accounts.Profile{}) {
+		t.Errorf("the profile is %+v, %v, want none", got, err)
+	}
+	err = db.PutProfile(t.Context(), alice.ID, uuid.Nil, accounts.Profile{Name: "Alice"}, now, audit.Event{})
+	if !db.IsUnavailable(err) {
+		t.Errorf("writing one: %v, want it to be unavailable", err)
+	}
+	if got, err := db.User(t.Context(), alice.ID); err != nil || !got.UpdatedAt.Equal(alice.UpdatedAt) {
+		t.Errorf("the user has changed: %+v, %v", got, err)
+	}
 }
 
 // One replica is opened before the schema is migrated and one after.

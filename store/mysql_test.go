@@ -45,6 +45,7 @@ func open(t testing.TB, url string) *store.DB {
 func TestMySQLKeepsItsPromises(t *testing.T) {
 	fresh := func(t testing.TB) *store.DB { return open(t, onMariaDB(t)) }
 	storetest.Run(t, fresh)
+	storetest.RunProfiles(t, fresh)
 }
 
 func TestMySQLKeepsItsPromisesToRacers(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 
 func TestSQLiteKeepsItsPromises(t *testing.T) {
 	storetest.Run(t, storetest.Open)
+	storetest.RunProfiles(t, storetest.Open)
 }
 
 func TestSQLiteKeepsItsPromisesToRacers(t *testing.T) {

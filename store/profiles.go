@@ -1,0 +1,64 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+)
+
+// Profile implements [accounts.ProfileStore].
+func (db *DB) Profile(ctx context.Context, user uuid.UUID) (accounts.Profile, error) {
+	if !db.hasAuthorization() {
+		return accounts.Profile{}, nil
+	}
+	p, err := one(ctx, db, scanProfile, `SELECT claims FROM profiles WHERE user_id = ?`, user[:])
+	if errors.Is(err, sql.ErrNoRows) {
+		return accounts.Profile{}, nil
+	}
+	return p, err
+}
+
+func scanProfile(row scanner) (p accounts.Profile, err error) {
+	var claims string
+	if err := row.Scan(&claims); err != nil {
+		return p, err
+	}
+	return p, json.Unmarshal([]byte(claims), &p)
+}
+
+// PutProfile implements [accounts.ProfileStore]. Whoever has changed the user's row
+// first is the one who writes the profile, until that is committed.
+func (db *DB) PutProfile(ctx context.Context, user, session uuid.UUID, p accounts.Profile, now time.Time, ev audit.Event) error {
+	if !db.hasAuthorization() {
+		return errOldSchema
+	}
+	query, args := `UPDATE users SET updated_at = ? WHERE id = ?`, []any{now.UnixMilli(), user[:]}
+	refused := accounts.ErrUnknownUser
+	if session != uuid.Nil {
+		query, args = query+` AND `+sessionLives, append(args, session[:], now.UnixMilli())
+		refused = accounts.ErrSignedOut
+	}
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, query, args...))
+		if err != nil || n == 0 {
+			return cmp.Or(err, refused)
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM profiles WHERE user_id = ?`, user[:]); err != nil {
+			return err
+		}
+		if p != (accounts.Profile{}) {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO profiles (user_id, claims) VALUES (?, ?)`, user[:], object(p)); err != nil {
+				return err
+			}
+		}
+		return record(ctx, tx, ev)
+	})
+}
