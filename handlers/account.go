@@ -138,6 +138,10 @@ func (h *Account) export(c *gin.Context, mine tokens.Session) error {
 	if err != nil {
 		return err
 	}
+	profile, err := h.Users.Profile(c.Request.Context(), mine.UserID)
+	if err != nil {
+		return err
+	}
 	sessions, err := h.ownSessions(c, &mine)
 	if err != nil {
 		return err
@@ -159,7 +163,7 @@ func (h *Account) export(c *gin.Context, mine tokens.Session) error {
 	c.Header("Content-Disposition", `attachment; filename="account.json"`)
 	neverCache(c)
 	writeJSON(c, http.StatusOK, "application/json", map[string]any{
-		"user": DescribeUser(user), "sessions": sessions, "events": told,
+		"user": DescribeUser(user), "profile": profile, "sessions": sessions, "events": told,
 	})
 	return nil
 }

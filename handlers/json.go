@@ -33,9 +33,10 @@ func malformed(detail string) *Problem {
 }
 
 // readJSON decodes a body into the struct that into points to, strictly: one
-// JSON object whose members are all known and each there once. Anything that
-// encoding/json would quietly make fit (another case, the last of two) could
-// mean something else to whatever stands in front of us.
+// JSON object whose members are all known and each there once, as are those of
+// the structs within. Anything that encoding/json would quietly make fit (another
+// case, the last of two) could mean something else to whatever stands in front of
+// us.
 func readJSON(r *http.Request, into any) error {
 	if len(r.Header.Values("Content-Type")) > 1 {
 		return errMediaType
@@ -59,34 +60,9 @@ func decodeObject(body []byte, into reflect.Value) error {
 	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
 		return malformed("the body is not a JSON object")
 	}
-	fields := membersOf(into)
-	seen := map[string]bool{}
-	var wrong []FieldError
-	for dec.More() && len(wrong) < maxWrong {
-		name, err := dec.Token()
-		if err != nil {
-			return malformed("the body is not a JSON object")
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return malformed("the body is not a JSON object")
-		}
-		key := name.(string)
-		field, known := fields[key]
-		folded := strings.ToLower(key)
-		switch {
-		case seen[folded]:
-			wrong = append(wrong, FieldError{Field: shorten(key), Code: "repeated", Detail: "the member is there more than once"})
-		case !known:
-			wrong = append(wrong, FieldError{Field: shorten(key), Code: "unknown", Detail: "there is no such member"})
-		default:
-			if err := json.Unmarshal(value, field.Addr().Interface()); err != nil {
-				wrong = append(wrong, FieldError{Field: key, Code: "wrong_type", Detail: fmt.Sprintf("must be a %s", field.Kind())})
-			} else if loneSurrogate(value, field) {
-				wrong = append(wrong, FieldError{Field: key, Code: "invalid_characters", Detail: "has half of a surrogate pair"})
-			}
-		}
-		seen[folded] = true
+	wrong, err := decodeMembers(dec, "", into, nil)
+	if err != nil {
+		return malformed("the body is not a JSON object")
 	}
 	if len(wrong) == maxWrong {
 		return invalidInput(wrong...)
@@ -101,6 +77,63 @@ func decodeObject(body []byte, into reflect.Value) error {
 		return invalidInput(wrong...)
 	}
 	return nil
+}
+
+// decodeMembers decodes the members of an object, after its opening brace, until
+// enough are wrong. It adds those to wrong, by their name behind the prefix. An error
+// says that the text is no JSON.
+func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong []FieldError) ([]FieldError, error) {
+	fields := membersOf(into)
+	seen := map[string]bool{}
+	for dec.More() && len(wrong) < maxWrong {
+		token, err := dec.Token()
+		if err != nil {
+			return wrong, err
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return wrong, err
+		}
+		key := token.(string)
+		name := prefix + key
+		field, known := fields[key]
+		folded := strings.ToLower(key)
+		switch {
+		case seen[folded]:
+			wrong = append(wrong, FieldError{Field: shorten(name), Code: "repeated", Detail: "the member is there more than once"})
+		case !known:
+			wrong = append(wrong, FieldError{Field: shorten(name), Code: "unknown", Detail: "there is no such member"})
+		default:
+			if wrong, err = decodeValue(value, name, field, wrong); err != nil {
+				return wrong, err
+			}
+		}
+		seen[folded] = true
+	}
+	return wrong, nil
+}
+
+// decodeValue decodes the value of a member, which is an object if its field is a
+// struct. null is no value, in either case.
+func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong []FieldError) ([]FieldError, error) {
+	if field.Kind() == reflect.Struct {
+		dec := json.NewDecoder(bytes.NewReader(value))
+		switch start, err := dec.Token(); {
+		case err != nil:
+			return wrong, err
+		case start == json.Delim('{'):
+			return decodeMembers(dec, name+".", field, wrong)
+		case start != nil:
+			wrong = append(wrong, FieldError{Field: name, Code: "wrong_type", Detail: "must be an object"})
+		}
+		return wrong, nil
+	}
+	if err := json.Unmarshal(value, field.Addr().Interface()); err != nil {
+		wrong = append(wrong, FieldError{Field: name, Code: "wrong_type", Detail: fmt.Sprintf("must be a %s", field.Kind())})
+	} else if loneSurrogate(value, field) {
+		wrong = append(wrong, FieldError{Field: name, Code: "invalid_characters", Detail: "has half of a surrogate pair"})
+	}
+	return wrong, nil
 }
 
 // maxWrong bounds how many wrong members an answer lists.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"countersign/accounts"
 	"countersign/handlers"
 )
 
@@ -19,11 +21,11 @@ type input struct {
 	Email    string `json:"email"`
 }
 
-func read(body []byte) (input, error) {
+func read[T any](body []byte) (into T, err error) {
 	r := httptest.NewRequest(http.MethodPost, "/signup", bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
-	var in input
-	return in, handlers.ReadJSON(r, &in)
+	err = handlers.ReadJSON(r, &into)
+	return into, err
 }
 
 // FuzzReadJSON looks for a body that we take for something else than another
@@ -36,42 +38,69 @@ func FuzzReadJSON(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	f.Fuzz(func(t *testing.T, body []byte) { readStrictly[input](t, body, "username", "password", "email") })
+}
+
+// FuzzReadProfile is FuzzReadJSON with an object in the object.
+func FuzzReadProfile(f *testing.F) {
+	for _, seed := range []string{
+		`{"name":"Alice","address":{"formatted":"1 Main Street\nSeoul","country":"KR"}}`, `{"address":{}}`, `{"address":null}`, `{"address":[]}`,
+		`{"address":"x"}`, `{"address":{"country":{}}}`, `{"address":{"Country":"KR"}}`, `{"Address":{"country":"KR"}}`, `{"address":{"country":"KR","country":"DE"}}`,
+		`{"address":{"country":"KR"},"address":{}}`, `{"address":{"country":"\udc00"}}`, `{"address":{"country":"KR"}`, `{"address":{"country":"KR",}}`, `{"address.country":"KR"}`,
+		`{"address":{"address":{"country":"KR"}}}`, `{"addre\u0073s":{"co\u0075ntry":"KR"}}`,
+	} {
+		f.Add([]byte(seed))
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := read(body)
-		if err != nil {
-			p, ok := errors.AsType[*handlers.Problem](err)
-			if !ok || p.Status < 400 || p.Status > 499 {
-				t.Fatalf("%q: %v, want a problem of the caller's", body, err)
-			}
-			return
-		}
-		dec := json.NewDecoder(bytes.NewReader(body))
-		dec.DisallowUnknownFields()
-		var want input
-		if err := dec.Decode(&want); err != nil {
-			t.Fatalf("%q was accepted, encoding/json says %v", body, err)
-		}
-		if got != want {
-			t.Fatalf("%q was read as %+v, encoding/json reads %+v", body, got, want)
-		}
-		if !utf8.Valid(body) || !json.Valid(body) || len(body) > 64<<10 {
-			t.Fatalf("%q was accepted", body)
-		}
-		// Every member known to the letter, and there once.
-		dec = json.NewDecoder(bytes.NewReader(body))
-		dec.Token()
-		seen := map[string]bool{}
-		for dec.More() {
-			name, _ := dec.Token()
-			var value any
-			dec.Decode(&value)
-			key := name.(string)
-			if seen[strings.ToLower(key)] || key != "username" && key != "password" && key != "email" {
-				t.Fatalf("%q was accepted with the member %q", body, key)
-			}
-			seen[strings.ToLower(key)] = true
-		}
+		readStrictly[accounts.Profile](t, body, append(accounts.ProfileClaims(), "address")...)
 	})
+}
+
+// readStrictly reads a body, and fails the test if it is accepted and is not a plain
+// object of the known members.
+func readStrictly[T comparable](t *testing.T, body []byte, known ...string) {
+	got, err := read[T](body)
+	if err != nil {
+		p, ok := errors.AsType[*handlers.Problem](err)
+		if !ok || p.Status < 400 || p.Status > 499 {
+			t.Fatalf("%q: %v, want a problem of the caller's", body, err)
+		}
+		return
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	var want T
+	if err := dec.Decode(&want); err != nil {
+		t.Fatalf("%q was accepted, encoding/json says %v", body, err)
+	}
+	if got != want {
+		t.Fatalf("%q was read as %+v, encoding/json reads %+v", body, got, want)
+	}
+	if !utf8.Valid(body) || !json.Valid(body) || len(body) > 64<<10 {
+		t.Fatalf("%q was accepted", body)
+	}
+	eachOnce(t, body, "", known)
+}
+
+// eachOnce fails the test unless every member of an object is known to the letter and
+// there once, and so on in the objects within.
+func eachOnce(t *testing.T, object []byte, prefix string, known []string) {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	dec.Token()
+	seen := map[string]bool{}
+	for dec.More() {
+		name, _ := dec.Token()
+		var value json.RawMessage
+		dec.Decode(&value)
+		key := prefix + name.(string)
+		if seen[strings.ToLower(key)] || !slices.Contains(known, key) || strings.Contains(name.(string), ".") {
+			t.Fatalf("%q was accepted with the member %q", object, key)
+		}
+		seen[strings.ToLower(key)] = true
+		if value[0] == '{' {
+			eachOnce(t, value, key+".", known)
+		}
+	}
 }
 
 // FuzzReadJSONKeepsValues looks for a text that does not arrive as it was sent.
@@ -87,7 +116,7 @@ func FuzzReadJSONKeepsValues(f *testing.F) {
 		if err != nil || len(body) > 64<<10 {
 			return
 		}
-		if got, err := read(body); err != nil || got != want {
+		if got, err := read[input](body); err != nil || got != want {
 			t.Fatalf("%s was read as %+v, %v", body, got, err)
 		}
 	})

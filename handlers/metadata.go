@@ -40,11 +40,10 @@ func (h *Metadata) Mount(root, issuer gin.IRouter, issuerPath string) {
 }
 
 func (h *Metadata) document() (body []byte, etag string) {
-	scopes := []string{tokens.ScopeOpenID, tokens.ScopeProfile, tokens.ScopeEmail, tokens.ScopeRoles, tokens.ScopeOfflineAccess}
-	claims := []string{"iss", "aud", "exp", "iat", "auth_time", "sid", "at_hash", "nonce"}
-	for _, scope := range scopes {
-		claims = append(claims, ClaimsByScope[scope]...)
+	scopes := tokens.Scopes{
+		tokens.ScopeOpenID, tokens.ScopeProfile, tokens.ScopeEmail, tokens.ScopePhone, tokens.ScopeAddress, tokens.ScopeRoles, tokens.ScopeOfflineAccess,
 	}
+	claims := append([]string{"iss", "aud", "exp", "iat", "auth_time", "sid", "at_hash", "nonce"}, scopes.Claims()...)
 	slices.Sort(claims)
 	confidential := []string{"client_secret_basic", "client_secret_post"}
 	anyClient := append(slices.Clone(confidential), "none")

@@ -24,34 +24,15 @@ func (h *UserInfo) Mount(r gin.IRouter) {
 	r.POST("/userinfo", answer)
 }
 
-// ClaimsByScope says which claims each scope opens (OpenID Connect Core section
-// 5.4; roles is ours). Discovery advertises them.
-var ClaimsByScope = map[string][]string{
-	tokens.ScopeOpenID:  {"sub"},
-	tokens.ScopeProfile: {"preferred_username", "name", "updated_at"},
-	tokens.ScopeEmail:   {"email", "email_verified"},
-	tokens.ScopeRoles:   {"roles"},
-}
-
-// ScopeOfClaim says which scope opens a claim.
-func ScopeOfClaim() map[string]string {
-	scopes := map[string]string{}
-	for scope, claims := range ClaimsByScope {
-		for _, claim := range claims {
-			scopes[claim] = scope
-		}
-	}
-	return scopes
-}
-
 func (h *UserInfo) userinfo(c *gin.Context, access tokens.Access) {
 	id, err := uuid.Parse(access.Subject)
 	if err != nil { // a client's own token: no user to tell of
 		challenge(c, http.StatusForbidden, "insufficient_scope", "the access token is not a user's", tokens.ScopeOpenID)
 		return
 	}
-	user, err := h.Users.ByID(c.Request.Context(), id)
-	if errors.Is(err, accounts.ErrUnknownUser) || err == nil && user.Disabled() {
+	wanted := append(access.Scopes.Claims(), access.Session.Details.UserInfoClaims...)
+	claims, err := h.Users.Claims(c.Request.Context(), id, wanted)
+	if errors.Is(err, accounts.ErrUnknownUser) {
 		challengeInvalidToken(c)
 		return
 	}
@@ -60,30 +41,5 @@ func (h *UserInfo) userinfo(c *gin.Context, access tokens.Access) {
 		return
 	}
 	neverCache(c)
-	writeJSON(c, http.StatusOK, "application/json", claims(&user, access.Scopes))
-}
-
-// claims are what the scopes let the client know. A claim without a value is
-// left out (OpenID Connect Core section 5.3.2).
-func claims(u *accounts.User, scopes tokens.Scopes) map[string]any {
-	all := map[string]any{
-		"sub":                u.ID.String(),
-		"preferred_username": u.Username,
-		"name":               u.Username,
-		"updated_at":         u.UpdatedAt.Unix(),
-		"roles":              append([]string{}, u.Roles...),
-	}
-	if u.Email != "" {
-		all["email"] = u.Email
-		all["email_verified"] = u.EmailVerified
-	}
-	said := map[string]any{}
-	for _, scope := range scopes {
-		for _, claim := range ClaimsByScope[scope] {
-			if value, ok := all[claim]; ok {
-				said[claim] = value
-			}
-		}
-	}
-	return said
+	writeJSON(c, http.StatusOK, "application/json", claims)
 }

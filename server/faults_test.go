@@ -75,6 +75,13 @@ func (f *faults) User(ctx context.Context, id uuid.UUID) (accounts.User, error) 
 	return f.Store.User(ctx, id)
 }
 
+func (f *faults) Profile(ctx context.Context, user uuid.UUID) (accounts.Profile, error) {
+	if err := f.before(ctx, "Profile"); err != nil {
+		return accounts.Profile{}, err
+	}
+	return f.Store.Profile(ctx, user)
+}
+
 func (f *faults) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
 	if err := f.before(ctx, "Session"); err != nil {
 		return tokens.Session{}, err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"countersign/accounts"
 	"countersign/audit"
@@ -149,7 +150,7 @@ func New(o Options) (*App, error) {
 		Tokens: tokens.New(tokens.Options{
 			Store: o.Store, Signer: o.Keys, Seal: o.Seal, Issuer: o.Issuer, Audience: o.Audience,
 			IDTokenAlg: o.Keys.IDTokenAlg(), AccessTTL: o.AccessTTL, RefreshIdleTTL: o.RefreshIdleTTL,
-			RefreshAbsoluteTTL: o.RefreshAbsoluteTTL, ReplayWindow: o.ReplayWindow, Log: o.Log,
+			RefreshAbsoluteTTL: o.RefreshAbsoluteTTL, ReplayWindow: o.ReplayWindow, Claims: claimsOf(users), Log: o.Log,
 		}),
 		o: o,
 	}
@@ -167,6 +168,17 @@ func New(o Options) (*App, error) {
 		}})
 	}
 	return app, app.route()
+}
+
+// claimsOf tells ID tokens about users, in the words of tokens.
+func claimsOf(users *accounts.Users) func(context.Context, uuid.UUID, []string) (map[string]any, error) {
+	return func(ctx context.Context, id uuid.UUID, wanted []string) (map[string]any, error) {
+		claims, err := users.Claims(ctx, id, wanted)
+		if errors.Is(err, accounts.ErrUnknownUser) {
+			err = tokens.ErrUserGone
+		}
+		return claims, err
+	}
 }
 
 // queuePerSlot is how many may wait for each hashing slot: about a second's
@@ -228,6 +240,7 @@ func (a *App) route() error {
 		Failures: failures, Bearer: bearer, Users: a.Users, Tokens: a.Tokens, Cookies: &a.o.Cookies, Devices: devices,
 		Events: a.o.Store.Events,
 	}).Mount(issuer)
+	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(issuer)
 	pages := issuer.Group("", policy.requireOrigin())
 	(&handlers.Recovery{Failures: failures, Devices: devices, Users: a.Users}).Mount(pages)
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
@@ -253,7 +266,7 @@ func (a *App) hosted(issuer gin.IRouter, base string, failures handlers.Failures
 		Failures: failures,
 		Authorize: authorize.New(authorize.Options{
 			Clients: a.Clients, Consents: accounts.Consents{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Log: a.o.Log,
-			Issuer: a.o.Issuer, Claims: handlers.ScopeOfClaim(),
+			Issuer: a.o.Issuer, Claims: tokens.ScopeOfClaim(),
 		}),
 		Tokens: a.Tokens, Users: a.Users, Devices: devices, Cookies: &cookies, SameOrigin: policy.fromOwn,
 		Service: a.o.ServiceName, Base: base, Signup: a.o.SignupEnabled, Mail: a.o.Mail != nil,

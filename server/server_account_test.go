@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 )
 
@@ -132,7 +133,7 @@ func TestAccountIsForOurOwnApplications(t *testing.T) {
 	for name, token := range map[string]string{
 		"client's": own.text("access_token"), "ID token": login.text("id_token"), "refresh token": login.text("refresh_token"), "nonsense": "x",
 	} {
-		for _, request := range [][2]string{{"GET", "/account/sessions"}, {"DELETE", "/account"}, {"GET", "/account/export"}} {
+		for _, request := range [][2]string{{"GET", "/account/sessions"}, {"DELETE", "/account"}, {"GET", "/account/export"}, {"GET", "/account/profile"}, {"PUT", "/account/profile"}} {
 			r := a.do(request[0], request[1], "", "Authorization", "Bearer "+token)
 			if r.Code != http.StatusUnauthorized && r.Code != http.StatusForbidden {
 				t.Errorf("%s %s with a %s token: %d", request[0], request[1], name, r.Code)
@@ -186,19 +187,24 @@ func TestAccountExport(t *testing.T) {
 	id := a.signup("alice")
 	p := a.page()
 	in := p.signIn("alice", password).want(http.StatusOK)
+	a.putProfile(in, fullProfile).want(http.StatusOK)
 	r := p.bearer("GET", "/account/export", "", in).want(http.StatusOK)
 	var export struct {
 		User     map[string]any
+		Profile  map[string]any
 		Sessions []map[string]any
 		Events   []map[string]any
 	}
 	if err := json.Unmarshal(r.Body.Bytes(), &export); err != nil {
 		t.Fatal(err)
 	}
-	if export.User["id"] != id || export.User["email"] != "alice@example.net" || len(export.Sessions) != 1 || len(export.Events) != 2 {
+	if export.User["id"] != id || export.User["email"] != "alice@example.net" || len(export.Sessions) != 1 || len(export.Events) != 3 {
 		t.Errorf("export = %s", r.Body)
 	}
-	if export.Events[0]["kind"] != "user.created" || export.Events[1]["kind"] != "session.created" {
+	if diff := cmp.Diff(object(t, fullProfile), export.Profile); diff != "" {
+		t.Errorf("profile (-want +got):\n%s", diff)
+	}
+	if export.Events[0]["kind"] != "user.created" || export.Events[1]["kind"] != "session.created" || export.Events[2]["kind"] != "user.profile_changed" {
 		t.Errorf("events = %v", export.Events)
 	}
 	if strings.Contains(r.Body.String(), "argon2") || strings.Contains(r.Body.String(), "cs_rt_") {

@@ -37,6 +37,7 @@ func TestEndedSessionsCompleteNothing(t *testing.T) {
 		"change of address":   {"POST", "/account/email", `{"email":"thief@example.net"}`},
 		"with the password":   {"POST", "/account/email", `{"email":"thief@example.net","current_password":"` + password + `"}`},
 		"change of password":  {"POST", "/account/password", `{"current_password":"` + password + `","new_password":"password of the thief"}`},
+		"change of profile":   {"PUT", "/account/profile", `{"name":"Thief"}`},
 		"deletion":            {"DELETE", "/account", `{}`},
 		"deletion with proof": {"DELETE", "/account", `{"current_password":"` + password + `"}`},
 	} {
@@ -77,7 +78,10 @@ func TestEndedSessionsCompleteNothing(t *testing.T) {
 					if how == "reset" {
 						current = resetTo
 					}
-					a.page().signIn("alice", current).want(http.StatusOK)
+					in = owner.signIn("alice", current).want(http.StatusOK)
+					if got := a.profile(in).want(http.StatusOK).Body.String(); got != "{}\n" {
+						t.Errorf("the profile is %s", got)
+					}
 				})
 			})
 		}

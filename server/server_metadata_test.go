@@ -222,9 +222,8 @@ func TestLine47WhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 	}
 
 	scopes := advertised(t, document, "scopes_supported")
-	f := passwordForm("alice")
-	f.Set("scope", strings.Join(scopes, " "))
-	full := a.token(f).want(http.StatusOK)
+	a.putProfile(a.login("alice"), fullProfile).want(http.StatusOK)
+	full := a.withScopes("alice", strings.Join(scopes, " "))
 	if got := full.text("scope"); got != strings.Join(scopes, " ") {
 		t.Errorf("scope = %q, want all that is advertised: %q", got, scopes)
 	}

@@ -12,12 +12,39 @@ const (
 	ScopeOpenID        = "openid"
 	ScopeProfile       = "profile"
 	ScopeEmail         = "email"
+	ScopePhone         = "phone"
+	ScopeAddress       = "address"
 	ScopeRoles         = "roles"
 	ScopeOfflineAccess = "offline_access"
 )
 
 // userScopes are about a user, so they mean nothing in a client's own token.
-var userScopes = Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeRoles, ScopeOfflineAccess}
+var userScopes = Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeRoles, ScopeOfflineAccess}
+
+// ClaimsByScope says which claims each scope opens (OpenID Connect Core section
+// 5.4; roles is ours). Discovery advertises them.
+var ClaimsByScope = map[string][]string{
+	ScopeOpenID: {"sub"},
+	ScopeProfile: {
+		"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile",
+		"picture", "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
+	},
+	ScopeEmail:   {"email", "email_verified"},
+	ScopePhone:   {"phone_number", "phone_number_verified"},
+	ScopeAddress: {"address"},
+	ScopeRoles:   {"roles"},
+}
+
+// ScopeOfClaim says which scope opens a claim.
+func ScopeOfClaim() map[string]string {
+	scopes := map[string]string{}
+	for scope, claims := range ClaimsByScope {
+		for _, claim := range claims {
+			scopes[claim] = scope
+		}
+	}
+	return scopes
+}
 
 // maxScopes bounds what a request may ask for and a session must store.
 const maxScopes = 100
@@ -62,6 +89,15 @@ func (s Scopes) String() string { return strings.Join(s, " ") }
 
 // Has reports whether scope is in the set.
 func (s Scopes) Has(scope string) bool { return slices.Contains(s, scope) }
+
+// Claims are the claims that the scopes open.
+func (s Scopes) Claims() []string {
+	var claims []string
+	for _, scope := range s {
+		claims = append(claims, ClaimsByScope[scope]...)
+	}
+	return claims
+}
 
 // Within reports whether every scope of s is in other.
 func (s Scopes) Within(other Scopes) bool {
