@@ -21,6 +21,7 @@ type usersCmd struct {
 	Disable     usersDisableCmd     `cmd:"" help:"Bar a user and end all their sessions."`
 	Enable      usersEnableCmd      `cmd:"" help:"Let a disabled user in again."`
 	SetPassword usersSetPasswordCmd `cmd:"" help:"Replace a user's password and end all their sessions."`
+	SetProfile  usersSetProfileCmd  `cmd:"" help:"Change what is said of a user: name, address and the like."`
 	Delete      usersDeleteCmd      `cmd:"" help:"Delete an account and its sessions."`
 }
 
@@ -92,8 +93,12 @@ type usersShowCmd struct {
 }
 
 func (u *usersShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	return withUser(ctx, c, u.User, func(_ *accounts.Users, user accounts.User) error {
-		return printOne(u.printing, std.out, handlers.DescribeUser(user), userColumns)
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		profile, err := users.Profile(ctx, user.ID)
+		if err != nil {
+			return err
+		}
+		return printOne(u.printing, std.out, userRecord{handlers.DescribeUser(user), profile}, recordColumns(profile))
 	})
 }
 

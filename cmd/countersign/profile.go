@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/handlers"
+)
+
+// userRecord is a user with what is said of them.
+type userRecord struct {
+	handlers.User
+	Profile accounts.Profile `json:"profile"`
+}
+
+// recordColumns are a user's columns and one for each claim of the profile.
+func recordColumns(p accounts.Profile) []column[userRecord] {
+	var all []column[userRecord]
+	for _, c := range userColumns {
+		all = append(all, column[userRecord]{c.name, func(u userRecord) string { return c.text(u.User) }})
+	}
+	inOneLine := strings.NewReplacer("\r\n", ", ", "\n", ", ")
+	for claim, value := range p.All() {
+		all = append(all, column[userRecord]{"profile." + claim, func(userRecord) string { return inOneLine.Replace(value) }})
+	}
+	return all
+}
+
+type usersSetProfileCmd struct {
+	User  string   `arg:"" help:"Username or id."`
+	Claim []string `required:"" placeholder:"CLAIM=VALUE" sep:"none" help:"A claim of OpenID Connect, such as name, birthdate or address.locality; may be repeated. Without a value it is removed."`
+}
+
+func (u *usersSetProfileCmd) Run(ctx context.Context, c *cli) error {
+	if err := u.change(new(accounts.Profile)); err != nil {
+		return err // wrong usage, before anything is opened
+	}
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		profile, err := users.Profile(ctx, user.ID)
+		if err != nil {
+			return err
+		}
+		if err := u.change(&profile); err != nil {
+			return err
+		}
+		return users.SetProfile(ctx, time.Now(), user.ID, uuid.Nil, profile, audit.Origin{})
+	})
+}
+
+// change sets in p what the flags say.
+func (u *usersSetProfileCmd) change(p *accounts.Profile) error {
+	for _, claim := range u.Claim {
+		name, value, ok := strings.Cut(claim, "=")
+		if !ok {
+			return fmt.Errorf("--claim must be CLAIM=VALUE: %w", errUsage)
+		}
+		if !p.Set(name, value) {
+			return fmt.Errorf("--claim can't set %q, only %s: %w", name, strings.Join(accounts.ProfileClaims(), ", "), errUsage)
+		}
+	}
+	return nil
+}
