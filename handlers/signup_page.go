@@ -16,12 +16,12 @@ import (
 // shares its address with the endpoint that applications use, which takes JSON.
 type SignupPage struct{ *Hosted }
 
-// Mount adds the page's routes. A POST that brings no form is for next.
+// Mount adds the page's routes. A POST that is no form of our own pages is for next.
 func (h *SignupPage) Mount(r gin.IRouter, next gin.HandlerFunc) {
 	r.GET("/signup", h.page(h.open))
 	submit := h.form(h.submit)
 	r.POST("/signup", func(c *gin.Context) {
-		if isForm(c.Request) {
+		if isForm(c.Request) && h.SameOrigin(c.Request) {
 			submit(c)
 			return
 		}

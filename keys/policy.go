@@ -40,6 +40,10 @@ func (p Policy) lead() time.Duration { return p.JWKSMaxAge + p.ClockSkew + propa
 // tail is how long a key must be published after it signed its last token.
 func (p Policy) tail() time.Duration { return p.AccessTTL + p.ClockSkew }
 
+// keepFor is how long a key stays in the store after its publication: clients show the
+// ID tokens that it signed long after those have expired (see VerifyHint).
+func (p Policy) keepFor() time.Duration { return max(time.Hour, 8*p.RotationPeriod) }
+
 // signsUntil is when k stops signing: when it was meant to, or earlier if its
 // tokens live longer today than when k was made, for none may outlive the
 // publication of its key.

@@ -18,8 +18,6 @@ import (
 const (
 	// sealPurpose separates private keys from all else the master keys seal.
 	sealPurpose = "signing key"
-	// keepFor is how long a key stays in the store after its publication.
-	keepFor = time.Hour
 )
 
 // Run keeps the ring up to date until ctx ends. Watching the store and making
@@ -225,7 +223,7 @@ func (r *Ring) reseal(ctx context.Context) error {
 }
 
 func (r *Ring) clean(ctx context.Context) error {
-	before := time.Now().Add(-keepFor)
+	before := time.Now().Add(-r.policy.keepFor())
 	v := r.view.Load()
 	for _, m := range v.sorted() {
 		if m.PublishedUntil.Before(before) && m.Generation < v.generation(m.Alg) {

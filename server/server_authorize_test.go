@@ -163,7 +163,7 @@ func TestConsentIsAskedForAndRemembered(t *testing.T) {
 		}
 		p.authorize(authorization("rp", "scope", "openid email", "prompt", "none")).code(rpCallback)
 		p.authorize(authorization("rp", "scope", "openid")).code(rpCallback)
-		p.authorize(authorization("rp", "scope", "openid profile")).page("consent-form")                                              // more than was given
+		p.authorize(authorization("rp", "scope", "openid profile")).page("consent-form")                                               // more than was given
 		p.authorize(authorization("rp", "scope", "openid", "claims", `{"userinfo":{"name":{"essential":true}}}`)).page("consent-form") // likewise, by name
 		f = p.authorize(authorization("rp", "scope", "openid", "prompt", "consent")).page("consent-form")
 		f.Set("decision", "allow")
@@ -184,9 +184,13 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 		{"Origin", "https://elsewhere.example.org"}, {"Origin", "null"}, {"Origin", "http://auth.example.com"},
 		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", origin},
 	} {
-		for _, path := range []string{"/consent", "/login", "/signup", "/logout", "/forgot", "/reset", "/verify"} {
+		for _, path := range []string{"/consent", "/login", "/logout", "/forgot", "/reset", "/verify"} {
 			r := p.do(http.MethodPost, path, f.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
 			r.says(http.StatusForbidden, "This came from elsewhere")
+		}
+		r := p.do(http.MethodPost, "/signup", form("username", "mallory", "password", password).Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
+		if r.Code != http.StatusForbidden && r.Code != http.StatusUnsupportedMediaType { // that of applications, which takes no form
+			t.Errorf("a form for /signup with %v: %d %s", header, r.Code, r.Body)
 		}
 	}
 	p.authorize(authorization("rp", "prompt", "none")).refuses(rpCallback, "consent_required")
@@ -325,7 +329,7 @@ func TestSignUpOnTheWay(t *testing.T) {
 	p := a.person()
 	login := p.authorize(authorization("spa"))
 	ticket := login.page("login-form").Get("ticket")
-	f := p.open("/signup?ticket=" + url.QueryEscape(ticket)).says(http.StatusOK, "Create an account").page("signup-form")
+	f := p.open("/signup?ticket="+url.QueryEscape(ticket)).says(http.StatusOK, "Create an account").page("signup-form")
 	f.Set("username", "carol")
 	f.Set("password", "short")
 	f.Set("email", "carol@example.net")

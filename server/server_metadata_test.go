@@ -54,7 +54,7 @@ func TestLine46WellKnownPathsOfAnIssuerWithAPath(t *testing.T) {
 		"/userinfo":                                              http.StatusNotFound,
 		"/signup":                                                http.StatusNotFound,
 		base + "/oauth/token":                                    http.StatusMethodNotAllowed,
-		base + "/signup":                                         http.StatusMethodNotAllowed,
+		base + "/signup":                                         http.StatusOK, // the page
 		base + "/userinfo":                                       http.StatusUnauthorized,
 		base + "x/userinfo":                                      http.StatusNotFound,
 	} {
@@ -120,6 +120,8 @@ func TestLine47WhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 	advertised(t, document, "response_types_supported")
 
 	login := a.login("alice")
+	person := a.person()
+	person.signIn(person.authorize(authorization("spa")), "alice")
 	offline := func() string { return a.login("alice").text("refresh_token") }
 	uses := map[string]func(path string) *response{
 		"token_endpoint": func(path string) *response {
@@ -130,6 +132,13 @@ func TestLine47WhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 		},
 		"introspection_endpoint": func(path string) *response {
 			return a.do(http.MethodPost, path, form("token", offline()).Encode(), "Content-Type", "application/x-www-form-urlencoded", "Authorization", basic("reader", secret))
+		},
+		"authorization_endpoint": func(path string) *response {
+			person.authorize(authorization("spa")).code(spaCallback)
+			return a.person().follow(a.person().open(path + "?" + authorization("spa").Encode()))
+		},
+		"end_session_endpoint": func(path string) *response {
+			return person.follow(person.open(path + "?" + form("id_token_hint", a.login("alice").text("id_token")).Encode()))
 		},
 		"userinfo_endpoint": func(path string) *response {
 			a.do(http.MethodPost, path, "", "Authorization", "Bearer "+login.text("access_token")).want(http.StatusOK)
@@ -159,12 +168,13 @@ func TestLine47WhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 		t.Errorf("%s works but is not advertised", member)
 	}
 
+	code := person.signIn(person.authorize(authorization("spa")), "alice").code(spaCallback) // signed out above
 	grants := advertised(t, document, "grant_types_supported")
 	parameters := map[string]url.Values{
 		"password":           passwordForm("alice"),
 		"refresh_token":      form("client_id", "spa", "refresh_token", offline()),
 		"client_credentials": form("client_id", "api", "client_secret", "dev-secret"),
-		"authorization_code": form("client_id", "spa", "code", "x", "redirect_uri", "https://app.example.com", "code_verifier", strings.Repeat("x", 43)),
+		"authorization_code": exchangeForm("spa", code),
 		"implicit":           form("client_id", "spa"),
 		"urn:ietf:params:oauth:grant-type:device_code":    form("client_id", "spa", "device_code", "x"),
 		"urn:ietf:params:oauth:grant-type:jwt-bearer":     form("client_id", "spa", "assertion", "x"),
@@ -231,7 +241,7 @@ func TestLine47WhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 	_, idToken := full.claims("id_token")
 	said := a.userinfo(full.text("access_token")).json()
 	for _, claim := range advertised(t, document, "claims_supported") {
-		if idToken[claim] == nil && said[claim] == nil {
+		if idToken[claim] == nil && said[claim] == nil && claim != "nonce" { // which comes back to who sent one
 			t.Errorf("claim %s is advertised, but in neither the ID token nor userinfo", claim)
 		}
 	}

@@ -24,11 +24,6 @@ type Details struct {
 	UserInfoClaims []string `json:"userinfo_claims,omitempty"`
 }
 
-// none reports whether nothing was asked for.
-func (d *Details) none() bool {
-	return len(d.Resources) == 0 && len(d.IDTokenClaims) == 0 && len(d.UserInfoClaims) == 0
-}
-
 // Code is an authorization code (RFC 6749 section 4.1.2), what it was issued for, and
 // what it was exchanged for.
 type Code struct {
