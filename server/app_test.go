@@ -135,6 +135,14 @@ var testClients = []struct {
 		ID: "other-app", Name: "Other", Public: true, FirstParty: true, Grants: []string{"authorization_code"},
 		Scopes: []string{"openid", "profile"}, RedirectURIs: []string{spaCallback},
 	}, ""},
+	{accounts.Client{ // public, on people's own machines
+		ID: "native", Name: "Native", Public: true, FirstParty: true, Grants: []string{"authorization_code", "refresh_token"},
+		Scopes: []string{"openid"}, RedirectURIs: []string{"http://127.0.0.1/back", "com.example.app:/back"},
+	}, ""},
+	{accounts.Client{ // public, with a choice of algorithm
+		ID: "es256", Name: "ES256", Public: true, FirstParty: true, Grants: []string{"authorization_code"},
+		Scopes: []string{"openid"}, RedirectURIs: []string{spaCallback}, IDTokenAlg: "ES256",
+	}, ""},
 	{accounts.Client{ // confidential, of somebody else
 		ID: "rp", Name: "Partner <b>", Grants: []string{"authorization_code", "refresh_token"},
 		Scopes: []string{"openid", "profile", "email", "phone", "address", "offline_access"}, RedirectURIs: []string{rpCallback},
