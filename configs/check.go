@@ -86,6 +86,9 @@ func issuerFault(s string, dev bool) string {
 }
 
 func (c *Config) checkNames(r *report) {
+	if c.Profile != "" && c.Profile != RFC9700 {
+		r.add("profile", "must be %s or empty, not %s", RFC9700, quote(c.Profile))
+	}
 	name := c.ServiceName
 	if strings.TrimSpace(name) != name || name == "" || utf8.RuneCountInString(name) > 64 ||
 		strings.ContainsFunc(name, func(x rune) bool { return !unicode.IsPrint(x) }) {

@@ -55,17 +55,9 @@ func validLink(s string) bool {
 // checkServeMail reports what serve lacks to send mail.
 func (c *Config) checkServeMail(r *report) {
 	if c.Dev {
-		return // it prints what there is no server for, and has pages of its own
+		return // it prints what there is no server for
 	}
-	if c.SMTP.Host == "" {
-		if c.Signup.RequireVerifiedEmail {
-			r.add("signup.require_verified_email", "true needs mail: set smtp.host, or this to false")
-		}
-		return
-	}
-	for _, l := range c.links() {
-		if l.url == "" {
-			r.add(l.key, "is missing: mail is sent (smtp.host), so set it to the page of yours that its links lead to, such as https://app.example.com/#token={token}")
-		}
+	if c.SMTP.Host == "" && c.Signup.RequireVerifiedEmail {
+		r.add("signup.require_verified_email", "true needs mail: set smtp.host, or this to false")
 	}
 }

@@ -32,6 +32,12 @@ type Config struct {
 	// Default Countersign.
 	ServiceName string `yaml:"service_name" default:"Countersign"`
 
+	// Profile tightens the protocol as a whole. rfc9700 leaves out what RFC 9700
+	// allows only to what can't do without: passwords given to applications (the
+	// password grant, and POST /session with one), and authorization codes without
+	// PKCE. Default empty: each client's settings decide.
+	Profile string `yaml:"profile"`
+
 	// Listen is the host:port to serve on; an empty host is every interface.
 	// Default :8080, with --dev 127.0.0.1:8080.
 	Listen string `yaml:"listen" default:":8080" dev:"127.0.0.1:8080"`
@@ -228,8 +234,8 @@ type Config struct {
 	} `yaml:"smtp"`
 
 	// Links are the pages of yours that mailed links lead to. {token} in them is
-	// where the token goes: after a #, for then it comes into no log. Required with
-	// SMTP; with --dev they default to the demo.
+	// where the token goes: after a #, for then it comes into no log. Default: the
+	// server's own pages, /reset and /verify; with --dev the demo.
 	Links struct {
 		// ResetPassword is where a new password is set (POST /account/password/reset).
 		ResetPassword string `yaml:"reset_password"`
@@ -254,6 +260,9 @@ type Config struct {
 
 	places places
 }
+
+// RFC9700 is the value of Profile that leaves out all that RFC 9700 advises against.
+const RFC9700 = "rfc9700"
 
 // Client is a declared client: an application that asks for tokens.
 type Client struct {

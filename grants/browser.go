@@ -22,6 +22,9 @@ var ErrNoBrowserClient = errors.New("no client for browser sign-in")
 // ended.
 var ErrLoginRequired = errors.New("nobody is signed in")
 
+// ErrPasswordOff says that pages may not sign people in with a password here.
+var ErrPasswordOff = errors.New("no sign-in with a password from pages")
+
 // ErrBadCode says that an authorization code is no good, or doesn't fit what came with
 // it.
 var ErrBadCode = errors.New("bad authorization code")
@@ -34,7 +37,9 @@ type Browser struct {
 	Clients  *accounts.Clients
 	Tokens   *tokens.Service
 	ClientID string
-	Log      *slog.Logger
+	// NoPassword lets nobody sign in but by authorization code (RFC 9700 section 2.4).
+	NoPassword bool
+	Log        *slog.Logger
 }
 
 // SignedIn is a browser's session with what it gets.
@@ -53,8 +58,11 @@ type From struct {
 
 // SignIn opens a session for whoever knows the password, and ends those whose
 // refresh tokens the browser had: its cookie has room for one. It returns what
-// accounts.Users.Authenticate does, and ErrNoBrowserClient.
+// accounts.Users.Authenticate does, ErrPasswordOff, and ErrNoBrowserClient.
 func (b *Browser) SignIn(ctx context.Context, now time.Time, username, password string, from From) (SignedIn, error) {
+	if b.NoPassword {
+		return SignedIn{}, ErrPasswordOff
+	}
 	to, err := b.recipient(ctx)
 	if err != nil {
 		return SignedIn{}, err

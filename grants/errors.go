@@ -3,7 +3,6 @@ package grants
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"countersign/accounts"
@@ -45,7 +44,6 @@ var (
 	}
 	errBadCredentials    = refuse("invalid_grant", "the username or the password is wrong")
 	errBadRefreshToken   = refuse("invalid_grant", "the refresh token is invalid, expired, revoked or another client's")
-	errUnsupportedGrant  = refuse("unsupported_grant_type", "grant_type is not one of "+strings.Join(Supported(), ", "))
 	errUnauthorized      = refuse("unauthorized_client", "the client may not use this grant_type")
 	errPublicCredentials = refuse("unauthorized_client", "client_credentials needs a confidential client")
 	errOthersToken       = refuse("invalid_grant", "the token was issued to another client")

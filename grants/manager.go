@@ -73,7 +73,7 @@ func (m *manager) GenerateAccessToken(ctx context.Context, gt oauth2.GrantType, 
 	case oauth2.ClientCredentials:
 		return info(m.tokens.ForClient(x.now, to, x.scopes, x.resources))
 	default:
-		return nil, errUnsupportedGrant
+		return nil, oautherrors.ErrUnsupportedGrantType // which Service.Token never lets come here
 	}
 }
 

@@ -30,24 +30,17 @@ import (
 	"countersign/tokens"
 )
 
-// supported are the grants that work here, as discovery says them.
+// supported are the grants that there are.
 var supported = []oauth2.GrantType{oauth2.AuthorizationCode, oauth2.PasswordCredentials, oauth2.Refreshing, oauth2.ClientCredentials}
 
-// Supported returns the grant_type values that the token endpoint knows.
-func Supported() []string {
-	names := make([]string, len(supported))
-	for i, g := range supported {
-		names[i] = g.String()
-	}
-	return names
-}
-
-// Options are what a Service is made of. All are required.
+// Options are what a Service is made of. All are required but NoPassword.
 type Options struct {
 	Users   *accounts.Users
 	Clients *accounts.Clients
 	Tokens  *tokens.Service
 	Log     *slog.Logger
+	// NoPassword leaves out the password grant (RFC 9700 section 2.4).
+	NoPassword bool
 	// Unavailable reports whether an error means that the database is away,
 	// so that the caller may try again.
 	Unavailable func(error) bool
@@ -59,22 +52,35 @@ type Service struct {
 	clients     *accounts.Clients
 	tokens      *tokens.Service
 	oauth       *oauthserver.Server
+	grants      []oauth2.GrantType // those that work here
 	log         *slog.Logger
 	unavailable func(error) bool
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{users: o.Users, clients: o.Clients, tokens: o.Tokens, log: o.Log, unavailable: o.Unavailable}
+	s := &Service{users: o.Users, clients: o.Clients, tokens: o.Tokens, grants: supported, log: o.Log, unavailable: o.Unavailable}
+	if o.NoPassword {
+		s.grants = slices.DeleteFunc(slices.Clone(supported), func(g oauth2.GrantType) bool { return g == oauth2.PasswordCredentials })
+	}
 	s.oauth = oauthserver.NewServer(&oauthserver.Config{
 		TokenType:         "Bearer",
-		AllowedGrantTypes: supported,
+		AllowedGrantTypes: s.grants,
 	}, &manager{clients: o.Clients, tokens: o.Tokens})
 	s.oauth.ClientInfoHandler = s.clientInfo
 	s.oauth.PasswordAuthorizationHandler = s.passwordAuthorization
 	s.oauth.RefreshTokenResolveHandler = refreshToken
 	s.oauth.ExtensionFieldsHandler = extension
 	return s
+}
+
+// Supported returns the grant_type values that the token endpoint knows.
+func (s *Service) Supported() []string {
+	names := make([]string, len(s.grants))
+	for i, g := range s.grants {
+		names[i] = g.String()
+	}
+	return names
 }
 
 // Token answers a token request (RFC 6749 section 3.2) with the members of the
@@ -107,8 +113,8 @@ func (s *Service) token(r *http.Request, x *exchange) (map[string]any, error) {
 	if grant == "" {
 		return nil, invalidRequest("grant_type is missing")
 	}
-	if !slices.Contains(supported, oauth2.GrantType(grant)) {
-		return nil, errUnsupportedGrant
+	if !slices.Contains(s.grants, oauth2.GrantType(grant)) {
+		return nil, refuse("unsupported_grant_type", "grant_type is not one of "+strings.Join(s.Supported(), ", "))
 	}
 	if x.credentials, err = credentials(r, form); err != nil {
 		return nil, err

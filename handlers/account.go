@@ -22,7 +22,9 @@ type Account struct {
 	Tokens  *tokens.Service
 	Cookies *Cookies
 	Devices *Devices
-	Events  func(context.Context, audit.Filter) ([]audit.Record, error) // security events, oldest first
+	// Consents are in the export.
+	Consents accounts.Consents
+	Events   func(context.Context, audit.Filter) ([]audit.Record, error) // security events, oldest first
 }
 
 // Mount adds the endpoint's routes.
@@ -160,10 +162,14 @@ func (h *Account) export(c *gin.Context, mine tokens.Session) error {
 			break
 		}
 	}
+	consents, err := h.Consents.Of(c.Request.Context(), mine.UserID)
+	if err != nil {
+		return err
+	}
 	c.Header("Content-Disposition", `attachment; filename="account.json"`)
 	neverCache(c)
 	writeJSON(c, http.StatusOK, "application/json", map[string]any{
-		"user": DescribeUser(user), "profile": profile, "sessions": sessions, "events": told,
+		"user": DescribeUser(user), "profile": profile, "sessions": sessions, "consents": describeConsents(consents), "events": told,
 	})
 	return nil
 }

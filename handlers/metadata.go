@@ -10,7 +10,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/authorize"
-	"countersign/grants"
 	"countersign/pages"
 	"countersign/tokens"
 )
@@ -20,6 +19,7 @@ import (
 type Metadata struct {
 	Issuer            string
 	IDTokenAlgorithms []string
+	Grants            []string // grant_type values
 }
 
 // metadataMaxAge is how long the documents may be cached. They change only with
@@ -54,7 +54,7 @@ func (h *Metadata) document() (body []byte, etag string) {
 		"introspection_endpoint":                         h.Issuer + "/oauth/introspect",
 		"userinfo_endpoint":                              h.Issuer + "/userinfo",
 		"jwks_uri":                                       h.Issuer + "/.well-known/jwks.json",
-		"grant_types_supported":                          grants.Supported(),
+		"grant_types_supported":                          h.Grants,
 		"scopes_supported":                               scopes,
 		"claims_supported":                               claims,
 		"claim_types_supported":                          []string{"normal"},

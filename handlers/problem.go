@@ -72,6 +72,8 @@ var (
 		"the sign-in is too long ago for this: send current_password, or sign in again")
 	errNoBrowserClient = problem(http.StatusNotFound, "browser_sign_in_off", "Browser sign-in is off",
 		"session_cookie.client has to name a first-party client that there is; the operator can mend that")
+	errPasswordOff = problem(http.StatusForbidden, "password_sign_in_off", "Sign-in with a password is off",
+		"pages may not take passwords here: lead the browser to the authorization endpoint, and send the code that comes back")
 	errInternal = problem(http.StatusInternalServerError, "internal", "Internal error",
 		"something went wrong on our side")
 	errUnavailable = &Problem{
@@ -121,6 +123,7 @@ var spoken = []struct {
 	{grants.ErrBadCode, errBadCode},
 	{grants.ErrLoginRequired, errLoginRequired},
 	{grants.ErrNoBrowserClient, errNoBrowserClient},
+	{grants.ErrPasswordOff, errPasswordOff},
 	{limits.ErrBusy, errBusy},
 }
 

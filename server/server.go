@@ -59,6 +59,7 @@ type Options struct {
 	Unavailable func(error) bool
 
 	Issuer         string
+	RFC9700        bool             // no passwords for applications, PKCE for all
 	SessionClient  string           // whose tokens people get who sign in from a browser; default spa
 	Cookies        handlers.Cookies // their attributes; HTTPS is set here
 	AllowedOrigins []string         // for CORS, besides those of clients
@@ -220,26 +221,30 @@ func (a *App) route() error {
 	issuer := e.Group(base)
 
 	(&handlers.Health{Ready: a.Ready, Log: a.o.Log}).Mount(root)
-	(&handlers.Metadata{Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms()}).Mount(root, issuer, base)
+	granting := grants.New(grants.Options{
+		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, NoPassword: a.o.RFC9700, Log: a.o.Log, Unavailable: a.o.Unavailable,
+	})
+	(&handlers.Metadata{
+		Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms(), Grants: granting.Supported(),
+	}).Mount(root, issuer, base)
 	(&handlers.JWKS{Keys: a.o.Keys}).Mount(issuer)
 	if err := (&handlers.Assets{Demo: a.o.Demo}).Mount(issuer); err != nil {
 		return fmt.Errorf("demo app: %w", err)
 	}
-	asked := grants.New(grants.Options{
-		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, Log: a.o.Log, Unavailable: a.o.Unavailable,
-	})
-	(&handlers.Token{Grants: asked}).Mount(issuer)
-	(&handlers.Revoke{Grants: asked}).Mount(issuer)
-	(&handlers.Introspect{Grants: asked}).Mount(issuer)
+	(&handlers.Token{Grants: granting}).Mount(issuer)
+	(&handlers.Revoke{Grants: granting}).Mount(issuer)
+	(&handlers.Introspect{Grants: granting}).Mount(issuer)
 	bearer := &handlers.Bearer{
 		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Cookies: &a.o.Cookies, SameOrigin: policy.requireOrigin(),
 	}
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
 	devices := &handlers.Devices{Cookies: &a.o.Cookies, Seal: a.o.Seal}
+	consents := accounts.Consents{Store: a.o.Store}
 	(&handlers.Account{
 		Failures: failures, Bearer: bearer, Users: a.Users, Tokens: a.Tokens, Cookies: &a.o.Cookies, Devices: devices,
-		Events: a.o.Store.Events,
+		Consents: consents, Events: a.o.Store.Events,
 	}).Mount(issuer)
+	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(issuer)
 	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(issuer)
 	pages := issuer.Group("", policy.requireOrigin())
 	(&handlers.Recovery{Failures: failures, Devices: devices, Users: a.Users}).Mount(pages)
@@ -248,7 +253,7 @@ func (a *App) route() error {
 	(&handlers.Session{
 		Failures: failures, Cookies: &a.o.Cookies, Devices: devices,
 		Browser: &grants.Browser{
-			Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, ClientID: a.o.SessionClient, Log: a.o.Log,
+			Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, ClientID: a.o.SessionClient, NoPassword: a.o.RFC9700, Log: a.o.Log,
 		},
 	}).Mount(pages)
 	a.engine = e
@@ -266,7 +271,7 @@ func (a *App) hosted(issuer gin.IRouter, base string, failures handlers.Failures
 		Failures: failures,
 		Authorize: authorize.New(authorize.Options{
 			Clients: a.Clients, Consents: accounts.Consents{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Log: a.o.Log,
-			Issuer: a.o.Issuer, Claims: tokens.ScopeOfClaim(),
+			Issuer: a.o.Issuer, Claims: tokens.ScopeOfClaim(), AlwaysPKCE: a.o.RFC9700,
 		}),
 		Tokens: a.Tokens, Users: a.Users, Devices: devices, Cookies: &cookies, SameOrigin: policy.fromOwn,
 		Service: a.o.ServiceName, Base: base, Signup: a.o.SignupEnabled, Mail: a.o.Mail != nil,

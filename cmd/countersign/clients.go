@@ -10,7 +10,6 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
-	"countersign/grants"
 	"countersign/store"
 )
 
@@ -138,9 +137,6 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	for _, g := range futureGrants(client) {
-		fmt.Fprintf(std.err, "The grant %s has no effect in this version.\n", g)
-	}
 	record := describeClient(client)
 	if cc.GenerateSecret {
 		record.Secret = secret
@@ -167,11 +163,6 @@ func hasSigningKey(ctx context.Context, db *store.DB, alg string) error {
 	}
 	return fmt.Errorf("the server has no signing key of the algorithm %q, only of %s: choose one of those, or add it to keys.algorithms",
 		alg, strings.Join(algs, " and "))
-}
-
-// futureGrants are the client's grants that the token endpoint does not know.
-func futureGrants(c accounts.Client) []string {
-	return slices.DeleteFunc(slices.Clone(c.Grants), func(g string) bool { return slices.Contains(grants.Supported(), g) })
 }
 
 type clientsListCmd struct{ printing }

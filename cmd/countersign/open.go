@@ -200,6 +200,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		Unavailable: func(err error) bool { return db.IsUnavailable(err) || errors.Is(err, keys.ErrNoSigningKey) },
 
 		Issuer:        cfg.Issuer,
+		RFC9700:       cfg.Profile == configs.RFC9700,
 		SessionClient: cfg.SessionCookie.Client,
 		Cookies: handlers.Cookies{
 			Domain:   cfg.SessionCookie.Domain,
@@ -256,14 +257,17 @@ func mailSender(cfg *configs.Config, terminal io.Writer) (mail.Sender, error) {
 	return &mail.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, Password: password, From: m.From}, nil
 }
 
-// links are the pages that mailed links lead to. A developer's lead to the demo.
+// links are the pages that mailed links lead to: those configured, or else our own. A
+// developer's lead to the demo.
 func links(cfg *configs.Config) server.Links {
-	l := server.Links{ResetPassword: cfg.Links.ResetPassword, VerifyEmail: cfg.Links.VerifyEmail}
+	reset, verify := cfg.Issuer+"/reset?token={token}", cfg.Issuer+"/verify?token={token}"
 	if cfg.Dev {
-		l.ResetPassword = cmp.Or(l.ResetPassword, cfg.Issuer+"/demo#reset={token}")
-		l.VerifyEmail = cmp.Or(l.VerifyEmail, cfg.Issuer+"/demo#verify={token}")
+		reset, verify = cfg.Issuer+"/demo#reset={token}", cfg.Issuer+"/demo#verify={token}"
 	}
-	return l
+	return server.Links{
+		ResetPassword: cmp.Or(cfg.Links.ResetPassword, reset),
+		VerifyEmail:   cmp.Or(cfg.Links.VerifyEmail, verify),
+	}
 }
 
 func keyPolicy(cfg *configs.Config) keys.Policy {

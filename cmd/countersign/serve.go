@@ -140,12 +140,9 @@ func declareClients(ctx context.Context, clients *accounts.Clients, cfg *configs
 		if err != nil {
 			return err
 		}
-		client, err := clients.Put(ctx, time.Now(), declaredClient(d), secret, audit.Origin{})
+		_, err = clients.Put(ctx, time.Now(), declaredClient(d), secret, audit.Origin{})
 		if err != nil {
 			return fmt.Errorf("declare client %s: %w", d.ID, err)
-		}
-		if future := futureGrants(client); !cfg.Dev && len(future) > 0 {
-			log.Warn("the client has grants without effect in this version", "client_id", d.ID, "grants", future)
 		}
 	}
 	all, err := clients.List(ctx)
@@ -157,6 +154,9 @@ func declareClients(ctx context.Context, clients *accounts.Clients, cfg *configs
 			"client_id", cfg.SessionCookie.Client)
 	}
 	for _, c := range all {
+		if cfg.Profile == configs.RFC9700 && c.AllowsGrant(accounts.GrantPassword) && !cfg.Dev {
+			log.Warn("the client's password grant has no effect: profile rfc9700 has none", "client_id", c.ID)
+		}
 		if c.IDTokenAlg != "" && !slices.Contains(cfg.Keys.Algorithms, c.IDTokenAlg) {
 			log.Warn("the client's ID tokens can't be signed, nor can people sign in there with openid: add its algorithm to keys.algorithms",
 				"client_id", c.ID, "alg", c.IDTokenAlg)

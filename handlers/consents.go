@@ -1,0 +1,69 @@
+package handlers
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/accounts"
+	"countersign/tokens"
+)
+
+// Consents is /account/consents: people see which applications of others they let have
+// what, and take it back.
+type Consents struct {
+	Bearer   *Bearer
+	Consents accounts.Consents
+}
+
+// Mount adds the endpoint's routes.
+func (h *Consents) Mount(r gin.IRouter) {
+	r.GET("/account/consents", h.Bearer.Owner(h.list))
+	r.DELETE("/account/consents/:client_id", h.Bearer.Owner(h.revoke))
+}
+
+// consentView is a consent as its user sees it.
+type consentView struct {
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+	Scope      string `json:"scope"`
+	CreatedAt  string `json:"created_at"` // times are RFC 3339
+	UpdatedAt  string `json:"updated_at"`
+}
+
+func describeConsents(all []accounts.Consent) []consentView {
+	views := make([]consentView, len(all))
+	for i, c := range all {
+		views[i] = consentView{
+			c.ClientID, c.ClientName, strings.Join(c.Scopes, " "),
+			c.CreatedAt.UTC().Format(time.RFC3339), c.UpdatedAt.UTC().Format(time.RFC3339),
+		}
+	}
+	return views
+}
+
+func (h *Consents) list(c *gin.Context, mine tokens.Session) error {
+	all, err := h.Consents.Of(c.Request.Context(), mine.UserID)
+	if err != nil {
+		return err
+	}
+	neverCache(c)
+	writeJSON(c, http.StatusOK, "application/json", map[string]any{"consents": describeConsents(all)})
+	return nil
+}
+
+var errNoConsent = problem(http.StatusNotFound, "no_consent", "No such consent", "you let no application with this client_id have anything")
+
+func (h *Consents) revoke(c *gin.Context, mine tokens.Session) error {
+	err := h.Consents.Revoke(c.Request.Context(), time.Now(), mine.UserID, c.Param("client_id"), origin(c))
+	if errors.Is(err, accounts.ErrNoConsent) {
+		return errNoConsent
+	}
+	if err != nil {
+		return err
+	}
+	return noContent(c)
+}
