@@ -99,8 +99,8 @@ func (s *Service) ResumeLogout(now time.Time, ticket string) (*Logout, error) {
 }
 
 // SignOut ends the login of a browser, if it has one, with the sessions that came of
-// it, and the session that the client named. A session that isn't the user's whom the
-// client's ID token names lives on.
+// it; and the session that the client's ID token names, wherever that came of. An ID
+// token is no proof, so no other browser is signed out for it.
 func (s *Service) SignOut(ctx context.Context, now time.Time, r *Logout, l *tokens.Login, from audit.Origin) error {
 	if l != nil {
 		if err := s.o.Tokens.SignOutBrowser(ctx, now, l, from); err != nil {
@@ -111,7 +111,7 @@ func (s *Service) SignOut(ctx context.Context, now time.Time, r *Logout, l *toke
 	if err != nil || r.Session == uuid.Nil {
 		return nil
 	}
-	err = s.o.Tokens.EndSessionOf(ctx, now, user, r.Session, from)
+	err = s.o.Tokens.EndClientSession(ctx, now, r.ClientID, user, r.Session, from)
 	if errors.Is(err, tokens.ErrUnknown) { // it has ended
 		return nil
 	}

@@ -115,6 +115,17 @@ func TestLogoutEndsTheSessionsOfTheBrowser(t *testing.T) {
 	elsewhere.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 }
 
+// An ID token is no proof: with it somebody without the user's cookies ends the session
+// that it names, and signs no browser out.
+func TestLogoutHintSignsNoOtherBrowserOut(t *testing.T) {
+	a := newApp(t)
+	p, tokens := a.newPerson(t, "alice")
+	stranger := a.person()
+	stranger.open("/oauth/logout?" + form("id_token_hint", tokens.text("id_token")).Encode()).want(http.StatusSeeOther)
+	a.refresh(tokens.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant")
+	p.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
+}
+
 // Who ends a session in the list of their own is rid of that browser: it doesn't come
 // back by itself.
 func TestEndedSessionDoesNotComeBackByItself(t *testing.T) {

@@ -68,6 +68,19 @@ func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid
 	return s.endSignIn(ctx, now, &session, from)
 }
 
+// EndClientSession revokes a session that a user has at a client, and nothing besides:
+// the browser that it began in stays signed in. If there is none: ErrUnknown.
+func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID string, user, id uuid.UUID, from audit.Origin) error {
+	session, err := s.Store.Session(ctx, id, now)
+	if err != nil {
+		return err
+	}
+	if session.UserID != user || session.ClientID != clientID {
+		return ErrUnknown
+	}
+	return s.end(ctx, now, &session, from)
+}
+
 // purgeDelay is how long an expired session is kept: another replica's clock
 // may be behind ours, and still call it live.
 const purgeDelay = 5 * time.Minute
