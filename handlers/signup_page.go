@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -16,17 +18,35 @@ import (
 // shares its address with the endpoint that applications use, which takes JSON.
 type SignupPage struct{ *Hosted }
 
-// Mount adds the page's routes. A POST that is no form of our own pages is for next.
+// Mount adds the page's routes. A POST that is no form of our own page is for next.
 func (h *SignupPage) Mount(r gin.IRouter, next gin.HandlerFunc) {
 	r.GET("/signup", h.page(h.open))
 	submit := h.form(h.submit)
 	r.POST("/signup", func(c *gin.Context) {
-		if isForm(c.Request) && h.SameOrigin(c.Request) {
+		if h.ours(c.Request) {
 			submit(c)
 			return
 		}
 		next(c)
 	})
+}
+
+// ours reports whether a POST is our page's form, which browsers say where it comes
+// from, or which has the ticket of one.
+func (h *SignupPage) ours(r *http.Request) bool {
+	if !isForm(r) || !h.SameOrigin(r) {
+		return false
+	}
+	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+		return true
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	form, err := url.ParseQuery(string(body))
+	return err == nil && form.Has("ticket")
 }
 
 var errSignupOff = &pageMessage{http.StatusForbidden, "signup_off"}

@@ -134,7 +134,6 @@ func TestLine47WhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 			return a.do(http.MethodPost, path, form("token", offline()).Encode(), "Content-Type", "application/x-www-form-urlencoded", "Authorization", basic("reader", secret))
 		},
 		"authorization_endpoint": func(path string) *response {
-			person.authorize(authorization("spa")).code(spaCallback)
 			return a.person().follow(a.person().open(path + "?" + authorization("spa").Encode()))
 		},
 		"end_session_endpoint": func(path string) *response {
