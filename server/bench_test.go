@@ -151,3 +151,14 @@ func BenchmarkTellAccountsApart(b *testing.B) {
 	b.ReportMetric(slower/n, "AUC")
 	b.ReportMetric(math.Sqrt(float64(len(known)+len(other)+1)/(12*n)), "AUC-sd")
 }
+
+// BenchmarkSilentSignIn is a client's sign-in of somebody who is signed in to the
+// browser: two durable writes, for the code and the session, and one signature.
+func BenchmarkSilentSignIn(b *testing.B) {
+	a := newApp(b, quiet)
+	p, _ := a.newPerson(b, "alice")
+	f := authorization("spa", "prompt", "none", "scope", "profile")
+	for b.Loop() {
+		a.exchange(p.authorize(f).code(spaCallback)).want(http.StatusOK)
+	}
+}

@@ -124,3 +124,10 @@ func (a *app) doContext(ctx context.Context, method, target string, header ...st
 	a.ServeHTTP(w, r)
 	return &response{w, a.t}
 }
+
+func (f *faults) Login(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Login, error) {
+	if err := f.before(ctx, "Login"); err != nil {
+		return tokens.Login{}, err
+	}
+	return f.Store.Login(ctx, id, now)
+}

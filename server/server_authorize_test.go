@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -363,4 +364,110 @@ func TestWrongPasswordOnThePage(t *testing.T) {
 	}
 	f.Set("username", "")
 	p.submit("/login", f).says(http.StatusBadRequest, "Please fill in all fields.")
+}
+
+// Guesses on the page count as all others do, and the page says when to come back.
+func TestGuessesOnThePageAreThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		a.signup("alice")
+		p := a.person()
+		f := p.authorize(authorization("spa")).page("login-form")
+		f.Set("username", "alice")
+		f.Set("password", "wrong")
+		for range 11 {
+			p.submit("/login", f)
+		}
+		r := p.submit("/login", f).says(http.StatusTooManyRequests, "Too many attempts.")
+		if r.Header().Get("Retry-After") == "" {
+			t.Error("Retry-After is missing")
+		}
+		a.token(passwordForm("alice")).want(http.StatusTooManyRequests) // the same budget
+		time.Sleep(time.Hour)
+		a.exchange(p.signIn(r, "alice").code(spaCallback)).want(http.StatusOK)
+	})
+}
+
+// What an expired or foreign ticket leads to is a page, not a sign-in.
+func TestTicketsAreOursAndExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, other := newApp(t), newApp(t)
+		a.signup("alice")
+		p := a.person()
+		f := p.authorize(authorization("spa")).page("login-form")
+		f.Set("username", "alice")
+		f.Set("password", password)
+		foreign := other.person().authorize(authorization("spa")).page("login-form").Get("ticket")
+		logout := p.open("/oauth/logout").Header().Get("Location")
+		for _, ticket := range []string{"x", foreign, f.Get("ticket") + "x", strings.TrimPrefix(logout, "/logout?ticket=")} {
+			for _, path := range []string{"/login", "/signup", "/consent", "/oauth/authorize/resume", "/forgot"} {
+				if path == "/forgot" && a.options.Mail == nil {
+					continue
+				}
+				p.open(path+"?ticket="+url.QueryEscape(ticket)).says(http.StatusBadRequest, "This request doesn't work")
+			}
+		}
+		time.Sleep(59 * time.Minute)
+		p.open("/login?ticket=" + url.QueryEscape(f.Get("ticket"))).page("login-form")
+		time.Sleep(2 * time.Minute)
+		p.submit("/login", f).says(http.StatusBadRequest, "Too much time has passed")
+		if len(p.jar.Cookies(p.site())) > 0 {
+			t.Error("one is signed in all the same")
+		}
+	})
+}
+
+// The cookie of the pages is this host's alone, comes along when applications lead
+// here, and no script can read it.
+func TestLoginCookie(t *testing.T) {
+	a := newApp(t)
+	a.signup("alice")
+	p := a.person()
+	f := p.authorize(authorization("spa")).page("login-form")
+	f.Set("username", "alice")
+	f.Set("password", password)
+	found := false
+	for _, c := range p.submit("/login", f).Result().Cookies() {
+		if c.Name == "__Host-countersign_login" {
+			found = true
+			if !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.MaxAge < 86400 {
+				t.Errorf("cookie: %s", c.Raw)
+			}
+		}
+	}
+	if !found {
+		t.Error("there is no cookie")
+	}
+	// It is no token for anything else, nor is anything else one for it.
+	cookie := p.jar.Cookies(p.site())[0].Value
+	for _, c := range p.jar.Cookies(p.site()) {
+		if c.Name == "__Host-countersign_login" {
+			cookie = c.Value
+		}
+	}
+	a.userinfo(cookie).want(http.StatusUnauthorized)
+	a.refresh(cookie).wantError(http.StatusBadRequest, "invalid_grant")
+	refresh := a.login("alice").text("refresh_token")
+	a.do(http.MethodGet, "/oauth/authorize?"+authorization("spa", "prompt", "none").Encode(), "", "Cookie", "__Host-countersign_login="+refresh).refuses(spaCallback, "login_required")
+}
+
+// When the database is away, a page says so, and an application that waits in a hidden
+// frame is told.
+func TestAuthorizationWithoutDatabase(t *testing.T) {
+	f := &faults{}
+	a := newApp(t, withFaults(f))
+	p, _ := a.newPerson(t, "alice")
+	f.set(func(_ context.Context, method string) error {
+		if method == "Login" {
+			return context.DeadlineExceeded
+		}
+		return nil
+	})
+	r := p.open("/oauth/authorize?" + authorization("spa").Encode()).says(http.StatusServiceUnavailable, "Please try again shortly.")
+	if r.Header().Get("Retry-After") == "" {
+		t.Error("Retry-After is missing")
+	}
+	p.open("/oauth/authorize?"+authorization("spa", "prompt", "none").Encode()).refuses(spaCallback, "temporarily_unavailable")
+	f.set(nil)
+	p.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 }
