@@ -463,7 +463,7 @@ func TestAuthorizationWithoutDatabase(t *testing.T) {
 		}
 		return nil
 	})
-	r := p.open("/oauth/authorize?" + authorization("spa").Encode()).says(http.StatusServiceUnavailable, "Please try again shortly.")
+	r := p.open("/oauth/authorize?"+authorization("spa").Encode()).says(http.StatusServiceUnavailable, "Please try again shortly.")
 	if r.Header().Get("Retry-After") == "" {
 		t.Error("Retry-After is missing")
 	}
