@@ -129,7 +129,7 @@ func TestExampleResourceServersWithARealServer(t *testing.T) {
 	_, _, token := discover(t, s)
 	idToken, _ := token.Extra("id_token").(string)
 	resp, err := http.PostForm(s.issuer+"/oauth/token", url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {"web"}, "client_secret": {webSecret}, "scope": {"read"},
+		"grant_type": {"client_credentials"}, "client_id": {"web"}, "client_secret": {clientSecret}, "scope": {"read"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func runNode(t *testing.T, file string) {
 	cmd := programs.Command(t, "node", "--test", "--test-reporter=tap", file)
 	cmd.Dir = dir
 	cmd.Env = append(cmd.Env, "ISSUER="+s.issuer, "SUBJECT="+s.subject, "USERNAME="+username, "PASSWORD="+password,
-		"WEB_SECRET="+webSecret, "WEB_API="+webAPI)
+		"CLIENT_SECRET="+clientSecret, "WEB_API="+webAPI)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

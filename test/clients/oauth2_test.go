@@ -22,7 +22,7 @@ var styles = map[string]oauth2.AuthStyle{
 
 // passwordClients may use the password grant: one with a secret, and one
 // without, for which the library sends Basic with an empty one.
-var passwordClients = map[string]string{"web": webSecret, "spa": ""}
+var passwordClients = map[string]string{"web": clientSecret, "spa": ""}
 
 func (s *server) config(client string, style oauth2.AuthStyle) *oauth2.Config {
 	return &oauth2.Config{
@@ -113,7 +113,7 @@ func TestRealClientOAuth2UnderstandsRefusals(t *testing.T) {
 
 func TestRealClientOAuth2ClientCredentials(t *testing.T) {
 	s := serve(t)
-	for client, secret := range map[string]string{"web": webSecret, "api": "dev-secret"} {
+	for client, secret := range map[string]string{"web": clientSecret, "api": "dev-secret"} {
 		for name, style := range styles {
 			t.Run(client+"/"+name, func(t *testing.T) {
 				config := clientcredentials.Config{

@@ -18,10 +18,12 @@ const (
 	username = "alice"
 	password = "correct horse battery staple"
 
-	// The client web is confidential; its secret has characters that RFC 6749
-	// section 2.3.1 wants percent-encoded in Basic.
-	webSecret = "s3cret:with%odd+chars and space"
-	webAPI    = "https://api.example.com" // its audience
+	// The secret of confidential clients has characters that RFC 6749 section
+	// 2.3.1 wants percent-encoded in Basic.
+	clientSecret = "s3cret:with%odd+chars and space"
+
+	webAPI   = "https://api.example.com" // audience of the client web
+	filesAPI = "https://files.example.com"
 )
 
 func TestMain(m *testing.M) { programs.Main(m) }
@@ -30,21 +32,18 @@ func TestMain(m *testing.M) { programs.Main(m) }
 // and one person.
 type server struct {
 	issuer  string
+	data    string // its folder
 	subject string // the person's sub
 }
 
 // serve launches one and makes the client and the person.
 func serve(t *testing.T, env ...string) *server {
 	t.Helper()
-	issuer, data := programs.Serve(t, env...)
-	s := &server{issuer: issuer}
-	create := programs.Command(t, programs.Path(t, "countersign"), "clients", "create", "--data", data, "--id", "web", "--secret-stdin",
-		"--grant", "password", "--grant", "refresh_token", "--grant", "client_credentials", "--first-party",
-		"--scope", "openid", "--scope", "profile", "--scope", "offline_access", "--scope", "read", "--audience", webAPI)
-	create.Stdin = strings.NewReader(webSecret)
-	if out, err := create.CombinedOutput(); err != nil {
-		t.Fatalf("clients create: %v\n%s", err, out)
-	}
+	s := &server{}
+	s.issuer, s.data = programs.Serve(t, env...)
+	s.client(t, "web", "--first-party", "--audience", webAPI,
+		"--grant", "password", "--grant", "refresh_token", "--grant", "client_credentials",
+		"--scope", "openid", "--scope", "profile", "--scope", "offline_access", "--scope", "read")
 
 	body, _ := json.Marshal(map[string]string{"username": username, "password": password, "email": "alice@example.net"})
 	resp, err := http.Post(s.issuer+"/signup", "application/json", bytes.NewReader(body))
@@ -58,4 +57,53 @@ func serve(t *testing.T, env ...string) *server {
 	}
 	s.subject = user.ID
 	return s
+}
+
+// client registers a confidential client, with the flags of clients create.
+func (s *server) client(t *testing.T, id string, flags ...string) {
+	t.Helper()
+	create := programs.Command(t, programs.Path(t, "countersign"),
+		append([]string{"clients", "create", "--data", s.data, "--id", id, "--secret-stdin"}, flags...)...)
+	create.Stdin = strings.NewReader(clientSecret)
+	if out, err := create.CombinedOutput(); err != nil {
+		t.Fatalf("clients create %s: %v\n%s", id, err, out)
+	}
+}
+
+// callback is where applications are sent their codes. Nobody listens there: the
+// person of these tests stops before, and brings the application what it would get.
+const (
+	callback  = "http://127.0.0.1/callback"
+	signedOut = "https://app.example.com/signed-out"
+)
+
+// codeClients adds clients that use authorization codes, as spa does. The client
+// partner is somebody else's, so that people are asked for their consent, and has two
+// APIs; legacy knows nothing of PKCE.
+func (s *server) codeClients(t *testing.T) {
+	t.Helper()
+	s.client(t, "partner", "--may-introspect",
+		"--grant", "authorization_code", "--grant", "refresh_token", "--grant", "client_credentials",
+		"--redirect-uri", callback, "--post-logout-redirect-uri", signedOut,
+		"--scope", "openid", "--scope", "profile", "--scope", "email", "--scope", "offline_access", "--scope", "read",
+		"--audience", webAPI, "--audience", filesAPI)
+	s.client(t, "legacy", "--first-party", "--pkce-optional", "--grant", "authorization_code", "--grant", "refresh_token",
+		"--redirect-uri", callback, "--scope", "openid", "--scope", "profile", "--scope", "email", "--scope", "offline_access")
+}
+
+// algorithms are all by which ID tokens can be signed; allAlgorithms makes a server that
+// can.
+var (
+	algorithms    = []string{"ES256", "RS256", "PS256", "EdDSA"}
+	allAlgorithms = "COUNTERSIGN_KEYS_ALGORITHMS=" + strings.Join(algorithms, ",")
+)
+
+// algorithmClients adds a client for each algorithm, named by it, whose ID tokens are
+// signed with it.
+func (s *server) algorithmClients(t *testing.T) {
+	t.Helper()
+	for _, alg := range algorithms {
+		s.client(t, alg, "--id-token-alg", alg, "--first-party", "--grant", "authorization_code",
+			"--redirect-uri", callback, "--scope", "openid")
+	}
 }

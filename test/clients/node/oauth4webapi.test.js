@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as oauth from 'oauth4webapi'
-import { issuer, password, signIn, subject, username, webAPI, webSecret } from './signin.js'
+import { issuer, password, signIn, subject, username, webAPI, clientSecret } from './signin.js'
 
 // The library's own switch for http, which it refuses otherwise.
 const options = { [oauth.allowInsecureRequests]: true }
@@ -59,7 +59,7 @@ test('userinfo about the subject, and a challenge for a wrong token', async () =
 
 for (const [name, authenticate] of Object.entries({ basic: oauth.ClientSecretBasic, post: oauth.ClientSecretPost })) {
   test(`client credentials, ${name}`, async () => {
-    const response = await oauth.clientCredentialsGrantRequest(as, web, authenticate(webSecret), { scope: 'read' }, options)
+    const response = await oauth.clientCredentialsGrantRequest(as, web, authenticate(clientSecret), { scope: 'read' }, options)
     const result = await oauth.processClientCredentialsResponse(as, web, response)
     const request = new Request(`${webAPI}/things`, { headers: { Authorization: `Bearer ${result.access_token}` } })
     const claims = await oauth.validateJwtAccessToken(as, request, webAPI, options)

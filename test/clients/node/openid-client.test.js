@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as client from 'openid-client'
-import { issuer, password, subject, username, webSecret } from './signin.js'
+import { issuer, password, subject, username, clientSecret } from './signin.js'
 
 // The library's own switches: http is refused without the first, and ID tokens'
 // signatures aren't looked at without the second.
@@ -25,7 +25,7 @@ test('discovery, password grant, userinfo, refresh', async () => {
 })
 
 test('a confidential client refreshes and acts for itself', async () => {
-  for (const authentication of [client.ClientSecretBasic(webSecret), client.ClientSecretPost(webSecret)]) {
+  for (const authentication of [client.ClientSecretBasic(clientSecret), client.ClientSecretPost(clientSecret)]) {
     const config = await discover('web', authentication)
     const first = await client.genericGrantRequest(config, 'password', { username, password, scope: 'openid offline_access' })
     const second = await client.refreshTokenGrant(config, first.refresh_token)
