@@ -14,17 +14,17 @@ var (
 )
 
 // runNode runs one file of tests with Node's own runner.
-func runNode(t *testing.T, file string) {
+func runNode(t *testing.T, s *server, file string) {
 	t.Helper()
 	dir, err := nodeClients()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serve(t)
 	cmd := programs.Command(t, "node", "--test", "--test-reporter=tap", file)
 	cmd.Dir = dir
 	cmd.Env = append(cmd.Env, "ISSUER="+s.issuer, "SUBJECT="+s.subject, "USERNAME="+username, "PASSWORD="+password,
-		"CLIENT_SECRET="+clientSecret, "WEB_API="+webAPI)
+		"CLIENT_SECRET="+clientSecret, "WEB_API="+webAPI, "FILES_API="+filesAPI, "CALLBACK="+callback, "SIGNED_OUT="+signedOut,
+		"ALGORITHMS="+strings.Join(algorithms, " "))
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -36,6 +36,22 @@ func runNode(t *testing.T, file string) {
 	}
 }
 
-func TestRealClientJose(t *testing.T)         { runNode(t, "jose.test.js") }
-func TestRealClientOAuth4WebAPI(t *testing.T) { runNode(t, "oauth4webapi.test.js") }
-func TestRealClientOpenIDClient(t *testing.T) { runNode(t, "openid-client.test.js") }
+// serveCode is serve with all clients that use authorization codes.
+func serveCode(t *testing.T) *server {
+	t.Helper()
+	s := serve(t, allAlgorithms)
+	s.codeClients(t)
+	s.algorithmClients(t)
+	return s
+}
+
+func TestRealClientJose(t *testing.T)         { runNode(t, serve(t), "jose.test.js") }
+func TestRealClientOAuth4WebAPI(t *testing.T) { runNode(t, serve(t), "oauth4webapi.test.js") }
+func TestRealClientOpenIDClient(t *testing.T) { runNode(t, serve(t), "openid-client.test.js") }
+
+func TestRealClientOAuth4WebAPICode(t *testing.T) {
+	runNode(t, serveCode(t), "oauth4webapi-code.test.js")
+}
+func TestRealClientOpenIDClientCode(t *testing.T) {
+	runNode(t, serveCode(t), "openid-client-code.test.js")
+}

@@ -1,6 +1,10 @@
 // What every test here knows: where the server is, and who can sign in.
 export const issuer = new URL(process.env.ISSUER)
-export const { SUBJECT: subject, USERNAME: username, PASSWORD: password, CLIENT_SECRET: clientSecret, WEB_API: webAPI } = process.env
+export const {
+  SUBJECT: subject, USERNAME: username, PASSWORD: password, CLIENT_SECRET: clientSecret,
+  WEB_API: webAPI, FILES_API: filesAPI, CALLBACK: callback, SIGNED_OUT: signedOut,
+} = process.env
+export const algorithms = (process.env.ALGORITHMS ?? '').split(' ')
 
 // signIn asks for tokens with no library at all.
 export async function signIn() {
