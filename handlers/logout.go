@@ -34,7 +34,7 @@ func (h *Logout) get(c *gin.Context) error {
 }
 
 // post takes a request as a form, which may come from any site. Browsers leave out our
-// cookie then, so people are asked on our own page.
+// cookie then, so they are asked to come once more with a GET.
 func (h *Logout) post(c *gin.Context) error {
 	form, err := readPageForm(c.Request)
 	if err != nil {
@@ -87,8 +87,8 @@ func (h *Logout) open(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if l == nil && r.ClientID != "" { // a POST came without our cookie, and there was none
-		return h.end(c, r, nil)
+	if r.Agreed(l) { // a POST, which came without our cookie
+		return h.end(c, r, l)
 	}
 	if l == nil {
 		return h.showIn(c, http.StatusOK, pages.SignedOut, r.UILocales, pages.Data{})

@@ -52,10 +52,12 @@ func TestLineLogoutByTheClient(t *testing.T) {
 		p.open("/logout").says(http.StatusOK, "Signed out")
 		dead(refresh)
 
-		// A form of another site comes without our cookie, so it is asked again.
+		// A form of another site comes without our cookie, so it is asked once more.
 		id, refresh = signedIn()
-		r := p.follow(p.post("/oauth/logout", form("id_token_hint", id, "post_logout_redirect_uri", rpSignedOut)))
-		f := r.says(http.StatusOK, "Partner <b>", "alice").page("logout-form")
+		goesTo(p.follow(p.post("/oauth/logout", form("id_token_hint", id, "post_logout_redirect_uri", rpSignedOut))), rpSignedOut)
+		dead(refresh)
+		_, refresh = signedIn()
+		f := p.follow(p.post("/oauth/logout", form("client_id", "rp", "post_logout_redirect_uri", rpSignedOut))).says(http.StatusOK, "Partner <b>", "alice").page("logout-form")
 		lives()
 		goesTo(p.submit("/logout", f), rpSignedOut)
 		dead(refresh)
