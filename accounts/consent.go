@@ -34,9 +34,9 @@ type ConsentStore interface {
 	Consent(ctx context.Context, user uuid.UUID, client string) (Consent, error)
 	// Consents lists those of a user, by client.
 	Consents(ctx context.Context, user uuid.UUID) ([]Consent, error)
-	// PutConsent adds c, or replaces the scopes of the same user's and client's.
-	// ErrUnknownUser if either has gone.
-	PutConsent(ctx context.Context, c Consent, ev audit.Event) error
+	// GiveConsent adds c, or its scopes to those that the same user's and client's has:
+	// none is lost, however many do so at once. ErrUnknownUser if either has gone.
+	GiveConsent(ctx context.Context, c Consent, ev audit.Event) error
 	// DeleteConsent removes it, with the sessions and codes that the client has of the
 	// user. ErrNoConsent.
 	DeleteConsent(ctx context.Context, user uuid.UUID, client string, ev audit.Event) error
@@ -59,21 +59,12 @@ func (s Consents) Covers(ctx context.Context, user uuid.UUID, client string, sco
 
 // Give lets the client have these scopes, besides those that it has.
 func (s Consents) Give(ctx context.Context, now time.Time, user uuid.UUID, client string, scopes []string, origin audit.Origin) error {
-	given, err := s.Store.Consent(ctx, user, client)
-	if errors.Is(err, ErrNoConsent) {
-		given = Consent{UserID: user, ClientID: client, CreatedAt: now}
-		given.ID, err = uuid.NewV7()
-	}
+	id, err := uuid.NewV7()
 	if err != nil {
-		return fmt.Errorf("find consent: %w", err)
+		return fmt.Errorf("make consent id: %w", err)
 	}
-	given.UpdatedAt = now
-	for _, scope := range scopes {
-		if !slices.Contains(given.Scopes, scope) {
-			given.Scopes = append(given.Scopes, scope)
-		}
-	}
-	if err := s.Store.PutConsent(ctx, given, consentEvent(audit.ConsentGiven, now, user, client, origin)); err != nil {
+	c := Consent{ID: id, UserID: user, ClientID: client, Scopes: scopes, CreatedAt: now, UpdatedAt: now}
+	if err := s.Store.GiveConsent(ctx, c, consentEvent(audit.ConsentGiven, now, user, client, origin)); err != nil {
 		return fmt.Errorf("give consent: %w", err)
 	}
 	return nil

@@ -103,25 +103,35 @@ func (db *DB) SetSecretHash(ctx context.Context, id, hash string, now time.Time,
 		`UPDATE clients SET secret_hash = ?, updated_at = ? WHERE id = ?`, hash, now.UnixMilli(), id)
 }
 
-// DeleteClient implements [accounts.ClientStore]. There may be millions of
-// sessions, which would hold up all writers if they went by foreign key, so most
+// DeleteClient implements [accounts.ClientStore]. There may be millions of sessions
+// and consents, which would hold up all writers if they went by foreign key, so most
 // go before, in batches; if that is cut short, the client is still there.
 func (db *DB) DeleteClient(ctx context.Context, id string, ev audit.Event) error {
-	for {
-		n, err := one(ctx, db, scanInt,
-			`SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE client_id = ? LIMIT ?) AS some`, id, deleteBatch+1)
-		if err != nil {
-			return err
-		}
-		if n <= deleteBatch {
-			break
-		}
-		if _, err := purge(ctx, db, `SELECT id FROM sessions WHERE client_id = ? LIMIT ?`,
-			`DELETE FROM sessions WHERE client_id = ? AND id IN `, id, deleteBatch); err != nil {
+	tables := []string{"sessions"}
+	if db.hasAuthorization() {
+		tables = append(tables, "consents")
+	}
+	for _, table := range tables {
+		if err := db.thin(ctx, table, id); err != nil {
 			return err
 		}
 	}
 	return db.change(ctx, accounts.ErrUnknownClient, ev, `DELETE FROM clients WHERE id = ?`, id)
+}
+
+// thin removes a client's rows of a table until a batch of them is left at most.
+func (db *DB) thin(ctx context.Context, table, client string) error {
+	for {
+		n, err := one(ctx, db, scanInt,
+			`SELECT COUNT(*) FROM (SELECT 1 FROM `+table+` WHERE client_id = ? LIMIT ?) AS some`, client, deleteBatch+1)
+		if err != nil || n <= deleteBatch {
+			return err
+		}
+		if _, err := purge(ctx, db, `SELECT id FROM `+table+` WHERE client_id = ? LIMIT ?`,
+			`DELETE FROM `+table+` WHERE client_id = ? AND id IN `, client, deleteBatch); err != nil {
+			return err
+		}
+	}
 }
 
 const deleteBatch = 1000

@@ -90,7 +90,17 @@ func scanCode(row scanner) (tokens.Code, error) {
 // RedeemCode implements [tokens.CodeStore]: one conditional UPDATE, whose count of
 // touched rows is the answer.
 func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, now time.Time, ev audit.Event) error {
+	if !db.hasAuthorization() {
+		return tokens.ErrUnknown
+	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
+		// The login is changed, not just looked at: whoever ends it at the same time,
+		// on whichever machine, comes before or after, and not unseen. All change the
+		// login first, so that none has what another waits for.
+		lives, err := affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = expires_at + 1 WHERE `+loginLives, c.LoginID[:], now.UnixMilli()))
+		if err != nil {
+			return err
+		}
 		n, err := affected(tx.ExecContext(ctx, `
 			UPDATE codes SET session_id = ?
 			WHERE id = ? AND client_id = ? AND session_id IS NULL AND expires_at > ?`,
@@ -99,15 +109,9 @@ func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, n
 			return err
 		}
 		if n == 0 {
-			return tokens.ErrCodeUsed
+			return notRedeemed(ctx, tx, c.ID, s.ClientID)
 		}
-		// The login is changed, not just looked at: whoever ends it at the same time,
-		// on whichever machine, comes before or after, and not unseen.
-		n, err = affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = expires_at + 1 WHERE `+loginLives, c.LoginID[:], now.UnixMilli()))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
+		if lives == 0 {
 			return tokens.ErrUserGone
 		}
 		if err := db.insertSession(ctx, tx, s, c.Epoch); err != nil {
@@ -115,6 +119,16 @@ func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, n
 		}
 		return record(ctx, tx, ev)
 	})
+}
+
+// notRedeemed says why a client's code could not be redeemed.
+func notRedeemed(ctx context.Context, tx *sql.Tx, id [sha256.Size]byte, client string) error {
+	var one int
+	err := tx.QueryRowContext(ctx, `SELECT 1 FROM codes WHERE id = ? AND client_id = ? AND session_id IS NOT NULL`, id[:], client).Scan(&one)
+	if err == nil {
+		return tokens.ErrCodeUsed
+	}
+	return missing(err, tokens.ErrUnknown)
 }
 
 // PurgeCodes implements [tokens.CodeStore].

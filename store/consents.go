@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -48,30 +49,56 @@ func (db *DB) Consents(ctx context.Context, user uuid.UUID) ([]accounts.Consent,
 	return all(ctx, db, scanConsent, consentQuery+` WHERE o.user_id = ? ORDER BY o.client_id`, user[:])
 }
 
-// PutConsent implements [accounts.ConsentStore].
-func (db *DB) PutConsent(ctx context.Context, c accounts.Consent, ev audit.Event) error {
+// GiveConsent implements [accounts.ConsentStore]. Whoever has changed the row first is
+// the one who reads and writes its scopes, until that is committed.
+func (db *DB) GiveConsent(ctx context.Context, c accounts.Consent, ev audit.Event) error {
 	if !db.hasAuthorization() {
 		return errOldSchema
 	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET scopes = ?, updated_at = ? WHERE user_id = ? AND client_id = ?`,
-			list(c.Scopes), c.UpdatedAt.UnixMilli(), c.UserID[:], c.ClientID))
-		if err == nil && n == 0 {
-			_, err = tx.ExecContext(ctx, `
-				INSERT INTO consents (id, user_id, client_id, scopes, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)`,
-				c.ID[:], c.UserID[:], c.ClientID, list(c.Scopes), c.CreatedAt.UnixMilli(), c.UpdatedAt.UnixMilli())
-			switch {
-			case db.dialect.isDuplicate(err):
-				return errRaced
-			case db.dialect.isForeign(err):
-				return accounts.ErrUnknownUser
-			}
+		n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET updated_at = ? WHERE user_id = ? AND client_id = ?`,
+			c.UpdatedAt.UnixMilli(), c.UserID[:], c.ClientID))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			err = db.insertConsent(ctx, tx, c)
+		} else {
+			err = addScopes(ctx, tx, c)
 		}
 		if err != nil {
 			return err
 		}
 		return record(ctx, tx, ev)
 	})
+}
+
+func (db *DB) insertConsent(ctx context.Context, tx *sql.Tx, c accounts.Consent) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO consents (id, user_id, client_id, scopes, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)`,
+		c.ID[:], c.UserID[:], c.ClientID, list(c.Scopes), c.CreatedAt.UnixMilli(), c.UpdatedAt.UnixMilli())
+	switch {
+	case db.dialect.isDuplicate(err):
+		return errRaced
+	case db.dialect.isForeign(err):
+		return accounts.ErrUnknownUser
+	}
+	return err
+}
+
+// addScopes adds the scopes of c to those that the row has.
+func addScopes(ctx context.Context, tx *sql.Tx, c accounts.Consent) error {
+	had, err := scanConsent(tx.QueryRowContext(ctx, consentQuery+` WHERE o.user_id = ? AND o.client_id = ?`, c.UserID[:], c.ClientID))
+	if err != nil {
+		return err
+	}
+	for _, scope := range c.Scopes {
+		if !slices.Contains(had.Scopes, scope) {
+			had.Scopes = append(had.Scopes, scope)
+		}
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE consents SET scopes = ? WHERE id = ?`, list(had.Scopes), had.ID[:])
+	return err
 }
 
 // DeleteConsent implements [accounts.ConsentStore].

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,11 +19,15 @@ func (db *DB) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) e
 	if !db.hasAuthorization() {
 		return errOldSchema
 	}
-	return db.change(ctx, tokens.ErrUserGone, ev, `
+	err := db.change(ctx, tokens.ErrUserGone, ev, `
 		INSERT INTO logins (id, user_id, epoch, auth_time, created_at, expires_at, absolute_expires_at, device)
 		SELECT ?, id, epoch, ?, ?, ?, ?, ? FROM users WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
 		l.ID[:], l.AuthTime.UnixMilli(), l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), l.AbsoluteExpiresAt.UnixMilli(),
 		optional(l.Device), l.UserID[:], l.Epoch)
+	if db.dialect.isForeign(err) { // the user was deleted meanwhile
+		return tokens.ErrUserGone
+	}
+	return err
 }
 
 func scanLogin(row scanner) (tokens.Login, error) {
@@ -58,6 +64,9 @@ const loginLives = `id = ? AND expires_at > ?
 
 // ProveLogin implements [tokens.LoginStore].
 func (db *DB) ProveLogin(ctx context.Context, l tokens.Login, now time.Time) error {
+	if !db.hasAuthorization() {
+		return tokens.ErrUnknown
+	}
 	n, err := db.exec(ctx, `UPDATE logins SET auth_time = ?, expires_at = ? WHERE epoch = ? AND `+loginLives,
 		l.AuthTime.UnixMilli(), l.ExpiresAt.UnixMilli(), l.Epoch, l.ID[:], now.UnixMilli())
 	if err == nil && n == 0 {
@@ -68,6 +77,9 @@ func (db *DB) ProveLogin(ctx context.Context, l tokens.Login, now time.Time) err
 
 // ForgetLogin implements [tokens.LoginStore].
 func (db *DB) ForgetLogin(ctx context.Context, id uuid.UUID) error {
+	if !db.hasAuthorization() {
+		return nil
+	}
 	_, err := db.exec(ctx, `DELETE FROM logins WHERE id = ?`, id[:])
 	return err
 }
@@ -89,8 +101,9 @@ func (db *DB) EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error 
 		if err != nil {
 			return err
 		}
-		for _, session := range ending {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE id = ?`, session); err != nil {
+		for some := range slices.Chunk(ending, deleteBatch) {
+			_, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE id IN (?`+strings.Repeat(`, ?`, len(some)-1)+`)`, some...)
+			if err != nil {
 				return err
 			}
 		}
@@ -99,7 +112,7 @@ func (db *DB) EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error 
 }
 
 // endingWith are the ids of the sessions that end with a login.
-func endingWith(ctx context.Context, tx *sql.Tx, login uuid.UUID) (ids [][]byte, err error) {
+func endingWith(ctx context.Context, tx *sql.Tx, login uuid.UUID) (ids []any, err error) {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT s.id, s.scopes FROM sessions s JOIN authorizations a ON a.session_id = s.id WHERE a.login_id = ?`, login[:])
 	if err != nil {
@@ -121,6 +134,17 @@ func endingWith(ctx context.Context, tx *sql.Tx, login uuid.UUID) (ids [][]byte,
 		}
 	}
 	return ids, rows.Err()
+}
+
+// loginOf is the id of the login that a session came of, nil if it came of none.
+func (db *DB) loginOf(ctx context.Context, tx *sql.Tx, session uuid.UUID) (login uuid.UUID, err error) {
+	if !db.hasAuthorization() || session == uuid.Nil {
+		return uuid.Nil, nil
+	}
+	var id []byte
+	err = tx.QueryRowContext(ctx, `SELECT login_id FROM authorizations WHERE session_id = ?`, session[:]).Scan(&id)
+	copy(login[:], id)
+	return login, missing(err, nil)
 }
 
 // PurgeLogins implements [tokens.LoginStore].

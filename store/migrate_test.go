@@ -10,13 +10,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"countersign/accounts"
-	"countersign/audit"
 	"countersign/store"
 	"countersign/store/storetest"
+	"countersign/tokens"
 )
 
 // oneLine reports an error that is not the wanted one or longer than a line.
@@ -186,23 +187,78 @@ func TestTheSchemaBeforeKeepsThePromisesToo(t *testing.T) {
 	})
 }
 
-// On the schema before there are no profiles, and whoever has one to write hears that
-// it may work later.
-func TestTheSchemaBeforeHasNoProfiles(t *testing.T) {
-	db, err := store.OpenAtSchema(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "countersign.db"), 3)
-	noError(t, err)
-	t.Cleanup(func() { db.Close() })
-	alice := person("alice")
-	noError(t, db.CreateUser(t.Context(), alice, created))
-	if got, err := db.Profile(t.Context(), alice.ID); err != nil || got != (accounts.Profile{}) {
-		t.Errorf("the profile is %+v, %v, want none", got, err)
-	}
-	err = db.PutProfile(t.Context(), alice.ID, uuid.Nil, accounts.Profile{Name: "Alice"}, now, audit.Event{})
-	if !db.IsUnavailable(err) {
-		t.Errorf("writing one: %v, want it to be unavailable", err)
-	}
-	if got, err := db.User(t.Context(), alice.ID); err != nil || !got.UpdatedAt.Equal(alice.UpdatedAt) {
-		t.Errorf("the user has changed: %+v, %v", got, err)
+// On the schema before there are no profiles, consents, logins and codes. Whoever asks
+// for one hears that there is none, whoever has one to write hears that it may work
+// later, and people sign in by password as ever.
+func TestTheSchemaBeforeHasNoRoomForWhatIsNew(t *testing.T) {
+	for name, url := range map[string]func() string{
+		"SQLite":  func() string { return "sqlite:" + filepath.Join(t.TempDir(), "countersign.db") },
+		"MariaDB": func() string { return onMariaDB(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			db, err := store.OpenAtSchema(ctx, url(), 3)
+			noError(t, err)
+			t.Cleanup(func() { db.Close() })
+			s := signIn(t, db, shared)
+			l := tokens.Login{ID: uuid.New(), UserID: s.UserID, ExpiresAt: now.Add(time.Hour)}
+			c := tokens.Code{ClientID: s.ClientID, UserID: s.UserID, LoginID: l.ID, ExpiresAt: now.Add(time.Minute)}
+			consent := accounts.Consent{ID: uuid.New(), UserID: s.UserID, ClientID: s.ClientID, CreatedAt: now, UpdatedAt: now}
+			ofCode := s
+			ofCode.ID, ofCode.LoginID = uuid.New(), l.ID
+
+			before := dump(t, db)
+			for what, err := range map[string]error{
+				"CreateLogin": db.CreateLogin(ctx, l, created), "CreateCode": db.CreateCode(ctx, c, l.ExpiresAt, now),
+				"GiveConsent":   db.GiveConsent(ctx, consent, created),
+				"PutProfile":    db.PutProfile(ctx, s.UserID, uuid.Nil, accounts.Profile{Name: "Alice"}, now, created),
+				"CreateSession": db.CreateSession(ctx, ofCode, 0, created),
+			} {
+				if !db.IsUnavailable(err) || !strings.Contains(err.Error(), "countersign migrate") {
+					t.Errorf("%s: %v, want it to be unavailable until the schema is migrated", what, err)
+				}
+			}
+			_, noLogin := db.Login(ctx, l.ID, now)
+			_, noCode := db.Code(ctx, c.ID)
+			_, noConsent := db.Consent(ctx, s.UserID, s.ClientID)
+			for what, got := range map[string]struct{ err, want error }{
+				"Login": {noLogin, tokens.ErrUnknown}, "ProveLogin": {db.ProveLogin(ctx, l, now), tokens.ErrUnknown},
+				"ForgetLogin": {db.ForgetLogin(ctx, l.ID), nil}, "EndLogin": {db.EndLogin(ctx, l.ID, created), tokens.ErrUnknown},
+				"Code": {noCode, tokens.ErrUnknown}, "RedeemCode": {db.RedeemCode(ctx, c, ofCode, now, created), tokens.ErrUnknown},
+				"Consent": {noConsent, accounts.ErrNoConsent}, "DeleteConsent": {db.DeleteConsent(ctx, s.UserID, s.ClientID, created), accounts.ErrNoConsent},
+			} {
+				if !errors.Is(got.err, got.want) {
+					t.Errorf("%s: %v, want %v", what, got.err, got.want)
+				}
+			}
+			if all, err := db.Consents(ctx, s.UserID); err != nil || len(all) > 0 {
+				t.Errorf("the consents are %v, %v, want none", all, err)
+			}
+			if got, err := db.Profile(ctx, s.UserID); err != nil || got != (accounts.Profile{}) {
+				t.Errorf("the profile is %+v, %v, want none", got, err)
+			}
+			for what, purge := range map[string]func(context.Context, time.Time, int) (int64, error){"logins": db.PurgeLogins, "codes": db.PurgeCodes} {
+				if n, err := purge(ctx, now, 10); n != 0 || err != nil {
+					t.Errorf("purging %s: %d, %v", what, n, err)
+				}
+			}
+			if after := dump(t, db); after != before {
+				t.Errorf("the database was changed from\n%s\nto\n%s", before, after)
+			}
+
+			for what, end := range map[string]func(id uuid.UUID) error{
+				"EndSignIn":       func(id uuid.UUID) error { return db.EndSignIn(ctx, id, created) },
+				"EndUserSessions": func(uuid.UUID) error { _, err := db.EndUserSessions(ctx, s.UserID, uuid.Nil, created); return err },
+			} {
+				again := s
+				again.ID = uuid.New()
+				noError(t, db.CreateSession(ctx, again, 0, created))
+				noError(t, end(again.ID))
+				if _, err := db.Session(ctx, again.ID, now); !errors.Is(err, tokens.ErrUnknown) {
+					t.Errorf("session after %s: %v", what, err)
+				}
+			}
+		})
 	}
 }
 

@@ -45,14 +45,16 @@ func open(t testing.TB, url string) *store.DB {
 func TestMySQLKeepsItsPromises(t *testing.T) {
 	fresh := func(t testing.TB) *store.DB { return open(t, onMariaDB(t)) }
 	storetest.Run(t, fresh)
-	storetest.RunProfiles(t, fresh)
+	storetest.RunNewest(t, fresh)
 }
 
 func TestMySQLKeepsItsPromisesToRacers(t *testing.T) {
-	storetest.RunReplicas(t, func(t testing.TB) (a, b *store.DB) {
+	two := func(t testing.TB) (a, b *store.DB) {
 		url := onMariaDB(t)
 		return open(t, url), open(t, url)
-	})
+	}
+	storetest.RunReplicas(t, two)
+	storetest.RunNewestReplicas(t, two)
 }
 
 // What the server's defaults are must not matter.

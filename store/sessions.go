@@ -118,9 +118,14 @@ func (db *DB) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) erro
 // EndSignIn implements [tokens.Store].
 func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		if db.hasAuthorization() {
-			_, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE id IN (SELECT login_id FROM authorizations WHERE session_id = ?)`, id[:])
-			if err != nil {
+		// Its id is asked for by itself: of a DELETE with a subquery, MariaDB makes
+		// one that looks at all rows.
+		login, err := db.loginOf(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if login != uuid.Nil {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE id = ?`, login[:]); err != nil {
 				return err
 			}
 		}
@@ -151,10 +156,11 @@ func (db *DB) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audi
 // came of, and returns how many sessions.
 func (db *DB) deleteSessions(ctx context.Context, tx *sql.Tx, user, keep uuid.UUID) (int64, error) {
 	if db.hasAuthorization() {
-		_, err := tx.ExecContext(ctx, `
-			DELETE FROM logins WHERE user_id = ?
-			AND id NOT IN (SELECT login_id FROM authorizations WHERE session_id = ? AND login_id IS NOT NULL)`, user[:], keep[:])
+		login, err := db.loginOf(ctx, tx, keep)
 		if err != nil {
+			return 0, err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND id <> ?`, user[:], login[:]); err != nil {
 			return 0, err
 		}
 	}

@@ -21,20 +21,23 @@ import (
 	"countersign/keys"
 	"countersign/store"
 	"countersign/store/storetest"
+	"countersign/tokens"
 )
 
 func TestSQLiteKeepsItsPromises(t *testing.T) {
 	storetest.Run(t, storetest.Open)
-	storetest.RunProfiles(t, storetest.Open)
+	storetest.RunNewest(t, storetest.Open)
 }
 
 func TestSQLiteKeepsItsPromisesToRacers(t *testing.T) {
-	storetest.RunReplicas(t, func(t testing.TB) (a, b *store.DB) {
+	two := func(t testing.TB) (a, b *store.DB) {
 		path := filepath.Join(t.TempDir(), "countersign.db")
 		a, b = storetest.OpenFile(t, path), storetest.OpenFile(t, path)
 		t.Cleanup(func() { a.Close(); b.Close() })
 		return a, b
-	})
+	}
+	storetest.RunReplicas(t, two)
+	storetest.RunNewestReplicas(t, two)
 }
 
 // A setting that is misspelt is ignored without a word, so each is asked for.
@@ -167,6 +170,12 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 	mailed := person("mailed")
 	mailed.Email = "mailed@example.com"
 	noError(t, db.CreateUser(t.Context(), mailed, created))
+	login := tokens.Login{ID: uuid.New(), UserID: mailed.ID, ExpiresAt: now.Add(time.Hour)}
+	noError(t, db.CreateLogin(t.Context(), login, created))
+	code := tokens.Code{ClientID: s.ClientID, UserID: mailed.ID, LoginID: login.ID, ExpiresAt: now.Add(time.Minute)}
+	noError(t, db.CreateCode(t.Context(), code, login.ExpiresAt, now))
+	consent := accounts.Consent{ID: uuid.New(), UserID: mailed.ID, ClientID: s.ClientID, Scopes: []string{"openid"}, CreatedAt: now, UpdatedAt: now}
+	noError(t, db.GiveConsent(t.Context(), consent, created))
 	verify, reset, notice := note(accounts.VerifyEmail, mailed), note(accounts.ResetPassword, mailed), note(accounts.PasswordChanged, mailed)
 	noError(t, db.PostLetter(t.Context(), verify, uuid.Nil))
 	noError(t, db.PostLetter(t.Context(), reset, uuid.Nil))
@@ -209,6 +218,33 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 			return db.CreateSession(ctx, another, 0, ev)
 		},
 		"EndSession": func(ctx context.Context, ev audit.Event) error { return db.EndSession(ctx, s.ID, ev) },
+		"EndSignIn":  func(ctx context.Context, ev audit.Event) error { return db.EndSignIn(ctx, s.ID, ev) },
+		"CreateLogin": func(ctx context.Context, ev audit.Event) error {
+			another := login
+			another.ID[0]++
+			return db.CreateLogin(ctx, another, ev)
+		},
+		"EndLogin": func(ctx context.Context, ev audit.Event) error { return db.EndLogin(ctx, login.ID, ev) },
+		"RedeemCode": func(ctx context.Context, ev audit.Event) error {
+			another := s
+			another.ID[0]++
+			another.UserID, another.LoginID = mailed.ID, login.ID
+			return db.RedeemCode(ctx, code, another, now, ev)
+		},
+		"GiveConsent": func(ctx context.Context, ev audit.Event) error {
+			return db.GiveConsent(ctx, accounts.Consent{ID: uuid.New(), UserID: s.UserID, ClientID: s.ClientID, CreatedAt: now, UpdatedAt: now}, ev)
+		},
+		"GiveConsent, more": func(ctx context.Context, ev audit.Event) error {
+			more := consent
+			more.Scopes, more.UpdatedAt = []string{"email"}, now.Add(time.Hour)
+			return db.GiveConsent(ctx, more, ev)
+		},
+		"DeleteConsent": func(ctx context.Context, ev audit.Event) error {
+			return db.DeleteConsent(ctx, mailed.ID, s.ClientID, ev)
+		},
+		"PutProfile": func(ctx context.Context, ev audit.Event) error {
+			return db.PutProfile(ctx, s.UserID, uuid.Nil, accounts.Profile{Name: "Alice"}, now, ev)
+		},
 		"EndUserSessions": func(ctx context.Context, ev audit.Event) error {
 			_, err := db.EndUserSessions(ctx, s.UserID, uuid.Nil, ev)
 			return err
@@ -247,7 +283,11 @@ func publicKey(t testing.TB) crypto.PublicKey {
 func dump(t testing.TB, db *store.DB) string {
 	t.Helper()
 	var all []string
-	for _, table := range []string{"users", "clients", "sessions", "letters", "signing_keys"} {
+	tables := []string{"users", "clients", "sessions", "letters", "signing_keys"}
+	if status, err := db.SchemaStatus(t.Context()); err != nil || status.Version == store.Schema {
+		tables = append(tables, "profiles", "consents", "logins", "codes", "authorizations")
+	}
+	for _, table := range tables {
 		rows, err := db.Pools()["write"].QueryContext(t.Context(), "SELECT * FROM "+table)
 		noError(t, err)
 		columns, err := rows.Columns()

@@ -50,14 +50,17 @@ type Code struct {
 // use, on every replica together.
 type CodeStore interface {
 	// CreateCode adds c if its login is live at now, and puts off when that expires.
-	// ErrUnknown if it isn't.
+	// ErrUnknown if it isn't, or the client is gone.
 	CreateCode(ctx context.Context, c Code, loginExpires, now time.Time) error
 	// Code returns a code, also one that has expired or been used. ErrUnknown.
 	Code(ctx context.Context, id [sha256.Size]byte) (Code, error)
 	// RedeemCode marks a code as exchanged for s and adds s, and writes ev with it, if
 	// the code is live at now and unused, its user still in its epoch and enabled, and
-	// its login has not ended. Of any number of concurrent calls for one code exactly
-	// one succeeds, the others get ErrCodeUsed. ErrUserGone.
+	// its login lives. Of any number of concurrent calls for one code exactly one
+	// succeeds, the others get ErrCodeUsed. ErrUnknown if the code is not live or s is
+	// another client's, ErrUserGone if the user or the login is not. Whoever ends the
+	// login, the user's or the client's sessions, or the consent, at the same time comes
+	// before, and there is no session, or after, and ends it.
 	RedeemCode(ctx context.Context, c Code, s Session, now time.Time, ev audit.Event) error
 	// PurgeCodes removes at most limit codes that had expired at the given time and
 	// returns how many.

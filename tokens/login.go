@@ -41,15 +41,16 @@ type LoginStore interface {
 	// ProveLogin sets when the user of a live login proved who they are, and when it
 	// expires. A login of another epoch than l's is ErrUnknown.
 	ProveLogin(ctx context.Context, l Login, now time.Time) error
-	// ForgetLogin removes a login, and nothing that came of it. If there is none, that
-	// is no error.
+	// ForgetLogin removes a login, and none of the sessions that came of it; its codes
+	// are dead. If there is none, that is no error.
 	ForgetLogin(ctx context.Context, id uuid.UUID) error
-	// EndLogin removes a login with its codes, and the sessions that came of it, but
-	// for those with offline_access, which outlive it (OpenID Connect Core section
-	// 11); and writes ev. ErrUnknown if there is no such login.
+	// EndLogin removes a login, and the sessions that came of it, but for those with
+	// offline_access, which outlive it (OpenID Connect Core section 11); and writes ev.
+	// Its codes are dead, and a second use of one is still noticed. ErrUnknown if there
+	// is no such login.
 	EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error
-	// PurgeLogins removes at most limit logins that have expired at now and returns
-	// how many.
+	// PurgeLogins removes at most limit logins that have expired at now, and none of the
+	// sessions that came of them, and returns how many.
 	PurgeLogins(ctx context.Context, now time.Time, limit int) (int64, error)
 }
 

@@ -14,15 +14,6 @@ import (
 	"countersign/store"
 )
 
-// RunProfiles checks every promise of [accounts.ProfileStore]. Open returns a fresh
-// database of this binary's schema that is closed when the test ends: the one before
-// has no room for profiles.
-func RunProfiles(t *testing.T, open func(t testing.TB) *store.DB) {
-	for _, p := range profilePromises {
-		t.Run(p.name, func(t *testing.T) { p.check(t, open(t)) })
-	}
-}
-
 var profilePromises = []promise{
 	{"PutProfile/every claim comes back", func(t *testing.T, db *store.DB) {
 		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")

@@ -23,7 +23,16 @@ import (
 // other replicas. Open returns two handles on one fresh, migrated database that
 // share nothing else; they are closed when the test ends.
 func RunReplicas(t *testing.T, open func(t testing.TB) (a, b *store.DB)) {
-	for _, p := range racePromises {
+	keepRacing(t, open, racePromises)
+}
+
+// RunNewestReplicas is RunReplicas for the promises that take this binary's schema.
+func RunNewestReplicas(t *testing.T, open func(t testing.TB) (a, b *store.DB)) {
+	keepRacing(t, open, codeRacePromises)
+}
+
+func keepRacing(t *testing.T, open func(t testing.TB) (a, b *store.DB), promises []racePromise) {
+	for _, p := range promises {
 		t.Run(p.name, func(t *testing.T) {
 			a, b := open(t)
 			p.check(t, replicas{a, b})
@@ -87,10 +96,13 @@ func allSucceed(t *testing.T, errs []error) {
 	}
 }
 
-var racePromises = []struct {
+// racePromise is a promise to callers that race.
+type racePromise struct {
 	name  string
 	check func(t *testing.T, r replicas)
-}{
+}
+
+var racePromises = []racePromise{
 	{"AdvanceSession/one winner per counter", func(t *testing.T, r replicas) {
 		_, s := signIn(t, r[0], "alice")
 		for round := range rounds {

@@ -26,10 +26,21 @@ type promise struct {
 }
 
 // Run checks every promise of the Store interfaces that accounts, tokens, keys,
-// limits and audit declare. Open returns a fresh, migrated database that is
-// closed when the test ends.
+// limits and audit declare and that the schema before this binary's has room for, too.
+// Open returns a fresh, migrated database that is closed when the test ends.
 func Run(t *testing.T, open func(t testing.TB) *store.DB) {
-	for _, group := range [][]promise{userPromises, clientPromises, sessionPromises, letterPromises, keyPromises, guessPromises, eventPromises} {
+	keep(t, open, userPromises, clientPromises, sessionPromises, letterPromises, keyPromises, guessPromises, eventPromises)
+}
+
+// RunNewest is Run for the promises that take this binary's schema: those of
+// [accounts.ProfileStore], [accounts.ConsentStore], [tokens.LoginStore] and
+// [tokens.CodeStore].
+func RunNewest(t *testing.T, open func(t testing.TB) *store.DB) {
+	keep(t, open, profilePromises, loginPromises, codePromises, consentPromises)
+}
+
+func keep(t *testing.T, open func(t testing.TB) *store.DB, groups ...[]promise) {
+	for _, group := range groups {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) { p.check(t, open(t)) })
 		}
@@ -150,6 +161,32 @@ func dead(t testing.TB, db *store.DB, s tokens.Session) {
 	t.Helper()
 	_, err := db.Session(t.Context(), s.ID, at)
 	fails(t, "session that ended", err, tokens.ErrUnknown)
+}
+
+// parting is a way in which a user's sign-ins end, all at once.
+type parting struct {
+	name string
+	do   func(ctx context.Context, db *store.DB, u *accounts.User) error
+}
+
+var partings = []parting{
+	{"disabled", func(ctx context.Context, db *store.DB, u *accounts.User) error {
+		return db.DisableUser(ctx, u.ID, at, event(audit.UserDisabled))
+	}},
+	{"disabled and enabled again", func(ctx context.Context, db *store.DB, u *accounts.User) error {
+		return errors.Join(
+			db.DisableUser(ctx, u.ID, at, event(audit.UserDisabled)), db.EnableUser(ctx, u.ID, at, event(audit.UserEnabled)))
+	}},
+	{"password changed", func(ctx context.Context, db *store.DB, u *accounts.User) error {
+		return db.SetPasswordHash(ctx, u.ID, "new", accounts.By{}, at, event(audit.UserPasswordChanged))
+	}},
+	{"password reset", func(ctx context.Context, db *store.DB, u *accounts.User) error {
+		l := letter(accounts.ResetPassword, *u)
+		return errors.Join(db.PostLetter(ctx, l, uuid.Nil), db.ResetPassword(ctx, l.ID, "new", at, event(audit.UserPasswordChanged)))
+	}},
+	{"deleted", func(ctx context.Context, db *store.DB, u *accounts.User) error {
+		return db.DeleteUser(ctx, u.ID, uuid.Nil, at, event(audit.UserDeleted))
+	}},
 }
 
 // leaves runs fn and reports if it recorded other events than the wanted ones.

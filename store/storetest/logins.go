@@ -1,0 +1,410 @@
+package storetest
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/store"
+	"countersign/tokens"
+)
+
+// login returns a login that lives for an hour.
+func login(u accounts.User) tokens.Login {
+	return tokens.Login{
+		ID: id(), UserID: u.ID, Epoch: u.Epoch, AuthTime: at, CreatedAt: at,
+		ExpiresAt: at.Add(time.Hour), AbsoluteExpiresAt: at.Add(24 * time.Hour), Username: u.Username,
+	}
+}
+
+// addLogin creates a login.
+func addLogin(t testing.TB, db *store.DB, u accounts.User) tokens.Login {
+	t.Helper()
+	l := login(u)
+	succeeds(t, db.CreateLogin(t.Context(), l, event(audit.LoginCreated)))
+	return l
+}
+
+// stays reports a login that is not as wanted, or not there.
+func stays(t testing.TB, db *store.DB, want tokens.Login) {
+	t.Helper()
+	got, err := db.Login(t.Context(), want.ID, at)
+	if err != nil {
+		t.Errorf("login has to live: %v", err)
+		return
+	}
+	same(t, "login", got, want)
+}
+
+// isOver reports a login that is there, or good for anything.
+func isOver(t testing.TB, db *store.DB, l tokens.Login) {
+	t.Helper()
+	_, err := db.Login(t.Context(), l.ID, at)
+	fails(t, "login that ended", err, tokens.ErrUnknown)
+	fails(t, "prove it", db.ProveLogin(t.Context(), l, at), tokens.ErrUnknown)
+	fails(t, "a code of it", db.CreateCode(t.Context(), code(l, "nobody"), at.Add(time.Hour), at), tokens.ErrUnknown)
+}
+
+var loginPromises = []promise{
+	{"CreateLogin/every field comes back", func(t *testing.T, db *store.DB) {
+		u := user(odd)
+		u.Epoch = 7
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+		want := tokens.Login{
+			ID: id(), UserID: u.ID, Epoch: 7, AuthTime: at.Add(time.Millisecond), CreatedAt: at.Add(2 * time.Millisecond),
+			ExpiresAt: at.Add(3 * time.Millisecond), AbsoluteExpiresAt: at.Add(4 * time.Millisecond), Device: "Firefox · " + odd,
+			Username: "somebody else",
+		}
+		created := event(audit.LoginCreated)
+		created.UserID = u.ID
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.CreateLogin(ctx, want, created))
+		}, created)
+		want.Username = u.Username // the user's, not the login's
+		stays(t, db, want)
+	}},
+	{"CreateLogin/what is absent stays absent", func(t *testing.T, db *store.DB) {
+		stays(t, db, addLogin(t, db, addUser(t, db, "alice")))
+	}},
+	{"CreateLogin/the longest fields fit", func(t *testing.T, db *store.DB) {
+		l := login(addUser(t, db, "alice"))
+		l.Device = strings.Repeat("𐐨", 100)
+		l.AbsoluteExpiresAt = time.Date(9999, 12, 31, 23, 59, 59, 999_000_000, time.UTC)
+		succeeds(t, db.CreateLogin(t.Context(), l, event(audit.LoginCreated)))
+		stays(t, db, l)
+	}},
+	{"CreateLogin/refused once the user may no longer sign in", func(t *testing.T, db *store.DB) {
+		for _, end := range partings {
+			u := withEmail(t, db, end.name, end.name+"@example.com")
+			succeeds(t, end.do(t.Context(), db, &u))
+			l := login(u)
+			leaves(t, db, func(ctx context.Context) {
+				fails(t, end.name, db.CreateLogin(ctx, l, event(audit.LoginCreated)), tokens.ErrUserGone)
+			})
+			isOver(t, db, l)
+		}
+		disabled := addUser(t, db, "alice")
+		succeeds(t, db.DisableUser(t.Context(), disabled.ID, at, event(audit.UserDisabled)))
+		disabled.Epoch++
+		fails(t, "disabled, in the epoch since", db.CreateLogin(t.Context(), login(disabled), event(audit.LoginCreated)), tokens.ErrUserGone)
+	}},
+
+	{"Login/an expired one is ErrUnknown", func(t *testing.T, db *store.DB) {
+		l := addLogin(t, db, addUser(t, db, "alice"))
+		_, err := db.Login(t.Context(), l.ID, l.ExpiresAt.Add(-time.Millisecond))
+		succeeds(t, err)
+		for _, late := range []time.Duration{0, time.Millisecond, time.Hour} {
+			_, err = db.Login(t.Context(), l.ID, l.ExpiresAt.Add(late))
+			fails(t, "login expired for "+late.String(), err, tokens.ErrUnknown)
+		}
+	}},
+	{"Login/an unknown id is ErrUnknown", func(t *testing.T, db *store.DB) {
+		addLogin(t, db, addUser(t, db, "alice"))
+		for _, id := range []uuid.UUID{uuid.Nil, uuid.Max, id()} {
+			_, err := db.Login(t.Context(), id, at)
+			fails(t, id.String(), err, tokens.ErrUnknown)
+		}
+	}},
+	{"Login/over once the user may no longer sign in", func(t *testing.T, db *store.DB) {
+		other := addLogin(t, db, addUser(t, db, "bob"))
+		for _, end := range partings {
+			u := withEmail(t, db, end.name, end.name+"@example.com")
+			l := addLogin(t, db, u)
+			succeeds(t, end.do(t.Context(), db, &u))
+			isOver(t, db, l)
+		}
+		stays(t, db, other)
+	}},
+
+	{"ProveLogin/sets when the user proved it and when it expires, alone", func(t *testing.T, db *store.DB) {
+		u := addUser(t, db, "alice")
+		want, bystander := addLogin(t, db, u), addLogin(t, db, u)
+		want.AuthTime, want.ExpiresAt = at.Add(time.Minute), at.Add(2*time.Hour)
+		next := want
+		next.CreatedAt, next.AbsoluteExpiresAt, next.Device = at.Add(time.Second), at.Add(1000*time.Hour), "other"
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.ProveLogin(ctx, next, at.Add(time.Minute)))
+			succeeds(t, db.ProveLogin(ctx, next, at.Add(time.Minute))) // the same again
+		})
+		stays(t, db, want)
+		stays(t, db, bystander)
+	}},
+	{"ProveLogin/of another epoch is ErrUnknown", func(t *testing.T, db *store.DB) {
+		l := addLogin(t, db, addUser(t, db, "alice"))
+		for _, epoch := range []int64{l.Epoch - 1, l.Epoch + 1} {
+			other := l
+			other.Epoch, other.AuthTime = epoch, at.Add(time.Minute)
+			fails(t, "prove", db.ProveLogin(t.Context(), other, at), tokens.ErrUnknown)
+		}
+		stays(t, db, l)
+	}},
+	{"ProveLogin/not an expired one", func(t *testing.T, db *store.DB) {
+		l := addLogin(t, db, addUser(t, db, "alice"))
+		late := l
+		late.ExpiresAt = at.Add(9 * time.Hour)
+		fails(t, "prove", db.ProveLogin(t.Context(), late, l.ExpiresAt), tokens.ErrUnknown)
+		stays(t, db, l)
+		succeeds(t, db.ProveLogin(t.Context(), late, l.ExpiresAt.Add(-time.Millisecond)))
+		stays(t, db, late)
+	}},
+
+	{"ForgetLogin/removes it, and none of the sessions that came of it", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		l, bystander := addLogin(t, db, u), addLogin(t, db, u)
+		s := exchanged(t, db, addCode(t, db, l, c.ID))
+		leaves(t, db, func(ctx context.Context) { succeeds(t, db.ForgetLogin(ctx, l.ID)) })
+		isOver(t, db, l)
+		stays(t, db, bystander)
+		lives(t, db, s)
+		succeeds(t, db.AdvanceSession(t.Context(), advanced(s, at), at))
+	}},
+	{"ForgetLogin/its codes are dead", func(t *testing.T, db *store.DB) {
+		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
+		code := addCode(t, db, l, c.ID)
+		succeeds(t, db.ForgetLogin(t.Context(), l.ID))
+		refused(t, db, code, tokens.ErrUserGone)
+	}},
+	{"ForgetLogin/without one it is no error", func(t *testing.T, db *store.DB) {
+		l := addLogin(t, db, addUser(t, db, "alice"))
+		for _, id := range []uuid.UUID{id(), uuid.Nil} {
+			succeeds(t, db.ForgetLogin(t.Context(), id))
+		}
+		stays(t, db, l)
+		succeeds(t, db.ForgetLogin(t.Context(), l.ID))
+		succeeds(t, db.ForgetLogin(t.Context(), l.ID))
+	}},
+
+	{"EndLogin/removes it, and the sessions that came of it", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		l, elsewhere := addLogin(t, db, u), addLogin(t, db, u)
+		first, second := exchanged(t, db, addCode(t, db, l, c.ID)), exchanged(t, db, addCode(t, db, l, addClient(t, db, "second").ID))
+		other, byPassword := exchanged(t, db, addCode(t, db, elsewhere, c.ID)), addSession(t, db, u, c.ID)
+		ended := event(audit.LoginEnded)
+		ended.UserID = u.ID
+		leaves(t, db, func(ctx context.Context) { succeeds(t, db.EndLogin(ctx, l.ID, ended)) }, ended)
+		isOver(t, db, l)
+		dead(t, db, first)
+		dead(t, db, second)
+		elsewhere.ExpiresAt = elsewhere.ExpiresAt.Add(time.Millisecond) // so much for the exchange
+		stays(t, db, elsewhere)
+		lives(t, db, other)
+		lives(t, db, byPassword)
+	}},
+	{"EndLogin/sessions with offline_access outlive it", func(t *testing.T, db *store.DB) {
+		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
+		var online, offline []tokens.Session
+		for _, scopes := range []string{"", "openid", "offline_access_not", "OFFLINE_ACCESS", "x-offline_access"} {
+			online = append(online, exchanged(t, db, addCode(t, db, l, c.ID, scopes)))
+		}
+		for _, scopes := range []string{"offline_access", "openid offline_access", "offline_access openid"} {
+			offline = append(offline, exchanged(t, db, addCode(t, db, l, c.ID, scopes)))
+		}
+		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))
+		for _, s := range online {
+			dead(t, db, s)
+		}
+		for _, s := range offline {
+			lives(t, db, s)
+		}
+	}},
+	{"EndLogin/ends all sessions, however many", func(t *testing.T, db *store.DB) {
+		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
+		for range 1100 {
+			exchanged(t, db, addCode(t, db, l, c.ID))
+		}
+		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))
+		left, err := db.UserSessions(t.Context(), l.UserID, at)
+		succeeds(t, err)
+		same(t, "sessions left", left, nil)
+	}},
+	{"EndLogin/its codes are dead, and a second use of one is noticed", func(t *testing.T, db *store.DB) {
+		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
+		unused, used := addCode(t, db, l, c.ID), addCode(t, db, l, c.ID, "offline_access")
+		s := exchanged(t, db, used)
+		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))
+		refused(t, db, unused, tokens.ErrUserGone)
+		refused(t, db, used, tokens.ErrCodeUsed)
+		used.SessionID = s.ID
+		isCode(t, db, used)
+	}},
+	{"EndLogin/without one it is ErrUnknown", func(t *testing.T, db *store.DB) {
+		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
+		s := exchanged(t, db, addCode(t, db, l, c.ID))
+		succeeds(t, db.ForgetLogin(t.Context(), l.ID))
+		leaves(t, db, func(ctx context.Context) {
+			for _, id := range []uuid.UUID{l.ID, id(), uuid.Nil} {
+				fails(t, "end", db.EndLogin(ctx, id, event(audit.LoginEnded)), tokens.ErrUnknown)
+			}
+		})
+		lives(t, db, s)
+	}},
+
+	{"PurgeLogins/removes what has expired, a batch at a time", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		live := addLogin(t, db, u)
+		var expired []tokens.Login
+		var sessions []tokens.Session
+		for i := range 5 {
+			l := login(u)
+			l.ExpiresAt = at.Add(time.Duration(i+1) * time.Minute)
+			succeeds(t, db.CreateLogin(t.Context(), l, event(audit.LoginCreated)))
+			made := code(l, c.ID)
+			succeeds(t, db.CreateCode(t.Context(), made, l.ExpiresAt, at))
+			sessions = append(sessions, exchanged(t, db, made))
+			expired = append(expired, l)
+		}
+		now := expired[4].ExpiresAt.Add(time.Millisecond) // a code was exchanged, which counts
+		leaves(t, db, func(ctx context.Context) {
+			for _, want := range []int64{2, 2, 1, 0} {
+				n, err := db.PurgeLogins(ctx, now, 2)
+				succeeds(t, err)
+				same(t, "logins purged", n, want)
+			}
+		})
+		stays(t, db, live)
+		for _, l := range expired {
+			isOver(t, db, l)
+		}
+		for _, s := range sessions {
+			lives(t, db, s)
+		}
+	}},
+
+	{"EndSession/the login lives on", func(t *testing.T, db *store.DB) {
+		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
+		s, other := exchanged(t, db, addCode(t, db, l, c.ID)), exchanged(t, db, addCode(t, db, l, c.ID))
+		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
+		dead(t, db, s)
+		lives(t, db, other)
+		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
+	}},
+	{"EndSignIn/ends the session and the login that it came of", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		l, elsewhere := addLogin(t, db, u), addLogin(t, db, u)
+		s, sibling := exchanged(t, db, addCode(t, db, l, c.ID)), exchanged(t, db, addCode(t, db, l, c.ID))
+		pending := addCode(t, db, l, c.ID)
+		revoked := event(audit.SessionRevoked)
+		revoked.SessionID = s.ID
+		leaves(t, db, func(ctx context.Context) { succeeds(t, db.EndSignIn(ctx, s.ID, revoked)) }, revoked)
+		dead(t, db, s)
+		isOver(t, db, l)
+		refused(t, db, pending, tokens.ErrUserGone)
+		lives(t, db, sibling)
+		stays(t, db, elsewhere)
+	}},
+	{"EndSignIn/of a session without a login ends that", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		l, other := addLogin(t, db, u), addSession(t, db, u, s.ClientID)
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.EndSignIn(ctx, s.ID, event(audit.SessionRevoked)))
+		}, event(audit.SessionRevoked))
+		dead(t, db, s)
+		stays(t, db, l)
+		lives(t, db, other)
+	}},
+	{"EndSignIn/of a session whose login has ended ends that", func(t *testing.T, db *store.DB) {
+		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
+		s := exchanged(t, db, addCode(t, db, l, c.ID, "offline_access"))
+		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))
+		succeeds(t, db.EndSignIn(t.Context(), s.ID, event(audit.SessionRevoked)))
+		dead(t, db, s)
+	}},
+	{"EndSignIn/without a session it is ErrUnknown", func(t *testing.T, db *store.DB) {
+		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
+		s := exchanged(t, db, addCode(t, db, l, c.ID))
+		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
+		leaves(t, db, func(ctx context.Context) {
+			for _, id := range []uuid.UUID{s.ID, id(), uuid.Nil, l.ID} {
+				fails(t, "end", db.EndSignIn(ctx, id, event(audit.SessionRevoked)), tokens.ErrUnknown)
+			}
+		})
+		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
+	}},
+
+	{"EndUserSessions/ends all logins of one user", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		l, second, other := addLogin(t, db, u), addLogin(t, db, u), addLogin(t, db, addUser(t, db, "bob"))
+		offline, pending := exchanged(t, db, addCode(t, db, l, c.ID, "offline_access")), addCode(t, db, second, c.ID)
+		his := addCode(t, db, other, c.ID)
+		leaves(t, db, func(ctx context.Context) {
+			n, err := db.EndUserSessions(ctx, u.ID, uuid.Nil, event(audit.SessionRevoked))
+			succeeds(t, err)
+			same(t, "sessions ended", n, 1)
+		}, event(audit.SessionRevoked))
+		dead(t, db, offline)
+		isOver(t, db, l)
+		isOver(t, db, second)
+		refused(t, db, pending, tokens.ErrUserGone)
+		lives(t, db, exchanged(t, db, his))
+	}},
+	{"EndUserSessions/keeps one and its login", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		l, elsewhere := addLogin(t, db, u), addLogin(t, db, u)
+		kept, sibling := exchanged(t, db, addCode(t, db, l, c.ID)), exchanged(t, db, addCode(t, db, l, c.ID))
+		other := exchanged(t, db, addCode(t, db, elsewhere, c.ID))
+		leaves(t, db, func(ctx context.Context) {
+			n, err := db.EndUserSessions(ctx, u.ID, kept.ID, event(audit.SessionRevoked))
+			succeeds(t, err)
+			same(t, "sessions ended", n, 2)
+		}, event(audit.SessionRevoked))
+		lives(t, db, kept)
+		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
+		dead(t, db, sibling)
+		dead(t, db, other)
+		isOver(t, db, elsewhere)
+	}},
+	{"EndUserSessions/keeps no login for a session without one, or another's", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		l, kept := addLogin(t, db, u), addSession(t, db, u, c.ID)
+		_, err := db.EndUserSessions(t.Context(), u.ID, kept.ID, event(audit.SessionRevoked))
+		succeeds(t, err)
+		lives(t, db, kept)
+		isOver(t, db, l)
+
+		l, other := addLogin(t, db, u), addLogin(t, db, addUser(t, db, "bob"))
+		his := exchanged(t, db, addCode(t, db, other, c.ID))
+		_, err = db.EndUserSessions(t.Context(), u.ID, his.ID, event(audit.SessionRevoked))
+		succeeds(t, err)
+		dead(t, db, kept)
+		isOver(t, db, l)
+		lives(t, db, his)
+		lives(t, db, exchanged(t, db, addCode(t, db, other, c.ID)))
+	}},
+	{"EndUserSessions/without sessions it ends logins and writes nothing", func(t *testing.T, db *store.DB) {
+		u := addUser(t, db, "alice")
+		l := addLogin(t, db, u)
+		leaves(t, db, func(ctx context.Context) {
+			n, err := db.EndUserSessions(ctx, u.ID, uuid.Nil, event(audit.SessionRevoked))
+			succeeds(t, err)
+			same(t, "sessions ended", n, 0)
+		})
+		isOver(t, db, l)
+	}},
+	{"SetPasswordHash/keeps the login of the session that sets it", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		l, elsewhere := addLogin(t, db, u), addLogin(t, db, u)
+		mine, pending := exchanged(t, db, addCode(t, db, l, c.ID)), addCode(t, db, l, c.ID)
+		other := exchanged(t, db, addCode(t, db, elsewhere, c.ID))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Session: mine.ID, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged)))
+		lives(t, db, mine)
+		dead(t, db, other)
+		isOver(t, db, elsewhere)
+		refused(t, db, pending, tokens.ErrUserGone) // it is of the former epoch
+		l.Epoch++
+		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
+	}},
+	{"SetPasswordHash/keeps no login for a session without one", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		l := addLogin(t, db, u)
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Session: s.ID, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged)))
+		lives(t, db, s)
+		isOver(t, db, l)
+		l.Epoch++
+		isOver(t, db, l)
+	}},
+}
