@@ -1,0 +1,239 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/store"
+	"countersign/tokens"
+)
+
+// browsing is somebody who has a login, a code of it, a session that came of another,
+// and a consent.
+type browsing struct {
+	user, login, session uuid.UUID
+	client               string
+	code                 tokens.Code
+}
+
+func browse(t *testing.T, db *store.DB, name string) *browsing {
+	t.Helper()
+	u, client := person(name), "client of "+name
+	noError(t, db.CreateUser(t.Context(), u, created))
+	noError(t, db.PutClient(t.Context(), accounts.Client{ID: client, CreatedAt: now, UpdatedAt: now}, created))
+	l := tokens.Login{ID: uuid.New(), UserID: u.ID, ExpiresAt: now.Add(time.Hour)}
+	noError(t, db.CreateLogin(t.Context(), l, created))
+	noError(t, db.GiveConsent(t.Context(), accounts.Consent{ID: uuid.New(), UserID: u.ID, ClientID: client, CreatedAt: now, UpdatedAt: now}, created))
+	b := &browsing{user: u.ID, login: l.ID, client: client}
+	for range 2 {
+		b.code = tokens.Code{ClientID: client, UserID: u.ID, LoginID: l.ID, ExpiresAt: now.Add(time.Minute)}
+		id := uuid.New()
+		copy(b.code.ID[:], id[:])
+		noError(t, db.CreateCode(t.Context(), b.code, l.ExpiresAt, now))
+		if b.session == uuid.Nil {
+			b.session = uuid.New()
+			noError(t, b.redeem(t.Context(), db, b.session))
+		}
+	}
+	return b
+}
+
+// redeem exchanges the code.
+func (b *browsing) redeem(ctx context.Context, db *store.DB, session uuid.UUID) error {
+	s := tokens.Session{ID: session, UserID: b.user, ClientID: b.client, LoginID: b.login, ExpiresAt: now.Add(time.Hour)}
+	return db.RedeemCode(ctx, b.code, s, now, created)
+}
+
+// verbs are those about logins, codes and consents.
+var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) error{
+	"Login": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.Login(ctx, b.login, now)
+		return err
+	},
+	"ProveLogin": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.ProveLogin(ctx, tokens.Login{ID: b.login, ExpiresAt: now.Add(time.Hour)}, now)
+	},
+	"CreateCode": func(ctx context.Context, db *store.DB, b *browsing) error {
+		another := b.code
+		another.ID[31]++
+		return db.CreateCode(ctx, another, now.Add(time.Hour), now)
+	},
+	"Code": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.Code(ctx, b.code.ID)
+		return err
+	},
+	"RedeemCode": func(ctx context.Context, db *store.DB, b *browsing) error { return b.redeem(ctx, db, uuid.New()) },
+	"Session": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.Session(ctx, b.session, now)
+		return err
+	},
+	"ForgetLogin": func(ctx context.Context, db *store.DB, b *browsing) error { return db.ForgetLogin(ctx, b.login) },
+	"EndLogin":    func(ctx context.Context, db *store.DB, b *browsing) error { return db.EndLogin(ctx, b.login, created) },
+	"EndSession": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.EndSession(ctx, b.session, created)
+	},
+	"EndSignIn": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.EndSignIn(ctx, b.session, created)
+	},
+	"EndUserSessions": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.EndUserSessions(ctx, b.user, uuid.Nil, created)
+		return err
+	},
+	"EndUserSessions but one": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.EndUserSessions(ctx, b.user, b.session, created)
+		return err
+	},
+	"UserSessions": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.UserSessions(ctx, b.user, now)
+		return err
+	},
+	"Consent": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.Consent(ctx, b.user, b.client)
+		return err
+	},
+	"Consents": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.Consents(ctx, b.user)
+		return err
+	},
+	"GiveConsent": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.GiveConsent(ctx, accounts.Consent{ID: uuid.New(), UserID: b.user, ClientID: b.client, Scopes: []string{"email"}, CreatedAt: now, UpdatedAt: now}, created)
+	},
+	"DeleteConsent": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.DeleteConsent(ctx, b.user, b.client, created)
+	},
+	"DisableUser": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.DisableUser(ctx, b.user, now, created)
+	},
+	"SetPasswordHash": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.SetPasswordHash(ctx, b.user, "new", accounts.By{Session: b.session}, now, created)
+	},
+	"DeleteUser": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.DeleteUser(ctx, b.user, uuid.Nil, now, created)
+	},
+	"DeleteClient": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.DeleteClient(ctx, b.client, created)
+	},
+	"PurgeLogins": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.PurgeLogins(ctx, now, 10)
+		return err
+	},
+	"PurgeCodes": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.PurgeCodes(ctx, now, 10)
+		return err
+	},
+}
+
+// Each statement finds what it is about by an index, and so does SQLite when it keeps
+// foreign keys.
+func TestSQLiteLooksAtNoTableAsAWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	db := openFile(t, path)
+	var said []string
+	db.Overhear(path, func(query string) { said = append(said, query) })
+	for name, verb := range verbs {
+		b := browse(t, db, name)
+		said = nil
+		noError(t, verb(t.Context(), db, b))
+		if len(said) == 0 {
+			t.Errorf("%s: nothing was said: this test shows nothing", name)
+		}
+		for _, query := range slices.Clone(said) {
+			for _, step := range texts(t, db, "EXPLAIN QUERY PLAN "+query, 3) {
+				if strings.HasPrefix(step, "SCAN ") && !slices.Contains([]string{"SCAN some", "SCAN (subquery-1)", "SCAN CONSTANT ROW"}, step) {
+					t.Errorf("%s: %s of\n%s", name, step, query)
+				}
+			}
+		}
+	}
+	for _, table := range texts(t, db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'`, 0) {
+		for _, column := range texts(t, db, `SELECT "from" FROM pragma_foreign_key_list('`+table+`')`, 0) {
+			first := texts(t, db, `SELECT i.name FROM pragma_index_list('`+table+`') l, pragma_index_info(l.name) i WHERE i.seqno = 0`, 0)
+			if !slices.Contains(first, column) {
+				t.Errorf("no index of %s begins with %s", table, column)
+			}
+		}
+	}
+}
+
+// texts are a column of what a query finds.
+func texts(t *testing.T, db *store.DB, query string, column int) (found []string) {
+	t.Helper()
+	rows, err := db.Pools()["read"].Query(query, make([]any, strings.Count(query, "?"))...)
+	noError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	noError(t, err)
+	for rows.Next() {
+		row := make([]any, len(columns))
+		for i := range row {
+			row[i] = new(any)
+		}
+		var text string
+		row[column] = &text
+		noError(t, rows.Scan(row...))
+		found = append(found, text)
+	}
+	noError(t, rows.Err())
+	return found
+}
+
+// The server counts the rows that it reads. What it reads for one person is not more
+// for there being others.
+func TestMySQLLooksAtNoTableAsAWhole(t *testing.T) {
+	db := open(t, onMariaDB(t))
+	const others, few = 2000, 100
+	write := db.Pools()["write"]
+	noError(t, db.PutClient(t.Context(), accounts.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
+	later := now.Add(time.Hour).UnixMilli()
+	for _, insert := range []string{
+		`users (id, username, roles, password_hash, epoch, created_at, updated_at) SELECT ID, concat('user ', seq), '[]', '', 0, 0, 0`,
+		`logins (id, user_id, epoch, auth_time, created_at, expires_at, absolute_expires_at) SELECT ID, ID, 0, 0, 0, LATER, LATER`,
+		`consents (id, user_id, client_id, scopes, created_at, updated_at) SELECT ID, ID, 'app', '[]', 0, 0`,
+		`codes (id, client_id, user_id, epoch, login_id, auth_time, scopes, details, expires_at) SELECT ID, 'app', ID, 0, ID, 0, '', '{}', LATER`,
+		`sessions (id, user_id, client_id, scopes, counter, rotations, auth_time, created_at, last_used_at, expires_at, absolute_expires_at, epoch)
+			SELECT ID, ID, 'app', '', 0, '', 0, 0, 0, LATER, LATER, 0`,
+		`authorizations (session_id, login_id, details) SELECT ID, ID, '{}'`,
+	} {
+		insert = strings.NewReplacer("ID", "UNHEX(LPAD(HEX(seq), 32, '0'))", "LATER", strconv.FormatInt(later, 10)).Replace(insert)
+		_, err := write.Exec("INSERT INTO " + insert + fmt.Sprintf(" FROM seq_1_to_%d", others))
+		noError(t, err)
+		_, err = write.Exec("ANALYZE TABLE " + regexp.MustCompile(`^\w+`).FindString(insert))
+		noError(t, err)
+	}
+	total := func() (rows int64) {
+		t.Helper()
+		for _, value := range texts(t, db, "SHOW GLOBAL STATUS LIKE 'Handler\\_read\\_%'", 1) {
+			n, err := strconv.ParseInt(value, 10, 64)
+			noError(t, err)
+			rows += n
+		}
+		return rows
+	}
+	read := func(do func()) int64 { // less what it takes to ask
+		t.Helper()
+		first := total()
+		second := total()
+		do()
+		return total() - second - (second - first)
+	}
+	for name, verb := range verbs {
+		b := browse(t, db, name)
+		if n := read(func() { noError(t, verb(t.Context(), db, b)) }); n > few {
+			t.Errorf("%s: the server read %d rows", name, n)
+		}
+	}
+	all := read(func() { texts(t, db, "SELECT COUNT(*) FROM logins WHERE device IS NULL", 0) })
+	if all < others {
+		t.Errorf("looking at all logins, the server read %d rows: this test shows nothing", all)
+	}
+}
