@@ -1,0 +1,259 @@
+package tokens_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/seal"
+	"countersign/store/storetest"
+	"countersign/tokens"
+)
+
+func TestSignInBrowserGoesOnWithTheSameUser(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *service) {
+		l := s.signIn(s.alice, nil)
+		s.wantLast(audit.LoginCreated)
+		issued, err := s.redeem(s.app, s.code(l, tokens.Asked{}))
+		noError(t, err)
+		s.now = s.now.Add(30 * time.Minute)
+		again := s.signIn(s.alice, &l)
+		if again.ID != l.ID || !again.AuthTime.Equal(s.now) || !again.ExpiresAt.Equal(s.now.Add(idleTTL)) || !again.AbsoluteExpiresAt.Equal(l.AbsoluteExpiresAt) {
+			t.Errorf("the login is %+v, was %+v", again, l)
+		}
+		got, err := s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&l)})
+		noError(t, err)
+		if !got.AuthTime.Equal(s.now) || !got.ExpiresAt.Equal(again.ExpiresAt) || got.Username != "alice" {
+			t.Errorf("the login is stored as %+v", got)
+		}
+		if !s.lives(issued) {
+			t.Error("the session has ended")
+		}
+		s.now = l.AbsoluteExpiresAt.Add(-time.Minute)
+		l = s.signIn(s.alice, &again) // that has expired
+		if l.ID == again.ID || !l.AbsoluteExpiresAt.Equal(s.now.Add(absoluteTTL)) {
+			t.Errorf("after one that has expired, the login is %+v", l)
+		}
+	})
+}
+
+func TestSignInBrowserReplacesAnotherUser(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *service) {
+		hers := s.signIn(s.alice, nil)
+		issued, err := s.redeem(s.app, s.code(hers, tokens.Asked{}))
+		noError(t, err)
+		pending := s.code(hers, tokens.Asked{})
+		his := s.signIn(s.user("bob"), &hers)
+		if his.ID == hers.ID {
+			t.Fatal("bob has alice's login")
+		}
+		_, err = s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&hers)})
+		wantError(t, "alice's login", err, tokens.ErrUnknown)
+		if !s.lives(issued) {
+			t.Error("alice's session has ended")
+		}
+		_, err = s.redeem(s.app, pending)
+		wantError(t, "alice's code", err, tokens.ErrUserGone)
+	})
+}
+
+// A login from before the password was changed is good for nothing, and whoever then
+// proves the new one has another.
+func TestSignInBrowserAfterTheEpochMoved(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *service) {
+		l := s.signIn(s.alice, nil)
+		former := tokens.SignIn{UserID: s.alice.ID, Epoch: s.alice.Epoch}
+		noError(t, s.db.SetPasswordHash(t.Context(), s.alice.ID, "new", accounts.By{}, s.now, audit.Event{Time: s.now, Kind: audit.UserPasswordChanged}))
+		_, err := s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&l)})
+		wantError(t, "former login", err, tokens.ErrUnknown)
+		for _, had := range []*tokens.Login{nil, &l} {
+			_, err = s.SignInBrowser(t.Context(), s.now, former, had, audit.Origin{})
+			wantError(t, "who proved the former password", err, tokens.ErrUserGone)
+		}
+		s.alice.Epoch++
+		again := s.signIn(s.alice, &l)
+		if again.ID == l.ID {
+			t.Error("the former login lives again")
+		}
+	})
+}
+
+func TestLoginOfSeveralCookies(t *testing.T) {
+	s := newService(t, storetest.Open(t))
+	first, second := s.signIn(s.alice, nil), s.signIn(s.user("bob"), nil)
+	ended := s.signIn(s.alice, nil)
+	noError(t, s.SignOutBrowser(t.Context(), s.now, &ended, audit.Origin{}))
+	stranger := newService(t, storetest.Open(t))
+	foreign := stranger.LoginToken(&first)
+	one, two, over := s.LoginToken(&first), s.LoginToken(&second), s.LoginToken(&ended)
+	for _, c := range []struct {
+		candidates []string
+		want       uuid.UUID // nil: nobody
+	}{
+		{nil, uuid.Nil},
+		{[]string{""}, uuid.Nil},
+		{[]string{over}, uuid.Nil},
+		{[]string{foreign}, uuid.Nil},
+		{[]string{first.ID.String()}, uuid.Nil},
+		{[]string{strings.Replace(one, "cs_li_", "cs_rt_", 1)}, uuid.Nil},
+		{[]string{one + "A", one + "=", " " + one, strings.ToUpper(one)}, uuid.Nil},
+		{[]string{one}, first.ID},
+		{[]string{one, two}, first.ID},
+		{[]string{two, one}, second.ID},
+		{[]string{"planted", foreign, over, two}, second.ID},
+	} {
+		got, err := s.LoginOf(t.Context(), s.now, c.candidates)
+		if c.want == uuid.Nil {
+			wantError(t, strings.Join(c.candidates, ", "), err, tokens.ErrUnknown)
+		} else if err != nil || got.ID != c.want {
+			t.Errorf("%v: login %v, %v, want %v", c.candidates, got.ID, err, c.want)
+		}
+	}
+	// A refresh token is no login, though both are an id under a MAC.
+	issued, err := s.redeem(s.app, s.code(first, tokens.Asked{}))
+	noError(t, err)
+	_, err = s.LoginOf(t.Context(), s.now, []string{issued.RefreshToken, "cs_li_" + strings.TrimPrefix(issued.RefreshToken, "cs_rt_")})
+	wantError(t, "a refresh token", err, tokens.ErrUnknown)
+	s.now = first.ExpiresAt.Add(time.Minute)
+	_, err = s.LoginOf(t.Context(), s.now, []string{one})
+	wantError(t, "expired", err, tokens.ErrUnknown)
+}
+
+// Signing out of the browser ends what came of the login, but for what may go on
+// without the user (OpenID Connect Core section 11); signing out twice is no error.
+func TestSignOutBrowser(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *service) {
+		l, elsewhere := s.signIn(s.alice, nil), s.signIn(s.alice, nil)
+		issue := func(l tokens.Login, scopes ...string) tokens.Issued {
+			t.Helper()
+			issued, err := s.redeem(s.app, s.code(l, tokens.Asked{Scopes: scopes}))
+			noError(t, err)
+			return issued
+		}
+		online, offline, other := issue(l, "openid"), issue(l, "openid", "offline_access"), issue(elsewhere, "openid")
+		refreshed, err := s.Refresh(t.Context(), s.now, s.app, online.RefreshToken, nil, nil, audit.Origin{})
+		noError(t, err)
+		narrowed, err := s.Refresh(t.Context(), s.now, s.app, offline.RefreshToken, tokens.Scopes{"openid"}, nil, audit.Origin{})
+		noError(t, err)
+		byPassword, err := s.Start(t.Context(), s.now, s.app, tokens.SignIn{UserID: s.alice.ID, AuthTime: s.now}, nil, nil, audit.Origin{})
+		noError(t, err)
+		pending := s.code(l, tokens.Asked{})
+
+		for range 2 {
+			noError(t, s.SignOutBrowser(t.Context(), s.now, &l, audit.Origin{Address: "192.0.2.1"}))
+		}
+		s.wantLast(audit.LoginEnded)
+		for name, session := range map[string]struct {
+			tokens.Issued
+			lives bool
+		}{
+			"online": {refreshed, false}, "with offline_access": {narrowed, true}, "of another browser": {other, true}, "by password": {byPassword, true},
+		} {
+			if s.lives(session.Issued) != session.lives {
+				t.Errorf("session %s lives: %v, want %v", name, !session.lives, session.lives)
+			}
+		}
+		_, err = s.redeem(s.app, pending)
+		wantError(t, "code", err, tokens.ErrUserGone)
+		_, err = s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&l)})
+		wantError(t, "login", err, tokens.ErrUnknown)
+		_, err = s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&elsewhere)})
+		noError(t, err)
+	})
+}
+
+// Revoking one session signs its browser out as well, or it would come back by itself.
+func TestEndSessionSignsItsBrowserOut(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *service) {
+		l, elsewhere := s.signIn(s.alice, nil), s.signIn(s.alice, nil)
+		first, err := s.redeem(s.app, s.code(l, tokens.Asked{}))
+		noError(t, err)
+		sibling, err := s.redeem(s.app, s.code(l, tokens.Asked{}))
+		noError(t, err)
+		noError(t, s.EndSession(t.Context(), s.now, first.Session.ID, audit.Origin{}))
+		s.wantLast(audit.SessionRevoked)
+		_, err = s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&l)})
+		wantError(t, "login", err, tokens.ErrUnknown)
+		if s.lives(first) || !s.lives(sibling) {
+			t.Errorf("it lives: %v, the other session of the browser: %v", s.lives(first), s.lives(sibling))
+		}
+		_, err = s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&elsewhere)})
+		noError(t, err)
+		wantError(t, "again", s.EndSession(t.Context(), s.now, first.Session.ID, audit.Origin{}), tokens.ErrUnknown)
+	})
+}
+
+func TestPurgeLoginsWaitsForSlowClocks(t *testing.T) {
+	s := newService(t, storetest.Open(t))
+	l := s.signIn(s.alice, nil)
+	for _, c := range []struct {
+		late time.Duration
+		want int64
+	}{{0, 0}, {5*time.Minute - time.Millisecond, 0}, {5 * time.Minute, 1}} {
+		n, err := s.PurgeLogins(t.Context(), l.ExpiresAt.Add(c.late), 10)
+		if err != nil || n != c.want {
+			t.Errorf("%v after it expired: purged %d, %v, want %d", c.late, n, err, c.want)
+		}
+	}
+}
+
+func TestReadHint(t *testing.T) {
+	s := newService(t, storetest.Open(t))
+	issued, err := s.redeem(s.app, s.code(s.signIn(s.alice, nil), tokens.Asked{Scopes: tokens.Scopes{"openid"}}))
+	noError(t, err)
+	for _, late := range []time.Duration{0, accessTTL + time.Hour} { // it may have expired
+		h, err := s.ReadHint(s.now.Add(late), issued.IDToken)
+		noError(t, err)
+		if h.Subject != s.alice.ID.String() || !slices.Equal(h.ClientID, []string{"app"}) || h.Session != issued.Session.ID {
+			t.Errorf("the hint is %+v", h)
+		}
+	}
+	stranger := newService(t, storetest.Open(t))
+	foreign, err := stranger.redeem(stranger.app, stranger.code(stranger.signIn(stranger.alice, nil), tokens.Asked{Scopes: tokens.Scopes{"openid"}}))
+	noError(t, err)
+	parts := strings.Split(issued.IDToken, ".")
+	for what, token := range map[string]string{
+		"an access token": issued.AccessToken, "another server's": foreign.IDToken, "nothing": "", "no JWT": "a.b.c",
+		"a refresh token": issued.RefreshToken, "without its signature": parts[0] + "." + parts[1] + ".",
+		"of no algorithm": "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0." + parts[1] + ".", "with another's signature": parts[0] + "." + parts[1] + "." + strings.Split(foreign.IDToken, ".")[2],
+	} {
+		h, err := s.ReadHint(s.now, token)
+		wantError(t, what, err, tokens.ErrUnknown)
+		if h.Subject != "" || h.ClientID != nil || h.Session != uuid.Nil {
+			t.Errorf("%s: refused, and yet %+v", what, h)
+		}
+	}
+}
+
+// FuzzLoginOf: no change of a login's token is one, and whatever is one is the one
+// spelling of what we made.
+func FuzzLoginOf(f *testing.F) {
+	s := newService(f, storetest.Open(f))
+	l := s.signIn(s.alice, nil)
+	token := s.LoginToken(&l)
+	master, err := seal.Parse(seal.Generate())
+	noError(f, err)
+	for _, text := range []string{
+		"", token, token + "A", token + "=", token + "\n", " " + token, strings.ToUpper(token), token[:len(token)-1], strings.TrimPrefix(token, "cs_li_"),
+		"cs_li_", "cs_li_AAAA", master.Token("cs_li_", "login", l.ID[:]), strings.Replace(token, "cs_li_", "cs_rt_", 1), l.ID.String(),
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := s.LoginOf(t.Context(), s.now, []string{text})
+		switch {
+		case text == token && (err != nil || got.ID != l.ID):
+			t.Fatalf("the token is refused: %v", err)
+		case text != token && err == nil:
+			t.Fatalf("%q is the login %v, whose token is %q", text, got.ID, token)
+		}
+		if got, err := s.LoginOf(t.Context(), s.now, []string{text, token}); err != nil || got.ID != l.ID {
+			t.Errorf("beside %q, the token is refused: %v", text, err)
+		}
+	})
+}
