@@ -80,7 +80,8 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, username, password 
 	if err != nil {
 		return SignedIn{}, err
 	}
-	b.endFormer(ctx, now, from)
+	// With the login that they came of, or signing out would leave that behind.
+	b.endFormer(ctx, now, from, b.Tokens.SignOutWithLogin)
 	return SignedIn{issued, user}, nil
 }
 
@@ -105,14 +106,14 @@ func (b *Browser) SignInByCode(ctx context.Context, now time.Time, x tokens.Exch
 	if err != nil {
 		return SignedIn{}, err
 	}
-	b.endFormer(ctx, now, from)
+	b.endFormer(ctx, now, from, b.Tokens.SignOut) // the login goes on, and may be the same
 	return SignedIn{issued, user}, nil
 }
 
 // endFormer ends the sessions that the browser had before.
-func (b *Browser) endFormer(ctx context.Context, now time.Time, from From) {
+func (b *Browser) endFormer(ctx context.Context, now time.Time, from From, end func(context.Context, time.Time, string, string, audit.Origin) error) {
 	for _, token := range from.Had {
-		if err := b.Tokens.SignOut(ctx, now, b.ClientID, token, from.Origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+		if err := end(ctx, now, b.ClientID, token, from.Origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
 			b.Log.WarnContext(ctx, "the browser's former session lives on", "client_id", b.ClientID, "err", err)
 		}
 	}
