@@ -91,6 +91,28 @@ func TestSessionByALateOrUsedCode(t *testing.T) {
 	})
 }
 
+// A client that has lost the grant password takes none from pages, either, and signs
+// nobody out.
+func TestSessionTakesNoPasswordWithoutTheGrant(t *testing.T) {
+	a := newApp(t)
+	a.signup("alice")
+	before := a.page()
+	before.signIn("alice", password).want(http.StatusOK)
+	client, err := a.Clients.ByID(t.Context(), "spa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Grants = []string{"refresh_token", "authorization_code"}
+	if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	a.page().signIn("alice", password).wantProblem(http.StatusForbidden, "password_sign_in_off")
+	a.page().signIn("alice", "wrong").wantProblem(http.StatusForbidden, "password_sign_in_off")
+	before.refresh().want(http.StatusOK)
+	p := a.person()
+	a.signInByCode(p, p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)).want(http.StatusOK)
+}
+
 // Signing out of the app signs out of the hosted pages, or the next click would sign in
 // again.
 func TestSigningOutEndsTheLogin(t *testing.T) {
