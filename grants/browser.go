@@ -60,18 +60,18 @@ type From struct {
 // refresh tokens the browser had: its cookie has room for one. It returns what
 // accounts.Users.Authenticate does, ErrPasswordOff, and ErrNoBrowserClient.
 func (b *Browser) SignIn(ctx context.Context, now time.Time, username, password string, from From) (SignedIn, error) {
-	if b.NoPassword {
-		return SignedIn{}, ErrPasswordOff
-	}
-	to, err := b.recipient(ctx)
+	client, err := b.client(ctx)
 	if err != nil {
 		return SignedIn{}, err
+	}
+	if b.NoPassword || !client.AllowsGrant(accounts.GrantPassword) {
+		return SignedIn{}, ErrPasswordOff
 	}
 	user, err := b.Users.Authenticate(ctx, now, username, password, from.Caller)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	issued, err := b.Tokens.Start(ctx, now, to, tokens.SignIn{
+	issued, err := b.Tokens.Start(ctx, now, browserRecipient(&client), tokens.SignIn{
 		UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: now, Device: from.Device,
 	}, nil, nil, from.Origin)
 	if errors.Is(err, tokens.ErrUserGone) {
@@ -80,7 +80,8 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, username, password 
 	if err != nil {
 		return SignedIn{}, err
 	}
-	b.endFormer(ctx, now, from)
+	// With the login that they came of, or signing out would leave that behind.
+	b.endFormer(ctx, now, from, b.Tokens.SignOutWithLogin)
 	return SignedIn{issued, user}, nil
 }
 
@@ -105,14 +106,14 @@ func (b *Browser) SignInByCode(ctx context.Context, now time.Time, x tokens.Exch
 	if err != nil {
 		return SignedIn{}, err
 	}
-	b.endFormer(ctx, now, from)
+	b.endFormer(ctx, now, from, b.Tokens.SignOut) // the login goes on, and may be the same
 	return SignedIn{issued, user}, nil
 }
 
 // endFormer ends the sessions that the browser had before.
-func (b *Browser) endFormer(ctx context.Context, now time.Time, from From) {
+func (b *Browser) endFormer(ctx context.Context, now time.Time, from From, end func(context.Context, time.Time, string, string, audit.Origin) error) {
 	for _, token := range from.Had {
-		if err := b.Tokens.SignOut(ctx, now, b.ClientID, token, from.Origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+		if err := end(ctx, now, b.ClientID, token, from.Origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
 			b.Log.WarnContext(ctx, "the browser's former session lives on", "client_id", b.ClientID, "err", err)
 		}
 	}
@@ -182,17 +183,30 @@ func (b *Browser) user(ctx context.Context, id uuid.UUID) (accounts.User, error)
 	return user, err
 }
 
-// recipient is the client that the browser's tokens belong to.
-func (b *Browser) recipient(ctx context.Context) (tokens.Recipient, error) {
+// client is the one that the browser's tokens belong to.
+func (b *Browser) client(ctx context.Context) (accounts.Client, error) {
 	client, err := b.Clients.ByID(ctx, b.ClientID)
 	if errors.Is(err, accounts.ErrUnknownClient) || err == nil && !client.FirstParty {
-		return tokens.Recipient{}, ErrNoBrowserClient
+		return accounts.Client{}, ErrNoBrowserClient
 	}
 	if err != nil {
-		return tokens.Recipient{}, fmt.Errorf("find client: %w", err)
+		return accounts.Client{}, fmt.Errorf("find client: %w", err)
 	}
-	to := Recipient(&client)
+	return client, nil
+}
+
+// recipient is the client as one that is given tokens.
+func (b *Browser) recipient(ctx context.Context) (tokens.Recipient, error) {
+	client, err := b.client(ctx)
+	if err != nil {
+		return tokens.Recipient{}, err
+	}
+	return browserRecipient(&client), nil
+}
+
+func browserRecipient(client *accounts.Client) tokens.Recipient {
+	to := Recipient(client)
 	to.Refresh = true
 	to.NoIDToken = true
-	return to, nil
+	return to
 }

@@ -58,7 +58,7 @@ var (
 		"accounts are created by the operator here")
 	errBadCredentials = problem(http.StatusUnauthorized, "invalid_credentials", "Wrong username or password",
 		"the username or the password is wrong")
-	errBadCode = problem(http.StatusUnauthorized, "invalid_credentials", "Bad code",
+	errBadCode = problem(http.StatusUnauthorized, "invalid_code", "Bad code",
 		"the code is invalid, expired, used, another client's, or doesn't fit code_verifier and redirect_uri")
 	errLoginRequired = problem(http.StatusUnauthorized, "login_required", "Sign-in required",
 		"nobody is signed in here, or the session has ended: sign in again")

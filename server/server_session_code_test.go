@@ -5,6 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"countersign/audit"
 )
 
 // signInByCode hands a code that the person's browser came back with to /session, as
@@ -47,7 +51,7 @@ func TestSessionByBadCode(t *testing.T) {
 	for _, pairs := range [][]string{
 		{"code_verifier", strings.Repeat("x", 43)}, {"redirect_uri", "https://client.example.com/other"}, {"code", code + "x"},
 	} {
-		a.signInByCode(p, code, pairs...).wantProblem(http.StatusUnauthorized, "invalid_credentials")
+		a.signInByCode(p, code, pairs...).wantProblem(http.StatusUnauthorized, "invalid_code")
 	}
 	for _, pairs := range [][]string{
 		{"code_verifier", ""}, {"redirect_uri", ""}, {"code", ""}, {"username", "alice"}, {"password", password},
@@ -55,10 +59,91 @@ func TestSessionByBadCode(t *testing.T) {
 		a.signInByCode(p, code, pairs...).wantProblem(http.StatusBadRequest, "invalid_input")
 	}
 	another := p.authorize(authorization("native", "redirect_uri", "com.example.app:/back")).code("com.example.app:/back")
-	a.signInByCode(p, another, "redirect_uri", "com.example.app:/back").wantProblem(http.StatusUnauthorized, "invalid_credentials")
+	a.signInByCode(p, another, "redirect_uri", "com.example.app:/back").wantProblem(http.StatusUnauthorized, "invalid_code")
 	a.do(http.MethodPost, "/session", `{"code":"`+code+`","code_verifier":"`+pkceVerifier+`","redirect_uri":"`+spaCallback+`"}`,
 		"Content-Type", "application/json", "Origin", "https://evil.example").wantProblem(http.StatusForbidden, "origin_not_allowed")
 	a.signInByCode(p, code).want(http.StatusOK)
-	a.signInByCode(p, code).wantProblem(http.StatusUnauthorized, "invalid_credentials") // and ends what the first use got
+	a.signInByCode(p, code).wantProblem(http.StatusUnauthorized, "invalid_code") // and ends what the first use got
 	p.do(http.MethodPost, "/session/refresh", "", "Origin", origin).wantProblem(http.StatusUnauthorized, "login_required")
+}
+
+// A code that is no good signs nobody out, one that is used twice does: one of the two is
+// a thief.
+func TestSessionByALateOrUsedCode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, _ := a.newPerson(t, "alice")
+		code := func() string { return p.authorize(authorization("spa")).code(spaCallback) }
+		here := a.page()
+		here.jar = p.jar
+
+		used := code()
+		a.signInByCode(p, used).want(http.StatusOK)
+		late := code()
+		time.Sleep(time.Minute + time.Second)
+		a.signInByCode(p, late).wantProblem(http.StatusUnauthorized, "invalid_code")
+		here.refresh().want(http.StatusOK)
+		a.signInByCode(a.person(), used).wantProblem(http.StatusUnauthorized, "invalid_code")
+		here.refresh().wantProblem(http.StatusUnauthorized, "login_required")
+		if got := a.events(audit.CodeReused); len(got) != 1 {
+			t.Errorf("%d events, want 1", len(got))
+		}
+	})
+}
+
+// A client that has lost the grant password takes none from pages, either, and signs
+// nobody out.
+func TestSessionTakesNoPasswordWithoutTheGrant(t *testing.T) {
+	a := newApp(t)
+	a.signup("alice")
+	before := a.page()
+	before.signIn("alice", password).want(http.StatusOK)
+	client, err := a.Clients.ByID(t.Context(), "spa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Grants = []string{"refresh_token", "authorization_code"}
+	if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	a.page().signIn("alice", password).wantProblem(http.StatusForbidden, "password_sign_in_off")
+	a.page().signIn("alice", "wrong").wantProblem(http.StatusForbidden, "password_sign_in_off")
+	before.refresh().want(http.StatusOK)
+	p := a.person()
+	a.signInByCode(p, p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)).want(http.StatusOK)
+}
+
+// Signing out of the app signs out of the hosted pages, or the next click would sign in
+// again.
+func TestSigningOutEndsTheLogin(t *testing.T) {
+	a := newApp(t)
+	a.signup("alice")
+	a.signup("bob")
+	p := a.person()
+	here := a.page()
+	here.jar = p.jar
+	arrive := func() {
+		a.signInByCode(p, p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)).want(http.StatusOK)
+	}
+	gone := func() {
+		t.Helper()
+		p.authorize(authorization("spa", "prompt", "none")).refuses(spaCallback, "login_required")
+	}
+
+	arrive()
+	here.do("DELETE", "/session", "").want(http.StatusNoContent)
+	gone()
+
+	// Also where the session has been replaced by one that came of no login.
+	arrive()
+	here.signIn("bob", password).want(http.StatusOK)
+	gone()
+
+	// Ending it elsewhere does the same.
+	arrive()
+	phone := a.page()
+	in := phone.signIn("alice", password).want(http.StatusOK)
+	phone.bearer("DELETE", "/account/sessions", "", in).want(http.StatusNoContent)
+	gone()
+	here.refresh().wantProblem(http.StatusUnauthorized, "login_required")
 }

@@ -8,6 +8,10 @@ export interface Options {
   resourceServers?: string[];
   /** Languages of mail, the preferred one first, such as "ko en". Default: those of the browser. */
   uiLocales?: string;
+  /** The client that the page is, for signInWithRedirect: the server's session_cookie.client. Default: "spa". */
+  clientID?: string;
+  /** What signInWithRedirect asks for, such as "openid profile". Default: all that the client may have, less offline_access. */
+  scope?: string;
 }
 
 /** An account, as the server describes it. */
@@ -49,6 +53,23 @@ export interface Change {
   user: User | null;
 }
 
+export interface RedirectOptions {
+  /** Where the browser comes back, as registered with the client. Default: this page, without query and fragment. */
+  redirectURI?: string;
+  /** The username to fill in. */
+  loginHint?: string;
+  /**
+   * none: show nothing, and fail with login_required if somebody would have to sign in;
+   * login: ask for the password in any case; select_account: ask who one is; create:
+   * begin with creating an account; consent: ask whether the page may have what it asks for.
+   */
+  prompt?: "none" | "login" | "select_account" | "create" | "consent" | (string & {});
+  /** Languages of the page, the preferred one first. Default: the option of countersign. */
+  uiLocales?: string;
+  /** What completeSignIn returns, such as where one was. Kept as JSON in this tab's sessionStorage: no secrets. */
+  appState?: unknown;
+}
+
 /**
  * Every method rejects with a {@link CountersignError}, except that fetch also
  * rejects as the global fetch does.
@@ -65,6 +86,19 @@ export interface Countersign {
   /** Creates an account. It doesn't sign in. */
   signUp(account: { username: string; password: string; email?: string }): Promise<User>;
   signIn(credentials: { username: string; password: string }): Promise<User>;
+  /**
+   * Leads the browser to the server's page, where people sign in, or are signed in
+   * already. It resolves when the browser is on its way.
+   */
+  signInWithRedirect(options?: RedirectOptions): Promise<void>;
+  /**
+   * Completes signInWithRedirect when the browser is back: call it when a page starts,
+   * before user(). It takes the answer out of the address. Returns null if there is no
+   * answer, or one that has been used in a tab where somebody is signed in. It rejects
+   * with sign_in_refused, and why in code; with unknown_state if this tab didn't ask;
+   * with invalid_code if it took too long: in all these cases one may begin again.
+   */
+  completeSignIn(url?: string | URL): Promise<{ user: User; appState?: unknown } | null>;
   /** Ends the session. When it rejects, the session goes on. */
   signOut(): Promise<void>;
 
@@ -112,9 +146,12 @@ export class CountersignError extends Error {
   /**
    * Which problem it is: the last part of the server's problem type, such as invalid_input,
    * taken, invalid_credentials, throttled or login_required; or one of ours: unreachable
-   * (no answer, perhaps offline), unavailable, user_changed, unexpected.
+   * (no answer, perhaps offline), unavailable, user_changed, unexpected; and of
+   * completeSignIn: sign_in_refused, unknown_state, wrong_issuer.
    */
   readonly type: string;
+  /** Of sign_in_refused, why: the error of OAuth or OpenID Connect, such as access_denied or login_required. */
+  readonly code?: string;
   /** HTTP status; 0 without an answer. */
   readonly status: number;
   /** What is wrong with the input, member by member. */

@@ -7,6 +7,9 @@
 //   const user = (await auth.user()) ?? (await auth.signIn({ username, password }));
 //   const orders = await auth.fetch("https://api.example.com/orders");
 //
+// or, for a page that sees no password, auth.signInWithRedirect(), which leads the
+// browser to the server's page, and auth.completeSignIn() when it is back.
+//
 // The refresh token is in a cookie that no script can read. The access token is
 // in memory here and nowhere else, never in a storage; tabs hand it to each other.
 // All tabs share the one cookie, so what changes it is done by one tab at a time.
@@ -15,10 +18,11 @@
 
 /** What went wrong. `type` says which kind it is, in one word that doesn't change. */
 export class CountersignError extends Error {
-  constructor(type, message, { status = 0, errors = [], retryAfter, cause } = {}) {
+  constructor(type, message, { status = 0, errors = [], retryAfter, code, cause } = {}) {
     super(message, { cause });
     this.name = "CountersignError";
     this.type = type;
+    this.code = code;
     this.status = status;
     this.errors = errors;
     this.retryAfter = retryAfter;
@@ -33,7 +37,7 @@ const lockTimeout = 10; // for another tab that has the lock and hangs
 const messageTimeout = 0.2; // for what another tab says when it lets go of the lock
 
 /** Connects to a Countersign server: by default the one that served this module. */
-export function countersign({ url = servedFrom(), resourceServers = [], uiLocales } = {}) {
+export function countersign({ url = servedFrom(), resourceServers = [], uiLocales, clientID = "spa", scope } = {}) {
   const server = new URL(url, globalThis.location?.href);
   const base = server.href.replace(/\/+$/, "");
   const name = `countersign ${base}`; // of the lock and of the channel between tabs
@@ -79,13 +83,15 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   const signUp = ({ username, password, email }) =>
     send("POST", "/signup", { json: { username, password, email: email || undefined, ui_locales: uiLocales } }).then(read);
 
-  const signIn = ({ username, password }) =>
-    exclusively(async () => {
-      const since = clock();
-      const answer = await send("POST", "/session", { json: { username, password } }).then(read);
-      become(sessionOf(answer, since), "signed_in");
-      return answer.user;
-    });
+  const signIn = ({ username, password }) => exclusively(() => open({ username, password }));
+
+  // Opens a session for what proves who somebody is.
+  async function open(proof) {
+    const since = clock();
+    const answer = await send("POST", "/session", { json: proof, keepalive: true }).then(read);
+    become(sessionOf(answer, since), "signed_in");
+    return answer.user;
+  }
 
   // Without an answer the cookie is still there, and so is the session.
   const signOut = () =>
@@ -95,6 +101,75 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
         become(null, "signed_out");
       }),
     );
+
+  // Signing in on the server's page (RFC 6749 section 4.1 with RFC 7636)
+
+  // What only this tab knows of an attempt is in its sessionStorage meanwhile, by state.
+  const attempts = `${name} `;
+
+  async function signInWithRedirect({ redirectURI = location.origin + location.pathname, loginHint, prompt, uiLocales: locales = uiLocales, appState } = {}) {
+    const before = (await user())?.id;
+    const [state, verifier] = [random(), random()];
+    const request = {
+      response_type: "code",
+      client_id: clientID,
+      redirect_uri: redirectURI,
+      state,
+      code_challenge: base64url(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))),
+      code_challenge_method: "S256",
+      scope,
+      login_hint: loginHint,
+      prompt,
+      ui_locales: locales,
+    };
+    sessionStorage.setItem(attempts + state, JSON.stringify({ verifier, redirectURI, before, appState }));
+    location.assign(`${base}/oauth/authorize?${new URLSearchParams(Object.entries(request).filter(([, value]) => value))}`);
+  }
+
+  async function completeSignIn(url = location.href) {
+    const answer = new URL(url, location.href).searchParams;
+    const [state, iss, code, error] = ["state", "iss", "code", "error"].map((one) => answer.get(one));
+    if (!state || (!code && !error)) return null;
+    const attempt = take(state);
+    if (!attempt && iss !== base) return null; // an answer to somebody else in the page
+    clean(state);
+    if (!attempt) {
+      if (await user()) return null; // Back led to the server's page once more, which had an answer at once
+      throw new CountersignError("unknown_state", "this sign-in didn't begin in this tab, or has been completed");
+    }
+    if (iss !== base) throw new CountersignError("wrong_issuer", `the answer is of the issuer ${iss}, and not of ${base}`);
+    if (error) throw new CountersignError("sign_in_refused", answer.get("error_description") ?? error, { code: error });
+    return { user: await exchange(code, attempt), appState: attempt.appState };
+  }
+
+  // Returns what is known of an attempt, once. The tab's others have been given up.
+  function take(state) {
+    const attempt = sessionStorage.getItem(attempts + state);
+    if (!attempt) return undefined;
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith(attempts)) sessionStorage.removeItem(key);
+    return JSON.parse(attempt);
+  }
+
+  // Takes an answer out of the address, and so out of the history.
+  function clean(state) {
+    const here = new URL(location.href);
+    if (here.searchParams.get("state") !== state) return;
+    for (const one of ["code", "state", "iss", "error", "error_description"]) here.searchParams.delete(one);
+    history.replaceState(history.state, "", here);
+  }
+
+  // A code is good for one use, and a second one ends the session. So where the answer
+  // is lost, the cookie tells whether it had been used: is somebody here who wasn't?
+  async function exchange(code, { verifier, redirectURI, before }) {
+    try {
+      return await exclusively(() => open({ code, code_verifier: verifier, redirect_uri: redirectURI }));
+    } catch (err) {
+      if (!passing(err)) throw err;
+      await refresh(session);
+      if (!session || session.user.id === before) throw err;
+      return session.user;
+    }
+  }
 
   // Takes on a session, or null for none, and tells this page and the other tabs.
   function become(next, reason) {
@@ -305,6 +380,8 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     onChange,
     signUp,
     signIn,
+    signInWithRedirect,
+    completeSignIn,
     signOut,
     fetch: authorizedFetch,
     sessions,
@@ -337,6 +414,11 @@ function originOf(resourceServer) {
   }
   return origin;
 }
+
+// 256 bits that nobody can guess.
+const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
+
+const base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 
 // Sessions and their age
 

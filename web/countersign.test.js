@@ -24,6 +24,7 @@ beforeEach(() => {
   requests = [];
   events = new EventTarget();
   tabs = new Set();
+  for (const one of ["location", "history", "sessionStorage"]) delete globalThis[one];
   globalThis.addEventListener = events.addEventListener.bind(events);
   globalThis.BroadcastChannel = class {
     constructor(name) {
@@ -370,6 +371,177 @@ test("errors say what the server says", async () => {
   await assert.rejects(auth.resetPassword({}), { type: "unavailable", errors: [] });
   answers = [json({ error: "insufficient_scope", error_description: "no" }, 403)];
   await assert.rejects(auth.verifyEmail({}), { type: "insufficient_scope", message: "no" });
+});
+
+/** Puts the module into a page at an address, and returns what there is of the page. */
+function page(href) {
+  const kept = new Map();
+  const own = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) };
+  const storage = new Proxy(own, { ownKeys: () => [...kept.keys()], getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }) });
+  const went = [];
+  const location = {
+    href,
+    get origin() {
+      return new URL(this.href).origin;
+    },
+    get pathname() {
+      return new URL(this.href).pathname;
+    },
+    assign: (to) => went.push(new URL(to)),
+  };
+  const history = { state: { own: true }, replaceState: (state, _, to) => (assert.equal(state, history.state), (location.href = String(to))) };
+  Object.assign(globalThis, { location, history, sessionStorage: storage });
+  return { kept, went, location };
+}
+
+const app = "https://app.example.com/start";
+const answerTo = (request, values, at = app) => `${at}?${new URLSearchParams({ ...values, state: request.searchParams.get("state"), iss: url })}`;
+
+/** Begins a sign-in when somebody or nobody is signed in, and returns what the server is asked for. */
+async function leave(auth, went, options, before = problem("login_required", 401)) {
+  answers.push(before);
+  await auth.signInWithRedirect(options);
+  requests.length = 0;
+  return went.at(-1);
+}
+
+test("a sign-in on the server's page", async () => {
+  const { kept, went, location } = page(`${app}?tab=2#there`);
+  const before = countersign({ url, clientID: "shop", scope: "openid", uiLocales: "ko" });
+  const request = await leave(before, went, { loginHint: "alice", prompt: "login", appState: { at: "#there" } });
+  assert.equal(request.origin + request.pathname, `${url}/oauth/authorize`);
+  const { state, code_challenge: challenge, ...rest } = Object.fromEntries(request.searchParams);
+  assert.deepEqual(rest, {
+    response_type: "code",
+    client_id: "shop",
+    redirect_uri: app,
+    code_challenge_method: "S256",
+    scope: "openid",
+    login_hint: "alice",
+    prompt: "login",
+    ui_locales: "ko",
+  });
+  assert.match(state, /^[\w-]{43}$/);
+
+  location.href = `${answerTo(request, { code: "c1" })}&tab=2#here`;
+  let body;
+  answers = [async (r) => ((body = await r.json()), signedIn())];
+  const auth = countersign({ url });
+  assert.deepEqual(await auth.completeSignIn(), { user: alice, appState: { at: "#there" } });
+  assert.equal(location.href, `${app}?tab=2#here`);
+  assert.equal(kept.size, 0);
+  assert.deepEqual(paths(), ["POST /session"]);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(body.code_verifier));
+  assert.equal(Buffer.from(digest).toString("base64url"), challenge);
+  assert.deepEqual(body, { code: "c1", code_verifier: body.code_verifier, redirect_uri: app });
+  assert.match(body.code_verifier, /^[\w-]{43}$/);
+  assert.deepEqual([await auth.user(), await auth.completeSignIn()], [alice, null]);
+});
+
+test("what is no answer of the server's is left alone", async () => {
+  const { kept, went, location } = page(app);
+  const auth = connect();
+  await leave(auth, went);
+  for (const query of ["", "?code=SUMMER", "?state=CA", "?state=CA&code=12", "?state=x&code=y&iss=https://other.example.com", "?state=x&iss=" + url]) {
+    location.href = app + query;
+    assert.equal(await auth.completeSignIn(), null);
+    assert.equal(location.href, app + query);
+  }
+  assert.equal(kept.size, 1);
+  assert.deepEqual(requests, []);
+});
+
+test("a refusal says why", async () => {
+  const { kept, went, location } = page(app);
+  const auth = connect();
+  const request = await leave(auth, went, { prompt: "none" });
+  location.href = answerTo(request, { error: "login_required", error_description: "nobody is here" });
+  await assert.rejects(auth.completeSignIn(), { name: "CountersignError", type: "sign_in_refused", code: "login_required", message: "nobody is here" });
+  assert.deepEqual([location.href, kept.size, requests.length], [app, 0, 0]);
+});
+
+test("an answer of another issuer is refused, and its code told nobody", async () => {
+  for (const iss of ["https://evil.example.com", `${url}/`, undefined]) {
+    const { kept, went, location } = page(app);
+    const auth = connect();
+    const to = new URL(answerTo(await leave(auth, went), { code: "c1" }));
+    if (iss) to.searchParams.set("iss", iss);
+    else to.searchParams.delete("iss");
+    location.href = to.href;
+    await assert.rejects(auth.completeSignIn(), { type: "wrong_issuer" });
+    assert.deepEqual([location.href, kept.size, requests.length], [app, 0, 0]);
+  }
+});
+
+test("an answer that this tab didn't ask for is never used", async () => {
+  const { location } = page(app);
+  const forged = `${app}?code=c1&state=s&iss=${encodeURIComponent(url)}`;
+  location.href = forged;
+  const auth = connect();
+  answers = [problem("login_required", 401)];
+  await assert.rejects(auth.completeSignIn(), { type: "unknown_state" });
+  assert.equal(location.href, app);
+  await signIn(auth);
+  location.href = forged;
+  assert.equal(await auth.completeSignIn(), null);
+  assert.deepEqual([await auth.user(), location.href], [alice, app]);
+});
+
+test("a page may complete a sign-in twice", async () => {
+  const { went, location } = page(app);
+  const request = await leave(connect(), went);
+  const back = (location.href = answerTo(request, { code: "c1" }));
+  const auth = connect();
+  answers = [signedIn()];
+  const results = await Promise.all([auth.completeSignIn(back), auth.completeSignIn(back), auth.completeSignIn(), auth.user()]);
+  assert.deepEqual(results, [{ user: alice, appState: undefined }, null, null, alice]);
+  assert.deepEqual(paths(), ["POST /session"]);
+});
+
+test("attempts in one tab don't get in each other's way, and the last one leaves nothing", async () => {
+  const { kept, went, location } = page(app);
+  const auth = connect();
+  const first = await leave(auth, went, { appState: 1 });
+  await auth.signInWithRedirect({ appState: 2 });
+  assert.notEqual(first.href, went.at(-1).href);
+  assert.equal(kept.size, 2);
+  location.href = answerTo(first, { code: "c1" });
+  answers = [signedIn()];
+  assert.equal((await auth.completeSignIn()).appState, 1);
+  assert.equal(kept.size, 0);
+});
+
+test("where the answer with the session is lost, the cookie tells whether it was there", async (t) => {
+  const cases = {
+    "it came": [problem("login_required", 401), signedIn("t1", alice), true],
+    "it didn't": [problem("login_required", 401), problem("login_required", 401), false],
+    "somebody else was here, and isn't": [signedIn("t0", bob), signedIn("t1", alice), true],
+    "somebody else was here, and still is": [signedIn("t0", bob), signedIn("t0", bob), false],
+    "and who it was knows nobody": [problem("login_required", 401), problem("internal", 500), false],
+  };
+  for (const [name, [before, refreshed, good]] of Object.entries(cases)) {
+    await t.test(name, async () => {
+      const { went, location } = page(app);
+      const request = await leave(connect(), went, {}, before);
+      location.href = answerTo(request, { code: "c1" });
+      answers = [lost, refreshed];
+      const completed = connect().completeSignIn();
+      if (good) assert.deepEqual((await completed).user, alice);
+      else await assert.rejects(completed, CountersignError);
+      assert.deepEqual(paths(), ["POST /session", "POST /session/refresh"], "the code is sent once");
+    });
+  }
+});
+
+test("a code that is no good signs nobody out", async () => {
+  const { went, location } = page(app);
+  const auth = connect();
+  await signIn(auth);
+  await auth.signInWithRedirect({ prompt: "login" });
+  location.href = answerTo(went.at(-1), { code: "c1" });
+  answers = [problem("invalid_code", 401)];
+  await assert.rejects(auth.completeSignIn(), { type: "invalid_code" });
+  assert.deepEqual(await auth.user(), alice);
 });
 
 test("a resource server is an origin", () => {

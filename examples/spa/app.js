@@ -25,7 +25,7 @@ async function show() {
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  views[name].show(main, { user, token, go });
+  views[name].show(main, { user, token, go, wanted });
   const title = main.querySelector("h1");
   document.title = `${title.textContent} · Countersign demo`;
   if (shown) title.focus(); // not when the page has just come
@@ -60,6 +60,18 @@ function destination(user) {
 }
 let mailed; // the token of a mailed link
 
+/** Completes a sign-in on the server's page, if the browser comes from there. */
+async function arrive() {
+  try {
+    const answer = await auth.completeSignIn();
+    if (!answer) return;
+    wanted = answer.appState ?? "";
+    announce("You are signed in.");
+  } catch (err) {
+    announce(explain(err));
+  }
+}
+
 /** Says that nobody knows who is signed in. */
 function away(err) {
   nav.hidden = signOut.hidden = true;
@@ -68,13 +80,6 @@ function away(err) {
   view.slot("again").addEventListener("click", show);
   view.slot("again").focus();
 }
-
-auth.onChange(({ reason }) => {
-  if (reason === "signed_out") return go("signin", "You are signed out.");
-  if (reason === "expired") announce("Your session has ended. Please sign in again.");
-  if (reason === "signed_in") announce("You are signed in.");
-  show();
-});
 
 signOut.addEventListener("click", async () => {
   try {
@@ -107,6 +112,15 @@ addEventListener("pagehide", () => {
 });
 addEventListener("pageshow", (event) => {
   if (event.persisted) show();
+});
+
+await arrive();
+
+auth.onChange(({ reason }) => {
+  if (reason === "signed_out") return go("signin", "You are signed out.");
+  if (reason === "expired") announce("Your session has ended. Please sign in again.");
+  if (reason === "signed_in") announce("You are signed in.");
+  show();
 });
 
 await show();

@@ -7,3 +7,7 @@ const [, base] = location.pathname.match(/^(.*)\/demo\//) ?? [];
 export const server = base === undefined ? "http://localhost:8080" : location.origin + base;
 
 export const resourceServer = "http://localhost:8081";
+
+// How people sign in: "password", in a form of the app; or "code", on the server's page,
+// and the app sees no password. ?flow= in the address chooses otherwise.
+export const flow = new URLSearchParams(location.search).get("flow") ?? "password";

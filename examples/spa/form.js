@@ -27,17 +27,23 @@ export function onSubmit(form, work) {
 
 /** What an error is in words. */
 export function explain(err) {
-  switch (err.type) {
+  switch (err.code ?? err.type) {
+    case "access_denied":
+      return "You chose not to sign in.";
     case "unreachable":
       return "The server can't be reached. Check your connection and try again.";
     case "throttled":
       return `Too many attempts. Try again in ${duration(err.retryAfter ?? 60)}.`;
     case "overloaded":
+    case "temporarily_unavailable":
     case "unavailable":
       return "The server is too busy at the moment. Try again shortly.";
     case "internal":
     case "unexpected":
       return "Something went wrong on the server's side. Try again later.";
+    case "invalid_code":
+    case "unknown_state":
+      return "That sign-in is no longer good. Please sign in again.";
     case "invalid_credentials":
       return "The username or the password is wrong.";
     default:

@@ -2,7 +2,7 @@
 // who says who may see it: somebody signed in, only guests, or anybody.
 
 import { auth } from "./auth.js";
-import { resourceServer } from "./config.js";
+import { flow, resourceServer } from "./config.js";
 import { announce, copy, fill, showTime } from "./dom.js";
 import { explain, onSubmit } from "./form.js";
 
@@ -176,6 +176,23 @@ export const views = {
     },
   },
 };
+
+// With the code flow, people sign in and up on the server's page. Here is only the way
+// there, and the query of the address is what says that they come back to this flow.
+if (flow === "code") {
+  const leave = (template, options) => ({
+    who: "guest",
+    show(main, { wanted }) {
+      fill(main, template);
+      onSubmit(main.querySelector("form"), () => {
+        const redirectURI = location.origin + location.pathname + location.search;
+        return auth.signInWithRedirect({ ...options, redirectURI, appState: wanted });
+      });
+    },
+  });
+  views.signin = leave("signin-there", {});
+  views.signup = leave("signup-there", { prompt: "create" });
+}
 
 function download(name, text) {
   const link = document.createElement("a");

@@ -88,6 +88,16 @@ func TestDemoIsForEverybody(t *testing.T) {
 	b.shows("The username or the password is wrong.")
 	look("signin-wrong")
 
+	b.press("Sign in on the server's page instead")
+	b.shows("You sign in on the server's page")
+	look("signin-there")
+	b.press("Create an account")
+	b.isAt("Create an account")
+	look("signup-there")
+	b.press("Sign in")
+	b.press("Sign in with a form instead")
+	b.isAt("Sign in")
+
 	b.press("Create an account")
 	b.isAt("Create an account")
 	look("signup")

@@ -50,7 +50,7 @@ func TestModuleInABundle(t *testing.T) {
 	if err := os.CopyFS(installed, os.DirFS(filepath.Join("..", "..", "web"))); err != nil {
 		t.Fatal(err)
 	}
-	app := fmt.Sprintf(bundledApp, s.issuer, password, s.issuer)
+	app := fmt.Sprintf(bundledApp, s.url, password, s.url)
 	if err := os.WriteFile(filepath.Join(dir, "app.ts"), []byte(app), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,6 @@ func TestDemoByMail(t *testing.T) {
 	post := smtpd.Start(t)
 	s := newSite(t, "COUNTERSIGN_SMTP_HOST=127.0.0.1", "COUNTERSIGN_SMTP_PORT="+strconv.Itoa(post.Port),
 		"COUNTERSIGN_SMTP_FROM=no-reply@example.com")
-	s.url = s.issuer // where the links lead
 	p := newProfile(t)
 	b, other := p.newTab(), p.newContext().newTab()
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,15 +26,16 @@ const password = "correct horse battery staple"
 // site is a server with the demo app and the example API, and a proxy before the
 // server that a test can make fail.
 type site struct {
-	url    string // of the proxy
-	issuer string // the server itself
-	api    string
+	url string // of the proxy: the issuer
+	api string
 	// refreshed answers a refresh instead of the server, which has done it: it is
 	// told what the server said. nil: nothing happens to it.
 	refreshed atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
 	refreshes atomic.Int64 // how many reached the server
-	asked     record       // what addresses and referrers the proxy was told
-	log       record
+	// opened does the same for sign-ins at /session.
+	opened atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
+	asked  record // what addresses and referrers the proxy was told
+	log    record
 }
 
 // record is what a server says.
@@ -60,16 +62,15 @@ var listening = regexp.MustCompile(`listening on http://\S+:(\d+)`)
 func newSite(t *testing.T, env ...string) *site {
 	t.Helper()
 	s := &site{}
-	s.issuer = programs.ServeLogged(t, &s.log, append(cheapHashes, env...)...).Issuer
-
-	target, err := url.Parse(s.issuer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.url = serveHTTP(t, s.proxy(httputil.NewSingleHostReverseProxy(target)))
+	proxy := httptest.NewUnstartedServer(nil)
+	t.Cleanup(proxy.Close)
+	s.url = localhost("http://" + proxy.Listener.Addr().String())
+	server := programs.ServeLogged(t, &s.log, slices.Concat(cheapHashes, []string{"COUNTERSIGN_ISSUER=" + s.url}, env)...)
+	proxy.Config.Handler = s.proxy(httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: server.Listen}))
+	proxy.Start()
 
 	cmd := programs.Command(t, programs.Path(t, "resource-server-go"))
-	cmd.Env = append(cmd.Env, "ISSUER="+s.issuer, "LISTEN=127.0.0.1:0", "ORIGINS="+s.url, "ACCESS_COOKIE=countersign_access")
+	cmd.Env = append(cmd.Env, "ISSUER="+s.url, "LISTEN=127.0.0.1:0", "ORIGINS="+s.url, "ACCESS_COOKIE=countersign_access")
 	s.api = "http://localhost:" + programs.Start(t, cmd, func(line []byte) string {
 		if m := listening.FindSubmatch(line); m != nil {
 			return string(m[1])
@@ -84,8 +85,10 @@ func serveHTTP(t *testing.T, handler http.Handler) (origin string) {
 	t.Helper()
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	return strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+	return localhost(srv.URL)
 }
+
+func localhost(url string) string { return strings.Replace(url, "127.0.0.1", "localhost", 1) }
 
 func (s *site) proxy(server http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -96,23 +99,40 @@ func (s *site) proxy(server http.Handler) http.Handler {
 			fmt.Fprint(w, s.config("location.origin"))
 		case "/session/refresh":
 			s.refreshes.Add(1)
-			answer := s.refreshed.Load()
-			if answer == nil {
-				server.ServeHTTP(w, r)
+			answerBy(s.refreshed.Load(), server, w, r)
+		case "/session":
+			if r.Method == http.MethodPost {
+				answerBy(s.opened.Load(), server, w, r)
 				return
 			}
-			said := httptest.NewRecorder()
-			server.ServeHTTP(said, r)
-			(*answer)(w, said)
+			server.ServeHTTP(w, r)
 		default:
 			server.ServeHTTP(w, r)
 		}
 	})
 }
 
+// answerBy lets answer, if there is one, answer instead of the server.
+func answerBy(answer *func(http.ResponseWriter, *httptest.ResponseRecorder), server http.Handler, w http.ResponseWriter, r *http.Request) {
+	if answer == nil {
+		server.ServeHTTP(w, r)
+		return
+	}
+	said := httptest.NewRecorder()
+	server.ServeHTTP(said, r)
+	(*answer)(w, said)
+}
+
+var addresses = regexp.MustCompile(`(?m)^export const (server|resourceServer) = .*$`)
+
 // config is the demo's config.js with the addresses of this site.
 func (s *site) config(server string) string {
-	return fmt.Sprintf("export const server = %s;\nexport const resourceServer = %q;\n", server, s.api)
+	config, err := spa.Files.ReadFile("config.js")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return fmt.Sprintf("const here = { server: %s, resourceServer: %q };\n", server, s.api) +
+		addresses.ReplaceAllString(string(config), "export const $1 = here.$1;")
 }
 
 // elsewhere serves the demo's files from another origin than the server's.
@@ -122,7 +142,7 @@ func (s *site) elsewhere(t *testing.T) (origin string) {
 	return serveHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/config.js" {
 			w.Header().Set("Content-Type", "text/javascript")
-			fmt.Fprint(w, s.config(fmt.Sprintf("%q", s.issuer)))
+			fmt.Fprint(w, s.config(fmt.Sprintf("%q", s.url)))
 			return
 		}
 		files.ServeHTTP(w, r)
