@@ -75,8 +75,8 @@ type UserStore interface {
 	DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error
 	// EnableUser lets the user in again; ended sessions stay ended. ErrUnknownUser.
 	EnableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error
-	// SetPasswordHash replaces the hash, moves the epoch, ends all sessions and
-	// posts letters. A session that asks for it must be alive, and lives on; the
+	// SetPasswordHash replaces the hash, moves the epoch, ends all sessions and logins
+	// and posts letters. A session that asks for it must be alive, and lives on; the
 	// account must still be in the epoch that it names, so that of all changes that
 	// rest on one password one succeeds. ErrUnknownUser, ErrSignedOut,
 	// ErrBadCredentials.

@@ -19,13 +19,28 @@ import (
 // Logout is a request to sign the user out (OpenID Connect RP-Initiated Logout section
 // 2) that has been checked. Its JSON is what a ticket keeps.
 type Logout struct {
-	ClientID   string    `json:"client_id,omitempty"`   // empty: not said
-	ClientName string    `json:"client_name,omitempty"` // empty: not said
-	GoTo       string    `json:"go_to,omitempty"`       // where the browser goes afterwards; empty: a page of ours
-	UILocales  string    `json:"ui_locales,omitempty"`
-	Subject    string    `json:"subject,omitempty"` // the user that the client means
-	Session    uuid.UUID `json:"session"`           // the client's session; nil: not said
-	AskedAt    int64     `json:"asked_at"`          // Unix milliseconds
+	ClientID    string    `json:"client_id,omitempty"`    // empty: not said
+	RedirectURI string    `json:"redirect_uri,omitempty"` // post_logout_redirect_uri, of a client that is known
+	State       string    `json:"state,omitempty"`
+	UILocales   string    `json:"ui_locales,omitempty"`
+	Subject     string    `json:"subject,omitempty"` // the user that the client means
+	Session     uuid.UUID `json:"session"`           // the client's session; nil: not said
+	AskedAt     int64     `json:"asked_at"`          // Unix milliseconds
+
+	// ClientName is what people call the client, empty if it isn't said who that is.
+	ClientName string `json:"-"`
+}
+
+// GoTo is where the browser goes afterwards; empty: a page of ours.
+func (r *Logout) GoTo() string {
+	if r.RedirectURI == "" {
+		return ""
+	}
+	answer := Response{URI: r.RedirectURI}
+	if r.State != "" {
+		answer.Values = []Value{{"state", r.State}}
+	}
+	return answer.Location()
 }
 
 // ReadLogout reads a request to sign out. *PageError: the browser goes to no client
@@ -44,34 +59,35 @@ func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values
 		}
 		r.ClientID, r.Subject, r.Session = hint.ClientID[0], hint.Subject, hint.Session
 	}
-	to := form.Get("post_logout_redirect_uri")
 	if r.ClientID == "" {
-		return r, nil // and nothing tells that to is anybody's
+		return r, nil // nothing tells whose a post_logout_redirect_uri is
 	}
+	r.RedirectURI, r.State = form.Get("post_logout_redirect_uri"), form.Get("state")
+	return r, s.identifyLogout(ctx, r)
+}
+
+// identifyLogout finds the client and makes sure of where the browser goes. *PageError.
+func (s *Service) identifyLogout(ctx context.Context, r *Logout) error {
 	client, err := s.o.Clients.ByID(ctx, r.ClientID)
 	switch {
 	case errors.Is(err, accounts.ErrUnknownClient):
-		return nil, &PageError{"unknown_client", "no client has this client_id"}
+		return &PageError{"unknown_client", "no client has this client_id"}
 	case err != nil:
-		return nil, fmt.Errorf("find client: %w", err)
-	case to != "" && !client.AllowsPostLogoutRedirectURI(to):
-		return nil, &PageError{"invalid_redirect_uri", "post_logout_redirect_uri is not one that is registered for this client, byte for byte"}
+		return fmt.Errorf("find client: %w", err)
+	case r.RedirectURI != "" && !client.AllowsPostLogoutRedirectURI(r.RedirectURI):
+		return &PageError{"invalid_redirect_uri", "post_logout_redirect_uri is not one that is registered for this client, byte for byte"}
 	}
 	r.ClientName = client.Name
-	if to != "" {
-		answer := Response{URI: to}
-		if state := form.Get("state"); state != "" {
-			answer.Values = []Value{{"state", state}}
-		}
-		r.GoTo = answer.Location()
-	}
-	return r, nil
+	return nil
 }
 
-// Agreed reports whether the client has shown that it is the one of whoever is signed
-// in, or nobody is: then nobody has to be asked.
+// Agreed reports whether the client has shown that it means whoever is signed in, or
+// nobody is: then nobody has to be asked.
 func (r *Logout) Agreed(l *tokens.Login) bool {
-	return l == nil && r.ClientID != "" || r.Subject != "" && (l == nil || r.Subject == l.UserID.String())
+	if l == nil {
+		return r.ClientID != ""
+	}
+	return r.Subject == l.UserID.String()
 }
 
 const logoutPurpose = "logout request"
@@ -86,7 +102,7 @@ func (s *Service) LogoutTicket(r *Logout) string {
 }
 
 // ResumeLogout reads a ticket of a request to sign out. *PageError.
-func (s *Service) ResumeLogout(now time.Time, ticket string) (*Logout, error) {
+func (s *Service) ResumeLogout(ctx context.Context, now time.Time, ticket string) (*Logout, error) {
 	b, ok := s.o.Seal.OpenToken(ticketPrefix, logoutPurpose, ticket)
 	var r Logout
 	if !ok || json.Unmarshal(b, &r) != nil {
@@ -95,23 +111,27 @@ func (s *Service) ResumeLogout(now time.Time, ticket string) (*Logout, error) {
 	if now.Sub(time.UnixMilli(r.AskedAt)) > ticketTTL {
 		return nil, &PageError{"expired", "the request to sign out is older than an hour"}
 	}
-	return &r, nil
+	if r.ClientID == "" {
+		return &r, nil
+	}
+	return &r, s.identifyLogout(ctx, &r)
 }
 
 // SignOut ends the login of a browser, if it has one, with the sessions that came of
-// it; and the session that the client's ID token names, wherever that came of. An ID
-// token is no proof, so no other browser is signed out for it.
+// it, and of the same user the session that the client's ID token names, wherever that
+// came of: but for those with offline_access. An ID token alone ends nothing, for it is
+// no proof.
 func (s *Service) SignOut(ctx context.Context, now time.Time, r *Logout, l *tokens.Login, from audit.Origin) error {
-	if l != nil {
-		if err := s.o.Tokens.SignOutBrowser(ctx, now, l, from); err != nil {
-			return err
-		}
-	}
-	user, err := uuid.Parse(r.Subject)
-	if err != nil || r.Session == uuid.Nil {
+	if l == nil {
 		return nil
 	}
-	err = s.o.Tokens.EndClientSession(ctx, now, r.ClientID, user, r.Session, from)
+	if err := s.o.Tokens.SignOutBrowser(ctx, now, l, from); err != nil {
+		return err
+	}
+	if r.Session == uuid.Nil || r.Subject != l.UserID.String() {
+		return nil
+	}
+	err := s.o.Tokens.EndClientSession(ctx, now, r.ClientID, l.UserID, r.Session, from)
 	if errors.Is(err, tokens.ErrUnknown) { // it has ended
 		return nil
 	}

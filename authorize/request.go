@@ -59,6 +59,13 @@ func (r *Request) Choose() *Request {
 	return &chosen
 }
 
+// For returns the request as one that is for the user of a login alone.
+func (r *Request) For(l *tokens.Login) *Request {
+	theirs := *r
+	theirs.Subject = l.UserID.String()
+	return &theirs
+}
+
 func (r *Request) prompts(value string) bool { return slices.Contains(r.Prompt, value) }
 
 // MaxRequest bounds a request's parameters, in bytes as encoded: they have to fit into
@@ -77,7 +84,11 @@ func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Re
 	if err := s.identify(ctx, r); err != nil {
 		return nil, err
 	}
-	if err := s.read(now, r, form); err != nil {
+	err := s.read(now, r, form)
+	if err == nil && len(s.Ticket(r)) > maxTicket {
+		err = refuse("invalid_request", "the request is too large")
+	}
+	if err != nil {
 		if _, ok := errors.AsType[*Refusal](err); ok {
 			return r, err
 		}
@@ -182,7 +193,7 @@ func (s *Service) readChallenge(_ time.Time, r *Request, form url.Values) error 
 	switch {
 	case r.Challenge == "" && method != "":
 		return refuse("invalid_request", "code_challenge is missing")
-	case r.Challenge == "" && (s.o.AlwaysPKCE || r.client.Public || !r.client.PKCEOptional):
+	case r.Challenge == "" && s.needsPKCE(r):
 		return refuse("invalid_request", "code_challenge is missing: this client has to use PKCE")
 	case r.Challenge == "":
 		return nil
@@ -193,6 +204,11 @@ func (s *Service) readChallenge(_ time.Time, r *Request, form url.Values) error 
 		return refuse("invalid_request", "code_challenge must be a SHA-256 digest in base64url")
 	}
 	return nil
+}
+
+// needsPKCE reports whether the client has to use PKCE.
+func (s *Service) needsPKCE(r *Request) bool {
+	return s.o.AlwaysPKCE || r.client.Public || !r.client.PKCEOptional
 }
 
 // Prompts are the values of prompt that work (OpenID Connect Core section 3.1.2.1; create is of
@@ -213,7 +229,7 @@ func (s *Service) readPrompt(_ time.Time, r *Request, form url.Values) error {
 	}
 	if text := form.Get("max_age"); text != "" {
 		age, err := strconv.ParseInt(text, 10, 32)
-		if err != nil || age < 0 {
+		if err != nil || text[0] < '0' || text[0] > '9' {
 			return refuse("invalid_request", "max_age must be a number of seconds")
 		}
 		r.MaxAge = &age
@@ -263,8 +279,11 @@ func (s *Service) readClaims(_ time.Time, r *Request, form url.Values) error {
 	}
 	for _, claims := range []map[string]*claimRequest{asked.UserInfo, asked.IDToken} {
 		sub := claims["sub"]
-		if sub == nil || sub.Value == nil {
+		if sub == nil || sub.Value == nil && len(sub.Values) != 1 {
 			continue
+		}
+		if sub.Value == nil {
+			sub.Value = sub.Values[0]
 		}
 		means, _ := sub.Value.(string)
 		means = subject(means)

@@ -171,9 +171,10 @@ func (s *Service) Answer(ctx context.Context, now time.Time, r *Request, l *toke
 	}
 	code, err := s.o.Tokens.IssueCode(ctx, now, grants.Recipient(&r.client), l, tokens.Asked{
 		Scopes: r.Scopes, RedirectURI: r.RedirectURI, Nonce: r.Nonce, Challenge: r.Challenge,
-		Details: tokens.Details{Resources: r.Resources, IDTokenClaims: r.IDTokenClaims, UserInfoClaims: r.UserInfoClaims},
+		Details:   tokens.Details{Resources: r.Resources, IDTokenClaims: r.IDTokenClaims, UserInfoClaims: r.UserInfoClaims},
+		ByConsent: !r.client.FirstParty,
 	})
-	if errors.Is(err, tokens.ErrUnknown) { // signed out a moment ago
+	if errors.Is(err, tokens.ErrUnknown) { // signed out, or consent taken back, a moment ago
 		err = errLoginRequired
 	}
 	if err != nil {

@@ -1,9 +1,12 @@
 package authorize
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"time"
+
+	"countersign/accounts"
 )
 
 const (
@@ -11,16 +14,20 @@ const (
 	ticketPurpose = "authorization request"
 	// ticketTTL is how long somebody may take to sign in or up.
 	ticketTTL = time.Hour
+	// maxTicket bounds a ticket, which has to fit into the address of a page.
+	maxTicket = 12 << 10
 )
 
 // Ticket is the request as it travels with the browser (seal.Keys.Token): only we can
 // make one, and everybody may read it.
 func (s *Service) Ticket(r *Request) string {
-	b, err := json.Marshal(r)
-	if err != nil {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // it would make six bytes of one
+	if err := encoder.Encode(r); err != nil {
 		panic(err) // texts and numbers always marshal
 	}
-	return s.o.Seal.Token(ticketPrefix, ticketPurpose, b)
+	return s.o.Seal.Token(ticketPrefix, ticketPurpose, b.Bytes())
 }
 
 // Resume reads a ticket. The client may have changed meanwhile, so what it may is
@@ -36,6 +43,9 @@ func (s *Service) Resume(ctx context.Context, now time.Time, ticket string) (*Re
 	}
 	if err := s.identify(ctx, &r); err != nil {
 		return nil, err
+	}
+	if !r.client.AllowsGrant(accounts.GrantAuthorizationCode) || r.Challenge == "" && s.needsPKCE(&r) {
+		return nil, &PageError{"expired", "what the client may has changed since the request"}
 	}
 	s.imply(&r)
 	return &r, nil

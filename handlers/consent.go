@@ -51,5 +51,6 @@ func (h *Consent) consent(c *gin.Context, ticket, decision string) error {
 	case "deny":
 		return h.respond(c, r, h.Authorize.Refuse(r, authorize.ErrDenied))
 	}
-	return h.show(c, http.StatusOK, pages.Consent, r, pages.Data{SignedIn: l.Username, Username: l.Username, Scopes: r.Permissions()})
+	// Who allows has to be who was asked, also where somebody else has signed in since.
+	return h.show(c, http.StatusOK, pages.Consent, r.For(l), pages.Data{SignedIn: l.Username, Username: l.Username, Scopes: r.Permissions()})
 }

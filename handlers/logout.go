@@ -66,20 +66,20 @@ func (h *Logout) end(c *gin.Context, r *authorize.Logout, l *tokens.Login) error
 		return err
 	}
 	h.Cookies.set(c, loginCookie, "", 0)
-	h.redirect(c, cmp.Or(r.GoTo, h.Base+"/logout"))
+	h.redirect(c, cmp.Or(r.GoTo(), h.Base+"/logout"))
 	return nil
 }
 
 // asked is the request that the page is part of; without a ticket, an empty one.
-func (h *Logout) asked(ticket string) (*authorize.Logout, error) {
+func (h *Logout) asked(c *gin.Context, ticket string) (*authorize.Logout, error) {
 	if ticket == "" {
 		return &authorize.Logout{}, nil
 	}
-	return h.Authorize.ResumeLogout(time.Now(), ticket)
+	return h.Authorize.ResumeLogout(c.Request.Context(), time.Now(), ticket)
 }
 
 func (h *Logout) open(c *gin.Context) error {
-	r, err := h.asked(c.Query("ticket"))
+	r, err := h.asked(c, c.Query("ticket"))
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (h *Logout) open(c *gin.Context) error {
 }
 
 func (h *Logout) submit(c *gin.Context, form url.Values) error {
-	r, err := h.asked(form.Get("ticket"))
+	r, err := h.asked(c, form.Get("ticket"))
 	if err != nil {
 		return err
 	}

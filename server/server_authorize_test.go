@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"countersign/audit"
 )
 
 func TestAuthorizationCodeFromSignInToTokens(t *testing.T) {
@@ -470,4 +472,55 @@ func TestAuthorizationWithoutDatabase(t *testing.T) {
 	p.open("/oauth/authorize?"+authorization("spa", "prompt", "none").Encode()).refuses(spaCallback, "temporarily_unavailable")
 	f.set(nil)
 	p.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
+}
+
+// Who allows is who was asked.
+func TestConsentIsOfWhoWasAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, _ := a.newPerson(t, "alice")
+		time.Sleep(time.Second)
+		f := p.authorize(authorization("rp")).page("consent-form")
+		f.Set("decision", "allow")
+		time.Sleep(time.Second)
+		a.signup("bob")
+		p.signIn(p.authorize(authorization("spa", "prompt", "login")), "bob").code(spaCallback)
+		p.follow(p.submit("/consent", f)).refuses(rpCallback, "login_required")
+		p.authorize(authorization("rp", "prompt", "none")).refuses(rpCallback, "consent_required")
+	})
+}
+
+// A ticket is worth no more than its client may by now.
+func TestTicketOfAClientThatMayLess(t *testing.T) {
+	a := newApp(t)
+	p, _ := a.newPerson(t, "alice")
+	f := p.authorize(authorization("legacy", "prompt", "login", "code_challenge", "", "code_challenge_method", "")).page("login-form")
+	strict, err := a.Clients.ByID(t.Context(), "legacy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict.PKCEOptional = false
+	if _, err := a.Clients.Put(t.Context(), time.Now(), strict, secret, audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	f.Set("username", "alice")
+	f.Set("password", password)
+	p.submit("/login", f).says(http.StatusBadRequest, "Too much time has passed")
+}
+
+// What is accepted also fits into the addresses that it leads to.
+func TestLargeRequestsWorkOrAreRefused(t *testing.T) {
+	a := newApp(t)
+	p, _ := a.newPerson(t, "alice")
+	for _, state := range []string{strings.Repeat("<", 2500), strings.Repeat("\u2028", 800), strings.Repeat("x", 7000)} {
+		r := p.post("/oauth/authorize", authorization("spa", "state", state)).want(http.StatusSeeOther)
+		to := r.Header().Get("Location")
+		if strings.HasPrefix(to, spaCallback) {
+			r.refuses(spaCallback, "invalid_request")
+		} else if len(to) > 14<<10 {
+			t.Errorf("the next address has %d bytes", len(to))
+		} else if got := p.follow(r).params(spaCallback).Get("state"); got != state {
+			t.Errorf("state came back as %q", got)
+		}
+	}
 }

@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"net/http"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -40,4 +42,32 @@ func TestPeopleTakeBackTheirConsent(t *testing.T) {
 	p.authorize(authorization("rp", "prompt", "none")).refuses(rpCallback, "consent_required")
 	a.do(http.MethodDelete, "/account/consents/rp", "", bearer...).wantProblem(http.StatusNotFound, "no_consent")
 	a.refresh(mine.text("refresh_token")).want(http.StatusOK)
+}
+
+// A code that is asked for while the consent is taken back is none, or dies with it.
+func TestNoCodeOutlivesItsConsent(t *testing.T) {
+	a := newApp(t)
+	p, mine := a.newPerson(t, "alice")
+	for range 10 {
+		f := p.authorize(authorization("rp")).page("consent-form")
+		f.Set("decision", "allow")
+		p.follow(p.submit("/consent", f)).code(rpCallback)
+		codes := make(chan string, 8)
+		var wg sync.WaitGroup
+		for range cap(codes) {
+			wg.Go(func() {
+				r := p.open("/oauth/authorize?" + authorization("rp", "prompt", "none").Encode())
+				if _, code, found := strings.Cut(r.Header().Get("Location"), "code="); found {
+					code, _, _ = strings.Cut(code, "&")
+					codes <- code
+				}
+			})
+		}
+		a.do(http.MethodDelete, "/account/consents/rp", "", "Authorization", "Bearer "+mine.text("access_token")).want(http.StatusNoContent)
+		wg.Wait()
+		close(codes)
+		for code := range codes {
+			a.token(exchangeForm("rp", code)).wantError(http.StatusBadRequest, "invalid_grant")
+		}
+	}
 }

@@ -117,14 +117,14 @@ func TestLogoutEndsTheSessionsOfTheBrowser(t *testing.T) {
 	elsewhere.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 }
 
-// An ID token is no proof: with it somebody without the user's cookies ends the session
-// that it names, and signs no browser out.
-func TestLogoutHintSignsNoOtherBrowserOut(t *testing.T) {
+// An ID token is no proof: with it somebody without the user's cookies ends nothing.
+func TestLogoutHintAloneEndsNothing(t *testing.T) {
 	a := newApp(t)
 	p, tokens := a.newPerson(t, "alice")
 	stranger := a.person()
 	stranger.open("/oauth/logout?" + form("id_token_hint", tokens.text("id_token")).Encode()).want(http.StatusSeeOther)
-	a.refresh(tokens.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant")
+	a.userinfo(tokens.text("access_token")).want(http.StatusOK)
+	a.refresh(tokens.text("refresh_token")).want(http.StatusOK)
 	p.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 }
 
@@ -145,5 +145,24 @@ func TestEndedSessionDoesNotComeBackByItself(t *testing.T) {
 	r.authorize(authorization("spa", "prompt", "none")).refuses(spaCallback, "login_required")
 	q.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 	a.post("/account/password", `{"current_password":"`+password+`","new_password":"another long password"}`, "Authorization", "Bearer "+mine.text("access_token")).want(http.StatusNoContent)
-	q.authorize(authorization("spa", "prompt", "none")).code(spaCallback) // the browser in which it was changed
+	a.refresh(mine.text("refresh_token")).want(http.StatusOK) // where it was changed, one goes on; at the pages one signs in again
+	q.authorize(authorization("spa", "prompt", "none")).refuses(spaCallback, "login_required")
+}
+
+// Proving who one is makes the login a new one: a copy of its cookie from before is
+// worth nothing, and what came of it goes on.
+func TestLoginCookieChangesWithEachProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, tokens := a.newPerson(t, "alice")
+		thief := a.person()
+		thief.jar.SetCookies(thief.site(), p.jar.Cookies(p.site()))
+		thief.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
+		time.Sleep(time.Second)
+		p.signIn(p.authorize(authorization("spa", "prompt", "login")), "alice").code(spaCallback)
+		thief.authorize(authorization("spa", "prompt", "none")).refuses(spaCallback, "login_required")
+		refreshed := a.refresh(tokens.text("refresh_token")).want(http.StatusOK)
+		p.submit("/logout", form()).want(http.StatusSeeOther)
+		a.refresh(refreshed.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant") // it came of this browser all the same
+	})
 }

@@ -36,6 +36,16 @@ func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now t
 		if n == 0 {
 			return tokens.ErrUnknown
 		}
+		if c.ByConsent { // changed, as the login is: whoever takes it back comes before or after
+			n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET updated_at = updated_at WHERE user_id = ? AND client_id = ?`,
+				c.UserID[:], c.ClientID))
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				return tokens.ErrUnknown
+			}
+		}
 		_, err = tx.ExecContext(ctx, `
 			INSERT INTO codes (id, client_id, user_id, epoch, login_id, auth_time, scopes, details, device, expires_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -13,19 +13,29 @@ import (
 	"countersign/tokens"
 )
 
-// CreateLogin implements [tokens.LoginStore]. One statement checks the user and
-// inserts.
+// CreateLogin implements [tokens.LoginStore].
 func (db *DB) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) error {
 	if !db.hasAuthorization() {
 		return errOldSchema
 	}
-	err := db.change(ctx, tokens.ErrUserGone, ev, `
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		if err := db.insertLogin(ctx, tx, l); err != nil {
+			return err
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// insertLogin adds a login of a user who still is in its epoch. One statement checks
+// the user and inserts. ErrUserGone.
+func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login) error {
+	n, err := affected(tx.ExecContext(ctx, `
 		INSERT INTO logins (id, user_id, epoch, auth_time, created_at, expires_at, absolute_expires_at, device)
 		SELECT ?, id, epoch, ?, ?, ?, ?, ? FROM users WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
 		l.ID[:], l.AuthTime.UnixMilli(), l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), l.AbsoluteExpiresAt.UnixMilli(),
-		optional(l.Device), l.UserID[:], l.Epoch)
-	if db.dialect.isForeign(err) { // the user was deleted meanwhile
-		return tokens.ErrUserGone
+		optional(l.Device), l.UserID[:], l.Epoch))
+	if err == nil && n == 0 || db.dialect.isForeign(err) { // foreign: the user was deleted meanwhile
+		err = tokens.ErrUserGone
 	}
 	return err
 }
@@ -62,17 +72,30 @@ func (db *DB) Login(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Lo
 const loginLives = `id = ? AND expires_at > ?
 	AND EXISTS (SELECT 1 FROM users u WHERE u.id = logins.user_id AND u.epoch = logins.epoch AND u.disabled_at IS NULL)`
 
-// ProveLogin implements [tokens.LoginStore].
-func (db *DB) ProveLogin(ctx context.Context, l tokens.Login, now time.Time) error {
+// ReplaceLogin implements [tokens.LoginStore].
+func (db *DB) ReplaceLogin(ctx context.Context, old uuid.UUID, l tokens.Login, now time.Time, ev audit.Event) error {
 	if !db.hasAuthorization() {
 		return tokens.ErrUnknown
 	}
-	n, err := db.exec(ctx, `UPDATE logins SET auth_time = ?, expires_at = ? WHERE epoch = ? AND `+loginLives,
-		l.AuthTime.UnixMilli(), l.ExpiresAt.UnixMilli(), l.Epoch, l.ID[:], now.UnixMilli())
-	if err == nil && n == 0 {
-		err = tokens.ErrUnknown
-	}
-	return err
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND `+loginLives, l.UserID[:], old[:], now.UnixMilli()))
+		if err == nil && n == 0 {
+			err = tokens.ErrUnknown
+		}
+		if err != nil {
+			return err
+		}
+		if err := db.insertLogin(ctx, tx, l); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE authorizations SET login_id = ? WHERE login_id = ?`, l.ID[:], old[:]); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE codes SET login_id = ? WHERE user_id = ? AND login_id = ?`, l.ID[:], l.UserID[:], old[:]); err != nil {
+			return err
+		}
+		return record(ctx, tx, ev)
+	})
 }
 
 // ForgetLogin implements [tokens.LoginStore].

@@ -222,7 +222,7 @@ func TestTheSchemaBeforeHasNoRoomForWhatIsNew(t *testing.T) {
 			_, noCode := db.Code(ctx, c.ID)
 			_, noConsent := db.Consent(ctx, s.UserID, s.ClientID)
 			for what, got := range map[string]struct{ err, want error }{
-				"Login": {noLogin, tokens.ErrUnknown}, "ProveLogin": {db.ProveLogin(ctx, l, now), tokens.ErrUnknown},
+				"Login": {noLogin, tokens.ErrUnknown}, "ReplaceLogin": {db.ReplaceLogin(ctx, l.ID, l, now, created), tokens.ErrUnknown},
 				"ForgetLogin": {db.ForgetLogin(ctx, l.ID), nil}, "EndLogin": {db.EndLogin(ctx, l.ID, created), tokens.ErrUnknown},
 				"Code": {noCode, tokens.ErrUnknown}, "RedeemCode": {db.RedeemCode(ctx, c, ofCode, now, created), tokens.ErrUnknown},
 				"Consent": {noConsent, accounts.ErrNoConsent}, "DeleteConsent": {db.DeleteConsent(ctx, s.UserID, s.ClientID, created), accounts.ErrNoConsent},

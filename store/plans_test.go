@@ -60,8 +60,8 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		_, err := db.Login(ctx, b.login, now)
 		return err
 	},
-	"ProveLogin": func(ctx context.Context, db *store.DB, b *browsing) error {
-		return db.ProveLogin(ctx, tokens.Login{ID: b.login, ExpiresAt: now.Add(time.Hour)}, now)
+	"ReplaceLogin": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.ReplaceLogin(ctx, b.login, tokens.Login{ID: uuid.New(), UserID: b.user, ExpiresAt: now.Add(time.Hour)}, now, created)
 	},
 	"CreateCode": func(ctx context.Context, db *store.DB, b *browsing) error {
 		another := b.code

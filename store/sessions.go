@@ -143,28 +143,22 @@ func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error
 // EndUserSessions implements [tokens.Store].
 func (db *DB) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audit.Event) (n int64, err error) {
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err = db.deleteSessions(ctx, tx, user, keep)
+		if db.hasAuthorization() {
+			login, err := db.loginOf(ctx, tx, keep)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND id <> ?`, user[:], login[:]); err != nil {
+				return err
+			}
+		}
+		n, err = affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, user[:], keep[:]))
 		if err != nil || n == 0 {
 			return err
 		}
 		return record(ctx, tx, ev)
 	})
 	return n, err
-}
-
-// deleteSessions removes a user's sessions and logins, but one and the login that it
-// came of, and returns how many sessions.
-func (db *DB) deleteSessions(ctx context.Context, tx *sql.Tx, user, keep uuid.UUID) (int64, error) {
-	if db.hasAuthorization() {
-		login, err := db.loginOf(ctx, tx, keep)
-		if err != nil {
-			return 0, err
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND id <> ?`, user[:], login[:]); err != nil {
-			return 0, err
-		}
-	}
-	return affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, user[:], keep[:]))
 }
 
 // UserSessions implements [tokens.Store].

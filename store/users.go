@@ -151,22 +151,16 @@ func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event,
 	})
 }
 
-// expel ends a user's sessions and logins but one and its login, which go on in the
-// user's new epoch, and the tokens that were mailed.
+// expel ends a user's logins, the sessions but one, which goes on in the user's new
+// epoch, and the tokens that were mailed.
 func (db *DB) expel(ctx context.Context, tx *sql.Tx, id, keep uuid.UUID) error {
-	if _, err := db.deleteSessions(ctx, tx, id, keep); err != nil {
-		return err
-	}
-	login, err := db.loginOf(ctx, tx, keep)
-	if err != nil {
-		return err
-	}
-	if login != uuid.Nil {
-		_, err := tx.ExecContext(ctx, `
-			UPDATE logins SET epoch = (SELECT epoch FROM users WHERE id = ?) WHERE id = ? AND user_id = ?`, id[:], login[:], id[:])
-		if err != nil {
+	if db.hasAuthorization() {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ?`, id[:]); err != nil {
 			return err
 		}
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, id[:], keep[:]); err != nil {
+		return err
 	}
 	if keep != uuid.Nil {
 		_, err := tx.ExecContext(ctx, `

@@ -36,6 +36,9 @@ type Code struct {
 	Scopes    Scopes
 	Device    string
 	ExpiresAt time.Time
+	// ByConsent says that the client gets it because the user has let it, which must
+	// still hold when it is written. Not read back.
+	ByConsent bool
 
 	RedirectURI string // of the authorization request, which the exchange must repeat
 	Nonce       string
@@ -49,8 +52,9 @@ type Code struct {
 // CodeStore is the memory for codes. Every method is atomic and safe for concurrent
 // use, on every replica together.
 type CodeStore interface {
-	// CreateCode adds c if its login is live at now, and puts off when that expires.
-	// ErrUnknown if it isn't, or the client is gone.
+	// CreateCode adds c if its login is live at now, and the consent there that it may
+	// rest on, and puts off when the login expires. ErrUnknown if either isn't, or the
+	// client is gone.
 	CreateCode(ctx context.Context, c Code, loginExpires, now time.Time) error
 	// Code returns a code, also one that has expired or been used. ErrUnknown.
 	Code(ctx context.Context, id [sha256.Size]byte) (Code, error)
@@ -94,6 +98,7 @@ type Asked struct {
 	Nonce       string
 	Challenge   string
 	Details     Details
+	ByConsent   bool // the user was asked, now or before
 }
 
 // Granted is what a client gets that asks for these scopes and resources. ErrScope,
@@ -106,7 +111,7 @@ func (s *Service) Granted(to Recipient, ask Scopes, resources []string) (Scopes,
 }
 
 // IssueCode returns a code for the user of a login, as it was asked for. ErrScope,
-// ErrTarget, and ErrUnknown if the login has ended.
+// ErrTarget, and ErrUnknown if the login has ended or the consent was taken back.
 func (s *Service) IssueCode(ctx context.Context, now time.Time, to Recipient, l *Login, ask Asked) (string, error) {
 	scopes, err := s.Granted(to, ask.Scopes, ask.Details.Resources)
 	if err != nil {
@@ -117,6 +122,7 @@ func (s *Service) IssueCode(ctx context.Context, now time.Time, to Recipient, l 
 		ID: sha256.Sum256([]byte(code)), ClientID: to.ClientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID,
 		AuthTime: l.AuthTime, Scopes: scopes, Device: l.Device, ExpiresAt: now.Add(codeTTL),
 		RedirectURI: ask.RedirectURI, Nonce: ask.Nonce, Challenge: ask.Challenge, Details: ask.Details,
+		ByConsent: ask.ByConsent,
 	}, s.idleEnd(now, l.AbsoluteExpiresAt), now)
 	if err != nil {
 		return "", fmt.Errorf("create code: %w", err)

@@ -38,9 +38,10 @@ type LoginStore interface {
 	CreateLogin(ctx context.Context, l Login, ev audit.Event) error
 	// Login returns one that is live at now. ErrUnknown.
 	Login(ctx context.Context, id uuid.UUID, now time.Time) (Login, error)
-	// ProveLogin sets when the user of a live login proved who they are, and when it
-	// expires. A login of another epoch than l's is ErrUnknown.
-	ProveLogin(ctx context.Context, l Login, now time.Time) error
+	// ReplaceLogin is CreateLogin, and removes a login of the same user that is live at
+	// now, whose sessions and codes come of l from then on. ErrUnknown if there is no
+	// such login.
+	ReplaceLogin(ctx context.Context, old uuid.UUID, l Login, now time.Time, ev audit.Event) error
 	// ForgetLogin removes a login, and none of the sessions that came of it; its codes
 	// are dead. If there is none, that is no error.
 	ForgetLogin(ctx context.Context, id uuid.UUID) error
@@ -83,18 +84,11 @@ func (s *Service) LoginOf(ctx context.Context, now time.Time, candidates []strin
 }
 
 // SignInBrowser remembers that a user has just proved who they are in a browser that
-// had the login had, or nobody's if that is nil. The same user goes on with it, a
-// later one replaces it. ErrUserGone if the account changed meanwhile.
+// had the login had, or nobody's if that is nil. There is a new login in any case: a
+// copy of the former one's token is worth nothing any more. What came of that goes on
+// with the new one, if it was the same user's. ErrUserGone if the account changed
+// meanwhile.
 func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, had *Login, from audit.Origin) (Login, error) {
-	if had != nil && had.UserID == who.UserID {
-		again := *had
-		again.AuthTime, again.Epoch = now, who.Epoch
-		again.ExpiresAt = s.idleEnd(now, again.AbsoluteExpiresAt)
-		err := s.Store.ProveLogin(ctx, again, now)
-		if !errors.Is(err, ErrUnknown) {
-			return again, err
-		}
-	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Login{}, fmt.Errorf("make login id: %w", err)
@@ -104,10 +98,17 @@ func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, 
 		AbsoluteExpiresAt: now.Add(s.absoluteTTL),
 	}
 	l.ExpiresAt = s.idleEnd(now, l.AbsoluteExpiresAt)
-	err = s.Store.CreateLogin(ctx, l, audit.Event{
-		Time: now, Kind: audit.LoginCreated, UserID: l.UserID, Address: from.Address, RequestID: from.RequestID,
-	})
-	if err != nil {
+	ev := audit.Event{Time: now, Kind: audit.LoginCreated, UserID: l.UserID, Address: from.Address, RequestID: from.RequestID}
+	if had != nil && had.UserID == who.UserID {
+		err := s.Store.ReplaceLogin(ctx, had.ID, l, now, ev)
+		if err == nil {
+			return l, nil
+		}
+		if !errors.Is(err, ErrUnknown) { // unknown: it has ended meanwhile
+			return Login{}, fmt.Errorf("replace login: %w", err)
+		}
+	}
+	if err := s.Store.CreateLogin(ctx, l, ev); err != nil {
 		return Login{}, fmt.Errorf("create login: %w", err)
 	}
 	if had != nil {

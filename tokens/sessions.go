@@ -68,8 +68,9 @@ func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid
 	return s.endSignIn(ctx, now, &session, from)
 }
 
-// EndClientSession revokes a session that a user has at a client, and nothing besides:
-// the browser that it began in stays signed in. If there is none: ErrUnknown.
+// EndClientSession revokes a session that a user has at a client, and nothing besides,
+// when the user signs out: one with offline_access lives on. If there is none:
+// ErrUnknown.
 func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID string, user, id uuid.UUID, from audit.Origin) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
@@ -77,6 +78,9 @@ func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID 
 	}
 	if session.UserID != user || session.ClientID != clientID {
 		return ErrUnknown
+	}
+	if session.Scopes.Has(ScopeOfflineAccess) {
+		return nil
 	}
 	return s.end(ctx, now, &session, from)
 }

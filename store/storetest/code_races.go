@@ -301,7 +301,7 @@ var codeRacePromises = []racePromise{
 	{"PurgeLogins/spares a login that is used meanwhile", func(t *testing.T, r replicas) {
 		// Who looked at a clock just before the login expired may come to the
 		// database just after.
-		u := addUser(t, r[0], "alice")
+		u, client := addUser(t, r[0], "alice"), addClient(t, r[0], "app")
 		for range rounds {
 			all := make([]tokens.Login, 50)
 			won := make([]bool, len(all))
@@ -316,7 +316,7 @@ var codeRacePromises = []racePromise{
 				}
 				for k := i - 2; k < len(all); k += racers - 2 {
 					all[k].ExpiresAt = expiry.Add(time.Hour)
-					err := db.ProveLogin(ctx, all[k], expiry.Add(-time.Millisecond))
+					err := db.CreateCode(ctx, code(all[k], client.ID), all[k].ExpiresAt, expiry.Add(-time.Millisecond))
 					won[k] = err == nil
 					if err != nil && !errors.Is(err, tokens.ErrUnknown) {
 						return err

@@ -46,7 +46,9 @@ func isOver(t testing.TB, db *store.DB, l tokens.Login) {
 	t.Helper()
 	_, err := db.Login(t.Context(), l.ID, at)
 	fails(t, "login that ended", err, tokens.ErrUnknown)
-	fails(t, "prove it", db.ProveLogin(t.Context(), l, at), tokens.ErrUnknown)
+	next := l
+	next.ID = id()
+	fails(t, "replace it", db.ReplaceLogin(t.Context(), l.ID, next, at, event(audit.LoginCreated)), tokens.ErrUnknown)
 	fails(t, "a code of it", db.CreateCode(t.Context(), code(l, "nobody"), at.Add(time.Hour), at), tokens.ErrUnknown)
 }
 
@@ -121,36 +123,41 @@ var loginPromises = []promise{
 		stays(t, db, other)
 	}},
 
-	{"ProveLogin/sets when the user proved it and when it expires, alone", func(t *testing.T, db *store.DB) {
-		u := addUser(t, db, "alice")
-		want, bystander := addLogin(t, db, u), addLogin(t, db, u)
-		want.AuthTime, want.ExpiresAt = at.Add(time.Minute), at.Add(2*time.Hour)
-		next := want
-		next.CreatedAt, next.AbsoluteExpiresAt, next.Device = at.Add(time.Second), at.Add(1000*time.Hour), "other"
-		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.ProveLogin(ctx, next, at.Add(time.Minute)))
-			succeeds(t, db.ProveLogin(ctx, next, at.Add(time.Minute))) // the same again
-		})
-		stays(t, db, want)
+	{"ReplaceLogin/what came of the former comes of the new one", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		old, bystander := addLogin(t, db, u), addLogin(t, db, u)
+		used, pending := addCode(t, db, old, c.ID), addCode(t, db, old, c.ID)
+		s := exchanged(t, db, used)
+		other := exchanged(t, db, addCode(t, db, bystander, c.ID))
+		next := login(u)
+		next.AuthTime = at.Add(time.Minute)
+		ev := event(audit.LoginCreated)
+		leaves(t, db, func(ctx context.Context) { succeeds(t, db.ReplaceLogin(ctx, old.ID, next, at, ev)) }, ev)
+		isOver(t, db, old)
+		stays(t, db, next)
 		stays(t, db, bystander)
-	}},
-	{"ProveLogin/of another epoch is ErrUnknown", func(t *testing.T, db *store.DB) {
-		l := addLogin(t, db, addUser(t, db, "alice"))
-		for _, epoch := range []int64{l.Epoch - 1, l.Epoch + 1} {
-			other := l
-			other.Epoch, other.AuthTime = epoch, at.Add(time.Minute)
-			fails(t, "prove", db.ProveLogin(t.Context(), other, at), tokens.ErrUnknown)
+		s.LoginID = next.ID
+		lives(t, db, s)
+		lives(t, db, other)
+		got, err := db.Code(t.Context(), pending.ID)
+		succeeds(t, err)
+		if got.LoginID != next.ID {
+			t.Error("a code of the former login didn't come along")
 		}
-		stays(t, db, l)
 	}},
-	{"ProveLogin/not an expired one", func(t *testing.T, db *store.DB) {
-		l := addLogin(t, db, addUser(t, db, "alice"))
-		late := l
-		late.ExpiresAt = at.Add(9 * time.Hour)
-		fails(t, "prove", db.ProveLogin(t.Context(), late, l.ExpiresAt), tokens.ErrUnknown)
+	{"ReplaceLogin/only one of the same user that is live, and in a good epoch", func(t *testing.T, db *store.DB) {
+		u := addUser(t, db, "alice")
+		l, others := addLogin(t, db, u), addLogin(t, db, addUser(t, db, "bob"))
+		next := login(u)
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "another user's", db.ReplaceLogin(ctx, others.ID, next, at, event(audit.LoginCreated)), tokens.ErrUnknown)
+			fails(t, "an unknown one", db.ReplaceLogin(ctx, id(), next, at, event(audit.LoginCreated)), tokens.ErrUnknown)
+			fails(t, "an expired one", db.ReplaceLogin(ctx, l.ID, next, l.ExpiresAt, event(audit.LoginCreated)), tokens.ErrUnknown)
+			next.Epoch++
+			fails(t, "of another epoch", db.ReplaceLogin(ctx, l.ID, next, at, event(audit.LoginCreated)), tokens.ErrUserGone)
+		})
 		stays(t, db, l)
-		succeeds(t, db.ProveLogin(t.Context(), late, l.ExpiresAt.Add(-time.Millisecond)))
-		stays(t, db, late)
+		stays(t, db, others)
 	}},
 
 	{"ForgetLogin/removes it, and none of the sessions that came of it", func(t *testing.T, db *store.DB) {
