@@ -250,7 +250,7 @@ func checkForms(p page) {
 		}
 		var buttons int
 		for n := range form.Descendants() {
-			if n.Data == "button" || n.Data == "noscript" {
+			if n.Data == "button" {
 				buttons++
 			}
 		}
