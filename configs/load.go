@@ -143,6 +143,7 @@ func devClients() []Client {
 	spa, postman := person, person
 	spa.ID, spa.Name = "spa", "Single-page app"
 	spa.RedirectURIs = slices.Clone(localhostPattern)
+	spa.PostLogoutRedirectURIs = slices.Clone(localhostPattern)
 	spa.Origins = slices.Clone(localhostPattern)
 	postman.ID, postman.Name = "postman", "Postman"
 	postman.RedirectURIs = []string{

@@ -334,8 +334,9 @@ func TestDevServesWithoutConfiguration(t *testing.T) {
 	want := []configs.Client{
 		{
 			ID: "spa", Name: "Single-page app", Public: true, FirstParty: true, Grants: person, Scopes: scopes,
-			RedirectURIs: []string{"http://localhost:*", "http://127.0.0.1:*"},
-			Origins:      []string{"http://localhost:*", "http://127.0.0.1:*"},
+			RedirectURIs:           []string{"http://localhost:*", "http://127.0.0.1:*"},
+			PostLogoutRedirectURIs: []string{"http://localhost:*", "http://127.0.0.1:*"},
+			Origins:                []string{"http://localhost:*", "http://127.0.0.1:*"},
 		},
 		{
 			ID: "postman", Name: "Postman", Public: true, FirstParty: true, Grants: person, Scopes: scopes,
