@@ -1,5 +1,5 @@
 // Package browser_test drives Chromium, as people use it, against the server that
-// they run: the module that pages use, and the demo app.
+// they run: the hosted pages, the module that pages use, and the demo app.
 //
 // COUNTERSIGN_SOAK=1 makes the long ones long. Where the screenshots go:
 //
@@ -8,6 +8,7 @@ package browser_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -251,8 +252,33 @@ func (b *tab) click(what, script string, args ...any) {
 	b.do(chromedp.MouseClickXY(at[0], at[1]))
 }
 
-// screenshot keeps a picture of the whole page.
+// tabTo presses Tab until the focus is on what has a name.
+func (b *tab) tabTo(name string) {
+	b.t.Helper()
+	for range 25 {
+		b.do(chromedp.KeyEvent(kb.Tab))
+		if evaluate[bool](b, `((e) => [e.getAttribute("aria-label"), e.labels?.[0]?.firstChild.textContent, e.textContent]
+			.some((one) => one?.trim() === $1))(document.activeElement)`, name) {
+			b.showsFocus(name)
+			return
+		}
+	}
+	b.fail("Tab doesn't lead to %s", name)
+}
+
+// showsFocus fails if one can't see where the focus is.
+func (b *tab) showsFocus(on string) {
+	b.t.Helper()
+	if evaluate[string](b, "getComputedStyle(document.activeElement).outlineStyle") == "none" {
+		b.t.Errorf("one can't see that the focus is on %s", on)
+	}
+}
+
+// screenshot keeps a picture of the whole page, if anybody will look at it.
 func (b *tab) screenshot(name string) {
+	if f := flag.Lookup("test.artifacts"); f == nil || f.Value.String() != "true" {
+		return
+	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
