@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -218,12 +219,77 @@ func (g *growing) refresh(t *testing.T, sessions, n int) []time.Duration {
 func (g *growing) rows(t *testing.T) string {
 	t.Helper()
 	var all []string
-	for _, table := range []string{"users", "clients", "sessions", "signing_keys", "guesses", "letters", "audit_events", "settings"} {
-		var n sql.NullInt64
-		noError(t, g.db.Pools()["read"].QueryRow("SELECT COUNT(*) FROM "+table).Scan(&n))
-		all = append(all, fmt.Sprint(table, "=", n.Int64))
+	for _, table := range tables {
+		all = append(all, fmt.Sprint(table, "=", rowsOf(t, g.db, table)))
 	}
 	return strings.Join(all, " ")
+}
+
+// tables are those that can grow.
+var tables = []string{
+	"users", "clients", "sessions", "signing_keys", "guesses", "letters", "audit_events", "settings",
+	"profiles", "consents", "logins", "codes", "authorizations",
+}
+
+func rowsOf(t *testing.T, db *store.DB, table string) int64 {
+	t.Helper()
+	var n sql.NullInt64
+	noError(t, db.Pools()["read"].QueryRow("SELECT COUNT(*) FROM "+table).Scan(&n))
+	return n.Int64
+}
+
+// An application that has its user signed in again and again without being seen, as some
+// do every few minutes in a hidden frame, fills no table for good. Each time there are a
+// code and a session, until they expire, and an event.
+func TestGrowthBySilentSignIns(t *testing.T) {
+	signIns := 300
+	if os.Getenv("COUNTERSIGN_SOAK") != "" {
+		signIns = 10_000
+	}
+	for name, fresh := range map[string]func(t *testing.T) *store.DB{
+		"SQLite":  func(t *testing.T) *store.DB { return openFile(t, filepath.Join(t.TempDir(), "countersign.db")) },
+		"MariaDB": func(t *testing.T) *store.DB { return open(t, onMariaDB(t)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := fresh(t)
+			b := browse(t, db, "alice") // with one session, and a code that isn't used
+			before := map[string]int64{}
+			for _, table := range tables {
+				before[table] = rowsOf(t, db, table)
+			}
+			for range signIns {
+				id := uuid.New()
+				copy(b.code.ID[:], id[:])
+				noError(t, db.CreateCode(t.Context(), b.code, now.Add(time.Hour), now))
+				noError(t, b.redeem(t.Context(), db, uuid.New()))
+			}
+			grown := map[string]int64{"codes": 1, "sessions": 1, "authorizations": 1, "audit_events": 1}
+			for _, table := range tables {
+				if n := rowsOf(t, db, table) - before[table]; n != grown[table]*int64(signIns) {
+					t.Errorf("%s grew by %d in %d sign-ins", table, n, signIns)
+				}
+			}
+
+			purge := func(do func(context.Context, time.Time, int) (int64, error)) {
+				t.Helper()
+				for {
+					n, err := do(t.Context(), now.Add(2*time.Hour), 500)
+					noError(t, err)
+					if n == 0 {
+						return
+					}
+				}
+			}
+			purge(db.PurgeCodes)
+			purge(db.PurgeSessions)
+			purge(db.PurgeLogins)
+			for _, table := range []string{"codes", "sessions", "authorizations", "logins"} {
+				if n := rowsOf(t, db, table); n != 0 {
+					t.Errorf("%d rows of %s are left when all has expired", n, table)
+				}
+			}
+		})
+	}
 }
 
 func fileSize(t *testing.T, path string) int64 {

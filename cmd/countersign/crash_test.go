@@ -32,7 +32,7 @@ type crowd struct {
 	accounts []*account
 	doubtful []string // names whose sign-up got no answer
 
-	signups, refreshes, revocations, commands atomic.Int64
+	signups, browsers, exchanges, refreshes, revocations, commands atomic.Int64
 }
 
 // account is an acknowledged account. Its lock is held during whatever changes it.
@@ -43,6 +43,8 @@ type account struct {
 	password string
 	disabled bool
 	sessions []*signedIn
+	browser  string   // the cookies of the browser that is signed in to, empty for none
+	former   []string // those of the ones whose end was acknowledged
 }
 
 // signedIn is an acknowledged session.
@@ -102,13 +104,39 @@ func (c *crowd) join(p *process, name string) {
 
 // signIn opens a session. The account is locked.
 func (c *crowd) signIn(p *process, who *account) {
-	switch a, err := p.login(who.name, who.password); {
+	enter := func() (*answer, error) { return p.login(who.name, who.password) }
+	if rand.IntN(2) == 0 {
+		enter = func() (*answer, error) { return c.enterByBrowser(p, who) }
+	}
+	switch a, err := enter(); {
 	case err != nil:
 	case a.status != http.StatusOK:
 		c.t.Errorf("sign-in: %v", a)
 	default:
 		who.sessions = append(who.sessions, &signedIn{current: a.member("refresh_token")})
 	}
+}
+
+// enterByBrowser opens a session by a code of the browser that somebody is signed in to,
+// which they are if need be. The account is locked.
+func (c *crowd) enterByBrowser(p *process, who *account) (a *answer, err error) {
+	code := ""
+	if who.browser == "" {
+		if who.browser, code, err = p.signInToBrowser(who.name, who.password); err != nil {
+			return nil, err
+		}
+		c.browsers.Add(1)
+	} else {
+		led, err := p.authorize(who.browser, "prompt", "none")
+		if err != nil {
+			return nil, err
+		}
+		code = led.Get("code")
+	}
+	if a, err = p.exchange(code); err == nil {
+		c.exchanges.Add(1)
+	}
+	return a, err
 }
 
 // refresh goes on with the sessions of somebody's, or opens one if none is left.
@@ -189,6 +217,9 @@ func (c *crowd) operate(data string, n int) {
 	for _, s := range who.sessions {
 		s.ended = true
 	}
+	if who.browser != "" {
+		who.former, who.browser = append(who.former, who.browser), ""
+	}
 	c.commands.Add(1)
 }
 
@@ -241,6 +272,18 @@ func (c *crowd) checkSessions(p *process, who *account) {
 	}
 }
 
+// checkBrowser looks whether somebody is signed in to a browser as they were told.
+func (c *crowd) checkBrowser(p *process, who *account) {
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	for _, cookies := range append([]string{who.browser}, who.former...) {
+		led, err := p.authorize(cookies, "prompt", "none")
+		if err != nil || led.Has("code") != (cookies != "" && cookies == who.browser) {
+			c.t.Errorf("the browser of %s (signed in to: %v) gets %v (%v)", who.name, cookies == who.browser, led, err)
+		}
+	}
+}
+
 // checkDoubtful looks at a sign-up that got no answer: it happened or not, and
 // nothing in between.
 func (c *crowd) checkDoubtful(p *process, name string) {
@@ -265,6 +308,7 @@ func (c *crowd) check(p *process) {
 	c.t.Helper()
 	for _, who := range c.accounts[:min(busySessions, len(c.accounts))] {
 		c.checkSessions(p, who)
+		c.checkBrowser(p, who)
 	}
 	for _, among := range []int{5, 5, len(c.accounts), len(c.accounts)} {
 		if who := c.any(among); who != nil {
@@ -368,15 +412,17 @@ func TestWhatWasAcknowledgedSurvivesKill(t *testing.T) {
 				}
 				c.checkAccount(p, c.accounts[i])
 				c.checkSessions(p, c.accounts[i])
+				c.checkBrowser(p, c.accounts[i])
 			}
 		})
 	}
 	wg.Wait()
 	c.checkSpent(p, serve(t, data, noWindow))
-	t.Logf("%d kills in %v: %d sign-ups, %d refreshes, %d sessions ended for reuse and %d commands were acknowledged, all were kept",
-		round, time.Since(began).Round(time.Second), c.signups.Load(), c.refreshes.Load(), c.revocations.Load(), c.commands.Load())
+	t.Logf("%d kills in %v: %d sign-ups, %d sign-ins to browsers, %d codes exchanged, %d refreshes, %d sessions ended for reuse and %d commands were acknowledged, all were kept",
+		round, time.Since(began).Round(time.Second), c.signups.Load(), c.browsers.Load(), c.exchanges.Load(),
+		c.refreshes.Load(), c.revocations.Load(), c.commands.Load())
 	for what, n := range map[string]int64{
-		"sign-ups": c.signups.Load(), "refreshes": c.refreshes.Load(),
+		"sign-ups": c.signups.Load(), "sign-ins to browsers": c.browsers.Load(), "codes": c.exchanges.Load(), "refreshes": c.refreshes.Load(),
 		"sessions ended": c.revocations.Load(), "commands": c.commands.Load(),
 	} {
 		if n < 10 {

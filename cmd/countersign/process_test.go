@@ -102,8 +102,11 @@ func launchBuild(t *testing.T, path, data string, env ...string) *process {
 	t.Helper()
 	p := &process{
 		t: t, cmd: exec.Command(path, "serve", "--dev", "--data", data),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 30 * time.Second},
-		ended:  make(chan struct{}), logged: map[string]chan struct{}{},
+		client: &http.Client{
+			Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 30 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		ended: make(chan struct{}), logged: map[string]chan struct{}{},
 	}
 	p.cmd.Env = environment(append(database(t, data), env...)...)
 	stderr, err := p.cmd.StderrPipe()
@@ -245,6 +248,75 @@ func (p *process) login(username, password string, more ...string) (*answer, err
 
 func (p *process) refresh(token string) (*answer, error) {
 	return p.tokens("grant_type", "refresh_token", "refresh_token", token)
+}
+
+// The code_verifier of all authorization requests, and its challenge (RFC 7636 appendix B).
+const (
+	pkceVerifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	pkceChallenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+	callback      = "http://localhost/callback"
+)
+
+// authorize opens an authorization request of the client spa in a browser with those
+// cookies, and returns the parameters of where that leads: a code, an error or a ticket.
+func (p *process) authorize(cookies string, more ...string) (url.Values, error) {
+	f := url.Values{
+		"response_type": {"code"}, "client_id": {"spa"}, "redirect_uri": {callback},
+		"code_challenge": {pkceChallenge}, "code_challenge_method": {"S256"},
+	}
+	for i := 0; i < len(more); i += 2 {
+		f.Set(more[i], more[i+1])
+	}
+	r, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.base+"/oauth/authorize?"+f.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Cookie", cookies)
+	a, err := p.do(r)
+	if err != nil {
+		return nil, err
+	}
+	return a.led()
+}
+
+// led are the parameters of where an answer leads.
+func (a *answer) led() (url.Values, error) {
+	to, err := url.Parse(a.header.Get("Location"))
+	if err != nil || a.status != http.StatusSeeOther {
+		return nil, fmt.Errorf("the answer leads nowhere: %v", a)
+	}
+	return to.Query(), nil
+}
+
+// signInToBrowser signs in at the page, and returns the cookies and the first code.
+func (p *process) signInToBrowser(username, password string) (cookies, code string, err error) {
+	asked, err := p.authorize("")
+	if err != nil {
+		return "", "", err
+	}
+	f := url.Values{"ticket": asked["ticket"], "username": {username}, "password": {password}}
+	r, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.base+"/login", strings.NewReader(f.Encode()))
+	if err != nil {
+		return "", "", err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", processIssuer)
+	a, err := p.do(r)
+	if err != nil {
+		return "", "", err
+	}
+	led, err := a.led()
+	if err != nil {
+		return "", "", err
+	}
+	for _, c := range (&http.Response{Header: a.header}).Cookies() {
+		cookies += "; " + c.Name + "=" + c.Value
+	}
+	return strings.TrimPrefix(cookies, "; "), led.Get("code"), nil
+}
+
+func (p *process) exchange(code string) (*answer, error) {
+	return p.tokens("grant_type", "authorization_code", "code", code, "redirect_uri", callback, "code_verifier", pkceVerifier)
 }
 
 func (p *process) signup(username, password string) (*answer, error) {
