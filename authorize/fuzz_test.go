@@ -159,7 +159,7 @@ func FuzzRead(f *testing.F) {
 		if s.Ticket(again) != ticket || !slices.Equal(again.Permissions(), r.Permissions()) || again.State != r.State {
 			t.Errorf("the request is %+v, and from its ticket %+v", r, again)
 		}
-		if _, err := s.ResumeLogout(s.now, ticket); !isPage(t, err) {
+		if _, err := s.ResumeLogout(t.Context(), s.now, ticket); !isPage(t, err) {
 			t.Error("its ticket is one to sign out, too")
 		}
 	})
@@ -209,14 +209,14 @@ func FuzzResume(f *testing.F) {
 		if _, err := s.Resume(t.Context(), s.now, text); !isPage(t, err) && text != ticket {
 			t.Errorf("%q is a ticket", text)
 		}
-		if _, err := s.ResumeLogout(s.now, text); !isPage(t, err) && text != logout {
+		if _, err := s.ResumeLogout(t.Context(), s.now, text); !isPage(t, err) && text != logout {
 			t.Errorf("%q is a ticket to sign out", text)
 		}
 		r, err := s.Resume(t.Context(), s.now, s.seal.Token("cs_ar_", "authorization request", made))
 		if !isPage(t, err) && (r.ClientID != "app" || !s.client.AllowsRedirectURI(r.RedirectURI) || r.AskedAt < s.now.Add(-time.Hour).UnixMilli()) {
 			t.Errorf("the ticket of %q leads to %q of %q", made, r.RedirectURI, r.ClientID)
 		}
-		_, err = s.ResumeLogout(s.now, s.seal.Token("cs_ar_", "logout request", made))
+		_, err = s.ResumeLogout(t.Context(), s.now, s.seal.Token("cs_ar_", "logout request", made))
 		isPage(t, err)
 	})
 }
@@ -253,11 +253,11 @@ func FuzzReadLogout(f *testing.F) {
 			t.Errorf("%q: somebody else is signed out unasked", query)
 		}
 		to := form.Get("post_logout_redirect_uri")
-		if r.GoTo != "" && (!strings.HasPrefix(r.GoTo, to) || !s.client.AllowsPostLogoutRedirectURI(to) || r.ClientID != "app") {
-			t.Errorf("%q: the browser goes to %q", query, r.GoTo)
+		if r.GoTo() != "" && (!strings.HasPrefix(r.GoTo(), to) || !s.client.AllowsPostLogoutRedirectURI(to) || r.ClientID != "app") {
+			t.Errorf("%q: the browser goes to %q", query, r.GoTo())
 		}
-		if rest := strings.TrimPrefix(r.GoTo, to); rest != "" && (form.Get("state") == "" || !strings.HasPrefix(rest[1:], "state=") || strings.Contains(rest[1:], "&")) {
-			t.Errorf("%q: the browser goes to %q", query, r.GoTo)
+		if rest := strings.TrimPrefix(r.GoTo(), to); rest != "" && (form.Get("state") == "" || !strings.HasPrefix(rest[1:], "state=") || strings.Contains(rest[1:], "&")) {
+			t.Errorf("%q: the browser goes to %q", query, r.GoTo())
 		}
 	})
 }

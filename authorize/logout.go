@@ -63,7 +63,10 @@ func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values
 		return r, nil // nothing tells whose a post_logout_redirect_uri is
 	}
 	r.RedirectURI, r.State = form.Get("post_logout_redirect_uri"), form.Get("state")
-	return r, s.identifyLogout(ctx, r)
+	if err := s.identifyLogout(ctx, r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // identifyLogout finds the client and makes sure of where the browser goes. *PageError.
@@ -114,7 +117,10 @@ func (s *Service) ResumeLogout(ctx context.Context, now time.Time, ticket string
 	if r.ClientID == "" {
 		return &r, nil
 	}
-	return &r, s.identifyLogout(ctx, &r)
+	if err := s.identifyLogout(ctx, &r); err != nil {
+		return nil, err
+	}
+	return &r, nil
 }
 
 // SignOut ends the login of a browser, if it has one, with the sessions that came of
