@@ -196,8 +196,7 @@ var codeRacePromises = []racePromise{
 				dead(t, r[0], s)
 				dead(t, r[1], s)
 			}
-			b.login.Epoch++
-			lives(t, r[1], exchanged(t, r[1], addCode(t, r[1], b.login, b.client.ID)))
+			isOver(t, r[1], b.login)
 		}
 	}},
 

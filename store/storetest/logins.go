@@ -128,9 +128,8 @@ var loginPromises = []promise{
 		old, bystander := addLogin(t, db, u), addLogin(t, db, u)
 		used, pending := addCode(t, db, old, c.ID), addCode(t, db, old, c.ID)
 		s := exchanged(t, db, used)
-		other := exchanged(t, db, addCode(t, db, bystander, c.ID))
 		next := login(u)
-		next.AuthTime = at.Add(time.Minute)
+		next.AuthTime, next.Username = at.Add(time.Minute), u.Username
 		ev := event(audit.LoginCreated)
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.ReplaceLogin(ctx, old.ID, next, at, ev)) }, ev)
 		isOver(t, db, old)
@@ -138,7 +137,7 @@ var loginPromises = []promise{
 		stays(t, db, bystander)
 		s.LoginID = next.ID
 		lives(t, db, s)
-		lives(t, db, other)
+		lives(t, db, exchanged(t, db, addCode(t, db, bystander, c.ID)))
 		got, err := db.Code(t.Context(), pending.ID)
 		succeeds(t, err)
 		if got.LoginID != next.ID {
@@ -392,7 +391,7 @@ var loginPromises = []promise{
 		})
 		isOver(t, db, l)
 	}},
-	{"SetPasswordHash/keeps the login of the session that sets it", func(t *testing.T, db *store.DB) {
+	{"SetPasswordHash/ends the login of the session that sets it, too", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		l, elsewhere := addLogin(t, db, u), addLogin(t, db, u)
 		mine, pending := exchanged(t, db, addCode(t, db, l, c.ID)), addCode(t, db, l, c.ID)
@@ -400,10 +399,9 @@ var loginPromises = []promise{
 		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Session: mine.ID, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged)))
 		lives(t, db, mine)
 		dead(t, db, other)
+		isOver(t, db, l)
 		isOver(t, db, elsewhere)
-		refused(t, db, pending, tokens.ErrUserGone) // it is of the former epoch
-		l.Epoch++
-		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
+		refused(t, db, pending, tokens.ErrUserGone)
 	}},
 	{"SetPasswordHash/keeps no login for a session without one", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
