@@ -37,7 +37,7 @@ func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now t
 			return tokens.ErrUnknown
 		}
 		if c.ByConsent { // changed, as the login is: whoever takes it back comes before or after
-			n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET updated_at = updated_at WHERE user_id = ? AND client_id = ?`,
+			n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET updated_at = updated_at + 1 WHERE user_id = ? AND client_id = ?`,
 				c.UserID[:], c.ClientID))
 			if err != nil {
 				return err
@@ -104,10 +104,15 @@ func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, n
 		return tokens.ErrUnknown
 	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
+		// Another login may have come in the place of the one that the caller knows.
+		login, err := loginOfCode(ctx, tx, c.ID)
+		if err != nil {
+			return err
+		}
 		// The login is changed, not just looked at: whoever ends it at the same time,
 		// on whichever machine, comes before or after, and not unseen. All change the
 		// login first, so that none has what another waits for.
-		lives, err := affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = expires_at + 1 WHERE `+loginLives, c.LoginID[:], now.UnixMilli()))
+		lives, err := affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = expires_at + 1 WHERE `+loginLives, login[:], now.UnixMilli()))
 		if err != nil {
 			return err
 		}
@@ -122,13 +127,29 @@ func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, n
 			return notRedeemed(ctx, tx, c.ID, s.ClientID)
 		}
 		if lives == 0 {
+			switch latest, err := loginOfCode(ctx, tx, c.ID); {
+			case err != nil:
+				return err
+			case latest != login:
+				return errRaced
+			}
 			return tokens.ErrUserGone
 		}
+		s.LoginID = login
 		if err := db.insertSession(ctx, tx, s, c.Epoch); err != nil {
 			return err
 		}
 		return record(ctx, tx, ev)
 	})
+}
+
+// loginOfCode is the id of the login that a code came of. ErrUnknown if there is no
+// such code.
+func loginOfCode(ctx context.Context, tx *sql.Tx, code [sha256.Size]byte) (login uuid.UUID, err error) {
+	var id []byte
+	err = tx.QueryRowContext(ctx, `SELECT login_id FROM codes WHERE id = ?`, code[:]).Scan(&id)
+	copy(login[:], id)
+	return login, missing(err, tokens.ErrUnknown)
 }
 
 // notRedeemed says why a client's code could not be redeemed.

@@ -125,8 +125,17 @@ func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error
 			return err
 		}
 		if login != uuid.Nil {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE id = ?`, login[:]); err != nil {
+			n, err := affected(tx.ExecContext(ctx, `DELETE FROM logins WHERE id = ?`, login[:]))
+			if err != nil {
 				return err
+			}
+			if n == 0 { // it has ended, or another has just come in its place
+				switch latest, err := db.loginOf(ctx, tx, id); {
+				case err != nil:
+					return err
+				case latest != login:
+					return errRaced
+				}
 			}
 		}
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE id = ?`, id[:]))

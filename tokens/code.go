@@ -58,13 +58,14 @@ type CodeStore interface {
 	CreateCode(ctx context.Context, c Code, loginExpires, now time.Time) error
 	// Code returns a code, also one that has expired or been used. ErrUnknown.
 	Code(ctx context.Context, id [sha256.Size]byte) (Code, error)
-	// RedeemCode marks a code as exchanged for s and adds s, and writes ev with it, if
-	// the code is live at now and unused, its user still in its epoch and enabled, and
-	// its login lives. Of any number of concurrent calls for one code exactly one
-	// succeeds, the others get ErrCodeUsed. ErrUnknown if the code is not live or s is
-	// another client's, ErrUserGone if the user or the login is not. Whoever ends the
-	// login, the user's or the client's sessions, or the consent, at the same time comes
-	// before, and there is no session, or after, and ends it.
+	// RedeemCode marks a code as exchanged for s and adds s, of the login that the code
+	// comes of now, and writes ev with it, if the code is live at now and unused, its
+	// user still in its epoch and enabled, and its login lives. Of any number of
+	// concurrent calls for one code exactly one succeeds, the others get ErrCodeUsed.
+	// ErrUnknown if the code is not live or s is another client's, ErrUserGone if the
+	// user or the login is not. Whoever ends the login, the user's or the client's
+	// sessions, or the consent, at the same time comes before, and there is no session,
+	// or after, and ends it.
 	RedeemCode(ctx context.Context, c Code, s Session, now time.Time, ev audit.Event) error
 	// PurgeCodes removes at most limit codes that had expired at the given time and
 	// returns how many.

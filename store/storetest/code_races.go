@@ -200,7 +200,7 @@ var codeRacePromises = []racePromise{
 		}
 	}},
 
-	{"CreateLogin/no login outlives its user's right to it", func(t *testing.T, r replicas) {
+	{"CreateLogin, ReplaceLogin/no login outlives its user's right to it", func(t *testing.T, r replicas) {
 		for _, end := range endings[2:5] { // those that are about the user
 			t.Run(end.name, func(t *testing.T) {
 				for round := range rounds {
@@ -213,8 +213,13 @@ var codeRacePromises = []racePromise{
 						if i == round {
 							return end.do(ctx, db, b)
 						}
-						err := db.CreateLogin(ctx, tries[i], event(audit.LoginCreated))
-						if errors.Is(err, tokens.ErrUserGone) {
+						var err error
+						if i%3 == 0 {
+							err = db.ReplaceLogin(ctx, b.login.ID, tries[i], at, event(audit.LoginCreated))
+						} else {
+							err = db.CreateLogin(ctx, tries[i], event(audit.LoginCreated))
+						}
+						if errors.Is(err, tokens.ErrUserGone) || errors.Is(err, tokens.ErrUnknown) {
 							return nil
 						}
 						return err
@@ -225,6 +230,77 @@ var codeRacePromises = []racePromise{
 					}
 				}
 			})
+		}
+	}},
+	{"ReplaceLogin/one winner, of whom all comes then", func(t *testing.T, r replicas) {
+		for round := range rounds {
+			b := browse(t, r[0], fmt.Sprint("alice", round))
+			tries := make([]tokens.Login, racers)
+			for i := range tries {
+				tries[i] = login(b.user)
+			}
+			redeemers := r.race(t.Context(), 2*racers, func(ctx context.Context, db *store.DB, i int) error {
+				if i < racers {
+					return db.ReplaceLogin(ctx, b.login.ID, tries[i], at, event(audit.LoginCreated))
+				}
+				return b.redeem(ctx, db, i-racers)
+			})
+			allSucceed(t, redeemers[racers:]) // before or after, they have a login
+			winner := tries[oneWins(t, redeemers[:racers], tokens.ErrUnknown)]
+			for i, s := range append(b.sessions, b.first) {
+				s.LoginID = winner.ID
+				lives(t, r[i%2], s)
+			}
+			succeeds(t, r[1].EndLogin(t.Context(), winner.ID, event(audit.LoginEnded)))
+			for _, s := range append(b.sessions, b.first) {
+				dead(t, r[0], s)
+			}
+		}
+	}},
+	{"ReplaceLogin/none is left of a sign-in that ends meanwhile", func(t *testing.T, r replicas) {
+		for _, end := range []ending{endings[1], {"EndSignIn", func(ctx context.Context, db *store.DB, b *browsing) error {
+			return db.EndSignIn(ctx, b.first.ID, event(audit.SessionRevoked))
+		}}} {
+			t.Run(end.name, func(t *testing.T) {
+				for round := range 4 * rounds {
+					b := browse(t, r[0], fmt.Sprint(end.name, round))
+					next := login(b.user)
+					allSucceed(t, r.race(t.Context(), 2, func(ctx context.Context, db *store.DB, i int) error {
+						if i == round%2 {
+							return end.do(ctx, db, b)
+						}
+						err := db.ReplaceLogin(ctx, b.login.ID, next, at, event(audit.LoginCreated))
+						if errors.Is(err, tokens.ErrUnknown) {
+							return nil
+						}
+						return err
+					}))
+					dead(t, r[1], b.first)
+					isOver(t, r[1], b.login)
+					isOver(t, r[1], next)
+				}
+			})
+		}
+	}},
+	{"CreateCode/none by a consent that is taken back meanwhile", func(t *testing.T, r replicas) {
+		for round := range rounds {
+			b := browse(t, r[0], fmt.Sprint("alice", round))
+			allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) error {
+				if i == round {
+					return endings[5].do(ctx, db, b)
+				}
+				c := code(b.login, b.client.ID)
+				c.ByConsent = true
+				b.codes[i], b.sessions[i] = c, sessionFor(c)
+				err := db.CreateCode(ctx, c, b.login.ExpiresAt, at)
+				if errors.Is(err, tokens.ErrUnknown) {
+					return nil
+				}
+				return err
+			}))
+			for _, c := range b.codes {
+				isNoCode(t, r[1], c)
+			}
 		}
 	}},
 	{"CreateCode/no code outlives its login", func(t *testing.T, r replicas) {

@@ -150,6 +150,22 @@ var codePromises = []promise{
 			try(end.name, code(l, c.ID), at)
 		}
 	}},
+	{"CreateCode/refused without the consent that it rests on", func(t *testing.T, db *store.DB) {
+		u, client := addUser(t, db, "alice"), addClient(t, db, "app")
+		l, bob := addLogin(t, db, u), addUser(t, db, "bob")
+		addConsent(t, db, bob, client, "openid")
+		addConsent(t, db, u, addClient(t, db, "other"), "openid")
+		c := code(l, client.ID)
+		c.ByConsent = true
+		fails(t, "create", db.CreateCode(t.Context(), c, at.Add(2*time.Hour), at), tokens.ErrUnknown)
+		isNoCode(t, db, c)
+		stays(t, db, l)
+		addConsent(t, db, u, client, "openid")
+		succeeds(t, db.CreateCode(t.Context(), c, l.ExpiresAt, at))
+		c.ByConsent = false // not read back
+		isCode(t, db, c)
+		lives(t, db, exchanged(t, db, c))
+	}},
 	{"CreateCode/refused once the client is gone", func(t *testing.T, db *store.DB) {
 		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
 		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
