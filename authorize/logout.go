@@ -53,7 +53,7 @@ func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values
 	}
 	r := &Logout{ClientID: form.Get("client_id"), UILocales: form.Get("ui_locales"), AskedAt: now.UnixMilli()}
 	if token := form.Get("id_token_hint"); token != "" {
-		hint, err := s.o.Tokens.ReadHint(now, token)
+		hint, err := s.o.Tokens.ReadHint(token)
 		if err != nil || len(hint.ClientID) == 0 || r.ClientID != "" && !slices.Contains(hint.ClientID, r.ClientID) {
 			return nil, &PageError{"invalid_request", "id_token_hint is no ID token that this client got here"}
 		}

@@ -84,7 +84,7 @@ func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Re
 	if err := s.identify(ctx, r); err != nil {
 		return nil, err
 	}
-	err := s.read(now, r, form)
+	err := s.read(r, form)
 	if err == nil && len(s.Ticket(r)) > maxTicket {
 		err = refuse("invalid_request", "the request is too large")
 	}
@@ -117,7 +117,7 @@ var repeatable = []string{"resource"}
 
 // read reads what is not about who asks. Errors that come before state and
 // response_mode are known would be answered wrongly, so these come first.
-func (s *Service) read(now time.Time, r *Request, form url.Values) error {
+func (s *Service) read(r *Request, form url.Values) error {
 	if len(form["state"]) == 1 {
 		r.State = form.Get("state")
 	}
@@ -158,15 +158,15 @@ func (s *Service) read(now time.Time, r *Request, form url.Values) error {
 	if !r.client.AllowsGrant(accounts.GrantAuthorizationCode) {
 		return refuse("unauthorized_client", "the client may not use authorization codes")
 	}
-	for _, part := range []func(time.Time, *Request, url.Values) error{s.readScope, s.readChallenge, s.readPrompt, s.readHints, s.readClaims} {
-		if err := part(now, r, form); err != nil {
+	for _, part := range []func(*Request, url.Values) error{s.readScope, s.readChallenge, s.readPrompt, s.readHints, s.readClaims} {
+		if err := part(r, form); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Service) readScope(_ time.Time, r *Request, form url.Values) error {
+func (s *Service) readScope(r *Request, form url.Values) error {
 	ask, err := tokens.ParseScopes(form.Get("scope"))
 	if err != nil {
 		return refuse("invalid_scope", err.Error())
@@ -187,7 +187,7 @@ func (s *Service) readScope(_ time.Time, r *Request, form url.Values) error {
 
 // readChallenge reads PKCE (RFC 7636 section 4.3). The method plain protects from
 // nobody who reads the request, so there is none (RFC 9700 section 2.1.1).
-func (s *Service) readChallenge(_ time.Time, r *Request, form url.Values) error {
+func (s *Service) readChallenge(r *Request, form url.Values) error {
 	r.Challenge = form.Get("code_challenge")
 	method := form.Get("code_challenge_method")
 	switch {
@@ -211,11 +211,11 @@ func (s *Service) needsPKCE(r *Request) bool {
 	return s.o.AlwaysPKCE || r.client.Public || !r.client.PKCEOptional
 }
 
-// Prompts are the values of prompt that work (OpenID Connect Core section 3.1.2.1; create is of
-// Initiating User Registration).
+// Prompts are the values of prompt that work (OpenID Connect Core section 3.1.2.1;
+// create is of Initiating User Registration).
 var Prompts = []string{"none", "login", "consent", "select_account", "create"}
 
-func (s *Service) readPrompt(_ time.Time, r *Request, form url.Values) error {
+func (s *Service) readPrompt(r *Request, form url.Values) error {
 	for value := range strings.FieldsSeq(form.Get("prompt")) {
 		if !slices.Contains(Prompts, value) {
 			return refuse("invalid_request", "prompt must be of "+strings.Join(Prompts, ", "))
@@ -225,7 +225,7 @@ func (s *Service) readPrompt(_ time.Time, r *Request, form url.Values) error {
 		}
 	}
 	if r.prompts("none") && len(r.Prompt) > 1 {
-		return refuse("invalid_request", "prompt must be none alone or not have it")
+		return refuse("invalid_request", "prompt none goes with no other value")
 	}
 	if text := form.Get("max_age"); text != "" {
 		age, err := strconv.ParseInt(text, 10, 32)
@@ -237,7 +237,7 @@ func (s *Service) readPrompt(_ time.Time, r *Request, form url.Values) error {
 	return nil
 }
 
-func (s *Service) readHints(now time.Time, r *Request, form url.Values) error {
+func (s *Service) readHints(r *Request, form url.Values) error {
 	r.Nonce = form.Get("nonce")
 	r.LoginHint = form.Get("login_hint")
 	r.UILocales = form.Get("ui_locales")
@@ -245,7 +245,7 @@ func (s *Service) readHints(now time.Time, r *Request, form url.Values) error {
 	if token == "" {
 		return nil
 	}
-	hint, err := s.o.Tokens.ReadHint(now, token)
+	hint, err := s.o.Tokens.ReadHint(token)
 	if err != nil || !slices.Contains(hint.ClientID, r.ClientID) {
 		return refuse("invalid_request", "id_token_hint is no ID token that this client got here")
 	}
@@ -262,7 +262,7 @@ type claimRequest struct {
 
 // readClaims reads the claims parameter (OpenID Connect Core section 5.5). Claims that
 // we don't know, or that no scope of the client would open, are left out.
-func (s *Service) readClaims(_ time.Time, r *Request, form url.Values) error {
+func (s *Service) readClaims(r *Request, form url.Values) error {
 	text := form.Get("claims")
 	if text == "" {
 		return nil

@@ -40,7 +40,7 @@ func (r *Ring) VerifyAnyAudience(now time.Time, token, typ, issuer string, claim
 // section 3.1.2.1, RP-Initiated Logout section 2): neither aud nor a time is
 // checked, and the key may be out of publication, but not revoked. Such a token
 // tells who is meant and proves nothing.
-func (r *Ring) VerifyHint(_ time.Time, token, typ, issuer string, claims jwt.Claims) error {
+func (r *Ring) VerifyHint(token, typ, issuer string, claims jwt.Claims) error {
 	return r.verify(token, typ, issuer, claims, Key.unrevoked, jwt.WithoutClaimsValidation())
 }
 

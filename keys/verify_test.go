@@ -292,7 +292,7 @@ func TestVerifyHintChecksSignatureTypAndIssuerOnly(t *testing.T) {
 		t.Helper()
 		token := f.token(t, jwt.SigningMethodES256, f.private, change)
 		for _, claims := range []jwt.Claims{&jwt.RegisteredClaims{}, jwt.MapClaims{}} {
-			if err := f.ring.VerifyHint(time.Now(), token, atJWT, issuer, claims); !errors.Is(err, want) {
+			if err := f.ring.VerifyHint(token, atJWT, issuer, claims); !errors.Is(err, want) {
 				t.Errorf("%s: err = %v, want %v", name, err, want)
 			}
 		}
@@ -317,7 +317,7 @@ func TestVerifyHintChecksSignatureTypAndIssuerOnly(t *testing.T) {
 		"too long":          f.token(t, jwt.SigningMethodES256, f.private, func(_, claims map[string]any) { claims["x"] = strings.Repeat("x", 8<<10) }),
 	}
 	for name, token := range refused {
-		if err := f.ring.VerifyHint(time.Now(), token, atJWT, issuer, jwt.MapClaims{}); !errors.Is(err, keys.ErrInvalidToken) {
+		if err := f.ring.VerifyHint(token, atJWT, issuer, jwt.MapClaims{}); !errors.Is(err, keys.ErrInvalidToken) {
 			t.Errorf("%s: err = %v, want ErrInvalidToken", name, err)
 		}
 	}
@@ -328,7 +328,7 @@ func TestVerifyHintTakesAKeyOutOfPublicationUnlessRevoked(t *testing.T) {
 		ring := open(t, db, master(t), monthly)
 		token := sign(t, ring, "ES256", monthly.AccessTTL)
 		until := list(t, ring)[0].PublishedUntil
-		hint := func() error { return ring.VerifyHint(time.Now(), token, atJWT, issuer, &jwt.RegisteredClaims{}) }
+		hint := func() error { return ring.VerifyHint(token, atJWT, issuer, &jwt.RegisteredClaims{}) }
 
 		time.Sleep(time.Until(until))
 		maintain(t, ring)
@@ -396,7 +396,7 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token []byte) {
 		for _, claims := range []jwt.Claims{&jwt.RegisteredClaims{}, jwt.MapClaims{}} {
 			err := forger.ring.Verify(time.Now(), string(token), atJWT, issuer, audience, claims)
-			hint := forger.ring.VerifyHint(time.Now(), string(token), atJWT, issuer, claims)
+			hint := forger.ring.VerifyHint(string(token), atJWT, issuer, claims)
 			if (err == nil || hint == nil) && string(token) != good {
 				t.Errorf("accepted a forgery: %s", token)
 			}

@@ -145,9 +145,9 @@ type Hint struct {
 }
 
 // ReadHint reads an id_token_hint. ErrUnknown if we didn't sign it, or no longer know.
-func (s *Service) ReadHint(now time.Time, token string) (Hint, error) {
+func (s *Service) ReadHint(token string) (Hint, error) {
 	var claims idClaims
-	if err := s.signer.VerifyHint(now, token, idType, s.issuer, &claims); err != nil {
+	if err := s.signer.VerifyHint(token, idType, s.issuer, &claims); err != nil {
 		return Hint{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	h := Hint{Subject: claims.Subject, ClientID: slices.Clone(claims.Audience)}

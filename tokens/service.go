@@ -40,7 +40,7 @@ type Signer interface {
 	// VerifyAnyAudience is Verify without the audience.
 	VerifyAnyAudience(now time.Time, token, typ, issuer string, claims jwt.Claims) error
 	// VerifyHint is Verify for a token that need not be good any more, nor for us.
-	VerifyHint(now time.Time, token, typ, issuer string, claims jwt.Claims) error
+	VerifyHint(token, typ, issuer string, claims jwt.Claims) error
 }
 
 // Options are what a Service is made of. All are required but Claims and Log.
