@@ -67,7 +67,7 @@ func newRig(t testing.TB) *rig {
 	noError(t, err)
 	r.idToken = got.IDToken
 	r.Service = authorize.New(authorize.Options{
-		Clients: clients, Consents: accounts.Consents{Store: db}, Tokens: issued, Seal: master, Log: log, Issuer: issuer, Claims: tokens.ScopeOfClaim(),
+		Clients: clients, Consents: accounts.Consents{Store: db}, Tokens: issued, Seal: master, Issuer: issuer, Claims: tokens.ScopeOfClaim(),
 	})
 	return r
 }

@@ -2,7 +2,6 @@ package authorize
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -93,26 +92,11 @@ func (r *Logout) Agreed(l *tokens.Login) bool {
 	return r.Subject == l.UserID.String()
 }
 
-const logoutPurpose = "logout request"
-
-// LogoutTicket is a request to sign out as it travels with the browser.
-func (s *Service) LogoutTicket(r *Logout) string {
-	b, err := json.Marshal(r)
-	if err != nil {
-		panic(err) // texts and numbers always marshal
-	}
-	return s.o.Seal.Token(ticketPrefix, logoutPurpose, b)
-}
-
 // ResumeLogout reads a ticket of a request to sign out. *PageError.
 func (s *Service) ResumeLogout(ctx context.Context, now time.Time, ticket string) (*Logout, error) {
-	b, ok := s.o.Seal.OpenToken(ticketPrefix, logoutPurpose, ticket)
 	var r Logout
-	if !ok || json.Unmarshal(b, &r) != nil {
-		return nil, &PageError{"invalid_request", "ticket is not one of ours"}
-	}
-	if now.Sub(time.UnixMilli(r.AskedAt)) > ticketTTL {
-		return nil, &PageError{"expired", "the request to sign out is older than an hour"}
+	if err := s.open(now, logoutPurpose, ticket, &r, &r.AskedAt); err != nil {
+		return nil, err
 	}
 	if r.ClientID == "" {
 		return &r, nil

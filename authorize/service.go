@@ -17,7 +17,6 @@ package authorize
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -37,7 +36,6 @@ type Options struct {
 	Consents accounts.Consents
 	Tokens   *tokens.Service
 	Seal     *seal.Keys
-	Log      *slog.Logger
 	Issuer   string // said in every answer (RFC 9207)
 	// Claims are the scopes that open each claim that can be asked for by name.
 	Claims map[string]string

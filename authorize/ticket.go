@@ -10,36 +10,52 @@ import (
 )
 
 const (
-	ticketPrefix  = "cs_ar_"
-	ticketPurpose = "authorization request"
+	ticketPrefix   = "cs_ar_"
+	requestPurpose = "authorization request"
+	logoutPurpose  = "logout request"
 	// ticketTTL is how long somebody may take to sign in or up.
 	ticketTTL = time.Hour
 	// maxTicket bounds a ticket, which has to fit into the address of a page.
 	maxTicket = 12 << 10
 )
 
-// Ticket is the request as it travels with the browser (seal.Keys.Token): only we can
-// make one, and everybody may read it.
-func (s *Service) Ticket(r *Request) string {
+// Ticket is the request as it travels with the browser.
+func (s *Service) Ticket(r *Request) string { return s.ticket(requestPurpose, r) }
+
+// LogoutTicket is a request to sign out as it travels with the browser.
+func (s *Service) LogoutTicket(r *Logout) string { return s.ticket(logoutPurpose, r) }
+
+// ticket makes a ticket (seal.Keys.Token) of a *Request or a *Logout: only we can make
+// one, and everybody may read it.
+func (s *Service) ticket(purpose string, r any) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false) // it would make six bytes of one
 	if err := encoder.Encode(r); err != nil {
 		panic(err) // texts and numbers always marshal
 	}
-	return s.o.Seal.Token(ticketPrefix, ticketPurpose, b.Bytes())
+	return s.o.Seal.Token(ticketPrefix, purpose, b.Bytes())
+}
+
+// open reads a ticket into r, of which askedAt is a part. *PageError for what is no
+// ticket or too old.
+func (s *Service) open(now time.Time, purpose, ticket string, r any, askedAt *int64) error {
+	b, ok := s.o.Seal.OpenToken(ticketPrefix, purpose, ticket)
+	if !ok || json.Unmarshal(b, r) != nil {
+		return &PageError{"invalid_request", "ticket is not one of ours"}
+	}
+	if now.Sub(time.UnixMilli(*askedAt)) > ticketTTL {
+		return &PageError{"expired", "the request is older than an hour"}
+	}
+	return nil
 }
 
 // Resume reads a ticket. The client may have changed meanwhile, so what it may is
 // looked at once more: *PageError, also for what is no ticket or too old.
 func (s *Service) Resume(ctx context.Context, now time.Time, ticket string) (*Request, error) {
-	b, ok := s.o.Seal.OpenToken(ticketPrefix, ticketPurpose, ticket)
 	var r Request
-	if !ok || json.Unmarshal(b, &r) != nil {
-		return nil, &PageError{"invalid_request", "ticket is not one of ours"}
-	}
-	if now.Sub(time.UnixMilli(r.AskedAt)) > ticketTTL {
-		return nil, &PageError{"expired", "the authorization request is older than an hour"}
+	if err := s.open(now, requestPurpose, ticket, &r, &r.AskedAt); err != nil {
+		return nil, err
 	}
 	if err := s.identify(ctx, &r); err != nil {
 		return nil, err

@@ -270,8 +270,8 @@ func (a *App) hosted(issuer gin.IRouter, base string, failures handlers.Failures
 	h := &handlers.Hosted{
 		Failures: failures,
 		Authorize: authorize.New(authorize.Options{
-			Clients: a.Clients, Consents: accounts.Consents{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Log: a.o.Log,
-			Issuer: a.o.Issuer, Claims: tokens.ScopeOfClaim(), AlwaysPKCE: a.o.RFC9700,
+			Clients: a.Clients, Consents: accounts.Consents{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
+			Claims: tokens.ScopeOfClaim(), AlwaysPKCE: a.o.RFC9700,
 		}),
 		Tokens: a.Tokens, Users: a.Users, Devices: devices, Cookies: &cookies, SameOrigin: policy.fromOwn,
 		Service: a.o.ServiceName, Base: base, Signup: a.o.SignupEnabled, Mail: a.o.Mail != nil,
