@@ -185,7 +185,7 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to Recipient, x Exc
 	if err != nil {
 		return Issued{}, err
 	}
-	err = s.Store.RedeemCode(ctx, code, session, now, sessionCreated(now, &session, from))
+	err = s.Store.RedeemCode(ctx, code, session, now, sessionEvent(audit.SessionCreated, now, &session, from))
 	if errors.Is(err, ErrCodeUsed) { // a moment ago
 		if code, err = s.Store.Code(ctx, code.ID); err == nil {
 			err = s.endCodeUsed(ctx, now, &code, from)

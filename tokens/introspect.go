@@ -2,7 +2,6 @@ package tokens
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -36,13 +35,12 @@ func (s *Service) Introspect(ctx context.Context, now time.Time, reader Reader, 
 }
 
 func (s *Service) introspectRefresh(ctx context.Context, now time.Time, reader Reader, token string) (Live, error) {
-	id, counter, ok := s.parseRefreshToken(token)
-	if !ok || !reader.Refresh {
+	if !reader.Refresh {
 		return Live{}, ErrUnknown
 	}
-	session, err := s.Store.Session(ctx, id, now)
+	session, counter, err := s.refreshable(ctx, now, token)
 	if err != nil {
-		return Live{}, fmt.Errorf("find session: %w", err)
+		return Live{}, err
 	}
 	if session.ClientID != reader.ClientID {
 		return Live{}, ErrUnknown

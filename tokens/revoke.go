@@ -2,7 +2,6 @@ package tokens
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -32,14 +31,8 @@ func (s *Service) Revoke(ctx context.Context, now time.Time, clientID, token str
 // has the token.
 func (s *Service) presented(ctx context.Context, now time.Time, token string) (session Session, clientID string, err error) {
 	if strings.HasPrefix(token, refreshPrefix) {
-		id, _, ok := s.parseRefreshToken(token)
-		if !ok {
-			return Session{}, "", ErrUnknown
-		}
-		if session, err = s.Store.Session(ctx, id, now); err != nil {
-			return Session{}, "", fmt.Errorf("find session: %w", err)
-		}
-		return session, session.ClientID, nil
+		session, _, err = s.refreshable(ctx, now, token)
+		return session, session.ClientID, err
 	}
 	claims, err := s.readAccess(now, token)
 	if err != nil {

@@ -146,7 +146,7 @@ func (s *Service) Start(ctx context.Context, now time.Time, to Recipient, who Si
 	if err != nil {
 		return Issued{}, err
 	}
-	if err := s.Store.CreateSession(ctx, session, who.Epoch, sessionCreated(now, &session, from)); err != nil {
+	if err := s.Store.CreateSession(ctx, session, who.Epoch, sessionEvent(audit.SessionCreated, now, &session, from)); err != nil {
 		return Issued{}, fmt.Errorf("create session: %w", err)
 	}
 	return issued, nil
@@ -169,13 +169,6 @@ func (s *Service) newSession(now time.Time, to Recipient, who SignIn, scopes Sco
 	}
 	session.ExpiresAt = s.idleEnd(now, session.AbsoluteExpiresAt)
 	return session, nil
-}
-
-func sessionCreated(now time.Time, session *Session, from audit.Origin) audit.Event {
-	return audit.Event{
-		Time: now, Kind: audit.SessionCreated, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
-		Address: from.Address, RequestID: from.RequestID,
-	}
 }
 
 // ForClient makes an access token for the client itself (RFC 6749 section
@@ -319,26 +312,33 @@ func (s *Service) SignOutWithLogin(ctx context.Context, now time.Time, clientID,
 // sessionOf is the live session of a client's refresh token, whichever of its tokens it
 // is. ErrUnknown.
 func (s *Service) sessionOf(ctx context.Context, now time.Time, clientID, token string) (Session, error) {
-	id, _, ok := s.parseRefreshToken(token)
-	if !ok {
-		return Session{}, ErrUnknown
+	session, _, err := s.refreshable(ctx, now, token)
+	if err == nil && session.ClientID != clientID {
+		err = ErrUnknown
 	}
-	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
-		return Session{}, fmt.Errorf("find session: %w", err)
-	}
-	if session.ClientID != clientID {
-		return Session{}, ErrUnknown
+		return Session{}, err
 	}
 	return session, nil
 }
 
+// refreshable is the live session of a refresh token, whoever's and whichever of its
+// tokens it is, and the token's counter. ErrUnknown.
+func (s *Service) refreshable(ctx context.Context, now time.Time, token string) (Session, uint64, error) {
+	id, counter, ok := s.parseRefreshToken(token)
+	if !ok {
+		return Session{}, 0, ErrUnknown
+	}
+	session, err := s.Store.Session(ctx, id, now)
+	if err != nil {
+		return Session{}, 0, fmt.Errorf("find session: %w", err)
+	}
+	return session, counter, nil
+}
+
 // endReused ends a session of which an old refresh token turned up.
 func (s *Service) endReused(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
-	err := s.Store.EndSession(ctx, session.ID, audit.Event{
-		Time: now, Kind: audit.SessionReused, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
-		Address: from.Address, RequestID: from.RequestID,
-	})
+	err := s.Store.EndSession(ctx, session.ID, sessionEvent(audit.SessionReused, now, session, from))
 	if err != nil && !errors.Is(err, ErrUnknown) { // unknown: somebody else ended it first
 		return fmt.Errorf("end reused session: %w", err)
 	}

@@ -30,16 +30,17 @@ func (s Sessions) EndSession(ctx context.Context, now time.Time, id uuid.UUID, f
 }
 
 func (s Sessions) endSignIn(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
-	return s.Store.EndSignIn(ctx, session.ID, sessionRevoked(now, session, from))
+	return s.Store.EndSignIn(ctx, session.ID, sessionEvent(audit.SessionRevoked, now, session, from))
 }
 
 func (s Sessions) end(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
-	return s.Store.EndSession(ctx, session.ID, sessionRevoked(now, session, from))
+	return s.Store.EndSession(ctx, session.ID, sessionEvent(audit.SessionRevoked, now, session, from))
 }
 
-func sessionRevoked(now time.Time, session *Session, from audit.Origin) audit.Event {
+// sessionEvent is something that happened to a session.
+func sessionEvent(kind audit.Kind, now time.Time, session *Session, from audit.Origin) audit.Event {
 	return audit.Event{
-		Time: now, Kind: audit.SessionRevoked, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
+		Time: now, Kind: kind, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
 		Address: from.Address, RequestID: from.RequestID,
 	}
 }
