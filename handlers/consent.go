@@ -52,5 +52,5 @@ func (h *Consent) consent(c *gin.Context, ticket, decision string) error {
 		return h.respond(c, r, h.Authorize.Refuse(r, authorize.ErrDenied))
 	}
 	// Who allows has to be who was asked, also where somebody else has signed in since.
-	return h.show(c, http.StatusOK, pages.Consent, r.For(l), pages.Data{SignedIn: l.Username, Username: l.Username, Scopes: r.Permissions()})
+	return h.show(c, http.StatusOK, pages.Consent, r.For(l), pages.Data{Username: l.Username, Scopes: r.Permissions()})
 }

@@ -97,24 +97,24 @@ type pageMessage struct {
 
 func (e *pageMessage) Error() string { return e.message }
 
+var errMalformedForm = &authorize.PageError{Code: "invalid_request", Detail: "the form is malformed"}
+
 // readPageForm reads the form of a page: each field once.
 func readPageForm(r *http.Request) (url.Values, error) {
-	malformed := &authorize.PageError{Code: "invalid_request", Detail: "the form is malformed"}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return nil, malformed
+	if !isForm(r) {
+		return nil, errMalformedForm
 	}
 	body, err := readBody(r)
 	if err != nil {
-		return nil, malformed
+		return nil, errMalformedForm
 	}
 	form, err := url.ParseQuery(string(body))
-	if err != nil || !utf8.Valid(body) {
-		return nil, malformed
+	if err != nil {
+		return nil, errMalformedForm
 	}
 	for _, values := range form {
 		if len(values) > 1 || !utf8.ValidString(values[0]) {
-			return nil, malformed
+			return nil, errMalformedForm
 		}
 	}
 	return form, nil
@@ -122,17 +122,24 @@ func readPageForm(r *http.Request) (url.Values, error) {
 
 // isForm reports whether a request brings a form.
 func isForm(r *http.Request) bool {
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return kind == "application/x-www-form-urlencoded"
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/x-www-form-urlencoded"
 }
 
 // show answers with a page, which may be part of an authorization request.
 func (h *Hosted) show(c *gin.Context, status int, page pages.Name, r *authorize.Request, d pages.Data) error {
-	locales := ""
 	if r != nil {
-		d.Ticket, d.Client, locales = h.Authorize.Ticket(r), r.Client().Name, r.UILocales
+		d.Ticket, d.Client = h.Authorize.Ticket(r), r.Client().Name
 	}
-	return h.showIn(c, status, page, locales, d)
+	return h.showIn(c, status, page, locales(r), d)
+}
+
+// locales are the languages that an authorization request asks for, empty for none.
+func locales(r *authorize.Request) string {
+	if r == nil {
+		return ""
+	}
+	return r.UILocales
 }
 
 // showIn answers with a page in the language that the application asks for by

@@ -28,9 +28,9 @@ func (h *Logout) Mount(r gin.IRouter) {
 func (h *Logout) get(c *gin.Context) error {
 	form, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil {
-		return errRequestTooLarge
+		return errMalformedForm
 	}
-	return h.request(c, form)
+	return h.receive(c, form)
 }
 
 // post takes a request as a form, which may come from any site. Browsers leave out our
@@ -40,10 +40,11 @@ func (h *Logout) post(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.request(c, form)
+	return h.receive(c, form)
 }
 
-func (h *Logout) request(c *gin.Context, form url.Values) error {
+// receive signs out at once, or asks first.
+func (h *Logout) receive(c *gin.Context, form url.Values) error {
 	r, err := h.Authorize.ReadLogout(c.Request.Context(), time.Now(), form)
 	if err != nil {
 		return err
@@ -87,7 +88,7 @@ func (h *Logout) open(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.Agreed(l) { // a POST, which came without our cookie
+	if r.Agreed(l) { // it came by POST, without our cookie
 		return h.end(c, r, l)
 	}
 	if l == nil {

@@ -49,11 +49,7 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 	if err != nil {
 		return err
 	}
-	locales := ""
-	if r != nil {
-		locales = r.UILocales
-	}
-	who := accounts.Correspondent{Language: language(c, locales), Address: c.ClientIP()}
+	who := accounts.Correspondent{Language: language(c, locales(r)), Address: c.ClientIP()}
 	name := strings.TrimSpace(form.Get("email"))
 	if strings.Contains(name, "@") {
 		who.Email = name
@@ -68,11 +64,8 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 	if !ok {
 		return err
 	}
-	for _, field := range []string{"username"} { // the page has one field for both
-		if code, wrong := d.Fields[field]; wrong {
-			delete(d.Fields, field)
-			d.Fields["email"] = code
-		}
+	if code, wrong := d.Fields["username"]; wrong { // the page has one field for both
+		d.Fields = map[string]string{"email": code}
 	}
 	d.Email = name
 	return h.show(c, status, pages.Forgot, r, d)

@@ -79,13 +79,9 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 	if err != nil {
 		return err
 	}
-	locales := ""
-	if r != nil {
-		locales = r.UILocales
-	}
 	username, email := form.Get("username"), form.Get("email")
 	user, err := h.Users.Create(c.Request.Context(), time.Now(), accounts.NewUser{
-		Username: username, Password: form.Get("password"), Email: email, Language: language(c, locales),
+		Username: username, Password: form.Get("password"), Email: email, Language: language(c, locales(r)),
 	}, origin(c))
 	if err == nil && h.EmailRequired {
 		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verify_sent"})
