@@ -99,7 +99,7 @@ func (s *Service) Token(r *http.Request, from audit.Origin) (members map[string]
 func (s *Service) say(r *http.Request, clientID string, from audit.Origin, err error) error {
 	say, known := speak(err, s.unavailable)
 	if !known {
-		s.log.ErrorContext(r.Context(), "token request failed", "request_id", from.RequestID, "client_id", clientID, "err", err)
+		s.log.ErrorContext(r.Context(), "client request failed", "request_id", from.RequestID, "client_id", clientID, "err", err)
 	}
 	return say
 }

@@ -181,7 +181,7 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 			t.Fatalf("only %d secrets: the scenario didn't run", len(secrets))
 		}
 		log := a.logs.String()
-		if !strings.Contains(log, "refresh token reused") || !strings.Contains(log, `"panic"`) || !strings.Contains(log, "token request failed") {
+		if !strings.Contains(log, "refresh token reused") || !strings.Contains(log, `"panic"`) || !strings.Contains(log, "client request failed") {
 			t.Error("the scenario left out what is logged most freely")
 		}
 		for _, s := range slices.Sorted(maps.Keys(secrets)) {
