@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"maps"
 	"slices"
 	"strings"
 )
@@ -49,7 +48,7 @@ func (f field) Type() string {
 }
 
 // Inputs are the page's fields, filled in.
-func (v view) Inputs() ([]field, error) {
+func (v view) Inputs() []field {
 	all := slices.Clone(fields[v.Page])
 	focus := -1
 	for i := range all {
@@ -90,7 +89,7 @@ func (v view) Inputs() ([]field, error) {
 			f.About = strings.TrimSpace("errors " + f.About) // not every screen reader reads alerts that are there from the start
 		}
 	}
-	return all, nil
+	return all
 }
 
 // wrong is what is wrong with a field, in words: those of its code, or else the
@@ -107,5 +106,3 @@ func (v view) wrong(name string) string {
 	}
 	return code
 }
-
-func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -46,7 +48,7 @@ type Data struct {
 	Email    string // filled in already
 
 	Errors    []string          // codes of what went wrong, see words.go
-	Retry     time.Duration     // with throttled and mail_throttled: when to try again
+	Retry     time.Duration     // with throttled: when to try again
 	Fields    map[string]string // what is wrong with a field: a code of package accounts, or a sentence
 	MinLength int               // of a new password, to name in its errors; 0: unsaid
 
@@ -175,16 +177,12 @@ func (v view) Failures() ([]string, error) {
 		}
 		all = append(all, s)
 	}
-	inputs, err := v.Inputs()
-	if err != nil {
-		return nil, err
-	}
 	shown := map[string]bool{}
-	for _, in := range inputs {
+	for _, in := range v.Inputs() {
 		shown[in.Name] = true
 	}
 	placed := false
-	for _, name := range sorted(v.Fields) {
+	for _, name := range slices.Sorted(maps.Keys(v.Fields)) {
 		if shown[name] {
 			placed = true
 			continue

@@ -21,12 +21,11 @@ type example struct {
 
 var messages = []string{
 	"invalid_request", "unknown_client", "invalid_redirect_uri", "expired", "origin", "mail_sent", "verify_sent", "verified",
-	"password_set", "signed_out", "not_found", "internal", "unavailable", "mail_off", "signup_off",
+	"password_set", "signed_out", "internal", "unavailable", "mail_off", "signup_off",
 }
 
 var errorCodes = []string{
-	"invalid_credentials", "throttled", "busy", "unavailable", "bad_token", "mail_throttled", "missing_fields", "origin",
-	"expired", "internal",
+	"invalid_credentials", "throttled", "busy", "bad_token", "missing_fields", "internal",
 }
 
 // examples are all pages in all their states.
@@ -52,11 +51,10 @@ func examples() []example {
 		{"logout for a client", pages.Logout, pages.Data{Ticket: "a.b", Client: client, Username: user}},
 		{"signed out", pages.SignedOut, pages.Data{}},
 		{"forgot", pages.Forgot, pages.Data{Ticket: "a.b"}},
-		{"forgot refused", pages.Forgot, pages.Data{Username: user, Errors: []string{"mail_throttled"}}},
+		{"forgot refused", pages.Forgot, pages.Data{Username: user, Errors: []string{"throttled"}}},
 		{"reset", pages.Reset, pages.Data{Token: "cs_mt_x"}},
 		{"reset refused", pages.Reset, pages.Data{Token: "cs_mt_x", Errors: []string{"bad_token"}, Fields: map[string]string{"password": "too_common"}}},
 		{"verify", pages.Verify, pages.Data{Token: "cs_mt_x"}},
-		{"verify an address", pages.Verify, pages.Data{Token: "cs_mt_x", Email: "alice@example.com"}},
 		{"form_post", pages.FormPost, pages.Data{
 			Action: "https://app.example.com/callback?x=1&y=2",
 			Values: []pages.Value{{"code", "cs_ac_x"}, {"state", `"><script>alert(1)</script>`}, {"iss", "https://auth.example.com"}},

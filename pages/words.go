@@ -14,7 +14,7 @@ import (
 type said struct{ en, ko string }
 
 // words are all that the pages say. What is in braces is filled in: {service}, {client},
-// {username}, {email}, {time} and {n}. Korean puts no particle after a name, for it would
+// {username}, {time} and {n}. Korean puts no particle after a name, for it would
 // have to follow from how the name sounds.
 //
 // Nothing here tells whether there is an account.
@@ -77,7 +77,6 @@ var words = map[string]said{
 
 	"verify.title":  {"Confirm your address", "이메일 주소 확인"},
 	"verify.text":   {"Confirm that the address is yours.", "본인의 이메일 주소가 맞으면 확인을 눌러 주세요."},
-	"verify.email":  {"Confirm that {email} is your address.", "{email} 주소가 본인의 것이 맞으면 확인을 눌러 주세요."},
 	"verify.button": {"Confirm", "확인"},
 
 	"form_post.title":  {"One moment", "잠시만 기다려 주세요"},
@@ -90,14 +89,10 @@ var words = map[string]said{
 	"error.fields":              {"Please look at what is marked below.", "아래에 표시된 항목을 확인해 주세요."},
 	"error.invalid_credentials": {"The username or the password is wrong.", "아이디 또는 비밀번호가 올바르지 않습니다."},
 	"error.throttled":           {"Too many attempts. Try again in {time}.", "시도 횟수가 너무 많습니다. {time} 후에 다시 시도해 주세요."},
-	"error.mail_throttled":      {"Too many mails were asked for. Try again in {time}.", "메일을 너무 여러 번 요청하셨습니다. {time} 후에 다시 시도해 주세요."},
 	"error.busy":                {"The server is too busy at the moment. Try again shortly.", "지금은 접속이 많아 처리하지 못했습니다. 잠시 후에 다시 시도해 주세요."},
-	"error.unavailable":         {"That isn't possible at the moment. Try again shortly.", "지금은 처리할 수 없습니다. 잠시 후에 다시 시도해 주세요."},
 	"error.internal":            {"Something went wrong on our side. Try again.", "서버에 문제가 생겼습니다. 다시 시도해 주세요."},
 	"error.bad_token":           {"This link has been used or is too old. Ask for another one.", "이미 사용했거나 기간이 지난 링크입니다. 링크를 다시 받아 주세요."},
 	"error.missing_fields":      {"Please fill in all fields.", "빈칸을 모두 채워 주세요."},
-	"error.origin":              {"That didn't come from this page. Please send it again.", "이 페이지에서 보낸 요청이 아니어서 처리하지 않았습니다. 다시 보내 주세요."},
-	"error.expired":             {"That took too long. Please try again.", "시간이 너무 오래 지났습니다. 다시 시도해 주세요."},
 
 	// What is wrong with a field, by the codes of package accounts.
 	"wrong.required":           {"Please fill this in.", "이 항목을 입력해 주세요."},
@@ -141,8 +136,6 @@ var words = map[string]said{
 	"message.password_set.text":          {"Sign in with the new one from now on.", "이제 새 비밀번호로 로그인해 주세요."},
 	"message.signed_out.title":           {"Signed out", "로그아웃되었습니다"},
 	"message.signed_out.text":            {"You are signed out of {service} in this browser.", "이 브라우저에서 {service} 계정이 로그아웃되었습니다."},
-	"message.not_found.title":            {"Nothing here", "페이지를 찾을 수 없습니다"},
-	"message.not_found.text":             {"There is no such page.", "주소를 다시 확인해 주세요."},
 	"message.internal.title":             {"Something went wrong", "문제가 생겼습니다"},
 	"message.internal.text":              {"That is on our side. Please try again later.", "서버에 문제가 생겼습니다. 나중에 다시 시도해 주세요."},
 	"message.unavailable.title":          {"Not possible at the moment", "지금은 이용할 수 없습니다"},
@@ -159,7 +152,10 @@ var words = map[string]said{
 	"time.minutes": {"{n} minutes", "{n}분"},
 }
 
-var matcher = language.NewMatcher([]language.Tag{language.English, language.Korean})
+// Languages are those that there are words in.
+var Languages = []string{"en", "ko"}
+
+var matcher = language.NewMatcher([]language.Tag{language.English, language.Korean}) // as Languages
 
 // Language picks the language that comes closest to what somebody prefers: an
 // Accept-Language, or languages in order as in ui_locales. It is "en" for those who
@@ -173,7 +169,7 @@ func Language(preferred string) string {
 		return "en"
 	}
 	_, i, _ := matcher.Match(tags...)
-	return []string{"en", "ko"}[i]
+	return Languages[i]
 }
 
 // known is the code if there are words for it, and else that of what nobody foresaw.
@@ -248,8 +244,6 @@ func (v view) fill(name string) (part, error) {
 		return part{v.Client, true}, nil
 	case "username":
 		return part{v.Who(), true}, nil
-	case "email":
-		return part{v.Email, true}, nil
 	case "time":
 		text, err := v.duration()
 		return part{Text: text}, err
@@ -275,6 +269,3 @@ func (v view) duration() (string, error) {
 	s, err := v.raw("time." + unit)
 	return strings.ReplaceAll(s, "{n}", strconv.Itoa(n)), err
 }
-
-// Languages are those that there are words in.
-var Languages = []string{"en", "ko"}
