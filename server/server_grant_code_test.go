@@ -186,7 +186,7 @@ func TestLine66PagesAreNotFramedNorReadFromElsewhere(t *testing.T) {
 	p, _ := a.newPerson(t, "alice")
 	ticket := "?ticket=" + url.QueryEscape(p.authorize(authorization("rp")).page("consent-form").Get("ticket"))
 	for _, path := range []string{
-		"/login", "/signup", "/consent" + ticket, "/logout", "/error", "/oauth/authorize", "/oauth/authorize?" + authorization("rp").Encode(),
+		"/login", "/signup", "/consent" + ticket, "/logout", "/oauth/authorize", "/oauth/authorize?" + authorization("rp").Encode(),
 		"/oauth/logout", "/oauth/authorize/resume" + ticket, "/reset?token=x", "/verify?token=x", "/forgot",
 	} {
 		for _, from := range []string{origin, "https://client.example.com", "https://evil.example"} {
