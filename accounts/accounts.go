@@ -1,5 +1,6 @@
 // Package accounts knows who may ask for tokens, users and clients, how they prove
-// who they are, and which letters that takes.
+// who they are, and which letters that takes; what users say of themselves, and what
+// they let clients have.
 //
 // It promises that passwords and secrets are at rest only as hashes and never
 // in an error or a log; that a failed proof looks and costs the same whatever

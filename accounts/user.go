@@ -70,7 +70,7 @@ type UserStore interface {
 	User(ctx context.Context, id uuid.UUID) (User, error)
 	// Users lists users by username, those after the given one, at most limit.
 	Users(ctx context.Context, after string, limit int) ([]User, error)
-	// DisableUser bars the user, moves the epoch and ends all sessions.
+	// DisableUser bars the user, moves the epoch and ends all sessions and logins.
 	// Disabling a disabled user changes nothing. ErrUnknownUser.
 	DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error
 	// EnableUser lets the user in again; ended sessions stay ended. ErrUnknownUser.
@@ -84,7 +84,7 @@ type UserStore interface {
 	// UpgradePasswordHash replaces old by an equivalent hash of the same
 	// password, unless the hash is no longer old. Sessions live on.
 	UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash string) error
-	// DeleteUser removes the user and the user's sessions. A session that asks for it
+	// DeleteUser removes the user and all that is the user's. A session that asks for it
 	// must be alive. ErrUnknownUser, ErrSignedOut.
 	DeleteUser(ctx context.Context, id, session uuid.UUID, now time.Time, ev audit.Event) error
 }

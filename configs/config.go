@@ -33,9 +33,9 @@ type Config struct {
 	ServiceName string `yaml:"service_name" default:"Countersign"`
 
 	// Profile tightens the protocol as a whole. rfc9700 leaves out what RFC 9700
-	// allows only to what can't do without: passwords given to applications (the
-	// password grant, and POST /session with one), and authorization codes without
-	// PKCE. Default empty: each client's settings decide.
+	// advises against: passwords given to applications (the password grant, and POST
+	// /session with one), and authorization codes without PKCE. Default empty: each
+	// client's settings decide.
 	Profile string `yaml:"profile"`
 
 	// Listen is the host:port to serve on; an empty host is every interface.
@@ -261,7 +261,7 @@ type Config struct {
 	places places
 }
 
-// RFC9700 is the value of Profile that leaves out all that RFC 9700 advises against.
+// RFC9700 is the value of Profile that leaves out what RFC 9700 advises against.
 const RFC9700 = "rfc9700"
 
 // Client is a declared client: an application that asks for tokens.

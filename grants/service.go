@@ -1,7 +1,7 @@
 // Package grants is how tokens are asked for: by the grants of the token endpoint,
-// and by signing in from a browser ([Browser]). For the token endpoint it
-// authenticates the client, lets go-oauth2 dispatch the grant, and translates what
-// accounts and tokens say into the words of RFC 6749.
+// and by signing in from a browser ([Browser]); and how clients revoke and introspect
+// them. For the token endpoint it authenticates the client, lets go-oauth2 dispatch the
+// grant, and translates what accounts and tokens say into the words of RFC 6749.
 //
 // A token request passes, in this order: the form is read strictly, the grant type is
 // known, the client proves who it is and may use the grant, and only then does

@@ -1,5 +1,5 @@
-// Package handlers has one file per endpoint: decode, call, encode. What is
-// decided, is decided in grants, accounts, tokens and keys.
+// Package handlers has one file per endpoint and hosted page: decode, call, encode.
+// What is decided, is decided in authorize, grants, accounts, tokens and keys.
 package handlers
 
 import (

@@ -1,5 +1,5 @@
-// Package store keeps users, clients, sessions, letters, signing keys, guess budgets
-// and security events in one SQL database.
+// Package store keeps users and their profiles, clients and consents, logins, codes and
+// sessions, letters, signing keys, guess budgets and security events in one SQL database.
 //
 // [DB] implements the Store interfaces that accounts, tokens, keys and limits
 // declare, and keeps the events of audit. Its methods are atomic verbs, not rows:

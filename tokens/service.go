@@ -1,5 +1,6 @@
 // Package tokens decides what people and clients are given once it is known who
-// they are: sessions, refresh tokens, access tokens and ID tokens.
+// they are: authorization codes, sessions, refresh tokens, access tokens and ID tokens.
+// A [Login] is who is signed in to a browser at the hosted pages, from which codes come.
 //
 // A session is one sign-in, kept as one row. Its counter says which refresh
 // token is current; a refresh token is the session's id and a counter under a
