@@ -58,12 +58,14 @@ func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values
 		}
 		r.ClientID, r.Subject, r.Session = hint.ClientID[0], hint.Subject, hint.Session
 	}
-	if r.ClientID == "" {
-		return r, nil // nothing tells whose a post_logout_redirect_uri is
+	if r.ClientID != "" { // else nothing tells whose a post_logout_redirect_uri is
+		r.RedirectURI, r.State = form.Get("post_logout_redirect_uri"), form.Get("state")
+		if err := s.identifyLogout(ctx, r); err != nil {
+			return nil, err
+		}
 	}
-	r.RedirectURI, r.State = form.Get("post_logout_redirect_uri"), form.Get("state")
-	if err := s.identifyLogout(ctx, r); err != nil {
-		return nil, err
+	if len(s.LogoutTicket(r)) > maxTicket {
+		return nil, &PageError{"invalid_request", "the request is too large"}
 	}
 	return r, nil
 }

@@ -199,6 +199,7 @@ type Response struct {
 	URI      string
 	FormPost bool // as a form (OAuth 2.0 Form Post Response Mode)
 	Values   []Value
+	Error    string // the code of the refusal that it tells of; empty: none
 }
 
 // Value is a parameter of a response.
@@ -206,7 +207,9 @@ type Value struct{ Name, Value string }
 
 // Refuse is the response that tells the client of a refusal.
 func (s *Service) Refuse(r *Request, refusal *Refusal) Response {
-	return s.respond(r, Value{"error", refusal.Code}, Value{"error_description", refusal.Description})
+	answer := s.respond(r, Value{"error", refusal.Code}, Value{"error_description", refusal.Description})
+	answer.Error = refusal.Code
+	return answer
 }
 
 // respond is a response with the values, and with those that every response has.
@@ -214,7 +217,7 @@ func (s *Service) respond(r *Request, values ...Value) Response {
 	if r.State != "" {
 		values = append(values, Value{"state", r.State})
 	}
-	return Response{r.RedirectURI, r.FormPost, append(values, Value{"iss", s.o.Issuer})}
+	return Response{URI: r.RedirectURI, FormPost: r.FormPost, Values: append(values, Value{"iss", s.o.Issuer})}
 }
 
 // Location is where to send the browser for a response in the query. The redirect URI

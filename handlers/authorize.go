@@ -20,6 +20,8 @@ func (h *Authorization) Mount(r gin.IRouter) {
 	r.GET("/oauth/authorize", h.page(h.get))
 	r.POST("/oauth/authorize", h.page(h.post))
 	r.GET("/oauth/authorize/resume", h.page(h.resume))
+	// Errors are told where they happen; this is what they look like.
+	r.GET("/error", h.page(func(*gin.Context) error { return &authorize.PageError{Code: "invalid_request"} }))
 }
 
 var errRequestTooLarge = &authorize.PageError{Code: "invalid_request", Detail: "the authorization request is larger than 8 KiB, or no form"}

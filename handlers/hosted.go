@@ -289,8 +289,8 @@ func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) 
 
 // respond sends the browser to the client with an answer.
 func (h *Hosted) respond(c *gin.Context, r *authorize.Request, a authorize.Response) error {
-	if a.Values[0].Name == "error" {
-		c.Set(ErrorKey, a.Values[0].Value)
+	if a.Error != "" {
+		c.Set(ErrorKey, a.Error)
 	}
 	if !a.FormPost {
 		h.redirect(c, a.Location())

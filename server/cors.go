@@ -61,7 +61,7 @@ func NewCORS(issuer string, configured []string, clients func(context.Context) (
 
 // hostedPages are what browsers navigate to.
 var hostedPages = []string{
-	"/login", "/consent", "/logout", "/forgot", "/reset", "/verify",
+	"/login", "/consent", "/logout", "/forgot", "/reset", "/verify", "/error",
 	"/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", // RFC 9700 section 2.6
 }
 
