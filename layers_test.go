@@ -16,6 +16,7 @@ var layers = map[string][]string{
 	"browser": {"seal"},
 	"limits":  {},
 	"mail":    {},
+	"openapi": {},
 	"pages":   {},
 	"seal":    {},
 	"configs": {},
@@ -30,7 +31,7 @@ var layers = map[string][]string{
 
 	"grants":    {"accounts", "audit", "browser", "limits", "tokens"},
 	"authorize": {"accounts", "audit", "grants", "seal", "tokens"},
-	"handlers":  {"accounts", "audit", "authorize", "browser", "grants", "keys", "limits", "pages", "seal", "tokens", "web"},
+	"handlers":  {"accounts", "audit", "authorize", "browser", "grants", "keys", "limits", "openapi", "pages", "seal", "tokens", "web"},
 	"server":    {"accounts", "audit", "authorize", "grants", "handlers", "keys", "limits", "mail", "seal", "tokens"},
 
 	"cmd/countersign": {"accounts", "audit", "configs", "examples/spa", "grants", "handlers", "keys", "limits", "mail", "seal", "server", "store", "tokens"},

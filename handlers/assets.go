@@ -1,8 +1,6 @@
 package handlers
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"io/fs"
 	"net/http"
 	"path"
@@ -68,8 +66,7 @@ var assetTypes = map[string]string{
 
 // asset serves a file.
 func asset(r gin.IRouter, at string, body []byte, maxAge time.Duration) {
-	sum := sha256.Sum256(body)
-	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	etag := etagOf(body)
 	answer := func(c *gin.Context) { writeCacheable(c, body, etag, assetTypes[path.Ext(at)], maxAge) }
 	r.GET(at, answer)
 	r.HEAD(at, answer)

@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -38,6 +40,12 @@ func writeCacheable(c *gin.Context, body []byte, etag, contentType string, maxAg
 		return
 	}
 	c.Data(http.StatusOK, contentType, body)
+}
+
+// etagOf is an ETag for bytes that are always the same.
+func etagOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
 }
 
 // matches reports whether an If-None-Match names the etag, compared weakly.

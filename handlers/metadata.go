@@ -1,8 +1,6 @@
 package handlers
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"time"
@@ -79,6 +77,5 @@ func (h *Metadata) document() (body []byte, etag string) {
 	if err != nil {
 		panic(err) // strings always marshal
 	}
-	sum := sha256.Sum256(body)
-	return body, `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	return body, etagOf(body)
 }

@@ -44,6 +44,8 @@ type app struct {
 	logs    *bytes.Buffer
 
 	path, master string // the database's file, the master key
+
+	watch func(method, target, body string, header []string, r *response) // if set, sees what do does
 }
 
 // newApp builds a server. It may be called in a synctest bubble: everything it
@@ -170,7 +172,11 @@ type response struct {
 // do sends a request through the engine. The header's values are pairs.
 func (a *app) do(method, target, body string, header ...string) *response {
 	a.t.Helper()
-	return a.send(method, target, strings.NewReader(body), header...)
+	r := a.send(method, target, strings.NewReader(body), header...)
+	if a.watch != nil {
+		a.watch(method, target, body, header, r)
+	}
+	return r
 }
 
 // send is do with a body that may take its time.

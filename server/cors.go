@@ -72,7 +72,7 @@ func (p *CORS) access(method, path string) access {
 	}
 	path = strings.TrimPrefix(path, p.base)
 	switch {
-	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/assets/"):
+	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/assets/"), path == "/openapi.json":
 		return anyOrigin
 	case slices.Contains(hostedPages, path),
 		path == "/signup" && (method == http.MethodGet || method == http.MethodHead): // applications POST there

@@ -228,6 +228,7 @@ func (a *App) route() error {
 		Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms(), Grants: granting.Supported(),
 	}).Mount(root, issuer, base)
 	(&handlers.JWKS{Keys: a.o.Keys}).Mount(issuer)
+	(&handlers.OpenAPI{Issuer: a.o.Issuer}).Mount(issuer, base)
 	if err := (&handlers.Assets{Demo: a.o.Demo}).Mount(issuer); err != nil {
 		return fmt.Errorf("demo app: %w", err)
 	}

@@ -116,7 +116,7 @@ func TestLine69OnlyListedOriginsAreEchoed(t *testing.T) {
 
 func TestPublicDocumentsAreReadableByAnyOriginWithoutCredentials(t *testing.T) {
 	a := newApp(t)
-	for _, path := range append(documents, "/.well-known/jwks.json", "/.well-known/nothing") {
+	for _, path := range append(documents, "/.well-known/jwks.json", "/.well-known/nothing", "/openapi.json") {
 		for _, from := range []string{"", "null", origin, "https://anybody.example", issuer, "http://auth.example.com"} {
 			var header []string
 			if from != "" {

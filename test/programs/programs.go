@@ -53,7 +53,7 @@ var built = sync.OnceValues(func() (map[string]string, error) {
 			return err
 		case d.IsDir() && slices.Contains([]string{".git", "node_modules"}, d.Name()):
 			return fs.SkipDir
-		case slices.Contains([]string{".go", ".sql", ".js", ".html", ".css", ".svg"}, filepath.Ext(path)) || d.Name() == "go.mod":
+		case slices.Contains([]string{".go", ".sql", ".js", ".html", ".css", ".svg", ".json"}, filepath.Ext(path)) || d.Name() == "go.mod":
 			_, err = os.Stat(path)
 		}
 		return err

@@ -1,0 +1,548 @@
+package server_test
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pb33f/libopenapi"
+	"github.com/pb33f/libopenapi-validator"
+	"github.com/pb33f/libopenapi-validator/config"
+	openapierrors "github.com/pb33f/libopenapi-validator/errors"
+	"github.com/pb33f/libopenapi-validator/helpers"
+
+	"countersign/server"
+)
+
+// described is an operation of the OpenAPI document.
+type described struct {
+	Tags        []string
+	RequestBody struct{ Content map[string]any }
+	Responses   map[string]any
+}
+
+// openapiOf is the document that a server serves: its operations by method and path.
+func openapiOf(t *testing.T, a *app) (document []byte, operations map[string]described) {
+	t.Helper()
+	got := a.do(http.MethodGet, "/openapi.json", "").want(http.StatusOK)
+	var read struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(got.Body.Bytes(), &read); err != nil {
+		t.Fatal(err)
+	}
+	operations = map[string]described{}
+	for path, item := range read.Paths {
+		for method, text := range item {
+			if method == "servers" {
+				continue
+			}
+			var d described
+			if err := json.Unmarshal(text, &d); err != nil {
+				t.Fatal(err)
+			}
+			operations[strings.ToUpper(method)+" "+path] = d
+		}
+	}
+	return got.Body.Bytes(), operations
+}
+
+// headersOfAny are those that any answer may have, and no operation tells of.
+var headersOfAny = []string{
+	"Cache-Control", "Content-Security-Policy", "Pragma", "Referrer-Policy", "Strict-Transport-Security", "Vary",
+	"X-Content-Type-Options", "X-Frame-Options", "X-Request-Id",
+	"Access-Control-Allow-Credentials", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers",
+}
+
+func newValidator(t *testing.T, document []byte, options ...config.Option) validator.Validator {
+	t.Helper()
+	parsed, err := libopenapi.NewDocument(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, errs := validator.NewValidator(parsed, append(options, config.WithFormatAssertions())...)
+	if len(errs) > 0 {
+		t.Fatal(errors.Join(errs...))
+	}
+	return v
+}
+
+func TestOpenAPIDocumentIsPublicAndCacheable(t *testing.T) {
+	for base, name := range map[string]string{"": issuer, "/tenant/one": issuer + "/tenant/one"} {
+		a := newApp(t, withOptions(func(o *server.Options) { o.Issuer = name }))
+		got := a.do(http.MethodGet, base+"/openapi.json", "", "Origin", "https://anybody.example").want(http.StatusOK)
+		for header, want := range map[string]string{
+			"Content-Type": "application/json", "Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600",
+		} {
+			if value := got.Header().Get(header); value != want {
+				t.Errorf("%s: %q, want %q", header, value, want)
+			}
+		}
+		a.do(http.MethodGet, base+"/openapi.json", "", "If-None-Match", got.Header().Get("ETag")).want(http.StatusNotModified)
+		a.do(http.MethodHead, base+"/openapi.json", "").want(http.StatusOK)
+
+		var document struct {
+			Servers    []struct{ URL string }
+			Paths      map[string]struct{ Servers []struct{ URL string } }
+			Components struct {
+				SecuritySchemes struct {
+					OpenID struct{ OpenIDConnectURL string } `json:"openid"`
+					OAuth2 struct {
+						Flows map[string]struct{ AuthorizationURL, TokenURL string }
+					} `json:"oauth2"`
+				}
+			}
+		}
+		if err := json.Unmarshal(got.Body.Bytes(), &document); err != nil {
+			t.Fatal(err)
+		}
+		schemes := document.Components.SecuritySchemes
+		code := schemes.OAuth2.Flows["authorizationCode"]
+		for _, pair := range [][2]string{
+			{document.Servers[0].URL, name},
+			{document.Paths["/healthz"].Servers[0].URL, issuer},
+			{document.Paths["/.well-known/oauth-authorization-server"+base].Servers[0].URL, issuer},
+			{schemes.OpenID.OpenIDConnectURL, name + "/.well-known/openid-configuration"},
+			{code.AuthorizationURL, name + "/oauth/authorize"},
+			{code.TokenURL, name + "/oauth/token"},
+		} {
+			if pair[0] != pair[1] {
+				t.Errorf("%q, want %q", pair[0], pair[1])
+			}
+		}
+	}
+}
+
+func TestOpenAPIDocumentIsValid(t *testing.T) {
+	document, _ := openapiOf(t, newApp(t))
+	if ok, wrong := newValidator(t, document).ValidateDocument(); !ok {
+		for _, one := range wrong {
+			t.Errorf("%s: %s", one.Message, one.Reason)
+			for _, cause := range one.SchemaValidationErrors {
+				t.Errorf("%s", cause)
+			}
+		}
+	}
+}
+
+// variable is a variable part of a route, as gin writes it.
+var variable = regexp.MustCompile(`:(\w+)`)
+
+func TestOpenAPIDocumentHasEveryRouteAndNoOther(t *testing.T) {
+	a := newApp(t)
+	_, operations := openapiOf(t, a)
+	var routes []string
+	for _, route := range a.Routes() {
+		if !strings.HasPrefix(route, "HEAD ") { // as GET
+			routes = append(routes, variable.ReplaceAllString(route, "{$1}"))
+		}
+	}
+	slices.Sort(routes)
+	if diff := cmp.Diff(routes, slices.Sorted(maps.Keys(operations))); diff != "" {
+		t.Errorf("what there is (-) is not what openapi.json says (+):\n%s", diff)
+	}
+}
+
+// seen is a request and its answer.
+type seen struct {
+	request *http.Request
+	sent    string
+	answer  *response
+}
+
+// observer watches servers.
+type observer struct{ all []seen }
+
+func (o *observer) watch(a *app) {
+	a.watch = func(method, target, body string, header []string, r *response) {
+		request := httptest.NewRequest(method, issuer+target, strings.NewReader(body))
+		for i := 0; i < len(header); i += 2 {
+			request.Header.Add(header[i], header[i+1])
+		}
+		o.all = append(o.all, seen{request, body, r})
+	}
+}
+
+// Every operation gives every answer that the document says it may, and no other, with
+// the headers and the members that it says and no others. What was taken was a request
+// as the document has it.
+func TestEveryAnswerIsAsTheOpenAPIDocumentSays(t *testing.T) {
+	var o observer
+	var document []byte
+	var operations map[string]described
+	synctest.Test(t, func(t *testing.T) {
+		document, operations = openapiOf(t, newApp(t))
+		o.everything(t, operations)
+	})
+	// An answer has nothing that the document doesn't mention. Browsers send more than
+	// that.
+	answers := newValidator(t, document, config.WithStrictMode(), config.WithStrictIgnoredHeadersExtra(headersOfAny...))
+	requests := newValidator(t, document, config.WithURLEncodedBodyValidation(), config.WithRejectUndeclaredRequestBody())
+	router := http.NewServeMux()
+	left := map[string]bool{}
+	for operation, d := range operations {
+		router.Handle(operation, http.NotFoundHandler())
+		for status := range d.Responses {
+			left[operation+" "+status] = true
+		}
+	}
+	for _, s := range o.all {
+		_, operation := router.Handler(s.request)
+		status := strconv.Itoa(s.answer.Code)
+		if _, exact := operations[operation].Responses[status]; !exact {
+			status = status[:1] + "XX"
+		}
+		delete(left, operation+" "+status)
+		answer := s.answer.Result()
+		if strings.HasSuffix(operation, " /userinfo") && status == "401" && s.answer.Body.Len() == 0 {
+			continue // where nobody tried, only the header says so (RFC 6750 section 3.1)
+		}
+		_, wrong := answers.ValidateHttpResponse(s.request, answer)
+		if s.answer.Code < 400 {
+			_, more := requests.ValidateHttpRequestSync(s.request)
+			wrong = append(wrong, slices.DeleteFunc(more, aboutEncoding)...)
+		}
+		for _, one := range wrong {
+			t.Errorf("%s, asked with %q and answered with %d %.300q: %s: %s %v", operation, s.sent, s.answer.Code, s.answer.Body, one.Message, one.Reason, one.SchemaValidationErrors)
+		}
+	}
+	for _, answer := range slices.Sorted(maps.Keys(left)) {
+		t.Errorf("never seen: %s", answer)
+	}
+}
+
+// aboutEncoding reports whether an error is that a form has reserved characters, of which
+// the library looks at what they were before they were escaped.
+func aboutEncoding(err *openapierrors.ValidationError) bool {
+	return err.ValidationSubType == helpers.ReservedValues
+}
+
+// everything makes every operation give every answer that it has.
+func (o *observer) everything(t *testing.T, operations map[string]described) {
+	a, box := simulated(t)
+	o.watch(a)
+	o.documents(a, operations)
+	in := o.people(t, a, box)
+	o.clients(a, in)
+	o.hostedPages(t, a, in)
+	o.refusals(a, in, operations)
+	o.throttles(a, in)
+	o.otherServers(t)
+	o.outage(a, in, operations)
+}
+
+func (o *observer) documents(a *app, operations map[string]described) {
+	for operation, d := range operations {
+		if _, cacheable := d.Responses["304"]; cacheable {
+			path := strings.TrimPrefix(operation, "GET ")
+			a.do(http.MethodGet, path, "", "If-None-Match", a.do(http.MethodGet, path, "").want(http.StatusOK).Header().Get("ETag"))
+		}
+	}
+	a.do(http.MethodGet, "/healthz", "").want(http.StatusOK)
+	a.do(http.MethodGet, "/readyz", "").want(http.StatusOK)
+}
+
+// signedIn is somebody who uses everything.
+type signedIn struct {
+	page    *page   // signed in with a cookie
+	browser *person // signed in at the hosted pages
+	tokens  *response
+	mailed  string // a token that has been used
+}
+
+// people sign up, prove their address, sign in, look after their account and delete it.
+func (o *observer) people(t *testing.T, a *app, box *outbox) *signedIn {
+	in := &signedIn{page: a.page(), browser: a.person()}
+	p := in.page
+	p.do(http.MethodPost, "/signup", `{"username":"alice","password":"`+password+`","email":"alice@example.net","ui_locales":"ko"}`).want(http.StatusCreated)
+	letter := token(t, box.take(t))
+	p.do(http.MethodPost, "/account/email/resend", `{"email":"alice@example.net"}`).want(http.StatusAccepted)
+	box.take(t)
+	p.verify(letter).want(http.StatusNoContent)
+	p.do(http.MethodPost, "/signup", `{"username":"alice","password":"`+password+`"}`).want(http.StatusConflict)
+
+	p.forgot("alice@example.net").want(http.StatusAccepted)
+	in.mailed = token(t, box.take(t))
+	p.reset(in.mailed, password).want(http.StatusNoContent)
+	box.take(t)
+	p.forgot("alice@example.net").want(http.StatusAccepted)
+	in.browser.submit("/reset", form("token", token(t, box.take(t)), "password", password)).want(http.StatusOK)
+	box.take(t)
+	p.signIn("alice", password).want(http.StatusOK)
+	p.refresh().want(http.StatusOK)
+	p.do(http.MethodGet, "/session", "").want(http.StatusOK)
+	p.signIn("alice", "another password").want(http.StatusUnauthorized)
+	p.do(http.MethodPost, "/session", `{"code":"bad","code_verifier":"bad","redirect_uri":"`+spaCallback+`"}`).wantProblem(http.StatusUnauthorized, "invalid_code")
+
+	in.tokens = a.login("alice")
+	for _, scope := range []string{everyScope, "openid"} {
+		a.userinfo(a.withScopes("alice", scope).text("access_token")).want(http.StatusOK)
+	}
+	a.putProfile(in.tokens, fullProfile).want(http.StatusOK)
+	a.profile(in.tokens).want(http.StatusOK)
+	a.userinfo(a.withScopes("alice", everyScope).text("access_token")).want(http.StatusOK)
+	p.bearer(http.MethodPost, "/userinfo", "", in.tokens).want(http.StatusOK)
+	p.bearer(http.MethodGet, "/account/sessions", "", in.tokens).want(http.StatusOK)
+	p.bearer(http.MethodGet, "/account/export", "", in.tokens).want(http.StatusOK)
+	_, claims := a.login("alice").claims("access_token")
+	p.bearer(http.MethodDelete, "/account/sessions/"+claims["sid"].(string), "", in.tokens).want(http.StatusNoContent)
+	p.bearer(http.MethodDelete, "/account/sessions/"+claims["sid"].(string), "", in.tokens).want(http.StatusNotFound)
+	p.bearer(http.MethodPost, "/account/password", `{"current_password":"`+password+`","new_password":"`+password+`"}`, in.tokens).want(http.StatusNoContent)
+	box.take(t)
+
+	// An address that somebody else proves in the meantime.
+	p.bearer(http.MethodPost, "/account/email", `{"email":"new@example.net"}`, in.tokens).want(http.StatusAccepted)
+	late := token(t, box.take(t))
+	p.do(http.MethodPost, "/signup", `{"username":"quick","password":"`+password+`","email":"new@example.net"}`).want(http.StatusCreated)
+	in.browser.submit("/verify", form("token", token(t, box.take(t)))).want(http.StatusOK)
+	p.verify(late).want(http.StatusConflict)
+
+	leaving := a.login("quick")
+	p.bearer(http.MethodDelete, "/account/sessions", "", leaving).want(http.StatusNoContent)
+	p.bearer(http.MethodDelete, "/account", "", leaving).want(http.StatusNoContent)
+	gone := a.page()
+	gone.do(http.MethodPost, "/session/refresh", "").want(http.StatusUnauthorized)
+	gone.do(http.MethodGet, "/session", "").want(http.StatusUnauthorized)
+	gone.do(http.MethodDelete, "/session", "").want(http.StatusNoContent)
+	in.tokens = a.login("alice")
+	p.signIn("alice", password).want(http.StatusOK)
+	return in
+}
+
+// clients get tokens by every grant, ask about them and revoke them.
+func (o *observer) clients(a *app, in *signedIn) {
+	code := in.browser.signIn(in.browser.authorize(authorization("spa")), "alice").code(spaCallback)
+	a.exchange(code).want(http.StatusOK)
+	a.exchange(code).want(http.StatusBadRequest)
+	got := a.refresh(a.login("alice").text("refresh_token")).want(http.StatusOK)
+	own := a.token(form("grant_type", "client_credentials"), "Authorization", basic("api", "dev-secret")).want(http.StatusOK)
+	a.token(form("grant_type", "client_credentials"), "Authorization", basic("api", "wrong")).want(http.StatusUnauthorized)
+	for _, token := range []string{got.text("access_token"), own.text("access_token"), "nothing"} {
+		a.introspect(token, "Authorization", basic("reader", secret)).want(http.StatusOK)
+	}
+	a.introspect("nothing", "Authorization", basic("reader", "wrong")).want(http.StatusUnauthorized)
+	a.introspect("nothing", "Authorization", basic("web", secret)).want(http.StatusBadRequest)
+	a.revokeAs("spa", "", got.text("refresh_token")).want(http.StatusOK)
+	a.revokeAs("api", "dev-secret", own.text("access_token")).want(http.StatusBadRequest)
+	a.revokeAs("api", "wrong", "nothing").want(http.StatusUnauthorized)
+	a.userinfo(own.text("access_token")).want(http.StatusForbidden)
+	a.do(http.MethodPost, "/userinfo", "", "Authorization", "Bearer "+own.text("access_token")).want(http.StatusForbidden)
+}
+
+// hostedPages are opened and filled in, with an application waiting and without.
+func (o *observer) hostedPages(t *testing.T, a *app, in *signedIn) {
+	p, nobody := in.browser, a.person()
+	formPost := authorization("spa", "response_mode", "form_post")
+	waiting := nobody.open("/oauth/authorize?" + authorization("spa").Encode()).want(http.StatusSeeOther)
+	_, ticket, _ := strings.Cut(waiting.Header().Get("Location"), "ticket=")
+
+	p.open("/oauth/authorize?" + formPost.Encode()).want(http.StatusOK)
+	p.open("/oauth/authorize?client_id=nobody").want(http.StatusBadRequest)
+	p.post("/oauth/authorize", formPost).want(http.StatusSeeOther)
+	p.follow(p.post("/oauth/authorize", formPost)).want(http.StatusOK)
+	p.follow(p.post("/oauth/authorize", authorization("spa"))).want(http.StatusSeeOther)
+	p.post("/oauth/authorize", authorization("spa", "response_mode", "form_post", "scope", "more")).want(http.StatusOK)
+	p.post("/oauth/authorize", form("client_id", "nobody")).want(http.StatusBadRequest)
+	p.open("/oauth/authorize/resume").want(http.StatusBadRequest)
+
+	nobody.open("/login?ticket=" + ticket).want(http.StatusOK)
+	nobody.open("/login?ticket=bad").want(http.StatusBadRequest)
+	p.open("/login").want(http.StatusSeeOther)
+	nobody.submit("/login", form("ticket", ticket, "username", "alice", "password", "another password")).want(http.StatusBadRequest)
+	posting := nobody.open("/oauth/authorize?" + formPost.Encode()).want(http.StatusSeeOther)
+	_, postingTicket, _ := strings.Cut(posting.Header().Get("Location"), "ticket=")
+	a.person().submit("/login", form("ticket", postingTicket, "username", "alice", "password", password)).want(http.StatusOK)
+
+	nobody.open("/signup?ticket=" + ticket).want(http.StatusOK)
+	nobody.open("/signup?ticket=bad").want(http.StatusBadRequest)
+	nobody.submit("/signup", form("username", "bob")).want(http.StatusBadRequest)
+	a.person().submit("/signup", form("username", "bob", "password", password, "email", "")).want(http.StatusSeeOther)
+
+	asked := p.open("/oauth/authorize?" + authorization("rp").Encode()).want(http.StatusSeeOther)
+	_, consent, _ := strings.Cut(asked.Header().Get("Location"), "ticket=")
+	p.open("/consent?ticket=" + consent).want(http.StatusOK)
+	p.open("/consent?ticket=" + ticket).want(http.StatusSeeOther)
+	p.open("/consent").want(http.StatusBadRequest)
+	p.submit("/consent", form("ticket", consent)).want(http.StatusOK)
+	p.submit("/consent", form("ticket", consent, "decision", "deny")).want(http.StatusSeeOther)
+	p.submit("/consent", form()).want(http.StatusBadRequest)
+	p.submit("/consent", form("ticket", consent, "decision", "allow")).want(http.StatusSeeOther)
+	in.page.bearer(http.MethodGet, "/account/consents", "", in.tokens).want(http.StatusOK)
+	in.page.bearer(http.MethodGet, "/account/export", "", in.tokens).want(http.StatusOK)
+	in.page.bearer(http.MethodDelete, "/account/consents/rp", "", in.tokens).want(http.StatusNoContent)
+	in.page.bearer(http.MethodDelete, "/account/consents/rp", "", in.tokens).want(http.StatusNotFound)
+
+	nobody.open("/forgot").want(http.StatusOK)
+	nobody.open("/forgot?ticket=bad").want(http.StatusBadRequest)
+	nobody.submit("/forgot", form("email", "alice@example.net")).want(http.StatusOK)
+	nobody.submit("/forgot", form("email", "")).want(http.StatusBadRequest)
+	nobody.open("/reset?token=" + in.mailed).want(http.StatusOK)
+	nobody.submit("/reset", form("token", in.mailed, "password", password)).want(http.StatusBadRequest)
+	nobody.open("/verify?token=" + in.mailed).want(http.StatusOK)
+	nobody.submit("/verify", form("token", in.mailed)).want(http.StatusBadRequest)
+
+	p.open("/oauth/logout?client_id=spa").want(http.StatusSeeOther)
+	p.open("/oauth/logout?client_id=nobody").want(http.StatusBadRequest)
+	toLogOut := nobody.post("/oauth/logout", form("client_id", "spa")).want(http.StatusSeeOther)
+	nobody.open(toLogOut.Header().Get("Location")).want(http.StatusSeeOther)
+	nobody.post("/oauth/logout", form("client_id", "nobody")).want(http.StatusBadRequest)
+	p.open("/logout").want(http.StatusOK)
+	p.open("/logout?ticket=bad").want(http.StatusBadRequest)
+	p.submit("/logout", form("ticket", "bad")).want(http.StatusBadRequest)
+	nobody.submit("/logout", form()).want(http.StatusSeeOther)
+}
+
+// refusals are what callers are told who do it wrong, in all the ways that the
+// document's answers suggest.
+func (o *observer) refusals(a *app, in *signedIn, operations map[string]described) {
+	bearer := "Bearer " + in.tokens.text("access_token")
+	client := "Bearer " + a.token(form("grant_type", "client_credentials"), "Authorization", basic("api", "dev-secret")).text("access_token")
+	for operation, d := range operations {
+		method, path, _ := strings.Cut(operation, " ")
+		path = strings.NewReplacer("{id}", "any", "{client_id}", "any").Replace(path)
+		body, kind := "{}", "application/json"
+		if _, isForm := d.RequestBody.Content["application/x-www-form-urlencoded"]; isForm {
+			body, kind = "token=x", "application/x-www-form-urlencoded"
+		} else if d.RequestBody.Content == nil {
+			body, kind = "", ""
+		}
+		if _, ok := d.Responses["415"]; ok {
+			a.do(method, path, "text", "Authorization", bearer, "Content-Type", "text/plain").want(http.StatusUnsupportedMediaType)
+			a.do(method, path, strings.Repeat(" ", 70_000), "Authorization", bearer, "Content-Type", "application/json").want(http.StatusRequestEntityTooLarge)
+			a.do(method, path, `{"nonsense":1}`, "Authorization", bearer, "Content-Type", "application/json").want(http.StatusBadRequest)
+		}
+		if _, ok := d.Responses["403"]; ok {
+			a.do(method, path, body, "Content-Type", kind, "Origin", "https://elsewhere.example.org", "Sec-Fetch-Site", "cross-site", "Authorization", client)
+		}
+		if _, ok := d.Responses["401"]; ok {
+			a.do(method, path, body, "Content-Type", kind, "Origin", origin)
+			a.do(method, path, body, "Content-Type", kind, "Origin", origin, "Authorization", "Bearer bad")
+			a.do(method, path, body, "Content-Type", kind, "Origin", origin, "Authorization", bearer, "Authorization", bearer)
+		}
+	}
+	// Where it is not the origin that is wrong.
+	in.page.bearer(http.MethodPost, "/account/password", `{"current_password":"`+password+`","new_password":"short"}`, in.tokens).want(http.StatusBadRequest)
+}
+
+// throttles are what callers are told who guess, or ask for too much mail.
+func (o *observer) throttles(a *app, in *signedIn) {
+	until429 := func(what string, try func(i int) *response) {
+		for i := range 40 {
+			if try(i).Code == http.StatusTooManyRequests {
+				return
+			}
+		}
+		a.t.Errorf("%s: never 429", what)
+	}
+	a.signup("carol")
+	carol := a.login("carol")
+	wrong := `{"current_password":"another password","new_password":"` + password + `"}`
+	until429("token", func(int) *response {
+		return a.token(form("grant_type", "password", "client_id", "spa", "username", "carol", "password", "another password"))
+	})
+	until429("session", func(int) *response { return in.page.signIn("carol", "another password") })
+	until429("login", func(int) *response {
+		return in.browser.submit("/login", form("username", "carol", "password", "another password"))
+	})
+	until429("password", func(int) *response { return in.page.bearer(http.MethodPost, "/account/password", wrong, carol) })
+	until429("email", func(int) *response {
+		return in.page.bearer(http.MethodPost, "/account/email", `{"email":"new@example.net","current_password":"another password"}`, carol)
+	})
+	until429("delete", func(int) *response {
+		return in.page.bearer(http.MethodDelete, "/account", `{"current_password":"another password"}`, carol)
+	})
+	until429("revoke", func(int) *response { return a.revokeAs("web", "wrong", "x") })
+	until429("introspect", func(int) *response { return a.introspectAs("reader", "wrong", "x") })
+	until429("forgot", func(int) *response { return in.page.forgot("carol@example.net") })
+	until429("forgot page", func(int) *response { return in.browser.submit("/forgot", form("email", "carol@example.net")) })
+	until429("resend", func(int) *response {
+		return in.page.do(http.MethodPost, "/account/email/resend", `{"username":"carol"}`)
+	})
+}
+
+// otherServers are set up differently.
+func (o *observer) otherServers(t *testing.T) {
+	bare := newApp(t, withOptions(func(o *server.Options) { o.SignupEnabled, o.SessionClient = false, "nobody" }))
+	o.watch(bare)
+	p, browser := bare.page(), bare.person()
+	p.do(http.MethodPost, "/signup", `{"username":"alice","password":"`+password+`"}`).wantProblem(http.StatusForbidden, "signup_disabled")
+	browser.open("/signup").want(http.StatusForbidden)
+	browser.open("/forgot").want(http.StatusNotFound)
+	browser.submit("/forgot", form("email", "alice")).want(http.StatusNotFound)
+	p.forgot("alice@example.net").wantProblem(http.StatusNotFound, "mail_off")
+	p.do(http.MethodPost, "/account/email/resend", `{"username":"alice"}`).wantProblem(http.StatusNotFound, "mail_off")
+	p.signIn("alice", password).wantProblem(http.StatusNotFound, "browser_sign_in_off")
+	p.keep(refreshName, "cs_rt_any")
+	p.refresh().wantProblem(http.StatusNotFound, "browser_sign_in_off")
+
+	mailless := newApp(t)
+	o.watch(mailless)
+	mailless.signup("alice")
+	mailless.page().bearer(http.MethodPost, "/account/email", `{"email":"new@example.net"}`, mailless.login("alice")).wantProblem(http.StatusNotFound, "mail_off")
+
+	modern := newApp(t, withOptions(func(o *server.Options) { o.RFC9700 = true }))
+	o.watch(modern)
+	modern.page().signIn("alice", password).wantProblem(http.StatusForbidden, "password_sign_in_off")
+
+	careful, _ := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true })
+	o.watch(careful)
+	status := 0
+	for i := range 6 {
+		status = careful.person().submit("/signup", form("username", "user"+strconv.Itoa(i), "password", password, "email", "alice@example.net")).Code
+	}
+	if status != http.StatusTooManyRequests {
+		t.Errorf("sign-up: %d, want 429", status)
+	}
+}
+
+// outage is what everybody is told while the database is away.
+func (o *observer) outage(a *app, in *signedIn, operations map[string]described) {
+	bearer := []string{"Authorization", "Bearer " + in.tokens.text("access_token"), "Content-Type", "application/json", "Origin", origin}
+	waiting := a.person().open("/oauth/authorize?" + authorization("spa").Encode())
+	_, ticket, _ := strings.Cut(waiting.Header().Get("Location"), "ticket=")
+	a.db.Close()
+	time.Sleep(2 * time.Second) // so long an answer of /readyz is good for
+	a.do(http.MethodGet, "/readyz", "").want(http.StatusServiceUnavailable)
+	bodies := map[string]string{
+		"POST /signup":                  `{"username":"dave","password":"` + password + `"}`,
+		"POST /session":                 `{"username":"alice","password":"` + password + `"}`,
+		"POST /account/password/forgot": `{"username":"alice"}`,
+		"POST /account/email/resend":    `{"username":"alice"}`,
+		"POST /account/password/reset":  `{"token":"` + in.mailed + `","new_password":"` + password + `"}`,
+		"POST /account/email/verify":    `{"token":"` + in.mailed + `"}`,
+	}
+	everyForm := form("ticket", ticket, "token", in.mailed, "username", "alice", "password", password, "client_id", "spa", "grant_type", "password", "email", "alice@example.net")
+	for operation, d := range operations {
+		method, path, _ := strings.Cut(operation, " ")
+		_, isForm := d.RequestBody.Content["application/x-www-form-urlencoded"]
+		_, isJSON := d.RequestBody.Content["application/json"]
+		switch _, fails := d.Responses["5XX"]; {
+		case !fails:
+		case strings.HasPrefix(path, "/session") && operation != "POST /session":
+			in.page.do(method, path, "")
+		case path == "/oauth/authorize":
+			in.browser.open(path + "?" + authorization("spa").Encode())
+			in.browser.post(path, authorization("spa"))
+		case path == "/logout":
+			in.browser.open(path)
+			in.browser.submit(path, form())
+		case slices.Contains(d.Tags, "Authorization"), slices.Contains(d.Tags, "Hosted pages"):
+			in.browser.do(method, path+"?"+everyForm.Encode(), everyForm.Encode(),
+				"Content-Type", "application/x-www-form-urlencoded", "Origin", issuer, "Sec-Fetch-Site", "same-origin")
+		case isForm && !isJSON:
+			in.browser.submit(path, everyForm)
+		default:
+			a.do(method, strings.NewReplacer("{id}", "any", "{client_id}", "any").Replace(path), bodies[operation], bearer...)
+		}
+	}
+}
