@@ -382,6 +382,7 @@ func (o *observer) hostedPages(t *testing.T, a *app, in *signedIn) {
 	in.page.bearer(http.MethodDelete, "/account/consents/rp", "", in.tokens).want(http.StatusNoContent)
 	in.page.bearer(http.MethodDelete, "/account/consents/rp", "", in.tokens).want(http.StatusNotFound)
 
+	nobody.open("/error").want(http.StatusBadRequest)
 	nobody.open("/forgot").want(http.StatusOK)
 	nobody.open("/forgot?ticket=bad").want(http.StatusBadRequest)
 	nobody.submit("/forgot", form("email", "alice@example.net")).want(http.StatusOK)
