@@ -639,7 +639,7 @@ func TestIDTokenIsSignedAsTheClientChose(t *testing.T) {
 // the key that it names, with its algorithm only.
 func wantLibrariesVerify(t *testing.T, jwks jose.JSONWebKeySet, alg, token string) {
 	t.Helper()
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 	if err != nil {
 		t.Fatalf("%s: go-jose: %v", alg, err)
 	}
