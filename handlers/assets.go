@@ -3,6 +3,7 @@ package handlers
 import (
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"time"
 
@@ -29,7 +30,10 @@ func (h *Assets) Mount(r gin.IRouter) error {
 		return nil
 	}
 	demo := r.Group("", func(c *gin.Context) { c.Header("Content-Security-Policy", demoCSP) })
-	start := func(c *gin.Context) { c.Redirect(http.StatusFound, "demo/index.html") }
+	start := func(c *gin.Context) {
+		to := url.URL{Path: "demo/index.html", RawQuery: c.Request.URL.RawQuery} // which way to sign in
+		c.Redirect(http.StatusFound, to.String())
+	}
 	demo.GET("/demo", start)
 	demo.HEAD("/demo", start)
 	demo.GET("/", start)
