@@ -493,7 +493,7 @@ func TestLine17TokensNeverRepeat(t *testing.T) {
 		o.Store = sessions
 	})
 	to := tokens.Recipient{ClientID: "spa", Refresh: true}
-	seen := make(map[string]bool, 3*samples)
+	seen := make(map[string]bool, 4*samples)
 	once := func(what, token string, length int) {
 		t.Helper()
 		if len(token) != length {
@@ -524,6 +524,12 @@ func TestLine17TokensNeverRepeat(t *testing.T) {
 		mac := raw[len(raw)-32:]         // 256 bits that nobody can guess
 		once("MAC", string(mac), 32)
 		bits.Xor(&bits, new(big.Int).SetBytes(mac))
+
+		code, err := a.Tokens.IssueCode(t.Context(), time.Now(), to, &tokens.Login{}, tokens.Asked{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		once("code", strings.TrimPrefix(code, "cs_ac_"), 43) // 256 bits
 	}
 	if n := bits.BitLen(); n < 200 {
 		t.Errorf("the MACs differ in their last %d bits only", n)
@@ -537,8 +543,10 @@ func TestLine17TokensNeverRepeat(t *testing.T) {
 	once("refresh token", strings.TrimPrefix(r.text("refresh_token"), "cs_rt_"), 82)
 }
 
-// sessionSink forgets sessions: sampling tokens needs none.
+// sessionSink forgets sessions and codes: sampling tokens needs none.
 type sessionSink struct{ server.Store }
+
+func (sessionSink) CreateCode(context.Context, tokens.Code, time.Time, time.Time) error { return nil }
 
 func (sessionSink) CreateSession(context.Context, tokens.Session, int64, audit.Event) error {
 	return nil
