@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -115,8 +116,24 @@ func (p polite) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, errAway
 }
 
+// impolitePage is impolite for a page.
+func impolitePage(a *answer) string {
+	switch {
+	case a.status != http.StatusServiceUnavailable:
+		return "not a 503"
+	case a.header.Get("Retry-After") != "1":
+		return fmt.Sprintf("Retry-After is %q", a.header.Get("Retry-After"))
+	case !bytes.Contains(a.body, []byte("ry again shortly.")) || bytes.Contains(a.body, []byte("<code>")):
+		return "another text than usual"
+	}
+	return ""
+}
+
 // impolite says what is wrong with a 5xx, or nothing.
 func impolite(a *answer) string {
+	if strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		return impolitePage(a)
+	}
 	var text map[string]any
 	if err := json.Unmarshal(a.body, &text); err != nil {
 		return err.Error()
