@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -41,7 +40,7 @@ type app struct {
 	db      *store.DB
 	ring    *keys.Ring
 	options server.Options
-	logs    *bytes.Buffer
+	logs    *logs
 
 	path, master string // the database's file, the master key
 
@@ -65,8 +64,8 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 	if err != nil {
 		t.Fatalf("parse master key: %v", err)
 	}
-	a := &app{t: t, db: db, logs: new(bytes.Buffer), path: path, master: masterKey}
-	log := slog.New(slog.NewJSONHandler(io.MultiWriter(&lockedWriter{w: a.logs}, t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	a := &app{t: t, db: db, logs: new(logs), path: path, master: masterKey}
+	log := slog.New(slog.NewJSONHandler(io.MultiWriter(a.logs, t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ring := keys.Options{
 		Store: db, Seal: master, Log: log, Algorithms: []string{"ES256", "RS256"},
 		Policy: keys.Policy{RotationPeriod: 720 * time.Hour, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute},

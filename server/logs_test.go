@@ -1,18 +1,26 @@
 package server_test
 
 import (
-	"io"
+	"bytes"
 	"sync"
 )
 
-// lockedWriter lets requests that run side by side log to one buffer.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
+// logs are what a server logged. Requests and background work that go on side by side
+// may log while a test reads.
+type logs struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
 }
 
-func (l *lockedWriter) Write(b []byte) (int, error) {
+func (l *logs) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(b)
+	return l.buffer.Write(b)
+}
+
+// String is all that was logged so far.
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.String()
 }

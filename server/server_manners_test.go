@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,7 +22,7 @@ import (
 func (a *app) lines() []map[string]any {
 	a.t.Helper()
 	var all []map[string]any
-	scan := bufio.NewScanner(bytes.NewReader(a.logs.Bytes()))
+	scan := bufio.NewScanner(strings.NewReader(a.logs.String()))
 	scan.Buffer(nil, 1<<20)
 	for scan.Scan() {
 		var line map[string]any
