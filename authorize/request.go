@@ -176,6 +176,12 @@ func (s *Service) readScope(r *Request, form url.Values) error {
 		return refuse(e.Code, e.Description)
 	}
 	r.Scopes, err = s.o.Tokens.Granted(grants.Recipient(&r.client), ask, r.Resources)
+	return notGranted(err)
+}
+
+// notGranted tells the client that it asks for more than it may have, if that is what
+// went wrong.
+func notGranted(err error) error {
 	switch {
 	case errors.Is(err, tokens.ErrScope):
 		return refuse("invalid_scope", "scope is more than the client may have")

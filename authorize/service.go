@@ -4,7 +4,7 @@
 //
 // A request is read once ([Service.Read]) and then judged as often as the person comes
 // a step further ([Service.Next]): from nobody signed in, to signed in, to consent, to
-// the answer ([Service.Answer]). What is judged is the request and the browser's login,
+// the answer ([Service.Advance]). What is judged is the request and the browser's login,
 // nothing else, so no step can be skipped by calling the next. In between the request
 // travels with the browser as a ticket ([Service.Ticket]); the server keeps nothing for
 // strangers.
@@ -159,14 +159,26 @@ func (s *Service) Allow(ctx context.Context, now time.Time, r *Request, l *token
 	if err := s.o.Consents.Give(ctx, now, l.UserID, r.ClientID, r.Permissions(), from); err != nil {
 		return Response{}, err
 	}
-	return s.Answer(ctx, now, r, l)
+	return s.answer(ctx, now, r, l)
 }
 
-// Answer gives the client its code, if nothing has to happen before.
-func (s *Service) Answer(ctx context.Context, now time.Time, r *Request, l *tokens.Login) (Response, error) {
-	if step, err := s.Next(ctx, r, l); err != nil || step != Answer {
-		return s.refuseOr(r, err, errLoginRequired)
+// Advance says what has to happen next, and if that is nothing, gives the client its
+// answer: a code, or why it can't get one.
+func (s *Service) Advance(ctx context.Context, now time.Time, r *Request, l *tokens.Login) (Step, Response, error) {
+	step, err := s.Next(ctx, r, l)
+	if err != nil {
+		answer, err := s.refuseOr(r, err, nil)
+		return Answer, answer, err
 	}
+	if step != Answer {
+		return step, Response{}, nil
+	}
+	answer, err := s.answer(ctx, now, r, l)
+	return Answer, answer, err
+}
+
+// answer gives the client its code. Nothing has to happen before: see Next.
+func (s *Service) answer(ctx context.Context, now time.Time, r *Request, l *tokens.Login) (Response, error) {
 	code, err := s.o.Tokens.IssueCode(ctx, now, grants.Recipient(&r.client), l, tokens.Asked{
 		Scopes: r.Scopes, RedirectURI: r.RedirectURI, Nonce: r.Nonce, Challenge: r.Challenge,
 		Details:   tokens.Details{Resources: r.Resources, IDTokenClaims: r.IDTokenClaims, UserInfoClaims: r.UserInfoClaims},
@@ -176,7 +188,7 @@ func (s *Service) Answer(ctx context.Context, now time.Time, r *Request, l *toke
 		err = errLoginRequired
 	}
 	if err != nil {
-		return s.refuseOr(r, err, nil)
+		return s.refuseOr(r, notGranted(err), nil)
 	}
 	return s.respond(r, Value{"code", code}), nil
 }

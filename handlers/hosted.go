@@ -31,7 +31,7 @@ type Hosted struct {
 	// Cookies are those of the pages alone: this host's, and sent along when another
 	// site leads here.
 	Cookies *Cookies
-	// SameOrigin refuses forms that don't come from our own pages.
+	// SameOrigin reports whether a form comes from our own pages.
 	SameOrigin func(*http.Request) bool
 
 	Service       string // what people call it
@@ -223,12 +223,9 @@ func (h *Hosted) login(c *gin.Context) (*tokens.Login, error) {
 	return &l, nil
 }
 
-// signIn makes the browser be signed in to by a user who has just proved who they are.
-func (h *Hosted) signIn(c *gin.Context, user *accounts.User) (*tokens.Login, error) {
-	had, err := h.login(c)
-	if err != nil {
-		return nil, err
-	}
+// signIn makes the browser, which had the login had or nobody's, be signed in to by a
+// user who has just proved who they are.
+func (h *Hosted) signIn(c *gin.Context, user *accounts.User, had *tokens.Login) (*tokens.Login, error) {
 	l, err := h.Tokens.SignInBrowser(c.Request.Context(), time.Now(), tokens.SignIn{
 		UserID: user.ID, Epoch: user.Epoch, Device: browser.Label(c.Request.UserAgent()),
 	}, had, origin(c))
@@ -268,18 +265,11 @@ func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) 
 		h.redirect(c, h.Base+"/logout")
 		return nil
 	}
-	step, err := h.Authorize.Next(c.Request.Context(), r, l)
-	if refusal, ok := errors.AsType[*authorize.Refusal](err); ok {
-		return h.respond(c, r, h.Authorize.Refuse(r, refusal))
-	}
+	step, answer, err := h.Authorize.Advance(c.Request.Context(), time.Now(), r, l)
 	if err != nil {
 		return err
 	}
 	if step == authorize.Answer {
-		answer, err := h.Authorize.Answer(c.Request.Context(), time.Now(), r, l)
-		if err != nil {
-			return err
-		}
 		return h.respond(c, r, answer)
 	}
 	at := map[authorize.Step]string{authorize.SignIn: "/login", authorize.SignUp: "/signup", authorize.Consent: "/consent"}[step]

@@ -75,7 +75,7 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 	}
 	user, err := h.Users.Authenticate(c.Request.Context(), time.Now(), username, password, h.Devices.caller(c))
 	if err == nil {
-		l, err = h.signIn(c, &user)
+		l, err = h.signIn(c, &user, l)
 	}
 	if err == nil {
 		return h.advance(c, r, l)

@@ -87,7 +87,11 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verify_sent"})
 	}
 	if err == nil {
-		l, err := h.signIn(c, &user)
+		had, err := h.login(c)
+		if err != nil {
+			return err
+		}
+		l, err := h.signIn(c, &user, had)
 		if err != nil {
 			return err
 		}

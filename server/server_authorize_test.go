@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"countersign/accounts"
 	"countersign/audit"
 )
 
@@ -488,6 +489,37 @@ func TestConsentIsOfWhoWasAsked(t *testing.T) {
 		p.follow(p.submit("/consent", f)).refuses(rpCallback, "login_required")
 		p.authorize(authorization("rp", "prompt", "none")).refuses(rpCallback, "consent_required")
 	})
+}
+
+// Scopes and resources that the client has lost while somebody signed in are refused as
+// if it had asked for them now.
+func TestTicketOfAClientThatMayHaveLess(t *testing.T) {
+	a := newApp(t)
+	a.signup("alice")
+	for what, c := range map[string]struct {
+		ask  url.Values
+		lose func(*accounts.Client)
+	}{
+		"invalid_scope":  {authorization("legacy"), func(c *accounts.Client) { c.Scopes = []string{"profile"} }},
+		"invalid_target": {authorization("legacy", "resource", "https://one.example.com"), func(c *accounts.Client) { c.Audiences = []string{"https://two.example.com"} }},
+	} {
+		p := a.person()
+		was, err := a.Clients.ByID(t.Context(), "legacy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		login := p.authorize(c.ask)
+		is := was
+		c.lose(&is)
+		put := func(client accounts.Client) {
+			if _, err := a.Clients.Put(t.Context(), time.Now(), client, secret, audit.Origin{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(is)
+		p.signIn(login, "alice").refuses(spaCallback, what)
+		put(was)
+	}
 }
 
 // A ticket is worth no more than its client may by now.
