@@ -15,7 +15,10 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
+	"countersign/hashing"
 	"countersign/limits"
+	"countersign/oauth"
 	"countersign/store"
 	"countersign/store/storetest"
 )
@@ -71,7 +74,7 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 				if diff := cmp.Diff(accounts.User{}, user); diff != "" {
 					t.Errorf("a failed sign-in returned a user:\n%s", diff)
 				}
-				if diff := cmp.Diff([]accounts.Argon2{cheap}, work.Take()); diff != "" {
+				if diff := cmp.Diff([]hashing.Argon2{cheap}, work.Take()); diff != "" {
 					t.Errorf("hashes (-want +got):\n%s", diff)
 				}
 			}
@@ -84,12 +87,12 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 func TestWrongPasswordForAnOlderHashCostsAsMuchAsForNobody(t *testing.T) {
 	db := open(t)
 	create(t, newUsers(t, db), "alice", goodPassword)
-	for _, dearer := range []accounts.Argon2{
+	for _, dearer := range []hashing.Argon2{
 		{MemoryKiB: cheap.MemoryKiB, Iterations: 6, Parallelism: 1},
 		{MemoryKiB: 8 * cheap.MemoryKiB, Iterations: 3, Parallelism: 1},
 		{MemoryKiB: 64, Iterations: 1, Parallelism: 2},
 	} {
-		users := newUsers(t, db, func(o *accounts.UsersOptions) { o.Argon2 = dearer })
+		users := newUsers(t, db, func(o *accounts.Options) { o.Argon2 = dearer })
 		work := users.Watch()
 		cost := func(username string) (total uint32) {
 			t.Helper()
@@ -203,7 +206,7 @@ func TestBurstOverdrawsTheBudgetByTheSlotsOnly(t *testing.T) {
 }
 
 func TestFloodIsBusyAndStrandsNobody(t *testing.T) {
-	users := newUsers(t, open(t), func(o *accounts.UsersOptions) { o.Slots = limits.NewSlots(1, 1) })
+	users := newUsers(t, open(t), func(o *accounts.Options) { o.Slots = limits.NewSlots(1, 1) })
 	create(t, users, "alice", goodPassword)
 	work, hashing, release := users.Watch(), make(chan struct{}, 9), make(chan struct{})
 	work.Before = func() { hashing <- struct{}{}; <-release }
@@ -254,8 +257,8 @@ func TestSignInUpgradesAnOutdatedHash(t *testing.T) {
 	db := open(t)
 	old := newUsers(t, db)
 	before := create(t, old, "alice", goodPassword)
-	dear := accounts.Argon2{MemoryKiB: 32, Iterations: 2, Parallelism: 1}
-	users := newUsers(t, db, func(o *accounts.UsersOptions) { o.Argon2 = dear })
+	dear := hashing.Argon2{MemoryKiB: 32, Iterations: 2, Parallelism: 1}
+	users := newUsers(t, db, func(o *accounts.Options) { o.Argon2 = dear })
 	work := users.Watch()
 
 	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
@@ -279,7 +282,7 @@ func TestSignInUpgradesAnOutdatedHash(t *testing.T) {
 	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]accounts.Argon2{dear}, work.Take()); diff != "" {
+	if diff := cmp.Diff([]hashing.Argon2{dear}, work.Take()); diff != "" {
 		t.Errorf("an upgraded hash is verified once and not made again:\n%s", diff)
 	}
 }
@@ -313,17 +316,10 @@ func (f *failing) UserByUsername(ctx context.Context, username string) (accounts
 	return f.DB.UserByUsername(ctx, username)
 }
 
-func (f *failing) Client(ctx context.Context, id string) (accounts.Client, error) {
-	if f.find {
-		return accounts.Client{}, errAway
-	}
-	return f.DB.Client(ctx, id)
-}
-
 func TestSignInWhileTheDatabaseFails(t *testing.T) {
 	db := &failing{DB: open(t)}
 	create(t, newUsers(t, db.DB), "alice", goodPassword)
-	users := newUsers(t, db.DB, func(o *accounts.UsersOptions) {
+	users := newUsers(t, db.DB, func(o *accounts.Options) {
 		o.Store, o.Throttle = db, limits.NewThrottle(limits.Options{Store: db})
 		o.Argon2.Iterations = 2
 	})
@@ -387,5 +383,40 @@ func TestSpacesAtTheEndsOfAPasswordCount(t *testing.T) {
 	create(t, users, "alice", goodPassword)
 	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword+" ", accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Errorf("with a space added: %v, want ErrBadCredentials", err)
+	}
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	users := newUsers(b, open(b), func(o *accounts.Options) { o.Argon2 = hashing.Argon2{} })
+	create(b, users, "alice", goodPassword)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := users.Authenticate(b.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestBudgetsOfSecretsAndPasswordsAreApart(t *testing.T) {
+	db := open(t)
+	users := newUsers(t, db)
+	create(t, users, "api", goodPassword)
+	registry, err := clients.New(clients.Options{
+		Store: db, Argon2: cheap, Slots: limits.NewSlots(1, 0), Throttle: limits.NewThrottle(limits.Options{Store: db}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const chosen = "correct horse:battery%staple+"
+	api := clients.Client{ID: "api", Grants: []string{oauth.GrantClientCredentials}, Scopes: []string{"read"}}
+	if _, err := registry.Create(t.Context(), time.Now(), api, chosen, audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for range 11 {
+		registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: "wrong"}, home)
+	}
+	if _, err := users.Authenticate(t.Context(), now, "api", goodPassword, accounts.Caller{Address: home}); err != nil {
+		t.Errorf("a user who is called like a client: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/input"
 	"countersign/limits"
 )
 
@@ -32,14 +33,14 @@ const (
 )
 
 // RequestReset posts a letter with which whoever reads the account's mail can set a
-// new password. Nothing tells whether there is such an account. *InputError,
+// new password. Nothing tells whether there is such an account. *input.Error,
 // *limits.WaitError, ErrNoMail.
 func (u *Users) RequestReset(ctx context.Context, now time.Time, who Correspondent) error {
 	return u.request(ctx, now, ResetPassword, who)
 }
 
 // ResendVerification posts the letter again that proves an account's address.
-// Nothing tells whether there is such an account. *InputError, *limits.WaitError,
+// Nothing tells whether there is such an account. *input.Error, *limits.WaitError,
 // ErrNoMail.
 func (u *Users) ResendVerification(ctx context.Context, now time.Time, who Correspondent) error {
 	return u.request(ctx, now, VerifyEmail, who)
@@ -51,16 +52,16 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	if !u.mail {
 		return ErrNoMail
 	}
-	var bad InputError
+	var bad input.Error
 	switch {
 	case who.Email == "" && who.Username == "":
-		bad.add("email", Required, "email or username must be given.")
+		bad.Add("email", input.Required, "email or username must be given.")
 	case who.Email != "" && who.Username != "":
-		bad.add("username", NotAllowed, "only one of email and username can be given.")
+		bad.Add("username", input.NotAllowed, "only one of email and username can be given.")
 	default:
 		checkEmail(&bad, who.Email)
 	}
-	if err := bad.err(); err != nil {
+	if err := bad.Err(); err != nil {
 		return err
 	}
 	name, err := NormalizeUsername(who.Username)
@@ -169,7 +170,7 @@ func (u *Users) alreadyRegistered(now time.Time, holder *User, language string) 
 }
 
 // ResetPassword sets a new password for whoever has a mailed token, ends all
-// sessions, and returns the user with the new epoch. ErrBadToken, *InputError,
+// sessions, and returns the user with the new epoch. ErrBadToken, *input.Error,
 // limits.ErrBusy.
 func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, password, language string, origin audit.Origin) (User, error) {
 	letter, user, err := u.open(ctx, now, token)
@@ -192,7 +193,7 @@ func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, passwor
 	return user, nil
 }
 
-// ConfirmEmail proves an address by a mailed token. ErrBadToken, *InputError.
+// ConfirmEmail proves an address by a mailed token. ErrBadToken, *input.Error.
 func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token, language string, origin audit.Origin) error {
 	letter, user, err := u.open(ctx, now, token)
 	if err != nil {
@@ -235,18 +236,18 @@ func (u *Users) open(ctx context.Context, now time.Time, token string) (Letter, 
 
 // RequestEmailChange posts a letter to a new address of a user, which becomes the
 // user's once it is proven. A session of the user's asks for it. Nothing tells
-// whether another account has the address. *InputError, *limits.WaitError, ErrNoMail,
+// whether another account has the address. *input.Error, *limits.WaitError, ErrNoMail,
 // ErrSignedOut.
 func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id, session uuid.UUID, email, language, address string) error {
 	if !u.mail {
 		return ErrNoMail
 	}
-	var bad InputError
+	var bad input.Error
 	if email == "" {
-		bad.add("email", Required, "email must not be empty.")
+		bad.Add("email", input.Required, "email must not be empty.")
 	}
 	checkEmail(&bad, email)
-	if err := bad.err(); err != nil {
+	if err := bad.Err(); err != nil {
 		return err
 	}
 	if err := u.chargeMail(ctx, now, email, "", address); err != nil {

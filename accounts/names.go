@@ -4,8 +4,9 @@ import (
 	"errors"
 	"net/mail"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"countersign/input"
 
 	"github.com/google/uuid"
 	"golang.org/x/net/idna"
@@ -49,32 +50,32 @@ func NormalizeUsername(username string) (string, error) {
 }
 
 // checkUsername normalises a new username and adds what is wrong with it.
-func checkUsername(bad *InputError, username string) string {
+func checkUsername(bad *input.Error, username string) string {
 	name, err := NormalizeUsername(username)
 	switch n := utf8.RuneCountInString(name); {
 	case username == "":
-		bad.add("username", Required, "username must not be empty.")
+		bad.Add("username", input.Required, "username must not be empty.")
 	case len(username) > maxRawUsername:
-		bad.add("username", TooLong, "username must not be longer than %d characters.", maxUsername)
+		bad.Add("username", input.TooLong, "username must not be longer than %d characters.", maxUsername)
 	case err != nil:
-		bad.add("username", InvalidCharacters, "%v.", err)
+		bad.Add("username", input.InvalidCharacters, "%v.", err)
 	case n > maxUsername:
-		bad.add("username", TooLong, "username must not be longer than %d characters.", maxUsername)
+		bad.Add("username", input.TooLong, "username must not be longer than %d characters.", maxUsername)
 	case uuid.Validate(name) == nil:
 		// Operators name users by either, and must not meet a stranger.
-		bad.add("username", NotAllowed, "username must not have the form of a user's id.")
+		bad.Add("username", input.NotAllowed, "username must not have the form of a user's id.")
 	}
 	return name
 }
 
 // checkEmail adds what is wrong with an e-mail address. None is fine.
-func checkEmail(bad *InputError, email string) {
+func checkEmail(bad *input.Error, email string) {
 	if email == "" {
 		return
 	}
 	// The key is stored too, and folding can lengthen it.
 	if len(email) > maxEmail || len(EmailKey(email)) > maxEmail {
-		bad.add("email", TooLong, "email must not be longer than %d bytes.", maxEmail)
+		bad.Add("email", input.TooLong, "email must not be longer than %d bytes.", maxEmail)
 		return
 	}
 	// A bare address parses to itself: no display name, comment, quotes or
@@ -82,8 +83,8 @@ func checkEmail(bad *InputError, email string) {
 	// doesn't print lets one address pass for another.
 	addr, err := mail.ParseAddress(email)
 	if err != nil || addr.Name != "" || addr.Address != email ||
-		strings.HasSuffix(email, "]") || !printable(email) {
-		bad.add("email", Invalid, "email must be an address like name@example.com, and nothing around it.")
+		strings.HasSuffix(email, "]") || !input.Printable(email) {
+		bad.Add("email", input.Invalid, "email must be an address like name@example.com, and nothing around it.")
 	}
 }
 
@@ -101,13 +102,13 @@ func EmailKey(email string) string {
 var readable = idna.New(idna.MapForLookup(), idna.Transitional(false))
 
 // checkRoles adds what is wrong with role names.
-func checkRoles(bad *InputError, roles []string) {
-	if total(roles) > maxRolesBytes {
-		bad.add("roles", TooLong, "roles must not be more than %d bytes together: tokens carry them.", maxRolesBytes)
+func checkRoles(bad *input.Error, roles []string) {
+	if input.Size(roles) > maxRolesBytes {
+		bad.Add("roles", input.TooLong, "roles must not be more than %d bytes together: tokens carry them.", maxRolesBytes)
 	}
 	for _, r := range roles {
-		if r == "" || !printable(r) || utf8.RuneCountInString(r) > maxRole {
-			bad.add("roles", Invalid, "roles: %q must be 1 to %d printable characters without spaces.", r, maxRole)
+		if r == "" || !input.Printable(r) || utf8.RuneCountInString(r) > maxRole {
+			bad.Add("roles", input.Invalid, "roles: %q must be 1 to %d printable characters without spaces.", r, maxRole)
 		}
 	}
 }
@@ -120,9 +121,4 @@ func fold(s string) string {
 		s = norm.NFKC.String(cases.Fold().String(s))
 	}
 	return s
-}
-
-// printable reports whether s has only what leaves ink.
-func printable(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) })
 }

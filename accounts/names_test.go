@@ -7,6 +7,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/input/inputtest"
 )
 
 func TestUsernameForms(t *testing.T) {
@@ -77,9 +78,9 @@ func TestEmailAddresses(t *testing.T) {
 		"a", "a@", "@b.de", "a@b@c.de", "a b@c.de", " a@b.de", "a@b.de ", "<a@b.de>", "Alice <a@b.de>", "a@b.de (Alice)",
 		`"a b"@c.de`, "a@b.de, c@d.de", "a@[127.0.0.1]", "a@b.de\r\nBcc: c@d.de", "a\u200b@b.de", "a\u202e@b.de", "a@b.de\x00", "a\xff@b.de", "a@b..de",
 	} {
-		wantProblems(t, create(email), "email invalid")
+		inputtest.Want(t, create(email), "email invalid")
 	}
-	wantProblems(t, create(strings.Repeat("\ufdfa", 20)+"@b.de"), "email too_long") // folds to eleven times the length
+	inputtest.Want(t, create(strings.Repeat("\ufdfa", 20)+"@b.de"), "email too_long") // folds to eleven times the length
 }
 
 func TestEmailKeyFoldsWhatLooksAlike(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"countersign/input"
+
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -62,31 +64,31 @@ func preparePassword(password string) (string, error) {
 
 // check prepares a new password, given in the named field, of the user with that
 // name and e-mail address, and adds what is wrong with it.
-func (p PasswordPolicy) check(bad *InputError, field, password, username, email string) string {
+func (p PasswordPolicy) check(bad *input.Error, field, password, username, email string) string {
 	prepared, err := preparePassword(password)
 	switch {
 	case password == "":
-		bad.add(field, Required, "%s must not be empty.", field)
+		bad.Add(field, input.Required, "%s must not be empty.", field)
 		return ""
 	case errors.Is(err, errPasswordLength):
-		bad.add(field, TooLong, "%s must not be longer than %d bytes.", field, maxPassword)
+		bad.Add(field, input.TooLong, "%s must not be longer than %d bytes.", field, maxPassword)
 		return ""
 	case err != nil:
-		bad.add(field, InvalidCharacters, "%s must not have control characters.", field)
+		bad.Add(field, input.InvalidCharacters, "%s must not have control characters.", field)
 		return ""
 	}
 	if utf8.RuneCountInString(prepared) < p.MinLength {
-		bad.add(field, TooShort, "%s must have at least %d characters.", field, p.MinLength)
+		bad.Add(field, input.TooShort, "%s must have at least %d characters.", field, p.MinLength)
 	}
 	if isCommon(prepared) {
-		bad.add(field, TooCommon, "%s is among those that are guessed first: choose one that others don't.", field)
+		bad.Add(field, input.TooCommon, "%s is among those that are guessed first: choose one that others don't.", field)
 	}
 	if len(email) > maxEmail { // refused for that: not worth folding
 		email = ""
 	}
 	local, _, _ := strings.Cut(email, "@")
 	if containsAny(prepared, append([]string{username, email, local}, p.ServiceNames...)) {
-		bad.add(field, ContainsPersonal, "%s must not contain the username, the e-mail address or the name of this service.", field)
+		bad.Add(field, input.ContainsPersonal, "%s must not contain the username, the e-mail address or the name of this service.", field)
 	}
 	return prepared
 }

@@ -11,6 +11,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/input/inputtest"
 )
 
 func TestPasswordPolicy(t *testing.T) {
@@ -52,7 +53,7 @@ func TestPasswordPolicy(t *testing.T) {
 	} {
 		err := users.SetPassword(t.Context(), time.Now(), user.ID, password, audit.Origin{})
 		slices.Sort(want)
-		if got := problems(t, err); !slices.Equal(got, want) {
+		if got := inputtest.Problems(t, err); !slices.Equal(got, want) {
 			t.Errorf("%.40q: %q, want %q", password, got, want)
 		}
 		if err != nil && len(password) > 1 && strings.Contains(err.Error(), password) {
@@ -62,18 +63,18 @@ func TestPasswordPolicy(t *testing.T) {
 }
 
 func TestShortNameMustNotBeThePassword(t *testing.T) {
-	users := newUsers(t, open(t), func(o *accounts.UsersOptions) { o.Policy.MinLength = 3 })
+	users := newUsers(t, open(t), func(o *accounts.Options) { o.Policy.MinLength = 3 })
 	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "zyx", Password: "ZYX"}, audit.Origin{})
-	wantProblems(t, err, "password contains_personal")
+	inputtest.Want(t, err, "password contains_personal")
 	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "zyx", Password: "zyxw"}, audit.Origin{}); err != nil {
 		t.Errorf("longer than the name: %v", err)
 	}
 }
 
 func TestMinLengthIsConfigured(t *testing.T) {
-	users := newUsers(t, open(t), func(o *accounts.UsersOptions) { o.Policy.MinLength = 15 })
+	users := newUsers(t, open(t), func(o *accounts.Options) { o.Policy.MinLength = 15 })
 	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: "fourteen chars"}, audit.Origin{})
-	wantProblems(t, err, "password too_short")
+	inputtest.Want(t, err, "password too_short")
 }
 
 func TestCommonPasswordsAreSortedAndAllFound(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
 	// The list of time zones. Without it, one name would be right on a server that
 	// has the list in its file system and wrong in our image, which hasn't; that is
 	// worth 450 KB of the program's 40 MB.
@@ -21,6 +22,8 @@ import (
 	"golang.org/x/text/language"
 
 	"countersign/audit"
+	"countersign/input"
+	"countersign/uris"
 )
 
 // Profile is what people say of themselves: the standard claims (OpenID Connect Core
@@ -89,9 +92,9 @@ func (p *Profile) entries() []entry {
 		{"family_name", &p.FamilyName, maxText, false, nil},
 		{"middle_name", &p.MiddleName, maxText, false, nil},
 		{"nickname", &p.Nickname, maxText, false, nil},
-		{"profile", &p.Page, maxURI, false, validPage},
-		{"picture", &p.Picture, maxURI, false, validPage},
-		{"website", &p.Website, maxURI, false, validPage},
+		{"profile", &p.Page, uris.MaxLength, false, validPage},
+		{"picture", &p.Picture, uris.MaxLength, false, validPage},
+		{"website", &p.Website, uris.MaxLength, false, validPage},
 		{"gender", &p.Gender, 64, false, nil},
 		{"birthdate", &p.Birthdate, 10, false, validBirthdate},
 		{"zoneinfo", &p.ZoneInfo, 64, false, validZone},
@@ -141,24 +144,24 @@ func ProfileClaims() []string {
 
 // check returns all that is wrong with the profile, or nil.
 func (p *Profile) check() error {
-	var bad InputError
+	var bad input.Error
 	for _, e := range p.entries() {
 		value := *e.value
 		switch {
 		case value == "":
 		case utf8.RuneCountInString(value) > e.longest:
-			bad.add(e.name, TooLong, "%s must not be longer than %d characters.", e.name, e.longest)
+			bad.Add(e.name, input.TooLong, "%s must not be longer than %d characters.", e.name, e.longest)
 		case !readableText(value, e.lines) && e.lines:
-			bad.add(e.name, InvalidCharacters, "%s must be text, without control characters other than the ends of lines.", e.name)
+			bad.Add(e.name, input.InvalidCharacters, "%s must be text, without control characters other than the ends of lines.", e.name)
 		case !readableText(value, e.lines):
-			bad.add(e.name, InvalidCharacters, "%s must be text in one line, without control characters.", e.name)
+			bad.Add(e.name, input.InvalidCharacters, "%s must be text in one line, without control characters.", e.name)
 		case e.check != nil:
 			if err := e.check(value); err != nil {
-				bad.add(e.name, Invalid, "%s %v.", e.name, err)
+				bad.Add(e.name, input.Invalid, "%s %v.", e.name, err)
 			}
 		}
 	}
-	if err := bad.err(); err != nil {
+	if err := bad.Err(); err != nil {
 		return err
 	}
 	b, err := json.Marshal(p)
@@ -166,9 +169,9 @@ func (p *Profile) check() error {
 		return fmt.Errorf("encode profile: %w", err)
 	}
 	if len(b) > maxProfile {
-		bad.add("claims", TooLong, "claims must not be more than %d bytes of JSON together.", maxProfile)
+		bad.Add("claims", input.TooLong, "claims must not be more than %d bytes of JSON together.", maxProfile)
 	}
-	return bad.err()
+	return bad.Err()
 }
 
 // readableText reports whether s is text with something to see in it, and nothing that
@@ -191,17 +194,17 @@ func readableText(s string, lines bool) bool {
 // register, it may have a fragment.
 func validPage(uri string) error {
 	page, fragment, _ := strings.Cut(uri, "#")
-	u, err := parseURI(page)
+	u, err := uris.Parse(page)
 	if err != nil {
 		return err
 	}
 	if u.Scheme != "https" && u.Scheme != "http" {
 		return errors.New("must begin with https:// or http://")
 	}
-	if _, err := url.PathUnescape(fragment); err != nil || strings.ContainsRune(fragment, '#') || strings.ContainsFunc(fragment, notInURI) {
+	if _, err := url.PathUnescape(fragment); err != nil || strings.ContainsRune(fragment, '#') || strings.ContainsFunc(fragment, uris.NotInURI) {
 		return errors.New("must have only the characters of a URI in its fragment")
 	}
-	return validHost(u)
+	return uris.CheckHost(u)
 }
 
 var errBirthdate = errors.New("must be a date like 2001-12-31, a year like 2001, or a day without the year like 0000-12-31")
@@ -265,7 +268,7 @@ func (u *Users) Profile(ctx context.Context, id uuid.UUID) (Profile, error) {
 }
 
 // SetProfile replaces what a user says of themselves, for one of their sessions or,
-// with none, for the operator. *InputError, ErrUnknownUser, ErrSignedOut.
+// with none, for the operator. *input.Error, ErrUnknownUser, ErrSignedOut.
 func (u *Users) SetProfile(ctx context.Context, now time.Time, id, session uuid.UUID, p Profile, origin audit.Origin) error {
 	if err := p.check(); err != nil {
 		return err

@@ -14,6 +14,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/input/inputtest"
+	"countersign/store/storetest"
 )
 
 func TestProfileClaimsHaveTheirForms(t *testing.T) {
@@ -62,14 +64,14 @@ func TestProfileClaimsHaveTheirForms(t *testing.T) {
 		for _, value := range forms.good {
 			var p accounts.Profile
 			p.Set(claim, value)
-			if got := problems(t, p.Check()); got != nil {
+			if got := inputtest.Problems(t, p.Check()); got != nil {
 				t.Errorf("%s %q: %v, want nothing wrong", claim, value, got)
 			}
 		}
 		for _, value := range forms.bad {
 			var p accounts.Profile
 			p.Set(claim, value)
-			if got := problems(t, p.Check()); len(got) != 1 || !strings.HasPrefix(got[0], claim+" ") {
+			if got := inputtest.Problems(t, p.Check()); len(got) != 1 || !strings.HasPrefix(got[0], claim+" ") {
 				t.Errorf("%s %q: %v, want it to be wrong", claim, value, got)
 			}
 		}
@@ -83,16 +85,16 @@ func TestAllThatIsWrongWithAProfileIsSaidAtOnce(t *testing.T) {
 		p.Set(claim, "\x00")
 		want = append(want, claim+" invalid_characters")
 	}
-	wantProblems(t, p.Check(), want...)
+	inputtest.Want(t, p.Check(), want...)
 }
 
 // Each claim may be long, but not all of them: a row and an answer stay small.
 func TestProfilesAreSmall(t *testing.T) {
 	page := "https://example.com/" + strings.Repeat("a", 2000)
 	p := accounts.Profile{Page: page, Picture: page, Website: page}
-	wantProblems(t, p.Check())
+	inputtest.Want(t, p.Check())
 	p.Address.Formatted = strings.Repeat("愛", 1024)
-	wantProblems(t, p.Check(), "claims too_long")
+	inputtest.Want(t, p.Check(), "claims too_long")
 }
 
 func TestProfileClaimsAreSetAndRemovedByName(t *testing.T) {
@@ -142,7 +144,7 @@ func TestProfileIsKept(t *testing.T) {
 	if err := users.SetProfile(t.Context(), now, user.ID, uuid.New(), p, audit.Origin{}); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("of no session: %v", err)
 	}
-	if got := events(t, db); !slices.Contains(got, "user.profile_changed from 192.0.2.1 in r1") {
+	if got := storetest.Events(t, db); !slices.Contains(got, "user.profile_changed from 192.0.2.1 in r1") {
 		t.Errorf("audit is %v", got)
 	}
 }
@@ -172,7 +174,7 @@ func FuzzProfile(f *testing.F) {
 		claim := claims[int(which)%len(claims)]
 		var p accounts.Profile
 		p.Set(claim, value)
-		if got := problems(t, p.Check()); got != nil || value == "" {
+		if got := inputtest.Problems(t, p.Check()); got != nil || value == "" {
 			return
 		}
 		rest := value

@@ -10,7 +10,7 @@ import (
 	"countersign/audit"
 )
 
-// What can be wrong with a user, apart from malformed input (see InputError).
+// What can be wrong with a user, apart from malformed input (see input.Error).
 var (
 	ErrUnknownUser   = errors.New("no such user")
 	ErrUsernameTaken = errors.New("username is taken")

@@ -11,15 +11,17 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/hashing"
+	"countersign/input"
 	"countersign/limits"
 	"countersign/seal"
 )
 
-// UsersOptions are the parts of Users. Store, Slots and Throttle are needed.
-type UsersOptions struct {
+// Options are the parts of Users. Store, Slots and Throttle are needed.
+type Options struct {
 	Store    UserStore
 	Policy   PasswordPolicy
-	Argon2   Argon2
+	Argon2   hashing.Argon2
 	Slots    *limits.Slots // for hashing passwords, and nothing else
 	Throttle *limits.Throttle
 	// Strangers is how many wrong passwords for one account all callers whose
@@ -37,8 +39,7 @@ type UsersOptions struct {
 type Users struct {
 	store     UserStore
 	policy    PasswordPolicy
-	hasher    hasher
-	slots     *limits.Slots
+	hasher    *hashing.Hasher
 	throttle  *limits.Throttle
 	strangers int
 	mail      bool
@@ -47,10 +48,10 @@ type Users struct {
 	log       *slog.Logger
 }
 
-// NewUsers returns the users in a store. It fails if the price of a hash is
+// New returns the users in a store. It fails if the price of a hash is
 // out of bounds.
-func NewUsers(o UsersOptions) (*Users, error) {
-	hasher, err := newHasher(o.Argon2)
+func New(o Options) (*Users, error) {
+	hasher, err := hashing.New(o.Argon2, o.Slots)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func NewUsers(o UsersOptions) (*Users, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Users{
-		store: o.Store, policy: o.Policy, hasher: hasher, slots: o.Slots, throttle: o.Throttle, strangers: o.Strangers,
+		store: o.Store, policy: o.Policy, hasher: hasher, throttle: o.Throttle, strangers: o.Strangers,
 		mail: o.Mail, seal: o.Seal, verified: o.RequireVerifiedEmail, log: o.Log,
 	}, nil
 }
@@ -148,7 +149,7 @@ func (u *Users) Authenticate(ctx context.Context, now time.Time, username, passw
 		return User{}, err
 	}
 	var user User
-	if busy := u.slots.Do(ctx, func() { user, err = u.guess(ctx, now, b, name, password) }); busy != nil {
+	if busy := u.hasher.Do(ctx, func() { user, err = u.guess(ctx, now, b, name, password) }); busy != nil {
 		return User{}, busy
 	}
 	return user, err
@@ -170,17 +171,17 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, passwo
 	prepared, err := preparePassword(password)
 	entitled = entitled && err == nil
 
-	stored := u.hasher.dummy
+	stored := u.hasher.Dummy()
 	if entitled {
 		stored = user.PasswordHash
 	}
-	match, outdated, err := u.hasher.verify(stored, prepared)
+	match, outdated, err := u.hasher.Verify(stored, prepared)
 	if err != nil {
 		u.log.ErrorContext(ctx, "stored password hash is unusable", "subject", user.ID, "err", err)
-		u.hasher.verify(u.hasher.dummy, prepared)
+		u.hasher.Verify(u.hasher.Dummy(), prepared)
 	}
 	if !match && outdated {
-		u.hasher.topUp(stored, prepared)
+		u.hasher.TopUp(stored, prepared)
 	}
 	if !entitled || !match {
 		if err := u.charge(ctx, now, b); err != nil {
@@ -193,7 +194,7 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, passwo
 	}
 	if outdated {
 		// The sign-in is good either way, and the next one tries again.
-		upgraded := u.hasher.hash(prepared)
+		upgraded := u.hasher.Hash(prepared)
 		if err := u.store.UpgradePasswordHash(ctx, user.ID, stored, upgraded); err != nil {
 			u.log.WarnContext(ctx, "password hash not upgraded", "subject", user.ID, "err", err)
 		} else {
@@ -213,7 +214,7 @@ type NewUser struct {
 }
 
 // Create adds an account, and posts a letter that proves its address. What is wrong
-// with the input is an *InputError, all of it at once; one that is also
+// with the input is an *input.Error, all of it at once; one that is also
 // ErrUsernameTaken or ErrEmailTaken if that is all. limits.ErrBusy says to come back
 // later, and a *limits.WaitError that too many names were tried that are taken, or
 // that the address has got enough mail.
@@ -221,15 +222,15 @@ type NewUser struct {
 // Where an address has to be proven, nothing tells whether another account has it:
 // that one's owner is told by mail, and the new account can't be used.
 func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, origin audit.Origin) (User, error) {
-	var bad InputError
+	var bad input.Error
 	name := checkUsername(&bad, n.Username)
 	checkEmail(&bad, n.Email)
 	if u.verified && n.Email == "" {
-		bad.add("email", Required, "email must not be empty.")
+		bad.Add("email", input.Required, "email must not be empty.")
 	}
 	checkRoles(&bad, n.Roles)
 	prepared := u.policy.check(&bad, "password", n.Password, name, n.Email)
-	if err := bad.err(); err != nil {
+	if err := bad.Err(); err != nil {
 		return User{}, err
 	}
 	// Whether a name is taken is worth a guess, and costs one. The operator's are free.
@@ -285,7 +286,7 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 			return User{}, err
 		}
 	}
-	if err := u.slots.Do(ctx, func() { user.PasswordHash = u.hasher.hash(prepared) }); err != nil {
+	if err := u.hasher.Do(ctx, func() { user.PasswordHash = u.hasher.Hash(prepared) }); err != nil {
 		return User{}, err
 	}
 	var letters []Letter
@@ -324,23 +325,23 @@ func (u *Users) welcome(now time.Time, user, holder *User, language string) Lett
 func alreadyTaken(err error) error {
 	switch {
 	case errors.Is(err, ErrUsernameTaken):
-		return taken("username", "username is taken.", err)
+		return input.Conflict("username", "username is taken.", err)
 	case errors.Is(err, ErrEmailTaken):
-		return taken("email", "email belongs to another account.", err)
+		return input.Conflict("email", "email belongs to another account.", err)
 	default:
 		return fmt.Errorf("create user: %w", err)
 	}
 }
 
 // SetPassword replaces the password and ends all of the user's sessions. It
-// doesn't ask who calls: see ChangePassword. *InputError, ErrUnknownUser, limits.ErrBusy.
+// doesn't ask who calls: see ChangePassword. *input.Error, ErrUnknownUser, limits.ErrBusy.
 func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, password string, origin audit.Origin) error {
 	return u.setPassword(ctx, now, id, "password", password, "", By{}, origin)
 }
 
 // ChangePassword replaces the password of a user who knows the old one, ends all of
 // their sessions but the one that asks, and returns the user with the new epoch.
-// *InputError, ErrSignedOut, ErrUnknownUser if they have just been deleted, and what
+// *input.Error, ErrSignedOut, ErrUnknownUser if they have just been deleted, and what
 // Authenticate returns: a wrong old password is ErrBadCredentials and counted.
 func (u *Users) ChangePassword(ctx context.Context, now time.Time, id, session uuid.UUID, old, password, language string, from Caller, origin audit.Origin) (User, error) {
 	user, err := u.Prove(ctx, now, id, old, from)
@@ -386,14 +387,14 @@ func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, fi
 }
 
 // hashNew hashes a new password of the user that came in the named field.
-// *InputError, limits.ErrBusy.
+// *input.Error, limits.ErrBusy.
 func (u *Users) hashNew(ctx context.Context, field, password string, user *User) (hash string, err error) {
-	var bad InputError
+	var bad input.Error
 	prepared := u.policy.check(&bad, field, password, user.Username, user.Email)
-	if err := bad.err(); err != nil {
+	if err := bad.Err(); err != nil {
 		return "", err
 	}
-	err = u.slots.Do(ctx, func() { hash = u.hasher.hash(prepared) })
+	err = u.hasher.Do(ctx, func() { hash = u.hasher.Hash(prepared) })
 	return hash, err
 }
 

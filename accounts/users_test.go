@@ -13,6 +13,9 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/input"
+	"countersign/input/inputtest"
+	"countersign/store/storetest"
 )
 
 func TestCreatedUserIsStored(t *testing.T) {
@@ -38,7 +41,7 @@ func TestCreatedUserIsStored(t *testing.T) {
 	if strings.Contains(got.PasswordHash, goodPassword) || !strings.HasPrefix(got.PasswordHash, "$argon2id$v=19$m=8,t=1,p=1$") {
 		t.Errorf("stored hash is %q", got.PasswordHash)
 	}
-	if diff := cmp.Diff([]string{"user.created from 192.0.2.1 in r1"}, events(t, db)); diff != "" {
+	if diff := cmp.Diff([]string{"user.created from 192.0.2.1 in r1"}, storetest.Events(t, db)); diff != "" {
 		t.Errorf("audit (-want +got):\n%s", diff)
 	}
 }
@@ -64,7 +67,7 @@ func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := users.Create(t.Context(), time.Now(), c.new, audit.Origin{})
-			wantProblems(t, err, c.want...)
+			inputtest.Want(t, err, c.want...)
 			if p := c.new.Password; p != "" && strings.Contains(err.Error(), p) {
 				t.Errorf("the error quotes the password: %v", err)
 			}
@@ -95,7 +98,7 @@ func TestNobodyIsCalledLikeAnID(t *testing.T) {
 	users := newUsers(t, open(t))
 	for _, name := range []string{"01a2071a-4dd7-7296-bcc1-a76735431200", "01A2071A-4DD7-7296-BCC1-A76735431200", "01a2071a4dd77296bcc1a76735431200"} {
 		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, audit.Origin{})
-		if bad, ok := errors.AsType[*accounts.InputError](err); !ok || len(bad.Problems) != 1 || bad.Problems[0].Code != accounts.NotAllowed {
+		if bad, ok := errors.AsType[*input.Error](err); !ok || len(bad.Problems) != 1 || bad.Problems[0].Code != input.NotAllowed {
 			t.Errorf("Create(%q): %v, want not_allowed", name, err)
 		}
 	}
@@ -106,8 +109,8 @@ func TestEndlessNamesAreNotNormalised(t *testing.T) {
 	users := newUsers(t, open(t))
 	endless := strings.Repeat("\u0390", 30_000)
 	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: endless, Email: endless, Password: goodPassword}, audit.Origin{})
-	bad, ok := errors.AsType[*accounts.InputError](err)
-	if !ok || len(bad.Problems) != 2 || bad.Problems[0].Code != accounts.TooLong || bad.Problems[1].Code != accounts.TooLong {
+	bad, ok := errors.AsType[*input.Error](err)
+	if !ok || len(bad.Problems) != 2 || bad.Problems[0].Code != input.TooLong || bad.Problems[1].Code != input.TooLong {
 		t.Errorf("Create: %v, want two too_long", err)
 	}
 	var before, after runtime.MemStats
@@ -125,7 +128,7 @@ func TestTakenNameIsRefusedBeforeHashing(t *testing.T) {
 	work := users.Watch()
 	for _, name := range []string{"alice", "ALICE", "ａｌｉｃｅ"} {
 		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, audit.Origin{})
-		wantProblems(t, err, "username taken")
+		inputtest.Want(t, err, "username taken")
 		if !errors.Is(err, accounts.ErrUsernameTaken) {
 			t.Errorf("%v is not ErrUsernameTaken", err)
 		}
@@ -147,7 +150,7 @@ func TestTakenEmailIsRefusedWhateverItsCase(t *testing.T) {
 		}
 	}
 	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "dave", Email: "STRASSE@example.COM", Password: goodPassword}, audit.Origin{})
-	wantProblems(t, err, "email taken")
+	inputtest.Want(t, err, "email taken")
 	if !errors.Is(err, accounts.ErrEmailTaken) {
 		t.Errorf("%v is not ErrEmailTaken", err)
 	}
@@ -186,9 +189,9 @@ func TestSetPassword(t *testing.T) {
 	set := func(password string) error {
 		return users.SetPassword(t.Context(), time.Now(), user.ID, password, audit.Origin{Address: home, RequestID: "r2"})
 	}
-	wantProblems(t, set("short"), "password too_short")
-	wantProblems(t, set("password1"), "password too_common")
-	wantProblems(t, set("down in Wonderland again"), "password contains_personal")
+	inputtest.Want(t, set("short"), "password too_short")
+	inputtest.Want(t, set("password1"), "password too_common")
+	inputtest.Want(t, set("down in Wonderland again"), "password contains_personal")
 	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
 		t.Errorf("a refused change must leave the old password: %v", err)
 	}
@@ -202,7 +205,7 @@ func TestSetPassword(t *testing.T) {
 	if err != nil || after.Epoch <= user.Epoch {
 		t.Errorf("new password: epoch %d, %v, want one after %d", after.Epoch, err, user.Epoch)
 	}
-	if diff := cmp.Diff([]string{"user.created from  in ", "user.password_changed from 192.0.2.1 in r2"}, events(t, db)); diff != "" {
+	if diff := cmp.Diff([]string{"user.created from  in ", "user.password_changed from 192.0.2.1 in r2"}, storetest.Events(t, db)); diff != "" {
 		t.Errorf("audit (-want +got):\n%s", diff)
 	}
 	if err := users.SetPassword(t.Context(), time.Now(), uuid.New(), goodPassword, audit.Origin{}); !errors.Is(err, accounts.ErrUnknownUser) {
@@ -250,7 +253,7 @@ func TestDisableEnableDelete(t *testing.T) {
 		}
 	}
 	want := []string{"user.created from  in ", "user.disabled from 192.0.2.1 in r3", "user.enabled from 192.0.2.1 in r3", "user.deleted from 192.0.2.1 in r3"}
-	if diff := cmp.Diff(want, events(t, db)); diff != "" {
+	if diff := cmp.Diff(want, storetest.Events(t, db)); diff != "" {
 		t.Errorf("audit (-want +got):\n%s", diff)
 	}
 }

@@ -15,8 +15,12 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/authorize"
+	"countersign/clients"
+	"countersign/consents"
+	"countersign/hashing"
 	"countersign/keys"
 	"countersign/limits"
+	"countersign/oauth"
 	"countersign/seal"
 	"countersign/store/storetest"
 	"countersign/tokens"
@@ -29,7 +33,7 @@ const issuer = "https://auth.example.com"
 type rig struct {
 	*authorize.Service
 	seal    *seal.Keys
-	client  accounts.Client
+	client  clients.Client
 	now     time.Time
 	idToken string
 }
@@ -49,13 +53,13 @@ func newRig(t testing.TB) *rig {
 		AccessTTL: time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: time.Hour,
 	})
 	log := slog.New(slog.DiscardHandler)
-	clients, err := accounts.NewClients(accounts.ClientsOptions{
-		Store: db, Argon2: accounts.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, Slots: limits.NewSlots(1, 1), Log: log,
+	registry, err := clients.New(clients.Options{
+		Store: db, Argon2: hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, Slots: limits.NewSlots(1, 1), Log: log,
 		Throttle: limits.NewThrottle(limits.Options{Store: db, Free: 10, MaxWait: time.Minute, Window: time.Hour, Secret: []byte("secret")}),
 	})
 	noError(t, err)
 	r := &rig{seal: master, now: time.Now()}
-	r.client, err = clients.Create(t.Context(), r.now, accounts.Client{
+	r.client, err = registry.Create(t.Context(), r.now, clients.Client{
 		ID: "app", Name: "App", Public: true, Grants: []string{"authorization_code"}, Scopes: []string{"openid", "profile", "email"},
 		RedirectURIs:           []string{"https://app.example.com/callback", "https://app.example.com/?keep=this", "http://127.0.0.1/back", "com.example.app:/back"},
 		PostLogoutRedirectURIs: []string{"https://app.example.com/bye", "https://app.example.com/bye?keep=this"},
@@ -63,11 +67,11 @@ func newRig(t testing.TB) *rig {
 	noError(t, err)
 	alice := accounts.User{ID: uuid.New(), Username: "alice", CreatedAt: r.now, UpdatedAt: r.now}
 	noError(t, db.CreateUser(t.Context(), alice, audit.Event{Time: r.now, Kind: audit.UserCreated}))
-	got, err := issued.Start(t.Context(), r.now, tokens.Recipient{ClientID: "app", Scopes: tokens.Scopes{"openid"}}, tokens.SignIn{UserID: alice.ID, AuthTime: r.now}, nil, nil, audit.Origin{})
+	got, err := issued.Start(t.Context(), r.now, oauth.Recipient{ClientID: "app", Scopes: oauth.Scopes{"openid"}}, tokens.SignIn{UserID: alice.ID, AuthTime: r.now}, nil, nil, audit.Origin{})
 	noError(t, err)
 	r.idToken = got.IDToken
 	r.Service = authorize.New(authorize.Options{
-		Clients: clients, Consents: accounts.Consents{Store: db}, Tokens: issued, Seal: master, Issuer: issuer, Claims: tokens.ScopeOfClaim(),
+		Clients: registry, Consents: consents.Service{Store: db}, Tokens: issued, Seal: master, Issuer: issuer, Claims: oauth.ScopeOfClaim(),
 	})
 	return r
 }
@@ -122,7 +126,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		r, err := s.Read(t.Context(), s.now, form)
-		refusal, refused := errors.AsType[*authorize.Refusal](err)
+		refusal, refused := errors.AsType[*oauth.Error](err)
 		if !refused && isPage(t, err) {
 			if r != nil {
 				t.Errorf("%v, and yet %+v", err, r)
@@ -191,7 +195,7 @@ func (s *rig) leadsBack(t *testing.T, r *authorize.Request, answer *authorize.Re
 // leads nowhere that isn't registered.
 func FuzzResume(f *testing.F) {
 	s := newRig(f)
-	request := &authorize.Request{ClientID: "app", RedirectURI: "https://app.example.com/callback", Scopes: tokens.Scopes{"openid"}, AskedAt: s.now.UnixMilli()}
+	request := &authorize.Request{ClientID: "app", RedirectURI: "https://app.example.com/callback", Scopes: oauth.Scopes{"openid"}, AskedAt: s.now.UnixMilli()}
 	ticket := s.Ticket(request)
 	b, err := json.Marshal(request)
 	noError(f, err)

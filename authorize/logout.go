@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/tokens"
 )
 
@@ -74,7 +74,7 @@ func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values
 func (s *Service) identifyLogout(ctx context.Context, r *Logout) error {
 	client, err := s.o.Clients.ByID(ctx, r.ClientID)
 	switch {
-	case errors.Is(err, accounts.ErrUnknownClient):
+	case errors.Is(err, clients.ErrUnknown):
 		return &PageError{"unknown_client", "no client has this client_id"}
 	case err != nil:
 		return fmt.Errorf("find client: %w", err)

@@ -13,22 +13,22 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"countersign/accounts"
-	"countersign/grants"
+	"countersign/clients"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
 // Request is an authorization request that has been checked. Its JSON is what a ticket
 // keeps.
 type Request struct {
-	ClientID    string        `json:"client_id"`
-	RedirectURI string        `json:"redirect_uri"`
-	FormPost    bool          `json:"form_post,omitempty"`
-	State       string        `json:"state,omitempty"`
-	Scopes      tokens.Scopes `json:"scopes"` // what the client gets
-	Nonce       string        `json:"nonce,omitempty"`
-	Challenge   string        `json:"challenge,omitempty"`
-	Resources   []string      `json:"resources,omitempty"`
+	ClientID    string       `json:"client_id"`
+	RedirectURI string       `json:"redirect_uri"`
+	FormPost    bool         `json:"form_post,omitempty"`
+	State       string       `json:"state,omitempty"`
+	Scopes      oauth.Scopes `json:"scopes"` // what the client gets
+	Nonce       string       `json:"nonce,omitempty"`
+	Challenge   string       `json:"challenge,omitempty"`
+	Resources   []string     `json:"resources,omitempty"`
 
 	Prompt    []string `json:"prompt,omitempty"`
 	MaxAge    *int64   `json:"max_age,omitempty"` // seconds
@@ -42,12 +42,12 @@ type Request struct {
 	AskedAt int64 `json:"asked_at"`         // Unix milliseconds
 	Chosen  bool  `json:"chosen,omitempty"` // the user said to go on as who they are
 
-	client  accounts.Client
+	client  clients.Client
 	implied []string // scopes that open the claims
 }
 
 // Client is the application that asks, as it is now.
-func (r *Request) Client() *accounts.Client { return &r.client }
+func (r *Request) Client() *clients.Client { return &r.client }
 
 // Silent reports whether the client wants an answer at once, and nothing be shown.
 func (r *Request) Silent() bool { return r.prompts("none") }
@@ -72,7 +72,7 @@ func (r *Request) prompts(value string) bool { return slices.Contains(r.Prompt, 
 // an address once more, as a ticket.
 const MaxRequest = 8 << 10
 
-// Read reads a request. With a *Refusal comes a request that is good enough to answer
+// Read reads a request. With a *oauth.Error comes a request that is good enough to answer
 // it; any other error, such as a *PageError, comes alone.
 func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Request, error) {
 	r := &Request{ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"), AskedAt: now.UnixMilli()}
@@ -86,10 +86,10 @@ func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Re
 	}
 	err := s.read(r, form)
 	if err == nil && len(s.Ticket(r)) > maxTicket {
-		err = refuse("invalid_request", "the request is too large")
+		err = oauth.Refuse(oauth.InvalidRequest, "the request is too large")
 	}
 	if err != nil {
-		if _, ok := errors.AsType[*Refusal](err); ok {
+		if _, ok := errors.AsType[*oauth.Error](err); ok {
 			return r, err
 		}
 		return nil, err
@@ -101,7 +101,7 @@ func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Re
 func (s *Service) identify(ctx context.Context, r *Request) error {
 	client, err := s.o.Clients.ByID(ctx, r.ClientID)
 	switch {
-	case errors.Is(err, accounts.ErrUnknownClient):
+	case errors.Is(err, clients.ErrUnknown):
 		return &PageError{"unknown_client", "no client has this client_id"}
 	case err != nil:
 		return fmt.Errorf("find client: %w", err)
@@ -126,37 +126,37 @@ func (s *Service) read(r *Request, form url.Values) error {
 	}
 	for name, values := range form {
 		if len(values) > 1 && !slices.Contains(repeatable, name) {
-			return refuse("invalid_request", "a parameter is repeated")
+			return oauth.Refuse(oauth.InvalidRequest, "a parameter is repeated")
 		}
 		for _, v := range values {
 			if !utf8.ValidString(v) {
-				return refuse("invalid_request", "a parameter is not UTF-8")
+				return oauth.Refuse(oauth.InvalidRequest, "a parameter is not UTF-8")
 			}
 		}
 	}
 	switch mode := form.Get("response_mode"); mode {
 	case "", "query", "form_post":
 	default:
-		return refuse("invalid_request", "response_mode must be query or form_post")
+		return oauth.Refuse(oauth.InvalidRequest, "response_mode must be query or form_post")
 	}
 	if r.FormPost && !strings.HasPrefix(r.RedirectURI, "https://") && !strings.HasPrefix(r.RedirectURI, "http://") {
 		r.FormPost = false
-		return refuse("invalid_request", "response_mode form_post takes a redirect_uri of the web")
+		return oauth.Refuse(oauth.InvalidRequest, "response_mode form_post takes a redirect_uri of the web")
 	}
 	for _, name := range []string{"request", "request_uri", "registration"} { // OpenID Connect Core sections 6 and 7.2
 		if form.Get(name) != "" {
-			return refuse(name+"_not_supported", name+" is not supported")
+			return oauth.Refuse(name+"_not_supported", name+" is not supported")
 		}
 	}
 	switch form.Get("response_type") {
 	case "code":
 	case "":
-		return refuse("invalid_request", "response_type is missing")
+		return oauth.Refuse(oauth.InvalidRequest, "response_type is missing")
 	default:
-		return refuse("unsupported_response_type", "response_type must be code")
+		return oauth.Refuse(oauth.UnsupportedResponseType, "response_type must be code")
 	}
-	if !r.client.AllowsGrant(accounts.GrantAuthorizationCode) {
-		return refuse("unauthorized_client", "the client may not use authorization codes")
+	if !r.client.AllowsGrant(oauth.GrantAuthorizationCode) {
+		return oauth.Refuse(oauth.UnauthorizedClient, "the client may not use authorization codes")
 	}
 	for _, part := range []func(*Request, url.Values) error{s.readScope, s.readChallenge, s.readPrompt, s.readHints, s.readClaims} {
 		if err := part(r, form); err != nil {
@@ -167,15 +167,14 @@ func (s *Service) read(r *Request, form url.Values) error {
 }
 
 func (s *Service) readScope(r *Request, form url.Values) error {
-	ask, err := tokens.ParseScopes(form.Get("scope"))
+	ask, err := oauth.ParseScopes(form.Get("scope"))
 	if err != nil {
-		return refuse("invalid_scope", err.Error())
+		return oauth.Refuse(oauth.InvalidScope, err.Error())
 	}
-	if r.Resources, err = grants.ParseResources(slices.DeleteFunc(slices.Clone(form["resource"]), func(v string) bool { return v == "" })); err != nil {
-		e, _ := errors.AsType[*grants.Error](err)
-		return refuse(e.Code, e.Description)
+	if r.Resources, err = oauth.ParseResources(slices.DeleteFunc(slices.Clone(form["resource"]), func(v string) bool { return v == "" })); err != nil {
+		return err
 	}
-	r.Scopes, err = s.o.Tokens.Granted(grants.Recipient(&r.client), ask, r.Resources)
+	r.Scopes, err = s.o.Tokens.Granted(r.client.Recipient(), ask, r.Resources)
 	return notGranted(err)
 }
 
@@ -184,9 +183,9 @@ func (s *Service) readScope(r *Request, form url.Values) error {
 func notGranted(err error) error {
 	switch {
 	case errors.Is(err, tokens.ErrScope):
-		return refuse("invalid_scope", "scope is more than the client may have")
+		return oauth.Refuse(oauth.InvalidScope, "scope is more than the client may have")
 	case errors.Is(err, tokens.ErrTarget):
-		return refuse("invalid_target", "resource is none of the client's audiences")
+		return oauth.Refuse(oauth.InvalidTarget, "resource is none of the client's audiences")
 	}
 	return err
 }
@@ -198,16 +197,16 @@ func (s *Service) readChallenge(r *Request, form url.Values) error {
 	method := form.Get("code_challenge_method")
 	switch {
 	case r.Challenge == "" && method != "":
-		return refuse("invalid_request", "code_challenge is missing")
+		return oauth.Refuse(oauth.InvalidRequest, "code_challenge is missing")
 	case r.Challenge == "" && s.needsPKCE(r):
-		return refuse("invalid_request", "code_challenge is missing: this client has to use PKCE")
+		return oauth.Refuse(oauth.InvalidRequest, "code_challenge is missing: this client has to use PKCE")
 	case r.Challenge == "":
 		return nil
 	case method != "S256":
-		return refuse("invalid_request", "code_challenge_method must be S256")
+		return oauth.Refuse(oauth.InvalidRequest, "code_challenge_method must be S256")
 	}
 	if digest, err := base64.RawURLEncoding.Strict().DecodeString(r.Challenge); err != nil || len(digest) != 32 || len(r.Challenge) != 43 {
-		return refuse("invalid_request", "code_challenge must be a SHA-256 digest in base64url")
+		return oauth.Refuse(oauth.InvalidRequest, "code_challenge must be a SHA-256 digest in base64url")
 	}
 	return nil
 }
@@ -224,19 +223,19 @@ var Prompts = []string{"none", "login", "consent", "select_account", "create"}
 func (s *Service) readPrompt(r *Request, form url.Values) error {
 	for value := range strings.FieldsSeq(form.Get("prompt")) {
 		if !slices.Contains(Prompts, value) {
-			return refuse("invalid_request", "prompt must be of "+strings.Join(Prompts, ", "))
+			return oauth.Refuse(oauth.InvalidRequest, "prompt must be of "+strings.Join(Prompts, ", "))
 		}
 		if !r.prompts(value) {
 			r.Prompt = append(r.Prompt, value)
 		}
 	}
 	if r.prompts("none") && len(r.Prompt) > 1 {
-		return refuse("invalid_request", "prompt none goes with no other value")
+		return oauth.Refuse(oauth.InvalidRequest, "prompt none goes with no other value")
 	}
 	if text := form.Get("max_age"); text != "" {
 		age, err := strconv.ParseInt(text, 10, 32)
 		if err != nil || text[0] < '0' || text[0] > '9' {
-			return refuse("invalid_request", "max_age must be a number of seconds")
+			return oauth.Refuse(oauth.InvalidRequest, "max_age must be a number of seconds")
 		}
 		r.MaxAge = &age
 	}
@@ -253,7 +252,7 @@ func (s *Service) readHints(r *Request, form url.Values) error {
 	}
 	hint, err := s.o.Tokens.ReadHint(token)
 	if err != nil || !slices.Contains(hint.ClientID, r.ClientID) {
-		return refuse("invalid_request", "id_token_hint is no ID token that this client got here")
+		return oauth.Refuse(oauth.InvalidRequest, "id_token_hint is no ID token that this client got here")
 	}
 	r.Subject = hint.Subject
 	return nil
@@ -278,10 +277,10 @@ func (s *Service) readClaims(r *Request, form url.Values) error {
 		IDToken  map[string]*claimRequest `json:"id_token"`
 	}
 	if err := json.Unmarshal([]byte(text), &asked); err != nil {
-		return refuse("invalid_request", "claims must be a JSON object as OpenID Connect Core 5.5 has it")
+		return oauth.Refuse(oauth.InvalidRequest, "claims must be a JSON object as OpenID Connect Core 5.5 has it")
 	}
 	if acr := asked.IDToken["acr"]; acr != nil && acr.Essential && (acr.Value != nil || len(acr.Values) > 0) {
-		return refuse("unmet_authentication_requirements", "no acr is offered here")
+		return oauth.Refuse(oauth.UnmetAuthentication, "no acr is offered here")
 	}
 	for _, claims := range []map[string]*claimRequest{asked.UserInfo, asked.IDToken} {
 		sub := claims["sub"]

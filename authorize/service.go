@@ -11,7 +11,7 @@
 //
 // A mistake that may be the work of somebody else than the client, which is that of
 // client_id and redirect_uri, is told to the person (*[PageError]). All others go to
-// the client (*[Refusal]).
+// the client (*[oauth.Error]).
 package authorize
 
 import (
@@ -23,17 +23,18 @@ import (
 
 	"github.com/google/uuid"
 
-	"countersign/accounts"
 	"countersign/audit"
-	"countersign/grants"
+	"countersign/clients"
+	"countersign/consents"
+	"countersign/oauth"
 	"countersign/seal"
 	"countersign/tokens"
 )
 
 // Options are what a Service is made of. All are required.
 type Options struct {
-	Clients  *accounts.Clients
-	Consents accounts.Consents
+	Clients  *clients.Registry
+	Consents consents.Service
 	Tokens   *tokens.Service
 	Seal     *seal.Keys
 	Issuer   string // said in every answer (RFC 9207)
@@ -58,19 +59,11 @@ type PageError struct {
 
 func (e *PageError) Error() string { return e.Code + ": " + e.Detail }
 
-// Refusal is a request that the client is told why it gets nothing for (RFC 6749
-// section 4.1.2.1, OpenID Connect Core section 3.1.2.6).
-type Refusal struct{ Code, Description string }
-
-func (e *Refusal) Error() string { return e.Code + ": " + e.Description }
-
-func refuse(code, description string) error { return &Refusal{code, description} }
-
 // The refusals that more than one place has.
 var (
-	ErrDenied        = &Refusal{"access_denied", "the user or the server denied the request"}
-	ErrUnavailable   = &Refusal{"temporarily_unavailable", "the service is not able to answer now, try again shortly"}
-	errLoginRequired = &Refusal{"login_required", "nobody is signed in whom the request would do for"}
+	ErrDenied        = oauth.Refuse(oauth.AccessDenied, "the user or the server denied the request")
+	ErrUnavailable   = oauth.Refuse(oauth.TemporarilyUnavailable, "the service is not able to answer now, try again shortly")
+	errLoginRequired = oauth.Refuse(oauth.LoginRequired, "nobody is signed in whom the request would do for")
 )
 
 // Step is what has to happen next.
@@ -85,7 +78,7 @@ const (
 )
 
 // Next says what has to happen before the client gets its code, given who is signed in
-// to the browser: nil for nobody. A *Refusal says that it can't get one.
+// to the browser: nil for nobody. A *oauth.Error says that it can't get one.
 func (s *Service) Next(ctx context.Context, r *Request, l *tokens.Login) (Step, error) {
 	asked := time.UnixMilli(r.AskedAt)
 	switch {
@@ -116,7 +109,7 @@ func (s *Service) Next(ctx context.Context, r *Request, l *tokens.Login) (Step, 
 	case agreed:
 		return Answer, nil
 	case r.prompts("none"):
-		return 0, refuse("consent_required", "the user has not let the client have what it asks for")
+		return 0, oauth.Refuse(oauth.ConsentRequired, "the user has not let the client have what it asks for")
 	default:
 		return Consent, nil
 	}
@@ -179,7 +172,7 @@ func (s *Service) Advance(ctx context.Context, now time.Time, r *Request, l *tok
 
 // answer gives the client its code. Nothing has to happen before: see Next.
 func (s *Service) answer(ctx context.Context, now time.Time, r *Request, l *tokens.Login) (Response, error) {
-	code, err := s.o.Tokens.IssueCode(ctx, now, grants.Recipient(&r.client), l, tokens.Asked{
+	code, err := s.o.Tokens.IssueCode(ctx, now, r.client.Recipient(), l, tokens.Asked{
 		Scopes: r.Scopes, RedirectURI: r.RedirectURI, Nonce: r.Nonce, Challenge: r.Challenge,
 		Details:   tokens.Details{Resources: r.Resources, IDTokenClaims: r.IDTokenClaims, UserInfoClaims: r.UserInfoClaims},
 		ByConsent: !r.client.FirstParty,
@@ -195,11 +188,11 @@ func (s *Service) answer(ctx context.Context, now time.Time, r *Request, l *toke
 
 // refuseOr tells the client what err or, without one, otherwise says, if that is for
 // the client to hear.
-func (s *Service) refuseOr(r *Request, err error, otherwise *Refusal) (Response, error) {
+func (s *Service) refuseOr(r *Request, err error, otherwise *oauth.Error) (Response, error) {
 	if err == nil {
 		err = otherwise
 	}
-	if refusal, ok := errors.AsType[*Refusal](err); ok {
+	if refusal, ok := errors.AsType[*oauth.Error](err); ok {
 		return s.Refuse(r, refusal), nil
 	}
 	return Response{}, err
@@ -218,7 +211,7 @@ type Response struct {
 type Value struct{ Name, Value string }
 
 // Refuse is the response that tells the client of a refusal.
-func (s *Service) Refuse(r *Request, refusal *Refusal) Response {
+func (s *Service) Refuse(r *Request, refusal *oauth.Error) Response {
 	answer := s.respond(r, Value{"error", refusal.Code}, Value{"error_description", refusal.Description})
 	answer.Error = refusal.Code
 	return answer

@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"countersign/accounts"
+	"countersign/oauth"
 )
 
 const (
@@ -60,7 +60,7 @@ func (s *Service) Resume(ctx context.Context, now time.Time, ticket string) (*Re
 	if err := s.identify(ctx, &r); err != nil {
 		return nil, err
 	}
-	if !r.client.AllowsGrant(accounts.GrantAuthorizationCode) || r.Challenge == "" && s.needsPKCE(&r) {
+	if !r.client.AllowsGrant(oauth.GrantAuthorizationCode) || r.Challenge == "" && s.needsPKCE(&r) {
 		return nil, &PageError{"expired", "what the client may has changed since the request"}
 	}
 	s.imply(&r)

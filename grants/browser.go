@@ -11,6 +11,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -34,7 +36,7 @@ var ErrBadCode = errors.New("bad authorization code")
 // belong to one client.
 type Browser struct {
 	Users    *accounts.Users
-	Clients  *accounts.Clients
+	Clients  *clients.Registry
 	Tokens   *tokens.Service
 	ClientID string
 	// NoPassword lets nobody sign in but by authorization code (RFC 9700 section 2.4).
@@ -64,7 +66,7 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, username, password 
 	if err != nil {
 		return SignedIn{}, err
 	}
-	if b.NoPassword || !client.AllowsGrant(accounts.GrantPassword) {
+	if b.NoPassword || !client.AllowsGrant(oauth.GrantPassword) {
 		return SignedIn{}, ErrPasswordOff
 	}
 	user, err := b.Users.Authenticate(ctx, now, username, password, from.Caller)
@@ -184,28 +186,28 @@ func (b *Browser) user(ctx context.Context, id uuid.UUID) (accounts.User, error)
 }
 
 // client is the one that the browser's tokens belong to.
-func (b *Browser) client(ctx context.Context) (accounts.Client, error) {
+func (b *Browser) client(ctx context.Context) (clients.Client, error) {
 	client, err := b.Clients.ByID(ctx, b.ClientID)
-	if errors.Is(err, accounts.ErrUnknownClient) || err == nil && !client.FirstParty {
-		return accounts.Client{}, ErrNoBrowserClient
+	if errors.Is(err, clients.ErrUnknown) || err == nil && !client.FirstParty {
+		return clients.Client{}, ErrNoBrowserClient
 	}
 	if err != nil {
-		return accounts.Client{}, fmt.Errorf("find client: %w", err)
+		return clients.Client{}, fmt.Errorf("find client: %w", err)
 	}
 	return client, nil
 }
 
 // recipient is the client as one that is given tokens.
-func (b *Browser) recipient(ctx context.Context) (tokens.Recipient, error) {
+func (b *Browser) recipient(ctx context.Context) (oauth.Recipient, error) {
 	client, err := b.client(ctx)
 	if err != nil {
-		return tokens.Recipient{}, err
+		return oauth.Recipient{}, err
 	}
 	return browserRecipient(&client), nil
 }
 
-func browserRecipient(client *accounts.Client) tokens.Recipient {
-	to := Recipient(client)
+func browserRecipient(client *clients.Client) oauth.Recipient {
+	to := client.Recipient()
 	to.Refresh = true
 	to.NoIDToken = true
 	return to

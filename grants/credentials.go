@@ -7,34 +7,34 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"countersign/accounts"
+	"countersign/clients"
 )
 
 // credentials finds out who a client says it is, and with what secret: HTTP
 // Basic, or parameters in the body (RFC 6749 section 2.3.1), never both.
-func credentials(r *http.Request, form url.Values) (accounts.Credentials, error) {
+func credentials(r *http.Request, form url.Values) (clients.Credentials, error) {
 	id, secret := form.Get("client_id"), form.Get("client_secret")
 	switch headers := r.Header.Values("Authorization"); len(headers) {
 	case 0:
 		if id == "" {
-			return accounts.Credentials{}, errNoClient
+			return clients.Credentials{}, errNoClient
 		}
-		return accounts.Credentials{ID: id, Secret: secret}, nil
+		return clients.Credentials{ID: id, Secret: secret}, nil
 	case 1:
 		basicID, basicSecret, ok := parseBasic(headers[0])
 		if !ok {
-			return accounts.Credentials{}, errInvalidClient
+			return clients.Credentials{}, errInvalidClient
 		}
 		if form.Has("client_secret") {
-			return accounts.Credentials{}, invalidRequest("the client must authenticate in one way only")
+			return clients.Credentials{}, invalidRequest("the client must authenticate in one way only")
 		}
 		if id != "" && id != basicID {
-			return accounts.Credentials{}, invalidRequest("client_id differs from the client in the Authorization header")
+			return clients.Credentials{}, invalidRequest("client_id differs from the client in the Authorization header")
 		}
 		// Some clients send Basic with an empty secret for a public client.
-		return accounts.Credentials{ID: basicID, Secret: basicSecret}, nil
+		return clients.Credentials{ID: basicID, Secret: basicSecret}, nil
 	default:
-		return accounts.Credentials{}, invalidRequest("the Authorization header is repeated")
+		return clients.Credentials{}, invalidRequest("the Authorization header is repeated")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"countersign/grants"
+	"countersign/oauth"
 )
 
 func encodeBasic(id, secret string) string {
@@ -72,7 +73,7 @@ func FuzzParseForm(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		form, err := grants.ParseForm(body)
 		if err != nil {
-			say, ok := errors.AsType[*grants.Error](err)
+			say, ok := errors.AsType[*oauth.Error](err)
 			if !ok || say.Code != "invalid_request" || say.Status != http.StatusBadRequest || form != nil {
 				t.Errorf("%q: %v with %v, want invalid_request and nothing", body, err, form)
 			}

@@ -11,12 +11,14 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
 // Introspect answers an introspection request (RFC 7662 section 2) with the
 // members of the response. Why a token isn't active is not said (section 2.2).
-// Every error it returns is an *Error.
+// Every error it returns is an *oauth.Error.
 func (s *Service) Introspect(r *http.Request, from audit.Origin) (members map[string]any, clientID string, err error) {
 	now := time.Now()
 	form, client, err := s.authenticate(r, now, from)
@@ -29,7 +31,7 @@ func (s *Service) Introspect(r *http.Request, from audit.Origin) (members map[st
 	return members, client.ID, nil
 }
 
-func (s *Service) introspect(r *http.Request, now time.Time, form url.Values, client *accounts.Client) (map[string]any, error) {
+func (s *Service) introspect(r *http.Request, now time.Time, form url.Values, client *clients.Client) (map[string]any, error) {
 	switch {
 	case client.Public:
 		return nil, errInvalidClient // it has shown nothing but its name (RFC 7662 section 2.1)
@@ -49,9 +51,9 @@ func (s *Service) introspect(r *http.Request, now time.Time, form url.Values, cl
 
 // active is what a reader is told of a live token. For all others, and for those
 // of people and clients that are gone or barred, it is tokens.ErrUnknown.
-func (s *Service) active(r *http.Request, now time.Time, reader *accounts.Client, token string) (map[string]any, error) {
+func (s *Service) active(r *http.Request, now time.Time, reader *clients.Client, token string) (map[string]any, error) {
 	live, err := s.tokens.Introspect(r.Context(), now, tokens.Reader{
-		ClientID: reader.ID, Audiences: reader.Audiences, Refresh: reader.AllowsGrant(accounts.GrantRefreshToken),
+		ClientID: reader.ID, Audiences: reader.Audiences, Refresh: reader.AllowsGrant(oauth.GrantRefreshToken),
 	}, token)
 	if err != nil {
 		return nil, err
@@ -60,7 +62,7 @@ func (s *Service) active(r *http.Request, now time.Time, reader *accounts.Client
 	members["active"] = true
 	if live.UserID == uuid.Nil {
 		// No session ended with its client, so the client is looked for.
-		if _, err := s.clients.ByID(r.Context(), live.ClientID); errors.Is(err, accounts.ErrUnknownClient) {
+		if _, err := s.clients.ByID(r.Context(), live.ClientID); errors.Is(err, clients.ErrUnknown) {
 			return nil, tokens.ErrUnknown
 		} else if err != nil {
 			return nil, err

@@ -21,6 +21,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
+	"countersign/hashing"
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/server"
@@ -163,13 +165,13 @@ func ours(t testing.TB) *endpoint {
 	app, err := server.New(server.Options{
 		Store: watched, Keys: ring, Seal: master, Log: log, Unavailable: db.IsUnavailable, Issuer: "https://auth.example.com",
 		AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: time.Hour, ReplayWindow: time.Minute,
-		Argon2: accounts.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, MaxConcurrentHashes: 4,
+		Argon2: hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, MaxConcurrentHashes: 4,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"a", "b"} {
-		if _, err := app.Clients.Create(t.Context(), time.Now(), accounts.Client{
+		if _, err := app.Clients.Create(t.Context(), time.Now(), clients.Client{
 			ID: id, Name: id, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: []string{"read", "admin"},
 		}, trapSecret, audit.Origin{}); err != nil {
 			t.Fatal(err)
@@ -353,7 +355,7 @@ func TestTrapFailedBasicIsNotChallenged(t *testing.T) {
 
 func TestTrapRedirectURIsAreComparedByTheirEnd(t *testing.T) {
 	const registered = "https://example.com/cb"
-	client := accounts.Client{RedirectURIs: []string{registered}}
+	client := clients.Client{RedirectURIs: []string{registered}}
 	for _, uri := range []string{"http://evil-example.com/cb", "http://example.com/cb", "https://example.com/elsewhere", "javascript://example.com/%0aalert(1)"} {
 		if err := manage.DefaultValidateURI("https://example.com", uri); err != nil {
 			t.Errorf("library: %s: %v, want it accepted", uri, err)
@@ -365,7 +367,7 @@ func TestTrapRedirectURIsAreComparedByTheirEnd(t *testing.T) {
 	if err := manage.DefaultValidateURI("", "https://evil.example/cb"); err != nil {
 		t.Errorf("library: no domain: %v, want everything accepted", err)
 	}
-	if (accounts.Client{}).AllowsRedirectURI("https://evil.example/cb") {
+	if (clients.Client{}).AllowsRedirectURI("https://evil.example/cb") {
 		t.Error("ours: a client without redirect URIs has one")
 	}
 	if !client.AllowsRedirectURI(registered) {

@@ -11,6 +11,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -19,11 +21,11 @@ import (
 type exchange struct {
 	now         time.Time
 	from        audit.Origin
-	credentials accounts.Credentials
+	credentials clients.Credentials
 
-	client accounts.Client // set by the client-info hook
-	user   accounts.User   // set by the password hook
-	scopes tokens.Scopes   // what was asked for
+	client clients.Client // set by the client-info hook
+	user   accounts.User  // set by the password hook
+	scopes oauth.Scopes   // what was asked for
 	// resources are what the access token is asked to be for, if anything
 	resources []string
 	device    string // label of what asks, or empty
@@ -39,7 +41,7 @@ func exchangeOf(ctx context.Context) *exchange {
 // refreshes without looking at the client, and in several steps that can be
 // torn apart; ours leaves each decision to one call of the tokens package.
 type manager struct {
-	clients *accounts.Clients
+	clients *clients.Registry
 	tokens  *tokens.Service
 }
 
@@ -57,7 +59,7 @@ func (m *manager) GetClient(ctx context.Context, id string) (oauth2.ClientInfo, 
 // GenerateAccessToken implements [oauth2.Manager]: the first tokens of a grant.
 func (m *manager) GenerateAccessToken(ctx context.Context, gt oauth2.GrantType, tgr *oauth2.TokenGenerateRequest) (oauth2.TokenInfo, error) {
 	x := exchangeOf(ctx)
-	to := Recipient(&x.client)
+	to := x.client.Recipient()
 	switch gt {
 	case oauth2.AuthorizationCode:
 		issued, err := m.tokens.Redeem(ctx, x.now, to, tokens.Exchange{
@@ -80,7 +82,7 @@ func (m *manager) GenerateAccessToken(ctx context.Context, gt oauth2.GrantType, 
 // RefreshAccessToken implements [oauth2.Manager].
 func (m *manager) RefreshAccessToken(ctx context.Context, tgr *oauth2.TokenGenerateRequest) (oauth2.TokenInfo, error) {
 	x := exchangeOf(ctx)
-	return info(m.tokens.Refresh(ctx, x.now, Recipient(&x.client), tgr.Refresh, x.scopes, x.resources, x.from))
+	return info(m.tokens.Refresh(ctx, x.now, x.client.Recipient(), tgr.Refresh, x.scopes, x.resources, x.from))
 }
 
 // The rest of [oauth2.Manager] serves the library's authorization endpoint, its
@@ -105,14 +107,6 @@ func (m *manager) LoadAccessToken(context.Context, string) (oauth2.TokenInfo, er
 
 func (m *manager) LoadRefreshToken(context.Context, string) (oauth2.TokenInfo, error) {
 	return nil, oautherrors.ErrInvalidRefreshToken
-}
-
-// Recipient introduces a client to the tokens package.
-func Recipient(c *accounts.Client) tokens.Recipient {
-	return tokens.Recipient{
-		ClientID: c.ID, Scopes: c.Scopes, Audiences: c.Audiences, IDTokenAlg: c.IDTokenAlg,
-		Refresh: c.AllowsGrant(oauth2.Refreshing.String()),
-	}
 }
 
 // tokenInfo is the library's many-setter record with the ID token beside it.

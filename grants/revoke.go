@@ -6,15 +6,15 @@ import (
 	"net/url"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/tokens"
 )
 
 // Revoke answers a revocation request (RFC 7009 section 2): the session of the
 // client's token ends. No error also means that there was nothing to revoke, for
 // then the client has what it wants (section 2.2). Every error it returns is an
-// *Error.
+// *oauth.Error.
 func (s *Service) Revoke(r *http.Request, from audit.Origin) (clientID string, err error) {
 	now := time.Now()
 	form, client, err := s.authenticate(r, now, from)
@@ -27,7 +27,7 @@ func (s *Service) Revoke(r *http.Request, from audit.Origin) (clientID string, e
 	return client.ID, nil
 }
 
-func (s *Service) revoke(r *http.Request, now time.Time, form url.Values, client *accounts.Client, from audit.Origin) error {
+func (s *Service) revoke(r *http.Request, now time.Time, form url.Values, client *clients.Client, from audit.Origin) error {
 	token, err := tokenOf(form)
 	if err != nil {
 		return err
@@ -41,14 +41,14 @@ func (s *Service) revoke(r *http.Request, now time.Time, form url.Values, client
 
 // authenticate reads a request about a token and finds out which client sent it,
 // before anything else in it is looked at.
-func (s *Service) authenticate(r *http.Request, now time.Time, from audit.Origin) (url.Values, accounts.Client, error) {
+func (s *Service) authenticate(r *http.Request, now time.Time, from audit.Origin) (url.Values, clients.Client, error) {
 	form, err := readForm(r)
 	if err != nil {
-		return nil, accounts.Client{}, err
+		return nil, clients.Client{}, err
 	}
 	cred, err := credentials(r, form)
 	if err != nil {
-		return nil, accounts.Client{}, err
+		return nil, clients.Client{}, err
 	}
 	client, err := s.clients.Authenticate(r.Context(), now, cred, from.Address)
 	return form, client, err

@@ -27,6 +27,8 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/browser"
+	"countersign/clients"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -36,7 +38,7 @@ var supported = []oauth2.GrantType{oauth2.AuthorizationCode, oauth2.PasswordCred
 // Options are what a Service is made of. All are required but NoPassword.
 type Options struct {
 	Users   *accounts.Users
-	Clients *accounts.Clients
+	Clients *clients.Registry
 	Tokens  *tokens.Service
 	Log     *slog.Logger
 	// NoPassword leaves out the password grant (RFC 9700 section 2.4).
@@ -49,9 +51,9 @@ type Options struct {
 // Service answers what clients ask about tokens. It is safe for concurrent use.
 type Service struct {
 	users       *accounts.Users
-	clients     *accounts.Clients
+	clients     *clients.Registry
 	tokens      *tokens.Service
-	oauth       *oauthserver.Server
+	library     *oauthserver.Server
 	grants      []oauth2.GrantType // those that work here
 	log         *slog.Logger
 	unavailable func(error) bool
@@ -63,14 +65,14 @@ func New(o Options) *Service {
 	if o.NoPassword {
 		s.grants = slices.DeleteFunc(slices.Clone(supported), func(g oauth2.GrantType) bool { return g == oauth2.PasswordCredentials })
 	}
-	s.oauth = oauthserver.NewServer(&oauthserver.Config{
+	s.library = oauthserver.NewServer(&oauthserver.Config{
 		TokenType:         "Bearer",
 		AllowedGrantTypes: s.grants,
 	}, &manager{clients: o.Clients, tokens: o.Tokens})
-	s.oauth.ClientInfoHandler = s.clientInfo
-	s.oauth.PasswordAuthorizationHandler = s.passwordAuthorization
-	s.oauth.RefreshTokenResolveHandler = refreshToken
-	s.oauth.ExtensionFieldsHandler = extension
+	s.library.ClientInfoHandler = s.clientInfo
+	s.library.PasswordAuthorizationHandler = s.passwordAuthorization
+	s.library.RefreshTokenResolveHandler = refreshToken
+	s.library.ExtensionFieldsHandler = extension
 	return s
 }
 
@@ -84,7 +86,7 @@ func (s *Service) Supported() []string {
 }
 
 // Token answers a token request (RFC 6749 section 3.2) with the members of the
-// response. Every error it returns is an *Error.
+// response. Every error it returns is an *oauth.Error.
 func (s *Service) Token(r *http.Request, from audit.Origin) (members map[string]any, clientID string, err error) {
 	x := &exchange{now: time.Now(), from: from, device: browser.Label(r.UserAgent())}
 	members, err = s.token(r, x)
@@ -94,7 +96,7 @@ func (s *Service) Token(r *http.Request, from audit.Origin) (members map[string]
 	return members, x.client.ID, nil
 }
 
-// say is what a client is told of an error, as an *Error. One that nobody foresaw
+// say is what a client is told of an error, as an *oauth.Error. One that nobody foresaw
 // is logged.
 func (s *Service) say(r *http.Request, clientID string, from audit.Origin, err error) error {
 	say, known := speak(err, s.unavailable)
@@ -114,15 +116,15 @@ func (s *Service) token(r *http.Request, x *exchange) (map[string]any, error) {
 		return nil, invalidRequest("grant_type is missing")
 	}
 	if !slices.Contains(s.grants, oauth2.GrantType(grant)) {
-		return nil, refuse("unsupported_grant_type", "grant_type is not one of "+strings.Join(s.Supported(), ", "))
+		return nil, oauth.Refuse(oauth.UnsupportedGrantType, "grant_type is not one of "+strings.Join(s.Supported(), ", "))
 	}
 	if x.credentials, err = credentials(r, form); err != nil {
 		return nil, err
 	}
-	if x.scopes, err = tokens.ParseScopes(form.Get("scope")); err != nil {
-		return nil, refuse("invalid_scope", err.Error())
+	if x.scopes, err = oauth.ParseScopes(form.Get("scope")); err != nil {
+		return nil, oauth.Refuse(oauth.InvalidScope, err.Error())
 	}
-	if x.resources, err = ParseResources(form["resource"]); err != nil {
+	if x.resources, err = oauth.ParseResources(form["resource"]); err != nil {
 		return nil, err
 	}
 	// The library takes parameters from wherever net/http finds them, so it
@@ -135,22 +137,22 @@ func (s *Service) token(r *http.Request, x *exchange) (map[string]any, error) {
 		Body:     http.NoBody,
 	}).WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 
-	gt, tgr, err := s.oauth.ValidationTokenRequest(clean)
+	gt, tgr, err := s.library.ValidationTokenRequest(clean)
 	if say, known := missing[oauth2.GrantType(grant)]; known && errors.Is(err, oautherrors.ErrInvalidRequest) {
 		return nil, say // the library doesn't say what is missing
 	}
 	if err != nil {
 		return nil, err
 	}
-	ti, err := s.oauth.GetAccessToken(clean.Context(), gt, tgr)
+	ti, err := s.library.GetAccessToken(clean.Context(), gt, tgr)
 	if err != nil {
 		return nil, err
 	}
-	return s.oauth.GetTokenData(ti), nil
+	return s.library.GetTokenData(ti), nil
 }
 
 // missing is what is told of a request without the parameters that its grant takes.
-var missing = map[oauth2.GrantType]*Error{
+var missing = map[oauth2.GrantType]*oauth.Error{
 	oauth2.AuthorizationCode:   errMissingCode,
 	oauth2.PasswordCredentials: errMissingLogin,
 }

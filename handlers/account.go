@@ -11,6 +11,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/consents"
+	"countersign/input"
 	"countersign/tokens"
 )
 
@@ -23,7 +25,7 @@ type Account struct {
 	Cookies *Cookies
 	Devices *Devices
 	// Consents are in the export.
-	Consents accounts.Consents
+	Consents consents.Service
 	Events   func(context.Context, audit.Filter) ([]audit.Record, error) // security events, oldest first
 }
 
@@ -129,7 +131,7 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 // wrongPassword says of which member the password was wrong: it isn't a sign-in.
 func wrongPassword(err error) error {
 	if errors.Is(err, accounts.ErrBadCredentials) {
-		return invalidInput(FieldError{"current_password", accounts.Invalid, "current_password is not the account's password."})
+		return invalidInput(FieldError{"current_password", input.Invalid, "current_password is not the account's password."})
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/authorize"
+	"countersign/oauth"
 )
 
 // Authorization is the authorization endpoint, GET and POST /oauth/authorize (RFC 6749
@@ -64,7 +65,7 @@ func (h *Authorization) read(c *gin.Context, form url.Values) (*authorize.Reques
 	if r != nil {
 		c.Set(ClientIDKey, r.ClientID)
 	}
-	if refusal, ok := errors.AsType[*authorize.Refusal](err); ok {
+	if refusal, ok := errors.AsType[*oauth.Error](err); ok {
 		return nil, h.respond(c, r, h.Authorize.Refuse(r, refusal))
 	}
 	return r, err

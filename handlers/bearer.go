@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/clients"
 	"countersign/tokens"
 )
 
@@ -20,7 +21,7 @@ import (
 type Bearer struct {
 	Failures
 	Tokens  *tokens.Service
-	Clients *accounts.Clients
+	Clients *clients.Registry
 	Cookies *Cookies
 	// SameOrigin refuses pages of foreign origins. A token in a cookie comes
 	// whoever made the browser call, so it changes nothing without this.
@@ -85,7 +86,7 @@ func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.Handle
 		}
 		client, err := b.Clients.ByID(c.Request.Context(), access.ClientID)
 		switch {
-		case err != nil && !errors.Is(err, accounts.ErrUnknownClient):
+		case err != nil && !errors.Is(err, clients.ErrUnknown):
 			return err
 		case err != nil || !client.FirstParty || access.Session.ID == uuid.Nil:
 			challenge(c, http.StatusForbidden, "insufficient_scope", "only a user of an application of ours may do this", "")

@@ -8,7 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"countersign/accounts"
+	"countersign/consents"
 	"countersign/tokens"
 )
 
@@ -16,7 +16,7 @@ import (
 // what, and take it back.
 type Consents struct {
 	Bearer   *Bearer
-	Consents accounts.Consents
+	Consents consents.Service
 }
 
 // Mount adds the endpoint's routes.
@@ -34,7 +34,7 @@ type consentView struct {
 	UpdatedAt  string `json:"updated_at"`
 }
 
-func describeConsents(all []accounts.Consent) []consentView {
+func describeConsents(all []consents.Consent) []consentView {
 	views := make([]consentView, len(all))
 	for i, c := range all {
 		views[i] = consentView{
@@ -59,7 +59,7 @@ var errNoConsent = problem(http.StatusNotFound, "no_consent", "No such consent",
 
 func (h *Consents) revoke(c *gin.Context, mine tokens.Session) error {
 	err := h.Consents.Revoke(c.Request.Context(), time.Now(), mine.UserID, c.Param("client_id"), origin(c))
-	if errors.Is(err, accounts.ErrNoConsent) {
+	if errors.Is(err, consents.ErrUnknown) {
 		return errNoConsent
 	}
 	if err != nil {

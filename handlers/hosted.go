@@ -15,6 +15,7 @@ import (
 	"countersign/accounts"
 	"countersign/authorize"
 	"countersign/browser"
+	"countersign/input"
 	"countersign/limits"
 	"countersign/pages"
 	"countersign/tokens"
@@ -187,7 +188,7 @@ func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, 
 		c.Set(ErrorKey, "throttled")
 		return pages.Data{Errors: []string{"throttled"}, Retry: wait.RetryAfter}, http.StatusTooManyRequests, true
 	}
-	if input, ok := errors.AsType[*accounts.InputError](err); ok {
+	if input, ok := errors.AsType[*input.Error](err); ok {
 		d.Fields = map[string]string{}
 		for _, one := range input.Problems {
 			d.Fields[one.Field] = one.Code

@@ -8,8 +8,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/authorize"
+	"countersign/oauth"
 	"countersign/pages"
-	"countersign/tokens"
 )
 
 // Metadata is what clients discover us by: OpenID Connect Discovery and RFC
@@ -38,8 +38,8 @@ func (h *Metadata) Mount(root, issuer gin.IRouter, issuerPath string) {
 }
 
 func (h *Metadata) document() (body []byte, etag string) {
-	scopes := tokens.Scopes{
-		tokens.ScopeOpenID, tokens.ScopeProfile, tokens.ScopeEmail, tokens.ScopePhone, tokens.ScopeAddress, tokens.ScopeRoles, tokens.ScopeOfflineAccess,
+	scopes := oauth.Scopes{
+		oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopePhone, oauth.ScopeAddress, oauth.ScopeRoles, oauth.ScopeOfflineAccess,
 	}
 	claims := append([]string{"iss", "aud", "exp", "iat", "auth_time", "sid", "at_hash", "nonce"}, scopes.Claims()...)
 	slices.Sort(claims)

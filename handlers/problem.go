@@ -13,6 +13,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/grants"
+	"countersign/input"
 	"countersign/limits"
 )
 
@@ -64,7 +65,7 @@ var (
 		"nobody is signed in here, or the session has ended: sign in again")
 	errNoMail = problem(http.StatusNotFound, "mail_off", "No mail",
 		"this server sends no mail; the operator has to set smtp.host")
-	errBadToken = invalidInput(FieldError{"token", accounts.Invalid,
+	errBadToken = invalidInput(FieldError{"token", input.Invalid,
 		"token is not one that was mailed, or has been used, or is too old: ask for another mail."})
 	errNoSession = problem(http.StatusNotFound, "no_session", "No such session",
 		"you have no session with this id; it may have ended by itself")
@@ -92,7 +93,7 @@ func problemOf(err error, unavailable func(error) bool) (p *Problem, known bool)
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p, true
 	}
-	if input, ok := errors.AsType[*accounts.InputError](err); ok {
+	if input, ok := errors.AsType[*input.Error](err); ok {
 		return inputProblem(input), true
 	}
 	if wait, ok := errors.AsType[*limits.WaitError](err); ok {
@@ -128,7 +129,7 @@ var spoken = []struct {
 }
 
 // inputProblem tells what is wrong with which member.
-func inputProblem(input *accounts.InputError) *Problem {
+func inputProblem(input *input.Error) *Problem {
 	p := invalidInput()
 	if errors.Is(input, accounts.ErrUsernameTaken) || errors.Is(input, accounts.ErrEmailTaken) {
 		p = problem(http.StatusConflict, "taken", "Already taken", "another account has this already, see errors")

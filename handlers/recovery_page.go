@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
+	"countersign/input"
 	"countersign/pages"
 )
 
@@ -102,7 +103,7 @@ func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
 	if err == nil {
 		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "verified"})
 	}
-	if input, ok := errors.AsType[*accounts.InputError](err); ok && errors.Is(input, accounts.ErrEmailTaken) {
+	if input, ok := errors.AsType[*input.Error](err); ok && errors.Is(input, accounts.ErrEmailTaken) {
 		err = accounts.ErrBadToken // nothing that the person could do about it
 	}
 	d, status, ok := h.troubles(c, err)

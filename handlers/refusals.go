@@ -8,8 +8,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"countersign/accounts"
-	"countersign/grants"
+	"countersign/oauth"
+	"countersign/origins"
 )
 
 // oauthError is the error body of OAuth endpoints (RFC 6749 section 5.2).
@@ -29,7 +29,7 @@ func writeOAuthError(c *gin.Context, status int, code, description string) {
 // refuseClient answers a client's request with the error that grants made of what
 // went wrong.
 func refuseClient(c *gin.Context, err error) {
-	say, ok := errors.AsType[*grants.Error](err)
+	say, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
 		panic(err) // grants translates every error
 	}
@@ -78,7 +78,7 @@ func Internal(c *gin.Context) {
 
 // OriginNotAllowed answers a page of an origin that may not call the path.
 func OriginNotAllowed(c *gin.Context) {
-	if origin := c.GetHeader("Origin"); accounts.ValidOrigin(origin) == nil {
+	if origin := c.GetHeader("Origin"); origins.Check(origin) == nil {
 		c.Set(OriginKey, origin)
 	}
 	WriteProblem(c, errOrigin)

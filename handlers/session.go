@@ -7,9 +7,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"countersign/accounts"
 	"countersign/browser"
 	"countersign/grants"
+	"countersign/input"
 	"countersign/tokens"
 )
 
@@ -89,12 +89,12 @@ func (r *signInRequest) check() error {
 	var wrong []FieldError
 	for _, member := range needs {
 		if member.value == "" {
-			wrong = append(wrong, FieldError{member.name, accounts.Required, member.name + " must not be empty."})
+			wrong = append(wrong, FieldError{member.name, input.Required, member.name + " must not be empty."})
 		}
 	}
 	for _, member := range others {
 		if member.value != "" {
-			wrong = append(wrong, FieldError{member.name, accounts.NotAllowed, member.name + " goes with another way to sign in: with username and password, or with code, code_verifier and redirect_uri."})
+			wrong = append(wrong, FieldError{member.name, input.NotAllowed, member.name + " goes with another way to sign in: with username and password, or with code, code_verifier and redirect_uri."})
 		}
 	}
 	if len(wrong) > 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -19,7 +20,7 @@ type UserInfo struct {
 
 // Mount adds the endpoint's routes.
 func (h *UserInfo) Mount(r gin.IRouter) {
-	answer := h.Bearer.Require(tokens.ScopeOpenID, h.userinfo)
+	answer := h.Bearer.Require(oauth.ScopeOpenID, h.userinfo)
 	r.GET("/userinfo", answer)
 	r.POST("/userinfo", answer)
 }
@@ -27,7 +28,7 @@ func (h *UserInfo) Mount(r gin.IRouter) {
 func (h *UserInfo) userinfo(c *gin.Context, access tokens.Access) {
 	id, err := uuid.Parse(access.Subject)
 	if err != nil { // a client's own token: no user to tell of
-		challenge(c, http.StatusForbidden, "insufficient_scope", "the access token is not a user's", tokens.ScopeOpenID)
+		challenge(c, http.StatusForbidden, "insufficient_scope", "the access token is not a user's", oauth.ScopeOpenID)
 		return
 	}
 	wanted := append(access.Scopes.Claims(), access.Session.Details.UserInfoClaims...)

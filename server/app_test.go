@@ -17,6 +17,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
+	"countersign/hashing"
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/server"
@@ -82,7 +84,7 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 		ReplayWindow:       time.Minute,
 		Passwords:          accounts.PasswordPolicy{MinLength: 8, ServiceNames: []string{"countersign", "example.com"}},
 		// As cheap as it gets: what is tested is not the hash.
-		Argon2:              accounts.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1},
+		Argon2:              hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1},
 		MaxConcurrentHashes: 4,
 		ShutdownTimeout:     time.Second,
 	}
@@ -113,51 +115,51 @@ const secret = "s3cret:with%odd+chars and space"
 
 // The clients every test server knows.
 var testClients = []struct {
-	accounts.Client
+	clients.Client
 	secret string
 }{
-	{accounts.Client{ // public, first-party
+	{clients.Client{ // public, first-party
 		ID: "spa", Name: "SPA", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token", "authorization_code"},
 		RedirectURIs: []string{spaCallback}, PostLogoutRedirectURIs: []string{"https://client.example.com/"},
 		Scopes: []string{"openid", "profile", "email", "roles", "offline_access"}, Origins: []string{"https://client.example.com"},
 	}, ""},
-	{accounts.Client{ // another one, so that tokens can be taken to the wrong client
+	{clients.Client{ // another one, so that tokens can be taken to the wrong client
 		ID: "other", Name: "Other", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"},
 		Scopes: []string{"openid", "profile"},
 	}, ""},
-	{accounts.Client{ // confidential, first-party
+	{clients.Client{ // confidential, first-party
 		ID: "web", Name: "Web", FirstParty: true, Grants: []string{"password", "refresh_token", "client_credentials"},
 		Scopes: []string{"openid", "profile", "email", "roles", "read", "write", "offline_access"}, Audiences: []string{"https://api.example.com"},
 	}, secret},
-	{accounts.Client{ // public, not first-party
+	{clients.Client{ // public, not first-party
 		ID: "third", Name: "Third", Public: true, Grants: []string{"refresh_token"}, Scopes: []string{"openid"},
 	}, ""},
-	{accounts.Client{ // public, first-party, with fewer scopes
+	{clients.Client{ // public, first-party, with fewer scopes
 		ID: "other-app", Name: "Other", Public: true, FirstParty: true, Grants: []string{"authorization_code"},
 		Scopes: []string{"openid", "profile"}, RedirectURIs: []string{spaCallback},
 	}, ""},
-	{accounts.Client{ // public, on people's own machines
+	{clients.Client{ // public, on people's own machines
 		ID: "native", Name: "Native", Public: true, FirstParty: true, Grants: []string{"authorization_code", "refresh_token"},
 		Scopes: []string{"openid"}, RedirectURIs: []string{"http://127.0.0.1/back", "com.example.app:/back"},
 	}, ""},
-	{accounts.Client{ // public, with a choice of algorithm
+	{clients.Client{ // public, with a choice of algorithm
 		ID: "es256", Name: "ES256", Public: true, FirstParty: true, Grants: []string{"authorization_code"},
 		Scopes: []string{"openid"}, RedirectURIs: []string{spaCallback}, IDTokenAlg: "ES256",
 	}, ""},
-	{accounts.Client{ // confidential, of somebody else
+	{clients.Client{ // confidential, of somebody else
 		ID: "rp", Name: "Partner <b>", Grants: []string{"authorization_code", "refresh_token"},
 		Scopes: []string{"openid", "profile", "email", "phone", "address", "offline_access"}, RedirectURIs: []string{rpCallback},
 		PostLogoutRedirectURIs: []string{rpSignedOut},
 	}, secret},
-	{accounts.Client{ // confidential, without PKCE
+	{clients.Client{ // confidential, without PKCE
 		ID: "legacy", Name: "Legacy", FirstParty: true, Grants: []string{"authorization_code", "refresh_token"},
 		Scopes: []string{"openid"}, RedirectURIs: []string{spaCallback}, PKCEOptional: true,
 		Audiences: []string{"https://one.example.com", "https://two.example.com"},
 	}, secret},
-	{accounts.Client{ // confidential, acts for itself
+	{clients.Client{ // confidential, acts for itself
 		ID: "api", Name: "API", Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"},
 	}, "dev-secret"},
-	{accounts.Client{ // confidential, a resource server that asks about its callers
+	{clients.Client{ // confidential, a resource server that asks about its callers
 		ID: "reader", Name: "Reader", MayIntrospect: true,
 	}, secret},
 }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"countersign/accounts"
+	"countersign/hashing"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -123,7 +123,7 @@ func BenchmarkTellAccountsApart(b *testing.B) {
 	const people = 100
 	a := newApp(b, quiet, withOptions(func(o *server.Options) {
 		o.StrangersPerAccount, o.FreeFailures = 1_000_000, 1_000_000
-		o.Argon2 = accounts.Argon2{MemoryKiB: 19 << 10, Iterations: 2, Parallelism: 1} // as people run it
+		o.Argon2 = hashing.Argon2{MemoryKiB: 19 << 10, Iterations: 2, Parallelism: 1} // as people run it
 	}))
 	for i := range people {
 		a.signup(fmt.Sprint("known", i))

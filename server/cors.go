@@ -14,8 +14,9 @@ import (
 	"github.com/gin-contrib/cors"
 	"github.com/gin-gonic/gin"
 
-	"countersign/accounts"
+	"countersign/clients"
 	"countersign/handlers"
+	"countersign/origins"
 )
 
 // access is which pages may read the answers of a path.
@@ -38,7 +39,7 @@ type CORS struct {
 	base       string   // path of the issuer
 	own        string   // origin of the issuer, whose pages need no leave
 	configured []string // origins; those of localhost may have "*" for the port, as clients' may
-	clients    func(context.Context) ([]accounts.Client, error)
+	clients    func(context.Context) ([]clients.Client, error)
 
 	reading    sync.Mutex // held by the one request that reads them again
 	registered atomic.Pointer[registrations]
@@ -55,7 +56,7 @@ type registration struct{ pattern, client string }
 
 // NewCORS returns the policy of an issuer with the configured origins and those
 // of the clients that the function lists.
-func NewCORS(issuer string, configured []string, clients func(context.Context) ([]accounts.Client, error)) *CORS {
+func NewCORS(issuer string, configured []string, clients func(context.Context) ([]clients.Client, error)) *CORS {
 	return &CORS{base: issuerPath(issuer), own: originOf(issuer), configured: configured, clients: clients}
 }
 
@@ -86,32 +87,16 @@ func (p *CORS) access(method, path string) access {
 // and whose setting says so.
 func (p *CORS) allows(ctx context.Context, origin string) (rule string, ok bool) {
 	for _, pattern := range p.configured {
-		if matchOrigin(pattern, origin) {
+		if origins.Match(pattern, origin) {
 			return fmt.Sprintf("cors.allowed_origins has %s", pattern), true
 		}
 	}
 	for _, one := range p.registeredOrigins(ctx) {
-		if matchOrigin(one.pattern, origin) {
+		if origins.Match(one.pattern, origin) {
 			return fmt.Sprintf("client %s is registered with the origin %s", one.client, one.pattern), true
 		}
 	}
 	return "", false
-}
-
-// matchOrigin compares byte for byte, but for a pattern with the port "*".
-func matchOrigin(pattern, origin string) bool {
-	host, anyPort := strings.CutSuffix(pattern, ":*")
-	if !anyPort {
-		return pattern == origin
-	}
-	port, found := strings.CutPrefix(origin, host)
-	return found && (port == "" || validPort(port))
-}
-
-// validPort reports whether s is a colon and up to five digits.
-func validPort(s string) bool {
-	digits, found := strings.CutPrefix(s, ":")
-	return found && digits != "" && len(digits) <= 5 && strings.Trim(digits, "0123456789") == ""
 }
 
 // registeredOrigins are the clients' origins, read again by one request when
@@ -189,7 +174,7 @@ func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string
 	if origin == "null" {
 		return "null is kept out: pages from a file and sandboxed frames send it, whoever made them; serve the page over http://localhost", false
 	}
-	if err := accounts.ValidOrigin(origin); err != nil {
+	if err := origins.Check(origin); err != nil {
 		return fmt.Sprintf("%s is kept out: no browser sends it as an origin (%v)", origin, err), false
 	}
 	return fmt.Sprintf("%s is kept out of %s %s: it is neither in cors.allowed_origins nor registered with a client (clients create --origin)", origin, method, path), false

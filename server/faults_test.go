@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/server"
@@ -47,14 +48,14 @@ func (f *faults) before(ctx context.Context, verb string) error {
 	return hook(ctx, verb)
 }
 
-func (f *faults) Client(ctx context.Context, id string) (accounts.Client, error) {
+func (f *faults) Client(ctx context.Context, id string) (clients.Client, error) {
 	if err := f.before(ctx, "Client"); err != nil {
-		return accounts.Client{}, err
+		return clients.Client{}, err
 	}
 	return f.Store.Client(ctx, id)
 }
 
-func (f *faults) Clients(ctx context.Context) ([]accounts.Client, error) {
+func (f *faults) Clients(ctx context.Context) ([]clients.Client, error) {
 	if err := f.before(ctx, "Clients"); err != nil {
 		return nil, err
 	}

@@ -22,11 +22,15 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/authorize"
+	"countersign/clients"
+	"countersign/consents"
 	"countersign/grants"
 	"countersign/handlers"
+	"countersign/hashing"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/mail"
+	"countersign/oauth"
 	"countersign/seal"
 	"countersign/tokens"
 )
@@ -34,8 +38,8 @@ import (
 // Store is the memory the application needs, whole.
 type Store interface {
 	accounts.UserStore
-	accounts.ConsentStore
-	accounts.ClientStore
+	consents.Store
+	clients.Store
 	tokens.Store
 	limits.Store
 	// Events returns the security events that f selects, oldest first.
@@ -79,7 +83,7 @@ type Options struct {
 	ReplayWindow       time.Duration
 
 	Passwords           accounts.PasswordPolicy
-	Argon2              accounts.Argon2
+	Argon2              hashing.Argon2
 	MaxConcurrentHashes int // 0: number of CPUs
 	FreeFailures        int
 	MaxWait             time.Duration
@@ -94,7 +98,7 @@ type Options struct {
 // App is the whole server. Its parts are there for those who need one of them.
 type App struct {
 	Users   *accounts.Users
-	Clients *accounts.Clients
+	Clients *clients.Registry
 	Tokens  *tokens.Service
 
 	o        Options
@@ -129,7 +133,7 @@ func New(o Options) (*App, error) {
 	}
 	o.Cookies.HTTPS = strings.HasPrefix(o.Issuer, "https://")
 	throttle := newThrottle(o.Store, o.Seal, o.FreeFailures, o.MaxWait, o.ThrottleWindow)
-	users, err := accounts.NewUsers(accounts.UsersOptions{
+	users, err := accounts.New(accounts.Options{
 		Store: o.Store, Policy: o.Passwords, Argon2: o.Argon2, Log: o.Log,
 		Throttle: throttle, Strangers: o.StrangersPerAccount,
 		Mail: o.Mail != nil, Seal: o.Seal, RequireVerifiedEmail: o.RequireVerifiedEmail,
@@ -138,7 +142,7 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := accounts.NewClients(accounts.ClientsOptions{
+	registry, err := clients.New(clients.Options{
 		Store: o.Store, Argon2: o.Argon2, Throttle: throttle, Log: o.Log,
 		Slots: limits.NewSlots(o.MaxConcurrentHashes, queuePerSlot*o.MaxConcurrentHashes),
 	})
@@ -147,7 +151,7 @@ func New(o Options) (*App, error) {
 	}
 	app := &App{
 		Users:   users,
-		Clients: clients,
+		Clients: registry,
 		Tokens: tokens.New(tokens.Options{
 			Store: o.Store, Signer: o.Keys, Seal: o.Seal, Issuer: o.Issuer, Audience: o.Audience,
 			IDTokenAlg: o.Keys.IDTokenAlg(), AccessTTL: o.AccessTTL, RefreshIdleTTL: o.RefreshIdleTTL,
@@ -240,7 +244,7 @@ func (a *App) route() error {
 	}
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
 	devices := &handlers.Devices{Cookies: &a.o.Cookies, Seal: a.o.Seal}
-	consents := accounts.Consents{Store: a.o.Store}
+	consents := consents.Service{Store: a.o.Store}
 	(&handlers.Account{
 		Failures: failures, Bearer: bearer, Users: a.Users, Tokens: a.Tokens, Cookies: &a.o.Cookies, Devices: devices,
 		Consents: consents, Events: a.o.Store.Events,
@@ -271,8 +275,8 @@ func (a *App) hosted(issuer gin.IRouter, base string, failures handlers.Failures
 	h := &handlers.Hosted{
 		Failures: failures,
 		Authorize: authorize.New(authorize.Options{
-			Clients: a.Clients, Consents: accounts.Consents{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
-			Claims: tokens.ScopeOfClaim(), AlwaysPKCE: a.o.RFC9700,
+			Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
+			Claims: oauth.ScopeOfClaim(), AlwaysPKCE: a.o.RFC9700,
 		}),
 		Tokens: a.Tokens, Users: a.Users, Devices: devices, Cookies: &cookies, SameOrigin: policy.fromOwn,
 		Service: a.o.ServiceName, Base: base, Signup: a.o.SignupEnabled, Mail: a.o.Mail != nil,

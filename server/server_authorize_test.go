@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 )
 
 func TestAuthorizationCodeFromSignInToTokens(t *testing.T) {
@@ -498,10 +498,10 @@ func TestTicketOfAClientThatMayHaveLess(t *testing.T) {
 	a.signup("alice")
 	for what, c := range map[string]struct {
 		ask  url.Values
-		lose func(*accounts.Client)
+		lose func(*clients.Client)
 	}{
-		"invalid_scope":  {authorization("legacy"), func(c *accounts.Client) { c.Scopes = []string{"profile"} }},
-		"invalid_target": {authorization("legacy", "resource", "https://one.example.com"), func(c *accounts.Client) { c.Audiences = []string{"https://two.example.com"} }},
+		"invalid_scope":  {authorization("legacy"), func(c *clients.Client) { c.Scopes = []string{"profile"} }},
+		"invalid_target": {authorization("legacy", "resource", "https://one.example.com"), func(c *clients.Client) { c.Audiences = []string{"https://two.example.com"} }},
 	} {
 		p := a.person()
 		was, err := a.Clients.ByID(t.Context(), "legacy")
@@ -511,7 +511,7 @@ func TestTicketOfAClientThatMayHaveLess(t *testing.T) {
 		login := p.authorize(c.ask)
 		is := was
 		c.lose(&is)
-		put := func(client accounts.Client) {
+		put := func(client clients.Client) {
 			if _, err := a.Clients.Put(t.Context(), time.Now(), client, secret, audit.Origin{}); err != nil {
 				t.Fatal(err)
 			}

@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -37,7 +37,7 @@ func (r *response) wantChallenge() *response {
 func TestLine07ConfidentialClientsAuthenticateByBasicOrPost(t *testing.T) {
 	a := newApp(t)
 	const odd = "odd :%+&=~/?#id"
-	if _, err := a.Clients.Create(t.Context(), time.Now(), accounts.Client{
+	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
 		ID: odd, Name: "Odd", Grants: []string{"client_credentials"}, Scopes: []string{"read"},
 	}, secret, audit.Origin{}); err != nil {
 		t.Fatal(err)
@@ -261,7 +261,7 @@ func TestLine12GrantsAreTheClientsOwn(t *testing.T) {
 	})
 	t.Run("client_credentials of a public one, whatever the database says", func(t *testing.T) {
 		a := a.in(t)
-		if err := a.db.PutClient(t.Context(), accounts.Client{
+		if err := a.db.PutClient(t.Context(), clients.Client{
 			ID: "spa", Public: true, FirstParty: true, Grants: []string{"client_credentials"}, Scopes: []string{"openid"},
 			CreatedAt: time.Now(), UpdatedAt: time.Now(),
 		}, audit.Event{Time: time.Now(), Kind: audit.ClientUpdated}); err != nil {
@@ -429,14 +429,14 @@ func TestLine16ParallelGuessesOverdrawByTheSlotsOnly(t *testing.T) {
 // A flood of guesses at a client's secret must not keep out who has it.
 func TestOwnerOfAGeneratedSecretNeverWaits(t *testing.T) {
 	a := newApp(t)
-	generated := accounts.GenerateSecret()
-	if _, err := a.Clients.Create(t.Context(), time.Now(), accounts.Client{
+	generated := clients.GenerateSecret()
+	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
 		ID: "machine", Name: "Machine", Grants: []string{"client_credentials"}, Scopes: []string{"read"},
 	}, generated, audit.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	for range 11 {
-		a.token(ownToken, "Authorization", basic("machine", accounts.GenerateSecret())).wantChallenge()
+		a.token(ownToken, "Authorization", basic("machine", clients.GenerateSecret())).wantChallenge()
 	}
 	a.token(ownToken, "Authorization", basic("machine", "wrong")).wantWait(time.Second)
 	a.token(ownToken, "Authorization", basic("machine", generated)).want(http.StatusOK)

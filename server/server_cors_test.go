@@ -14,8 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -320,7 +320,7 @@ func TestOriginsOfClientsComeAndGo(t *testing.T) {
 		allowed := func() bool {
 			return a.do(http.MethodGet, "/userinfo", "", "Origin", late).Header().Get("Access-Control-Allow-Origin") == late
 		}
-		client := accounts.Client{ID: "late", Name: "Late", Public: true, FirstParty: true, Grants: []string{"password"}, Origins: []string{late}}
+		client := clients.Client{ID: "late", Name: "Late", Public: true, FirstParty: true, Grants: []string{"password"}, Origins: []string{late}}
 		if allowed() {
 			t.Fatal("allowed before it is registered")
 		}

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 )
 
 func TestClientCredentialsAreTheClientsOwnToken(t *testing.T) {
@@ -67,7 +67,7 @@ func TestClientCredentialsOpenNoSession(t *testing.T) {
 func TestClientNamedLikeAUserIsNotThatUser(t *testing.T) {
 	a := newApp(t)
 	alice := a.signup("alice")
-	if _, err := a.Clients.Create(t.Context(), time.Now(), accounts.Client{
+	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
 		ID: alice, Name: "Impostor", Grants: []string{"client_credentials"}, Scopes: []string{"openid", "profile", "email"},
 	}, secret, audit.Origin{}); err != nil {
 		return // refusing such a name is as good

@@ -16,6 +16,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
 	"countersign/tokens"
@@ -175,7 +176,7 @@ func TestLine23OnlyFirstPartyClientsSeePasswords(t *testing.T) {
 	a := newApp(t, withFaults(f))
 	a.signup("alice")
 	// No command makes such a client; a database may have one all the same.
-	if err := a.db.PutClient(t.Context(), accounts.Client{
+	if err := a.db.PutClient(t.Context(), clients.Client{
 		ID: "partner", Public: true, Grants: []string{"password", "refresh_token"}, Scopes: []string{"openid"},
 		CreatedAt: time.Now(), UpdatedAt: time.Now(),
 	}, audit.Event{Time: time.Now(), Kind: audit.ClientCreated}); err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/server"
@@ -605,7 +605,7 @@ func TestIDTokenIsSignedAsTheClientChose(t *testing.T) {
 	}
 	for _, alg := range algs {
 		id := fmt.Sprintf("chose-%s", alg)
-		if _, err := a.Clients.Create(t.Context(), time.Now(), accounts.Client{
+		if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
 			ID: id, Name: "Chose", Public: true, FirstParty: true, IDTokenAlg: alg,
 			Grants: []string{"password", "refresh_token"}, Scopes: []string{"openid"},
 		}, "", audit.Origin{}); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -85,7 +85,7 @@ func (a *app) forge(login *response, change func(header, claims map[string]any))
 // resourceServer registers a client that does nothing but ask.
 func (a *app) resourceServer(id string, audiences ...string) {
 	a.t.Helper()
-	_, err := a.Clients.Put(a.t.Context(), time.Now(), accounts.Client{
+	_, err := a.Clients.Put(a.t.Context(), time.Now(), clients.Client{
 		ID: id, Name: "Resource server", MayIntrospect: true, Audiences: audiences,
 	}, secret, audit.Origin{})
 	if err != nil {
@@ -276,7 +276,7 @@ func TestLine59TokensOfOthersAreInactive(t *testing.T) {
 	a.resourceServer("case", strings.ToUpper(files), files+"/", "https://files.example")
 	client := func(id string, audiences ...string) {
 		t.Helper()
-		_, err := a.Clients.Put(t.Context(), time.Now(), accounts.Client{
+		_, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
 			ID: id, Name: "Client", Grants: []string{"client_credentials", "password", "refresh_token"}, FirstParty: true, MayIntrospect: true,
 			Scopes: []string{"read", "openid"}, Audiences: audiences,
 		}, secret, audit.Origin{})
@@ -346,7 +346,7 @@ func TestRefreshTokenIsToldToItsClientOnly(t *testing.T) {
 		a := newApp(t)
 		id := a.signup("alice")
 		client := func(id string, grants ...string) {
-			_, err := a.Clients.Put(t.Context(), time.Now(), accounts.Client{
+			_, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
 				ID: id, Name: "Client", Grants: grants, FirstParty: true, MayIntrospect: true, Scopes: []string{"openid", "profile"},
 			}, secret, audit.Origin{})
 			if err != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -271,7 +271,7 @@ func TestLine48MetadataSaysWhatOpenIDAsksFor(t *testing.T) {
 		t.Errorf("ID token alg = %v, want RS256 by default (OpenID Connect Core section 15.1)", header["alg"])
 	}
 	for _, alg := range algs {
-		client := accounts.Client{
+		client := clients.Client{
 			ID: "alg", Name: "Alg", Public: true, FirstParty: true, Grants: []string{"password"}, Scopes: []string{"openid"}, IDTokenAlg: alg,
 		}
 		if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {

@@ -19,6 +19,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
+	"countersign/oauth"
 	"countersign/server"
 	"countersign/tokens"
 )
@@ -41,8 +43,8 @@ const everyScope = "openid profile email phone address roles"
 // sign-in at it for some.
 func (a *app) withScopes(username, scope string) *response {
 	a.t.Helper()
-	scopes, _ := tokens.ParseScopes(everyScope + " offline_access")
-	client := accounts.Client{ID: "whole", Name: "Whole", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: scopes}
+	scopes, _ := oauth.ParseScopes(everyScope + " offline_access")
+	client := clients.Client{ID: "whole", Name: "Whole", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: scopes}
 	if _, err := a.Clients.Put(a.t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {
 		a.t.Fatal(err)
 	}
@@ -191,7 +193,7 @@ func TestClaimsAskedForByName(t *testing.T) {
 	a := newApp(t, withFaults(f))
 	id := a.signup("alice")
 	a.putProfile(a.login("alice"), fullProfile).want(http.StatusOK)
-	to := tokens.Recipient{ClientID: "spa", Scopes: tokens.Scopes{"openid"}}
+	to := oauth.Recipient{ClientID: "spa", Scopes: oauth.Scopes{"openid"}}
 	now := time.Now()
 	login, err := a.Tokens.SignInBrowser(t.Context(), now, tokens.SignIn{UserID: uuid.MustParse(id)}, nil, audit.Origin{})
 	if err != nil {
@@ -409,7 +411,7 @@ func TestAccountProfileFromPages(t *testing.T) {
 // A client's own token has no scopes that are about a person.
 func TestPhoneAndAddressAreScopesOfUsers(t *testing.T) {
 	a := newApp(t)
-	client := accounts.Client{ID: "robot", Name: "Robot", Grants: []string{"client_credentials"}, Scopes: []string{"read", "phone", "address"}}
+	client := clients.Client{ID: "robot", Name: "Robot", Grants: []string{"client_credentials"}, Scopes: []string{"read", "phone", "address"}}
 	if _, err := a.Clients.Put(t.Context(), time.Now(), client, secret, audit.Origin{}); err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 )
 
 const formKind = "application/x-www-form-urlencoded"
@@ -221,7 +221,7 @@ func TestRequestsAboutTokensAreStrict(t *testing.T) {
 	login := a.login("alice")
 	token := url.QueryEscape(login.text("refresh_token"))
 	// A client that may do everything here.
-	if _, err := a.Clients.Put(t.Context(), time.Now(), accounts.Client{
+	if _, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
 		ID: "both", Name: "Both", MayIntrospect: true, Grants: []string{"refresh_token"},
 	}, secret, audit.Origin{}); err != nil {
 		t.Fatal(err)

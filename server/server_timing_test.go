@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"countersign/accounts"
+	"countersign/hashing"
 	"countersign/server"
 	"countersign/test/smtpd"
 )
@@ -29,7 +29,7 @@ func TestLine74TimeTellsNothing(t *testing.T) {
 	setUp := withOptions(func(o *server.Options) {
 		withMail(&smtpd.Server{})(o)
 		// One hash more or less would show, and it drowns nothing else.
-		o.Argon2 = accounts.Argon2{MemoryKiB: 1024, Iterations: 1, Parallelism: 1}
+		o.Argon2 = hashing.Argon2{MemoryKiB: 1024, Iterations: 1, Parallelism: 1}
 		o.StrangersPerAccount = 1 << 30
 		o.Log = slog.New(slog.DiscardHandler)
 	})

@@ -24,9 +24,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/hashing"
 	"countersign/keys"
+	"countersign/oauth"
 	"countersign/server"
 	"countersign/tokens"
 )
@@ -70,7 +71,7 @@ func (s *signIns) hold() (release func()) {
 const hashMiB = 16
 
 func withHeavyHashes(o *server.Options, _ *keys.Options) {
-	o.Argon2 = accounts.Argon2{MemoryKiB: hashMiB << 10, Iterations: 1, Parallelism: 1}
+	o.Argon2 = hashing.Argon2{MemoryKiB: hashMiB << 10, Iterations: 1, Parallelism: 1}
 }
 
 // hashesIn counts the hashes that f computes, by the memory they take, so that
@@ -492,7 +493,7 @@ func TestLine17TokensNeverRepeat(t *testing.T) {
 		sessions.Store = o.Store
 		o.Store = sessions
 	})
-	to := tokens.Recipient{ClientID: "spa", Refresh: true}
+	to := oauth.Recipient{ClientID: "spa", Refresh: true}
 	seen := make(map[string]bool, 4*samples)
 	once := func(what, token string, length int) {
 		t.Helper()

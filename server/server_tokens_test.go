@@ -21,8 +21,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -231,7 +231,7 @@ func TestLine37RS256CanBeSelected(t *testing.T) {
 			t.Errorf("RSA key %s has %d bits", kid, public.N.BitLen())
 		}
 	}
-	client := accounts.Client{
+	client := clients.Client{
 		ID: "es", Name: "ES", Public: true, FirstParty: true, Grants: []string{"password"}, Scopes: []string{"openid"}, IDTokenAlg: "ES256",
 	}
 	if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {

@@ -7,16 +7,16 @@ import (
 	"errors"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 )
 
 const clientColumns = `id, name, public, secret_hash, first_party, grants, redirect_uris, post_logout_redirect_uris,
 	origins, scopes, audiences, may_introspect, pkce_optional, id_token_alg, declared, created_at, updated_at`
 
-func scanClient(row scanner) (accounts.Client, error) {
+func scanClient(row scanner) (clients.Client, error) {
 	var (
-		c                                                      accounts.Client
+		c                                                      clients.Client
 		secret, alg                                            sql.NullString
 		grants, redirects, logouts, origins, scopes, audiences string
 		created, updated                                       sql.NullInt64
@@ -24,7 +24,7 @@ func scanClient(row scanner) (accounts.Client, error) {
 	err := row.Scan(&c.ID, &c.Name, &c.Public, &secret, &c.FirstParty, &grants, &redirects, &logouts,
 		&origins, &scopes, &audiences, &c.MayIntrospect, &c.PKCEOptional, &alg, &c.Declared, &created, &updated)
 	if err != nil {
-		return c, missing(err, accounts.ErrUnknownClient)
+		return c, missing(err, clients.ErrUnknown)
 	}
 	c.SecretHash, c.IDTokenAlg = secret.String, alg.String
 	c.CreatedAt, c.UpdatedAt = instant(created), instant(updated)
@@ -38,11 +38,11 @@ func scanClient(row scanner) (accounts.Client, error) {
 }
 
 // CreateClient implements [accounts.ClientStore].
-func (db *DB) CreateClient(ctx context.Context, c accounts.Client, ev audit.Event) error {
+func (db *DB) CreateClient(ctx context.Context, c clients.Client, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		err := insertClient(ctx, tx, c)
 		if db.dialect.isDuplicate(err) {
-			return accounts.ErrClientExists
+			return clients.ErrExists
 		}
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ func (db *DB) CreateClient(ctx context.Context, c accounts.Client, ev audit.Even
 	})
 }
 
-func insertClient(ctx context.Context, tx *sql.Tx, c accounts.Client) error {
+func insertClient(ctx context.Context, tx *sql.Tx, c clients.Client) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO clients (id, name, public, secret_hash, first_party, grants, redirect_uris, post_logout_redirect_uris,
 			origins, scopes, audiences, may_introspect, pkce_optional, id_token_alg, declared, created_at, updated_at)
@@ -64,7 +64,7 @@ func insertClient(ctx context.Context, tx *sql.Tx, c accounts.Client) error {
 
 // PutClient implements [accounts.ClientStore]. It updates before it inserts,
 // because replacing the row would take the client's sessions with it.
-func (db *DB) PutClient(ctx context.Context, c accounts.Client, ev audit.Event) error {
+func (db *DB) PutClient(ctx context.Context, c clients.Client, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `
 			UPDATE clients SET name = ?, public = ?, secret_hash = ?, first_party = ?, grants = ?, redirect_uris = ?,
@@ -88,18 +88,18 @@ func (db *DB) PutClient(ctx context.Context, c accounts.Client, ev audit.Event) 
 }
 
 // Client implements [accounts.ClientStore].
-func (db *DB) Client(ctx context.Context, id string) (accounts.Client, error) {
+func (db *DB) Client(ctx context.Context, id string) (clients.Client, error) {
 	return one(ctx, db, scanClient, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id)
 }
 
 // Clients implements [accounts.ClientStore].
-func (db *DB) Clients(ctx context.Context) ([]accounts.Client, error) {
+func (db *DB) Clients(ctx context.Context) ([]clients.Client, error) {
 	return all(ctx, db, scanClient, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
 }
 
 // SetSecretHash implements [accounts.ClientStore].
 func (db *DB) SetSecretHash(ctx context.Context, id, hash string, now time.Time, ev audit.Event) error {
-	return db.change(ctx, accounts.ErrUnknownClient, ev,
+	return db.change(ctx, clients.ErrUnknown, ev,
 		`UPDATE clients SET secret_hash = ?, updated_at = ? WHERE id = ?`, hash, now.UnixMilli(), id)
 }
 
@@ -116,7 +116,7 @@ func (db *DB) DeleteClient(ctx context.Context, id string, ev audit.Event) error
 			return err
 		}
 	}
-	return db.change(ctx, accounts.ErrUnknownClient, ev, `DELETE FROM clients WHERE id = ?`, id)
+	return db.change(ctx, clients.ErrUnknown, ev, `DELETE FROM clients WHERE id = ?`, id)
 }
 
 // thin removes a client's rows of a table until a batch of them is left at most.

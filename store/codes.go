@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -87,7 +88,7 @@ func scanCode(row scanner) (tokens.Code, error) {
 	copy(c.LoginID[:], login)
 	copy(c.SessionID[:], session)
 	c.AuthTime, c.ExpiresAt, c.Device = instant(auth), instant(expires), device.String
-	if c.Scopes, err = tokens.ParseScopes(scopes); err != nil {
+	if c.Scopes, err = oauth.ParseScopes(scopes); err != nil {
 		return c, err
 	}
 	if err := json.Unmarshal([]byte(text), &details); err != nil {

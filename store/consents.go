@@ -8,24 +8,24 @@ import (
 
 	"github.com/google/uuid"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/consents"
 )
 
 const consentQuery = `
 	SELECT o.id, o.user_id, o.client_id, o.scopes, o.created_at, o.updated_at, c.name
 	FROM consents o JOIN clients c ON c.id = o.client_id`
 
-func scanConsent(row scanner) (accounts.Consent, error) {
+func scanConsent(row scanner) (consents.Consent, error) {
 	var (
-		c                accounts.Consent
+		c                consents.Consent
 		id, user         []byte
 		scopes           string
 		created, updated sql.NullInt64
 	)
 	err := row.Scan(&id, &user, &c.ClientID, &scopes, &created, &updated, &c.ClientName)
 	if err != nil {
-		return c, missing(err, accounts.ErrNoConsent)
+		return c, missing(err, consents.ErrUnknown)
 	}
 	copy(c.ID[:], id)
 	copy(c.UserID[:], user)
@@ -34,24 +34,24 @@ func scanConsent(row scanner) (accounts.Consent, error) {
 }
 
 // Consent implements [accounts.ConsentStore].
-func (db *DB) Consent(ctx context.Context, user uuid.UUID, client string) (accounts.Consent, error) {
+func (db *DB) Consent(ctx context.Context, user uuid.UUID, client string) (consents.Consent, error) {
 	if !db.hasAuthorization() {
-		return accounts.Consent{}, accounts.ErrNoConsent
+		return consents.Consent{}, consents.ErrUnknown
 	}
 	return one(ctx, db, scanConsent, consentQuery+` WHERE o.user_id = ? AND o.client_id = ?`, user[:], client)
 }
 
 // Consents implements [accounts.ConsentStore].
-func (db *DB) Consents(ctx context.Context, user uuid.UUID) ([]accounts.Consent, error) {
+func (db *DB) Consents(ctx context.Context, user uuid.UUID) ([]consents.Consent, error) {
 	if !db.hasAuthorization() {
-		return []accounts.Consent{}, nil
+		return []consents.Consent{}, nil
 	}
 	return all(ctx, db, scanConsent, consentQuery+` WHERE o.user_id = ? ORDER BY o.client_id`, user[:])
 }
 
 // GiveConsent implements [accounts.ConsentStore]. Whoever has changed the row first is
 // the one who reads and writes its scopes, until that is committed.
-func (db *DB) GiveConsent(ctx context.Context, c accounts.Consent, ev audit.Event) error {
+func (db *DB) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Event) error {
 	if !db.hasAuthorization() {
 		return errOldSchema
 	}
@@ -73,7 +73,7 @@ func (db *DB) GiveConsent(ctx context.Context, c accounts.Consent, ev audit.Even
 	})
 }
 
-func (db *DB) insertConsent(ctx context.Context, tx *sql.Tx, c accounts.Consent) error {
+func (db *DB) insertConsent(ctx context.Context, tx *sql.Tx, c consents.Consent) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO consents (id, user_id, client_id, scopes, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)`,
 		c.ID[:], c.UserID[:], c.ClientID, list(c.Scopes), c.CreatedAt.UnixMilli(), c.UpdatedAt.UnixMilli())
@@ -81,13 +81,13 @@ func (db *DB) insertConsent(ctx context.Context, tx *sql.Tx, c accounts.Consent)
 	case db.dialect.isDuplicate(err):
 		return errRaced
 	case db.dialect.isForeign(err):
-		return accounts.ErrUnknownUser
+		return consents.ErrGone
 	}
 	return err
 }
 
 // addScopes adds the scopes of c to those that the row has.
-func addScopes(ctx context.Context, tx *sql.Tx, c accounts.Consent) error {
+func addScopes(ctx context.Context, tx *sql.Tx, c consents.Consent) error {
 	had, err := scanConsent(tx.QueryRowContext(ctx, consentQuery+` WHERE o.user_id = ? AND o.client_id = ?`, c.UserID[:], c.ClientID))
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func addScopes(ctx context.Context, tx *sql.Tx, c accounts.Consent) error {
 // DeleteConsent implements [accounts.ConsentStore].
 func (db *DB) DeleteConsent(ctx context.Context, user uuid.UUID, client string, ev audit.Event) error {
 	if !db.hasAuthorization() {
-		return accounts.ErrNoConsent
+		return consents.ErrUnknown
 	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM consents WHERE user_id = ? AND client_id = ?`, user[:], client))
@@ -112,7 +112,7 @@ func (db *DB) DeleteConsent(ctx context.Context, user uuid.UUID, client string, 
 			return err
 		}
 		if n == 0 {
-			return accounts.ErrNoConsent
+			return consents.ErrUnknown
 		}
 		for _, query := range []string{
 			`DELETE FROM codes WHERE user_id = ? AND client_id = ?`,

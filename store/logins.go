@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -148,11 +149,11 @@ func endingWith(ctx context.Context, tx *sql.Tx, login uuid.UUID) (ids []any, er
 		if err := rows.Scan(&id, &text); err != nil {
 			return nil, err
 		}
-		scopes, err := tokens.ParseScopes(text)
+		scopes, err := oauth.ParseScopes(text)
 		if err != nil {
 			return nil, err
 		}
-		if !scopes.Has(tokens.ScopeOfflineAccess) {
+		if !scopes.Has(oauth.ScopeOfflineAccess) {
 			ids = append(ids, id)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/consents"
 	"countersign/store"
 	"countersign/store/storetest"
 	"countersign/tokens"
@@ -203,7 +204,7 @@ func TestTheSchemaBeforeHasNoRoomForWhatIsNew(t *testing.T) {
 			s := signIn(t, db, shared)
 			l := tokens.Login{ID: uuid.New(), UserID: s.UserID, ExpiresAt: now.Add(time.Hour)}
 			c := tokens.Code{ClientID: s.ClientID, UserID: s.UserID, LoginID: l.ID, ExpiresAt: now.Add(time.Minute)}
-			consent := accounts.Consent{ID: uuid.New(), UserID: s.UserID, ClientID: s.ClientID, CreatedAt: now, UpdatedAt: now}
+			consent := consents.Consent{ID: uuid.New(), UserID: s.UserID, ClientID: s.ClientID, CreatedAt: now, UpdatedAt: now}
 			ofCode := s
 			ofCode.ID, ofCode.LoginID = uuid.New(), l.ID
 
@@ -225,7 +226,7 @@ func TestTheSchemaBeforeHasNoRoomForWhatIsNew(t *testing.T) {
 				"Login": {noLogin, tokens.ErrUnknown}, "ReplaceLogin": {db.ReplaceLogin(ctx, l.ID, l, now, created), tokens.ErrUnknown},
 				"ForgetLogin": {db.ForgetLogin(ctx, l.ID), nil}, "EndLogin": {db.EndLogin(ctx, l.ID, created), tokens.ErrUnknown},
 				"Code": {noCode, tokens.ErrUnknown}, "RedeemCode": {db.RedeemCode(ctx, c, ofCode, now, created), tokens.ErrUnknown},
-				"Consent": {noConsent, accounts.ErrNoConsent}, "DeleteConsent": {db.DeleteConsent(ctx, s.UserID, s.ClientID, created), accounts.ErrNoConsent},
+				"Consent": {noConsent, consents.ErrUnknown}, "DeleteConsent": {db.DeleteConsent(ctx, s.UserID, s.ClientID, created), consents.ErrUnknown},
 			} {
 				if !errors.Is(got.err, got.want) {
 					t.Errorf("%s: %v, want %v", what, got.err, got.want)

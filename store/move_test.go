@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/store"
 	"countersign/tokens"
@@ -322,7 +323,7 @@ func TestMovedDatabaseIsWorkedOn(t *testing.T) {
 		s := signIn(t, db, shared)
 		s.Counter++
 		noError(t, db.AdvanceSession(ctx, s, now))
-		noError(t, db.PutClient(ctx, accounts.Client{ID: "second", CreatedAt: now, UpdatedAt: now}, created))
+		noError(t, db.PutClient(ctx, clients.Client{ID: "second", CreatedAt: now, UpdatedAt: now}, created))
 		move(t, from, to)
 
 		copied := open(t, to)
@@ -438,7 +439,7 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 			_, purged := running.PurgeSessions(ctx, now.Add(48*time.Hour), 10)
 			return map[string]error{
 				"AdvanceSession": running.AdvanceSession(ctx, next, now), "CreateUser": running.CreateUser(ctx, person("late"), created),
-				"PutClient":     running.PutClient(ctx, accounts.Client{ID: "app", Name: "late", CreatedAt: now, UpdatedAt: now}, created),
+				"PutClient":     running.PutClient(ctx, clients.Client{ID: "app", Name: "late", CreatedAt: now, UpdatedAt: now}, created),
 				"DeleteUser":    running.DeleteUser(ctx, s.UserID, uuid.Nil, now, created),
 				"RecordFailure": failure, "PurgeSessions": purged, "InsertKey": running.InsertKey(ctx, newKey(t), created), "Ping": running.Ping(ctx),
 			}
@@ -660,7 +661,7 @@ func TestMoveRefusals(t *testing.T) {
 		// What is in use isn't overwritten, not even when told to begin anew.
 		for _, restart := range []bool{false, true} {
 			used := open(t, to)
-			noError(t, used.PutClient(ctx, accounts.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
+			noError(t, used.PutClient(ctx, clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
 			oneLine(t, try(from, to, restart), store.ErrNotEmpty, "clients")
 			if _, err := used.Client(ctx, "app"); err != nil {
 				t.Errorf("client after the refusal: %v", err)

@@ -14,6 +14,8 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/clients"
+	"countersign/consents"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -30,10 +32,10 @@ func browse(t *testing.T, db *store.DB, name string) *browsing {
 	t.Helper()
 	u, client := person(name), "client of "+name
 	noError(t, db.CreateUser(t.Context(), u, created))
-	noError(t, db.PutClient(t.Context(), accounts.Client{ID: client, CreatedAt: now, UpdatedAt: now}, created))
+	noError(t, db.PutClient(t.Context(), clients.Client{ID: client, CreatedAt: now, UpdatedAt: now}, created))
 	l := tokens.Login{ID: uuid.New(), UserID: u.ID, ExpiresAt: now.Add(time.Hour)}
 	noError(t, db.CreateLogin(t.Context(), l, created))
-	noError(t, db.GiveConsent(t.Context(), accounts.Consent{ID: uuid.New(), UserID: u.ID, ClientID: client, CreatedAt: now, UpdatedAt: now}, created))
+	noError(t, db.GiveConsent(t.Context(), consents.Consent{ID: uuid.New(), UserID: u.ID, ClientID: client, CreatedAt: now, UpdatedAt: now}, created))
 	b := &browsing{user: u.ID, login: l.ID, client: client}
 	for range 2 {
 		b.code = tokens.Code{ClientID: client, UserID: u.ID, LoginID: l.ID, ExpiresAt: now.Add(time.Minute)}
@@ -106,7 +108,7 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		return err
 	},
 	"GiveConsent": func(ctx context.Context, db *store.DB, b *browsing) error {
-		return db.GiveConsent(ctx, accounts.Consent{ID: uuid.New(), UserID: b.user, ClientID: b.client, Scopes: []string{"email"}, CreatedAt: now, UpdatedAt: now}, created)
+		return db.GiveConsent(ctx, consents.Consent{ID: uuid.New(), UserID: b.user, ClientID: b.client, Scopes: []string{"email"}, CreatedAt: now, UpdatedAt: now}, created)
 	},
 	"DeleteConsent": func(ctx context.Context, db *store.DB, b *browsing) error {
 		return db.DeleteConsent(ctx, b.user, b.client, created)
@@ -193,7 +195,7 @@ func TestMySQLLooksAtNoTableAsAWhole(t *testing.T) {
 	db := open(t, onMariaDB(t))
 	const others, few = 2000, 100
 	write := db.Pools()["write"]
-	noError(t, db.PutClient(t.Context(), accounts.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
+	noError(t, db.PutClient(t.Context(), clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
 	later := now.Add(time.Hour).UnixMilli()
 	for _, insert := range []string{
 		`users (id, username, roles, password_hash, epoch, created_at, updated_at) SELECT ID, concat('user ', seq), '[]', '', 0, 0, 0`,

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -84,7 +85,7 @@ func scanSession(row scanner) (tokens.Session, error) {
 			return s, err
 		}
 	}
-	if s.Scopes, err = tokens.ParseScopes(scopes); err != nil {
+	if s.Scopes, err = oauth.ParseScopes(scopes); err != nil {
 		return s, err
 	}
 	return s, json.Unmarshal([]byte(roles), &s.Roles)

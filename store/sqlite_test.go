@@ -18,6 +18,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
+	"countersign/consents"
 	"countersign/keys"
 	"countersign/store"
 	"countersign/store/storetest"
@@ -174,7 +176,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 	noError(t, db.CreateLogin(t.Context(), login, created))
 	code := tokens.Code{ClientID: s.ClientID, UserID: mailed.ID, LoginID: login.ID, ExpiresAt: now.Add(time.Minute)}
 	noError(t, db.CreateCode(t.Context(), code, login.ExpiresAt, now))
-	consent := accounts.Consent{ID: uuid.New(), UserID: mailed.ID, ClientID: s.ClientID, Scopes: []string{"openid"}, CreatedAt: now, UpdatedAt: now}
+	consent := consents.Consent{ID: uuid.New(), UserID: mailed.ID, ClientID: s.ClientID, Scopes: []string{"openid"}, CreatedAt: now, UpdatedAt: now}
 	noError(t, db.GiveConsent(t.Context(), consent, created))
 	verify, reset, notice := note(accounts.VerifyEmail, mailed), note(accounts.ResetPassword, mailed), note(accounts.PasswordChanged, mailed)
 	noError(t, db.PostLetter(t.Context(), verify, uuid.Nil))
@@ -200,13 +202,13 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 			return db.DeleteUser(ctx, s.UserID, uuid.Nil, now, ev)
 		},
 		"CreateClient": func(ctx context.Context, ev audit.Event) error {
-			return db.CreateClient(ctx, accounts.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
+			return db.CreateClient(ctx, clients.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
 		},
 		"PutClient, new": func(ctx context.Context, ev audit.Event) error {
-			return db.PutClient(ctx, accounts.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
+			return db.PutClient(ctx, clients.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
 		},
 		"PutClient": func(ctx context.Context, ev audit.Event) error {
-			return db.PutClient(ctx, accounts.Client{ID: s.ClientID, Name: "new", UpdatedAt: now}, ev)
+			return db.PutClient(ctx, clients.Client{ID: s.ClientID, Name: "new", UpdatedAt: now}, ev)
 		},
 		"SetSecretHash": func(ctx context.Context, ev audit.Event) error {
 			return db.SetSecretHash(ctx, s.ClientID, "new", now, ev)
@@ -232,7 +234,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 			return db.RedeemCode(ctx, code, another, now, ev)
 		},
 		"GiveConsent": func(ctx context.Context, ev audit.Event) error {
-			return db.GiveConsent(ctx, accounts.Consent{ID: uuid.New(), UserID: s.UserID, ClientID: s.ClientID, CreatedAt: now, UpdatedAt: now}, ev)
+			return db.GiveConsent(ctx, consents.Consent{ID: uuid.New(), UserID: s.UserID, ClientID: s.ClientID, CreatedAt: now, UpdatedAt: now}, ev)
 		},
 		"GiveConsent, more": func(ctx context.Context, ev audit.Event) error {
 			more := consent

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/store"
 	"countersign/store/storetest"
 )
@@ -41,7 +41,7 @@ func TestIsUnavailable(t *testing.T) {
 	sameID.ID = alice.ID
 	check("primary key taken", db.CreateUser(ctx, sameID, created), false)
 	check("no such client", func() error { _, err := db.Client(ctx, "x"); return err }(), false)
-	check("null where none may be", db.CreateClient(ctx, accounts.Client{ID: "app"}, created), false)
+	check("null where none may be", db.CreateClient(ctx, clients.Client{ID: "app"}, created), false)
 	_, err := db.Pools()["write"].Exec(`NONSENSE`)
 	check("no SQL", err, false)
 	check("no rows", sql.ErrNoRows, false)

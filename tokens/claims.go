@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"countersign/oauth"
+
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -90,7 +92,7 @@ func (c *idClaims) MarshalJSON() ([]byte, error) {
 // audienceFor is what an access token for a client is for: of all that the client has,
 // those it was granted and those it now asks for, each if there are any (RFC 8707
 // section 2). Asking for others is ErrTarget.
-func (s *Service) audienceFor(to Recipient, granted, ask []string) ([]string, error) {
+func (s *Service) audienceFor(to oauth.Recipient, granted, ask []string) ([]string, error) {
 	aud := s.audience
 	if len(to.Audiences) > 0 {
 		aud = to.Audiences
@@ -114,8 +116,8 @@ func (s *Service) audienceFor(to Recipient, granted, ask []string) ([]string, er
 
 // accessToken signs an access token for an audience, of a session, or of the client
 // alone if that is nil.
-func (s *Service) accessToken(now time.Time, to Recipient, session *Session, scopes Scopes, aud []string) (string, error) {
-	if scopes.Has(ScopeOpenID) && !slices.Contains(aud, s.issuer) {
+func (s *Service) accessToken(now time.Time, to oauth.Recipient, session *Session, scopes oauth.Scopes, aud []string) (string, error) {
+	if scopes.Has(oauth.ScopeOpenID) && !slices.Contains(aud, s.issuer) {
 		// openid is the right to ask our userinfo endpoint, so we are one
 		// of those the token is meant for.
 		aud = append(slices.Clone(aud), s.issuer)
@@ -134,7 +136,7 @@ func (s *Service) accessToken(now time.Time, to Recipient, session *Session, sco
 	}
 	if session != nil {
 		claims.describe(session)
-		if scopes.Has(ScopeRoles) {
+		if scopes.Has(oauth.ScopeRoles) {
 			claims.Roles = new(append([]string{}, session.Roles...))
 		}
 	}
@@ -143,7 +145,7 @@ func (s *Service) accessToken(now time.Time, to Recipient, session *Session, sco
 
 // idToken signs an ID token for the session's user, to be read by the client. One
 // that comes of a refresh has no nonce (OpenID Connect Core section 12.2).
-func (s *Service) idToken(ctx context.Context, now time.Time, to Recipient, session *Session, access, nonce string) (string, error) {
+func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient, session *Session, access, nonce string) (string, error) {
 	alg := s.idTokenAlg
 	if to.IDTokenAlg != "" {
 		alg = to.IDTokenAlg
@@ -193,6 +195,6 @@ func accessTokenHash(alg, access string) string {
 type Access struct {
 	Subject  string
 	ClientID string
-	Scopes   Scopes
+	Scopes   oauth.Scopes
 	Session  Session // the zero Session if no user is involved
 }

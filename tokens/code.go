@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/oauth"
 )
 
 // Details are what an authorization request asked for besides scopes. A session keeps
@@ -33,7 +34,7 @@ type Code struct {
 	Epoch     int64     // the account's; in another the code is dead
 	LoginID   uuid.UUID // the login it came of; once that has ended the code is dead
 	AuthTime  time.Time
-	Scopes    Scopes
+	Scopes    oauth.Scopes
 	Device    string
 	ExpiresAt time.Time
 	// ByConsent says that the client gets it because the user has let it, which must
@@ -94,7 +95,7 @@ const codePrefix = "cs_ac_" // so that secret scanners know one when they see it
 
 // Asked is what a client asks for at the authorization endpoint.
 type Asked struct {
-	Scopes      Scopes // none: all that the client may have less offline_access
+	Scopes      oauth.Scopes // none: all that the client may have less offline_access
 	RedirectURI string
 	Nonce       string
 	Challenge   string
@@ -104,16 +105,16 @@ type Asked struct {
 
 // Granted is what a client gets that asks for these scopes and resources. ErrScope,
 // ErrTarget.
-func (s *Service) Granted(to Recipient, ask Scopes, resources []string) (Scopes, error) {
+func (s *Service) Granted(to oauth.Recipient, ask oauth.Scopes, resources []string) (oauth.Scopes, error) {
 	if _, err := s.audienceFor(to, nil, resources); err != nil {
 		return nil, err
 	}
-	return to.grant(ask)
+	return grant(to, ask)
 }
 
 // IssueCode returns a code for the user of a login, as it was asked for. ErrScope,
 // ErrTarget, and ErrUnknown if the login has ended or the consent was taken back.
-func (s *Service) IssueCode(ctx context.Context, now time.Time, to Recipient, l *Login, ask Asked) (string, error) {
+func (s *Service) IssueCode(ctx context.Context, now time.Time, to oauth.Recipient, l *Login, ask Asked) (string, error) {
 	scopes, err := s.Granted(to, ask.Scopes, ask.Details.Resources)
 	if err != nil {
 		return "", err
@@ -151,7 +152,7 @@ type Exchange struct {
 // neither spends it, or anybody who saw a code could keep its client from using it.
 // A code that was used before is ErrCodeUsed, and ends what it was used for: one of
 // the two users has stolen it, and we can't know which (RFC 6749 section 4.1.2).
-func (s *Service) Redeem(ctx context.Context, now time.Time, to Recipient, x Exchange, from audit.Origin) (Issued, error) {
+func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient, x Exchange, from audit.Origin) (Issued, error) {
 	if !strings.HasPrefix(x.Code, codePrefix) {
 		return Issued{}, ErrUnknown
 	}

@@ -13,6 +13,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/oauth"
 	"countersign/store/storetest"
 	"countersign/tokens"
 )
@@ -41,13 +42,13 @@ func TestCodeBringsWhatWasAskedFor(t *testing.T) {
 		l := s.signIn(s.alice, nil)
 		proved := s.now
 		s.now = s.now.Add(10 * time.Minute)
-		code := s.code(l, tokens.Asked{Scopes: tokens.Scopes{"openid", "offline_access"}, Nonce: "n", Challenge: challenge(), Details: tokens.Details{UserInfoClaims: []string{"email"}}})
+		code := s.code(l, tokens.Asked{Scopes: oauth.Scopes{"openid", "offline_access"}, Nonce: "n", Challenge: challenge(), Details: tokens.Details{UserInfoClaims: []string{"email"}}})
 		if !strings.HasPrefix(code, "cs_ac_") || len(code) != len("cs_ac_")+43 {
 			t.Errorf("the code is %q, want 256 bits under a prefix", code)
 		}
 		got, err := s.redeem(s.app, code, fitting)
 		noError(t, err)
-		if !slices.Equal(got.Scopes, tokens.Scopes{"openid", "offline_access"}) || got.RefreshToken == "" || !s.lives(got) {
+		if !slices.Equal(got.Scopes, oauth.Scopes{"openid", "offline_access"}) || got.RefreshToken == "" || !s.lives(got) {
 			t.Errorf("issued %+v", got)
 		}
 		stored, err := s.db.Session(t.Context(), got.Session.ID, s.now)
@@ -72,7 +73,7 @@ func TestCodeWithoutScopesGetsAllButOfflineAccess(t *testing.T) {
 	s := newService(t, storetest.Open(t))
 	got, err := s.redeem(s.app, s.code(s.signIn(s.alice, nil), tokens.Asked{}))
 	noError(t, err)
-	if !slices.Equal(got.Scopes, tokens.Scopes{"openid", "email"}) {
+	if !slices.Equal(got.Scopes, oauth.Scopes{"openid", "email"}) {
 		t.Errorf("scopes = %v", got.Scopes)
 	}
 }
@@ -84,7 +85,7 @@ func TestIssueCodeRefuses(t *testing.T) {
 		_, err := s.IssueCode(t.Context(), s.now, s.app, &l, ask)
 		return err
 	}
-	wantError(t, "a scope the client may not have", issue(l, tokens.Asked{Scopes: tokens.Scopes{"openid", "admin"}}), tokens.ErrScope)
+	wantError(t, "a scope the client may not have", issue(l, tokens.Asked{Scopes: oauth.Scopes{"openid", "admin"}}), tokens.ErrScope)
 	wantError(t, "a resource that isn't the client's", issue(l, tokens.Asked{Details: tokens.Details{Resources: []string{"https://elsewhere.example.org"}}}), tokens.ErrTarget)
 	noError(t, s.SignOutBrowser(t.Context(), s.now, &l, audit.Origin{}))
 	wantError(t, "a login that has ended", issue(l, tokens.Asked{}), tokens.ErrUnknown)
@@ -101,7 +102,7 @@ func TestCodeIsNotSpentByWhoMayNotHaveIt(t *testing.T) {
 	for _, c := range []struct {
 		what   string
 		code   string
-		to     tokens.Recipient
+		to     oauth.Recipient
 		change func(*tokens.Exchange)
 		want   error
 	}{
@@ -153,7 +154,7 @@ func TestCodeUsedTwiceEndsItsSession(t *testing.T) {
 		noError(t, err)
 		for _, after := range []time.Duration{0, 5 * time.Minute, 11*time.Minute - time.Millisecond} {
 			began := s.now
-			code := s.code(l, tokens.Asked{Challenge: challenge(), Scopes: tokens.Scopes{"offline_access"}})
+			code := s.code(l, tokens.Asked{Challenge: challenge(), Scopes: oauth.Scopes{"offline_access"}})
 			first, err := s.redeem(s.app, code, fitting)
 			noError(t, err)
 			s.now = began.Add(after)
@@ -178,7 +179,7 @@ func TestCodeUsedTwiceEndsItsSession(t *testing.T) {
 			}
 		}
 
-		code := s.code(l, tokens.Asked{Scopes: tokens.Scopes{"offline_access"}})
+		code := s.code(l, tokens.Asked{Scopes: oauth.Scopes{"offline_access"}})
 		offline, err := s.redeem(s.app, code)
 		noError(t, err)
 		noError(t, s.SignOutBrowser(t.Context(), s.now, &l, audit.Origin{}))
@@ -240,12 +241,12 @@ func TestCodeDiesWithWhatItCameOf(t *testing.T) {
 func TestCodeGivesNoMoreThanTheClientHasNow(t *testing.T) {
 	s := newService(t, storetest.Open(t))
 	l := s.signIn(s.alice, nil)
-	ask := tokens.Asked{Scopes: tokens.Scopes{"openid", "email"}, Details: tokens.Details{Resources: []string{api}}}
+	ask := tokens.Asked{Scopes: oauth.Scopes{"openid", "email"}, Details: tokens.Details{Resources: []string{api}}}
 	less := s.app
-	less.Scopes = tokens.Scopes{"openid"}
+	less.Scopes = oauth.Scopes{"openid"}
 	got, err := s.redeem(less, s.code(l, ask))
 	noError(t, err)
-	if !slices.Equal(got.Scopes, tokens.Scopes{"openid"}) || !slices.Equal(got.Session.Scopes, tokens.Scopes{"openid"}) {
+	if !slices.Equal(got.Scopes, oauth.Scopes{"openid"}) || !slices.Equal(got.Session.Scopes, oauth.Scopes{"openid"}) {
 		t.Errorf("scopes = %v, of the session %v", got.Scopes, got.Session.Scopes)
 	}
 	elsewhere := s.app
@@ -257,16 +258,16 @@ func TestCodeGivesNoMoreThanTheClientHasNow(t *testing.T) {
 func TestCodeNarrowsResources(t *testing.T) {
 	s := newService(t, storetest.Open(t))
 	l := s.signIn(s.alice, nil)
-	both := tokens.Asked{Scopes: tokens.Scopes{"email"}, Details: tokens.Details{Resources: []string{api, otherAPI}}}
-	one := tokens.Asked{Scopes: tokens.Scopes{"email"}, Details: tokens.Details{Resources: []string{otherAPI}}}
+	both := tokens.Asked{Scopes: oauth.Scopes{"email"}, Details: tokens.Details{Resources: []string{api, otherAPI}}}
+	one := tokens.Asked{Scopes: oauth.Scopes{"email"}, Details: tokens.Details{Resources: []string{otherAPI}}}
 	for _, c := range []struct {
 		ask    tokens.Asked
 		bring  []string
 		access any // of the access token
 		next   any // of a refreshed one, that asks for nothing
 	}{
-		{tokens.Asked{Scopes: tokens.Scopes{"email"}}, nil, []any{api, otherAPI}, []any{api, otherAPI}},
-		{tokens.Asked{Scopes: tokens.Scopes{"email"}}, []string{api}, api, []any{api, otherAPI}},
+		{tokens.Asked{Scopes: oauth.Scopes{"email"}}, nil, []any{api, otherAPI}, []any{api, otherAPI}},
+		{tokens.Asked{Scopes: oauth.Scopes{"email"}}, []string{api}, api, []any{api, otherAPI}},
 		{both, []string{otherAPI}, otherAPI, []any{api, otherAPI}},
 		{one, nil, otherAPI, otherAPI},
 		{one, []string{otherAPI}, otherAPI, otherAPI},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"countersign/oauth"
 	"countersign/seal"
 	"countersign/tokens"
 )
@@ -25,7 +26,7 @@ func FuzzParseScopes(f *testing.F) {
 	}
 	grammar := regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*$`)
 	f.Fuzz(func(t *testing.T, text string) {
-		set, err := tokens.ParseScopes(text)
+		set, err := oauth.ParseScopes(text)
 		switch wellFormed := text == "" || grammar.MatchString(text); {
 		case err != nil && set != nil:
 			t.Fatalf("%q: refused with %v, and yet %q", text, err, set)
@@ -49,7 +50,7 @@ func FuzzParseScopes(f *testing.F) {
 				t.Errorf("%q: %q got lost", text, scope)
 			}
 		}
-		again, err := tokens.ParseScopes(set.String())
+		again, err := oauth.ParseScopes(set.String())
 		if err != nil || !slices.Equal(again, set) {
 			t.Errorf("%q: %q read again is %q, %v", text, set, again, err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/oauth"
 	"countersign/seal"
 	"countersign/store/storetest"
 	"countersign/tokens"
@@ -163,7 +164,7 @@ func TestSignOutBrowser(t *testing.T) {
 		online, offline, other := issue(l, "openid"), issue(l, "openid", "offline_access"), issue(elsewhere, "openid")
 		refreshed, err := s.Refresh(t.Context(), s.now, s.app, online.RefreshToken, nil, nil, audit.Origin{})
 		noError(t, err)
-		narrowed, err := s.Refresh(t.Context(), s.now, s.app, offline.RefreshToken, tokens.Scopes{"openid"}, nil, audit.Origin{})
+		narrowed, err := s.Refresh(t.Context(), s.now, s.app, offline.RefreshToken, oauth.Scopes{"openid"}, nil, audit.Origin{})
 		noError(t, err)
 		byPassword, err := s.Start(t.Context(), s.now, s.app, tokens.SignIn{UserID: s.alice.ID, AuthTime: s.now}, nil, nil, audit.Origin{})
 		noError(t, err)
@@ -229,7 +230,7 @@ func TestPurgeLoginsWaitsForSlowClocks(t *testing.T) {
 
 func TestReadHint(t *testing.T) {
 	s := newService(t, storetest.Open(t))
-	issued, err := s.redeem(s.app, s.code(s.signIn(s.alice, nil), tokens.Asked{Scopes: tokens.Scopes{"openid"}}))
+	issued, err := s.redeem(s.app, s.code(s.signIn(s.alice, nil), tokens.Asked{Scopes: oauth.Scopes{"openid"}}))
 	noError(t, err)
 	h, err := s.ReadHint(issued.IDToken)
 	noError(t, err)
@@ -237,7 +238,7 @@ func TestReadHint(t *testing.T) {
 		t.Errorf("the hint is %+v", h)
 	}
 	stranger := newService(t, storetest.Open(t))
-	foreign, err := stranger.redeem(stranger.app, stranger.code(stranger.signIn(stranger.alice, nil), tokens.Asked{Scopes: tokens.Scopes{"openid"}}))
+	foreign, err := stranger.redeem(stranger.app, stranger.code(stranger.signIn(stranger.alice, nil), tokens.Asked{Scopes: oauth.Scopes{"openid"}}))
 	noError(t, err)
 	parts := strings.Split(issued.IDToken, ".")
 	for what, token := range map[string]string{

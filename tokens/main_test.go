@@ -12,7 +12,9 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/keys"
+	"countersign/oauth"
 	"countersign/seal"
 	"countersign/store"
 	"countersign/store/storetest"
@@ -39,7 +41,7 @@ type service struct {
 	db    *store.DB
 	ring  *keys.Ring
 	alice accounts.User
-	app   tokens.Recipient
+	app   oauth.Recipient
 	now   time.Time // what is said to be now; the tests move it
 }
 
@@ -69,8 +71,8 @@ func newService(t testing.TB, db *store.DB) *service {
 			Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		}),
 		t: t, db: db, ring: ring, now: time.Now().Truncate(time.Millisecond).UTC(),
-		app: tokens.Recipient{
-			ClientID: "app", Scopes: tokens.Scopes{"openid", "email", "offline_access"}, Audiences: []string{api, otherAPI}, Refresh: true,
+		app: oauth.Recipient{
+			ClientID: "app", Scopes: oauth.Scopes{"openid", "email", "offline_access"}, Audiences: []string{api, otherAPI}, Refresh: true,
 		},
 	}
 	s.alice = s.user("alice")
@@ -95,7 +97,7 @@ func (s *service) user(name string) accounts.User {
 
 func (s *service) client(id string) {
 	s.t.Helper()
-	c := accounts.Client{ID: id, CreatedAt: s.now, UpdatedAt: s.now}
+	c := clients.Client{ID: id, CreatedAt: s.now, UpdatedAt: s.now}
 	noError(s.t, s.db.CreateClient(s.t.Context(), c, audit.Event{Time: s.now, Kind: audit.ClientCreated}))
 }
 
@@ -118,7 +120,7 @@ func (s *service) code(l tokens.Login, ask tokens.Asked) string {
 
 // redeem exchanges a code as a client. Pairs of the exchange are as usual but what
 // change changes.
-func (s *service) redeem(to tokens.Recipient, code string, change ...func(*tokens.Exchange)) (tokens.Issued, error) {
+func (s *service) redeem(to oauth.Recipient, code string, change ...func(*tokens.Exchange)) (tokens.Issued, error) {
 	s.t.Helper()
 	x := tokens.Exchange{Code: code, RedirectURI: callback}
 	for _, c := range change {

@@ -27,6 +27,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/oauth"
 	"countersign/seal"
 )
 
@@ -94,16 +95,6 @@ func New(o Options) *Service {
 	}
 }
 
-// Recipient is the client that tokens are made for.
-type Recipient struct {
-	ClientID   string
-	Scopes     Scopes   // the most it may get
-	Audiences  []string // its access tokens' "aud"; empty is the default
-	IDTokenAlg string   // empty is the default
-	Refresh    bool     // gets refresh tokens
-	NoIDToken  bool     // gets no ID token even with the openid scope: it would not read it
-}
-
 // SignIn is a user who has just proved who they are.
 type SignIn struct {
 	UserID   uuid.UUID
@@ -119,7 +110,7 @@ type Issued struct {
 	ExpiresIn    time.Duration // of the access token
 	RefreshToken string        // empty if the client gets none
 	IDToken      string        // empty without the openid scope
-	Scopes       Scopes        // what the access token is good for
+	Scopes       oauth.Scopes  // what the access token is good for
 	Session      Session       // as it stands now; the zero Session if there is none
 }
 
@@ -127,8 +118,8 @@ type Issued struct {
 // asked for, the session gets all that the client may have less offline_access, and
 // its tokens are for all resources that the client has if none are.
 // It returns ErrScope, ErrTarget, or ErrUserGone if the account changed meanwhile.
-func (s *Service) Start(ctx context.Context, now time.Time, to Recipient, who SignIn, ask Scopes, resources []string, from audit.Origin) (Issued, error) {
-	scopes, err := to.grant(ask)
+func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, who SignIn, ask oauth.Scopes, resources []string, from audit.Origin) (Issued, error) {
+	scopes, err := grant(to, ask)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -154,7 +145,7 @@ func (s *Service) Start(ctx context.Context, now time.Time, to Recipient, who Si
 }
 
 // newSession is a session of a user who signed in at a client, yet to be stored.
-func (s *Service) newSession(now time.Time, to Recipient, who SignIn, scopes Scopes) (Session, error) {
+func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scopes oauth.Scopes) (Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Session{}, fmt.Errorf("make session id: %w", err)
@@ -175,9 +166,9 @@ func (s *Service) newSession(now time.Time, to Recipient, who SignIn, scopes Sco
 // ForClient makes an access token for the client itself (RFC 6749 section
 // 4.4). It has no session, no refresh token (section 4.4.3), and no scope that is
 // about a user. ErrScope, ErrTarget.
-func (s *Service) ForClient(now time.Time, to Recipient, ask Scopes, resources []string) (Issued, error) {
-	to.Scopes = to.Scopes.without(userScopes)
-	scopes, err := to.grant(ask)
+func (s *Service) ForClient(now time.Time, to oauth.Recipient, ask oauth.Scopes, resources []string) (Issued, error) {
+	to.Scopes = to.Scopes.Without(oauth.UserScopes)
+	scopes, err := grant(to, ask)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -193,9 +184,9 @@ func (s *Service) ForClient(now time.Time, to Recipient, ask Scopes, resources [
 }
 
 // grant is what the client gets when it asks for ask.
-func (to Recipient) grant(ask Scopes) (Scopes, error) {
+func grant(to oauth.Recipient, ask oauth.Scopes) (oauth.Scopes, error) {
 	if len(ask) == 0 {
-		return to.Scopes.without(Scopes{ScopeOfflineAccess}), nil
+		return to.Scopes.Without(oauth.Scopes{oauth.ScopeOfflineAccess}), nil
 	}
 	if !ask.Within(to.Scopes) {
 		return nil, ErrScope
@@ -213,7 +204,7 @@ func (to Recipient) grant(ask Scopes) (Scopes, error) {
 // of other clients, are ErrUnknown and change nothing. ask and resources may narrow
 // the access token, not the session; asking for more is ErrScope or ErrTarget and
 // spends nothing.
-func (s *Service) Refresh(ctx context.Context, now time.Time, to Recipient, token string, ask Scopes, resources []string, from audit.Origin) (Issued, error) {
+func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient, token string, ask oauth.Scopes, resources []string, from audit.Origin) (Issued, error) {
 	id, counter, ok := s.parseRefreshToken(token)
 	if !ok {
 		return Issued{}, ErrUnknown
@@ -349,13 +340,13 @@ func (s *Service) endReused(ctx context.Context, now time.Time, session *Session
 }
 
 // issue makes the tokens of a session as it stands.
-func (s *Service) issue(ctx context.Context, now time.Time, to Recipient, session *Session, scopes Scopes, audience []string, nonce string) (Issued, error) {
+func (s *Service) issue(ctx context.Context, now time.Time, to oauth.Recipient, session *Session, scopes oauth.Scopes, audience []string, nonce string) (Issued, error) {
 	out := Issued{ExpiresIn: s.accessTTL, Scopes: scopes, Session: *session}
 	var err error
 	if out.AccessToken, err = s.accessToken(now, to, session, scopes, audience); err != nil {
 		return Issued{}, fmt.Errorf("sign access token: %w", err)
 	}
-	if scopes.Has(ScopeOpenID) && !to.NoIDToken {
+	if scopes.Has(oauth.ScopeOpenID) && !to.NoIDToken {
 		if out.IDToken, err = s.idToken(ctx, now, to, session, out.AccessToken, nonce); err != nil {
 			return Issued{}, fmt.Errorf("sign id token: %w", err)
 		}
@@ -374,7 +365,7 @@ func (s *Service) Authenticate(ctx context.Context, now time.Time, token string)
 	if err := s.signer.Verify(now, token, accessType, s.issuer, s.issuer, &claims); err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	scopes, err := ParseScopes(claims.Scope)
+	scopes, err := oauth.ParseScopes(claims.Scope)
 	if err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}

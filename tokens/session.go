@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/oauth"
 )
 
 // What can happen to somebody who presents a token.
@@ -41,8 +42,8 @@ type Session struct {
 	ID       uuid.UUID // the "sid" of its tokens
 	UserID   uuid.UUID
 	ClientID string
-	Scopes   Scopes // as first granted; a refresh may narrow a token, not the session
-	Counter  uint64 // number of the current refresh token, from 0
+	Scopes   oauth.Scopes // as first granted; a refresh may narrow a token, not the session
+	Counter  uint64       // number of the current refresh token, from 0
 
 	// Rotations are the times of the last rotations, oldest first, at most
 	// eight. Its last element is when token Counter-1 was superseded.

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/oauth"
 )
 
 // Sessions lists and ends sessions. It issues nothing, so it needs neither keys
@@ -80,7 +81,7 @@ func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID 
 	if session.UserID != user || session.ClientID != clientID {
 		return ErrUnknown
 	}
-	if session.Scopes.Has(ScopeOfflineAccess) {
+	if session.Scopes.Has(oauth.ScopeOfflineAccess) {
 		return nil
 	}
 	return s.end(ctx, now, &session, from)

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/store"
 )
 
@@ -25,7 +25,7 @@ func TestFollowPrintsEventsThatTurnUpLate(t *testing.T) {
 	now := time.Now()
 	add := func(id string, at time.Time) {
 		t.Helper()
-		err := db.CreateClient(t.Context(), accounts.Client{ID: id, CreatedAt: at, UpdatedAt: at},
+		err := db.CreateClient(t.Context(), clients.Client{ID: id, CreatedAt: at, UpdatedAt: at},
 			audit.Event{Time: at, Kind: audit.ClientCreated, ClientID: id})
 		if err != nil {
 			t.Fatal(err)

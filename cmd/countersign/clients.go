@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/store"
 )
 
@@ -42,7 +42,7 @@ type clientRecord struct {
 	Secret                 string   `json:"client_secret,omitempty"` // once, when it was generated
 }
 
-func describeClient(c accounts.Client) clientRecord {
+func describeClient(c clients.Client) clientRecord {
 	list := func(s []string) []string { return append([]string{}, s...) }
 	return clientRecord{
 		ID: c.ID, Name: c.Name, Public: c.Public, FirstParty: c.FirstParty,
@@ -109,14 +109,14 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	var secret string
 	switch {
 	case cc.GenerateSecret:
-		secret = accounts.GenerateSecret()
+		secret = clients.GenerateSecret()
 	case cc.SecretStdin:
 		var err error
 		if secret, err = readSecret(std.in); err != nil {
 			return err
 		}
 	}
-	clients, db, err := c.openClients(ctx, std.err)
+	registry, db, err := c.openClients(ctx, std.err)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if name == "" {
 		name = cc.ID
 	}
-	client, err := clients.Create(ctx, time.Now(), accounts.Client{
+	client, err := registry.Create(ctx, time.Now(), clients.Client{
 		ID: cc.ID, Name: name, Public: cc.Public, FirstParty: cc.FirstParty, Grants: cc.Grant,
 		RedirectURIs: cc.RedirectURI, PostLogoutRedirectURIs: cc.PostLogoutRedirectURI, Origins: cc.Origin,
 		Scopes: cc.Scope, Audiences: cc.Audience, MayIntrospect: cc.MayIntrospect, PKCEOptional: cc.PKCEOptional,
@@ -168,12 +168,12 @@ func hasSigningKey(ctx context.Context, db *store.DB, alg string) error {
 type clientsListCmd struct{ printing }
 
 func (l *clientsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	clients, db, err := c.openClients(ctx, nil)
+	registry, db, err := c.openClients(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	all, err := clients.List(ctx)
+	all, err := registry.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -190,8 +190,8 @@ type clientsShowCmd struct {
 }
 
 func (s *clientsShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	return withClients(ctx, c, s.ID, func(clients *accounts.Clients) error {
-		client, err := clients.ByID(ctx, s.ID)
+	return withClients(ctx, c, s.ID, func(registry *clients.Registry) error {
+		client, err := registry.ByID(ctx, s.ID)
 		if err != nil {
 			return err
 		}
@@ -205,14 +205,14 @@ type clientsRotateSecretCmd struct {
 }
 
 func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	return withClients(ctx, c, r.ID, func(clients *accounts.Clients) error {
+	return withClients(ctx, c, r.ID, func(registry *clients.Registry) error {
 		// Read before: once the secret has changed, nothing may keep it from
 		// being printed.
-		client, err := clients.ByID(ctx, r.ID)
+		client, err := registry.ByID(ctx, r.ID)
 		if err != nil {
 			return err
 		}
-		secret, err := clients.RotateSecret(ctx, time.Now(), r.ID, audit.Origin{})
+		secret, err := registry.RotateSecret(ctx, time.Now(), r.ID, audit.Origin{})
 		if err != nil {
 			return err
 		}
@@ -231,27 +231,27 @@ type clientsDeleteCmd struct {
 }
 
 func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	return withClients(ctx, c, d.ID, func(clients *accounts.Clients) error {
-		client, err := clients.ByID(ctx, d.ID)
+	return withClients(ctx, c, d.ID, func(registry *clients.Registry) error {
+		client, err := registry.ByID(ctx, d.ID)
 		if err != nil {
 			return err
 		}
 		if client.Declared {
 			fmt.Fprintln(std.err, "This client is declared in the configuration: take it out there too, or the next start brings it back.")
 		}
-		return clients.Delete(ctx, time.Now(), d.ID, audit.Origin{})
+		return registry.Delete(ctx, time.Now(), d.ID, audit.Origin{})
 	})
 }
 
 // withClients opens the clients and says which is missing if one is.
-func withClients(ctx context.Context, c *cli, id string, do func(*accounts.Clients) error) error {
-	clients, db, err := c.openClients(ctx, nil)
+func withClients(ctx context.Context, c *cli, id string, do func(*clients.Registry) error) error {
+	registry, db, err := c.openClients(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	err = do(clients)
-	if errors.Is(err, accounts.ErrUnknownClient) {
+	err = do(registry)
+	if errors.Is(err, clients.ErrUnknown) {
 		return fmt.Errorf("no client has the id %q: 'countersign clients list' shows all", id)
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"countersign/accounts"
+	"countersign/clients"
 	"countersign/configs"
 )
 
@@ -32,7 +33,7 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 	if _, err := mailSender(cfg, std.err); err != nil {
 		return err
 	}
-	if _, err := accounts.NewUsers(accounts.UsersOptions{Argon2: argon2(cfg)}); err != nil {
+	if _, err := accounts.New(accounts.Options{Argon2: argon2(cfg)}); err != nil {
 		return fmt.Errorf("passwords.argon2: %w", err)
 	}
 	for _, d := range cfg.Clients {
@@ -40,7 +41,7 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 		if err != nil {
 			return err
 		}
-		if err := accounts.CheckClient(declaredClient(d), secret); err != nil {
+		if err := clients.Check(declaredClient(d), secret); err != nil {
 			return fmt.Errorf("client %s: %w", d.ID, err)
 		}
 	}

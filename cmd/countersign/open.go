@@ -13,8 +13,10 @@ import (
 	"strings"
 
 	"countersign/accounts"
+	"countersign/clients"
 	"countersign/configs"
 	"countersign/handlers"
+	"countersign/hashing"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/mail"
@@ -101,7 +103,7 @@ func (c *cli) openUsers(ctx context.Context, news io.Writer) (*accounts.Users, *
 	if err != nil {
 		return nil, nil, err
 	}
-	users, err := accounts.NewUsers(accounts.UsersOptions{
+	users, err := accounts.New(accounts.Options{
 		Store: db, Policy: passwordPolicy(cfg), Argon2: argon2(cfg), Slots: ownSlots(), Throttle: noThrottle(db),
 	})
 	if err != nil {
@@ -112,19 +114,19 @@ func (c *cli) openUsers(ctx context.Context, news io.Writer) (*accounts.Users, *
 }
 
 // openClients is open for commands about applications.
-func (c *cli) openClients(ctx context.Context, news io.Writer) (*accounts.Clients, *store.DB, error) {
+func (c *cli) openClients(ctx context.Context, news io.Writer) (*clients.Registry, *store.DB, error) {
 	cfg, db, err := c.open(ctx, news)
 	if err != nil {
 		return nil, nil, err
 	}
-	clients, err := accounts.NewClients(accounts.ClientsOptions{
+	registry, err := clients.New(clients.Options{
 		Store: db, Argon2: argon2(cfg), Slots: ownSlots(), Throttle: noThrottle(db),
 	})
 	if err != nil {
 		db.Close()
 		return nil, nil, err
 	}
-	return clients, db, nil
+	return registry, db, nil
 }
 
 // openKeys is open for commands about signing keys. A command that makes keys
@@ -184,9 +186,9 @@ func passwordPolicy(cfg *configs.Config) accounts.PasswordPolicy {
 	}
 }
 
-func argon2(cfg *configs.Config) accounts.Argon2 {
+func argon2(cfg *configs.Config) hashing.Argon2 {
 	a := cfg.Passwords.Argon2
-	return accounts.Argon2{
+	return hashing.Argon2{
 		MemoryKiB:   uint32(a.Memory >> 10),
 		Iterations:  uint32(a.Iterations),
 		Parallelism: uint8(a.Parallelism),

@@ -15,11 +15,12 @@ import (
 
 	"golang.org/x/term"
 
-	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/configs"
 	"countersign/examples/spa"
 	"countersign/keys"
+	"countersign/oauth"
 	"countersign/server"
 	"countersign/store"
 )
@@ -132,7 +133,7 @@ func openToServe(ctx context.Context, cfg *configs.Config) (*store.DB, error) {
 
 // declareClients makes the configured clients be as declared, and warns of those
 // that were declared once and still exist, and of those that can't work.
-func declareClients(ctx context.Context, clients *accounts.Clients, cfg *configs.Config, log *slog.Logger) error {
+func declareClients(ctx context.Context, registry *clients.Registry, cfg *configs.Config, log *slog.Logger) error {
 	declared := map[string]bool{}
 	for _, d := range cfg.Clients {
 		declared[d.ID] = true
@@ -140,21 +141,21 @@ func declareClients(ctx context.Context, clients *accounts.Clients, cfg *configs
 		if err != nil {
 			return err
 		}
-		_, err = clients.Put(ctx, time.Now(), declaredClient(d), secret, audit.Origin{})
+		_, err = registry.Put(ctx, time.Now(), declaredClient(d), secret, audit.Origin{})
 		if err != nil {
 			return fmt.Errorf("declare client %s: %w", d.ID, err)
 		}
 	}
-	all, err := clients.List(ctx)
+	all, err := registry.List(ctx)
 	if err != nil {
 		return fmt.Errorf("list clients: %w", err)
 	}
-	if !slices.ContainsFunc(all, func(c accounts.Client) bool { return c.ID == cfg.SessionCookie.Client && c.FirstParty }) {
+	if !slices.ContainsFunc(all, func(c clients.Client) bool { return c.ID == cfg.SessionCookie.Client && c.FirstParty }) {
 		log.Info("browser sign-in (/session) is off until a first-party client has the id in session_cookie.client",
 			"client_id", cfg.SessionCookie.Client)
 	}
 	for _, c := range all {
-		if cfg.Profile == configs.RFC9700 && c.AllowsGrant(accounts.GrantPassword) && !cfg.Dev {
+		if cfg.Profile == configs.RFC9700 && c.AllowsGrant(oauth.GrantPassword) && !cfg.Dev {
 			log.Warn("the client's password grant has no effect: profile rfc9700 has none", "client_id", c.ID)
 		}
 		if c.IDTokenAlg != "" && !slices.Contains(cfg.Keys.Algorithms, c.IDTokenAlg) {
@@ -180,12 +181,12 @@ func clientSecret(d configs.Client) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-func declaredClient(d configs.Client) accounts.Client {
+func declaredClient(d configs.Client) clients.Client {
 	name := d.Name
 	if name == "" {
 		name = d.ID
 	}
-	return accounts.Client{
+	return clients.Client{
 		ID: d.ID, Name: name, Public: d.Public, FirstParty: d.FirstParty, Grants: d.Grants,
 		RedirectURIs: d.RedirectURIs, PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, Origins: d.Origins,
 		Scopes: d.Scopes, Audiences: d.Audiences, MayIntrospect: d.MayIntrospect, PKCEOptional: d.PKCEOptional,

@@ -10,12 +10,13 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/store"
 )
 
 // fullClient is a client with every field set.
-func fullClient(id string) accounts.Client {
-	return accounts.Client{
+func fullClient(id string) clients.Client {
+	return clients.Client{
 		ID: id, Name: odd, Public: true, SecretHash: "sha256:c2VjcmV0", FirstParty: true,
 		Grants:                 []string{"authorization_code", "refresh_token"},
 		RedirectURIs:           []string{"https://app.example.com/cb?x=1&y=%2F", "http://127.0.0.1/cb", `com.example:/"cb"`},
@@ -43,12 +44,12 @@ var clientPromises = []promise{
 		isClient(t, db, want)
 	}},
 	{"CreateClient/each flag is its own", func(t *testing.T, db *store.DB) {
-		for i, set := range []func(*accounts.Client) *bool{
-			func(c *accounts.Client) *bool { return &c.Public },
-			func(c *accounts.Client) *bool { return &c.FirstParty },
-			func(c *accounts.Client) *bool { return &c.MayIntrospect },
-			func(c *accounts.Client) *bool { return &c.PKCEOptional },
-			func(c *accounts.Client) *bool { return &c.Declared },
+		for i, set := range []func(*clients.Client) *bool{
+			func(c *clients.Client) *bool { return &c.Public },
+			func(c *clients.Client) *bool { return &c.FirstParty },
+			func(c *clients.Client) *bool { return &c.MayIntrospect },
+			func(c *clients.Client) *bool { return &c.PKCEOptional },
+			func(c *clients.Client) *bool { return &c.Declared },
 		} {
 			want := client(numbered("app", 9)[i])
 			want.Public = false
@@ -68,7 +69,7 @@ var clientPromises = []promise{
 	{"CreateClient/an id is taken once", func(t *testing.T, db *store.DB) {
 		first := addClient(t, db, "app")
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "same id", db.CreateClient(ctx, fullClient("app"), event(audit.ClientCreated)), accounts.ErrClientExists)
+			fails(t, "same id", db.CreateClient(ctx, fullClient("app"), event(audit.ClientCreated)), clients.ErrExists)
 		})
 		isClient(t, db, first)
 	}},
@@ -90,7 +91,7 @@ var clientPromises = []promise{
 		succeeds(t, db.CreateClient(t.Context(), old, event(audit.ClientCreated)))
 		bystander := fullClient("App")
 		succeeds(t, db.CreateClient(t.Context(), bystander, event(audit.ClientCreated)))
-		want := accounts.Client{ID: "app", CreatedAt: at.Add(time.Hour), UpdatedAt: at.Add(2 * time.Hour)}
+		want := clients.Client{ID: "app", CreatedAt: at.Add(time.Hour), UpdatedAt: at.Add(2 * time.Hour)}
 		leaves(t, db, func(ctx context.Context) {
 			succeeds(t, db.PutClient(ctx, want, event(audit.ClientUpdated)))
 		}, event(audit.ClientUpdated))
@@ -114,7 +115,7 @@ var clientPromises = []promise{
 		addClient(t, db, "app")
 		for _, id := range []string{"App", "APP", "app ", " app", "ap", "ap_", "%", "", "àpp", odd} {
 			_, err := db.Client(t.Context(), id)
-			fails(t, id, err, accounts.ErrUnknownClient)
+			fails(t, id, err, clients.ErrUnknown)
 		}
 	}},
 	{"Clients/lists all by id", func(t *testing.T, db *store.DB) {
@@ -151,7 +152,7 @@ var clientPromises = []promise{
 	{"SetSecretHash/an unknown client is ErrUnknownClient", func(t *testing.T, db *store.DB) {
 		want := addClient(t, db, "app")
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "set", db.SetSecretHash(ctx, "App", "hash", at, event(audit.ClientSecretRotated)), accounts.ErrUnknownClient)
+			fails(t, "set", db.SetSecretHash(ctx, "App", "hash", at, event(audit.ClientSecretRotated)), clients.ErrUnknown)
 		})
 		isClient(t, db, want)
 	}},
@@ -163,7 +164,7 @@ var clientPromises = []promise{
 			succeeds(t, db.DeleteClient(ctx, s.ClientID, event(audit.ClientDeleted)))
 		}, event(audit.ClientDeleted))
 		_, err := db.Client(t.Context(), s.ClientID)
-		fails(t, "client", err, accounts.ErrUnknownClient)
+		fails(t, "client", err, clients.ErrUnknown)
 		dead(t, db, s)
 		lives(t, db, other)
 	}},
@@ -174,7 +175,7 @@ var clientPromises = []promise{
 			"app'; DROP TABLE users; -- ", "%", "app\xff",
 		} {
 			_, err := db.Client(t.Context(), id)
-			fails(t, fmt.Sprintf("client %q", id), err, accounts.ErrUnknownClient)
+			fails(t, fmt.Sprintf("client %q", id), err, clients.ErrUnknown)
 			_, err = db.UserByUsername(t.Context(), id)
 			fails(t, fmt.Sprintf("user %q", id), err, accounts.ErrUnknownUser)
 		}
@@ -194,21 +195,21 @@ var clientPromises = []promise{
 	{"DeleteClient/an unknown client is ErrUnknownClient", func(t *testing.T, db *store.DB) {
 		want := addClient(t, db, "app")
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "delete", db.DeleteClient(ctx, "App", event(audit.ClientDeleted)), accounts.ErrUnknownClient)
+			fails(t, "delete", db.DeleteClient(ctx, "App", event(audit.ClientDeleted)), clients.ErrUnknown)
 		})
 		isClient(t, db, want)
 	}},
 }
 
 // isClient reports a client that is not found as wanted in each way there is.
-func isClient(t testing.TB, db *store.DB, want accounts.Client) {
+func isClient(t testing.TB, db *store.DB, want clients.Client) {
 	t.Helper()
 	got, err := db.Client(t.Context(), want.ID)
 	succeeds(t, err)
 	same(t, "client", got, want)
 	all, err := db.Clients(t.Context())
 	succeeds(t, err)
-	i := slices.IndexFunc(all, func(c accounts.Client) bool { return c.ID == want.ID })
+	i := slices.IndexFunc(all, func(c clients.Client) bool { return c.ID == want.ID })
 	if i < 0 {
 		t.Fatalf("client %s is not in the list of all clients", want.ID)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
+	"countersign/consents"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -21,7 +23,7 @@ import (
 // each racer.
 type browsing struct {
 	user     accounts.User
-	client   accounts.Client
+	client   clients.Client
 	login    tokens.Login
 	first    tokens.Session
 	codes    []tokens.Code
@@ -363,12 +365,12 @@ var codeRacePromises = []racePromise{
 						return end.do(ctx, db, b)
 					}
 					err := db.GiveConsent(ctx, consent(b.user, b.client, "openid"), event(audit.ConsentGiven))
-					if errors.Is(err, accounts.ErrUnknownUser) {
+					if errors.Is(err, consents.ErrGone) {
 						return nil
 					}
 					return err
 				}))
-				consents(t, r[1], b.user.ID)
+				wantConsents(t, r[1], b.user.ID)
 			}
 		}
 	}},

@@ -11,6 +11,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/oauth"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -29,7 +30,7 @@ func addCode(t testing.TB, db *store.DB, l tokens.Login, clientID string, scopes
 	t.Helper()
 	c := code(l, clientID)
 	var err error
-	c.Scopes, err = tokens.ParseScopes(strings.Join(scopes, " "))
+	c.Scopes, err = oauth.ParseScopes(strings.Join(scopes, " "))
 	succeeds(t, err)
 	succeeds(t, db.CreateCode(t.Context(), c, l.ExpiresAt, at))
 	return c
@@ -89,7 +90,7 @@ var codePromises = []promise{
 		l := addLogin(t, db, u)
 		want := tokens.Code{
 			ID: [32]byte{1, 31: 255}, ClientID: addClient(t, db, "App x%+").ID, UserID: u.ID, Epoch: 7, LoginID: l.ID,
-			AuthTime: at.Add(time.Millisecond), Scopes: tokens.Scopes{"openid", "z", "a:b/c"}, Device: "Firefox · " + odd,
+			AuthTime: at.Add(time.Millisecond), Scopes: oauth.Scopes{"openid", "z", "a:b/c"}, Device: "Firefox · " + odd,
 			ExpiresAt: at.Add(2 * time.Millisecond), RedirectURI: "https://app.example.com/?a=b&c=<d>" + odd, Nonce: odd, Challenge: "E9Mel",
 			Details: tokens.Details{Resources: []string{"https://api.example.com/?" + odd}, IDTokenClaims: []string{"name", odd}, UserInfoClaims: []string{"email"}},
 			Roles:   []string{"not written"},
@@ -202,7 +203,7 @@ var codePromises = []promise{
 		made.Details = tokens.Details{Resources: []string{"https://api.example.com/?" + odd}, IDTokenClaims: []string{"name"}, UserInfoClaims: []string{odd}}
 		succeeds(t, db.CreateCode(t.Context(), made, l.ExpiresAt, at))
 		want := sessionFor(made)
-		want.Scopes, want.Device, want.Counter, want.Rotations = tokens.Scopes{"openid", "offline_access"}, odd, 3, []time.Time{at}
+		want.Scopes, want.Device, want.Counter, want.Rotations = oauth.Scopes{"openid", "offline_access"}, odd, 3, []time.Time{at}
 		created := event(audit.SessionCreated)
 		created.UserID, created.SessionID, created.ClientID = u.ID, want.ID, c.ID
 		leaves(t, db, func(ctx context.Context) {

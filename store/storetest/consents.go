@@ -10,25 +10,27 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
+	"countersign/consents"
 	"countersign/store"
 	"countersign/tokens"
 )
 
 // consent returns what a user lets a client have.
-func consent(u accounts.User, c accounts.Client, scopes ...string) accounts.Consent {
-	return accounts.Consent{ID: id(), UserID: u.ID, ClientID: c.ID, Scopes: scopes, CreatedAt: at, UpdatedAt: at, ClientName: c.Name}
+func consent(u accounts.User, c clients.Client, scopes ...string) consents.Consent {
+	return consents.Consent{ID: id(), UserID: u.ID, ClientID: c.ID, Scopes: scopes, CreatedAt: at, UpdatedAt: at, ClientName: c.Name}
 }
 
 // addConsent gives consent.
-func addConsent(t testing.TB, db *store.DB, u accounts.User, c accounts.Client, scopes ...string) accounts.Consent {
+func addConsent(t testing.TB, db *store.DB, u accounts.User, c clients.Client, scopes ...string) consents.Consent {
 	t.Helper()
 	given := consent(u, c, scopes...)
 	succeeds(t, db.GiveConsent(t.Context(), given, event(audit.ConsentGiven)))
 	return given
 }
 
-// consents reports if a user's are not these.
-func consents(t testing.TB, db *store.DB, user uuid.UUID, want ...accounts.Consent) {
+// wantConsents reports if a user's are not these.
+func wantConsents(t testing.TB, db *store.DB, user uuid.UUID, want ...consents.Consent) {
 	t.Helper()
 	all, err := db.Consents(t.Context(), user)
 	succeeds(t, err)
@@ -42,7 +44,7 @@ func consents(t testing.TB, db *store.DB, user uuid.UUID, want ...accounts.Conse
 
 var consentPromises = []promise{
 	{"GiveConsent/every field comes back", func(t *testing.T, db *store.DB) {
-		u, c := addUser(t, db, "alice"), accounts.Client{ID: "App x%+", Name: odd, CreatedAt: at, UpdatedAt: at}
+		u, c := addUser(t, db, "alice"), clients.Client{ID: "App x%+", Name: odd, CreatedAt: at, UpdatedAt: at}
 		succeeds(t, db.CreateClient(t.Context(), c, event(audit.ClientCreated)))
 		want := consent(u, c, "openid", "a:b/c", odd)
 		want.CreatedAt, want.UpdatedAt, want.ClientName = at.Add(time.Millisecond), at.Add(2*time.Millisecond), "not written"
@@ -50,19 +52,19 @@ var consentPromises = []promise{
 		given.UserID, given.ClientID = u.ID, c.ID
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.GiveConsent(ctx, want, given)) }, given)
 		want.ClientName = c.Name // the client's, as it is now
-		consents(t, db, u.ID, want)
+		wantConsents(t, db, u.ID, want)
 		c.Name = "renamed"
 		succeeds(t, db.PutClient(t.Context(), c, event(audit.ClientUpdated)))
 		want.ClientName = c.Name
-		consents(t, db, u.ID, want)
+		wantConsents(t, db, u.ID, want)
 	}},
 	{"GiveConsent/of nothing is one", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
-		consents(t, db, u.ID, addConsent(t, db, u, addClient(t, db, "app")))
+		wantConsents(t, db, u.ID, addConsent(t, db, u, addClient(t, db, "app")))
 	}},
 	{"GiveConsent/the longest fits", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
-		consents(t, db, u.ID, addConsent(t, db, u, addClient(t, db, "app"), numbered(strings.Repeat("s", 97), 200)...))
+		wantConsents(t, db, u.ID, addConsent(t, db, u, addClient(t, db, "app"), numbered(strings.Repeat("s", 97), 200)...))
 	}},
 	{"GiveConsent/adds to what the client has", func(t *testing.T, db *store.DB) {
 		u, other, c := addUser(t, db, "alice"), addUser(t, db, "bob"), addClient(t, db, "app")
@@ -78,17 +80,17 @@ var consentPromises = []promise{
 			want.UpdatedAt = more.UpdatedAt
 		}
 		want.Scopes = []string{"openid", "email", "profile", "phone", "address"}
-		consents(t, db, u.ID, want, elsewhere)
-		consents(t, db, other.ID, his)
+		wantConsents(t, db, u.ID, want, elsewhere)
+		wantConsents(t, db, other.ID, his)
 		lives(t, db, s)
 	}},
 	{"GiveConsent/refused once the user or the client is gone", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "no user", db.GiveConsent(ctx, consent(user("nobody"), c, "openid"), event(audit.ConsentGiven)), accounts.ErrUnknownUser)
-			fails(t, "no client", db.GiveConsent(ctx, consent(u, client("none"), "openid"), event(audit.ConsentGiven)), accounts.ErrUnknownUser)
+			fails(t, "no user", db.GiveConsent(ctx, consent(user("nobody"), c, "openid"), event(audit.ConsentGiven)), consents.ErrGone)
+			fails(t, "no client", db.GiveConsent(ctx, consent(u, client("none"), "openid"), event(audit.ConsentGiven)), consents.ErrGone)
 		})
-		consents(t, db, u.ID)
+		wantConsents(t, db, u.ID)
 	}},
 
 	{"Consent/without one it is ErrNoConsent", func(t *testing.T, db *store.DB) {
@@ -96,22 +98,22 @@ var consentPromises = []promise{
 		addConsent(t, db, u, c, "openid")
 		for _, client := range []string{"APP", "app ", "", "nobody"} {
 			_, err := db.Consent(t.Context(), u.ID, client)
-			fails(t, "client "+client, err, accounts.ErrNoConsent)
+			fails(t, "client "+client, err, consents.ErrUnknown)
 		}
 		_, err := db.Consent(t.Context(), addUser(t, db, "bob").ID, c.ID)
-		fails(t, "another user", err, accounts.ErrNoConsent)
+		fails(t, "another user", err, consents.ErrUnknown)
 	}},
 	{"Consents/those of a user, by client", func(t *testing.T, db *store.DB) {
 		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
-		consents(t, db, u.ID)
-		var want []accounts.Consent
+		wantConsents(t, db, u.ID)
+		var want []consents.Consent
 		for _, id := range []string{"b", "A", "a"} {
 			c := addClient(t, db, id)
-			want = append([]accounts.Consent{addConsent(t, db, u, c, "openid")}, want...)
+			want = append([]consents.Consent{addConsent(t, db, u, c, "openid")}, want...)
 			addConsent(t, db, other, c, "openid", "email")
 		}
 		want[0], want[1] = want[1], want[0] // by bytes: A, a, b
-		consents(t, db, u.ID, want...)
+		wantConsents(t, db, u.ID, want...)
 	}},
 
 	{"DeleteConsent/removes it, with the sessions and codes that the client has of the user", func(t *testing.T, db *store.DB) {
@@ -126,8 +128,8 @@ var consentPromises = []promise{
 		revoked := event(audit.ConsentRevoked)
 		revoked.UserID, revoked.ClientID = u.ID, c.ID
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.DeleteConsent(ctx, u.ID, c.ID, revoked)) }, revoked)
-		consents(t, db, u.ID, hers)
-		consents(t, db, other.ID, kept)
+		wantConsents(t, db, u.ID, hers)
+		wantConsents(t, db, other.ID, kept)
 		isNoCode(t, db, pending)
 		isNoCode(t, db, used)
 		dead(t, db, byCode)
@@ -141,9 +143,9 @@ var consentPromises = []promise{
 		u, s := signIn(t, db, "alice")
 		c := addCode(t, db, addLogin(t, db, u), s.ClientID)
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "delete", db.DeleteConsent(ctx, u.ID, s.ClientID, event(audit.ConsentRevoked)), accounts.ErrNoConsent)
-			fails(t, "unknown user", db.DeleteConsent(ctx, id(), s.ClientID, event(audit.ConsentRevoked)), accounts.ErrNoConsent)
-			fails(t, "unknown client", db.DeleteConsent(ctx, u.ID, "nobody", event(audit.ConsentRevoked)), accounts.ErrNoConsent)
+			fails(t, "delete", db.DeleteConsent(ctx, u.ID, s.ClientID, event(audit.ConsentRevoked)), consents.ErrUnknown)
+			fails(t, "unknown user", db.DeleteConsent(ctx, id(), s.ClientID, event(audit.ConsentRevoked)), consents.ErrUnknown)
+			fails(t, "unknown client", db.DeleteConsent(ctx, u.ID, "nobody", event(audit.ConsentRevoked)), consents.ErrUnknown)
 		})
 		lives(t, db, s)
 		lives(t, db, exchanged(t, db, c))
@@ -154,7 +156,7 @@ var consentPromises = []promise{
 		addConsent(t, db, u, c, "openid")
 		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // as nobody does: the same id
-		consents(t, db, u.ID)
+		wantConsents(t, db, u.ID)
 	}},
 	{"DeleteClient/takes the consents along, however many", func(t *testing.T, db *store.DB) {
 		u, c, other := addUser(t, db, "alice"), addClient(t, db, "app"), addClient(t, db, "other")
@@ -164,23 +166,23 @@ var consentPromises = []promise{
 		}
 		addConsent(t, db, u, c, "openid")
 		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
-		consents(t, db, u.ID, kept)
+		wantConsents(t, db, u.ID, kept)
 		c2 := addClient(t, db, c.ID) // of the same id
 		_, err := db.Consent(t.Context(), u.ID, c2.ID)
-		fails(t, "consent of a former client", err, accounts.ErrNoConsent)
+		fails(t, "consent of a former client", err, consents.ErrUnknown)
 	}},
 	{"PutClient/its consents and codes live on", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		given, pending := addConsent(t, db, u, c, "openid"), addCode(t, db, addLogin(t, db, u), c.ID)
 		succeeds(t, db.PutClient(t.Context(), c, event(audit.ClientUpdated)))
-		consents(t, db, u.ID, given)
+		wantConsents(t, db, u.ID, given)
 		lives(t, db, exchanged(t, db, pending))
 	}},
 	{"DisableUser/the consents live on", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		given := addConsent(t, db, u, c, "openid")
 		succeeds(t, db.DisableUser(t.Context(), u.ID, at, event(audit.UserDisabled)))
-		consents(t, db, u.ID, given)
+		wantConsents(t, db, u.ID, given)
 	}},
 	{"CreateSession/of a user without a login has no details", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"countersign/audit"
 	"countersign/store"
 	"countersign/test/mariadb"
 )
@@ -151,4 +152,18 @@ func Files(t testing.TB, path string) []string {
 func Database(url string) string {
 	url, _, _ = strings.Cut(url, "?")
 	return url[strings.LastIndexByte(url, '/')+1:]
+}
+
+// Events are the kinds of the audit events so far, oldest first.
+func Events(t testing.TB, db *store.DB) []string {
+	t.Helper()
+	records, err := db.Events(t.Context(), audit.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, r := range records {
+		kinds = append(kinds, fmt.Sprintf("%s from %s in %s", r.Kind, r.Address, r.RequestID))
+	}
+	return kinds
 }

@@ -13,6 +13,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/store"
@@ -278,7 +279,7 @@ var racePromises = []racePromise{
 		for _, id := range numbered("app", rounds) {
 			oneWins(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) error {
 				return db.CreateClient(ctx, client(id), event(audit.ClientCreated))
-			}), accounts.ErrClientExists)
+			}), clients.ErrExists)
 		}
 	}},
 	{"PutClient/replicas that start at once all declare it", func(t *testing.T, r replicas) {

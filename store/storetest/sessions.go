@@ -11,6 +11,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/oauth"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -21,7 +22,7 @@ var sessionPromises = []promise{
 		u.Roles, u.Epoch = []string{"admin", odd}, 7
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
 		want := tokens.Session{
-			ID: id(), UserID: u.ID, ClientID: addClient(t, db, "App x%+").ID, Scopes: tokens.Scopes{"openid", "z", "a:b/c"}, Counter: 1 << 40,
+			ID: id(), UserID: u.ID, ClientID: addClient(t, db, "App x%+").ID, Scopes: oauth.Scopes{"openid", "z", "a:b/c"}, Counter: 1 << 40,
 			Rotations: []time.Time{at.Add(-2 * time.Millisecond), at.Add(-time.Millisecond)}, Device: "Firefox · " + odd,
 			AuthTime: at.Add(time.Millisecond), CreatedAt: at.Add(2 * time.Millisecond), LastUsedAt: at.Add(3 * time.Millisecond),
 			ExpiresAt: at.Add(4 * time.Millisecond), AbsoluteExpiresAt: at.Add(5 * time.Millisecond),
@@ -117,7 +118,7 @@ var sessionPromises = []promise{
 		for i := range 10 { // more often than rotations are kept
 			want = advanced(want, at.Add(time.Duration(i)*time.Minute))
 			next := want
-			next.UserID, next.Scopes, next.Device, next.Roles = id(), tokens.Scopes{"more"}, "other", []string{"admin"}
+			next.UserID, next.Scopes, next.Device, next.Roles = id(), oauth.Scopes{"more"}, "other", []string{"admin"}
 			next.AuthTime, next.CreatedAt, next.AbsoluteExpiresAt = at.Add(1), at.Add(time.Second), at.Add(1000*time.Hour)
 			leaves(t, db, func(ctx context.Context) {
 				succeeds(t, db.AdvanceSession(ctx, next, next.LastUsedAt))

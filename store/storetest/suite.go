@@ -15,6 +15,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -64,8 +65,8 @@ func user(name string) accounts.User {
 }
 
 // client returns a client with nothing but what is needed.
-func client(id string) accounts.Client {
-	return accounts.Client{ID: id, Name: id, Public: true, CreatedAt: at, UpdatedAt: at}
+func client(id string) clients.Client {
+	return clients.Client{ID: id, Name: id, Public: true, CreatedAt: at, UpdatedAt: at}
 }
 
 // session returns a session that lives for an hour.
@@ -90,7 +91,7 @@ func addUser(t testing.TB, db *store.DB, name string) accounts.User {
 }
 
 // addClient creates a client.
-func addClient(t testing.TB, db *store.DB, id string) accounts.Client {
+func addClient(t testing.TB, db *store.DB, id string) clients.Client {
 	t.Helper()
 	c := client(id)
 	succeeds(t, db.CreateClient(t.Context(), c, event(audit.ClientCreated)))

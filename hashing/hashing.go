@@ -1,6 +1,9 @@
-package accounts
+// Package hashing makes and verifies the hashes of what people choose, passwords and
+// chosen secrets, in a bounded number of slots.
+package hashing
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
@@ -10,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/argon2"
+
+	"countersign/limits"
 )
 
 // Argon2 is the price of one argon2id hash (RFC 9106). The zero value means
@@ -21,7 +26,7 @@ type Argon2 struct {
 }
 
 // What is accepted from the configuration or from a stored hash. A stored hash
-// is nobody's input, but a tampered or imported one must not take the server
+// is no caller's input, but a tampered or imported one must not take the server
 // down with the memory it asks for.
 const (
 	maxMemoryKiB   = 1 << 20 // 1 GiB
@@ -42,7 +47,8 @@ func (p Argon2) orDefault() Argon2 {
 // work is how much memory a hash passes over, in KiB, which is what it costs.
 func (p Argon2) work() int64 { return int64(p.MemoryKiB) * int64(p.Iterations) }
 
-func (p Argon2) validate() error {
+// Check says what is wrong with a price, or returns nil.
+func (p Argon2) Check() error {
 	switch {
 	case p.Parallelism < 1 || p.Parallelism > maxParallelism:
 		return fmt.Errorf("argon2 parallelism: %d is not within 1 and %d", p.Parallelism, maxParallelism)
@@ -84,14 +90,14 @@ func parsePHC(s string) (phc, error) {
 	number := func(param, name string, bits int) uint64 {
 		n, err := strconv.ParseUint(strings.TrimPrefix(param, name), 10, bits)
 		if err != nil {
-			return 0 // which validate refuses
+			return 0 // which Check refuses
 		}
 		return n
 	}
 	h.MemoryKiB = uint32(number(params[0], "m=", 32))
 	h.Iterations = uint32(number(params[1], "t=", 32))
 	h.Parallelism = uint8(number(params[2], "p=", 8))
-	if err := h.validate(); err != nil {
+	if err := h.Check(); err != nil {
 		return phc{}, fmt.Errorf("%w: %w", errHash, err)
 	}
 	h.salt, _ = b64.DecodeString(fields[4])
@@ -105,35 +111,47 @@ func parsePHC(s string) (phc, error) {
 	return h, nil
 }
 
-// hasher makes and verifies hashes of what people choose. Its methods are
-// expensive: call them in a slot.
-type hasher struct {
+// Hasher makes and verifies hashes of what people choose. Hash, Verify and TopUp are
+// expensive: call them in a slot ([Hasher.Do]).
+type Hasher struct {
 	params Argon2
-	derive func(password, salt []byte, time, memory uint32, threads uint8, keyLen uint32) []byte
-	// dummy is the hash of no password, at the current price. Verifying
-	// against it is the work to do where there is nothing to verify, so that
-	// the time doesn't tell whether an account exists.
-	dummy string
+	slots  *limits.Slots
+	dummy  string
+	// Derive is argon2.IDKey. Tests replace it to see the work instead of timing it.
+	Derive func(password, salt []byte, time, memory uint32, threads uint8, keyLen uint32) []byte
 }
 
-func newHasher(params Argon2) (hasher, error) {
+// New returns a Hasher that works at a price in the slots. It fails if the price is
+// out of bounds.
+func New(params Argon2, slots *limits.Slots) (*Hasher, error) {
 	params = params.orDefault()
-	if err := params.validate(); err != nil {
-		return hasher{}, err
+	if err := params.Check(); err != nil {
+		return nil, err
 	}
 	dummy := phc{params, random(saltBytes), random(tagBytes)}
-	return hasher{params: params, derive: argon2.IDKey, dummy: dummy.String()}, nil
+	return &Hasher{params: params, slots: slots, Derive: argon2.IDKey, dummy: dummy.String()}, nil
 }
 
-// hash returns the stored form of a password.
-func (h hasher) hash(password string) string {
+// Do runs fn in a slot. Errors are those of [limits.Slots.Do].
+func (h *Hasher) Do(ctx context.Context, fn func()) error { return h.slots.Do(ctx, fn) }
+
+// Dummy is the hash of no password, at the current price. Verifying against it is the
+// work to do where there is nothing to verify, so that the time doesn't tell whether
+// an account exists.
+func (h *Hasher) Dummy() string { return h.dummy }
+
+// Hash returns the stored form of a password, a PHC string.
+func (h *Hasher) Hash(password string) string {
 	return h.compute(password, phc{Argon2: h.params, salt: random(saltBytes), tag: make([]byte, tagBytes)}).String()
 }
 
-// verify reports whether password is the one that was hashed, and whether the
-// hash is one that hash would no longer make. This is where schemes that come
+// IsHash reports whether a stored text is a hash that Hash made, at whatever price.
+func IsHash(stored string) bool { return strings.HasPrefix(stored, "$argon2id$") }
+
+// Verify reports whether password is the one that was hashed, and whether the
+// hash is one that Hash would no longer make. This is where schemes that come
 // with imported accounts have their place.
-func (h hasher) verify(stored, password string) (match, outdated bool, err error) {
+func (h *Hasher) Verify(stored, password string) (match, outdated bool, err error) {
 	switch {
 	case strings.HasPrefix(stored, "$argon2id$"):
 		want, err := parsePHC(stored)
@@ -148,11 +166,11 @@ func (h hasher) verify(stored, password string) (match, outdated bool, err error
 	}
 }
 
-// topUp does the rest of the work of a hash at the current price after one like
+// TopUp does the rest of the work of a hash at the current price after one like
 // stored, which was cheaper, so that a wrong password takes the same time for an
 // account with an older hash as for one that doesn't exist. Where hashes used to
 // be dearer, nothing can make up for it but the next sign-in.
-func (h hasher) topUp(stored, password string) {
+func (h *Hasher) TopUp(stored, password string) {
 	old, err := parsePHC(stored)
 	if err != nil {
 		return
@@ -161,16 +179,16 @@ func (h hasher) topUp(stored, password string) {
 	if left <= 0 {
 		return
 	}
-	h.derive([]byte(password), old.salt, h.params.Iterations, uint32(left/int64(h.params.Iterations)), h.params.Parallelism, tagBytes)
+	h.Derive([]byte(password), old.salt, h.params.Iterations, uint32(left/int64(h.params.Iterations)), h.params.Parallelism, tagBytes)
 }
 
 // compute is like, but with the tag that belongs to password.
-func (h hasher) compute(password string, like phc) phc {
-	like.tag = h.derive([]byte(password), like.salt, like.Iterations, like.MemoryKiB, like.Parallelism, uint32(len(like.tag)))
+func (h *Hasher) compute(password string, like phc) phc {
+	like.tag = h.Derive([]byte(password), like.salt, like.Iterations, like.MemoryKiB, like.Parallelism, uint32(len(like.tag)))
 	return like
 }
 
-// random returns n bytes nobody can guess.
+// random returns n bytes that no attacker can guess.
 func random(n int) []byte {
 	b := make([]byte, n)
 	rand.Read(b) // never fails: see its documentation

@@ -1,4 +1,4 @@
-package accounts
+package clients
 
 import (
 	"context"
@@ -10,17 +10,19 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/hashing"
+	"countersign/input"
 	"countersign/limits"
 )
 
-// ErrPublicClient says that a public client has no secret to replace.
-var ErrPublicClient = errors.New("a public client has no secret")
+// ErrPublic says that a public client has no secret to replace.
+var ErrPublic = errors.New("a public client has no secret")
 
-// ClientsOptions are the parts of Clients. Store, Slots and Throttle are needed.
-type ClientsOptions struct {
-	Store ClientStore
+// Options are the parts of a Registry. Store, Slots and Throttle are needed.
+type Options struct {
+	Store Store
 	// Argon2 is the price of hashing a secret that somebody chose.
-	Argon2 Argon2
+	Argon2 hashing.Argon2
 	// Slots bound the hashing of secrets. They must not be those of passwords:
 	// clients have to get through while logins are flooded.
 	Slots    *limits.Slots
@@ -28,27 +30,26 @@ type ClientsOptions struct {
 	Log      *slog.Logger
 }
 
-// Clients registers applications and recognises them.
-type Clients struct {
-	store    ClientStore
-	hasher   hasher
-	slots    *limits.Slots
+// Registry registers applications and recognises them.
+type Registry struct {
+	store    Store
+	hasher   *hashing.Hasher
 	throttle *limits.Throttle
 	log      *slog.Logger
 	proven   *proven
 }
 
-// NewClients returns the clients in a store. It fails if the price of a hash
+// New returns the clients in a store. It fails if the price of a hash
 // is out of bounds.
-func NewClients(o ClientsOptions) (*Clients, error) {
-	hasher, err := newHasher(o.Argon2)
+func New(o Options) (*Registry, error) {
+	hasher, err := hashing.New(o.Argon2, o.Slots)
 	if err != nil {
 		return nil, err
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Clients{store: o.Store, hasher: hasher, slots: o.Slots, throttle: o.Throttle, log: o.Log, proven: newProven()}, nil
+	return &Registry{store: o.Store, hasher: hasher, throttle: o.Throttle, log: o.Log, proven: newProven()}, nil
 }
 
 // Credentials are what an application presents at the token endpoint.
@@ -62,23 +63,23 @@ type Credentials struct {
 
 // Authenticate returns the client that presents these credentials. A public
 // client has to present no secret, a confidential one its own; everything else
-// is ErrBadClient. Whoever guesses too often, by client id and network of the
+// is ErrBadCredentials. Whoever guesses too often, by client id and network of the
 // address, gets a *limits.WaitError. limits.ErrBusy says to come back later.
 //
 // A client id is no secret (RFC 6749 section 2.2), so it isn't hidden what kind
 // of client has which id. But an unknown id takes the same work as a secret
 // that somebody chose, which makes guessing ids no cheaper than guessing secrets.
-func (s *Clients) Authenticate(ctx context.Context, now time.Time, cred Credentials, address string) (Client, error) {
+func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credentials, address string) (Client, error) {
 	client, err := s.store.Client(ctx, cred.ID)
 	known := err == nil
-	if err != nil && !errors.Is(err, ErrUnknownClient) {
+	if err != nil && !errors.Is(err, ErrUnknown) {
 		return Client{}, fmt.Errorf("find client: %w", err)
 	}
 	if cred.Secret == "" || client.Public {
 		if known && client.Public && cred.Secret == "" {
 			return client, nil
 		}
-		return Client{}, ErrBadClient // nothing was guessed
+		return Client{}, ErrBadCredentials // nothing was guessed
 	}
 	key := limits.Key("client secret", cred.ID, limits.Network(address))
 	if strings.HasPrefix(client.SecretHash, digestPrefix) {
@@ -102,11 +103,11 @@ func (s *Clients) Authenticate(ctx context.Context, now time.Time, cred Credenti
 	if known && s.proven.has(client.ID, client.SecretHash, cred.Secret) {
 		return client, s.throttle.Succeeded(ctx, key, spent)
 	}
-	stored := s.hasher.dummy
+	stored := s.hasher.Dummy()
 	if known {
 		stored = client.SecretHash
 	}
-	if busy := s.slots.Do(ctx, func() { err = s.guess(ctx, now, key, stored, cred) }); busy != nil {
+	if busy := s.hasher.Do(ctx, func() { err = s.guess(ctx, now, key, stored, cred) }); busy != nil {
 		return Client{}, busy
 	}
 	if err != nil {
@@ -117,12 +118,12 @@ func (s *Clients) Authenticate(ctx context.Context, now time.Time, cred Credenti
 
 // guess verifies a chosen secret. It runs in a slot, from checking the budget
 // to charging it, so that parallel guesses can't overdraw it.
-func (s *Clients) guess(ctx context.Context, now time.Time, key [32]byte, stored string, cred Credentials) error {
+func (s *Registry) guess(ctx context.Context, now time.Time, key [32]byte, stored string, cred Credentials) error {
 	spent, err := s.throttle.Check(ctx, now, key)
 	if err != nil {
 		return err
 	}
-	match, _, err := s.hasher.verify(stored, cred.Secret)
+	match, _, err := s.hasher.Verify(stored, cred.Secret)
 	if err != nil {
 		s.log.ErrorContext(ctx, "stored secret hash is unusable", "client_id", cred.ID, "err", err)
 	}
@@ -134,19 +135,19 @@ func (s *Clients) guess(ctx context.Context, now time.Time, key [32]byte, stored
 }
 
 // refuse charges the budget for a wrong secret.
-func (s *Clients) refuse(ctx context.Context, now time.Time, key [32]byte) error {
+func (s *Registry) refuse(ctx context.Context, now time.Time, key [32]byte) error {
 	if err := s.throttle.Failed(ctx, now, key); err != nil {
 		return err
 	}
-	return ErrBadClient
+	return ErrBadCredentials
 }
 
 // Create registers a client. A confidential one needs a secret: one from
 // GenerateSecret, or a chosen one. SecretHash and the times are set here. What
-// is wrong with c is an *InputError, all of it at once; one that is also
-// ErrClientExists if that is all.
-func (s *Clients) Create(ctx context.Context, now time.Time, c Client, secret string, origin audit.Origin) (Client, error) {
-	if err := CheckClient(c, secret); err != nil {
+// is wrong with c is an *input.Error, all of it at once; one that is also
+// ErrExists if that is all.
+func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret string, origin audit.Origin) (Client, error) {
+	if err := Check(c, secret); err != nil {
 		return Client{}, err
 	}
 	var err error
@@ -156,8 +157,8 @@ func (s *Clients) Create(ctx context.Context, now time.Time, c Client, secret st
 	c.CreatedAt, c.UpdatedAt = now, now
 	err = s.store.CreateClient(ctx, c, clientEvent(audit.ClientCreated, now, c.ID, origin))
 	switch {
-	case errors.Is(err, ErrClientExists):
-		return Client{}, taken("id", "id belongs to another client: 'clients show' says which; to change one, declare it in the configuration, or delete it and its sessions.", err)
+	case errors.Is(err, ErrExists):
+		return Client{}, input.Conflict("id", "id belongs to another client: 'clients show' says which; to change one, declare it in the configuration, or delete it and its sessions.", err)
 	case err != nil:
 		return Client{}, fmt.Errorf("create client: %w", err)
 	}
@@ -166,13 +167,13 @@ func (s *Clients) Create(ctx context.Context, now time.Time, c Client, secret st
 
 // Put makes the client be as declared, whether or not it exists. One that is so
 // already stays untouched, hash and all, so that a server which declares its
-// clients at every start leaves no trail of changes that are none. *InputError.
-func (s *Clients) Put(ctx context.Context, now time.Time, c Client, secret string, origin audit.Origin) (Client, error) {
-	if err := CheckClient(c, secret); err != nil {
+// clients at every start leaves no trail of changes that are none. *input.Error.
+func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret string, origin audit.Origin) (Client, error) {
+	if err := Check(c, secret); err != nil {
 		return Client{}, err
 	}
 	old, err := s.store.Client(ctx, c.ID)
-	if err != nil && !errors.Is(err, ErrUnknownClient) {
+	if err != nil && !errors.Is(err, ErrUnknown) {
 		return Client{}, fmt.Errorf("find client: %w", err)
 	}
 	kind := audit.ClientUpdated
@@ -195,14 +196,14 @@ func (s *Clients) Put(ctx context.Context, now time.Time, c Client, secret strin
 }
 
 // RotateSecret gives a confidential client a new generated secret and returns
-// it. ErrUnknownClient, ErrPublicClient.
-func (s *Clients) RotateSecret(ctx context.Context, now time.Time, id string, origin audit.Origin) (string, error) {
+// it. ErrUnknown, ErrPublic.
+func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id string, origin audit.Origin) (string, error) {
 	c, err := s.store.Client(ctx, id)
 	if err != nil {
 		return "", fmt.Errorf("rotate secret: %w", err)
 	}
 	if c.Public {
-		return "", ErrPublicClient
+		return "", ErrPublic
 	}
 	secret := GenerateSecret()
 	ev := clientEvent(audit.ClientSecretRotated, now, id, origin)
@@ -212,42 +213,42 @@ func (s *Clients) RotateSecret(ctx context.Context, now time.Time, id string, or
 	return secret, nil
 }
 
-// Delete removes the client and its sessions. ErrUnknownClient.
-func (s *Clients) Delete(ctx context.Context, now time.Time, id string, origin audit.Origin) error {
+// Delete removes the client and its sessions. ErrUnknown.
+func (s *Registry) Delete(ctx context.Context, now time.Time, id string, origin audit.Origin) error {
 	if err := s.store.DeleteClient(ctx, id, clientEvent(audit.ClientDeleted, now, id, origin)); err != nil {
 		return fmt.Errorf("delete client: %w", err)
 	}
 	return nil
 }
 
-// ByID finds a client. ErrUnknownClient.
-func (s *Clients) ByID(ctx context.Context, id string) (Client, error) {
+// ByID finds a client. ErrUnknown.
+func (s *Registry) ByID(ctx context.Context, id string) (Client, error) {
 	return s.store.Client(ctx, id)
 }
 
 // List returns all clients by id.
-func (s *Clients) List(ctx context.Context) ([]Client, error) {
+func (s *Registry) List(ctx context.Context) ([]Client, error) {
 	return s.store.Clients(ctx)
 }
 
 // hashSecret returns the stored form of a secret, which is empty for none.
-func (s *Clients) hashSecret(ctx context.Context, secret string) (hash string, err error) {
+func (s *Registry) hashSecret(ctx context.Context, secret string) (hash string, err error) {
 	switch {
 	case secret == "":
 		return "", nil
 	case isGenerated(secret):
 		return digestSecret(secret), nil
 	default:
-		err = s.slots.Do(ctx, func() { hash = s.hasher.hash(secret) })
+		err = s.hasher.Do(ctx, func() { hash = s.hasher.Hash(secret) })
 		return hash, err
 	}
 }
 
 // keepHash returns stored if it is the hash of secret, and else a new hash.
-func (s *Clients) keepHash(ctx context.Context, stored, secret string) (string, error) {
-	if strings.HasPrefix(stored, "$argon2id$") && secret != "" {
+func (s *Registry) keepHash(ctx context.Context, stored, secret string) (string, error) {
+	if hashing.IsHash(stored) && secret != "" {
 		var match, outdated bool
-		if err := s.slots.Do(ctx, func() { match, outdated, _ = s.hasher.verify(stored, secret) }); err != nil {
+		if err := s.hasher.Do(ctx, func() { match, outdated, _ = s.hasher.Verify(stored, secret) }); err != nil {
 			return "", err
 		}
 		if match && !outdated {

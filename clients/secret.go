@@ -1,13 +1,16 @@
-package accounts
+package clients
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"strings"
 	"sync"
+
+	"countersign/input"
 )
 
 const (
@@ -46,14 +49,14 @@ func verifyDigest(digest, secret string) bool {
 
 // checkChosenSecret adds what is wrong with a secret somebody chose. RFC 6749
 // appendix A.2 limits its characters.
-func checkChosenSecret(bad *InputError, secret string) {
+func checkChosenSecret(bad *input.Error, secret string) {
 	switch {
 	case strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r > '~' }):
-		bad.add("secret", InvalidCharacters, "secret must have printable ASCII characters only.")
+		bad.Add("secret", input.InvalidCharacters, "secret must have printable ASCII characters only.")
 	case len(secret) < minChosenSecret:
-		bad.add("secret", TooShort, "secret must have at least %d characters; better let one be generated.", minChosenSecret)
+		bad.Add("secret", input.TooShort, "secret must have at least %d characters; better let one be generated.", minChosenSecret)
 	case len(secret) > maxChosenSecret:
-		bad.add("secret", TooLong, "secret must not be longer than %d characters.", maxChosenSecret)
+		bad.Add("secret", input.TooLong, "secret must not be longer than %d characters.", maxChosenSecret)
 	}
 }
 
@@ -101,4 +104,11 @@ func (p *proven) mac(parts ...string) [32]byte {
 		h.Write([]byte(s))
 	}
 	return [32]byte(h.Sum(nil))
+}
+
+// random returns n bytes that no attacker can guess.
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails: see its documentation
+	return b
 }

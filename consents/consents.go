@@ -1,4 +1,5 @@
-package accounts
+// Package consents remembers what users let clients have that are not ours.
+package consents
 
 import (
 	"context"
@@ -12,8 +13,12 @@ import (
 	"countersign/audit"
 )
 
-// ErrNoConsent says that a user has let a client have nothing.
-var ErrNoConsent = errors.New("no such consent")
+var (
+	// ErrUnknown says that a user has let a client have nothing.
+	ErrUnknown = errors.New("no such consent")
+	// ErrGone says that there is no such user or client any more.
+	ErrGone = errors.New("the user or the client has gone")
+)
 
 // Consent is what a user lets a client have that is not ours.
 type Consent struct {
@@ -27,28 +32,28 @@ type Consent struct {
 	ClientName string // of the client now; not written
 }
 
-// ConsentStore is the memory for consents. Every method is atomic, safe for concurrent
+// Store is the memory for consents. Every method is atomic, safe for concurrent
 // use, and writes ev with the change it makes.
-type ConsentStore interface {
-	// Consent finds what a user lets a client have. ErrNoConsent.
+type Store interface {
+	// Consent finds what a user lets a client have. ErrUnknown.
 	Consent(ctx context.Context, user uuid.UUID, client string) (Consent, error)
 	// Consents lists those of a user, by client.
 	Consents(ctx context.Context, user uuid.UUID) ([]Consent, error)
 	// GiveConsent adds c, or its scopes to those that the same user's and client's has:
-	// none is lost, however many do so at once. ErrUnknownUser if either has gone.
+	// none is lost, however many do so at once. ErrGone if either has gone.
 	GiveConsent(ctx context.Context, c Consent, ev audit.Event) error
 	// DeleteConsent removes it, with the sessions and codes that the client has of the
-	// user. ErrNoConsent.
+	// user. ErrUnknown.
 	DeleteConsent(ctx context.Context, user uuid.UUID, client string, ev audit.Event) error
 }
 
-// Consents remembers what users let clients have that are not ours.
-type Consents struct{ Store ConsentStore }
+// Service remembers what users let clients have that are not ours.
+type Service struct{ Store Store }
 
 // Covers reports whether the user has let the client have all of these scopes.
-func (s Consents) Covers(ctx context.Context, user uuid.UUID, client string, scopes []string) (bool, error) {
+func (s Service) Covers(ctx context.Context, user uuid.UUID, client string, scopes []string) (bool, error) {
 	given, err := s.Store.Consent(ctx, user, client)
-	if errors.Is(err, ErrNoConsent) {
+	if errors.Is(err, ErrUnknown) {
 		return false, nil
 	}
 	if err != nil {
@@ -58,7 +63,7 @@ func (s Consents) Covers(ctx context.Context, user uuid.UUID, client string, sco
 }
 
 // Give lets the client have these scopes, besides those that it has.
-func (s Consents) Give(ctx context.Context, now time.Time, user uuid.UUID, client string, scopes []string, origin audit.Origin) error {
+func (s Service) Give(ctx context.Context, now time.Time, user uuid.UUID, client string, scopes []string, origin audit.Origin) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("make consent id: %w", err)
@@ -71,13 +76,13 @@ func (s Consents) Give(ctx context.Context, now time.Time, user uuid.UUID, clien
 }
 
 // Of lists what a user lets clients have, by client.
-func (s Consents) Of(ctx context.Context, user uuid.UUID) ([]Consent, error) {
+func (s Service) Of(ctx context.Context, user uuid.UUID) ([]Consent, error) {
 	return s.Store.Consents(ctx, user)
 }
 
 // Revoke takes back what a user lets a client have, and ends the client's sessions of
-// the user. ErrNoConsent.
-func (s Consents) Revoke(ctx context.Context, now time.Time, user uuid.UUID, client string, origin audit.Origin) error {
+// the user. ErrUnknown.
+func (s Service) Revoke(ctx context.Context, now time.Time, user uuid.UUID, client string, origin audit.Origin) error {
 	return s.Store.DeleteConsent(ctx, user, client, consentEvent(audit.ConsentRevoked, now, user, client, origin))
 }
 

@@ -1,11 +1,11 @@
-package accounts_test
+package hashing_test
 
 import (
 	"strings"
 	"testing"
-	"time"
 
-	"countersign/accounts"
+	"countersign/hashing"
+	"countersign/limits"
 )
 
 const (
@@ -15,7 +15,7 @@ const (
 
 func TestPHCStringsThatAreNone(t *testing.T) {
 	good := "$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$" + tag
-	if price, _, err := accounts.ParsePHC(good); err != nil || price != (accounts.Argon2{MemoryKiB: 19456, Iterations: 2, Parallelism: 1}) {
+	if price, _, err := hashing.ParsePHC(good); err != nil || price != (hashing.Argon2{MemoryKiB: 19456, Iterations: 2, Parallelism: 1}) {
 		t.Fatalf("ParsePHC = %+v, %v", price, err)
 	}
 	for name, change := range map[string][2]string{
@@ -54,7 +54,7 @@ func TestPHCStringsThatAreNone(t *testing.T) {
 		if s == good {
 			t.Fatalf("%s: nothing changed", name)
 		}
-		if price, _, err := accounts.ParsePHC(s); err == nil {
+		if price, _, err := hashing.ParsePHC(s); err == nil {
 			t.Errorf("%s: %q parsed as %+v", name, s, price)
 		}
 	}
@@ -66,7 +66,7 @@ func FuzzPHC(f *testing.F) {
 	f.Add("$argon2id$v=19$m=,t=,p=$$")
 	f.Add("$$$$$")
 	f.Fuzz(func(t *testing.T, s string) {
-		price, written, err := accounts.ParsePHC(s)
+		price, written, err := hashing.ParsePHC(s)
 		if err != nil {
 			return
 		}
@@ -80,7 +80,7 @@ func FuzzPHC(f *testing.F) {
 }
 
 func TestPriceOfHashesIsBounded(t *testing.T) {
-	for _, price := range []accounts.Argon2{
+	for _, price := range []hashing.Argon2{
 		{MemoryKiB: 1<<20 + 1, Iterations: 1, Parallelism: 1},
 		{MemoryKiB: 8, Iterations: 0, Parallelism: 1},
 		{MemoryKiB: 8, Iterations: 65, Parallelism: 1},
@@ -88,22 +88,8 @@ func TestPriceOfHashesIsBounded(t *testing.T) {
 		{MemoryKiB: 8, Iterations: 1, Parallelism: 2},
 		{MemoryKiB: 1024, Iterations: 1, Parallelism: 17},
 	} {
-		if _, err := accounts.NewUsers(accounts.UsersOptions{Argon2: price}); err == nil {
-			t.Errorf("NewUsers accepts %+v", price)
-		}
-		if _, err := accounts.NewClients(accounts.ClientsOptions{Argon2: price}); err == nil {
-			t.Errorf("NewClients accepts %+v", price)
-		}
-	}
-}
-
-func BenchmarkAuthenticate(b *testing.B) {
-	users := newUsers(b, open(b), func(o *accounts.UsersOptions) { o.Argon2 = accounts.Argon2{} })
-	create(b, users, "alice", goodPassword)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := users.Authenticate(b.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
-			b.Fatal(err)
+		if _, err := hashing.New(price, limits.NewSlots(1, 0)); err == nil {
+			t.Errorf("New accepts %+v", price)
 		}
 	}
 }

@@ -1,4 +1,12 @@
-package accounts
+// Package clients knows the applications that ask for tokens: the rules that they are
+// registered by, how they prove who they are, and where answers to them may go.
+//
+// It promises that a secret is at rest only as a hash or a digest and never in an error
+// or a log, that guesses at it are budgeted (limits.Throttle), and that an unknown id
+// costs as much work as a wrong secret.
+//
+// Start with Registry.Authenticate.
+package clients
 
 import (
 	"context"
@@ -6,15 +14,16 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/oauth"
 )
 
-// What can be wrong with a client, apart from malformed input (see InputError).
+// What can be wrong with a client, apart from malformed input (see input.Error).
 var (
-	ErrUnknownClient = errors.New("no such client")
-	ErrClientExists  = errors.New("a client with this id exists")
-	// ErrBadClient covers an unknown client, a wrong or missing secret and
+	ErrUnknown = errors.New("no such client")
+	ErrExists  = errors.New("a client with this id exists")
+	// ErrBadCredentials covers an unknown client, a wrong or missing secret and
 	// a secret where none belongs, so that no caller can tell them apart.
-	ErrBadClient = errors.New("client authentication failed")
+	ErrBadCredentials = errors.New("client authentication failed")
 )
 
 // Client is an application that asks for tokens.
@@ -42,19 +51,27 @@ type Client struct {
 	UpdatedAt time.Time
 }
 
-// ClientStore is the memory accounts needs for clients. Every method is
+// Store is the memory for clients. Every method is
 // atomic, safe for concurrent use, and writes ev with the change it makes.
-type ClientStore interface {
-	// CreateClient adds c. ErrClientExists.
+type Store interface {
+	// CreateClient adds c. ErrExists.
 	CreateClient(ctx context.Context, c Client, ev audit.Event) error
 	// PutClient adds c or replaces all of it but CreatedAt.
 	PutClient(ctx context.Context, c Client, ev audit.Event) error
-	// Client finds a client by id. ErrUnknownClient.
+	// Client finds a client by id. ErrUnknown.
 	Client(ctx context.Context, id string) (Client, error)
 	// Clients lists all clients by id.
 	Clients(ctx context.Context) ([]Client, error)
-	// SetSecretHash replaces the secret. ErrUnknownClient.
+	// SetSecretHash replaces the secret. ErrUnknown.
 	SetSecretHash(ctx context.Context, id, hash string, now time.Time, ev audit.Event) error
-	// DeleteClient removes the client and its sessions. ErrUnknownClient.
+	// DeleteClient removes the client and its sessions. ErrUnknown.
 	DeleteClient(ctx context.Context, id string, ev audit.Event) error
+}
+
+// Recipient is the client as one that is given tokens.
+func (c *Client) Recipient() oauth.Recipient {
+	return oauth.Recipient{
+		ClientID: c.ID, Scopes: c.Scopes, Audiences: c.Audiences, IDTokenAlg: c.IDTokenAlg,
+		Refresh: c.AllowsGrant(oauth.GrantRefreshToken),
+	}
 }

@@ -1,4 +1,4 @@
-package grants
+package oauth
 
 import (
 	"net/url"
@@ -11,20 +11,20 @@ const maxResources = 10
 
 // ParseResources reads resource parameters (RFC 8707 section 2): absolute URIs without
 // a fragment. What else is wrong with one is for the client's audiences to say. Those
-// that are repeated count once. An error is an *Error.
+// that are repeated count once. Errors are *Error.
 func ParseResources(values []string) ([]string, error) {
 	var resources []string
 	for _, value := range values {
 		u, err := url.Parse(value)
 		if err != nil || !u.IsAbs() || strings.Contains(value, "#") {
-			return nil, refuse("invalid_target", "resource must be an absolute URI without a fragment")
+			return nil, Refuse(InvalidTarget, "resource must be an absolute URI without a fragment")
 		}
 		if !slices.Contains(resources, value) {
 			resources = append(resources, value)
 		}
 	}
 	if len(resources) > maxResources {
-		return nil, refuse("invalid_target", "resource is there too often")
+		return nil, Refuse(InvalidTarget, "resource is there too often")
 	}
 	return resources, nil
 }

@@ -1,4 +1,4 @@
-package tokens
+package oauth
 
 import (
 	"fmt"
@@ -18,8 +18,8 @@ const (
 	ScopeOfflineAccess = "offline_access"
 )
 
-// userScopes are about a user, so they mean nothing in a client's own token.
-var userScopes = Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeRoles, ScopeOfflineAccess}
+// UserScopes are about a user, so they mean nothing in a client's own token.
+var UserScopes = Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeRoles, ScopeOfflineAccess}
 
 // ClaimsByScope says which claims each scope opens (OpenID Connect Core section
 // 5.4; roles is ours). Discovery advertises them.
@@ -60,7 +60,7 @@ func ParseScopes(text string) (Scopes, error) {
 		return set, nil
 	}
 	for token := range strings.SplitSeq(text, " ") {
-		if !validScope(token) {
+		if !ValidScope(token) {
 			return nil, fmt.Errorf("scope is malformed: tokens of visible ASCII without quote or backslash, one space between")
 		}
 		if set.Has(token) {
@@ -74,8 +74,8 @@ func ParseScopes(text string) (Scopes, error) {
 	return set, nil
 }
 
-// validScope reports whether s is a scope-token: 1*( %x21 / %x23-5B / %x5D-7E ).
-func validScope(s string) bool {
+// ValidScope reports whether s is a scope-token: 1*( %x21 / %x23-5B / %x5D-7E ).
+func ValidScope(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < 0x21 || c > 0x7e || c == '"' || c == '\\' {
 			return false
@@ -106,10 +106,10 @@ func (s Scopes) Within(other Scopes) bool {
 
 // And returns the scopes of s that are in other too.
 func (s Scopes) And(other Scopes) Scopes {
-	return s.without(s.without(other))
+	return s.Without(s.Without(other))
 }
 
-// without returns the scopes of s that are not in other.
-func (s Scopes) without(other Scopes) Scopes {
+// Without returns the scopes of s that are not in other.
+func (s Scopes) Without(other Scopes) Scopes {
 	return slices.DeleteFunc(slices.Clone(s), other.Has)
 }

@@ -1,0 +1,267 @@
+package clients_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"countersign/audit"
+	"countersign/clients"
+	"countersign/input/inputtest"
+	"countersign/store/storetest"
+)
+
+const chosen = "correct horse:battery%staple+"
+
+// spa is a public client as a caller describes it; api a confidential one.
+var (
+	spa = clients.Client{
+		ID: "spa", Name: "Our web app", Public: true, FirstParty: true,
+		Grants:       []string{"password", "refresh_token", "authorization_code"},
+		RedirectURIs: []string{"https://app.example.com/cb", "http://localhost:*"},
+		Origins:      []string{"https://app.example.com"},
+		Scopes:       []string{"openid", "profile", "https://api.example.com/read"},
+		Audiences:    []string{"https://api.example.com"},
+		IDTokenAlg:   "ES256",
+	}
+	api = clients.Client{ID: "api", Grants: []string{"client_credentials"}, Scopes: []string{"read"}, MayIntrospect: true}
+)
+
+func register(t testing.TB, registry *clients.Registry, c clients.Client, secret string) clients.Client {
+	t.Helper()
+	c, err := registry.Create(t.Context(), time.Now(), c, secret, audit.Origin{})
+	if err != nil {
+		t.Fatalf("create client %q: %v", c.ID, err)
+	}
+	return c
+}
+
+func TestCreatedClientIsStored(t *testing.T) {
+	db := open(t)
+	registry := newRegistry(t, db)
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	want, err := registry.Create(t.Context(), now, spa, "", audit.Origin{Address: home, RequestID: "r1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := registry.ByID(t.Context(), "spa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.PostLogoutRedirectURIs = []string{} // as stored
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("stored client (-returned +stored):\n%s", diff)
+	}
+	if !got.AllowsGrant("password") || got.AllowsGrant("client_credentials") || got.AllowsGrant("") {
+		t.Error("AllowsGrant is wrong")
+	}
+	if diff := cmp.Diff([]string{"client.created from 192.0.2.1 in r1"}, storetest.Events(t, db)); diff != "" {
+		t.Errorf("audit (-want +got):\n%s", diff)
+	}
+	_, err = registry.Create(t.Context(), now, spa, "", audit.Origin{})
+	inputtest.Want(t, err, "id taken")
+	if !errors.Is(err, clients.ErrExists) {
+		t.Errorf("%v is not ErrClientExists", err)
+	}
+}
+
+func TestSecretsAreStoredAsHashes(t *testing.T) {
+	registry := newRegistry(t, open(t))
+	generated := clients.GenerateSecret()
+	for secret, prefix := range map[string]string{generated: "$sha256$", chosen: "$argon2id$v=19$m=8,"} {
+		c := api
+		c.ID = prefix[1:7]
+		got := register(t, registry, c, secret).SecretHash
+		if !strings.HasPrefix(got, prefix) || strings.Contains(got, secret) {
+			t.Errorf("%q is stored as %q", secret, got)
+		}
+	}
+	if !strings.HasPrefix(generated, "cs_secret_") || len(generated) != len("cs_secret_")+43 || generated == clients.GenerateSecret() {
+		t.Errorf("generated secret is %q", generated)
+	}
+}
+
+func TestClientRules(t *testing.T) {
+	registry := newRegistry(t, open(t))
+	for name, c := range map[string]struct {
+		client clients.Client
+		change func(*clients.Client)
+		secret string
+		want   []string
+	}{
+		"public":                  {spa, nil, "", nil},
+		"confidential":            {api, nil, chosen, nil},
+		"nothing given":           {clients.Client{}, nil, "", []string{"id required", "secret required", "grants required"}},
+		"resource server":         {api, func(c *clients.Client) { c.Grants = nil }, chosen, nil},
+		"id with anything odd":    {spa, func(c *clients.Client) { c.ID = "a:b%c+d e~" }, "", nil},
+		"longest id":              {spa, func(c *clients.Client) { c.ID = strings.Repeat("a", 64) }, "", nil},
+		"id too long":             {spa, func(c *clients.Client) { c.ID = strings.Repeat("a", 65) }, "", []string{"id too_long"}},
+		"id with quote":           {spa, func(c *clients.Client) { c.ID = `a"b` }, "", []string{"id invalid_characters"}},
+		"id with backslash":       {spa, func(c *clients.Client) { c.ID = `a\b` }, "", []string{"id invalid_characters"}},
+		"id ending in space":      {spa, func(c *clients.Client) { c.ID = "a " }, "", []string{"id invalid_characters"}},
+		"id not ASCII":            {spa, func(c *clients.Client) { c.ID = "ä" }, "", []string{"id invalid_characters"}},
+		"id with control":         {spa, func(c *clients.Client) { c.ID = "a\nb" }, "", []string{"id invalid_characters"}},
+		"name with control":       {spa, func(c *clients.Client) { c.Name = "a\x1b[31mb" }, "", []string{"name invalid"}},
+		"name too long":           {spa, func(c *clients.Client) { c.Name = strings.Repeat("a", 129) }, "", []string{"name invalid"}},
+		"public with secret":      {spa, nil, chosen, []string{"secret not_allowed"}},
+		"confidential without":    {api, nil, "", []string{"secret required"}},
+		"secret too short":        {api, nil, "1234567", []string{"secret too_short"}},
+		"secret too long":         {api, nil, strings.Repeat("a", 1025), []string{"secret too_long"}},
+		"secret not ASCII":        {api, nil, "geheimnisvoll ä", []string{"secret invalid_characters"}},
+		"secret with line end":    {api, nil, "correct horse\n", []string{"secret invalid_characters"}},
+		"unknown grant":           {spa, func(c *clients.Client) { c.Grants = []string{"implicit"} }, "", []string{"grants invalid"}},
+		"password for others":     {spa, func(c *clients.Client) { c.FirstParty = false }, "", []string{"grants not_allowed"}},
+		"public machine":          {spa, func(c *clients.Client) { c.Grants = []string{"client_credentials"} }, "", []string{"grants not_allowed"}},
+		"code without redirect":   {spa, func(c *clients.Client) { c.RedirectURIs = nil }, "", []string{"redirect_uris required"}},
+		"bad redirect":            {spa, func(c *clients.Client) { c.RedirectURIs = []string{"javascript:alert(1)"} }, "", []string{"redirect_uris invalid"}},
+		"bad logout redirect":     {spa, func(c *clients.Client) { c.PostLogoutRedirectURIs = []string{"/bye"} }, "", []string{"post_logout_redirect_uris invalid"}},
+		"bad origins":             {spa, func(c *clients.Client) { c.Origins = []string{"*", "null"} }, "", []string{"origins invalid", "origins invalid"}},
+		"bad scopes":              {spa, func(c *clients.Client) { c.Scopes = []string{"", "a b", `a"`, `a\`, "ä"} }, "", strings.Split(strings.Repeat("scopes invalid_characters|", 5), "|")[:5]},
+		"bad audiences":           {spa, func(c *clients.Client) { c.Audiences = []string{"", "a b", "a\n"} }, "", []string{"audiences invalid", "audiences invalid", "audiences invalid"}},
+		"public introspection":    {spa, func(c *clients.Client) { c.MayIntrospect = true }, "", []string{"may_introspect not_allowed"}},
+		"public without PKCE":     {spa, func(c *clients.Client) { c.PKCEOptional = true }, "", []string{"pkce_optional not_allowed"}},
+		"confidential, no PKCE":   {api, func(c *clients.Client) { c.PKCEOptional = true }, chosen, nil},
+		"unsigned ID tokens":      {spa, func(c *clients.Client) { c.IDTokenAlg = "none" }, "", []string{"id_token_alg invalid"}},
+		"ID tokens with a secret": {spa, func(c *clients.Client) { c.IDTokenAlg = "HS256" }, "", []string{"id_token_alg invalid"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.change != nil {
+				c.change(&c.client)
+			}
+			_, err := registry.Put(t.Context(), time.Now(), c.client, c.secret, audit.Origin{})
+			inputtest.Want(t, err, c.want...)
+			if err != nil && c.secret != "" && strings.Contains(err.Error(), c.secret) {
+				t.Errorf("the error quotes the secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestPutChangesOnlyWhatDiffers(t *testing.T) {
+	db := open(t)
+	registry := newRegistry(t, db)
+	put := func(c clients.Client, secret string) clients.Client {
+		t.Helper()
+		c, err := registry.Put(t.Context(), time.Now(), c, secret, audit.Origin{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	declared := api
+	declared.Declared = true
+	first := put(declared, chosen)
+	put(spa, "")
+	generated := clients.GenerateSecret()
+	machine := declared
+	machine.ID = "machine"
+	put(machine, generated)
+
+	put(declared, chosen) // a restart
+	put(spa, "")
+	put(machine, generated)
+	if got, err := registry.ByID(t.Context(), "api"); err != nil || got.SecretHash != first.SecretHash {
+		t.Errorf("the same secret has a new hash, %v", err)
+	}
+	created := []string{"client.created from  in ", "client.created from  in ", "client.created from  in "}
+	if diff := cmp.Diff(created, storetest.Events(t, db)); diff != "" {
+		t.Errorf("audit after a restart (-want +got):\n%s", diff)
+	}
+
+	put(declared, "another horse entirely") // a new secret
+	declared.Scopes = []string{"read", "write"}
+	changed := put(declared, "another horse entirely")
+	updated := append(created, "client.updated from  in ", "client.updated from  in ")
+	if diff := cmp.Diff(updated, storetest.Events(t, db)); diff != "" {
+		t.Errorf("audit after two changes (-want +got):\n%s", diff)
+	}
+	got, err := registry.ByID(t.Context(), "api")
+	if err != nil || got.SecretHash == first.SecretHash || got.SecretHash != changed.SecretHash || len(got.Scopes) != 2 {
+		t.Errorf("stored client is %+v, %v", got, err)
+	}
+	if !got.CreatedAt.Equal(first.CreatedAt.Truncate(time.Millisecond)) {
+		t.Errorf("created at %v, want %v", got.CreatedAt, first.CreatedAt)
+	}
+}
+
+func TestRotateSecret(t *testing.T) {
+	db := open(t)
+	registry := newRegistry(t, db)
+	register(t, registry, api, chosen)
+	register(t, registry, spa, "")
+	try := func(secret string) error {
+		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: secret}, home)
+		return err
+	}
+	if err := try(chosen); err != nil { // now remembered as proven
+		t.Fatal(err)
+	}
+	secret, err := registry.RotateSecret(t.Context(), time.Now(), "api", audit.Origin{Address: home, RequestID: "r2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := try(chosen); err != clients.ErrBadCredentials {
+		t.Errorf("old secret: %v, want ErrBadClient", err)
+	}
+	if err := try(secret); err != nil {
+		t.Errorf("new secret: %v", err)
+	}
+	if _, err := registry.RotateSecret(t.Context(), time.Now(), "spa", audit.Origin{}); !errors.Is(err, clients.ErrPublic) {
+		t.Errorf("public client: %v, want ErrPublicClient", err)
+	}
+	if _, err := registry.RotateSecret(t.Context(), time.Now(), "none", audit.Origin{}); !errors.Is(err, clients.ErrUnknown) {
+		t.Errorf("unknown client: %v, want ErrUnknownClient", err)
+	}
+	all := storetest.Events(t, db)
+	if got, want := all[len(all)-1], "client.secret_rotated from 192.0.2.1 in r2"; got != want {
+		t.Errorf("last event is %q, want %q", got, want)
+	}
+}
+
+func TestListAndDeleteClients(t *testing.T) {
+	registry := newRegistry(t, open(t))
+	register(t, registry, spa, "")
+	register(t, registry, api, chosen)
+	list, err := registry.List(t.Context())
+	if err != nil || len(list) != 2 || list[0].ID != "api" || list[1].ID != "spa" {
+		t.Errorf("List = %+v, %v", list, err)
+	}
+	if err := registry.Delete(t.Context(), time.Now(), "spa", audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "spa"}, home); err != clients.ErrBadCredentials {
+		t.Errorf("deleted client: %v, want ErrBadClient", err)
+	}
+	if err := registry.Delete(t.Context(), time.Now(), "spa", audit.Origin{}); !errors.Is(err, clients.ErrUnknown) {
+		t.Errorf("deleting twice: %v, want ErrUnknownClient", err)
+	}
+}
+
+// What a client may have is in each of its tokens, which must fit into a header
+// and into what our own endpoints read.
+func TestWhatTokensCarryIsBounded(t *testing.T) {
+	many := func(n, length int) (all []string) {
+		for i := range n {
+			all = append(all, fmt.Sprintf("%0*d", length, i))
+		}
+		return all
+	}
+	good := clients.Client{ID: "c", Public: true, Grants: []string{"refresh_token"}}
+	for name, change := range map[string]func(*clients.Client){
+		"too many scopes":    func(c *clients.Client) { c.Scopes = many(101, 5) },
+		"too long scopes":    func(c *clients.Client) { c.Scopes = many(40, 60) },
+		"too many audiences": func(c *clients.Client) { c.Audiences = many(11, 5) },
+		"too long audiences": func(c *clients.Client) { c.Audiences = many(5, 300) },
+		"":                   func(c *clients.Client) { c.Scopes, c.Audiences = many(100, 19), many(10, 100) },
+	} {
+		c := good
+		change(&c)
+		if err := clients.Check(c, ""); (err == nil) != (name == "") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,21 @@
+package input
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Printable reports whether s has only characters that leave ink: no spaces, no
+// controls, nothing invisible.
+func Printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) })
+}
+
+// Size is how many bytes the texts have together, each with a separator.
+func Size(texts []string) (n int) {
+	for _, s := range texts {
+		n += len(s) + 1
+	}
+	return n
+}

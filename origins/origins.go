@@ -1,0 +1,54 @@
+// Package origins knows web origins (RFC 6454) and the patterns that stand for several.
+package origins
+
+import (
+	"errors"
+	"strings"
+
+	"countersign/uris"
+)
+
+// Check says what is wrong with a web origin, or nil. It has to be
+// written as browsers write it, for it is compared byte for byte:
+// scheme://host[:port], in lower case, without a default port or a final slash.
+// On localhost and 127.0.0.1 the port may be *, for any.
+func Check(origin string) error {
+	switch host, _ := strings.CutSuffix(origin, ":*"); host {
+	case "http://localhost", "http://127.0.0.1", "https://localhost", "https://127.0.0.1":
+		return nil
+	}
+	u, err := uris.Parse(origin)
+	if err != nil {
+		return err
+	}
+	if u.Scheme != "https" && u.Scheme != "http" {
+		return errors.New("must begin with https:// or http://")
+	}
+	if err := uris.CheckHost(u); err != nil {
+		return err
+	}
+	if origin != u.Scheme+"://"+u.Host || origin != strings.ToLower(origin) {
+		return errors.New("must be scheme://host or scheme://host:port in lower case, and nothing after it")
+	}
+	if p := u.Port(); p == "443" && u.Scheme == "https" || p == "80" && u.Scheme == "http" {
+		return errors.New("must not name the scheme's default port: browsers leave it out")
+	}
+	return nil
+}
+
+// Match reports whether origin is pattern, byte for byte, or is on any port where
+// the pattern's port is "*".
+func Match(pattern, origin string) bool {
+	host, anyPort := strings.CutSuffix(pattern, ":*")
+	if !anyPort {
+		return pattern == origin
+	}
+	port, found := strings.CutPrefix(origin, host)
+	return found && (port == "" || isPort(port))
+}
+
+// isPort reports whether s is a colon and up to five digits.
+func isPort(s string) bool {
+	digits, found := strings.CutPrefix(s, ":")
+	return found && digits != "" && len(digits) <= 5 && strings.Trim(digits, "0123456789") == ""
+}
