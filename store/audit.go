@@ -12,12 +12,13 @@ import (
 	"countersign/audit"
 )
 
-// record adds ev to the events.
+var eventTable = table{name: "audit_events", columns: columns("id int, at int, kind text, user_id blob null, client_id text null, " +
+	"session_id blob null, key_id text null, address text null, request_id text null")}
+
+// record adds ev to the events. The database numbers it.
 func record(ctx context.Context, tx execer, ev audit.Event) error {
-	_, err := tx.ExecContext(ctx, `
-		INSERT INTO audit_events (at, kind, user_id, client_id, session_id, key_id, address, request_id)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		ev.Time.UnixMilli(), string(ev.Kind), optionalID(ev.UserID), optional(ev.ClientID),
+	_, err := tx.ExecContext(ctx, eventTable.insert(),
+		nil, ev.Time.UnixMilli(), string(ev.Kind), optionalID(ev.UserID), optional(ev.ClientID),
 		optionalID(ev.SessionID), optional(ev.KeyID), optional(ev.Address), optional(ev.RequestID))
 	return err
 }
@@ -40,7 +41,7 @@ func (db *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error
 	if f.UserID != uuid.Nil {
 		where, args = append(where, `user_id = ?`), append(args, f.UserID[:])
 	}
-	query := `SELECT id, at, kind, user_id, client_id, session_id, key_id, address, request_id FROM audit_events`
+	query := `SELECT ` + eventTable.list("") + ` FROM audit_events`
 	if len(where) > 0 {
 		query += ` WHERE ` + strings.Join(where, ` AND `)
 	}

@@ -11,8 +11,11 @@ import (
 	"countersign/clients"
 )
 
-const clientColumns = `id, name, public, secret_hash, first_party, grants, redirect_uris, post_logout_redirect_uris,
-	origins, scopes, audiences, may_introspect, pkce_optional, id_token_alg, declared, created_at, updated_at`
+var clientTable = table{name: "clients", columns: columns("id text, name text, public int, secret_hash text null, first_party int, " +
+	"grants text, redirect_uris text, post_logout_redirect_uris text, origins text, scopes text, audiences text, may_introspect int, " +
+	"pkce_optional int, id_token_alg text null, declared int, created_at int, updated_at int")}
+
+var clientQuery = `SELECT ` + clientTable.list("") + ` FROM clients`
 
 func scanClient(row scanner) (clients.Client, error) {
 	var (
@@ -37,7 +40,7 @@ func scanClient(row scanner) (clients.Client, error) {
 		json.Unmarshal([]byte(audiences), &c.Audiences))
 }
 
-// CreateClient implements [accounts.ClientStore].
+// CreateClient implements [clients.Store].
 func (db *DB) CreateClient(ctx context.Context, c clients.Client, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		err := insertClient(ctx, tx, c)
@@ -52,28 +55,25 @@ func (db *DB) CreateClient(ctx context.Context, c clients.Client, ev audit.Event
 }
 
 func insertClient(ctx context.Context, tx *sql.Tx, c clients.Client) error {
-	_, err := tx.ExecContext(ctx, `
-		INSERT INTO clients (id, name, public, secret_hash, first_party, grants, redirect_uris, post_logout_redirect_uris,
-			origins, scopes, audiences, may_introspect, pkce_optional, id_token_alg, declared, created_at, updated_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		c.ID, c.Name, c.Public, optional(c.SecretHash), c.FirstParty, list(c.Grants), list(c.RedirectURIs), list(c.PostLogoutRedirectURIs),
-		list(c.Origins), list(c.Scopes), list(c.Audiences), c.MayIntrospect, c.PKCEOptional, optional(c.IDTokenAlg), c.Declared,
-		millis(c.CreatedAt), millis(c.UpdatedAt))
+	_, err := tx.ExecContext(ctx, clientTable.insert(), clientRow(c)...)
 	return err
 }
 
-// PutClient implements [accounts.ClientStore]. It updates before it inserts,
+// clientRow is a client as stored.
+func clientRow(c clients.Client) row {
+	return row{
+		c.ID, c.Name, c.Public, optional(c.SecretHash), c.FirstParty, list(c.Grants), list(c.RedirectURIs), list(c.PostLogoutRedirectURIs),
+		list(c.Origins), list(c.Scopes), list(c.Audiences), c.MayIntrospect, c.PKCEOptional, optional(c.IDTokenAlg), c.Declared,
+		millis(c.CreatedAt), millis(c.UpdatedAt),
+	}
+}
+
+// PutClient implements [clients.Store]. It updates before it inserts,
 // because replacing the row would take the client's sessions with it.
 func (db *DB) PutClient(ctx context.Context, c clients.Client, ev audit.Event) error {
+	set, args := clientTable.set(clientRow(c), "id", "created_at")
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `
-			UPDATE clients SET name = ?, public = ?, secret_hash = ?, first_party = ?, grants = ?, redirect_uris = ?,
-				post_logout_redirect_uris = ?, origins = ?, scopes = ?, audiences = ?, may_introspect = ?, pkce_optional = ?,
-				id_token_alg = ?, declared = ?, updated_at = ?
-			WHERE id = ?`,
-			c.Name, c.Public, optional(c.SecretHash), c.FirstParty, list(c.Grants), list(c.RedirectURIs),
-			list(c.PostLogoutRedirectURIs), list(c.Origins), list(c.Scopes), list(c.Audiences), c.MayIntrospect, c.PKCEOptional,
-			optional(c.IDTokenAlg), c.Declared, millis(c.UpdatedAt), c.ID))
+		n, err := affected(tx.ExecContext(ctx, `UPDATE clients SET `+set+` WHERE id = ?`, append(args, c.ID)...))
 		if err == nil && n == 0 {
 			err = insertClient(ctx, tx, c)
 			if db.dialect.isDuplicate(err) {
@@ -87,31 +87,27 @@ func (db *DB) PutClient(ctx context.Context, c clients.Client, ev audit.Event) e
 	})
 }
 
-// Client implements [accounts.ClientStore].
+// Client implements [clients.Store].
 func (db *DB) Client(ctx context.Context, id string) (clients.Client, error) {
-	return one(ctx, db, scanClient, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id)
+	return one(ctx, db, scanClient, clientQuery+` WHERE id = ?`, id)
 }
 
-// Clients implements [accounts.ClientStore].
+// Clients implements [clients.Store].
 func (db *DB) Clients(ctx context.Context) ([]clients.Client, error) {
-	return all(ctx, db, scanClient, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
+	return all(ctx, db, scanClient, clientQuery+` ORDER BY id`)
 }
 
-// SetSecretHash implements [accounts.ClientStore].
+// SetSecretHash implements [clients.Store].
 func (db *DB) SetSecretHash(ctx context.Context, id, hash string, now time.Time, ev audit.Event) error {
 	return db.change(ctx, clients.ErrUnknown, ev,
 		`UPDATE clients SET secret_hash = ?, updated_at = ? WHERE id = ?`, hash, now.UnixMilli(), id)
 }
 
-// DeleteClient implements [accounts.ClientStore]. There may be millions of sessions
+// DeleteClient implements [clients.Store]. There may be millions of sessions
 // and consents, which would hold up all writers if they went by foreign key, so most
 // go before, in batches; if that is cut short, the client is still there.
 func (db *DB) DeleteClient(ctx context.Context, id string, ev audit.Event) error {
-	tables := []string{"sessions"}
-	if db.hasAuthorization() {
-		tables = append(tables, "consents")
-	}
-	for _, table := range tables {
+	for _, table := range []string{"sessions", "consents"} {
 		if err := db.thin(ctx, table, id); err != nil {
 			return err
 		}

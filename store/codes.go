@@ -15,6 +15,12 @@ import (
 	"countersign/tokens"
 )
 
+var (
+	codeTable = table{name: "codes", columns: columns("id blob, client_id text, user_id blob, epoch int, login_id blob null, auth_time int, " +
+		"scopes text, details text, device text null, expires_at int, session_id blob null")}
+	authorizationTable = table{name: "authorizations", columns: columns("session_id blob, login_id blob null, details text")}
+)
+
 // codeDetails are what a code keeps that no query looks at.
 type codeDetails struct {
 	RedirectURI string `json:"redirect_uri"`
@@ -25,9 +31,6 @@ type codeDetails struct {
 
 // CreateCode implements [tokens.CodeStore].
 func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now time.Time) error {
-	if !db.hasAuthorization() {
-		return errOldSchema
-	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = ? WHERE epoch = ? AND user_id = ? AND `+loginLives,
 			loginExpires.UnixMilli(), c.Epoch, c.UserID[:], c.LoginID[:], now.UnixMilli()))
@@ -47,11 +50,9 @@ func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now t
 				return tokens.ErrUnknown
 			}
 		}
-		_, err = tx.ExecContext(ctx, `
-			INSERT INTO codes (id, client_id, user_id, epoch, login_id, auth_time, scopes, details, device, expires_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err = tx.ExecContext(ctx, codeTable.insert(),
 			c.ID[:], c.ClientID, c.UserID[:], c.Epoch, c.LoginID[:], c.AuthTime.UnixMilli(), c.Scopes.String(),
-			object(codeDetails{c.RedirectURI, c.Nonce, c.Challenge, c.Details}), optional(c.Device), c.ExpiresAt.UnixMilli())
+			object(codeDetails{c.RedirectURI, c.Nonce, c.Challenge, c.Details}), optional(c.Device), c.ExpiresAt.UnixMilli(), nil)
 		if db.dialect.isForeign(err) { // the client was deleted meanwhile
 			return tokens.ErrUnknown
 		}
@@ -61,14 +62,11 @@ func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now t
 
 // Code implements [tokens.CodeStore].
 func (db *DB) Code(ctx context.Context, id [sha256.Size]byte) (tokens.Code, error) {
-	if !db.hasAuthorization() {
-		return tokens.Code{}, tokens.ErrUnknown
-	}
-	return one(ctx, db, scanCode, `
-		SELECT c.id, c.client_id, c.user_id, c.epoch, c.login_id, c.auth_time, c.scopes, c.details, c.device, c.expires_at,
-			c.session_id, u.roles
-		FROM codes c JOIN users u ON u.id = c.user_id WHERE c.id = ?`, id[:])
+	return one(ctx, db, scanCode, codeQuery+` WHERE c.id = ?`, id[:])
 }
+
+// codeQuery selects codes with the roles of their users.
+var codeQuery = `SELECT ` + codeTable.list("c.") + `, u.roles FROM codes c JOIN users u ON u.id = c.user_id`
 
 func scanCode(row scanner) (tokens.Code, error) {
 	var (
@@ -101,9 +99,6 @@ func scanCode(row scanner) (tokens.Code, error) {
 // RedeemCode implements [tokens.CodeStore]: one conditional UPDATE, whose count of
 // touched rows is the answer.
 func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, now time.Time, ev audit.Event) error {
-	if !db.hasAuthorization() {
-		return tokens.ErrUnknown
-	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		// Another login may have come in the place of the one that the caller knows.
 		login, err := loginOfCode(ctx, tx, c.ID)
@@ -165,9 +160,6 @@ func notRedeemed(ctx context.Context, tx *sql.Tx, id [sha256.Size]byte, client s
 
 // PurgeCodes implements [tokens.CodeStore].
 func (db *DB) PurgeCodes(ctx context.Context, before time.Time, limit int) (int64, error) {
-	if !db.hasAuthorization() {
-		return 0, nil
-	}
 	return purge(ctx, db, `SELECT id FROM codes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
 		`DELETE FROM codes WHERE expires_at <= ? AND id IN `, before.UnixMilli(), limit)
 }
@@ -179,11 +171,7 @@ func (db *DB) authorize(ctx context.Context, tx *sql.Tx, s *tokens.Session) erro
 	if s.LoginID == uuid.Nil && details == "{}" {
 		return nil
 	}
-	if !db.hasAuthorization() {
-		return errOldSchema
-	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO authorizations (session_id, login_id, details) VALUES (?, ?, ?)`,
-		s.ID[:], optionalID(s.LoginID), details)
+	_, err := tx.ExecContext(ctx, authorizationTable.insert(), s.ID[:], optionalID(s.LoginID), details)
 	return err
 }
 

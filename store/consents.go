@@ -12,9 +12,9 @@ import (
 	"countersign/consents"
 )
 
-const consentQuery = `
-	SELECT o.id, o.user_id, o.client_id, o.scopes, o.created_at, o.updated_at, c.name
-	FROM consents o JOIN clients c ON c.id = o.client_id`
+var consentTable = table{name: "consents", columns: columns("id blob, user_id blob, client_id text, scopes text, created_at int, updated_at int")}
+
+var consentQuery = `SELECT ` + consentTable.list("o.") + `, c.name FROM consents o JOIN clients c ON c.id = o.client_id`
 
 func scanConsent(row scanner) (consents.Consent, error) {
 	var (
@@ -33,28 +33,19 @@ func scanConsent(row scanner) (consents.Consent, error) {
 	return c, json.Unmarshal([]byte(scopes), &c.Scopes)
 }
 
-// Consent implements [accounts.ConsentStore].
+// Consent implements [consents.Store].
 func (db *DB) Consent(ctx context.Context, user uuid.UUID, client string) (consents.Consent, error) {
-	if !db.hasAuthorization() {
-		return consents.Consent{}, consents.ErrUnknown
-	}
 	return one(ctx, db, scanConsent, consentQuery+` WHERE o.user_id = ? AND o.client_id = ?`, user[:], client)
 }
 
-// Consents implements [accounts.ConsentStore].
+// Consents implements [consents.Store].
 func (db *DB) Consents(ctx context.Context, user uuid.UUID) ([]consents.Consent, error) {
-	if !db.hasAuthorization() {
-		return []consents.Consent{}, nil
-	}
 	return all(ctx, db, scanConsent, consentQuery+` WHERE o.user_id = ? ORDER BY o.client_id`, user[:])
 }
 
-// GiveConsent implements [accounts.ConsentStore]. Whoever has changed the row first is
+// GiveConsent implements [consents.Store]. Whoever has changed the row first is
 // the one who reads and writes its scopes, until that is committed.
 func (db *DB) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Event) error {
-	if !db.hasAuthorization() {
-		return errOldSchema
-	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET updated_at = ? WHERE user_id = ? AND client_id = ?`,
 			c.UpdatedAt.UnixMilli(), c.UserID[:], c.ClientID))
@@ -74,8 +65,7 @@ func (db *DB) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Even
 }
 
 func (db *DB) insertConsent(ctx context.Context, tx *sql.Tx, c consents.Consent) error {
-	_, err := tx.ExecContext(ctx, `
-		INSERT INTO consents (id, user_id, client_id, scopes, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)`,
+	_, err := tx.ExecContext(ctx, consentTable.insert(),
 		c.ID[:], c.UserID[:], c.ClientID, list(c.Scopes), c.CreatedAt.UnixMilli(), c.UpdatedAt.UnixMilli())
 	switch {
 	case db.dialect.isDuplicate(err):
@@ -101,11 +91,8 @@ func addScopes(ctx context.Context, tx *sql.Tx, c consents.Consent) error {
 	return err
 }
 
-// DeleteConsent implements [accounts.ConsentStore].
+// DeleteConsent implements [consents.Store].
 func (db *DB) DeleteConsent(ctx context.Context, user uuid.UUID, client string, ev audit.Event) error {
-	if !db.hasAuthorization() {
-		return consents.ErrUnknown
-	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM consents WHERE user_id = ? AND client_id = ?`, user[:], client))
 		if err != nil {

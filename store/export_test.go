@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
+	"io/fs"
+	"testing/fstest"
 )
 
 // Pools are the connections for changes and those for everything else.
@@ -14,16 +17,30 @@ func (db *DB) Pools() map[string]*sql.DB {
 // InTx runs fn in a transaction.
 func (db *DB) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error { return db.inTx(ctx, fn) }
 
-// OpenAtSchema opens a new database with a schema of an earlier version.
-func OpenAtSchema(ctx context.Context, url string, version int64) (*DB, error) {
-	db, err := dial(ctx, url, Options{})
-	if err == nil {
-		err = db.up(ctx, version)
+// OfLaterBuild returns opts as a later build has them, which knows more migrations than
+// this one: each is SQL that every dialect accepts.
+func OfLaterBuild(opts Options, migrations ...string) Options {
+	files := fstest.MapFS{}
+	for _, d := range []dialect{sqliteDialect, mysqlDialect} {
+		names, err := fs.Glob(schemas, d.migrations+"/*.sql")
+		if err != nil {
+			panic(err)
+		}
+		for _, name := range names {
+			b, err := fs.ReadFile(schemas, name)
+			if err != nil {
+				panic(err)
+			}
+			files[name] = &fstest.MapFile{Data: b}
+		}
+		for i, sql := range migrations {
+			name := fmt.Sprintf("%s/%05d_later.sql", d.migrations, Schema+1+int64(i))
+			files[name] = &fstest.MapFile{Data: []byte("-- +goose Up\n" + sql)}
+		}
 	}
-	if err == nil {
-		err = db.migrate(ctx, false)
-	}
-	return db, err
+	latest := Schema + int64(len(migrations))
+	opts.build = &build{files, latest, latest - 1}
+	return opts
 }
 
 // SupportedMySQL reports whether a server of that version will do.

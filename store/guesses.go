@@ -9,9 +9,13 @@ import (
 	"countersign/limits"
 )
 
+var guessTable = table{name: "guesses", columns: columns("id blob, failures int, last_failed_at int")}
+
+var guessQuery = `SELECT ` + guessTable.list("") + ` FROM guesses WHERE id = ?`
+
 // Failures implements [limits.Store].
 func (db *DB) Failures(ctx context.Context, key [32]byte) (limits.Failures, error) {
-	return one(ctx, db, scanFailures, `SELECT failures, last_failed_at FROM guesses WHERE id = ?`, key[:])
+	return one(ctx, db, scanFailures, guessQuery, key[:])
 }
 
 func scanFailures(row scanner) (limits.Failures, error) {
@@ -19,7 +23,7 @@ func scanFailures(row scanner) (limits.Failures, error) {
 		f    limits.Failures
 		last sql.NullInt64
 	)
-	err := row.Scan(&f.Count, &last)
+	err := row.Scan(new([]byte), &f.Count, &last)
 	if errors.Is(err, sql.ErrNoRows) {
 		return limits.Failures{}, nil
 	}
@@ -36,7 +40,7 @@ func (db *DB) RecordFailure(ctx context.Context, key [32]byte, now time.Time, wi
 			WHERE id = ?`,
 			now.Add(-window).UnixMilli(), now.UnixMilli(), now.UnixMilli(), key[:]))
 		if err == nil && n == 0 {
-			_, err = tx.ExecContext(ctx, `INSERT INTO guesses (id, failures, last_failed_at) VALUES (?, 1, ?)`, key[:], now.UnixMilli())
+			_, err = tx.ExecContext(ctx, guessTable.insert(), key[:], 1, now.UnixMilli())
 			if db.dialect.isDuplicate(err) {
 				return errRaced
 			}
@@ -44,7 +48,7 @@ func (db *DB) RecordFailure(ctx context.Context, key [32]byte, now time.Time, wi
 		if err != nil {
 			return err
 		}
-		f, err = scanFailures(tx.QueryRowContext(ctx, `SELECT failures, last_failed_at FROM guesses WHERE id = ?`, key[:]))
+		f, err = scanFailures(tx.QueryRowContext(ctx, guessQuery, key[:]))
 		return err
 	})
 	return f, err

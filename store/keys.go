@@ -11,8 +11,8 @@ import (
 	"countersign/keys"
 )
 
-// lead is a word of its own in MySQL's SQL.
-const keyColumns = "kid, alg, generation, published_from, signs_from, signs_until, published_until, `lead`, revoked_at, public_key, sealed"
+var keyTable = table{name: "signing_keys", columns: columns("kid text, alg text, generation int, published_from int, signs_from int, " +
+	"signs_until int, published_until int, lead int, revoked_at int null, public_key blob, sealed blob")}
 
 func scanKey(row scanner) (keys.Key, error) {
 	var (
@@ -34,7 +34,7 @@ func scanKey(row scanner) (keys.Key, error) {
 
 // Keys implements [keys.Store].
 func (db *DB) Keys(ctx context.Context) ([]keys.Key, error) {
-	return all(ctx, db, scanKey, `SELECT `+keyColumns+` FROM signing_keys ORDER BY alg, generation`)
+	return all(ctx, db, scanKey, `SELECT `+keyTable.list("")+` FROM signing_keys ORDER BY alg, generation`)
 }
 
 // InsertKey implements [keys.Store].
@@ -44,7 +44,7 @@ func (db *DB) InsertKey(ctx context.Context, k keys.Key, ev audit.Event) error {
 		return fmt.Errorf("encode public key: %w", err)
 	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO signing_keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err := tx.ExecContext(ctx, keyTable.insert(),
 			k.KID, k.Alg, k.Generation, k.PublishedFrom.UnixMilli(), k.SignsFrom.UnixMilli(), k.SignsUntil.UnixMilli(),
 			k.PublishedUntil.UnixMilli(), k.Lead.Milliseconds(), millis(k.RevokedAt), public, k.Sealed)
 		if db.dialect.isDuplicate(err) {

@@ -11,13 +11,15 @@ import (
 	"countersign/audit"
 )
 
+var letterTable = table{name: "letters", columns: columns("id blob, kind text, user_id blob null, address text, language text, epoch int, " +
+	"created_at int, expires_at int, due_at int null, attempts int")}
+
 // PostLetter implements [accounts.LetterStore].
 func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session uuid.UUID) error {
 	if session == uuid.Nil {
 		return db.inTx(ctx, func(tx *sql.Tx) error { return db.post(ctx, tx, l) })
 	}
-	n, err := db.exec(ctx, `
-		INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts)
+	n, err := db.exec(ctx, letterTable.into()+`
 		SELECT ?, ?, ?, ?, ?, users.epoch, ?, ?, ?, ? FROM users
 		WHERE id = (SELECT user_id FROM sessions WHERE id = ?) AND `+sessionLives,
 		l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language,
@@ -32,9 +34,7 @@ func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session uuid.UU
 // post adds letters.
 func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) error {
 	for _, l := range letters {
-		_, err := tx.ExecContext(ctx, `
-			INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err := tx.ExecContext(ctx, letterTable.insert(),
 			l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language, l.Epoch,
 			l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts)
 		if err != nil {
@@ -46,9 +46,7 @@ func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) e
 
 // letterQuery selects letters with what is said of their users. One that is about
 // nobody has no name.
-const letterQuery = `
-	SELECT l.id, l.kind, l.user_id, l.address, l.language, l.epoch, l.created_at, l.expires_at, l.due_at, l.attempts, u.username
-	FROM letters l LEFT JOIN users u ON u.id = l.user_id`
+var letterQuery = `SELECT ` + letterTable.list("l.") + `, u.username FROM letters l LEFT JOIN users u ON u.id = l.user_id`
 
 func scanLetter(row scanner) (accounts.Letter, error) {
 	var (

@@ -14,11 +14,11 @@ import (
 	"countersign/tokens"
 )
 
+var loginTable = table{name: "logins", columns: columns("id blob, user_id blob, epoch int, auth_time int, created_at int, expires_at int, " +
+	"absolute_expires_at int, device text null")}
+
 // CreateLogin implements [tokens.LoginStore].
 func (db *DB) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) error {
-	if !db.hasAuthorization() {
-		return errOldSchema
-	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		if err := db.insertLogin(ctx, tx, l); err != nil {
 			return err
@@ -30,8 +30,7 @@ func (db *DB) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) e
 // insertLogin adds a login of a user who still is in its epoch. One statement checks
 // the user and inserts. ErrUserGone.
 func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login) error {
-	n, err := affected(tx.ExecContext(ctx, `
-		INSERT INTO logins (id, user_id, epoch, auth_time, created_at, expires_at, absolute_expires_at, device)
+	n, err := affected(tx.ExecContext(ctx, loginTable.into()+`
 		SELECT ?, id, epoch, ?, ?, ?, ?, ? FROM users WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
 		l.ID[:], l.AuthTime.UnixMilli(), l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), l.AbsoluteExpiresAt.UnixMilli(),
 		optional(l.Device), l.UserID[:], l.Epoch))
@@ -60,11 +59,8 @@ func scanLogin(row scanner) (tokens.Login, error) {
 // Login implements [tokens.LoginStore]. One is dead once the user's epoch has moved
 // on, as sessions are.
 func (db *DB) Login(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Login, error) {
-	if !db.hasAuthorization() {
-		return tokens.Login{}, tokens.ErrUnknown
-	}
 	return one(ctx, db, scanLogin, `
-		SELECT l.id, l.user_id, l.epoch, l.auth_time, l.created_at, l.expires_at, l.absolute_expires_at, l.device, u.username
+		SELECT `+loginTable.list("l.")+`, u.username
 		FROM logins l JOIN users u ON u.id = l.user_id AND u.epoch = l.epoch AND u.disabled_at IS NULL
 		WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }
@@ -75,9 +71,6 @@ const loginLives = `id = ? AND expires_at > ?
 
 // ReplaceLogin implements [tokens.LoginStore].
 func (db *DB) ReplaceLogin(ctx context.Context, old uuid.UUID, l tokens.Login, now time.Time, ev audit.Event) error {
-	if !db.hasAuthorization() {
-		return tokens.ErrUnknown
-	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND `+loginLives, l.UserID[:], old[:], now.UnixMilli()))
 		if err == nil && n == 0 {
@@ -101,18 +94,12 @@ func (db *DB) ReplaceLogin(ctx context.Context, old uuid.UUID, l tokens.Login, n
 
 // ForgetLogin implements [tokens.LoginStore].
 func (db *DB) ForgetLogin(ctx context.Context, id uuid.UUID) error {
-	if !db.hasAuthorization() {
-		return nil
-	}
 	_, err := db.exec(ctx, `DELETE FROM logins WHERE id = ?`, id[:])
 	return err
 }
 
 // EndLogin implements [tokens.LoginStore].
 func (db *DB) EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error {
-	if !db.hasAuthorization() {
-		return tokens.ErrUnknown
-	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM logins WHERE id = ?`, id[:]))
 		if err != nil {
@@ -161,8 +148,8 @@ func endingWith(ctx context.Context, tx *sql.Tx, login uuid.UUID) (ids []any, er
 }
 
 // loginOf is the id of the login that a session came of, nil if it came of none.
-func (db *DB) loginOf(ctx context.Context, tx *sql.Tx, session uuid.UUID) (login uuid.UUID, err error) {
-	if !db.hasAuthorization() || session == uuid.Nil {
+func loginOf(ctx context.Context, tx *sql.Tx, session uuid.UUID) (login uuid.UUID, err error) {
+	if session == uuid.Nil {
 		return uuid.Nil, nil
 	}
 	var id []byte
@@ -173,9 +160,6 @@ func (db *DB) loginOf(ctx context.Context, tx *sql.Tx, session uuid.UUID) (login
 
 // PurgeLogins implements [tokens.LoginStore].
 func (db *DB) PurgeLogins(ctx context.Context, now time.Time, limit int) (int64, error) {
-	if !db.hasAuthorization() {
-		return 0, nil
-	}
 	return purge(ctx, db, `SELECT id FROM logins WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
 		`DELETE FROM logins WHERE expires_at <= ? AND id IN `, now.UnixMilli(), limit)
 }

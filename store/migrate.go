@@ -22,9 +22,18 @@ var schemas embed.FS
 const (
 	// Schema is the version of this binary's schema.
 	Schema int64 = 4
-	// oldestSchema is the oldest version that this binary works on as it is.
-	oldestSchema int64 = 3
+	// oldestSchema is the oldest version that this binary works on without migrating:
+	// the one before Schema, except in the first release, which has none before.
+	oldestSchema int64 = 4
 )
+
+// build is what a build of countersign knows of schemas.
+type build struct {
+	migrations     fs.FS // a folder for each dialect
+	schema, oldest int64
+}
+
+var thisBuild = build{schemas, Schema, oldestSchema}
 
 // ErrSchemaNewer says that the database was written by a newer version.
 var ErrSchemaNewer = errors.New("the database's schema is newer than this version of countersign can work on: run the newer version")
@@ -36,9 +45,16 @@ var ErrSchemaOlder = errors.New("the database's schema is older than this versio
 // no room for something yet.
 var errOldSchema = errors.New("the database's schema is too old for this: run 'countersign migrate'")
 
-// hasAuthorization reports whether the schema has room for what came with the
-// authorization endpoint: codes, browsers' sign-ins, consents and profiles.
-func (db *DB) hasAuthorization() bool { return db.schema >= 4 }
+// gate returns errOldSchema, with err, if a statement failed because the schema is the
+// one before this binary's and lacks a table or a column. All statements pass here, so
+// what is new is unavailable until the schema is migrated, and queries don't ask for
+// the version. Only a query that serves what is old, too, must ask db.older.
+func (db *DB) gate(err error) error {
+	if err != nil && db.older && db.dialect.isUndefined(err) {
+		return fmt.Errorf("%w: %w", errOldSchema, err)
+	}
+	return err
+}
 
 // SchemaStatus is where a database's schema stands.
 type SchemaStatus struct {
@@ -47,9 +63,33 @@ type SchemaStatus struct {
 	Oldest  int64 // binaries of an older schema can't work on it
 }
 
-// up migrates the schema to a version, by the migration library.
-func (db *DB) up(ctx context.Context, version int64) error {
-	fsys, err := fs.Sub(schemas, db.dialect.migrations)
+// SchemaState compares the schema of a database with that of this binary.
+type SchemaState string
+
+// The states of a schema.
+const (
+	SchemaCurrent SchemaState = "current"
+	SchemaOlder   SchemaState = "older"   // this binary may migrate it; unmigrated, this binary works on the one before only
+	SchemaNewer   SchemaState = "newer"   // a newer binary migrated it; this one works on it
+	SchemaTooNew  SchemaState = "too_new" // a newer binary migrated it and forbids this one
+)
+
+// State returns how the schema stands: no other code compares Version with Target.
+func (s SchemaStatus) State() SchemaState {
+	switch {
+	case s.Oldest > s.Target:
+		return SchemaTooNew
+	case s.Version > s.Target:
+		return SchemaNewer
+	case s.Version < s.Target:
+		return SchemaOlder
+	}
+	return SchemaCurrent
+}
+
+// up migrates the schema to this binary's version, by the migration library.
+func (db *DB) up(ctx context.Context) error {
+	fsys, err := fs.Sub(db.build.migrations, db.dialect.migrations)
 	if err != nil {
 		return err
 	}
@@ -67,7 +107,7 @@ func (db *DB) up(ctx context.Context, version int64) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.UpTo(ctx, version)
+	_, err = p.UpTo(ctx, db.build.schema)
 	return err
 }
 
@@ -88,19 +128,19 @@ func (db *DB) tryMigrate(ctx context.Context, apply bool) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case status.Oldest > status.Target:
+	switch state := status.State(); {
+	case state == SchemaTooNew:
 		return fmt.Errorf("%w (it has %d, this one knows %d)", ErrSchemaNewer, status.Version, status.Target)
-	case status.Version >= status.Target:
+	case state != SchemaOlder:
 	case apply:
-		if err := db.up(ctx, Schema); err != nil {
+		if err := db.up(ctx); err != nil {
 			return fmt.Errorf("migrate schema from %d to %d: %w", status.Version, status.Target, err)
 		}
-		status.Version = status.Target
-	case status.Version < oldestSchema:
+	case status.Version < db.build.oldest:
 		return fmt.Errorf("%w (it has %d, this one needs %d)", ErrSchemaOlder, status.Version, status.Target)
+	default:
+		db.older = true
 	}
-	db.schema = min(status.Version, Schema)
 	return nil
 }
 
@@ -117,7 +157,7 @@ func ReadSchemaStatus(ctx context.Context, url string, opts Options) (SchemaStat
 
 // SchemaStatus tells where the database's schema stands. It changes nothing.
 func (db *DB) SchemaStatus(ctx context.Context) (SchemaStatus, error) {
-	s := SchemaStatus{Target: Schema}
+	s := SchemaStatus{Target: db.build.schema}
 	// Asked of the catalogue, for a question about a table that isn't there
 	// fails like any other that fails.
 	exists, err := db.has(ctx, "goose_db_version")
@@ -135,6 +175,10 @@ func (db *DB) SchemaStatus(ctx context.Context) (SchemaStatus, error) {
 	}
 	return s, wrap("read schema version", err)
 }
+
+// A move leaves out what the database says about its own schema, replicas and moves.
+var settingTable = table{name: "settings", columns: columns("name text, value text"),
+	where: "name NOT IN ('oldest_schema', '" + markName + "') AND name NOT LIKE 'turn.%'"}
 
 // setting is what the database says about itself, empty if nothing.
 func (db *DB) setting(ctx context.Context, name string) (string, error) {

@@ -138,12 +138,13 @@ type move struct {
 // checkSource refuses an original that this binary doesn't know all of.
 func (m *move) checkSource(ctx context.Context) error {
 	s, err := m.from.SchemaStatus(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case s.Version > s.Target:
+	}
+	switch s.State() {
+	case SchemaNewer, SchemaTooNew:
 		return fmt.Errorf("the database's schema has version %d, of which this binary, with %d, doesn't know everything: use the newer one", s.Version, s.Target)
-	case s.Version < s.Target:
+	case SchemaOlder:
 		return fmt.Errorf("the database's schema has version %d, this binary's is %d: run 'countersign migrate' first", s.Version, s.Target)
 	}
 	m.source, err = m.from.mark(ctx)
@@ -157,7 +158,7 @@ func (m *move) checkSource(ctx context.Context) error {
 // there is no original without one, and then the original, which is frozen.
 func (m *move) begin(ctx context.Context) error {
 	s, err := m.to.SchemaStatus(ctx)
-	if err == nil && s.Version > s.Target {
+	if state := s.State(); err == nil && (state == SchemaNewer || state == SchemaTooNew) {
 		err = fmt.Errorf("its schema has version %d, this binary's is %d: use the newer one", s.Version, s.Target)
 	}
 	if err == nil {
@@ -309,15 +310,15 @@ func (m *move) copy(ctx context.Context, t table) error {
 
 // copyNumbering makes events be numbered on from where the original was.
 func (m *move) copyNumbering(ctx context.Context) error {
-	want, err := m.from.dialect.move.nextEvent(ctx, m.from, m.from.dialect.move.frozenName(eventTable))
+	want, err := m.from.dialect.move.nextEvent(ctx, m.from, m.from.dialect.move.frozenName(eventTable.name))
 	if err != nil {
 		return err
 	}
-	next, err := m.to.dialect.move.nextEvent(ctx, m.to, eventTable)
+	next, err := m.to.dialect.move.nextEvent(ctx, m.to, eventTable.name)
 	if err != nil || next >= want {
 		return err
 	}
-	return m.to.dialect.move.setNextEvent(ctx, m.to, eventTable, want)
+	return m.to.dialect.move.setNextEvent(ctx, m.to, eventTable.name, want)
 }
 
 // verify reads a table on both sides, at once, and compares.

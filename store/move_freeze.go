@@ -80,7 +80,7 @@ func thawMySQL(ctx context.Context, db *DB) error {
 }
 
 func frozenMySQL(table string) string {
-	if table == settingTable {
+	if table == settingTable.name {
 		return table
 	}
 	return frozenPrefix + table
@@ -121,7 +121,7 @@ func renameMySQL(ctx context.Context, db *DB, names func(table string) (from, to
 // keeps its mark.
 func frozenTables() (names []string) {
 	for _, t := range movedTables {
-		if t.name != settingTable {
+		if t.name != settingTable.name {
 			names = append(names, t.name)
 		}
 	}

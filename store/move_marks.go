@@ -70,7 +70,7 @@ func (m mark) refusal() error {
 
 // mark reads the database's, also where there is no schema.
 func (db *DB) mark(ctx context.Context) (mark, error) {
-	if there, err := db.has(ctx, settingTable); err != nil || !there {
+	if there, err := db.has(ctx, settingTable.name); err != nil || !there {
 		return mark{}, err
 	}
 	s, err := db.setting(ctx, markName)

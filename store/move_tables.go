@@ -11,83 +11,11 @@ import (
 	"strings"
 )
 
-// table is a table as a move sees it.
-type table struct {
-	name    string
-	columns []column // the first is the primary key
-	where   string   // which rows are moved; empty for all
-}
-
-// column is a column of a table.
-type column struct {
-	name string
-	kind kind
-	null bool
-}
-
-// kind is what a column holds. Whatever else a dialect knows about a column's
-// type, it gives back the same integer, text or bytes that it was given.
-type kind string
-
-const (
-	kindInt  kind = "int"
-	kindText kind = "text"
-	kindBlob kind = "blob"
-)
-
 // movedTables are all tables, each after those that it refers to. A test compares
 // them with the schemas.
 var movedTables = []table{
-	{name: "users", columns: columns("id blob, username text, email text null, email_key text null, email_verified int, " +
-		"roles text, password_hash text, epoch int, disabled_at int null, created_at int, updated_at int")},
-	{name: "clients", columns: columns("id text, name text, public int, secret_hash text null, first_party int, grants text, " +
-		"redirect_uris text, post_logout_redirect_uris text, origins text, scopes text, audiences text, may_introspect int, " +
-		"pkce_optional int, id_token_alg text null, declared int, created_at int, updated_at int")},
-	{name: "sessions", columns: columns("id blob, user_id blob, client_id text, scopes text, counter int, rotations blob, " +
-		"auth_time int, created_at int, last_used_at int, expires_at int, absolute_expires_at int, device text null, epoch int null")},
-	{name: "letters", columns: columns("id blob, kind text, user_id blob null, address text, language text, epoch int, created_at int, " +
-		"expires_at int, due_at int null, attempts int")},
-	{name: "profiles", columns: columns("user_id blob, claims text")},
-	{name: "consents", columns: columns("id blob, user_id blob, client_id text, scopes text, created_at int, updated_at int")},
-	{name: "logins", columns: columns("id blob, user_id blob, epoch int, auth_time int, created_at int, expires_at int, " +
-		"absolute_expires_at int, device text null")},
-	{name: "codes", columns: columns("id blob, client_id text, user_id blob, epoch int, login_id blob null, auth_time int, " +
-		"scopes text, details text, device text null, expires_at int, session_id blob null")},
-	{name: "authorizations", columns: columns("session_id blob, login_id blob null, details text")},
-	{name: "signing_keys", columns: columns("kid text, alg text, generation int, published_from int, signs_from int, " +
-		"signs_until int, published_until int, lead int, revoked_at int null, public_key blob, sealed blob")},
-	{name: "guesses", columns: columns("id blob, failures int, last_failed_at int")},
-	{name: eventTable, columns: columns("id int, at int, kind text, user_id blob null, client_id text null, session_id blob null, " +
-		"key_id text null, address text null, request_id text null")},
-	// What the database says about its own schema, replicas and moves stays.
-	{name: settingTable, columns: columns("name text, value text"),
-		where: "name NOT IN ('oldest_schema', '" + markName + "') AND name NOT LIKE 'turn.%'"},
-}
-
-const (
-	eventTable   = "audit_events"
-	settingTable = "settings"
-)
-
-// columns reads "NAME KIND, NAME KIND null".
-func columns(text string) (all []column) {
-	for one := range strings.SplitSeq(text, ", ") {
-		words := strings.Fields(one)
-		all = append(all, column{name: words[0], kind: kind(words[1]), null: len(words) == 3})
-	}
-	return all
-}
-
-// key is the primary key's column.
-func (t table) key() string { return t.columns[0].name }
-
-// list is the columns as SQL has them. One of them is a word of its own in MySQL's.
-func (t table) list() string {
-	names := make([]string, len(t.columns))
-	for i, c := range t.columns {
-		names[i] = "`" + c.name + "`"
-	}
-	return strings.Join(names, ", ")
+	userTable, clientTable, sessionTable, letterTable, profileTable, consentTable, loginTable, codeTable,
+	authorizationTable, keyTable, guessTable, eventTable, settingTable,
 }
 
 // condition is a WHERE clause for the rows that are moved and for which also
@@ -198,7 +126,7 @@ func (db *DB) page(ctx context.Context, t table, name string, after any, limit i
 	if after != nil {
 		also, args = append(also, t.key()+" > ?"), append(args, after)
 	}
-	query := "SELECT " + t.list() + " FROM " + name + t.condition(also...) + " ORDER BY " + t.key() + " LIMIT ?"
+	query := "SELECT " + t.list("") + " FROM " + name + t.condition(also...) + " ORDER BY " + t.key() + " LIMIT ?"
 	err = db.again(ctx, true, func() error {
 		rows, err := db.read.QueryContext(ctx, query, append(args, limit)...)
 		if err != nil {
@@ -295,13 +223,11 @@ func (db *DB) whichRow(ctx context.Context, tx *sql.Tx, t table, rows []row, err
 }
 
 func insertRows(ctx context.Context, tx *sql.Tx, t table, rows []row) error {
-	places := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
 	args := make([]any, 0, len(rows)*len(t.columns))
 	for _, r := range rows {
 		args = append(args, r...)
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO "+t.name+" ("+t.list()+") VALUES "+places+
-		strings.Repeat(", "+places, len(rows)-1), args...)
+	_, err := tx.ExecContext(ctx, t.insert()+strings.Repeat(", "+t.places(), len(rows)-1), args...)
 	return err
 }
 

@@ -709,27 +709,25 @@ func TestMoveToItselfIsRefused(t *testing.T) {
 
 func TestMoveWantsTheSchemaThatItKnows(t *testing.T) {
 	eachDialect(t, func(t *testing.T, from string) {
-		old, err := store.OpenAtSchema(t.Context(), from, store.Schema-1)
-		if !errors.Is(err, store.ErrSchemaOlder) { // that dialect has no older one, but an empty database
-			noError(t, err)
-		}
-		defer old.Close()
+		open(t, from)
 		to := onSQLite(t)
-		_, err = store.Move(t.Context(), from, to, store.MoveOptions{})
+		later := store.OfLaterBuild(store.Options{}, adds)
+		_, err := store.Move(t.Context(), from, to, store.MoveOptions{From: later, To: later})
 		tellsWhy(t, err, "countersign migrate")
 		if _, err := os.Stat(strings.TrimPrefix(to, "sqlite:")); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the other database was made: %v", err)
 		}
-		newer := open(t, from) // migrates
-		_, err = newer.Pools()["write"].Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
+		newer, err := store.Open(t.Context(), from, later) // migrates
 		noError(t, err)
+		noError(t, newer.Close())
+		version := fmt.Sprint("version ", store.Schema+1)
 		_, err = store.Move(t.Context(), from, to, store.MoveOptions{})
-		tellsWhy(t, err, "99999")
+		tellsWhy(t, err, version)
 		_, err = store.Move(t.Context(), to, from, store.MoveOptions{})
 		oneLine(t, err, store.ErrNoDatabase, "")
 		open(t, to)
 		_, err = store.Move(t.Context(), to, from, store.MoveOptions{})
-		tellsWhy(t, err, "99999")
+		tellsWhy(t, err, version)
 		open(t, to) // was left alone
 	})
 }

@@ -25,6 +25,7 @@ var mysqlDialect = dialect{
 	isConflict:  isMySQLCode(mysqlConflict),
 	isLost:      isMySQLLost,
 	isAway:      isMySQLAway,
+	isUndefined: isMySQLCode([]uint16{1054, 1146}), // ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE
 	migrateLock: mysqlMigrateLock,
 	move:        mysqlMove,
 }

@@ -45,7 +45,6 @@ func open(t testing.TB, url string) *store.DB {
 func TestMySQLKeepsItsPromises(t *testing.T) {
 	fresh := func(t testing.TB) *store.DB { return open(t, onMariaDB(t)) }
 	storetest.Run(t, fresh)
-	storetest.RunNewest(t, fresh)
 }
 
 func TestMySQLKeepsItsPromisesToRacers(t *testing.T) {
@@ -54,7 +53,6 @@ func TestMySQLKeepsItsPromisesToRacers(t *testing.T) {
 		return open(t, url), open(t, url)
 	}
 	storetest.RunReplicas(t, two)
-	storetest.RunNewestReplicas(t, two)
 }
 
 // What the server's defaults are must not matter.

@@ -14,12 +14,11 @@ import (
 	"countersign/audit"
 )
 
+var profileTable = table{name: "profiles", columns: columns("user_id blob, claims text")}
+
 // Profile implements [accounts.ProfileStore].
 func (db *DB) Profile(ctx context.Context, user uuid.UUID) (accounts.Profile, error) {
-	if !db.hasAuthorization() {
-		return accounts.Profile{}, nil
-	}
-	p, err := one(ctx, db, scanProfile, `SELECT claims FROM profiles WHERE user_id = ?`, user[:])
+	p, err := one(ctx, db, scanProfile, `SELECT `+profileTable.list("")+` FROM profiles WHERE user_id = ?`, user[:])
 	if errors.Is(err, sql.ErrNoRows) {
 		return accounts.Profile{}, nil
 	}
@@ -28,7 +27,7 @@ func (db *DB) Profile(ctx context.Context, user uuid.UUID) (accounts.Profile, er
 
 func scanProfile(row scanner) (p accounts.Profile, err error) {
 	var claims string
-	if err := row.Scan(&claims); err != nil {
+	if err := row.Scan(new([]byte), &claims); err != nil {
 		return p, err
 	}
 	return p, json.Unmarshal([]byte(claims), &p)
@@ -37,9 +36,6 @@ func scanProfile(row scanner) (p accounts.Profile, err error) {
 // PutProfile implements [accounts.ProfileStore]. Whoever has changed the user's row
 // first is the one who writes the profile, until that is committed.
 func (db *DB) PutProfile(ctx context.Context, user, session uuid.UUID, p accounts.Profile, now time.Time, ev audit.Event) error {
-	if !db.hasAuthorization() {
-		return errOldSchema
-	}
 	query, args := `UPDATE users SET updated_at = ? WHERE id = ?`, []any{now.UnixMilli(), user[:]}
 	refused := accounts.ErrUnknownUser
 	if session != uuid.Nil {
@@ -55,7 +51,7 @@ func (db *DB) PutProfile(ctx context.Context, user, session uuid.UUID, p account
 			return err
 		}
 		if p != (accounts.Profile{}) {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO profiles (user_id, claims) VALUES (?, ?)`, user[:], object(p)); err != nil {
+			if _, err := tx.ExecContext(ctx, profileTable.insert(), user[:], object(p)); err != nil {
 				return err
 			}
 		}

@@ -34,7 +34,7 @@ const (
 // lost connection means that nothing happened.
 func (db *DB) again(ctx context.Context, lossIsSafe bool, try func() error) error {
 	for conflicts, losses := 0, 0; ; {
-		err := try()
+		err := db.gate(try())
 		switch {
 		case err == nil:
 			return nil

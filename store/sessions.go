@@ -14,6 +14,9 @@ import (
 	"countersign/tokens"
 )
 
+var sessionTable = table{name: "sessions", columns: columns("id blob, user_id blob, client_id text, scopes text, counter int, rotations blob, " +
+	"auth_time int, created_at int, last_used_at int, expires_at int, absolute_expires_at int, device text null, epoch int null")}
+
 // CreateSession implements [tokens.Store]. One statement checks the user and
 // inserts.
 func (db *DB) CreateSession(ctx context.Context, s tokens.Session, epoch int64, ev audit.Event) error {
@@ -27,9 +30,7 @@ func (db *DB) CreateSession(ctx context.Context, s tokens.Session, epoch int64, 
 
 // insertSession adds a session of a user who still is in that epoch. ErrUserGone.
 func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, epoch int64) error {
-	n, err := affected(tx.ExecContext(ctx, `
-		INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time,
-			created_at, last_used_at, expires_at, absolute_expires_at, device, epoch)
+	n, err := affected(tx.ExecContext(ctx, sessionTable.into()+`
 		SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, epoch FROM users
 		WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
 		s.ID[:], s.ClientID, s.Scopes.String(), int64(s.Counter), packTimes(s.Rotations), s.AuthTime.UnixMilli(),
@@ -44,19 +45,15 @@ func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, e
 	return db.authorize(ctx, tx, &s)
 }
 
-// sessionQuery selects live sessions. One is dead once the user's epoch has moved on:
-// in a cluster a sign-in may pass the end of the account's sessions on another
-// machine, each unseen by the other. Those from before there were epochs have none.
-func (db *DB) sessionQuery(where string) string {
-	authorization, join := "a.login_id, a.details", "LEFT JOIN authorizations a ON a.session_id = s.id"
-	if !db.hasAuthorization() {
-		authorization, join = "NULL, NULL", ""
-	}
-	return `
-		SELECT s.id, s.user_id, s.client_id, s.scopes, s.counter, s.rotations, s.auth_time,
-			s.created_at, s.last_used_at, s.expires_at, s.absolute_expires_at, s.device, u.roles, ` + authorization + `
-		FROM sessions s JOIN users u ON u.id = s.user_id AND (s.epoch = u.epoch OR s.epoch IS NULL) ` + join + ` WHERE ` + where
-}
+// sessionQuery selects live sessions with the roles of their users and what they have
+// of an authorization. A session is dead once the user's epoch has moved on: in a
+// cluster a sign-in may pass the end of the account's sessions on another machine,
+// each unseen by the other.
+var sessionQuery = `
+	SELECT ` + sessionTable.list("s.") + `, u.roles, a.login_id, a.details
+	FROM sessions s JOIN users u ON u.id = s.user_id AND s.epoch = u.epoch
+		LEFT JOIN authorizations a ON a.session_id = s.id
+	WHERE `
 
 func scanSession(row scanner) (tokens.Session, error) {
 	var (
@@ -68,7 +65,7 @@ func scanSession(row scanner) (tokens.Session, error) {
 		device, details                        sql.NullString
 	)
 	err := row.Scan(&id, &user, &s.ClientID, &scopes, &counter, &rotations, &auth,
-		&created, &used, &expires, &absolute, &device, &roles, &login, &details)
+		&created, &used, &expires, &absolute, &device, new(sql.NullInt64), &roles, &login, &details)
 	if err != nil {
 		return s, missing(err, tokens.ErrUnknown)
 	}
@@ -94,7 +91,7 @@ func scanSession(row scanner) (tokens.Session, error) {
 // Session implements [tokens.Store].
 func (db *DB) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
 	return one(ctx, db, scanSession,
-		db.sessionQuery(`s.id = ? AND s.expires_at > ?`), id[:], now.UnixMilli())
+		sessionQuery+`s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli())
 }
 
 // AdvanceSession implements [tokens.Store]: one conditional UPDATE, whose
@@ -121,7 +118,7 @@ func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		// Its id is asked for by itself: of a DELETE with a subquery, MariaDB makes
 		// one that looks at all rows.
-		login, err := db.loginOf(ctx, tx, id)
+		login, err := loginOf(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -131,7 +128,7 @@ func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error
 				return err
 			}
 			if n == 0 { // it has ended, or another has just come in its place
-				switch latest, err := db.loginOf(ctx, tx, id); {
+				switch latest, err := loginOf(ctx, tx, id); {
 				case err != nil:
 					return err
 				case latest != login:
@@ -153,14 +150,12 @@ func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error
 // EndUserSessions implements [tokens.Store].
 func (db *DB) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audit.Event) (n int64, err error) {
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
-		if db.hasAuthorization() {
-			login, err := db.loginOf(ctx, tx, keep)
-			if err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND id <> ?`, user[:], login[:]); err != nil {
-				return err
-			}
+		login, err := loginOf(ctx, tx, keep)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND id <> ?`, user[:], login[:]); err != nil {
+			return err
 		}
 		n, err = affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, user[:], keep[:]))
 		if err != nil || n == 0 {
@@ -174,7 +169,7 @@ func (db *DB) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audi
 // UserSessions implements [tokens.Store].
 func (db *DB) UserSessions(ctx context.Context, user uuid.UUID, now time.Time) ([]tokens.Session, error) {
 	return all(ctx, db, scanSession,
-		db.sessionQuery(`s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`), user[:], now.UnixMilli())
+		sessionQuery+`s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, user[:], now.UnixMilli())
 }
 
 // PurgeSessions implements [tokens.Store].

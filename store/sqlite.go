@@ -28,7 +28,9 @@ var sqliteDialect = dialect{
 	isConflict: func(error) bool { return false },
 	isLost:     func(error) bool { return false },
 	isAway:     isSQLiteAway,
-	move:       sqliteMove,
+	// It has no code for this alone.
+	isUndefined: isSQLiteCode(sqlite3.SQLITE_ERROR),
+	move:        sqliteMove,
 }
 
 // openSQLite opens a database file, creating it and its folder if need be.

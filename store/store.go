@@ -36,7 +36,8 @@ type DB struct {
 	dialect dialect
 	write   *sql.DB // changes, and what they must see
 	read    *sql.DB // everything else; may be the same pool
-	schema  int64   // version of the schema that the queries may count on
+	build   build   // what this binary knows of schemas
+	older   bool    // at opening, the schema was the one before this binary's
 	closed  atomic.Bool
 
 	// forSchema gives connections on which the schema can be changed, and what
@@ -56,6 +57,7 @@ type dialect struct {
 	isConflict  func(error) bool                     // undone in favour of another transaction
 	isLost      func(error) bool                     // the connection or the host behind it failed
 	isAway      func(error) bool                     // the database did not answer, or not in time
+	isUndefined func(error) bool                     // the statement may name a table or a column that isn't there
 	variables   string                               // query: settings that durability rests on; empty where we make them
 	migrateLock func() (goose.ProviderOption, error) // lets one process migrate; nil where a transaction does
 	move        moveDialect                          // what a move needs
@@ -85,6 +87,8 @@ type Options struct {
 	// Purpose claims the database for a use, and refuses one that is claimed
 	// for another with ErrOtherPurpose. Empty: none of either.
 	Purpose Purpose
+
+	build *build // that a test sets in place of thisBuild
 }
 
 // ErrNoDatabase says that there is no database and Options forbid making one.
@@ -108,6 +112,15 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 
 // dial opens a database as it is.
 func dial(ctx context.Context, url string, opts Options) (*DB, error) {
+	db, err := connect(ctx, url, opts)
+	if err != nil {
+		return nil, err
+	}
+	db.build = *or(opts.build, &thisBuild)
+	return db, nil
+}
+
+func connect(ctx context.Context, url string, opts Options) (*DB, error) {
 	scheme, path, _ := strings.Cut(url, ":")
 	switch {
 	case scheme == "mysql":

@@ -16,7 +16,10 @@ import (
 	"countersign/tokens"
 )
 
-const userColumns = `id, username, email, email_verified, roles, password_hash, epoch, disabled_at, created_at, updated_at`
+var userTable = table{name: "users", columns: columns("id blob, username text, email text null, email_key text null, email_verified int, " +
+	"roles text, password_hash text, epoch int, disabled_at int null, created_at int, updated_at int")}
+
+var userQuery = `SELECT ` + userTable.list("") + ` FROM users`
 
 func scanUser(row scanner) (accounts.User, error) {
 	var (
@@ -26,7 +29,7 @@ func scanUser(row scanner) (accounts.User, error) {
 		roles                      string
 		disabled, created, updated sql.NullInt64
 	)
-	err := row.Scan(&id, &u.Username, &email, &u.EmailVerified, &roles, &u.PasswordHash, &u.Epoch, &disabled, &created, &updated)
+	err := row.Scan(&id, &u.Username, &email, new(sql.NullString), &u.EmailVerified, &roles, &u.PasswordHash, &u.Epoch, &disabled, &created, &updated)
 	if err != nil {
 		return u, missing(err, accounts.ErrUnknownUser)
 	}
@@ -43,9 +46,7 @@ func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event, l
 		key = ""
 	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `
-			INSERT INTO users (id, username, email, email_key, email_verified, roles, password_hash, epoch, disabled_at, created_at, updated_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err := tx.ExecContext(ctx, userTable.insert(),
 			u.ID[:], u.Username, optional(u.Email), optional(key), u.EmailVerified, list(u.Roles),
 			u.PasswordHash, u.Epoch, millis(u.DisabledAt), millis(u.CreatedAt), millis(u.UpdatedAt))
 		if err == nil {
@@ -73,23 +74,23 @@ func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event, l
 
 // UserByUsername implements [accounts.UserStore].
 func (db *DB) UserByUsername(ctx context.Context, username string) (accounts.User, error) {
-	return one(ctx, db, scanUser, `SELECT `+userColumns+` FROM users WHERE username = ?`, username)
+	return one(ctx, db, scanUser, userQuery+` WHERE username = ?`, username)
 }
 
 // UserByEmail implements [accounts.UserStore].
 func (db *DB) UserByEmail(ctx context.Context, key string) (accounts.User, error) {
-	return one(ctx, db, scanUser, `SELECT `+userColumns+` FROM users WHERE email_key = ?`, key)
+	return one(ctx, db, scanUser, userQuery+` WHERE email_key = ?`, key)
 }
 
 // User implements [accounts.UserStore].
 func (db *DB) User(ctx context.Context, id uuid.UUID) (accounts.User, error) {
-	return one(ctx, db, scanUser, `SELECT `+userColumns+` FROM users WHERE id = ?`, id[:])
+	return one(ctx, db, scanUser, userQuery+` WHERE id = ?`, id[:])
 }
 
 // Users implements [accounts.UserStore].
 func (db *DB) Users(ctx context.Context, after string, limit int) ([]accounts.User, error) {
 	return all(ctx, db, scanUser,
-		`SELECT `+userColumns+` FROM users WHERE username > ? ORDER BY username LIMIT ?`, after, limit)
+		userQuery+` WHERE username > ? ORDER BY username LIMIT ?`, after, limit)
 }
 
 // DisableUser implements [accounts.UserStore].
@@ -124,7 +125,7 @@ func (db *DB) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, by
 // sessionLives is the condition that a user has a session of an id that is alive at
 // a time.
 const sessionLives = `EXISTS (SELECT 1 FROM sessions s WHERE s.id = ? AND s.user_id = users.id
-	AND (s.epoch = users.epoch OR s.epoch IS NULL) AND s.expires_at > ?)`
+	AND s.epoch = users.epoch AND s.expires_at > ?)`
 
 // errUnchanged says that a user is there, and a change of it didn't apply.
 var errUnchanged = errors.New("nothing has changed")
@@ -154,10 +155,8 @@ func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event,
 // expel ends a user's logins, the sessions but one, which goes on in the user's new
 // epoch, and the tokens that were mailed.
 func (db *DB) expel(ctx context.Context, tx *sql.Tx, id, keep uuid.UUID) error {
-	if db.hasAuthorization() {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ?`, id[:]); err != nil {
-			return err
-		}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ?`, id[:]); err != nil {
+		return err
 	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, id[:], keep[:]); err != nil {
 		return err

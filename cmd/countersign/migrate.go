@@ -37,11 +37,11 @@ func (m *migrateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 // schemaRecord is where a schema stands, as operators see it.
 type schemaRecord struct {
-	Version int64  `json:"version"` // of the database; 0 is none
-	Target  int64  `json:"target"`  // of this binary
-	Oldest  int64  `json:"oldest"`  // binaries of an older schema than this can't work on the database
-	State   string `json:"state"`   // current, older, newer or too_new
-	Advice  string `json:"advice"`
+	Version int64             `json:"version"` // of the database; 0 is none
+	Target  int64             `json:"target"`  // of this binary
+	Oldest  int64             `json:"oldest"`  // binaries of an older schema than this can't work on the database
+	State   store.SchemaState `json:"state"`
+	Advice  string            `json:"advice"`
 }
 
 func (m *migrateCmd) status(ctx context.Context, cfg *configs.Config, std stdio) error {
@@ -54,16 +54,16 @@ func (m *migrateCmd) status(ctx context.Context, cfg *configs.Config, std stdio)
 	if err != nil {
 		return err
 	}
-	r := schemaRecord{Version: s.Version, Target: s.Target, Oldest: s.Oldest}
-	switch {
-	case s.Oldest > s.Target:
-		r.State, r.Advice = "too_new", "this binary can't work on it: run a newer one"
-	case s.Version > s.Target:
-		r.State, r.Advice = "newer", "a newer binary has migrated it; this one works on it"
-	case s.Version == s.Target:
-		r.State, r.Advice = "current", "nothing to do"
+	r := schemaRecord{Version: s.Version, Target: s.Target, Oldest: s.Oldest, State: s.State()}
+	switch r.State {
+	case store.SchemaTooNew:
+		r.Advice = "this binary can't work on it: run a newer one"
+	case store.SchemaNewer:
+		r.Advice = "a newer binary has migrated it; this one works on it"
+	case store.SchemaCurrent:
+		r.Advice = "nothing to do"
 	default:
-		r.State, r.Advice = "older", "run 'countersign migrate', or start a server with database.auto_migrate"
+		r.Advice = "run 'countersign migrate', or start a server with database.auto_migrate"
 	}
 	if m.JSON {
 		return json.NewEncoder(std.out).Encode(r)

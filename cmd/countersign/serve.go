@@ -75,7 +75,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err := declareClients(ctx, app.Clients, cfg, log); err != nil {
 		return err
 	}
-	if status, err := db.SchemaStatus(ctx); err == nil && status.Version < status.Target {
+	if status, err := db.SchemaStatus(ctx); err == nil && status.State() == store.SchemaOlder {
 		log.Warn("the database's schema is older than this version's, which makes do: run 'countersign migrate' when all servers are of this version",
 			"schema", status.Version, "latest", status.Target)
 	}

@@ -8,20 +8,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"countersign/store"
 )
 
-// Replicas are upgraded one by one: a build of the schema before and one of this
-// schema share a database, whichever of them came first, and whether the schema
-// has been migrated or not.
+// Replicas are upgraded one by one: this build and one of the next schema share a
+// database, before and after the newer one has migrated it, and back.
 func TestTwoBuildsShareADatabase(t *testing.T) {
-	path := buildOfTheSchemaBefore(t)
+	path := buildOfTheNextSchema(t)
 	data := t.TempDir()
-	old := launchBuild(t, path, data)
-	old.await("serving")
+	old := serve(t, data)
+	newer := func(env ...string) *process {
+		t.Helper()
+		p := launchBuild(t, path, data, env...)
+		p.await("serving")
+		return p
+	}
 	token := ""
 	tour := func(when string, servers ...*process) {
 		t.Helper()
@@ -49,26 +54,28 @@ func TestTwoBuildsShareADatabase(t *testing.T) {
 	}
 
 	tour("old alone", old)
-	status("older")
-	waiting := serve(t, data, "COUNTERSIGN_DATABASE_AUTO_MIGRATE=false")
-	tour("not migrated", old, waiting)
-	status("older")
-	migrating := serve(t, data)
 	status("current")
+	waiting := newer("COUNTERSIGN_DATABASE_AUTO_MIGRATE=false")
+	tour("not migrated", old, waiting)
+	status("current")
+	if !slices.ContainsFunc(waiting.remarks(), func(line string) bool { return strings.Contains(line, "countersign migrate") }) {
+		t.Error("the newer build, on the older schema, doesn't log that the schema is to be migrated")
+	}
+	migrating := newer()
+	status("newer")
 	tour("migrated beneath the others", old, waiting, migrating)
 	waiting.kill()
 	old.kill()
-	back := launchBuild(t, path, data) // rolled back
-	back.await("serving")
+	back := serve(t, data) // rolled back
+	status("newer")
 	tour("rolled back", back, migrating)
 }
 
-// buildOfTheSchemaBefore builds this program without its latest migration, as the
-// release before it was.
-func buildOfTheSchemaBefore(t *testing.T) string {
+// buildOfTheNextSchema builds this program with one more migration, as the release
+// after it may be.
+func buildOfTheNextSchema(t *testing.T) string {
 	t.Helper()
 	tree := t.TempDir()
-	latest := fmt.Sprintf("%05d_", store.Schema)
 	root := filepath.Join("..", "..")
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -81,8 +88,7 @@ func buildOfTheSchemaBefore(t *testing.T) string {
 			return fs.SkipDir
 		case entry.IsDir():
 			return os.MkdirAll(filepath.Join(tree, rel), 0o700)
-		case !entry.Type().IsRegular() || strings.HasSuffix(name, "_test.go"),
-			strings.HasPrefix(name, latest) && filepath.Base(filepath.Dir(path)) == "sqlite":
+		case !entry.Type().IsRegular() || strings.HasSuffix(name, "_test.go"):
 			return nil
 		}
 		b, err := os.ReadFile(path)
@@ -91,7 +97,7 @@ func buildOfTheSchemaBefore(t *testing.T) string {
 			if !schema.Match(b) {
 				t.Fatal("the schema's version isn't where this test looks for it")
 			}
-			b = schema.ReplaceAll(b, fmt.Appendf(nil, "\tSchema int64 = %d", store.Schema-1))
+			b = schema.ReplaceAll(b, fmt.Appendf(nil, "\tSchema int64 = %d", store.Schema+1))
 		}
 		if err != nil {
 			return err
@@ -101,7 +107,14 @@ func buildOfTheSchemaBefore(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(tree, "before")
+	const migration = "-- +goose Up\nALTER TABLE sessions ADD COLUMN later TEXT;\nCREATE TABLE later (id INTEGER NOT NULL PRIMARY KEY);\n"
+	for _, dialect := range []string{"sqlite", "mysql"} {
+		name := filepath.Join(tree, "store", dialect, fmt.Sprintf("%05d_later.sql", store.Schema+1))
+		if err := os.WriteFile(name, []byte(migration), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(tree, "newer")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/countersign")
 	build.Dir, build.Env = tree, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

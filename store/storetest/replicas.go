@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,16 +25,7 @@ import (
 // other replicas. Open returns two handles on one fresh, migrated database that
 // share nothing else; they are closed when the test ends.
 func RunReplicas(t *testing.T, open func(t testing.TB) (a, b *store.DB)) {
-	keepRacing(t, open, racePromises)
-}
-
-// RunNewestReplicas is RunReplicas for the promises that take this binary's schema.
-func RunNewestReplicas(t *testing.T, open func(t testing.TB) (a, b *store.DB)) {
-	keepRacing(t, open, codeRacePromises)
-}
-
-func keepRacing(t *testing.T, open func(t testing.TB) (a, b *store.DB), promises []racePromise) {
-	for _, p := range promises {
+	for _, p := range slices.Concat(racePromises, codeRacePromises) {
 		t.Run(p.name, func(t *testing.T) {
 			a, b := open(t)
 			p.check(t, replicas{a, b})

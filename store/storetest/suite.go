@@ -27,21 +27,13 @@ type promise struct {
 }
 
 // Run checks every promise of the Store interfaces that accounts, tokens, keys,
-// limits and audit declare and that the schema before this binary's has room for, too.
+// limits and audit declare.
 // Open returns a fresh, migrated database that is closed when the test ends.
 func Run(t *testing.T, open func(t testing.TB) *store.DB) {
-	keep(t, open, userPromises, clientPromises, sessionPromises, letterPromises, keyPromises, guessPromises, eventPromises)
-}
-
-// RunNewest is Run for the promises that take this binary's schema: those of
-// [accounts.ProfileStore], [accounts.ConsentStore], [tokens.LoginStore] and
-// [tokens.CodeStore].
-func RunNewest(t *testing.T, open func(t testing.TB) *store.DB) {
-	keep(t, open, profilePromises, loginPromises, codePromises, consentPromises)
-}
-
-func keep(t *testing.T, open func(t testing.TB) *store.DB, groups ...[]promise) {
-	for _, group := range groups {
+	for _, group := range [][]promise{
+		userPromises, profilePromises, clientPromises, consentPromises, loginPromises, codePromises, sessionPromises,
+		letterPromises, keyPromises, guessPromises, eventPromises,
+	} {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) { p.check(t, open(t)) })
 		}

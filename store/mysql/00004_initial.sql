@@ -1,3 +1,6 @@
+-- The first schema has number 4, because databases of the latest builds before the
+-- first release have the same schema under that number. They go on without migrating.
+--
 -- All times are Unix milliseconds; ids are 16 bytes; absent is NULL, never zero.
 --
 -- What is compared (names, addresses, hashes, ids of clients and keys) is binary, so that
@@ -46,7 +49,8 @@ CREATE TABLE IF NOT EXISTS clients (
 
 -- One row is one sign-in. counter says which refresh token is current and
 -- rotations holds the times of the last eight rotations, eight bytes each.
--- epoch is the user's when they signed in; a session of another epoch is dead.
+-- epoch is the user's when they signed in. A session of another epoch is dead: a
+-- sign-in and the end of the account's sessions may pass each other on two machines.
 CREATE TABLE IF NOT EXISTS sessions (
     id                  BINARY(16)     NOT NULL PRIMARY KEY,
     user_id             BINARY(16)     NOT NULL,
@@ -66,6 +70,98 @@ CREATE TABLE IF NOT EXISTS sessions (
     KEY sessions_expiry (expires_at),
     CONSTRAINT sessions_of_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
     CONSTRAINT sessions_of_client FOREIGN KEY (client_id) REFERENCES clients (id) ON DELETE CASCADE
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- Mail to people: what is to be sent, and what its tokens are good for. due_at is
+-- when to send it; NULL once it is sent or given up. epoch is the user's when the
+-- letter was asked for: a token that signs its user in is worth nothing in another.
+CREATE TABLE IF NOT EXISTS letters (
+    id         BINARY(16)   NOT NULL PRIMARY KEY,
+    kind       VARCHAR(64)  NOT NULL,
+    user_id    BINARY(16),
+    address    VARCHAR(255) NOT NULL,
+    language   VARCHAR(255) NOT NULL,
+    epoch      BIGINT       NOT NULL,
+    created_at BIGINT       NOT NULL,
+    expires_at BIGINT       NOT NULL,
+    due_at     BIGINT,
+    attempts   BIGINT       NOT NULL,
+    KEY letters_user (user_id),
+    KEY letters_due (due_at),
+    KEY letters_expiry (expires_at),
+    CONSTRAINT letters_of_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- What users say of themselves: standard claims (OpenID Connect Core section 5.1),
+-- a JSON object.
+CREATE TABLE IF NOT EXISTS profiles (
+    user_id BINARY(16) NOT NULL PRIMARY KEY,
+    claims  MEDIUMTEXT NOT NULL,
+    CONSTRAINT profiles_of_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- What the authorization endpoint remembers is in tables of its own, so that the row
+-- of a session, which each refresh writes anew, stays small.
+
+-- What users let third-party clients have.
+CREATE TABLE IF NOT EXISTS consents (
+    id         BINARY(16)     NOT NULL PRIMARY KEY,
+    user_id    BINARY(16)     NOT NULL,
+    client_id  VARBINARY(255) NOT NULL,
+    scopes     TEXT           NOT NULL,
+    created_at BIGINT         NOT NULL,
+    updated_at BIGINT         NOT NULL,
+    UNIQUE KEY consents_pair (user_id, client_id),
+    KEY consents_client (client_id),
+    CONSTRAINT consents_of_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
+    CONSTRAINT consents_of_client FOREIGN KEY (client_id) REFERENCES clients (id) ON DELETE CASCADE
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- Which user is signed in to which browser at the hosted pages. A login of another
+-- epoch than the user's is dead, as sessions are.
+CREATE TABLE IF NOT EXISTS logins (
+    id                  BINARY(16) NOT NULL PRIMARY KEY,
+    user_id             BINARY(16) NOT NULL,
+    epoch               BIGINT     NOT NULL,
+    auth_time           BIGINT     NOT NULL,
+    created_at          BIGINT     NOT NULL,
+    expires_at          BIGINT     NOT NULL,
+    absolute_expires_at BIGINT     NOT NULL,
+    device              VARCHAR(1024),
+    KEY logins_user (user_id),
+    KEY logins_expiry (expires_at),
+    CONSTRAINT logins_of_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- Authorization codes by their SHA-256. session_id is what the code was exchanged
+-- for; such a row stays a while, for a second exchange ends that session.
+CREATE TABLE IF NOT EXISTS codes (
+    id         BINARY(32)     NOT NULL PRIMARY KEY,
+    client_id  VARBINARY(255) NOT NULL,
+    user_id    BINARY(16)     NOT NULL,
+    epoch      BIGINT         NOT NULL,
+    login_id   BINARY(16),
+    auth_time  BIGINT         NOT NULL,
+    scopes     TEXT           NOT NULL,
+    details    MEDIUMTEXT     NOT NULL,
+    device     VARCHAR(1024),
+    expires_at BIGINT         NOT NULL,
+    session_id BINARY(16),
+    KEY codes_client (client_id),
+    KEY codes_user (user_id),
+    KEY codes_expiry (expires_at),
+    CONSTRAINT codes_of_client FOREIGN KEY (client_id) REFERENCES clients (id) ON DELETE CASCADE,
+    CONSTRAINT codes_of_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- What a session has that began with an authorization code: the browser's sign-in
+-- that it came of, and what else was asked for, a JSON object.
+CREATE TABLE IF NOT EXISTS authorizations (
+    session_id BINARY(16) NOT NULL PRIMARY KEY,
+    login_id   BINARY(16),
+    details    MEDIUMTEXT NOT NULL,
+    KEY authorizations_login (login_id),
+    CONSTRAINT authorizations_of_session FOREIGN KEY (session_id) REFERENCES sessions (id) ON DELETE CASCADE
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS signing_keys (
