@@ -34,6 +34,7 @@ type rig struct {
 	*authorize.Service
 	seal    *seal.Keys
 	client  clients.Client
+	alice   uuid.UUID
 	now     time.Time
 	idToken string
 }
@@ -69,7 +70,7 @@ func newRig(t testing.TB) *rig {
 	noError(t, db.CreateUser(t.Context(), alice, audit.Event{Time: r.now, Kind: audit.UserCreated}))
 	got, err := issued.Start(t.Context(), r.now, oauth.Recipient{ClientID: "app", Scopes: oauth.Scopes{"openid"}}, tokens.SignIn{UserID: alice.ID, AuthTime: r.now}, nil, nil, audit.Origin{})
 	noError(t, err)
-	r.idToken = got.IDToken
+	r.idToken, r.alice = got.IDToken, alice.ID
 	r.Service = authorize.New(authorize.Options{
 		Clients: registry, Consents: consents.Service{Store: db}, Tokens: issued, Seal: master, Issuer: issuer, Claims: oauth.ScopeOfClaim(),
 	})

@@ -2,12 +2,12 @@
 // OpenID Connect Core section 3.1.2): it reads a request, says what has to happen next,
 // and answers the client through the browser. It knows no HTTP and shows no page.
 //
-// A request is read once ([Service.Read]) and then judged as often as the person comes
-// a step further ([Service.Next]): from nobody signed in, to signed in, to consent, to
-// the answer ([Service.Advance]). What is judged is the request and the browser's login,
-// nothing else, so no step can be skipped by calling the next. In between the request
-// travels with the browser as a ticket ([Service.Ticket]); the server keeps nothing for
-// strangers.
+// A request is read once ([Service.Read]) and then judged once for each page that the
+// user comes by ([Service.Judge]): the judgment says which [Step] comes next. What is
+// judged is the request and the browser's login, nothing else, and only a judgment gets
+// an answer ([Service.Answer]), so no step can be skipped by calling the next. In between
+// the request travels with the browser as a ticket ([Service.Ticket]); the server keeps
+// nothing for strangers.
 //
 // A mistake that may be the work of somebody else than the client, which is that of
 // client_id and redirect_uri, is told to the person (*[PageError]). All others go to
@@ -15,15 +15,10 @@
 package authorize
 
 import (
-	"context"
-	"errors"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
-	"countersign/audit"
 	"countersign/clients"
 	"countersign/consents"
 	"countersign/oauth"
@@ -61,142 +56,10 @@ func (e *PageError) Error() string { return e.Code + ": " + e.Detail }
 
 // The refusals that more than one place has.
 var (
-	ErrDenied        = oauth.Refuse(oauth.AccessDenied, "the user or the server denied the request")
-	ErrUnavailable   = oauth.Refuse(oauth.TemporarilyUnavailable, "the service is not able to answer now, try again shortly")
-	errLoginRequired = oauth.Refuse(oauth.LoginRequired, "nobody is signed in whom the request would do for")
+	errDenied        = oauth.Refuse(oauth.AccessDenied, "the user or the server denied the request")
+	errUnavailable   = oauth.Refuse(oauth.TemporarilyUnavailable, "the service is not able to answer now, try again shortly")
+	errLoginRequired = oauth.Refuse(oauth.LoginRequired, "no user is signed in whom the request would do for")
 )
-
-// Step is what has to happen next.
-type Step int
-
-// The steps.
-const (
-	Answer  Step = iota // nothing: the client gets its code
-	SignIn              // somebody proves who they are, or goes on as who they are
-	SignUp              // the same, by somebody new
-	Consent             // the user lets the client have what it asks for
-)
-
-// Next says what has to happen before the client gets its code, given who is signed in
-// to the browser: nil for nobody. A *oauth.Error says that it can't get one.
-func (s *Service) Next(ctx context.Context, r *Request, l *tokens.Login) (Step, error) {
-	asked := time.UnixMilli(r.AskedAt)
-	switch {
-	case l == nil,
-		r.prompts("login") && l.AuthTime.Before(asked),
-		r.MaxAge != nil && l.AuthTime.Add(time.Duration(*r.MaxAge)*time.Second).Before(asked):
-		return s.signIn(r)
-	case r.Subject != "" && r.Subject != l.UserID.String():
-		// Somebody else than the client means. Who has just signed in for this
-		// request won't become the other by being asked again.
-		if !l.AuthTime.Before(asked) {
-			return 0, errLoginRequired
-		}
-		return s.signIn(r)
-	case r.prompts("select_account") && !r.Chosen && l.AuthTime.Before(asked):
-		return SignIn, nil
-	case r.prompts("create") && !r.Chosen && l.AuthTime.Before(asked):
-		return SignUp, nil
-	}
-	agreed := r.client.FirstParty && !r.prompts("consent")
-	if !agreed && !r.prompts("consent") {
-		var err error
-		if agreed, err = s.o.Consents.Covers(ctx, l.UserID, r.ClientID, r.Permissions()); err != nil {
-			return 0, err
-		}
-	}
-	switch {
-	case agreed:
-		return Answer, nil
-	case r.prompts("none"):
-		return 0, oauth.Refuse(oauth.ConsentRequired, "the user has not let the client have what it asks for")
-	default:
-		return Consent, nil
-	}
-}
-
-func (s *Service) signIn(r *Request) (Step, error) {
-	switch {
-	case r.prompts("none"):
-		return 0, errLoginRequired
-	case r.prompts("create"):
-		return SignUp, nil
-	default:
-		return SignIn, nil
-	}
-}
-
-// Permissions are the scopes that a request is about: those it asks for, and those that
-// open the claims it asks for by name.
-func (r *Request) Permissions() []string {
-	all := slices.Clone([]string(r.Scopes))
-	for _, scope := range r.implied {
-		if !slices.Contains(all, scope) {
-			all = append(all, scope)
-		}
-	}
-	return all
-}
-
-// Allow records that the user of a login lets the client have what it asks for, and
-// answers.
-func (s *Service) Allow(ctx context.Context, now time.Time, r *Request, l *tokens.Login, from audit.Origin) (Response, error) {
-	if r.prompts("consent") { // asked and answered
-		settled := *r
-		settled.Prompt = slices.DeleteFunc(slices.Clone(r.Prompt), func(p string) bool { return p == "consent" })
-		r = &settled
-	}
-	if step, err := s.Next(ctx, r, l); err != nil || step != Answer && step != Consent {
-		return s.refuseOr(r, err, errLoginRequired) // the login isn't good for it any more
-	}
-	if err := s.o.Consents.Give(ctx, now, l.UserID, r.ClientID, r.Permissions(), from); err != nil {
-		return Response{}, err
-	}
-	return s.answer(ctx, now, r, l)
-}
-
-// Advance says what has to happen next, and if that is nothing, gives the client its
-// answer: a code, or why it can't get one.
-func (s *Service) Advance(ctx context.Context, now time.Time, r *Request, l *tokens.Login) (Step, Response, error) {
-	step, err := s.Next(ctx, r, l)
-	if err != nil {
-		answer, err := s.refuseOr(r, err, nil)
-		return Answer, answer, err
-	}
-	if step != Answer {
-		return step, Response{}, nil
-	}
-	answer, err := s.answer(ctx, now, r, l)
-	return Answer, answer, err
-}
-
-// answer gives the client its code. Nothing has to happen before: see Next.
-func (s *Service) answer(ctx context.Context, now time.Time, r *Request, l *tokens.Login) (Response, error) {
-	code, err := s.o.Tokens.IssueCode(ctx, now, r.client.Recipient(), l, tokens.Asked{
-		Scopes: r.Scopes, RedirectURI: r.RedirectURI, Nonce: r.Nonce, Challenge: r.Challenge,
-		Details:   tokens.Details{Resources: r.Resources, IDTokenClaims: r.IDTokenClaims, UserInfoClaims: r.UserInfoClaims},
-		ByConsent: !r.client.FirstParty,
-	})
-	if errors.Is(err, tokens.ErrUnknown) { // signed out, or consent taken back, a moment ago
-		err = errLoginRequired
-	}
-	if err != nil {
-		return s.refuseOr(r, notGranted(err), nil)
-	}
-	return s.respond(r, Value{"code", code}), nil
-}
-
-// refuseOr tells the client what err or, without one, otherwise says, if that is for
-// the client to hear.
-func (s *Service) refuseOr(r *Request, err error, otherwise *oauth.Error) (Response, error) {
-	if err == nil {
-		err = otherwise
-	}
-	if refusal, ok := errors.AsType[*oauth.Error](err); ok {
-		return s.Refuse(r, refusal), nil
-	}
-	return Response{}, err
-}
 
 // Response is what goes to the client through the browser: to its redirect URI, in the
 // query or as a form.

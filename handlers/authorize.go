@@ -91,7 +91,7 @@ func (h *Authorization) proceed(c *gin.Context, r *authorize.Request) error {
 	}
 	if err != nil && r.Silent() && h.Unavailable(err) {
 		h.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
-		return h.respond(c, r, h.Authorize.Refuse(r, authorize.ErrUnavailable))
+		return h.respond(c, r, h.Authorize.Unavailable(r))
 	}
 	return err
 }

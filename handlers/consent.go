@@ -38,19 +38,26 @@ func (h *Consent) consent(c *gin.Context, ticket, decision string) error {
 	if err != nil {
 		return err
 	}
-	if step, err := h.Authorize.Next(c.Request.Context(), r, l); err != nil || step != authorize.Consent {
-		return h.advance(c, r, l)
+	j, err := h.Authorize.Judge(c.Request.Context(), r, l)
+	if err != nil {
+		return err
 	}
-	switch decision {
-	case "allow":
-		answer, err := h.Authorize.Allow(c.Request.Context(), time.Now(), r, l, origin(c))
+	if j.Step != authorize.Consent {
+		return h.follow(c, r, j)
+	}
+	if decision == "allow" || decision == "deny" {
+		var answer authorize.Response
+		if decision == "allow" {
+			answer, err = h.Authorize.Allow(c.Request.Context(), time.Now(), j, origin(c))
+		} else {
+			answer, err = h.Authorize.Deny(j)
+		}
 		if err != nil {
 			return err
 		}
 		return h.respond(c, r, answer)
-	case "deny":
-		return h.respond(c, r, h.Authorize.Refuse(r, authorize.ErrDenied))
 	}
-	// Who allows has to be who was asked, also where somebody else has signed in since.
+	// The user who allows has to be the one who was asked, also where another has signed
+	// in since.
 	return h.show(c, http.StatusOK, pages.Consent, r.For(l), pages.Data{Username: l.Username, Scopes: r.Permissions()})
 }

@@ -259,6 +259,14 @@ func (h *Hosted) request(c *gin.Context, ticket string) (*authorize.Request, err
 	return r, err
 }
 
+// stepPaths are the pages of the steps that a user takes. The others are answers to the
+// client.
+var stepPaths = map[authorize.Step]string{
+	authorize.SignIn:  "/login",
+	authorize.SignUp:  "/signup",
+	authorize.Consent: "/consent",
+}
+
 // advance leads the browser to what has to happen next: another page of ours, or the
 // client with its answer. Without a request, that is where people see who they are.
 func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) error {
@@ -266,16 +274,24 @@ func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) 
 		h.redirect(c, h.Base+"/logout")
 		return nil
 	}
-	step, answer, err := h.Authorize.Advance(c.Request.Context(), time.Now(), r, l)
+	j, err := h.Authorize.Judge(c.Request.Context(), r, l)
 	if err != nil {
 		return err
 	}
-	if step == authorize.Answer {
-		return h.respond(c, r, answer)
+	return h.follow(c, r, j)
+}
+
+// follow leads the browser to the next step of a request.
+func (h *Hosted) follow(c *gin.Context, r *authorize.Request, j authorize.Judgment) error {
+	if path, ok := stepPaths[j.Step]; ok {
+		h.redirect(c, h.Base+path+"?ticket="+h.Authorize.Ticket(r))
+		return nil
 	}
-	at := map[authorize.Step]string{authorize.SignIn: "/login", authorize.SignUp: "/signup", authorize.Consent: "/consent"}[step]
-	h.redirect(c, h.Base+at+"?ticket="+h.Authorize.Ticket(r))
-	return nil
+	answer, err := h.Authorize.Answer(c.Request.Context(), time.Now(), j)
+	if err != nil {
+		return err
+	}
+	return h.respond(c, r, answer)
 }
 
 // respond sends the browser to the client with an answer.

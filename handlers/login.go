@@ -30,30 +30,35 @@ func (h *Login) open(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	// Who comes back here, when nothing asks for a sign-in, goes on.
-	if r == nil && l != nil {
-		return h.advance(c, nil, l)
-	}
-	if r != nil && l != nil {
-		if step, err := h.Authorize.Next(c.Request.Context(), r, l); err != nil || step != authorize.SignIn && step != authorize.SignUp {
-			return h.advance(c, r, l)
+	if r == nil {
+		if l != nil {
+			return h.advance(c, nil, l)
 		}
+		return h.ask(c, http.StatusOK, nil, "", pages.Data{})
 	}
-	d := pages.Data{}
-	if r != nil {
-		d.Username = r.LoginHint
+	j, err := h.Authorize.Judge(c.Request.Context(), r, l)
+	if err != nil {
+		return err
 	}
-	return h.ask(c, http.StatusOK, r, l, d)
+	// A user who comes back here when nothing asks for a sign-in goes on.
+	if l != nil && j.Step != authorize.SignIn && j.Step != authorize.SignUp {
+		return h.follow(c, r, j)
+	}
+	return h.ask(c, http.StatusOK, r, continuing(j, l), pages.Data{Username: r.LoginHint})
 }
 
-// ask shows the page. Who only has to choose may go on as who they are.
-func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, l *tokens.Login, d pages.Data) error {
-	d.Signup, d.Forgot = h.Signup, h.Mail
-	if r != nil && l != nil {
-		if step, err := h.Authorize.Next(c.Request.Context(), r.Choose(), l); err == nil && step != authorize.SignIn && step != authorize.SignUp {
-			d.SignedIn = l.Username
-		}
+// continuing is the name of the user who only has to choose to go on as who they are,
+// empty if a proof is due.
+func continuing(j authorize.Judgment, l *tokens.Login) string {
+	if !j.MayContinue {
+		return ""
 	}
+	return l.Username
+}
+
+// ask shows the page. signedIn is the name of a user who may go on as who they are.
+func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, signedIn string, d pages.Data) error {
+	d.Signup, d.Forgot, d.SignedIn = h.Signup, h.Mail, signedIn
 	return h.show(c, status, pages.Login, r, d)
 }
 
@@ -71,7 +76,7 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 	}
 	username, password := form.Get("username"), form.Get("password")
 	if username == "" || password == "" {
-		return h.ask(c, http.StatusBadRequest, r, l, pages.Data{Username: username, Errors: []string{"missing_fields"}})
+		return h.askAgain(c, http.StatusBadRequest, r, l, pages.Data{Username: username, Errors: []string{"missing_fields"}})
 	}
 	user, err := h.Users.Authenticate(c.Request.Context(), time.Now(), username, password, h.Devices.caller(c))
 	if err == nil {
@@ -85,5 +90,17 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		return err
 	}
 	d.Username = username
-	return h.ask(c, status, r, l, d)
+	return h.askAgain(c, status, r, l, d)
+}
+
+// askAgain shows the page after a sign-in that failed.
+func (h *Login) askAgain(c *gin.Context, status int, r *authorize.Request, l *tokens.Login, d pages.Data) error {
+	if r == nil {
+		return h.ask(c, status, nil, "", d)
+	}
+	j, err := h.Authorize.Judge(c.Request.Context(), r, l)
+	if err != nil {
+		return err
+	}
+	return h.ask(c, status, r, continuing(j, l), d)
 }

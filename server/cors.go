@@ -23,9 +23,9 @@ import (
 type access int
 
 const (
-	listedOrigins access = iota // configured origins and those of clients
+	noOrigin      access = iota // pages of ours that a browser navigates to
+	listedOrigins               // configured origins and those of clients
 	anyOrigin                   // public documents, without credentials
-	noOrigin                    // pages of ours that a browser navigates to
 )
 
 // corsMethods are the methods that pages may use.

@@ -200,7 +200,7 @@ func TestClaimsAskedForByName(t *testing.T) {
 		t.Fatal(err)
 	}
 	exchange := func() (tokens.Issued, error) {
-		code, err := a.Tokens.IssueCode(t.Context(), now, to, &login, tokens.Asked{Details: tokens.Details{
+		code, err := a.Tokens.IssueCode(t.Context(), now, to, &login, tokens.Asked{WithoutConsent: true, Details: tokens.Details{
 			IDTokenClaims:  []string{"address", "email_verified", "iss", "sub", "invented"},
 			UserInfoClaims: []string{"name", "phone_number_verified", "email", "invented"},
 		}})

@@ -526,7 +526,7 @@ func TestLine17TokensNeverRepeat(t *testing.T) {
 		once("MAC", string(mac), 32)
 		bits.Xor(&bits, new(big.Int).SetBytes(mac))
 
-		code, err := a.Tokens.IssueCode(t.Context(), time.Now(), to, &tokens.Login{}, tokens.Asked{})
+		code, err := a.Tokens.IssueCode(t.Context(), time.Now(), to, &tokens.Login{}, tokens.Asked{WithoutConsent: true})
 		if err != nil {
 			t.Fatal(err)
 		}

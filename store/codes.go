@@ -40,7 +40,7 @@ func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now t
 		if n == 0 {
 			return tokens.ErrUnknown
 		}
-		if c.ByConsent { // changed, as the login is: whoever takes it back comes before or after
+		if !c.WithoutConsent { // changed, as the login is: whoever takes it back comes before or after
 			n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET updated_at = updated_at + 1 WHERE user_id = ? AND client_id = ?`,
 				c.UserID[:], c.ClientID))
 			if err != nil {

@@ -38,7 +38,7 @@ func browse(t *testing.T, db *store.DB, name string) *browsing {
 	noError(t, db.GiveConsent(t.Context(), consents.Consent{ID: uuid.New(), UserID: u.ID, ClientID: client, CreatedAt: now, UpdatedAt: now}, created))
 	b := &browsing{user: u.ID, login: l.ID, client: client}
 	for range 2 {
-		b.code = tokens.Code{ClientID: client, UserID: u.ID, LoginID: l.ID, ExpiresAt: now.Add(time.Minute)}
+		b.code = tokens.Code{ClientID: client, UserID: u.ID, LoginID: l.ID, ExpiresAt: now.Add(time.Minute), WithoutConsent: true}
 		id := uuid.New()
 		copy(b.code.ID[:], id[:])
 		noError(t, db.CreateCode(t.Context(), b.code, l.ExpiresAt, now))

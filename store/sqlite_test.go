@@ -172,7 +172,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 	noError(t, db.CreateUser(t.Context(), mailed, created))
 	login := tokens.Login{ID: uuid.New(), UserID: mailed.ID, ExpiresAt: now.Add(time.Hour)}
 	noError(t, db.CreateLogin(t.Context(), login, created))
-	code := tokens.Code{ClientID: s.ClientID, UserID: mailed.ID, LoginID: login.ID, ExpiresAt: now.Add(time.Minute)}
+	code := tokens.Code{ClientID: s.ClientID, UserID: mailed.ID, LoginID: login.ID, ExpiresAt: now.Add(time.Minute), WithoutConsent: true}
 	noError(t, db.CreateCode(t.Context(), code, login.ExpiresAt, now))
 	consent := consents.Consent{ID: uuid.New(), UserID: mailed.ID, ClientID: s.ClientID, Scopes: []string{"openid"}, CreatedAt: now, UpdatedAt: now}
 	noError(t, db.GiveConsent(t.Context(), consent, created))

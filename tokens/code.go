@@ -37,9 +37,9 @@ type Code struct {
 	Scopes    oauth.Scopes
 	Device    string
 	ExpiresAt time.Time
-	// ByConsent says that the client gets it because the user has let it, which must
-	// still hold when it is written. Not read back.
-	ByConsent bool
+	// WithoutConsent says that the client needs no consent of the user's. Without it the
+	// consent must stand when the code is written. Not read back.
+	WithoutConsent bool
 
 	RedirectURI string // of the authorization request, which the exchange must repeat
 	Nonce       string
@@ -100,7 +100,8 @@ type Asked struct {
 	Nonce       string
 	Challenge   string
 	Details     Details
-	ByConsent   bool // the user was asked, now or before
+	// WithoutConsent is for clients of our own, which need none of the user's.
+	WithoutConsent bool
 }
 
 // Granted is what a client gets that asks for these scopes and resources. ErrScope,
@@ -124,7 +125,7 @@ func (s *Service) IssueCode(ctx context.Context, now time.Time, to oauth.Recipie
 		ID: sha256.Sum256([]byte(code)), ClientID: to.ClientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID,
 		AuthTime: l.AuthTime, Scopes: scopes, Device: l.Device, ExpiresAt: now.Add(codeTTL),
 		RedirectURI: ask.RedirectURI, Nonce: ask.Nonce, Challenge: ask.Challenge, Details: ask.Details,
-		ByConsent: ask.ByConsent,
+		WithoutConsent: ask.WithoutConsent,
 	}, s.idleEnd(now, l.AbsoluteExpiresAt), now)
 	if err != nil {
 		return "", fmt.Errorf("create code: %w", err)

@@ -82,11 +82,14 @@ func TestIssueCodeRefuses(t *testing.T) {
 	s := newService(t, storetest.Open(t))
 	l := s.signIn(s.alice, nil)
 	issue := func(l tokens.Login, ask tokens.Asked) error {
+		ask.WithoutConsent = true
 		_, err := s.IssueCode(t.Context(), s.now, s.app, &l, ask)
 		return err
 	}
 	wantError(t, "a scope the client may not have", issue(l, tokens.Asked{Scopes: oauth.Scopes{"openid", "admin"}}), tokens.ErrScope)
 	wantError(t, "a resource that isn't the client's", issue(l, tokens.Asked{Details: tokens.Details{Resources: []string{"https://elsewhere.example.org"}}}), tokens.ErrTarget)
+	_, err := s.IssueCode(t.Context(), s.now, s.app, &l, tokens.Asked{})
+	wantError(t, "no consent", err, tokens.ErrUnknown)
 	noError(t, s.SignOutBrowser(t.Context(), s.now, &l, audit.Origin{}))
 	wantError(t, "a login that has ended", issue(l, tokens.Asked{}), tokens.ErrUnknown)
 }

@@ -112,7 +112,7 @@ func (s *service) signIn(u accounts.User, had *tokens.Login) tokens.Login {
 // code issues a code to the client app.
 func (s *service) code(l tokens.Login, ask tokens.Asked) string {
 	s.t.Helper()
-	ask.RedirectURI = callback
+	ask.RedirectURI, ask.WithoutConsent = callback, true
 	code, err := s.IssueCode(s.t.Context(), s.now, s.app, &l, ask)
 	noError(s.t, err)
 	return code

@@ -9,10 +9,10 @@ import (
 type standing int
 
 const (
-	current     standing = iota // the latest
+	undecidable standing = iota // older than the rotations remembered, all within the window
+	current                     // the latest
 	superseded                  // by a rotation within the window
 	reused                      // superseded longer ago
-	undecidable                 // older than the rotations remembered, all within the window
 )
 
 // standing judges the refresh token of the given counter. A window of 0 makes

@@ -292,7 +292,7 @@ var codeRacePromises = []racePromise{
 					return endings[5].do(ctx, db, b)
 				}
 				c := code(b.login, b.client.ID)
-				c.ByConsent = true
+				c.WithoutConsent = false
 				b.codes[i], b.sessions[i] = c, sessionFor(c)
 				err := db.CreateCode(ctx, c, b.login.ExpiresAt, at)
 				if errors.Is(err, tokens.ErrUnknown) {

@@ -21,7 +21,7 @@ func code(l tokens.Login, clientID string) tokens.Code {
 	id := id()
 	return tokens.Code{
 		ID: sha256.Sum256(id[:]), ClientID: clientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID, AuthTime: l.AuthTime,
-		ExpiresAt: at.Add(time.Minute), RedirectURI: "https://app.example.com/callback",
+		ExpiresAt: at.Add(time.Minute), RedirectURI: "https://app.example.com/callback", WithoutConsent: true,
 	}
 }
 
@@ -71,6 +71,7 @@ func isCode(t testing.TB, db *store.DB, want tokens.Code) {
 	t.Helper()
 	got, err := db.Code(t.Context(), want.ID)
 	succeeds(t, err)
+	got.WithoutConsent = want.WithoutConsent // not read back
 	same(t, "code", got, want)
 }
 
@@ -93,7 +94,7 @@ var codePromises = []promise{
 			AuthTime: at.Add(time.Millisecond), Scopes: oauth.Scopes{"openid", "z", "a:b/c"}, Device: "Firefox · " + odd,
 			ExpiresAt: at.Add(2 * time.Millisecond), RedirectURI: "https://app.example.com/?a=b&c=<d>" + odd, Nonce: odd, Challenge: "E9Mel",
 			Details: tokens.Details{Resources: []string{"https://api.example.com/?" + odd}, IDTokenClaims: []string{"name", odd}, UserInfoClaims: []string{"email"}},
-			Roles:   []string{"not written"},
+			Roles:   []string{"not written"}, WithoutConsent: true,
 		}
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.CreateCode(ctx, want, l.ExpiresAt, at)) })
 		want.Roles = u.Roles // the user's, as they are now
@@ -157,13 +158,12 @@ var codePromises = []promise{
 		addConsent(t, db, bob, client, "openid")
 		addConsent(t, db, u, addClient(t, db, "other"), "openid")
 		c := code(l, client.ID)
-		c.ByConsent = true
+		c.WithoutConsent = false
 		fails(t, "create", db.CreateCode(t.Context(), c, at.Add(2*time.Hour), at), tokens.ErrUnknown)
 		isNoCode(t, db, c)
 		stays(t, db, l)
 		addConsent(t, db, u, client, "openid")
 		succeeds(t, db.CreateCode(t.Context(), c, l.ExpiresAt, at))
-		c.ByConsent = false // not read back
 		isCode(t, db, c)
 		lives(t, db, exchanged(t, db, c))
 	}},
