@@ -26,7 +26,7 @@ type algorithm struct {
 }
 
 // algorithms are those of RFC 7518 section 3.1 and RFC 8037 that we sign with,
-// by their JWS names. None is symmetric.
+// by JWS name. None is symmetric.
 var algorithms = map[string]algorithm{
 	"ES256": {jwt.SigningMethodES256, func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }},
 	"RS256": {jwt.SigningMethodRS256, generateRSA},
@@ -39,8 +39,8 @@ var algorithms = map[string]algorithm{
 
 func generateRSA() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) }
 
-// ps256 is jwt.SigningMethodPS256 that verifies as it signs: with a salt as long as
-// the hash and no other (RFC 7518 section 3.5).
+// ps256 is jwt.SigningMethodPS256, but it also verifies only signatures whose salt is
+// as long as the hash (RFC 7518 section 3.5).
 var ps256 = &jwt.SigningMethodRSAPSS{
 	SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA,
 	Options:          &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash},
@@ -50,8 +50,8 @@ var ps256 = &jwt.SigningMethodRSAPSS{
 var algorithmNames = slices.Sorted(maps.Keys(algorithms))
 
 // publicJWK is a public key as a JWK (RFC 7517, RFC 7518 section 6, RFC 8037
-// section 2). It has the required members only, in the order of the alphabet,
-// so that its JSON is what RFC 7638 section 3 hashes.
+// section 2). It has only the required members, in alphabetical order, so its
+// JSON is what RFC 7638 section 3 hashes.
 type publicJWK struct {
 	Crv string `json:"crv,omitempty"`
 	E   string `json:"e,omitempty"`

@@ -11,7 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// RingOf is a ring that verifies with one key, which it has from nowhere.
+// RingOf returns a ring that verifies with one key and has no store.
 func RingOf(kid, alg string, public crypto.PublicKey) *Ring {
 	m := &member{Key: Key{KID: kid, Alg: alg, Public: public, PublishedUntil: time.Now().Add(time.Hour)}}
 	r := &Ring{}
@@ -19,8 +19,8 @@ func RingOf(kid, alg string, public crypto.PublicKey) *Ring {
 	return r
 }
 
-// VerifyJWS is verify for a JWS without a typ whose payload need not be claims, which
-// the parser wouldn't read. All else is done as there, in the same order.
+// VerifyJWS is verify for a JWS without a typ whose payload need not be claims; the
+// parser would refuse it. It makes all other checks of verify, in the same order.
 func (r *Ring) VerifyJWS(text string) error {
 	parser, parts := newParser(), strings.Split(text, ".")
 	if len(parts) != 3 {
@@ -59,5 +59,5 @@ func PublicJWK(public crypto.PublicKey) (text, thumbprint string, err error) {
 	return string(b), jwk.thumbprint(), err
 }
 
-// AlgorithmNames are the algorithms there are.
+// AlgorithmNames are the names of all algorithms.
 var AlgorithmNames = algorithmNames

@@ -66,7 +66,7 @@ func TestWrongMasterKeyIsAClearErrorWithAWayOut(t *testing.T) {
 }
 
 // While a new master key is rolled out, an old replica may meet keys that it
-// cannot open. It must go on with its own, and not fight.
+// cannot open. It must go on with its own and leave the others alone.
 func TestReplicasWithDifferentMasterKeysGoOn(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		before, after := seal.Generate(), seal.Generate()
@@ -109,7 +109,7 @@ func TestKeyWithAnotherPublicHalfDoesNotSign(t *testing.T) {
 	})
 }
 
-// swapped is a store in which somebody replaced the public halves.
+// swapped is a store in which an attacker replaced the public halves.
 type swapped struct{ keys.Store }
 
 func (s swapped) Keys(ctx context.Context) ([]keys.Key, error) {

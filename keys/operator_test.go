@@ -56,7 +56,7 @@ func TestRotateIsNoticedByOtherReplicasAndSignsAfterItsLead(t *testing.T) {
 	})
 }
 
-// The worst case that the lead is made for.
+// This is the worst case that the lead is made for.
 func TestVerifierThatFetchedJustBeforeARotationIsNotSurprised(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		mk := master(t)
@@ -183,7 +183,7 @@ func TestRotationIsAudited(t *testing.T) {
 	})
 }
 
-// The command line may not know that the JWKS is cached for longer now.
+// The command line may not know that verifiers may now cache the JWKS for longer.
 func TestRotateRespectsARaisedMaxAge(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		mk := master(t)
@@ -203,7 +203,7 @@ func TestRotateRespectsARaisedMaxAge(t *testing.T) {
 	})
 }
 
-// A key made by the terms of a time when tokens were short could never sign.
+// A key made with the terms of a time when tokens lived shorter could never sign.
 func TestRevokeAfterRaisingTheTokenLife(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		mk := master(t)
@@ -212,7 +212,7 @@ func TestRevokeAfterRaisingTheTokenLife(t *testing.T) {
 		long := short
 		long.AccessTTL = time.Hour
 		ring := open(t, db, mk, long)
-		other := kidOf(t, sign(t, ring, "", time.Hour)) // revoked by somebody else at the same time
+		other := kidOf(t, sign(t, ring, "", time.Hour)) // another operator revokes it at the same time
 		if err := db.RevokeKey(t.Context(), other, time.Now(), audit.Event{Time: time.Now(), Kind: audit.KeyRevoked, KeyID: other}); err != nil {
 			t.Fatal(err)
 		}

@@ -8,16 +8,16 @@ import (
 const (
 	// poll is how often a replica reads the store.
 	poll = 2 * time.Second
-	// propagation is the time in which every replica has noticed a change:
-	// one poll, and time for a slow one.
+	// propagation is the time by which every replica has noticed a change:
+	// one poll, plus time for a slow one.
 	propagation = 5 * time.Second
 )
 
-// Policy is how long keys and what depends on them live.
+// Policy says how long keys, and what depends on them, live.
 type Policy struct {
 	RotationPeriod time.Duration // how long one key signs
 	JWKSMaxAge     time.Duration // how long verifiers may cache the JWKS
-	ClockSkew      time.Duration // between any two of our clocks and the verifiers'
+	ClockSkew      time.Duration // the most that two clocks differ, of replicas and verifiers
 	AccessTTL      time.Duration // the longest life of a token signed here
 }
 
@@ -33,20 +33,19 @@ func (p Policy) check() error {
 	return nil
 }
 
-// lead is how long a key must be published before it signs: every replica has
-// to notice it, and then every cached JWKS without it has to expire.
+// lead is how long a key must be published before it signs: every replica must
+// notice it, and then every cached JWKS without it must expire.
 func (p Policy) lead() time.Duration { return p.JWKSMaxAge + p.ClockSkew + propagation }
 
-// tail is how long a key must be published after it signed its last token.
+// tail is how long a key stays published after it signed its last token.
 func (p Policy) tail() time.Duration { return p.AccessTTL + p.ClockSkew }
 
-// keepFor is how long a key stays in the store after its publication: clients show the
-// ID tokens that it signed long after those have expired (see VerifyHint).
+// keepFor is how long a key stays in the store after its publication ends: clients
+// send back the ID tokens it signed long after these expire (see VerifyHint).
 func (p Policy) keepFor() time.Duration { return max(time.Hour, 8*p.RotationPeriod) }
 
-// signsUntil is when k stops signing: when it was meant to, or earlier if its
-// tokens live longer today than when k was made, for none may outlive the
-// publication of its key.
+// signsUntil is when k stops signing: at k.SignsUntil, or earlier if tokens live
+// longer now than when k was made. No token may outlive the publication of its key.
 func (p Policy) signsUntil(k Key) time.Time {
 	return earlier(k.SignsUntil, k.PublishedUntil.Add(-p.tail()))
 }
@@ -55,8 +54,8 @@ func (p Policy) terms() terms {
 	return terms{lead: p.lead(), period: p.RotationPeriod, tail: p.tail()}
 }
 
-// successor is terms for a key to follow k: those of k, so that it needs no
-// configuration, but no shorter a lead and tail than p asks for.
+// successor is the terms for the key after k: those of k, so that it needs no
+// configuration, but with a lead and tail no shorter than p asks for.
 func (p Policy) successor(k Key) terms {
 	return terms{
 		lead:   max(k.Lead, p.lead()),
@@ -68,12 +67,12 @@ func (p Policy) successor(k Key) terms {
 // terms are the durations that one key is made with.
 type terms struct{ lead, period, tail time.Duration }
 
-// emergency reports whether k was made to sign at once, because no key could.
+// emergency reports whether k was made to sign at once because no other key could.
 func (k Key) emergency() bool { return k.SignsFrom.Equal(k.PublishedFrom) }
 
-// published reports whether k is in the JWKS. There is no lower bound: a key
-// that is in the store is published, even if the clock of the replica that
-// made it is ahead of ours.
+// published reports whether k is in the JWKS. There is no lower bound: every key
+// in the store is published, even if the replica that made it has a clock ahead
+// of ours.
 func (k Key) published(now time.Time) bool {
 	return k.unrevoked() && now.Before(k.PublishedUntil)
 }

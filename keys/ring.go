@@ -9,22 +9,22 @@
 //	published from   signs from                 signs until     published until
 //	      |--- lead ---|--------- period ----------|---- tail ----|
 //
-// The lead is the time the JWKS may be cached, and the tail the life of a
+// The lead covers the time the JWKS may be cached, and the tail the life of a
 // token, each with an allowance for clocks and polling. So a verifier that
 // obeys the cache headers has a key before the first token that names it, and
-// keeps it until the last one has expired.
+// keeps it until the last such token expires.
 //
-// Since the times are stored with the key, the clock alone says which key
-// signs, and all replicas agree without talking. Any of them inserts the next
-// generation when it sees it missing; a unique constraint lets one win, and
-// the others take the winner's. None has to be the leader, and none has to be
-// up at a given instant: the next key is made a quarter of a period early.
+// The times are stored with the key, so the clock alone says which key signs,
+// and all replicas agree without talking. A replica that sees the next
+// generation missing inserts it; a unique constraint lets one replica win, and
+// the others take the winner's key. No replica has to be the leader, and none has
+// to be up at a given instant: the next key is made a quarter of a period early.
 //
-// If no key can sign (first start, a long down time, all revoked) an emergency
-// key is made that signs at once.
+// If no key can sign (first start, a long downtime, all keys revoked), a replica
+// makes an emergency key that signs at once.
 //
-// A replica that cannot reach the store goes on from memory. Its JWKS may lack
-// keys by then, and must not be cached: see [Ring.JWKSMaxAge].
+// A replica that cannot reach the store goes on from memory. Its JWKS may then
+// lack keys, and must not be cached: see [Ring.JWKSMaxAge].
 package keys
 
 import (
@@ -43,25 +43,25 @@ import (
 	"countersign/seal"
 )
 
-// ErrNoSigningKey says that no key of an algorithm can sign: it is not
+// ErrNoSigningKey says that no key of an algorithm can sign: the algorithm is not
 // configured, or its first key is still being made.
 var ErrNoSigningKey = errors.New("no signing key")
 
-// Options are what a Ring is made of.
+// Options configure a Ring.
 type Options struct {
 	Store Store
 	Seal  *seal.Keys
 	Log   *slog.Logger // nil: no log
 
-	// Algorithms to sign with, of ES256, RS256, PS256 and EdDSA; the first is
-	// the default. Without any, the ring is for administration: it lists, rotates
-	// and revokes what is in the store, but makes no key of its own accord and
-	// does not sign.
+	// Algorithms to sign with, from ES256, RS256, PS256 and EdDSA. The first is
+	// the default. If empty, the ring is for administration: it lists, rotates
+	// and revokes the keys in the store, but does not sign, and makes a key only
+	// when Rotate or Revoke needs one.
 	Algorithms []string
 	Policy     Policy // may be zero for administration
 }
 
-// Ring is the signing keys of one replica. It is safe for concurrent use.
+// A Ring holds the signing keys of one replica. It is safe for concurrent use.
 type Ring struct {
 	store      Store
 	seal       *seal.Keys
@@ -73,9 +73,9 @@ type Ring struct {
 	reading sync.Mutex // one reload at a time, so that an older answer never replaces a newer one
 }
 
-// Open reads the ring from the store and makes sure that every algorithm can
-// sign. It fails if a key that signs now or later cannot be opened with the
-// master keys given.
+// Open reads the ring from the store and makes the keys that are missing, so that
+// every algorithm can sign. It fails if the given master keys cannot open a key
+// that signs now or later.
 func Open(ctx context.Context, opts Options) (*Ring, error) {
 	for i, alg := range opts.Algorithms {
 		if _, ok := algorithms[alg]; !ok || slices.Contains(opts.Algorithms[:i], alg) {
@@ -111,12 +111,12 @@ func (r *Ring) start(ctx context.Context) error {
 	return r.Ready(time.Now())
 }
 
-// Algorithms are those the ring signs with; the first is the default.
+// Algorithms returns the algorithms the ring signs with; the first is the default.
 func (r *Ring) Algorithms() []string { return slices.Clone(r.algorithms) }
 
-// IDTokenAlg is the algorithm of ID tokens whose client chose none: RS256, the
-// default of OpenID Connect (Registration section 2), or the first if RS256 is
-// not among them.
+// IDTokenAlg returns the algorithm of ID tokens for a client that chose none: RS256,
+// the default of OpenID Connect (Registration section 2), or the ring's first
+// algorithm if RS256 is not among them.
 func (r *Ring) IDTokenAlg() string {
 	const standard = "RS256"
 	if len(r.algorithms) == 0 || slices.Contains(r.algorithms, standard) {
@@ -125,7 +125,8 @@ func (r *Ring) IDTokenAlg() string {
 	return r.algorithms[0]
 }
 
-// Ready returns nil if the ring can sign, with each of its algorithms.
+// Ready returns nil if the ring can sign with each of its algorithms, and
+// ErrNoSigningKey otherwise.
 func (r *Ring) Ready(now time.Time) error {
 	if len(r.algorithms) == 0 {
 		return ErrNoSigningKey
@@ -138,7 +139,7 @@ func (r *Ring) Ready(now time.Time) error {
 	return nil
 }
 
-// signing is the key that signs with alg now. No alg is the first.
+// signing returns the key that signs with alg now. An empty alg means the first.
 func (r *Ring) signing(alg string, now time.Time) (*member, error) {
 	if alg == "" && len(r.algorithms) > 0 {
 		alg = r.algorithms[0]
@@ -153,9 +154,9 @@ func (r *Ring) signing(alg string, now time.Time) (*member, error) {
 	return nil, fmt.Errorf("%w for algorithm %q", ErrNoSigningKey, alg)
 }
 
-// Sign makes a JWT of claims with the key of alg that signs now; no alg is the
-// first. Its header has typ, alg and kid. The claims must expire while that
-// key is published, which those of at most Policy.AccessTTL do.
+// Sign returns a JWT of claims, signed with the key of alg that signs now. An empty
+// alg means the first. The header has typ, alg and kid. The claims must expire while
+// that key is published; a life of at most Policy.AccessTTL does.
 func (r *Ring) Sign(now time.Time, alg, typ string, claims jwt.Claims) (string, error) {
 	m, err := r.signing(alg, now)
 	if err != nil {
@@ -173,17 +174,16 @@ func (r *Ring) Sign(now time.Time, alg, typ string, claims jwt.Claims) (string, 
 	return token.SignedString(m.signer)
 }
 
-// JWKS is the public keys as a JSON Web Key Set (RFC 7517), the same bytes
-// until it changes, and its strong ETag.
+// JWKS returns the public keys as a JSON Web Key Set (RFC 7517) and its strong ETag.
+// The bytes stay the same until the set changes.
 func (r *Ring) JWKS(now time.Time) (body []byte, etag string) {
 	set := r.view.Load().jwks(now)
 	return set.body, set.etag
 }
 
-// JWKSMaxAge is how long the JWKS of this moment may be cached: as long as the
-// policy says, but not at all if it may lack a key that signs before its time
-// is up, because the store has not answered of late or because an algorithm
-// waits for an emergency key.
+// JWKSMaxAge returns how long the JWKS of this instant may be cached. That is as
+// long as the policy says, or 0 if a key that the JWKS lacks may sign before then:
+// the store has not answered lately, or an algorithm waits for an emergency key.
 func (r *Ring) JWKSMaxAge(now time.Time) time.Duration {
 	v := r.view.Load()
 	if now.Sub(v.read) > propagation {
@@ -197,18 +197,18 @@ func (r *Ring) JWKSMaxAge(now time.Time) time.Duration {
 	return r.policy.JWKSMaxAge
 }
 
-// State is what a key does at a given time.
+// A State says what a key does at a given time.
 type State string
 
 // The states, in the order a key goes through them.
 const (
 	StateNext      State = "next"      // published, signs later
 	StateSigning   State = "signing"   //
-	StateVerifying State = "verifying" // signs no more; its last tokens may live
+	StateVerifying State = "verifying" // signs no more; its last tokens may still be valid
 	StateRevoked   State = "revoked"   // off the JWKS, its tokens refused
 )
 
-// Info is what operators may know of a key.
+// Info is what an operator may know of a key.
 type Info struct {
 	KID            string    `json:"kid"`
 	Alg            string    `json:"alg"`
@@ -219,8 +219,8 @@ type Info struct {
 	PublishedUntil time.Time `json:"published_until"`
 }
 
-// List reads the keys from the store, by algorithm and generation, without
-// those whose publication has ended.
+// List reads from the store the keys whose publication has not ended, by algorithm
+// and generation.
 func (r *Ring) List(ctx context.Context, now time.Time) ([]Info, error) {
 	if err := r.reload(ctx); err != nil {
 		return nil, err

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// sealPurpose separates private keys from all else the master keys seal.
+	// sealPurpose separates private keys from everything else that the master keys seal.
 	sealPurpose = "signing key"
 )
 
-// Run keeps the ring up to date until ctx ends. Watching the store and making
-// keys go on side by side, because an RSA key may take longer to make than
-// other replicas' changes may wait.
+// Run keeps the ring up to date until ctx ends. It watches the store and makes
+// keys concurrently: making an RSA key may take longer than another replica's
+// change may wait.
 func (r *Ring) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { r.repeat(ctx, "watch", r.watch) })
@@ -30,11 +30,11 @@ func (r *Ring) Run(ctx context.Context) {
 	wg.Wait()
 }
 
-// patience is how long a task may take: a database that hangs must not keep us
-// from asking it again, or another of its hosts.
+// patience is how long a task may take. A database that hangs must not stop the
+// ring from asking it, or another of its hosts, again.
 const patience = 4 * time.Second
 
-// repeat runs a task at every poll. An error that stays is logged once.
+// repeat runs a task at every poll. It logs an error that persists once.
 func (r *Ring) repeat(ctx context.Context, task string, run func(context.Context) error) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
@@ -61,7 +61,7 @@ func (r *Ring) repeat(ctx context.Context, task string, run func(context.Context
 	}
 }
 
-// Maintain does once what Run does all the time, for all algorithms. It is for
+// Maintain does once, for all algorithms, what Run does repeatedly. It is for
 // programs that do not live long enough for Run.
 func (r *Ring) Maintain(ctx context.Context) error {
 	if err := r.watch(ctx); err != nil {
@@ -70,7 +70,7 @@ func (r *Ring) Maintain(ctx context.Context) error {
 	return r.upkeep(ctx)
 }
 
-// watch reads the store, and complains of keys that cannot be opened.
+// watch reads the store. It returns an error if a key that should sign cannot be opened.
 func (r *Ring) watch(ctx context.Context) error {
 	if err := r.reload(ctx); err != nil {
 		return err
@@ -90,7 +90,7 @@ func (r *Ring) reload(ctx context.Context) error {
 	v := &view{policy: r.policy, read: now, keys: map[string][]*member{}, byKID: map[string]*member{}}
 	for _, k := range stored {
 		if _, ok := algorithms[k.Alg]; !ok {
-			continue // of another version of this program
+			continue // another version of this program made it
 		}
 		m := &member{Key: k}
 		v.keys[k.Alg] = append(v.keys[k.Alg], m)
@@ -110,8 +110,8 @@ func (r *Ring) reload(ctx context.Context) error {
 	return nil
 }
 
-// unseal is the private key of k. It must belong to the public one: a key that
-// signs what its published half refuses would be worse than none.
+// unseal returns the private key of k. It must match the public key: verifiers would
+// refuse every token that a mismatched key signs, which is worse than no key.
 func (r *Ring) unseal(k Key) (crypto.Signer, error) {
 	der, err := r.seal.Open(sealPurpose, k.Sealed, []byte(k.KID))
 	if err != nil {
@@ -142,8 +142,7 @@ func (r *Ring) upkeep(ctx context.Context) error {
 	return errors.Join(append(errs, r.reseal(ctx), r.clean(ctx))...)
 }
 
-// ensure makes the next key of alg if it is due. That another replica was
-// faster is as good.
+// ensure makes the next key of alg if it is due and no other replica made it first.
 func (r *Ring) ensure(ctx context.Context, alg string) error {
 	p, due := r.view.Load().next(alg, time.Now())
 	if !due {
@@ -155,8 +154,8 @@ func (r *Ring) ensure(ctx context.Context, alg string) error {
 	return nil
 }
 
-// create makes the planned key. Whether it or another replica's key of the same
-// generation wins (ErrTaken), the ring has the winner's when it returns.
+// create makes the planned key. It returns ErrTaken if another replica's key of the
+// same generation won. In both cases the ring has the winner's key when create returns.
 func (r *Ring) create(ctx context.Context, p plan) (Key, error) {
 	fail := func(err error) (Key, error) { return Key{}, fmt.Errorf("create %s signing key: %w", p.alg, err) }
 	signer, err := algorithms[p.alg].generate()
@@ -173,7 +172,7 @@ func (r *Ring) create(ctx context.Context, p plan) (Key, error) {
 	}
 	kid := jwk.thumbprint()
 
-	now := time.Now().UTC().Truncate(time.Millisecond) // not before: making the key may have taken long
+	now := time.Now().UTC().Truncate(time.Millisecond) // taken here because making the key may take long
 	k := Key{
 		KID: kid, Alg: p.alg, Generation: p.generation, Lead: p.lead,
 		PublishedFrom: now,
@@ -183,7 +182,7 @@ func (r *Ring) create(ctx context.Context, p plan) (Key, error) {
 	}
 	if p.atOnce {
 		k.SignsFrom = now
-		p.period = max(p.period, 2*p.lead) // its successor must have its lead
+		p.period = max(p.period, 2*p.lead) // leaves its successor time for a full lead
 	}
 	k.SignsUntil = k.SignsFrom.Add(p.period)
 	k.PublishedUntil = k.SignsUntil.Add(p.tail)
@@ -208,7 +207,7 @@ func (r *Ring) reseal(ctx context.Context) error {
 		}
 		private, err := r.seal.Open(sealPurpose, m.Sealed, []byte(m.KID))
 		if err != nil {
-			continue // if it matters, watch complains
+			continue // if the key matters, watch reports it
 		}
 		if err := r.store.ResealKey(ctx, m.KID, m.Sealed, r.seal.Seal(sealPurpose, private, []byte(m.KID))); err != nil {
 			return fmt.Errorf("reseal signing key %s: %w", m.KID, err)
@@ -236,10 +235,10 @@ func (r *Ring) clean(ctx context.Context) error {
 	return nil
 }
 
-// Rotate starts the next key of every algorithm in the store as early as the
-// rules allow, and returns these keys. Their durations are those of the newest
-// key, so that it needs no configuration. Where such a key is on its way already,
-// Rotate returns that one.
+// Rotate starts the next key of every algorithm in the store as early as the rules
+// allow, and returns these keys. A next key that already signs within its lead is
+// returned as it is. New keys take the durations of the newest key, so Rotate needs
+// no configuration.
 func (r *Ring) Rotate(ctx context.Context) ([]Key, error) {
 	if err := r.reload(ctx); err != nil {
 		return nil, err
@@ -268,7 +267,7 @@ func (r *Ring) rotate(ctx context.Context, alg string) (Key, error) {
 		if signing := v.signing(alg, now); signing == nil {
 			p.atOnce = true
 		} else if _, err := r.unseal(signing.Key); err != nil {
-			return Key{}, err // the servers could not open what we seal either
+			return Key{}, err // the servers could not open a key that we seal
 		} else if then := v.signing(alg, now.Add(p.lead)); then != nil && then.Generation > signing.Generation {
 			return then.Key, nil
 		}
@@ -279,9 +278,10 @@ func (r *Ring) rotate(ctx context.Context, alg string) (Key, error) {
 	}
 }
 
-// Revoke takes a leaked key out of use: it leaves the JWKS, and the tokens it
-// signed are refused, on every replica within seconds. If no other key of its
-// algorithm can sign, one is made that does at once.
+// Revoke takes a leaked key out of use. Within seconds every replica drops it from
+// the JWKS and refuses the tokens it signed. If no other key of its algorithm can
+// sign, Revoke makes one that signs at once. It returns ErrUnknownKey if there is no
+// such key.
 func (r *Ring) Revoke(ctx context.Context, kid string) error {
 	now := time.Now()
 	err := r.store.RevokeKey(ctx, kid, now, audit.Event{Time: now, Kind: audit.KeyRevoked, KeyID: kid})

@@ -123,8 +123,7 @@ func TestRaisingTheTokenLifeOutlivesNoKey(t *testing.T) {
 	})
 }
 
-// ahead is the store as a replica sees it whose clock is behind those of the
-// others.
+// ahead is the store as seen by a replica whose clock is behind the others'.
 type ahead struct{ keys.Store }
 
 func (s ahead) Keys(ctx context.Context) ([]keys.Key, error) {

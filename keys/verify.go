@@ -10,18 +10,18 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// ErrInvalidToken is all that verifying says to a stranger; the reason wrapped
-// with it is for the log.
+// ErrInvalidToken is all that a caller may be told about a token that fails to
+// verify. The wrapped reason is for the log.
 var ErrInvalidToken = errors.New("invalid token")
 
-// maxToken is more than any token of ours has. Longer ones are not parsed.
+// maxToken is longer than any token of ours, in bytes. Longer ones are not parsed.
 const maxToken = 8 << 10
 
-// Verify checks a JWT that this ring should have signed, and decodes its
-// claims; they mean nothing unless it returns nil. It is stricter than a
-// resource server has to be (RFC 9068 section 4, RFC 8725 section 3): typ, iss
-// and aud must be the ones given, exp must be there and gets no leeway, and
-// the algorithm is the key's, whatever the header says.
+// Verify checks that this ring signed a JWT, and decodes it into claims, which mean
+// nothing unless it returns nil. It is stricter than a resource server has to be
+// (RFC 9068 section 4, RFC 8725 section 3): typ, iss and aud must be the ones given,
+// exp must be present and gets no leeway, and alg must be the algorithm of the key.
+// Every failure is an ErrInvalidToken.
 func (r *Ring) Verify(now time.Time, token, typ, issuer, audience string, claims jwt.Claims) error {
 	if audience == "" {
 		panic("keys: Verify needs an audience") // jwt would skip the check
@@ -29,30 +29,31 @@ func (r *Ring) Verify(now time.Time, token, typ, issuer, audience string, claims
 	return r.verifyAt(now, token, typ, issuer, claims, jwt.WithAudience(audience))
 }
 
-// VerifyAnyAudience is Verify for who has to judge the audience by more than one
-// name, as introspection does (RFC 7662 section 4): it checks all but that.
+// VerifyAnyAudience is Verify without the check of aud. It is for a caller that
+// accepts more than one audience and checks aud itself, as introspection does
+// (RFC 7662 section 4).
 func (r *Ring) VerifyAnyAudience(now time.Time, token, typ, issuer string, claims jwt.Claims) error {
 	return r.verifyAt(now, token, typ, issuer, claims)
 }
 
-// VerifyHint says only that this ring once signed a token. An ID token that is
-// sent back to us may have expired and be meant for anybody (OpenID Connect Core
-// section 3.1.2.1, RP-Initiated Logout section 2): neither aud nor a time is
-// checked, and the key may be out of publication, but not revoked. Such a token
-// tells who is meant and proves nothing.
+// VerifyHint checks only that this ring once signed a token. An ID token that a
+// client sends back may have expired and may have any audience (OpenID Connect Core
+// section 3.1.2.1, RP-Initiated Logout section 2). So VerifyHint checks neither aud
+// nor any time, and accepts a key that is no longer published, but no revoked key.
+// Such a token says which user is meant; it proves nothing.
 func (r *Ring) VerifyHint(token, typ, issuer string, claims jwt.Claims) error {
 	return r.verify(token, typ, issuer, claims, Key.unrevoked, jwt.WithoutClaimsValidation())
 }
 
-// verifyAt is verify for a token that must be good now: its times are checked,
-// and its key must be published.
+// verifyAt is verify for a token that must be valid now: it checks the token's times,
+// and the key must be published.
 func (r *Ring) verifyAt(now time.Time, token, typ, issuer string, claims jwt.Claims, options ...jwt.ParserOption) error {
 	options = append(options, jwt.WithExpirationRequired(), jwt.WithTimeFunc(func() time.Time { return now }))
 	return r.verify(token, typ, issuer, claims, func(k Key) bool { return k.published(now) }, options...)
 }
 
-// verify checks what every token of ours must have: a typ, a signature by one of
-// our keys that is good, and our issuer. The options are about the other claims.
+// verify checks what every token of ours must have: the typ, the signature of one of
+// our keys for which good holds, and the issuer. The options are about the other claims.
 func (r *Ring) verify(token, typ, issuer string, claims jwt.Claims, good func(Key) bool, options ...jwt.ParserOption) error {
 	if issuer == "" {
 		panic("keys: verifying needs an issuer")
@@ -67,21 +68,22 @@ func (r *Ring) verify(token, typ, issuer string, claims jwt.Claims, good func(Ke
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidToken, err)
 	}
-	// Not by an option: the one that skips times and audience skips this, too.
+	// Not an option: the option that skips times and audience would skip this, too.
 	if iss, err := claims.GetIssuer(); err != nil || iss != issuer {
 		return fmt.Errorf("%w: %w", ErrInvalidToken, jwt.ErrTokenInvalidIssuer)
 	}
 	return nil
 }
 
-// newParser returns a parser that takes our algorithms only, and no token in a second
-// spelling.
+// newParser returns a parser that accepts only our algorithms, and only one spelling
+// of a token.
 func newParser(options ...jwt.ParserOption) *jwt.Parser {
 	return jwt.NewParser(append(options, jwt.WithValidMethods(algorithmNames), jwt.WithStrictDecoding())...)
 }
 
-// keyOf is the key that must have signed a token whose header is t's, if that is of
-// the type and the key is good, and sets how the signature is to be checked.
+// keyOf returns the key that t's header names, if the header has the given typ and
+// good holds for the key. It also sets t.Method, by which the parser then checks the
+// signature.
 func (v *view) keyOf(t *jwt.Token, typ string, good func(Key) bool) (crypto.PublicKey, error) {
 	if err := checkHeader(t.Header, typ); err != nil {
 		return nil, err
@@ -96,13 +98,13 @@ func (v *view) keyOf(t *jwt.Token, typ string, good func(Key) bool) (crypto.Publ
 	case t.Method.Alg() != m.Alg:
 		return nil, errors.New("alg is not its key's")
 	}
-	t.Method = algorithms[m.Alg].method // which may be stricter than the parser's
+	t.Method = algorithms[m.Alg].method // may be stricter than the parser's
 	return m.Public, nil
 }
 
-// checkHeader refuses another type of token, and header parameters that bring
-// or name a key or that must be understood: we never write any (RFC 7515
-// section 4.1).
+// checkHeader refuses another type of token, and header parameters that carry or
+// name a key or that the receiver must understand: we never write any of these
+// (RFC 7515 section 4.1).
 func checkHeader(header map[string]any, typ string) error {
 	for _, name := range []string{"crit", "jku", "jwk", "x5u", "x5c"} {
 		if _, ok := header[name]; ok {
@@ -116,8 +118,8 @@ func checkHeader(header map[string]any, typ string) error {
 	return nil
 }
 
-// mediaType is the whole of a typ, whose "application/" may be left out if no
-// other slash is in it (RFC 7515 section 4.1.9).
+// mediaType returns the full media type of a typ, which may leave out "application/"
+// if it has no other slash (RFC 7515 section 4.1.9).
 func mediaType(typ string) string {
 	if strings.Contains(typ, "/") {
 		return typ

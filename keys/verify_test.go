@@ -25,8 +25,8 @@ import (
 	"countersign/store/storetest"
 )
 
-// forge signs any header over any claims with the ring's own ES256 key, which
-// takes its master key: what Verify refuses is then refused for its content.
+// A forger signs any header over any claims with the ring's own ES256 key, for which
+// it needs the master key: what Verify refuses is then refused for its content.
 type forger struct {
 	ring    *keys.Ring
 	kid     string
@@ -79,8 +79,8 @@ func (f *forger) token(t testing.TB, method jwt.SigningMethod, key any, change f
 	return token
 }
 
-// point is the public key of an ES256 key as its coordinates, which a verifier that
-// mixes up algorithms might take for the secret of HS256.
+// point returns the coordinates of the ES256 public key. A verifier that mixes up
+// algorithms might take them for the secret of HS256.
 func (f *forger) point() []byte {
 	point, err := f.private.Public().(*ecdsa.PublicKey).Bytes()
 	if err != nil {
@@ -205,8 +205,8 @@ func TestVerifyGivesExpNoLeeway(t *testing.T) {
 	}
 }
 
-// An RSA key can sign by both algorithms, but ours are of one each (RFC 8725 section
-// 3.1), and PS256 has one length of salt (RFC 7518 section 3.5).
+// An RSA key can sign by both algorithms, but each of ours belongs to one (RFC 8725
+// section 3.1), and PS256 has one length of salt (RFC 7518 section 3.5).
 func TestVerifyTakesAnRSAKeyForItsOwnAlgorithmOnly(t *testing.T) {
 	db, mk := storetest.Open(t), master(t)
 	ring := open(t, db, mk, monthly, "RS256", "PS256")

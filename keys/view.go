@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// view is the ring as it was last read from the store. It does not change, so
-// requests use it without a lock.
+// A view is the ring as last read from the store. It does not change, so requests
+// use it without a lock.
 type view struct {
 	policy Policy
-	read   time.Time            // the store was not asked later than this
+	read   time.Time            // taken just before the store was asked
 	keys   map[string][]*member // by algorithm, oldest generation first
 	byKID  map[string]*member
 	set    atomic.Pointer[keySet] // the JWKS as last built
@@ -24,24 +24,24 @@ type view struct {
 // member is a key in a view.
 type member struct {
 	Key
-	signer crypto.Signer // the private key, while this ring may have to sign with it
-	locked error         // why it could not
+	signer crypto.Signer // the private key, if this ring may have to sign with it
+	locked error         // why the private key could not be opened
 }
 
-// usable reports whether nothing but the clock keeps m from signing here.
+// usable reports whether only the clock can keep m from signing here.
 func (m *member) usable() bool { return m.unrevoked() && m.locked == nil }
 
-// signing is the key of alg that signs at the instant now: the newest one in
-// its time. If there is none (a key was revoked, or tokens came to live longer)
-// the next key may begin early. But no key signs before it was published for
-// its lead, and for today's if the JWKS may be cached longer by now.
+// signing returns the key of alg that signs at now: the newest one between SignsFrom
+// and SignsUntil. If there is none (a key was revoked, or tokens now live longer), the
+// next key may begin early. But no key signs before it has been published for its
+// lead, or for the policy's lead if that is longer by now.
 func (v *view) signing(alg string, now time.Time) *member {
 	var early *member
 	for _, m := range slices.Backward(v.keys[alg]) {
 		switch {
 		case !m.usable() || !now.Before(v.policy.signsUntil(m.Key)):
 		case m.emergency():
-			return m // whatever our clock says: its maker's may be ahead
+			return m // even before SignsFrom: the clock of the replica that made it may be ahead
 		case now.Before(m.PublishedFrom.Add(max(m.Lead, v.policy.lead()))):
 		case !now.Before(m.SignsFrom):
 			return m
@@ -52,7 +52,7 @@ func (v *view) signing(alg string, now time.Time) *member {
 	return early
 }
 
-// newest is the newest generation of alg for which ok holds, or nil.
+// newest returns the newest generation of alg for which ok holds, or nil.
 func (v *view) newest(alg string, ok func(*member) bool) *member {
 	for _, m := range slices.Backward(v.keys[alg]) {
 		if ok(m) {
@@ -62,7 +62,8 @@ func (v *view) newest(alg string, ok func(*member) bool) *member {
 	return nil
 }
 
-// generation is the highest one of alg, in whatever state its key is.
+// generation returns the highest generation of alg, whatever the state of its key,
+// or 0 if there is none.
 func (v *view) generation(alg string) int64 {
 	if m := v.newest(alg, func(*member) bool { return true }); m != nil {
 		return m.Generation
@@ -70,17 +71,17 @@ func (v *view) generation(alg string) int64 {
 	return 0
 }
 
-// plan is a key to be made: all of it but the key and the time of its making.
+// A plan is a key to be made: all of it but the key pair and the time it is made.
 type plan struct {
 	alg        string
 	generation int64
 	terms
 	notBefore time.Time // signs from here at the earliest
-	atOnce    bool      // an emergency: signs from the moment it is made
+	atOnce    bool      // an emergency key: signs from the moment it is made
 }
 
-// next plans the next key of alg, if it is due. It is due a quarter of a period
-// before it must be published, so that as long a down time leaves no gap.
+// next plans the next key of alg and reports whether it is due. It is due a quarter
+// of a period before it must be published, so a downtime of that length leaves no gap.
 func (v *view) next(alg string, now time.Time) (p plan, due bool) {
 	p = plan{alg: alg, generation: v.generation(alg) + 1, terms: v.policy.terms()}
 	if v.signing(alg, now) == nil {
@@ -91,7 +92,8 @@ func (v *view) next(alg string, now time.Time) (p plan, due bool) {
 	return p, !now.Before(p.notBefore.Add(-p.lead - p.period/4))
 }
 
-// lockedOut is the error of the first key that should sign but cannot be opened.
+// lockedOut returns the error of the first key that should sign but cannot be opened,
+// or nil.
 func (v *view) lockedOut(algs []string) error {
 	for _, alg := range algs {
 		for _, m := range v.keys[alg] {
@@ -103,14 +105,14 @@ func (v *view) lockedOut(algs []string) error {
 	return nil
 }
 
-// keySet is a JWKS ready to be sent.
+// A keySet is a JWKS ready to be sent.
 type keySet struct {
 	body  []byte
 	etag  string
-	until time.Time // a key leaves it here
+	until time.Time // a key leaves the set at this instant
 }
 
-// jwks is the JWKS at the instant now, built at most once for each content.
+// jwks returns the JWKS at now. It builds it anew only when a key has left it.
 func (v *view) jwks(now time.Time) *keySet {
 	set := v.set.Load()
 	if set == nil || !now.Before(set.until) {
@@ -145,7 +147,7 @@ func (v *view) newKeySet(now time.Time) *keySet {
 	return &keySet{body: body, etag: `"` + base64.RawURLEncoding.EncodeToString(hash[:]) + `"`, until: until}
 }
 
-// sorted is every key, by algorithm and generation.
+// sorted returns every key, by algorithm and generation.
 func (v *view) sorted() []*member {
 	var all []*member
 	for _, alg := range slices.Sorted(maps.Keys(v.keys)) {

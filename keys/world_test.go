@@ -10,7 +10,7 @@ import (
 	"countersign/store"
 )
 
-// world is replicas over one store, and verifiers that cache the JWKS for as
+// A world has replicas over one store, and verifiers that cache the JWKS for as
 // long as they may and never ask again because of an unknown kid.
 type world struct {
 	t         *testing.T
@@ -18,7 +18,7 @@ type world struct {
 	algs      []string
 	rings     []*keys.Ring
 	verifiers []verifier
-	lives     map[string]time.Time // by kid, when its last token has expired on the slowest clock
+	lives     map[string]time.Time // by kid: when its last token has expired on the slowest clock
 	rng       *rand.Rand
 	tokens    int
 }
@@ -40,7 +40,7 @@ func (w *world) random(d time.Duration) time.Duration {
 	return time.Duration(w.rng.Int64N(int64(d) + 1))
 }
 
-// pass lets the time d go by, looking closely around the instants that matter.
+// pass lets the time d go by and observes closely around the instants that matter.
 func (w *world) pass(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		time.Sleep(w.pause())

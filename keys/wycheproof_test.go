@@ -21,7 +21,7 @@ import (
 // vector is a group of Wycheproof's JOSE vectors: tokens, and the key to verify them by.
 type vector struct {
 	Comment string
-	Public  json.RawMessage // a JWK, or a JWK Set; missing if the key is symmetric
+	Public  json.RawMessage // a JWK or a JWK Set; missing if the key is symmetric
 	Tests   []struct {
 		TcID    int
 		Comment string
@@ -30,7 +30,7 @@ type vector struct {
 	}
 }
 
-// jws is a JWS in the compact form, or, as it stands, in a JSON form that we don't take.
+// A jws is a JWS in the compact form, or in a JSON form, which we don't accept.
 type jws string
 
 func (j *jws) UnmarshalJSON(b []byte) error {
@@ -41,16 +41,16 @@ func (j *jws) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// alg is the algorithm that a JWS says it is of.
+// alg returns the algorithm that the header of a JWS names.
 func (j jws) alg() string {
 	first, _, _ := strings.Cut(string(j), ".")
 	b, _ := base64.RawURLEncoding.DecodeString(first)
 	var header struct{ Alg string }
-	json.Unmarshal(b, &header) // what is no header has no alg
+	json.Unmarshal(b, &header) // a malformed header has no alg
 	return header.Alg
 }
 
-// vectors reads a file of Wycheproof's.
+// vectors reads a file of Wycheproof vectors.
 func vectors(t *testing.T, name string) []vector {
 	t.Helper()
 	f, err := wycheproof.TestVectors.Open(name)
@@ -71,8 +71,8 @@ type publicKey struct {
 	text json.RawMessage
 }
 
-// jwks are the public keys of a group as go-jose reads them. Those that it refuses to
-// read are no keys: points off the curve, and members that don't fit the kty.
+// jwks returns the public keys of a group as go-jose reads them. Those that it refuses
+// are no keys: points off the curve, and members that don't fit the kty.
 func (v *vector) jwks(t *testing.T) []publicKey {
 	t.Helper()
 	var set struct{ Keys []json.RawMessage }
@@ -92,9 +92,8 @@ func (v *vector) jwks(t *testing.T) []publicKey {
 	return all
 }
 
-// outOfPlace are the groups whose fault is in the key. A ring has the keys it made,
-// and reads none from strangers: there is no JWK of theirs that it could take. Whoever
-// comes to read such keys has to refuse these.
+// outOfPlace are the groups whose fault is in the key. A ring has only keys that the
+// server made, and never reads a JWK. Code that comes to read JWKs must refuse these.
 var outOfPlace = map[string]string{
 	"rsa_encryption":        "the key is for another use",
 	"ec_key_for_encryption": "the key is for another use",
@@ -104,12 +103,12 @@ var outOfPlace = map[string]string{
 	"exponentOne":           "the key signs nothing",
 }
 
-// TestWycheproofSignatures has a ring verify Wycheproof's JWSs with their keys. What is
-// valid and of an algorithm of ours verifies, and all else doesn't: also what is valid
-// by an algorithm that we don't sign with, or the key's JWK says is another's.
+// TestWycheproofSignatures has a ring verify Wycheproof's JWSs with their keys. A valid
+// JWS of one of our algorithms verifies; all others don't, nor do valid ones whose
+// algorithm we don't sign with or isn't that of the key's JWK.
 //
-// Left out are the groups with symmetric keys, which a ring can't hold (their
-// confusion with public keys is among the others), with encryption, and outOfPlace.
+// It leaves out the groups with symmetric keys, which a ring can't hold (their
+// confusion with public keys is among the others), those with encryption, and outOfPlace.
 func TestWycheproofSignatures(t *testing.T) {
 	var good, bad, skipped int
 	for _, file := range []string{"json_web_signature_test.json", "json_web_crypto_test.json", "json_web_key_test.json"} {
@@ -159,12 +158,11 @@ func TestWycheproofSignatures(t *testing.T) {
 	}
 }
 
-// TestWycheproofKeys has our JWKS's encoding write Wycheproof's public keys. It must
-// say of each what the vector says (RFC 7518 section 6: coordinates of full width, an
-// n without a zero in front), and name it by the thumbprint that go-jose computes.
+// TestWycheproofKeys encodes Wycheproof's public keys as our JWKS does. Each JWK must
+// equal the vector's (RFC 7518 section 6: coordinates of full width, an n without
+// leading zeros), and its kid the thumbprint that go-jose computes.
 //
-// Their point is what a reader of JWKs must refuse. We read none, from nobody: there
-// is nothing of ours to run those against.
+// The vectors that a reader of JWKs must refuse are left out: we never read a JWK.
 func TestWycheproofKeys(t *testing.T) {
 	ran := 0
 	for _, file := range []string{"json_web_signature_test.json", "json_web_crypto_test.json", "json_web_key_test.json"} {
