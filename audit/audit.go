@@ -1,8 +1,7 @@
 // Package audit defines the security events that Countersign records.
 //
-// An event is written in the same transaction as the change it reports, by the
-// store method that makes the change, so that no caller can skip it and none
-// is recorded for a change that did not happen.
+// The store method that makes a change writes its event in the same transaction. So
+// no caller can skip the event, and there is no event for a change that did not happen.
 package audit
 
 import (
@@ -14,7 +13,7 @@ import (
 // Kind names what happened. Kinds are stable: operators alert on them.
 type Kind string
 
-// The events, by what they are about.
+// The kinds, by what they are about.
 const (
 	UserCreated         Kind = "user.created"
 	UserDisabled        Kind = "user.disabled"
@@ -32,15 +31,15 @@ const (
 
 	SessionCreated Kind = "session.created"
 	SessionRevoked Kind = "session.revoked"
-	// SessionReused reports that a refresh token superseded longer ago than
-	// the replay window was presented, and that its session was revoked for it.
+	// SessionReused reports that a client presented a refresh token superseded longer
+	// ago than the replay window, and that its session was revoked for it.
 	SessionReused Kind = "session.reused"
 
-	// CodeReused reports that an authorization code was used a second time, and that
-	// the session it had been exchanged for was revoked for it.
+	// CodeReused reports that a client used an authorization code a second time, and
+	// that the session of the first use was revoked for it.
 	CodeReused Kind = "code.reused"
 
-	LoginCreated Kind = "login.created" // somebody signed in to a browser at the hosted pages
+	LoginCreated Kind = "login.created" // a user signed in to a browser at the hosted pages
 	LoginEnded   Kind = "login.ended"
 
 	ConsentGiven   Kind = "consent.given"
@@ -54,7 +53,7 @@ const (
 type Event struct {
 	Time      time.Time
 	Kind      Kind
-	UserID    uuid.UUID // the account concerned, also after it was deleted
+	UserID    uuid.UUID // the account concerned, which may be deleted by now
 	ClientID  string    // the client concerned
 	SessionID uuid.UUID // the session concerned
 	KeyID     string    // the signing key concerned (its kid)
@@ -67,29 +66,29 @@ type Filter struct {
 	UserID uuid.UUID // only this account's
 	Since  time.Time // only at or after this instant
 	After  Place     // only those that come after this one, in the order of their times
-	Limit  int       // at most this many, oldest first; 0 means 1000
+	Limit  int       // at most this many, oldest first; 0: 1000
 }
 
-// Place is where an event stands among all: by its time, then by its number. The
-// zero Place is before all.
+// A Place is the position of an event among all events: by its time, then by its
+// number. The zero Place is before all events.
 type Place struct {
 	Time   time.Time
 	Number int64
 }
 
-// Record is an Event as stored. Its number is its own for ever. On a cluster
-// numbers don't tell who came first, and wherever several write, an event may turn
-// up a moment after one with a later time.
+// A Record is an Event as stored. Its number is unique and never changes. In a
+// database cluster, numbers don't give the order of events; and with several writers,
+// an event may appear a moment after one with a later time.
 type Record struct {
 	Number int64
 	Event
 }
 
-// Place is where the event stands.
+// Place returns the position of the event.
 func (r Record) Place() Place { return Place{r.Time, r.Number} }
 
-// Origin says where a request came from, for the events it causes. The
-// command line has the zero Origin.
+// An Origin says where a request came from, for the events it causes. The command
+// line has the zero Origin.
 type Origin struct {
 	Address   string
 	RequestID string

@@ -6,8 +6,9 @@ import (
 	"net/netip"
 )
 
-// Key names a budget: the purpose it is for, such as "password", and whose it
-// is. Different purposes or parts never share a key, however they are cut.
+// Key names a budget by its purpose, such as "password", and by the parts that say
+// whose budget it is. Different purposes or parts never share a key, however the
+// parts are cut.
 func Key(purpose string, parts ...string) [32]byte {
 	h := sha256.New()
 	write := func(s string) {
@@ -21,9 +22,9 @@ func Key(purpose string, parts ...string) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// Network is the part of an IP address that one subscriber can't change at
-// will: all of an IPv4 address, the first 64 bits of an IPv6 one. What is no
-// IP address (the command line has none) stays as it is.
+// Network returns the part of an IP address that one subscriber can't change at
+// will: all of an IPv4 address, the first 64 bits of an IPv6 address. It returns a
+// text that is no IP address unchanged (the command line has no address).
 func Network(address string) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil {

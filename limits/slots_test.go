@@ -66,7 +66,7 @@ func TestFullQueueIsBusyAtOnce(t *testing.T) {
 	})
 }
 
-func TestNobodyWaitsForLongerThanIsUseful(t *testing.T) {
+func TestNoCallerWaitsLongerThanIsUseful(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := limits.NewSlots(1, 1)
 		release := make(chan struct{})
@@ -83,7 +83,7 @@ func TestNobodyWaitsForLongerThanIsUseful(t *testing.T) {
 	})
 }
 
-func TestWhoeverGivesUpWaitingMakesRoom(t *testing.T) {
+func TestCallerThatGivesUpWaitingMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := limits.NewSlots(1, 1)
 		release := make(chan struct{})
@@ -101,7 +101,7 @@ func TestWhoeverGivesUpWaitingMakesRoom(t *testing.T) {
 	})
 }
 
-func TestNothingRunsForACallerWhoHasHungUp(t *testing.T) {
+func TestNothingRunsForACallerThatHasHungUp(t *testing.T) {
 	slots := limits.NewSlots(1, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

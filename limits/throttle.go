@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// ErrThrottled says that somebody guessed too often and has to wait. The error
+// ErrThrottled says that a caller guessed wrong too often and has to wait. The error
 // itself is a *WaitError, which says how long.
 var ErrThrottled = errors.New("too many failed attempts")
 
-// WaitError is an ErrThrottled that knows when to come back.
+// A WaitError is an ErrThrottled that says when the caller may try again.
 type WaitError struct{ RetryAfter time.Duration }
 
 func (e *WaitError) Error() string {
@@ -23,21 +23,21 @@ func (e *WaitError) Error() string {
 // Is makes a WaitError an ErrThrottled.
 func (e *WaitError) Is(target error) bool { return target == ErrThrottled }
 
-// Failures is how often somebody has guessed wrong of late.
+// Failures counts the recent wrong guesses at a key.
 type Failures struct {
 	Count  int
 	LastAt time.Time
 }
 
-// Store is the memory of a Throttle, shared by all replicas. Every method is
-// atomic and safe for concurrent use.
+// A Store holds the budgets of a Throttle for all replicas. Every method is atomic
+// and safe for concurrent use.
 type Store interface {
-	// Failures returns what is recorded for key; the zero value if nothing is.
+	// Failures returns the record of key, or the zero value if there is none.
 	Failures(ctx context.Context, key [32]byte) (Failures, error)
-	// RecordFailure counts one more failure at now and returns the new count.
-	// A count whose last failure is window ago or more starts again at 1, to the
-	// millisecond. The last failure never moves back: callers that queued come late
-	// with theirs.
+	// RecordFailure counts one more failure at now and returns the new record.
+	// If the last failure was window or more before now (to the millisecond), the
+	// count starts again at 1. LastAt never moves back: a caller that queued records
+	// its failure late, with an earlier now.
 	RecordFailure(ctx context.Context, key [32]byte, now time.Time, window time.Duration) (Failures, error)
 	// ClearFailures forgets key.
 	ClearFailures(ctx context.Context, key [32]byte) error
@@ -46,23 +46,23 @@ type Store interface {
 	PurgeFailures(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
-// Options are the parts of a Throttle. What is zero takes its default.
+// Options configure a Throttle. A zero field takes its default.
 type Options struct {
 	Store   Store
-	Free    int           // failures that cost no wait; 10
-	MaxWait time.Duration // the longest wait; 15 minutes
-	Window  time.Duration // without failures for this long, all is forgiven; 1 hour
+	Free    int           // failures that cost no wait; default 10
+	MaxWait time.Duration // the longest wait; default 15 minutes
+	Window  time.Duration // a budget refills when this long passes without a failure; default 1 hour
 
-	// Secret keys what is written to the Store, the same on all replicas.
-	// People type passwords into username fields: without it, somebody who
-	// reads the database could search for them as fast as SHA-256 goes.
+	// Secret keys the digests written to the Store. All replicas need the same one.
+	// Users type passwords into username fields: without a secret, an attacker who
+	// reads the database could search for them at the speed of SHA-256.
 	Secret []byte
 }
 
-// Throttle gives everybody who proves something a budget of wrong guesses (RFC
-// 6749 section 10.10). Some failures are free, for people mistype; each after
-// that has to be waited for twice as long as the one before. Waiting is never
-// an end: no one can lock a person out for good.
+// A Throttle gives each key a budget of wrong guesses (RFC 6749 section 10.10). The
+// first failures are free, because users mistype; after each further one the caller
+// waits twice as long as after the one before. Every wait ends: no attacker can lock
+// a user out for good.
 type Throttle struct{ o Options }
 
 // NewThrottle returns a Throttle.
@@ -79,24 +79,24 @@ func NewThrottle(o Options) *Throttle {
 	return &Throttle{o}
 }
 
-// Check returns a *WaitError if whoever key stands for may not guess yet, and
-// otherwise the failures so far, for Succeeded.
+// Check returns a *WaitError if the next guess at key may not come yet, and otherwise
+// the failures so far, for Succeeded and Charge.
 //
-// Between a Check and its Failed others may check too. So check again where
-// the work is bounded, right before it, and record the outcome there: then a
-// burst exceeds the budget by no more than the number of slots. Where nothing
-// bounds the work, Charge tells those apart that raced.
+// Between a Check and its Failed, other callers may check too. So check again in the
+// slot that bounds the work, right before the work, and record the outcome there: then
+// a burst exceeds the budget by no more than the number of slots. Where no slots bound
+// the work, use Charge, which finds the callers that raced.
 func (t *Throttle) Check(ctx context.Context, now time.Time, key [32]byte) (Failures, error) {
 	f, err := t.o.Store.Failures(ctx, t.seal(key))
 	if err != nil {
 		return Failures{}, fmt.Errorf("check guess budget: %w", err)
 	}
 	if now.After(f.LastAt.Add(t.o.Window)) {
-		return f, nil // forgiven: the next failure starts again at 1
+		return f, nil // refilled: the next failure starts again at 1
 	}
 	wait := t.wait(f.Count)
 	if wait == 0 {
-		return f, nil // also if somebody failed after this caller began to queue
+		return f, nil // even if another caller failed after this one began to queue
 	}
 	if rest := f.LastAt.Add(wait).Sub(now); rest > 0 {
 		return Failures{}, &WaitError{RetryAfter: rest}
@@ -104,9 +104,10 @@ func (t *Throttle) Check(ctx context.Context, now time.Time, key [32]byte) (Fail
 	return f, nil
 }
 
-// CheckShared is Check for a budget that many share who don't know each other:
-// most failures are free, after them nobody may guess until there was none for the
-// window. Waits that grow would let those who don't wait starve those who do.
+// CheckShared is Check for a budget that many independent callers share. The first
+// most failures are free; after them no caller may guess until the window has passed
+// without a failure. With waits that grow, callers that don't wait would starve those
+// that do.
 func (t *Throttle) CheckShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
 	f, err := t.o.Store.Failures(ctx, t.seal(key))
 	if err != nil {
@@ -118,8 +119,8 @@ func (t *Throttle) CheckShared(ctx context.Context, now time.Time, key [32]byte,
 	return nil
 }
 
-// Failed counts a wrong guess. It counts also when the caller has hung up:
-// not waiting for the answer must not make a guess free.
+// Failed counts a wrong guess, even if the caller has hung up (ctx has ended): not
+// waiting for the answer must not make a guess free.
 func (t *Throttle) Failed(ctx context.Context, now time.Time, key [32]byte) error {
 	_, err := t.record(ctx, now, key)
 	return err
@@ -133,9 +134,9 @@ func (t *Throttle) record(ctx context.Context, now time.Time, key [32]byte) (Fai
 	return f, nil
 }
 
-// Charge is Failed for work that nothing bounds. Of callers that passed Check side by
-// side, those that would have had to wait for the others get a *WaitError, and may not
-// be told how it went. seen is what Check returned.
+// Charge is Failed for work that no slots bound. seen is what Check returned. If other
+// callers passed Check at the same time and this one should have waited for them, Charge
+// returns a *WaitError, and the caller must not learn whether its guess was right.
 func (t *Throttle) Charge(ctx context.Context, now time.Time, key [32]byte, seen Failures) error {
 	f, err := t.record(ctx, now, key)
 	if err != nil {
@@ -147,7 +148,7 @@ func (t *Throttle) Charge(ctx context.Context, now time.Time, key [32]byte, seen
 	return nil
 }
 
-// ChargeShared is Charge for a budget of CheckShared.
+// ChargeShared is Charge for a budget that CheckShared checks.
 func (t *Throttle) ChargeShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
 	f, err := t.record(ctx, now, key)
 	if err == nil && f.Count > most {
@@ -156,7 +157,8 @@ func (t *Throttle) ChargeShared(ctx context.Context, now time.Time, key [32]byte
 	return err
 }
 
-// Succeeded refills the budget, where Check found it tapped.
+// Succeeded refills the budget after a right guess. f is what Check returned; if it
+// has no failures, Succeeded does nothing.
 func (t *Throttle) Succeeded(ctx context.Context, key [32]byte, f Failures) error {
 	if f.Count == 0 {
 		return nil
@@ -167,13 +169,13 @@ func (t *Throttle) Succeeded(ctx context.Context, key [32]byte, f Failures) erro
 	return nil
 }
 
-// Purge forgets at most limit budgets that have refilled by themselves and
-// returns how many it forgot.
+// Purge forgets at most limit budgets that the window has refilled and returns how
+// many it forgot.
 func (t *Throttle) Purge(ctx context.Context, now time.Time, limit int) (int64, error) {
 	return t.o.Store.PurgeFailures(ctx, now.Add(-t.o.Window), limit)
 }
 
-// wait is how long after the last of count failures the next guess may come.
+// wait returns how long after the last of count failures the next guess may come.
 func (t *Throttle) wait(count int) time.Duration {
 	if count <= t.o.Free {
 		return 0

@@ -13,7 +13,7 @@ import (
 	"countersign/store/storetest"
 )
 
-// guesser guesses wrong at one key, as one of any number of replicas.
+// A guesser guesses wrong at one key, through one of any number of replicas.
 type guesser struct {
 	*limits.Throttle
 	t   *testing.T
@@ -40,7 +40,7 @@ func (g guesser) fail(times int) {
 	}
 }
 
-// wait is how long Check says to wait.
+// wait returns how long Check says to wait.
 func (g guesser) wait() time.Duration {
 	g.t.Helper()
 	_, err := g.Check(g.t.Context(), time.Now(), g.key)
@@ -80,8 +80,8 @@ func TestFreeFailuresThenWaitsThatDouble(t *testing.T) {
 	})
 }
 
-// Who queued for a while comes with an earlier time than those who have failed
-// meanwhile, and so does another replica whose clock is behind.
+// A caller that queued for a while comes with an earlier time than those that failed
+// meanwhile, and so does a caller of a replica whose clock is behind.
 func TestLatecomersNeitherWaitForFreeNorShortenAWait(t *testing.T) {
 	inBubble(t, limits.Options{}, func(t *testing.T, g guesser) {
 		began := time.Now()
@@ -179,7 +179,7 @@ func TestHangingUpDoesNotMakeAGuessFree(t *testing.T) {
 	}
 }
 
-func TestPurgeForgetsOnlyWhatTheWindowForgave(t *testing.T) {
+func TestPurgeForgetsOnlyWhatTheWindowRefilled(t *testing.T) {
 	throttle := limits.NewThrottle(limits.Options{Store: storetest.Open(t), Window: time.Hour})
 	old, fresh, now := limits.Key("test", "old"), limits.Key("test", "fresh"), time.Now()
 	throttle.Failed(t.Context(), now.Add(-2*time.Hour), old)
@@ -246,7 +246,7 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-// Whoever waited exactly as long as they were told finds the whole budget.
+// A caller that waited exactly as long as it was told finds the whole budget.
 func TestSharedBudgetRefillsByItselfAfterTheWindow(t *testing.T) {
 	inBubble(t, limits.Options{Window: time.Hour}, func(t *testing.T, g guesser) {
 		for range 3 {

@@ -15,7 +15,7 @@ import (
 
 const keySize = 32
 
-// Generate returns a fresh master key in the form that Parse reads.
+// Generate returns a new master key in the form that Parse reads.
 func Generate() string {
 	key := make([]byte, keySize)
 	rand.Read(key)
@@ -23,8 +23,8 @@ func Generate() string {
 }
 
 // Parse reads one or more master keys of 32 bytes in base64, standard or URL,
-// padded or not, with white space or commas between them. The first one seals.
-// An error tells which key is wrong by its place, never by its content.
+// padded or not, separated by white space or commas. The first one seals.
+// An error names a wrong key by its place, never by its content.
 func Parse(text string) (*Keys, error) {
 	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 	if len(fields) == 0 {
@@ -57,8 +57,8 @@ func decode(field string) ([]byte, error) {
 	return key, nil
 }
 
-// LoadFile reads the master keys in a file. Its permissions are not judged:
-// the secrets that Kubernetes mounts are readable by their group.
+// LoadFile reads the master keys in a file. It does not check the file's
+// permissions: secrets that Kubernetes mounts are readable by their group.
 func LoadFile(path string) (*Keys, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -71,9 +71,9 @@ func LoadFile(path string) (*Keys, error) {
 	return keys, nil
 }
 
-// LoadOrCreateFile is LoadFile, but makes the file with a fresh key if it is
-// missing; its folder must exist. Of processes that race to create it one
-// wins, and all of them load the winner's.
+// LoadOrCreateFile is LoadFile, but makes the file with a new key if it is
+// missing. Its folder must exist. Of processes that race to create the file, one
+// wins, and all of them load the winner's key.
 func LoadOrCreateFile(path string) (*Keys, error) {
 	keys, err := LoadFile(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -85,9 +85,9 @@ func LoadOrCreateFile(path string) (*Keys, error) {
 	return LoadFile(path)
 }
 
-// create makes the file, unless there is one by now. It is complete and durable
-// under another name first. Linking it into place then fails if it exists, as
-// O_EXCL would, but no reader and no crash can ever meet it half written.
+// create makes the file unless it exists by now. It first writes and syncs a file
+// under another name, then links that into place. Like O_EXCL the link fails if the
+// file exists, but no reader ever sees the file half written, not even after a crash.
 func create(path string) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.new") // mode 0600
@@ -105,8 +105,8 @@ func create(path string) error {
 	return syncDir(dir)
 }
 
-// syncDir makes the names in dir durable. Windows does that by itself, and
-// cannot sync a folder.
+// syncDir makes the names in dir durable. Windows does so by itself and cannot sync
+// a folder.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -1,9 +1,9 @@
-// Package seal holds the master keys: it derives a key for every purpose from
-// them, and with those it seals and authenticates what others store.
+// Package seal holds the master keys. It derives a key for every purpose from them,
+// and with these seals and authenticates what other packages store.
 //
-// Several master keys may be given at once, so that one can replace another
-// without a pause: the first seals, all of them open. A sealed value and a MAC
-// name their master key by its ID, which is derived from the key and public.
+// An operator may give several master keys, so that one can replace another without
+// a pause: the first seals, all of them open. A sealed value and a token name their
+// master key by its ID, which is derived from the key and is public.
 package seal
 
 import (
@@ -20,19 +20,19 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// What Open may find wrong.
+// The errors of Open.
 var (
-	// ErrUnknownKey says that the value may be sound, but the master key it
-	// was sealed under is missing here.
+	// ErrUnknownKey says that the value may be sound, but the master key that
+	// sealed it is not among the keys.
 	ErrUnknownKey = errors.New("sealed under a master key that is not given; give that key too, after the first")
-	// ErrCorrupt says that the value, or what it is bound to, was changed.
+	// ErrCorrupt says that the value, its purpose or its additional data changed.
 	ErrCorrupt = errors.New("sealed value is corrupt")
 )
 
 // An ID names a master key without revealing it.
 type ID [4]byte
 
-// String is the ID in hexadecimal.
+// String returns the ID in hexadecimal.
 func (id ID) String() string { return fmt.Sprintf("%x", id[:]) }
 
 // Keys are the master keys of one installation. They are safe for concurrent
@@ -44,14 +44,14 @@ type Keys struct {
 // master is one master key.
 type master struct {
 	id ID
-	// derive returns the 32-byte key for one use, the same each time. The
-	// master key itself is known to this function alone, where nothing that
-	// prints a struct can reach it.
+	// derive returns the 32-byte key for one use, the same each time. Only this
+	// function holds the master key itself, so no code that prints a struct can
+	// reach it.
 	derive func(use string) []byte
 }
 
 func newMaster(secret []byte) master {
-	var derived sync.Map // use to []byte; uses are constants in the code, so it stays small
+	var derived sync.Map // use to []byte; small, because uses are constants in the code
 	derive := func(use string) []byte {
 		if key, ok := derived.Load(use); ok {
 			return key.([]byte)
@@ -84,21 +84,21 @@ func (k *Keys) find(id ID) (master, bool) {
 	return master{}, false
 }
 
-// Primary is the ID of the key that seals.
+// Primary returns the ID of the key that seals.
 func (k *Keys) Primary() ID { return k.keys[0].id }
 
 // The layout of a sealed value: version, ID of the master key, nonce, and the
-// XChaCha20-Poly1305 ciphertext with its tag. Its random nonce is long enough
-// never to repeat, however many values one key seals.
+// XChaCha20-Poly1305 ciphertext with its tag. The random nonce is so long that it
+// never repeats, however many values one key seals.
 const (
 	version   = 1
 	nonceAt   = 1 + len(ID{})
 	contentAt = nonceAt + chacha20poly1305.NonceSizeX
 )
 
-// Seal encrypts plaintext under the first key. It opens only for the same
-// purpose, a constant of the caller, and with the same additional data, which
-// binds it to its place (the id of its row, say).
+// Seal encrypts and authenticates plaintext under the first key. Open returns it only
+// for the same purpose, a constant of the caller, and the same additional data, which
+// binds the value to its place (the id of its row, say).
 func (k *Keys) Seal(purpose string, plaintext, additional []byte) []byte {
 	m := k.keys[0]
 	sealed := make([]byte, contentAt, contentAt+len(plaintext)+chacha20poly1305.Overhead)
@@ -108,7 +108,7 @@ func (k *Keys) Seal(purpose string, plaintext, additional []byte) []byte {
 	return m.aead(purpose).Seal(sealed, sealed[nonceAt:], plaintext, additional)
 }
 
-// Open returns what Seal was given. It fails with ErrUnknownKey or ErrCorrupt.
+// Open returns the plaintext that Seal was given. It fails with ErrUnknownKey or ErrCorrupt.
 func (k *Keys) Open(purpose string, sealed, additional []byte) ([]byte, error) {
 	if len(sealed) < contentAt+chacha20poly1305.Overhead || sealed[0] != version {
 		return nil, ErrCorrupt
@@ -125,14 +125,14 @@ func (k *Keys) Open(purpose string, sealed, additional []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// Stale reports whether a value should be sealed anew, because a key other
-// than the first sealed it.
+// Stale reports whether a value should be sealed again because a key other than the
+// first sealed it.
 func (k *Keys) Stale(sealed []byte) bool {
 	return len(sealed) < nonceAt || ID(sealed[1:nonceAt]) != k.Primary()
 }
 
-// MAC is the HMAC-SHA256 of message under the key that master key id has for
-// purpose. It is not ok if that master key is not given. Compare with
+// MAC returns the HMAC-SHA256 of message under the key that master key id derives for
+// purpose. ok is false if that master key is not among the keys. Compare with
 // [hmac.Equal].
 func (k *Keys) MAC(id ID, purpose string, message []byte) (mac [32]byte, ok bool) {
 	m, ok := k.find(id)

@@ -140,7 +140,7 @@ func TestMACDependsOnKeyPurposeAndMessage(t *testing.T) {
 	}
 }
 
-// A change of any derivation would make all that is stored unreadable.
+// A change of any derivation would make all stored values unreadable.
 func TestDerivationIsStable(t *testing.T) {
 	keys := parse(t, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
 	if got, want := keys.Primary().String(), "158e0449"; got != want {

@@ -30,8 +30,8 @@ func TestTokenIsForItsPurposeAndPrefix(t *testing.T) {
 	}
 }
 
-// FuzzOpenToken: no change of a token opens, in its text or in the bytes under it, and
-// whatever does open is the one spelling of what we made.
+// FuzzOpenToken: no changed token opens, whether its text or its bytes changed, and a
+// text that does open is the one spelling of a token we made.
 func FuzzOpenToken(f *testing.F) {
 	keys := parse(f, "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=")
 	token := keys.Token("cs_x_", "purpose", []byte("message"))
