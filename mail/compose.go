@@ -15,10 +15,10 @@ import (
 	"golang.org/x/text/language"
 )
 
-// Kind says what a letter is about.
+// A Kind says what a letter is about.
 type Kind string
 
-// The letters there are.
+// The kinds of letters.
 const (
 	VerifyEmail       Kind = "verify_email"
 	ChangeEmail       Kind = "change_email"
@@ -28,12 +28,12 @@ const (
 	AlreadyRegistered Kind = "already_registered"
 )
 
-// Vars are what a letter says besides its fixed words.
+// Vars fill in a letter's fixed words.
 type Vars struct {
-	Service  string        // what people call the service
-	Username string        // may be any text: people choose it
+	Service  string        // name of the service, as its users know it
+	Username string        // may be any text: users choose it
 	Link     string        // empty if the letter has none
-	ValidFor time.Duration // the link
+	ValidFor time.Duration // how long the link works
 }
 
 //go:embed letter.txt
@@ -47,14 +47,14 @@ var (
 	asHTML = htmltemplate.Must(htmltemplate.New("html").Parse(htmlLayout))
 )
 
-// filled is a letter's words with its variables in them.
+// filled is a letter with its variables filled in.
 type filled struct {
 	Language, Service, Subject, Action, Link string
 	Before, After                            []string
 }
 
-// Compose writes a letter, in the language that comes closest to what the reader
-// prefers (as in Accept-Language), or else in English. The recipient is left open.
+// Compose writes a letter in the language that comes closest to what the reader
+// prefers (as in Accept-Language), or else in English. The caller sets the recipient.
 func Compose(kind Kind, prefers string, vars Vars) (Message, error) {
 	tongue := choose(prefers)
 	words, known := tongue.letters[kind]
@@ -83,7 +83,7 @@ func Compose(kind Kind, prefers string, vars Vars) (Message, error) {
 	return Message{Subject: f.Subject, Text: text.String(), HTML: html.String()}, nil
 }
 
-// choose returns the tongue that comes closest.
+// choose returns the language that comes closest to prefers.
 func choose(prefers string) tongue {
 	tags, _, err := language.ParseAcceptLanguage(prefers)
 	if err != nil {
@@ -93,8 +93,8 @@ func choose(prefers string) tongue {
 	return tongues[i]
 }
 
-// harmless is text that people chose without what could break a header or turn the
-// words around it.
+// harmless removes from a text that a user chose all characters that could break a
+// header or reverse the words around it.
 func harmless(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
@@ -104,10 +104,10 @@ func harmless(s string) string {
 	}, s)
 }
 
-// unlinked keeps mail programs from making a link of a name. Whoever signs up chooses
-// it, and whose address it is sent to: with a name that is a link, the letter would be
-// one of theirs. Names that merely have a dot in them stay as they are, and so do
-// addresses, from which only mail can be written.
+// unlinked keeps mail programs from turning a username into a link. An attacker who
+// signs up chooses both the name and the address that gets the letter: with a name that
+// is a link, our letter would carry the attacker's link. Names that merely contain a dot
+// stay as they are, and so do addresses, which only lead to a new mail.
 func unlinked(name string) string {
 	if strings.ContainsAny(name, ":/") {
 		return linkParts.Replace(name)
@@ -133,7 +133,7 @@ func unlinked(name string) string {
 	return name
 }
 
-// isHost reports whether a text is a name below a domain that there really is.
+// isHost reports whether a text is a name under a listed public suffix.
 func isHost(text string) bool {
 	if !strings.Contains(text, ".") {
 		return false
@@ -146,5 +146,5 @@ func isHost(text string) bool {
 	return listed || strings.Contains(suffix, ".")
 }
 
-// linkParts puts what is not seen (U+200B ZERO WIDTH SPACE) where a link would go on.
+// linkParts puts an invisible character (U+200B ZERO WIDTH SPACE) where a link would go on.
 var linkParts = strings.NewReplacer(".", ".\u200b", ":", ":\u200b", "/", "/\u200b")

@@ -1,6 +1,6 @@
-// Package mail writes and sends the letters of an account: with a link that proves
-// an address or sets a new password, or only to tell what has happened. [Compose]
-// writes one in the reader's language, a [Sender] sends it.
+// Package mail writes and sends letters about an account. A letter carries a link that
+// confirms an address or sets a new password, or only says what has happened.
+// [Compose] writes one in the reader's language, a [Sender] sends it.
 package mail
 
 import (
@@ -8,7 +8,7 @@ import (
 	"errors"
 )
 
-// Message is a mail as it is sent.
+// A Message is a mail ready to be sent.
 type Message struct {
 	To      string
 	Subject string
@@ -16,13 +16,14 @@ type Message struct {
 	HTML    string
 }
 
-// ErrRefused says that a message was refused for good: there is no such mailbox, or
-// the server will not take it. All other errors may be gone the next time.
+// ErrRefused says that the mail server refused a message for good: there is no such
+// mailbox, or the server will not take the message. After any other error the caller
+// may try again.
 var ErrRefused = errors.New("the mail was refused")
 
-// Sender sends mail. It is safe for concurrent use.
+// A Sender sends mail. It is safe for concurrent use.
 type Sender interface {
-	// Send returns when the message is the next server's to deliver, or an error,
-	// ErrRefused among them.
+	// Send returns nil when the next server has taken the message for delivery, and
+	// ErrRefused if that server refuses it for good.
 	Send(ctx context.Context, m Message) error
 }

@@ -39,7 +39,7 @@ func sender(s *smtpd.Server) *mail.SMTP {
 	return &mail.SMTP{Host: "localhost", Port: s.Port, TLS: mail.StartTLS, From: "Acme <no-reply@example.com>", RootCAs: s.Roots}
 }
 
-// Every letter arrives in both languages, with both parts, and says what it has to.
+// Every letter arrives in both languages, has both parts, and says what it must.
 func TestLettersArrive(t *testing.T) {
 	s := smtpd.Start(t)
 	for prefers, want := range map[string]string{
@@ -94,8 +94,8 @@ func TestUsernamesAreHarmless(t *testing.T) {
 	}
 }
 
-// Somebody who signs up with another's address chooses the name that is in the letter
-// to it: no mail program may make a link of that.
+// An attacker who signs up with another user's address chooses the name in the letter
+// to that address: no mail program may turn the name into a link.
 func TestUsernamesAreNoLinks(t *testing.T) {
 	for name, kept := range map[string]bool{
 		"https://evil.example/x": false, "evil.com": false, "www.evil.co.uk": false, "evil.com/login": false, "//evil.com": false, "tel:123": false,
@@ -130,7 +130,7 @@ func TestSignsInOnlyUnderTLS(t *testing.T) {
 	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil || errors.Is(err, mail.ErrRefused) {
 		t.Errorf("a server without TLS: %v", err)
 	}
-	for _, protection := range []string{mail.NoTLS, ""} { // it is on this machine
+	for _, protection := range []string{mail.NoTLS, ""} { // "": the server is on this machine
 		c.TLS = protection
 		if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err != nil {
 			t.Errorf("in the clear: %v", err)
@@ -147,7 +147,7 @@ func TestSignsInOnlyUnderTLS(t *testing.T) {
 	}
 }
 
-// What may be gone the next time is told from what is for good.
+// Send tells refusals for good from failures that may pass.
 func TestRefusals(t *testing.T) {
 	s := smtpd.Start(t)
 	for code, refused := range map[int]bool{550: true, 552: true, 450: false, 421: false} {
@@ -169,11 +169,11 @@ func TestRefusals(t *testing.T) {
 	if err := sender(s).Send(t.Context(), m); !errors.Is(err, mail.ErrRefused) {
 		t.Errorf("no address: %v", err)
 	}
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nobody.Close() // it never answers
+	defer silent.Close() // it never answers
 	c := sender(smtpd.Start(t))
 	c.TLS = mail.ImplicitTLS
 	m = compose(t, mail.ResetPassword, "", "alice")
@@ -181,7 +181,7 @@ func TestRefusals(t *testing.T) {
 		t.Error("a server that only begins in the clear was talked to under TLS")
 	}
 	c = sender(s)
-	c.Port = nobody.Addr().(*net.TCPAddr).Port
+	c.Port = silent.Addr().(*net.TCPAddr).Port
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if err := c.Send(ctx, compose(t, mail.ResetPassword, "", "alice")); err == nil || errors.Is(err, mail.ErrRefused) {
@@ -189,7 +189,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A mail that the server has taken is sent, however the two part.
+// A mail that the server has taken is sent, even if the server then hangs up.
 func TestNoFarewellIsNeeded(t *testing.T) {
 	s := smtpd.Start(t)
 	s.HangUpAfterMail()

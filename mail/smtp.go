@@ -25,21 +25,21 @@ const (
 	NoTLS       = "none"
 )
 
-// SMTP sends mail by a server.
+// SMTP is a [Sender] that hands mail to a mail server.
 type SMTP struct {
 	Host     string
 	Port     int
 	TLS      string // StartTLS, ImplicitTLS or NoTLS; empty: see protection
-	Username string // empty: without signing in
+	Username string // empty: don't authenticate
 	Password string
 	From     string         // "a@example.com" or "Name <a@example.com>"
 	RootCAs  *x509.CertPool // nil: those of the system
 }
 
-// stepTimeout bounds each step of talking to the server.
+// stepTimeout bounds each step of the dialogue with the server.
 const stepTimeout = 20 * time.Second
 
-// Send implements [Sender]. Each message has a connection of its own.
+// Send implements [Sender]. It opens a new connection for each message.
 func (s *SMTP) Send(ctx context.Context, m Message) error {
 	message, err := s.message(m)
 	if err != nil {
@@ -52,10 +52,10 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 		return fmt.Errorf("send mail: %w", err)
 	}
 	err = client.DialAndSendWithContext(ctx, message)
-	if err == nil || message.IsDelivered() { // what fails after that is the farewell
+	if err == nil || message.IsDelivered() { // after delivery only QUIT can fail
 		return nil
 	}
-	// Servers and the library repeat the address, which is nothing for a log.
+	// Servers and the library repeat the address, which must not reach a log.
 	what := regexp.MustCompile("(?i)"+regexp.QuoteMeta(m.To)).ReplaceAllLiteralString(err.Error(), "(recipient)")
 	if failed, ok := errors.AsType[*mail.SendError](err); ok && failed.ErrorCode()/100 == 5 {
 		switch failed.Reason {
@@ -67,7 +67,7 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 }
 
 func (s *SMTP) message(m Message) (*mail.Msg, error) {
-	// What the library adds by itself, its own name and the machine's, is nobody's business.
+	// Without this option the library adds its own name and the machine's.
 	message := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	sender, err := netmail.ParseAddress(s.From)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *SMTP) message(m Message) (*mail.Msg, error) {
 	message.Subject(m.Subject)
 	message.SetDate()
 	message.SetMessageIDWithValue(rand.Text() + sender.Address[strings.LastIndexByte(sender.Address, '@'):])
-	// So that no out-of-office reply comes back (RFC 3834 section 5).
+	// These keep out-of-office replies from coming back (RFC 3834 section 5).
 	message.SetGenHeader("Auto-Submitted", "auto-generated")
 	message.SetGenHeader("X-Auto-Response-Suppress", "All")
 	message.SetBodyString(mail.TypeTextPlain, m.Text)
@@ -90,8 +90,8 @@ func (s *SMTP) message(m Message) (*mail.Msg, error) {
 	return message, nil
 }
 
-// protection is how the connection is protected: unless it is said, by TLS, but for
-// a server on this machine that asks for no password.
+// protection returns how to protect the connection: as s.TLS says, or else by TLS,
+// except to a server on this machine that asks for no password.
 func (s *SMTP) protection() string {
 	ip := net.ParseIP(s.Host)
 	switch {
@@ -106,7 +106,7 @@ func (s *SMTP) protection() string {
 	}
 }
 
-// client is a client for one message, whose connection ends with ctx.
+// client returns a client for one message. Its connection closes when ctx ends.
 func (s *SMTP) client(ctx context.Context) (*mail.Client, error) {
 	config := &tls.Config{ServerName: s.Host, RootCAs: s.RootCAs, MinVersion: tls.VersionTLS12}
 	var dialer interface {
@@ -122,7 +122,7 @@ func (s *SMTP) client(ctx context.Context) (*mail.Client, error) {
 	default:
 		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
 	}
-	// The library looks at ctx while it dials, and not while it talks.
+	// The library heeds ctx while it dials, but not afterwards.
 	options = append(options, mail.WithDialContextFunc(func(dialing context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(dialing, network, address)
 		if err == nil {
@@ -136,7 +136,7 @@ func (s *SMTP) client(ctx context.Context) (*mail.Client, error) {
 	return mail.NewClient(s.Host, options...)
 }
 
-// Printer writes mail where a developer sees it instead of sending it.
+// A Printer is a [Sender] that writes mail where a developer sees it.
 type Printer struct {
 	Out io.Writer
 	mu  sync.Mutex

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/text/language"
 )
 
-// words are a letter's: what comes before its link, the link's label, and what comes
-// after it.
+// words are the words of a letter: the paragraphs before its link, the link's label,
+// and the paragraphs after the link.
 type words struct {
 	subject string
 	before  []string
@@ -16,7 +16,7 @@ type words struct {
 	after   []string
 }
 
-// tongue is a language that letters are written in.
+// A tongue is a language that letters are written in.
 type tongue struct {
 	code     string
 	tag      language.Tag
@@ -24,7 +24,7 @@ type tongue struct {
 	letters  map[Kind]words
 }
 
-// tongues are the languages there are. The first is for those who read none of them.
+// tongues are all the languages. Readers who prefer none of them get the first.
 var tongues = []tongue{english, korean}
 
 var matcher = func() language.Matcher {
@@ -57,13 +57,13 @@ var english = tongue{
 		},
 		ChangeEmail: {
 			subject: "Confirm your new e-mail address",
-			before:  []string{"The account {username} at {service} is to use this address from now on. Please confirm that the address is yours."},
+			before:  []string{"The account {username} at {service} will use this address once you confirm that it is yours."},
 			action:  "Confirm my new address",
 			after:   []string{"The link works once, for {time}.", "If you didn't ask for this, there is nothing you need to do."},
 		},
 		ResetPassword: {
 			subject: "Set a new password",
-			before:  []string{"Somebody, probably you, asked to set a new password for the account {username} at {service}."},
+			before:  []string{"We received a request to set a new password for the account {username} at {service}."},
 			action:  "Set a new password",
 			after:   []string{"The link works once, for {time}.", "If you didn't ask for this, there is nothing you need to do: your password stays as it is."},
 		},
@@ -71,20 +71,20 @@ var english = tongue{
 			subject: "Your e-mail address was changed",
 			before: []string{
 				"The account {username} at {service} uses another e-mail address now. This is the last message to this one.",
-				"If you didn't change it, somebody else may be using your account: please tell {service}.",
+				"If you didn't change it, another person may be using your account: please tell {service}.",
 			},
 		},
 		PasswordChanged: {
 			subject: "Your password was changed",
 			before: []string{
 				"The password of the account {username} at {service} was changed, and its other sessions were signed out.",
-				"If you didn't change it, somebody else may be using your account: please set a new password now, as if you had forgotten it.",
+				"If you didn't change it, another person may be using your account: please set a new password now, as if you had forgotten it.",
 			},
 		},
 		AlreadyRegistered: {
 			subject: "You already have an account",
 			before: []string{
-				"Somebody, probably you, wanted to use this address for another account at {service}. It already belongs to the account {username}.",
+				"We received a request to use this address for another account at {service}. It already belongs to the account {username}.",
 				"If you forgot the password, you can set a new one there. If this wasn't you, there is nothing you need to do.",
 			},
 		},

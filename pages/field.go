@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// field is an input with its label, and what is said about it.
+// A field is an input with its label and what the page says about it.
 type field struct {
-	Name     string // its id too
+	Name     string // also its id
 	Complete string // what browsers and password managers fill in (HTML, "Autofill")
 	Label    string // key
 	Hint     string // key; empty: none
 	Optional bool
 
 	Value string
-	Wrong string // what is wrong with it, in words
-	Focus bool   // it is where the reader goes on
-	About string // ids of what describes it
+	Wrong string // what is wrong with it, as a sentence
+	Focus bool   // the browser puts the focus on it
+	About string // ids of the elements that describe it
 }
 
-// fields are those of each page.
+// fields are the fields of each page.
 var fields = map[Name][]field{
 	Login: {
 		{Name: "username", Complete: "username", Label: "field.username"},
@@ -31,15 +31,15 @@ var fields = map[Name][]field{
 		{Name: "password", Complete: "new-password", Label: "field.password", Hint: "signup.password_hint"},
 	},
 	Forgot: {
-		{Name: "email", Complete: "username", Label: "forgot.email"}, // a username will do
+		{Name: "email", Complete: "username", Label: "forgot.email"}, // a username is accepted, too
 	},
 	Reset: {
 		{Name: "password", Complete: "new-password", Label: "reset.password", Hint: "reset.password_hint"},
 	},
 }
 
-// Type of the input. An address is text: browsers refuse those that they don't know,
-// and rewrite the domains of others.
+// Type returns the type of the input. An e-mail address is text: with type=email,
+// browsers refuse some valid addresses and rewrite the domains of others.
 func (f field) Type() string {
 	if f.Name == "password" {
 		return "password"
@@ -47,7 +47,7 @@ func (f field) Type() string {
 	return "text"
 }
 
-// Inputs are the page's fields, filled in.
+// Inputs returns the page's fields, filled in.
 func (v view) Inputs() []field {
 	all := slices.Clone(fields[v.Page])
 	focus := -1
@@ -81,19 +81,19 @@ func (v view) Inputs() []field {
 	if focus < 0 && len(all) > 0 {
 		focus = 0
 	}
-	// Whoever may go on without a password should first read that they may.
+	// A user who may go on without a password should read so first.
 	if focus >= 0 && (v.SignedIn == "" || len(v.Errors)+len(v.Fields) > 0) {
 		f := &all[focus]
 		f.Focus = true
 		if len(v.Errors) > 0 {
-			f.About = strings.TrimSpace("errors " + f.About) // not every screen reader reads alerts that are there from the start
+			f.About = strings.TrimSpace("errors " + f.About) // not every screen reader reads an alert that is there from the start
 		}
 	}
 	return all
 }
 
-// wrong is what is wrong with a field, in words: those of its code, or else the
-// sentence it was given.
+// wrong says what is wrong with a field: the sentence for its code, or else the text
+// in Fields itself.
 func (v view) wrong(name string) string {
 	code := v.Fields[name]
 	for _, key := range []string{"wrong." + name + "." + code, "wrong." + code} {

@@ -1,7 +1,7 @@
-// Sends the answer of response_mode=form_post on its way. As this runs before the page
-// has loaded, the page leaves no trace in the history: nobody comes back to it and
-// sends its code again.
+// Sends the response of response_mode=form_post to the client. This runs before the page
+// has loaded, so the page leaves no trace in the history: the user can't come back to it
+// and send its code again.
 
-document.getElementById("continue").hidden = true; // pressed now, it would send the code twice
-// A field of that name would hide the form's own method.
+document.getElementById("continue").hidden = true; // a click now would send the code twice
+// A field named "submit" would hide the form's own method.
 HTMLFormElement.prototype.submit.call(document.getElementById("form-post"));

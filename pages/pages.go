@@ -1,10 +1,10 @@
-// Package pages is what people see of us: the hosted pages on which they sign in, sign
-// up, allow an application what it asks for, and read what went wrong. [Render] writes
-// one in the reader's language. Pages are plain HTML that needs no script; only that of
-// response_mode=form_post has one, to spare people a click.
+// Package pages renders the hosted pages, on which users sign in, sign up, allow an
+// application what it asks for, and read what went wrong. [Render] writes one in the
+// reader's language. Pages are plain HTML that needs no script; only the page of
+// response_mode=form_post has one, to save the user a click.
 //
-// It knows nothing of us but what it is given in [Data], and what people chose (names of
-// clients and users) is text to it, wherever it stands. What the pages say is in words.go.
+// A page shows only what [Data] holds and its fixed words, which are in words.go. Names
+// that users or operators chose (of clients and users) are always plain text.
 package pages
 
 import (
@@ -20,11 +20,11 @@ import (
 	"time"
 )
 
-// Name says which page.
+// A Name says which page.
 type Name string
 
-// The pages there are. Message says one thing: an error, that mail is on its way, that
-// an address is confirmed. FormPost is the form of response_mode=form_post.
+// The pages. Message says one thing: an error, that mail is on its way, or that an
+// address is confirmed. FormPost is the form of response_mode=form_post.
 const (
 	Login     Name = "login"
 	Signup    Name = "signup"
@@ -38,34 +38,34 @@ const (
 	FormPost  Name = "form_post"
 )
 
-// Data is what a page says besides its fixed words.
+// Data fills in a page's fixed words.
 type Data struct {
-	Service  string // what people call the service
+	Service  string // name of the service, as its users know it
 	Base     string // path of the issuer ("" or "/auth"), before every link and asset
-	Ticket   string // goes along in every form and link; empty: none
+	Ticket   string // carried in every form and link; empty: none
 	Client   string // name of the application that asks; empty: none
-	Username string // filled in already, or who is signed in
-	Email    string // filled in already
+	Username string // already filled in, or the user who is signed in
+	Email    string // already filled in
 
 	Errors    []string          // codes of what went wrong, see words.go
-	Retry     time.Duration     // with throttled: when to try again
+	Retry     time.Duration     // with the code throttled: how long to wait
 	Fields    map[string]string // what is wrong with a field: a code of package accounts, or a sentence
-	MinLength int               // of a new password, to name in its errors; 0: unsaid
+	MinLength int               // of a new password, for its errors; 0: not mentioned
 
-	SignedIn       string   // Login: who may go on without a password; empty: nobody
+	SignedIn       string   // Login: the user who may go on without a password; empty: none
 	Signup, Forgot bool     // Login: link to these pages
 	EmailRequired  bool     // Signup
-	Scopes         []string // Consent: what is asked for
-	Token          string   // Reset, Verify: what was mailed
+	Scopes         []string // Consent: the scopes asked for
+	Token          string   // Reset, Verify: the mailed token
 
 	Message string // Message: code of what it says, see words.go
 	Detail  string // Message: for developers, in English
 
-	Action string  // FormPost: where to, http or https
+	Action string  // FormPost: the target, http or https
 	Values []Value // FormPost: in order
 }
 
-// Value is one of an answer's parameters.
+// A Value is one parameter of an authorization response.
 type Value struct{ Name, Value string }
 
 // Files are served at Data.Base, at /assets/pages.css, /assets/pages.svg and
@@ -104,7 +104,7 @@ func Render(w io.Writer, language string, page Name, data *Data) error {
 	case Message:
 		v.code = known("message.", data.Message, ".title")
 	case FormPost:
-		// Browsers post a form to no app, and other schemes are none to send a code to.
+		// Browsers can't post a form to an app, and a code must not go to other schemes.
 		if !strings.HasPrefix(data.Action, "https://") && !strings.HasPrefix(data.Action, "http://") {
 			return fmt.Errorf("render page %s: %w", page, errNotWeb)
 		}
@@ -121,7 +121,7 @@ func Render(w io.Writer, language string, page Name, data *Data) error {
 
 var errNotWeb = errors.New("a form can only be posted to http or https")
 
-// view is a page as the templates see it.
+// A view is a page as the templates see it.
 type view struct {
 	*Data
 	Language string
@@ -129,7 +129,7 @@ type view struct {
 	code     string // of what a Message says
 }
 
-// title is the key of the page's name.
+// title returns the key of the page's heading.
 func (v view) title() string {
 	if v.Page == Message {
 		return "message." + v.code + ".title"
@@ -137,11 +137,11 @@ func (v view) title() string {
 	return string(v.Page) + ".title"
 }
 
-// Heading names the page.
+// Heading returns the page's heading.
 func (v view) Heading() (string, error) { return v.Say(v.title()) }
 
-// Title names the page among windows, and says if something is wrong in it: that is
-// what a screen reader reads first.
+// Title returns the title of the browser window. It says whether something is wrong on
+// the page, because a screen reader reads the title first.
 func (v view) Title() (string, error) {
 	heading, err := v.Heading()
 	if err != nil || len(v.Errors)+len(v.Fields) == 0 {
@@ -151,8 +151,8 @@ func (v view) Title() (string, error) {
 	return prefix + " " + heading, err
 }
 
-// Link is the path of another page, or of this one for its form, for people who are
-// on their way to the same application.
+// Link returns the path of a page, with the ticket if there is one, so that the user
+// stays on the way to the same application.
 func (v view) Link(path string) string {
 	if v.Ticket == "" {
 		return v.Base + path
@@ -160,14 +160,14 @@ func (v view) Link(path string) string {
 	return v.Base + path + "?ticket=" + template.URLQueryEscaper(v.Ticket)
 }
 
-// Who is signed in.
+// Who returns the username of the user who is signed in.
 func (v view) Who() string { return cmp.Or(v.SignedIn, v.Username) }
 
-// MessageText is what a Message says.
+// MessageText returns the text of a Message.
 func (v view) MessageText() ([]part, error) { return v.Parts("message." + v.code + ".text") }
 
-// Failures are what went wrong with the form as a whole, in words, with what is
-// wrong with fields that this page doesn't show.
+// Failures returns sentences that say what went wrong with the form as a whole, and
+// with fields that this page doesn't show.
 func (v view) Failures() ([]string, error) {
 	var all []string
 	for _, code := range v.Errors {
@@ -196,14 +196,14 @@ func (v view) Failures() ([]string, error) {
 	return all, nil
 }
 
-// scope is something that an application asks for. One that we have no words for is
-// shown as it is.
+// A scope is something that an application asks for. If there are no words for it, the
+// page shows its name.
 type scope struct {
 	Words string
 	Name  string
 }
 
-// Wishes are what the application asks for.
+// Wishes returns the scopes that the application asks for.
 func (v view) Wishes() ([]scope, error) {
 	var all []scope
 	for _, name := range v.Scopes {

@@ -12,7 +12,7 @@ import (
 	"countersign/pages"
 )
 
-// example is a page as people may get it.
+// An example is a page as a user may get it.
 type example struct {
 	name string
 	page pages.Name
@@ -73,7 +73,7 @@ func examples() []example {
 	return all
 }
 
-// page is a rendered one, read again.
+// A page is a rendered page, parsed.
 type page struct {
 	t    *testing.T
 	text string // its HTML
@@ -97,7 +97,7 @@ func render(t *testing.T, language string, name pages.Name, data pages.Data) pag
 	return page{t, out.String(), root}
 }
 
-// all are the elements with a tag ("*": any).
+// all returns the elements with a tag ("*": any).
 func (p page) all(tag string) []*html.Node {
 	var found []*html.Node
 	for n := range p.root.Descendants() {
@@ -108,7 +108,7 @@ func (p page) all(tag string) []*html.Node {
 	return found
 }
 
-// find is the element with an id, or nil.
+// find returns the element with an id, or nil.
 func (p page) find(id string) *html.Node {
 	for _, n := range p.all("*") {
 		if get(n, "id") == id {
@@ -118,7 +118,7 @@ func (p page) find(id string) *html.Node {
 	return nil
 }
 
-// says is the text of the element with an id, or "".
+// says returns the text of the element with an id, or "".
 func (p page) says(id string) string {
 	if n := p.find(id); n != nil {
 		return text(n)
@@ -149,7 +149,7 @@ func text(n *html.Node) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
-// Every page is in order in each language, in every state that it can have.
+// Every page is well formed in each language and in every state.
 func TestPagesAreWellFormed(t *testing.T) {
 	for _, language := range []string{"en", "ko"} {
 		for _, e := range examples() {
@@ -176,7 +176,7 @@ func TestPagesAreWellFormed(t *testing.T) {
 	}
 }
 
-// checkText finds what has no words, or words that nothing was filled into.
+// checkText finds elements without words, and words that are not filled in.
 func checkText(p page) {
 	for _, tag := range []string{"p", "h1", "h2", "li", "a", "button", "label", "bdi", "code"} {
 		for _, n := range p.all(tag) {
@@ -190,7 +190,7 @@ func checkText(p page) {
 	}
 }
 
-// checkIDs finds ids that there are twice, and references to none.
+// checkIDs finds ids that occur twice, and references to missing ids.
 func checkIDs(p page) {
 	seen := map[string]bool{}
 	for _, n := range p.all("*") {
@@ -214,8 +214,8 @@ func checkIDs(p page) {
 	}
 }
 
-// checkForms finds fields without a label, a name or something to fill in, and forms
-// that nobody can send.
+// checkForms finds fields without a label, a name or an autocomplete, and forms that a
+// user can't send.
 func checkForms(p page) {
 	labels := map[string]bool{}
 	for _, n := range p.all("label") {
@@ -258,8 +258,8 @@ func checkForms(p page) {
 	}
 }
 
-// checkReferences finds what the content security policy forbids: everything from
-// elsewhere, and style and script within the page.
+// checkReferences finds what the content security policy forbids: content from other
+// origins, and style and script inside the page.
 func checkReferences(p page, data pages.Data) {
 	for _, n := range p.all("*") {
 		for _, a := range n.Attr {
@@ -343,7 +343,7 @@ func TestNamesAreStable(t *testing.T) {
 	}
 }
 
-// Enter in a field must sign in with it, and never go on as somebody else.
+// Enter in a field must sign in with its text, and never go on as another user.
 func TestGoingOnIsAFormOfItsOwn(t *testing.T) {
 	p := render(t, "en", pages.Login, pages.Data{SignedIn: "alice", Ticket: "a.b"})
 	b := p.find("continue-as")
@@ -355,7 +355,7 @@ func TestGoingOnIsAFormOfItsOwn(t *testing.T) {
 	}
 }
 
-// What people chose is text, wherever it stands.
+// Names that users or operators chose are text, wherever they stand.
 func TestNamesAreHarmless(t *testing.T) {
 	const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)>{service}&amp;` + "\u202egnp"
 	for _, language := range []string{"en", "ko"} {
@@ -390,7 +390,7 @@ func TestNamesAreHarmless(t *testing.T) {
 			}
 		}
 	}
-	// A name is kept from turning the words around it.
+	// A name can't reverse the words around it.
 	p := render(t, "en", pages.Consent, pages.Data{Client: evil, Username: evil, Service: evil})
 	for _, n := range p.all("bdi") {
 		if text(n) != strings.Join(strings.Fields(evil), " ") {
@@ -422,11 +422,11 @@ func TestErrorsAreSaid(t *testing.T) {
 			seen[p.says("message")] = true
 		}
 	}
-	// What nobody foresaw is our mistake, and no code is shown.
+	// The page shows an unknown code as our mistake, without the code.
 	if got := render(t, "en", pages.Login, pages.Data{Errors: []string{"surprise"}}).says("errors"); got != "Something went wrong on our side. Try again." {
 		t.Errorf("errors = %q", got)
 	}
-	if got := render(t, "en", pages.Message, pages.Data{Message: "surprise"}).says("message"); got != "That is on our side. Please try again later." {
+	if got := render(t, "en", pages.Message, pages.Data{Message: "surprise"}).says("message"); got != "The fault is on our side. Please try again later." {
 		t.Errorf("message = %q", got)
 	}
 	if p := render(t, "en", pages.Login, pages.Data{}); p.find("errors") != nil {
@@ -459,13 +459,13 @@ func TestFieldsSayWhatIsWrong(t *testing.T) {
 			t.Errorf("the page doesn't say that something is wrong: %s", p.text)
 		}
 	}
-	// What the page doesn't show is said above the form.
+	// Errors of fields that the page doesn't show stand above the form.
 	if got := render(t, "en", pages.Reset, pages.Data{Fields: map[string]string{"token": "It is no token."}}).says("errors"); got != "It is no token." {
 		t.Errorf("errors = %q", got)
 	}
 }
 
-// first is the English text on an English page and else the Korean one.
+// first returns the English text for an English page, and else the Korean one.
 func (p page) first(en, ko string) string {
 	if get(p.all("html")[0], "lang") == "en" {
 		return en
@@ -473,7 +473,7 @@ func (p page) first(en, ko string) string {
 	return ko
 }
 
-// The focus is where the reader goes on.
+// The focus is where the user goes on.
 func TestFocus(t *testing.T) {
 	for _, c := range []struct {
 		page pages.Name

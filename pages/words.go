@@ -9,15 +9,15 @@ import (
 	"golang.org/x/text/language"
 )
 
-// said is a sentence in every language there is. Without its field names, one that
-// lacks a translation doesn't compile.
+// said is a sentence in every language. Literals leave out the field names, so that a
+// sentence without a translation doesn't compile.
 type said struct{ en, ko string }
 
-// words are all that the pages say. What is in braces is filled in: {service}, {client},
-// {username}, {time} and {n}. Korean puts no particle after a name, for it would
-// have to follow from how the name sounds.
+// words are all that the pages say. {service}, {client}, {username}, {time} and {n} are
+// filled in. Korean sentences put no particle after a name, because its form would
+// depend on how the name sounds.
 //
-// Nothing here tells whether there is an account.
+// No sentence may reveal whether an account exists.
 var words = map[string]said{
 	"back":      {"Back to sign-in", "로그인으로 돌아가기"},
 	"signed_in": {"You are signed in as {username}.", "{username} 님으로 로그인되어 있습니다."},
@@ -39,14 +39,14 @@ var words = map[string]said{
 	"signup.title":         {"Create an account", "회원가입"},
 	"signup.client":        {"Create an account to go on to {client}.", "{client} 앱을 이용하려면 계정을 만들어 주세요."},
 	"signup.email_hint":    {"For the day when you have forgotten your password.", "비밀번호를 잊었을 때 필요합니다."},
-	"signup.password_hint": {"A few words that nobody would guess. Spaces are fine.", "다른 사람이 짐작할 수 없는 단어 몇 개를 이어 보세요. 띄어쓰기도 됩니다."},
+	"signup.password_hint": {"A few words that are hard to guess. Spaces are fine.", "다른 사람이 짐작할 수 없는 단어 몇 개를 이어 보세요. 띄어쓰기도 됩니다."},
 	"signup.button":        {"Sign up", "가입하기"},
-	"signup.have":          {"You have one?", "이미 계정이 있으신가요?"},
+	"signup.have":          {"Already have an account?", "이미 계정이 있으신가요?"},
 	"signup.login":         {"Sign in", "로그인"},
 
 	"consent.title":  {"Allow access?", "접근을 허용하시겠습니까?"},
 	"consent.client": {"{client} asks for access to your account at {service}.", "{client} 앱이 {service} 계정에 접근하려고 합니다."},
-	"consent.scopes": {"It would be able to", "허용하면 앱이 할 수 있는 일"},
+	"consent.scopes": {"If you allow it, the application can", "허용하면 앱이 할 수 있는 일"},
 	"consent.allow":  {"Allow", "허용"},
 	"consent.deny":   {"Deny", "거부"},
 	"consent.trust":  {"Allow it only if you trust this application.", "믿을 수 있는 앱일 때만 허용해 주세요."},
@@ -94,7 +94,7 @@ var words = map[string]said{
 	"error.bad_token":           {"This link has been used or is too old. Ask for another one.", "이미 사용했거나 기간이 지난 링크입니다. 링크를 다시 받아 주세요."},
 	"error.missing_fields":      {"Please fill in all fields.", "빈칸을 모두 채워 주세요."},
 
-	// What is wrong with a field, by the codes of package accounts.
+	// What is wrong with a field, by the code of package accounts.
 	"wrong.required":           {"Please fill this in.", "이 항목을 입력해 주세요."},
 	"wrong.too_short":          {"This is too short.", "너무 짧습니다."},
 	"wrong.too_long":           {"This is too long.", "너무 깁니다."},
@@ -109,26 +109,26 @@ var words = map[string]said{
 	"wrong.email.taken":        {"This address belongs to another account.", "다른 계정에 등록된 주소입니다."},
 	"wrong.password.required":  {"Please enter a password.", "비밀번호를 입력해 주세요."},
 	"wrong.password.too_short": {"The password must have at least {n} characters.", "비밀번호는 {n}자 이상이어야 합니다."},
-	"wrong.too_common":         {"This password is among those that are guessed first: choose one that others don't.", "많은 사람이 쓰는 비밀번호여서 쉽게 추측할 수 있습니다. 다른 비밀번호를 입력해 주세요."},
+	"wrong.too_common":         {"Many people use this password, so attackers guess it first. Choose another one.", "많은 사람이 쓰는 비밀번호여서 쉽게 추측할 수 있습니다. 다른 비밀번호를 입력해 주세요."},
 	"wrong.contains_personal":  {"The password must not contain the username, the e-mail address or the name of this service.", "비밀번호에는 아이디, 이메일 주소, 서비스 이름을 넣을 수 없습니다."},
 
-	// What a page says that says one thing.
+	// What a Message says.
 	"message.login":  {"Go to sign-in", "로그인으로 가기"},
 	"message.detail": {"For the developers:", "개발자용 정보:"},
 
 	"message.invalid_request.title":      {"This request doesn't work", "잘못된 요청입니다"},
-	"message.invalid_request.text":       {"The application sent you here with a request that isn't valid. Please tell those who run it.", "앱에서 보낸 요청이 올바르지 않습니다. 앱 운영자에게 알려 주세요."},
+	"message.invalid_request.text":       {"The application sent you here with a request that isn't valid. Please tell the people who run it.", "앱에서 보낸 요청이 올바르지 않습니다. 앱 운영자에게 알려 주세요."},
 	"message.unknown_client.title":       {"Unknown application", "등록되지 않은 앱입니다"},
 	"message.unknown_client.text":        {"The application that sent you here isn't registered with {service}.", "요청을 보낸 앱이 {service}에 등록되어 있지 않습니다."},
 	"message.invalid_redirect_uri.title": {"No way back", "돌아갈 주소가 올바르지 않습니다"},
-	"message.invalid_redirect_uri.text":  {"The application wants you to go on to an address that isn't registered for it. For your safety, it ends here.", "앱에 등록되지 않은 주소로 이동하려는 요청입니다. 안전을 위해 여기에서 멈췄습니다."},
+	"message.invalid_redirect_uri.text":  {"The application asked us to send you to an address that isn't registered for it. For your safety, we stopped here.", "앱에 등록되지 않은 주소로 이동하려는 요청입니다. 안전을 위해 여기에서 멈췄습니다."},
 	"message.expired.title":              {"Too much time has passed", "시간이 지났습니다"},
 	"message.expired.text":               {"Please go back to the application and start again.", "앱으로 돌아가 처음부터 다시 시작해 주세요."},
-	"message.origin.title":               {"This came from elsewhere", "다른 곳에서 온 요청입니다"},
-	"message.origin.text":                {"Another site sent a form in your name. Nothing was done.", "다른 사이트에서 회원님 대신 보낸 요청이어서 처리하지 않았습니다."},
-	"message.mail_sent.title":            {"Look at your mail", "메일을 확인해 주세요"},
-	"message.mail_sent.text":             {"If there is such an account with an e-mail address, a link is on its way there.", "입력하신 정보와 일치하고 이메일 주소가 등록된 계정이 있으면 그 주소로 링크를 보내 드립니다."},
-	"message.verify_sent.title":          {"Look at your mail", "메일을 확인해 주세요"},
+	"message.origin.title":               {"This came from another site", "다른 곳에서 온 요청입니다"},
+	"message.origin.text":                {"Another site sent this form in your name. We did not act on it.", "다른 사이트에서 회원님 대신 보낸 요청이어서 처리하지 않았습니다."},
+	"message.mail_sent.title":            {"Check your mail", "메일을 확인해 주세요"},
+	"message.mail_sent.text":             {"If such an account exists and has an e-mail address, a link is on its way there.", "입력하신 정보와 일치하고 이메일 주소가 등록된 계정이 있으면 그 주소로 링크를 보내 드립니다."},
+	"message.verify_sent.title":          {"Check your mail", "메일을 확인해 주세요"},
 	"message.verify_sent.text":           {"We have sent you a link. Follow it to confirm your address, then sign in.", "보내 드린 링크로 이메일 주소를 확인하신 다음 로그인해 주세요."},
 	"message.verified.title":             {"E-mail address confirmed", "이메일 주소가 확인되었습니다"},
 	"message.verified.text":              {"Thank you. You can go on where you were.", "감사합니다. 하시던 일을 계속하시면 됩니다."},
@@ -137,13 +137,13 @@ var words = map[string]said{
 	"message.signed_out.title":           {"Signed out", "로그아웃되었습니다"},
 	"message.signed_out.text":            {"You are signed out of {service} in this browser.", "이 브라우저에서 {service} 계정이 로그아웃되었습니다."},
 	"message.internal.title":             {"Something went wrong", "문제가 생겼습니다"},
-	"message.internal.text":              {"That is on our side. Please try again later.", "서버에 문제가 생겼습니다. 나중에 다시 시도해 주세요."},
+	"message.internal.text":              {"The fault is on our side. Please try again later.", "서버에 문제가 생겼습니다. 나중에 다시 시도해 주세요."},
 	"message.unavailable.title":          {"Not possible at the moment", "지금은 이용할 수 없습니다"},
 	"message.unavailable.text":           {"Please try again shortly.", "잠시 후에 다시 시도해 주세요."},
 	"message.mail_off.title":             {"No mail", "메일을 보낼 수 없습니다"},
-	"message.mail_off.text":              {"{service} sends no mail. Please turn to those who run it.", "{service}에서는 메일을 보내지 않습니다. 운영자에게 문의해 주세요."},
+	"message.mail_off.text":              {"{service} sends no mail. Please ask the people who run it.", "{service}에서는 메일을 보내지 않습니다. 운영자에게 문의해 주세요."},
 	"message.signup_off.title":           {"Sign-up is closed", "회원가입을 받지 않습니다"},
-	"message.signup_off.text":            {"Accounts are created by those who run {service}.", "{service} 계정은 운영자가 만들어 드립니다."},
+	"message.signup_off.text":            {"Only the people who run {service} create accounts.", "{service} 계정은 운영자가 만들어 드립니다."},
 
 	"time.soon":    {"a moment", "잠시"},
 	"time.second":  {"1 second", "1초"},
@@ -152,14 +152,14 @@ var words = map[string]said{
 	"time.minutes": {"{n} minutes", "{n}분"},
 }
 
-// Languages are those that there are words in.
+// Languages are the languages of words.
 var Languages = []string{"en", "ko"}
 
-var matcher = language.NewMatcher([]language.Tag{language.English, language.Korean}) // as Languages
+var matcher = language.NewMatcher([]language.Tag{language.English, language.Korean}) // in the order of Languages
 
-// Language picks the language that comes closest to what somebody prefers: an
-// Accept-Language, or languages in order as in ui_locales. It is "en" for those who
-// read neither.
+// Language returns the language that comes closest to what the reader prefers. preferred
+// is an Accept-Language or a list of languages as in ui_locales. If none of ours fits,
+// Language returns "en".
 func Language(preferred string) string {
 	if !strings.ContainsAny(preferred, ",;") {
 		preferred = strings.Join(strings.Fields(preferred), ",")
@@ -172,7 +172,7 @@ func Language(preferred string) string {
 	return Languages[i]
 }
 
-// known is the code if there are words for it, and else that of what nobody foresaw.
+// known returns the code if there are words for it, and else "internal".
 func known(before, code, after string) string {
 	if _, there := words[before+code+after]; !there {
 		return "internal"
@@ -180,7 +180,7 @@ func known(before, code, after string) string {
 	return code
 }
 
-// raw is a sentence before anything is filled in.
+// raw returns a sentence before it is filled in.
 func (v view) raw(key string) (string, error) {
 	s, there := words[key]
 	if !there {
@@ -192,14 +192,14 @@ func (v view) raw(key string) (string, error) {
 	return s.en, nil
 }
 
-// part is a piece of a sentence. A name is one that somebody chose, and is kept
-// from turning the words around it.
+// A part is a piece of a sentence. A name is text that a user or an operator chose; the
+// page keeps it from reversing the words around it.
 type part struct {
 	Text string
 	Name bool
 }
 
-// Parts are a sentence, filled in.
+// Parts returns a sentence, filled in.
 func (v view) Parts(key string) ([]part, error) {
 	rest, err := v.raw(key)
 	if err != nil {
@@ -225,7 +225,7 @@ func (v view) Parts(key string) ([]part, error) {
 	return all, nil
 }
 
-// Say is a sentence as plain text.
+// Say returns a sentence as plain text, filled in.
 func (v view) Say(key string) (string, error) {
 	parts, err := v.Parts(key)
 	var text strings.Builder
@@ -235,7 +235,7 @@ func (v view) Say(key string) (string, error) {
 	return text.String(), err
 }
 
-// fill is what goes in for a name in braces.
+// fill returns what replaces a name in braces.
 func (v view) fill(name string) (part, error) {
 	switch name {
 	case "service":
@@ -254,7 +254,8 @@ func (v view) fill(name string) (part, error) {
 	}
 }
 
-// duration is the wait in words, rounded up: who comes back then isn't turned away.
+// duration returns the wait in words, rounded up, so that the server doesn't turn away a
+// user who comes back then.
 func (v view) duration() (string, error) {
 	n, unit := int((v.Retry+time.Second-1)/time.Second), "second"
 	if n > 60 {

@@ -190,7 +190,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	} {
 		for _, path := range []string{"/consent", "/login", "/logout", "/forgot", "/reset", "/verify"} {
 			r := p.do(http.MethodPost, path, f.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
-			r.says(http.StatusForbidden, "This came from elsewhere")
+			r.says(http.StatusForbidden, "This came from another site")
 		}
 		r := p.do(http.MethodPost, "/signup", form("username", "mallory", "password", password).Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
 		if r.Code != http.StatusForbidden && r.Code != http.StatusUnsupportedMediaType { // that of applications, which takes no form

@@ -297,7 +297,7 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	b.isAt("Forgotten password")
 	b.fill("E-mail address or username", "alice")
 	b.press("Send the link")
-	b.isAt("Look at your mail")
+	b.isAt("Check your mail")
 	reset := h.link("alice@example.net", 2) // after that for the address
 	b.open("about:blank")                   // so that the link is followed as from a mail program
 	b.open(reset)
