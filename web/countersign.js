@@ -1,4 +1,4 @@
-// Countersign in the browser: signs people in, keeps them signed in, and calls
+// Countersign in the browser: signs users in, keeps them signed in, and calls
 // APIs for them.
 //
 //   import { countersign } from "https://auth.example.com/assets/countersign.js";
@@ -7,16 +7,16 @@
 //   const user = (await auth.user()) ?? (await auth.signIn({ username, password }));
 //   const orders = await auth.fetch("https://api.example.com/orders");
 //
-// or, for a page that sees no password, auth.signInWithRedirect(), which leads the
-// browser to the server's page, and auth.completeSignIn() when it is back.
+// A page that should see no password calls auth.signInWithRedirect() instead, which
+// sends the browser to the server's page, and auth.completeSignIn() when it is back.
 //
-// The refresh token is in a cookie that no script can read. The access token is
-// in memory here and nowhere else, never in a storage; tabs hand it to each other.
-// All tabs share the one cookie, so what changes it is done by one tab at a time.
-// Where the browser lacks what that takes, two may refresh at once, and both get
-// the same token from the server, as does one that asks again for a lost answer.
+// The refresh token is in a cookie that no script can read. The access token is only
+// in memory, never in a storage; tabs pass it to each other. All tabs share the one
+// cookie, so only one tab at a time does what changes it. In a browser without locks
+// two tabs may refresh at once; the server then gives both the same token, as it does
+// to a tab that asks again because the answer was lost.
 
-/** What went wrong. `type` says which kind it is, in one word that doesn't change. */
+/** Says what went wrong. `type` is the kind of error, one word that doesn't change. */
 export class CountersignError extends Error {
   constructor(type, message, { status = 0, errors = [], retryAfter, code, cause } = {}) {
     super(message, { cause });
@@ -31,12 +31,12 @@ export class CountersignError extends Error {
 
 // In seconds:
 const attemptTimeout = 10; // for one refresh, well within the time in which the server repeats a lost answer
-const requestTimeout = 30; // for other requests, which may have to wait their turn there
+const requestTimeout = 30; // for other requests, which the server may queue
 const retryTimeout = 15; // for all attempts at a refresh together
-const lockTimeout = 10; // for another tab that has the lock and hangs
-const messageTimeout = 0.2; // for what another tab says when it lets go of the lock
+const lockTimeout = 10; // for another tab that holds the lock and hangs
+const messageTimeout = 0.2; // for the message of another tab that has released the lock
 
-/** Connects to a Countersign server: by default the one that served this module. */
+/** Connects to a Countersign server, by default the one that served this module. */
 export function countersign({ url = servedFrom(), resourceServers = [], uiLocales, clientID = "spa", scope } = {}) {
   const server = new URL(url, globalThis.location?.href);
   const base = server.href.replace(/\/+$/, "");
@@ -44,18 +44,18 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   const trusted = new Set([server.origin, ...resourceServers.map(originOf)]);
   const listeners = new Set();
 
-  let session; // undefined: not known yet; null: nobody is signed in
-  let uncertain = true; // whether the server has to be asked who is signed in
+  let session; // undefined: not known yet; null: no user is signed in
+  let uncertain = true; // whether to ask the server which user is signed in
   let changedAt = 0; // when session last changed
   let refreshing; // the refresh under way in this tab
   let lost = false; // whether the last refresh had no answer
   let channel = openChannel();
 
   globalThis.addEventListener?.("online", () => {
-    // The server repeats a lost answer for a minute only.
+    // The server repeats a lost answer only for a minute.
     if (lost) refresh(session).catch(() => {});
   });
-  // In the back-forward cache a page hears nothing, so it asks when it is back.
+  // A page in the back-forward cache gets no messages, so it asks when it is back.
   globalThis.addEventListener?.("pagehide", () => {
     channel?.close();
     channel = undefined;
@@ -67,7 +67,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     refresh(session).catch(() => {});
   });
 
-  // Who is signed in
+  // The user
 
   async function user() {
     if (uncertain) await refresh(session);
@@ -75,7 +75,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   }
 
   function onChange(listener) {
-    const own = (change) => listener(change); // the same function may listen twice
+    const own = (change) => listener(change); // a caller may add the same function twice
     listeners.add(own);
     return () => void listeners.delete(own);
   }
@@ -85,7 +85,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
 
   const signIn = ({ username, password }) => exclusively(() => open({ username, password }));
 
-  // Opens a session for what proves who somebody is.
+  // Opens a session for a proof: a password or an authorization code.
   async function open(proof) {
     const since = clock();
     const answer = await send("POST", "/session", { json: proof, keepalive: true }).then(read);
@@ -93,7 +93,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     return answer.user;
   }
 
-  // Without an answer the cookie is still there, and so is the session.
+  // If the server doesn't answer, the cookie and the session remain.
   const signOut = () =>
     persistently(() =>
       exclusively(async () => {
@@ -104,7 +104,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
 
   // Signing in on the server's page (RFC 6749 section 4.1 with RFC 7636)
 
-  // What only this tab knows of an attempt is in its sessionStorage meanwhile, by state.
+  // This tab keeps what only it knows of an attempt in its sessionStorage, by state.
   const attempts = `${name} `;
 
   async function signInWithRedirect({ redirectURI = location.origin + location.pathname, loginHint, prompt, uiLocales: locales = uiLocales, appState } = {}) {
@@ -131,18 +131,19 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     const [state, iss, code, error] = ["state", "iss", "code", "error"].map((one) => answer.get(one));
     if (!state || (!code && !error)) return null;
     const attempt = take(state);
-    if (!attempt && iss !== base) return null; // an answer to somebody else in the page
+    if (!attempt && iss !== base) return null; // an answer for other code in the page
     clean(state);
     if (!attempt) {
-      if (await user()) return null; // Back led to the server's page once more, which had an answer at once
-      throw new CountersignError("unknown_state", "this sign-in didn't begin in this tab, or has been completed");
+      if (await user()) return null; // the user went Back to the server's page, which answered at once
+      throw new CountersignError("unknown_state", "this sign-in didn't begin in this tab, or is already complete");
     }
-    if (iss !== base) throw new CountersignError("wrong_issuer", `the answer is of the issuer ${iss}, and not of ${base}`);
+    if (iss !== base) throw new CountersignError("wrong_issuer", `the answer comes from the issuer ${iss}, not from ${base}`);
     if (error) throw new CountersignError("sign_in_refused", answer.get("error_description") ?? error, { code: error });
     return { user: await exchange(code, attempt), appState: attempt.appState };
   }
 
-  // Returns what is known of an attempt, once. The tab's others have been given up.
+  // Returns what this tab knows of an attempt, once, and drops the tab's other attempts,
+  // which the user has given up.
   function take(state) {
     const attempt = sessionStorage.getItem(attempts + state);
     if (!attempt) return undefined;
@@ -150,7 +151,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     return JSON.parse(attempt);
   }
 
-  // Takes an answer out of the address, and so out of the history.
+  // Removes an answer from the address, and so from the history.
   function clean(state) {
     const here = new URL(location.href);
     if (here.searchParams.get("state") !== state) return;
@@ -158,8 +159,8 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     history.replaceState(history.state, "", here);
   }
 
-  // A code is good for one use, and a second one ends the session. So where the answer
-  // is lost, the cookie tells whether it had been used: is somebody here who wasn't?
+  // A code works once, and a second use ends the session. So if the answer is lost, the
+  // cookie tells whether the code was used: it was if another user is signed in than before.
   async function exchange(code, { verifier, redirectURI, before }) {
     try {
       return await exclusively(() => open({ code, code_verifier: verifier, redirect_uri: redirectURI }));
@@ -171,7 +172,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     }
   }
 
-  // Takes on a session, or null for none, and tells this page and the other tabs.
+  // Adopts a session, or null for none, and tells this page and the other tabs.
   function become(next, reason) {
     channel?.postMessage({ session: next && { ...next, monotonic: undefined }, reason, at: Date.now() });
     change(next, reason, Date.now());
@@ -194,7 +195,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     for (const listener of listeners) queueMicrotask(() => listener({ reason, user }));
   }
 
-  // Waits a moment for what another tab has to say.
+  // Waits a moment for another tab's message.
   const message = () =>
     Promise.race([new Promise((resolve) => (heard = resolve)), new Promise((resolve) => setTimeout(resolve, messageTimeout * 1000))]);
   let heard;
@@ -202,9 +203,9 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   function openChannel() {
     if (!globalThis.BroadcastChannel) return undefined;
     const opened = new BroadcastChannel(name);
-    opened.unref?.(); // Node would wait for it
+    opened.unref?.(); // otherwise Node would wait for it
     opened.onmessage = ({ data: { session: next, reason, at } }) => {
-      if (at < changedAt) return; // overtaken by a newer one of another tab
+      if (at < changedAt) return; // a newer message of another tab overtook it
       change(next && { ...next, monotonic: performance.now() - Math.max(0, Date.now() - next.date) }, reason, at);
       heard?.();
     };
@@ -213,16 +214,16 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
 
   // Refreshing
 
-  // Makes the session another one than the given, by asking the server unless
-  // another call or another tab has been quicker. Afterwards session is null if
-  // the server says that nobody is signed in; no other failure means that.
+  // Replaces the stale session by asking the server, unless another call or another tab
+  // has already replaced it. Afterwards session is null if the server says that no user
+  // is signed in; no other failure means that.
   function refresh(stale) {
     if (refreshing?.stale === stale && refreshing) return refreshing.done;
     const overtaken = () => session !== stale;
     const done = persistently(async () => {
       if (overtaken()) return;
       await exclusively(async (waited) => {
-        // Locks and messages go different ways: what the other tab did may not be heard yet.
+        // Locks and messages travel separately: the other tab's message may not be here yet.
         if (waited && !overtaken()) await message();
         if (!overtaken()) await renew();
       });
@@ -250,7 +251,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     }
   }
 
-  // Does what changes the cookie, one at a time in all tabs. work is told whether
+  // Does work that changes the cookie, one at a time in all tabs. It tells work whether
   // it had to wait for another tab.
   let queue = Promise.resolve();
   async function exclusively(work) {
@@ -260,7 +261,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
       queue = turn.catch(() => {});
       return turn;
     }
-    let done; // by work, once it has begun
+    let done; // the promise of work, once it has begun
     try {
       await locks.request(name, { ifAvailable: true }, (lock) => lock && (done = work(false)));
       const signal = AbortSignal.timeout(lockTimeout * 1000);
@@ -271,15 +272,15 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     return done;
   }
 
-  // Calling for the one who is signed in
+  // Calling APIs for the user
 
-  // Like the global fetch, with the access token for the server and the resource
-  // servers. It goes to nobody else.
+  // Like the global fetch, but sends the access token to the server and the resource
+  // servers, and to no other.
   async function authorizedFetch(input, init) {
     const request = new Request(input, init);
     if (!trusted.has(new URL(request.url).origin) || request.headers.has("Authorization")) return fetch(request);
     return authorized((current) => {
-      const copy = request.clone(); // the body is needed again if this is refused
+      const copy = request.clone(); // the body is needed again if the server refuses this
       if (!current) return fetch(copy);
       if (!current.accessToken) return fetch(new Request(copy, { credentials: "include" }));
       copy.headers.set("Authorization", `Bearer ${current.accessToken}`);
@@ -287,7 +288,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     });
   }
 
-  // Calls request with the session, and once more with a new one if it is refused.
+  // Calls request with the session, and once more with a new session after a 401.
   async function authorized(request) {
     const current = await usable();
     const response = await request(current);
@@ -296,8 +297,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     return request(sameUser(current));
   }
 
-  // Returns a session whose access token will live a while, or null if nobody is
-  // signed in.
+  // Returns a session whose access token lives for a while, or null if no user is signed in.
   async function usable() {
     const current = session;
     const left = current ? current.expiresIn - age(current) : 0;
@@ -310,12 +310,12 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     return current ? sameUser(current) : session;
   }
 
-  // Returns the session as it is now, as long as it is of the same person: what
-  // was asked for one must not be done for another.
+  // Returns the current session if it is the same user's: a request that one user made
+  // must not run for another.
   function sameUser(before) {
     if (!session) throw loginRequired();
     if (session.user.id === before.user.id) return session;
-    throw new CountersignError("user_changed", "somebody else has signed in meanwhile");
+    throw new CountersignError("user_changed", "another user has signed in meanwhile");
   }
 
   // The account
@@ -341,16 +341,16 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     become(null, "signed_out");
   };
 
-  // For those who aren't signed in
+  // The account, for users who aren't signed in
   const forgotPassword = ({ email, username }) =>
     send("POST", "/account/password/forgot", { json: { email, username, ui_locales: uiLocales } }).then(read);
   const resetPassword = async ({ token, newPassword }) => {
     await send("POST", "/account/password/reset", { json: { token, new_password: newPassword, ui_locales: uiLocales } }).then(read);
-    if (session) uncertain = true; // all sessions of the account have ended, and this may be one
+    if (session) uncertain = true; // all sessions of the account have ended, and this may be one of them
   };
   const verifyEmail = async ({ token }) => {
     await send("POST", "/account/email/verify", { json: { token, ui_locales: uiLocales } }).then(read);
-    if (session) uncertain = true; // it may be the address of whoever is signed in here
+    if (session) uncertain = true; // it may be the address of the user who is signed in here
   };
   const resendVerification = ({ email, username }) => send("POST", "/account/email/resend", { json: { email, username, ui_locales: uiLocales } }).then(read);
 
@@ -398,15 +398,15 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   });
 }
 
-// The address of the server that this module came from.
+// Returns the address of the server that served this module.
 function servedFrom() {
   const [, issuer] = /^(https?:.*)\/assets\/countersign\.js$/.exec(import.meta.url.replace(/[?#].*/, "")) ?? [];
-  if (!issuer) throw new TypeError("countersign: give the server's url, this module wasn't loaded from there");
+  if (!issuer) throw new TypeError("countersign: give the server's url, because this module wasn't loaded from the server");
   return issuer;
 }
 
-// Checks that a resource server is listed by its origin, so that nobody thinks
-// that a path would narrow it down.
+// Checks that a resource server is an origin, so that no developer believes that a path
+// limits where the token goes.
 function originOf(resourceServer) {
   const { origin } = new URL(resourceServer);
   if (origin === "null" || origin !== resourceServer.replace(/\/$/, "")) {
@@ -415,35 +415,35 @@ function originOf(resourceServer) {
   return origin;
 }
 
-// 256 bits that nobody can guess.
+// Returns 256 random bits, which no attacker can guess.
 const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
 
 const base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 
 // Sessions and their age
 
-// With an access cookie there is no access token in the answer.
+// The answer has no access token if the server sets an access cookie.
 function sessionOf(answer, since) {
-  if (!answer?.user) throw unreachable(); // some other server's answer
+  if (!answer?.user) throw unreachable(); // another server answered
   return { user: answer.user, accessToken: answer.access_token, expiresIn: answer.expires_in, ...since };
 }
 
-// A computer that sleeps may stop the monotonic clock, and somebody may set the
-// other one. So both are read, and the one that says later is believed.
+// A sleeping computer may stop the monotonic clock, and a user may set the other one. So
+// age reads both and believes the later.
 const clock = () => ({ date: Date.now(), monotonic: performance.now() });
 
 const age = ({ date, monotonic }) => Math.max(Date.now() - date, performance.now() - monotonic) / 1000;
 
 // Answers and errors
 
-// Reads the JSON of an answer, or throws what it says is wrong.
+// Returns the JSON of an answer, or throws the error that it describes.
 async function read(response) {
   let body;
   try {
     const text = await response.text();
     if (text) body = JSON.parse(text);
   } catch (err) {
-    if (response.ok) throw unreachable(err); // cut off, or not of our server
+    if (response.ok) throw unreachable(err); // cut off, or not our server's
   }
   if (response.ok) return body;
   const type = /^urn:countersign:problem:(\w+)$/.exec(body?.type)?.[1] ?? body?.error ?? typeOf(response.status);
@@ -454,13 +454,13 @@ async function read(response) {
   });
 }
 
-// The type of a problem that something between us and the server tells of.
+// Returns the type of an error that comes from a proxy before the server.
 function typeOf(status) {
   if (status === 429) return "throttled";
   return [502, 503, 504].includes(status) ? "unavailable" : "unexpected";
 }
 
-// When to come back (RFC 9110 section 10.2.3), in seconds from now.
+// Returns how many seconds to wait (Retry-After, RFC 9110 section 10.2.3).
 function retryAfter(response) {
   const value = response.headers.get("Retry-After");
   if (!value) return undefined;
@@ -468,14 +468,15 @@ function retryAfter(response) {
   return seconds >= 0 ? seconds : undefined;
 }
 
-const loginRequired = () => new CountersignError("login_required", "nobody is signed in", { status: 401 });
+const loginRequired = () => new CountersignError("login_required", "no user is signed in", { status: 401 });
 const unreachable = (cause) => new CountersignError("unreachable", "the server could not be reached", { cause });
 
 // Trying again
 
 const passing = ({ type, status }) => type === "unreachable" || [429, 502, 503, 504].includes(status);
 
-// Does what may safely be done again until it works, but not if it is hopeless.
+// Repeats work, which must be safe to repeat, until it succeeds, fails for good, or takes
+// longer than retryTimeout.
 async function persistently(work) {
   const since = clock();
   for (let attempt = 0; ; attempt++) {

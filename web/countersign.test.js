@@ -1,5 +1,5 @@
-// What a real browser against a real server can't be made to do: see test/browser
-// for the rest.
+// These tests cover what a real browser and a real server can't be made to do; test/browser
+// covers the rest.
 
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
@@ -11,7 +11,7 @@ const api = "https://api.example.com";
 const alice = { id: "1", username: "alice", email_verified: false, roles: [] };
 const bob = { ...alice, id: "2", username: "bob" };
 
-/** Answers requests in turn: with a response, or by what a function makes of the request. */
+/** Answers requests in turn: with a response, or with what a function returns for the request. */
 let answers;
 let requests;
 let events; // of the page
@@ -86,7 +86,7 @@ test("the server is asked once who is signed in", async () => {
   assert.deepEqual(paths(), ["POST /session/refresh"]);
 });
 
-test("nobody is signed in", async () => {
+test("no user is signed in", async () => {
   answers.push(problem("login_required", 401), json({}));
   const auth = connect();
   assert.equal(await auth.user(), null);
@@ -127,7 +127,7 @@ test("only a login_required signs out", async (t) => {
   }
 });
 
-test("a lost answer is asked for again, later and later", async () => {
+test("a lost answer is asked for again, at growing intervals", async () => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
   mock.method(performance, "now", () => Date.now());
   answers.push(lost, () => new Response("", { status: 504 }), lost, signedIn());
@@ -135,7 +135,7 @@ test("a lost answer is asked for again, later and later", async () => {
   assert.equal(requests.length, 4);
 });
 
-test("Retry-After is kept to", async () => {
+test("Retry-After is obeyed", async () => {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.parse("2026-01-01T00:00:00Z") });
   mock.method(performance, "now", () => Date.now());
   const at = [];
@@ -229,7 +229,7 @@ test("a session that has ended ends here", async () => {
   ]);
 });
 
-test("what was asked for one person isn't done for another", async () => {
+test("a request that one user made isn't sent for another", async () => {
   const auth = connect();
   await signIn(auth);
   answers = [json({}, 401), signedIn("t2", bob)];
@@ -237,7 +237,7 @@ test("what was asked for one person isn't done for another", async () => {
   assert.deepEqual(await auth.user(), bob);
 });
 
-test("the token is refreshed before it expires, by whichever clock says later", async (t) => {
+test("the token is refreshed before it expires, by the clock that says later", async (t) => {
   const clocks = { "both clocks go": [580, 580], "the computer slept": [0, 580], "the clock was set back": [580, -86400] };
   for (const [name, [monotonic, date]] of Object.entries(clocks)) {
     await t.test(name, async () => {
@@ -313,7 +313,7 @@ test("a page that comes back from the back-forward cache asks who is signed in",
   auth.onChange((change) => changes.push(change.reason));
   await signIn(auth);
   events.dispatchEvent(new Event("pagehide"));
-  assert.equal(tabs.size, 0, "a page in the cache listens to nobody");
+  assert.equal(tabs.size, 0, "a page in the cache listens to no tab");
   answers = [problem("login_required", 401)];
   events.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
   assert.equal(await auth.user(), null);
@@ -321,7 +321,7 @@ test("a page that comes back from the back-forward cache asks who is signed in",
   assert.equal(tabs.size, 1);
 });
 
-test("no other tab's lock is waited for for ever", async () => {
+test("waiting for another tab's lock ends", async () => {
   mock.method(AbortSignal, "timeout", () => AbortSignal.abort(new DOMException("timeout", "TimeoutError")));
   const locks = {
     request: async (name, { signal }) => {
@@ -339,7 +339,7 @@ test("no other tab's lock is waited for for ever", async () => {
   }
 });
 
-test("a sign-out that didn't reach the server leaves everybody signed in", async () => {
+test("a sign-out that didn't reach the server leaves the user signed in", async () => {
   const auth = connect();
   await signIn(auth);
   answers = [problem("internal", 500)];
@@ -347,7 +347,7 @@ test("a sign-out that didn't reach the server leaves everybody signed in", async
   assert.deepEqual(await auth.user(), alice);
 });
 
-test("a password that was reset by mail may have been that of who is signed in", async () => {
+test("a password that was reset by mail may have been the signed-in user's", async () => {
   const auth = connect();
   await signIn(auth);
   answers = [new Response(null, { status: 204 }), problem("login_required", 401)];
@@ -373,7 +373,7 @@ test("errors say what the server says", async () => {
   await assert.rejects(auth.verifyEmail({}), { type: "insufficient_scope", message: "no" });
 });
 
-/** Puts the module into a page at an address, and returns what there is of the page. */
+/** Puts the module into a page at an address, and returns the page's parts. */
 function page(href) {
   const kept = new Map();
   const own = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) };
@@ -397,7 +397,7 @@ function page(href) {
 const app = "https://app.example.com/start";
 const answerTo = (request, values, at = app) => `${at}?${new URLSearchParams({ ...values, state: request.searchParams.get("state"), iss: url })}`;
 
-/** Begins a sign-in when somebody or nobody is signed in, and returns what the server is asked for. */
+/** Begins a sign-in, whether or not a user is signed in, and returns the authorization request. */
 async function leave(auth, went, options, before = problem("login_required", 401)) {
   answers.push(before);
   await auth.signInWithRedirect(options);
@@ -438,7 +438,7 @@ test("a sign-in on the server's page", async () => {
   assert.deepEqual([await auth.user(), await auth.completeSignIn()], [alice, null]);
 });
 
-test("what is no answer of the server's is left alone", async () => {
+test("an address without an answer of the server is left alone", async () => {
   const { kept, went, location } = page(app);
   const auth = connect();
   await leave(auth, went);
@@ -455,12 +455,12 @@ test("a refusal says why", async () => {
   const { kept, went, location } = page(app);
   const auth = connect();
   const request = await leave(auth, went, { prompt: "none" });
-  location.href = answerTo(request, { error: "login_required", error_description: "nobody is here" });
-  await assert.rejects(auth.completeSignIn(), { name: "CountersignError", type: "sign_in_refused", code: "login_required", message: "nobody is here" });
+  location.href = answerTo(request, { error: "login_required", error_description: "no user is here" });
+  await assert.rejects(auth.completeSignIn(), { name: "CountersignError", type: "sign_in_refused", code: "login_required", message: "no user is here" });
   assert.deepEqual([location.href, kept.size, requests.length], [app, 0, 0]);
 });
 
-test("an answer of another issuer is refused, and its code told nobody", async () => {
+test("an answer of another issuer is refused, and its code sent nowhere", async () => {
   for (const iss of ["https://evil.example.com", `${url}/`, undefined]) {
     const { kept, went, location } = page(app);
     const auth = connect();
@@ -515,9 +515,9 @@ test("where the answer with the session is lost, the cookie tells whether it was
   const cases = {
     "it came": [problem("login_required", 401), signedIn("t1", alice), true],
     "it didn't": [problem("login_required", 401), problem("login_required", 401), false],
-    "somebody else was here, and isn't": [signedIn("t0", bob), signedIn("t1", alice), true],
-    "somebody else was here, and still is": [signedIn("t0", bob), signedIn("t0", bob), false],
-    "and who it was knows nobody": [problem("login_required", 401), problem("internal", 500), false],
+    "another user was here, and isn't": [signedIn("t0", bob), signedIn("t1", alice), true],
+    "another user was here, and still is": [signedIn("t0", bob), signedIn("t0", bob), false],
+    "the server can't say who is here": [problem("login_required", 401), problem("internal", 500), false],
   };
   for (const [name, [before, refreshed, good]] of Object.entries(cases)) {
     await t.test(name, async () => {
@@ -533,7 +533,7 @@ test("where the answer with the session is lost, the cookie tells whether it was
   }
 });
 
-test("a code that is no good signs nobody out", async () => {
+test("an invalid code signs no user out", async () => {
   const { went, location } = page(app);
   const auth = connect();
   await signIn(auth);

@@ -1,4 +1,4 @@
-// Package web is what pages need to sign people in: a JavaScript module without
+// Package web holds what a page needs to sign users in: a JavaScript module without
 // dependencies, and its types for TypeScript.
 package web
 

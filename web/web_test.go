@@ -8,8 +8,8 @@ import (
 )
 
 func TestModule(t *testing.T) {
-	// go test must not take an old result from its cache when these have changed:
-	// it notices files that a test has looked at.
+	// go test must not reuse a cached result when these files have changed. It notices
+	// changes of files that a test has looked at.
 	for _, name := range []string{"countersign.js", "countersign.test.js", "package.json"} {
 		if _, err := os.Stat(name); err != nil {
 			t.Fatal(err)
@@ -20,7 +20,7 @@ func TestModule(t *testing.T) {
 	if err != nil {
 		t.Fatalf("node --test: %v (these tests need Node.js 20 or later)", err)
 	}
-	// For Node, a file without a test passes, and so do tests that are skipped.
+	// Node lets a file without tests pass, and skipped tests, too.
 	if strings.Contains(string(out), "\n# pass 0\n") || !strings.Contains(string(out), "\n# skipped 0\n") {
 		t.Fatal("no test ran, or some were skipped")
 	}

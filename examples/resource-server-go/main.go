@@ -1,6 +1,6 @@
-// Command resource-server-go is an API that believes Countersign's access
-// tokens. It verifies them by itself and knows nothing but where the public
-// keys are: there is no call to the authorization server for each request.
+// Command resource-server-go is an API that accepts Countersign's access tokens.
+// It verifies them by itself and only fetches the public keys: it doesn't call
+// the authorization server for each request.
 //
 //	go run ./cmd/countersign serve --dev              # in one terminal
 //	go run ./examples/resource-server-go              # in another
@@ -8,7 +8,7 @@
 //
 // It uses golang-jwt, the most used JWT library, with keyfunc, which gives it
 // the keys of a JWK Set. (go-oidc is the other good choice, but made for ID
-// tokens: it neither looks at typ nor ever forgets a key that was revoked.)
+// tokens: it doesn't check typ and never drops a revoked key.)
 package main
 
 import (
@@ -35,8 +35,8 @@ func main() {
 	audience := cmp.Or(os.Getenv("AUDIENCE"), issuer) // serve --dev issues tokens for itself
 	jwksURL := cmp.Or(os.Getenv("JWKS_URL"), issuer+"/.well-known/jwks.json")
 	listen := cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:8081")
-	origins := strings.Split(cmp.Or(os.Getenv("ORIGINS"), issuer), ",") // of pages; serve --dev has a demo app
-	cookie := os.Getenv("ACCESS_COOKIE")                                // with the access token, if Countersign sets one (docs/spa.md)
+	origins := strings.Split(cmp.Or(os.Getenv("ORIGINS"), issuer), ",") // of pages that may call the API; serve --dev has a demo app
+	cookie := os.Getenv("ACCESS_COOKIE")                                // its name, if Countersign sets one with the access token (docs/spa.md)
 
 	verify, err := newVerifier(context.Background(), jwksURL, issuer, audience)
 	if err != nil {
@@ -58,8 +58,8 @@ func main() {
 	log.Printf("listening on http://%s", ln.Addr())
 	handler := allowOrigins(api, origins, cookie != "")
 	if cookie != "" {
-		// Browsers send a cookie whoever asks, so nothing that changes something may
-		// be asked for by pages of other origins.
+		// Browsers send cookies for requests of any page, so pages of other origins
+		// must not be able to change anything.
 		protection := http.NewCrossOriginProtection()
 		for _, origin := range origins {
 			if err := protection.AddTrustedOrigin(origin); err != nil {
@@ -73,7 +73,7 @@ func main() {
 }
 
 // allowOrigins lets pages of these origins call the API with an access token (CORS).
-// Cookies come along only if they are needed.
+// It allows cookies only if the API reads one.
 func allowOrigins(api http.Handler, origins []string, cookies bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Origin")
@@ -83,7 +83,7 @@ func allowOrigins(api http.Handler, origins []string, cookies bool) http.Handler
 			if cookies {
 				w.Header().Set("Access-Control-Allow-Credentials", "true")
 			}
-			if r.Method == http.MethodOptions { // asks whether it may; it comes without a token
+			if r.Method == http.MethodOptions { // a preflight, which carries no token
 				w.Header().Set("Access-Control-Allow-Headers", "Authorization")
 				w.Header().Set("Access-Control-Max-Age", "600")
 				w.WriteHeader(http.StatusNoContent)
@@ -94,7 +94,7 @@ func allowOrigins(api http.Handler, origins []string, cookies bool) http.Handler
 	})
 }
 
-// accessClaims are those of an access token (RFC 9068 section 2.2) that this
+// accessClaims are the claims of an access token (RFC 9068 section 2.2) that this
 // API uses. An API with more to protect compares Scope with what it needs.
 type accessClaims struct {
 	jwt.RegisteredClaims
@@ -104,19 +104,19 @@ type accessClaims struct {
 type verifier func(token string) (*accessClaims, error)
 
 // newVerifier returns a function that accepts the issuer's access tokens for
-// the audience. Everything here is needed: by default golang-jwt takes any
+// the audience. Every check is needed: by default golang-jwt accepts any
 // algorithm, type, issuer and audience, and tokens that never expire.
 func newVerifier(ctx context.Context, jwksURL, issuer, audience string) (verifier, error) {
 	failWithoutKeys := false
 	keys, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{jwksURL}, keyfunc.Override{
 		NoErrorReturnFirstHTTPReq: &failWithoutKeys,
 		HTTPTimeout:               5 * time.Second,
-		// Countersign publishes a key longer than its JWKS may be cached (15
-		// minutes unless configured) before it signs with it. Whoever looks
-		// more often than that knows each key in time, and drops a revoked one.
+		// Countersign publishes a key for longer than its JWKS may be cached (15
+		// minutes unless configured) before it signs with it. An API that fetches
+		// the JWKS more often than that has each key in time, and drops revoked ones.
 		RefreshInterval: 10 * time.Minute,
-		// An unknown key is looked for, but those who make up key ids can't
-		// make us look more often than this, nor wait.
+		// An unknown key id makes the API fetch the keys, but attackers who make up
+		// key ids can't make it fetch more often than this, nor wait.
 		RefreshUnknownKID: rate.NewLimiter(rate.Every(30*time.Second), 1),
 		RateLimitWaitMax:  5 * time.Second,
 	})
@@ -141,7 +141,7 @@ func newVerifier(ctx context.Context, jwksURL, issuer, audience string) (verifie
 		if strings.TrimPrefix(strings.ToLower(typ), "application/") != "at+jwt" {
 			return nil, fmt.Errorf("typ is %q, not an access token's", typ)
 		}
-		// What must be understood isn't (RFC 7515 section 4.1.11).
+		// The API understands no critical headers (RFC 7515 section 4.1.11).
 		if _, ok := parsed.Header["crit"]; ok {
 			return nil, errors.New("the crit header is not supported")
 		}
@@ -152,8 +152,8 @@ func newVerifier(ctx context.Context, jwksURL, issuer, audience string) (verifie
 	}, nil
 }
 
-// accessToken is the token of a request: of its header, or else of the cookie with
-// that name.
+// accessToken returns the token of a request: from its header, or else from the cookie
+// with that name.
 func accessToken(r *http.Request, cookie string) (token string, ok bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") {
@@ -166,8 +166,8 @@ func accessToken(r *http.Request, cookie string) (token string, ok bool) {
 	return c.Value, true
 }
 
-// authenticate finds out who asks. If nobody acceptable does, it has answered
-// as RFC 6750 section 3 says.
+// authenticate returns the claims of the request's token. If there is no valid token, it
+// answers the request as RFC 6750 section 3 says.
 func authenticate(w http.ResponseWriter, r *http.Request, cookie string, verify verifier) (*accessClaims, bool) {
 	token, ok := accessToken(r, cookie)
 	if !ok {
@@ -177,7 +177,7 @@ func authenticate(w http.ResponseWriter, r *http.Request, cookie string, verify 
 	}
 	claims, err := verify(token)
 	if err != nil {
-		log.Printf("refused a token: %v", err) // for us; a thief learns nothing
+		log.Printf("refused a token: %v", err) // only in the log, so that a thief learns nothing
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		http.Error(w, "the access token is not valid", http.StatusUnauthorized)
 		return nil, false

@@ -1,6 +1,5 @@
-// An API that believes Countersign's access tokens. It verifies them by itself
-// and knows nothing but where the public keys are: there is no call to the
-// authorization server for each request.
+// An API that accepts Countersign's access tokens. It verifies them by itself and only
+// fetches the public keys: it doesn't call the authorization server for each request.
 //
 //   go run ./cmd/countersign serve --dev                        # in one terminal
 //   cd examples/resource-server-node && npm ci && npm start     # in another
@@ -12,19 +11,19 @@ import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
 const issuer = process.env.ISSUER || 'http://localhost:8080'
 const audience = process.env.AUDIENCE || issuer // serve --dev issues tokens for itself
 const jwksURL = process.env.JWKS_URL || `${issuer}/.well-known/jwks.json`
-const origins = (process.env.ORIGINS || issuer).split(',') // of pages; serve --dev has a demo app
-const cookie = process.env.ACCESS_COOKIE // with the access token, if Countersign sets one (docs/spa.md)
+const origins = (process.env.ORIGINS || issuer).split(',') // of pages that may call the API; serve --dev has a demo app
+const cookie = process.env.ACCESS_COOKIE // its name, if Countersign sets one with the access token (docs/spa.md)
 const listen = new URL(`http://${process.env.LISTEN || '127.0.0.1:8082'}`)
 
-// The keys are fetched when first needed, looked up again after ten minutes,
-// and sooner for a key that is new; not more than every 30 seconds, though, for
-// those who make up key ids. Those are jose's defaults, and right for Countersign,
-// which publishes a key longer than its JWKS may be cached before it signs with it.
+// jose fetches the keys when first needed, again after ten minutes, and sooner for an
+// unknown key, but at most every 30 seconds, so that attackers who make up key ids can't
+// make it fetch more often. These are jose's defaults. They fit Countersign, which
+// publishes a key for longer than its JWKS may be cached before it signs with it.
 const keys = createRemoteJWKSet(new URL(jwksURL))
 
-// Everything here is needed: by default jose takes any algorithm, type, issuer
-// and audience, and tokens that never expire. An ID token is signed with the
-// same keys and must not open an API: hence typ (RFC 9068 section 4).
+// Every rule is needed: by default jose accepts any algorithm, type, issuer and audience,
+// and tokens that never expire. ID tokens are signed with the same keys and must not open
+// an API: hence typ (RFC 9068 section 4).
 const rules = {
   algorithms: ['ES256', 'RS256'],
   typ: 'at+jwt',
@@ -34,14 +33,14 @@ const rules = {
 }
 
 const server = createServer(async (req, res) => {
-  // Pages of these origins may call the API with an access token (CORS). Cookies
-  // come along only if they are needed.
+  // Pages of these origins may call the API with an access token (CORS), and with cookies
+  // only if the API reads one.
   res.setHeader('Vary', 'Origin')
   if (origins.includes(req.headers.origin)) {
     res.setHeader('Access-Control-Allow-Origin', req.headers.origin)
     res.setHeader('Access-Control-Expose-Headers', 'WWW-Authenticate')
     if (cookie) res.setHeader('Access-Control-Allow-Credentials', 'true')
-    if (req.method === 'OPTIONS') { // asks whether it may; it comes without a token
+    if (req.method === 'OPTIONS') { // a preflight, which carries no token
       res.writeHead(204, { 'Access-Control-Allow-Headers': 'Authorization', 'Access-Control-Max-Age': '600' })
       return res.end()
     }
@@ -49,8 +48,8 @@ const server = createServer(async (req, res) => {
   if (req.method !== 'GET' || req.url !== '/hello') {
     return answer(res, 404, { error: 'not found' })
   }
-  // An API that changes something must refuse other origins' pages before, if it
-  // takes cookies: browsers send those whoever asks.
+  // An API that takes cookies and changes something must refuse other origins' pages
+  // here: browsers send cookies for requests of any page.
 
   // RFC 6750 section 3 says how to refuse.
   const token = accessToken(req.headers)
@@ -62,14 +61,14 @@ const server = createServer(async (req, res) => {
     answer(res, 200, { subject: payload.sub, scope: payload.scope ?? '' })
   } catch (err) {
     console.error(`refused a token: ${err.message}`) // for us; a thief learns nothing
-    if (!(err instanceof errors.JOSEError)) { // the keys are out of reach: not the caller's fault
+    if (!(err instanceof errors.JOSEError)) { // the keys can't be fetched, which is not the caller's fault
       return answer(res, 503, { error: 'try again shortly' })
     }
     answer(res, 401, { error: 'the access token is not valid' }, 'Bearer error="invalid_token"')
   }
 })
 
-// The token of a request: of its header, or else of the cookie.
+// Returns the token of a request: from its header, or else from the cookie.
 function accessToken({ authorization = '', cookie: cookies = '' }) {
   const [, token] = /^Bearer\b *(.*)$/i.exec(authorization) ?? []
   if (token !== undefined || !cookie) return token

@@ -1,4 +1,4 @@
-// A single-page app on Countersign: which view is shown, and to whom.
+// A single-page app that uses Countersign: chooses which view the user sees.
 
 import { auth } from "./auth.js";
 import { announce, fill } from "./dom.js";
@@ -9,9 +9,9 @@ const main = document.querySelector("#main");
 const nav = document.querySelector("#nav");
 const signOut = document.querySelector("#sign-out");
 
-let wanted = ""; // the view that somebody has to sign in for
+let wanted = ""; // the view that the user has to sign in for
 
-/** Shows what the address says, to whoever is signed in. */
+/** Shows the view that the address names, for the user who is signed in. */
 async function show() {
   let user;
   try {
@@ -28,23 +28,23 @@ async function show() {
   views[name].show(main, { user, token, go, wanted });
   const title = main.querySelector("h1");
   document.title = `${title.textContent} · Countersign demo`;
-  if (shown) title.focus(); // not when the page has just come
+  if (shown) title.focus(); // not when the page has just loaded
   shown = true;
 }
 let shown = false;
 
-/** Shows another view, with the news of why. */
+/** Shows another view, and announces why. */
 function go(name, news) {
   history.replaceState(null, "", `#${name}`);
   announce(news);
   show();
 }
 
-/** The view that the address asks for, if the user may see it, or else the one that comes first. */
+/** Returns the view that the address names, if the user may see it, or else the first one. */
 function destination(user) {
   const [, name, token] = location.hash.match(/^#(\w+)(?:=(.*))?$/) ?? [];
   const view = Object.hasOwn(views, name ?? "") ? views[name] : undefined;
-  if (view?.who === "anybody") {
+  if (view?.who === "all") {
     if (token) {
       mailed = token;
       history.replaceState(null, "", `#${name}`); // the token stays out of the history
@@ -72,7 +72,7 @@ async function arrive() {
   }
 }
 
-/** Says that nobody knows who is signed in. */
+/** Says that the server doesn't answer, so the app doesn't know which user is signed in. */
 function away(err) {
   nav.hidden = signOut.hidden = true;
   const view = fill(main, "away");
@@ -90,12 +90,12 @@ signOut.addEventListener("click", async () => {
 });
 
 document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the fragment is the view's
+  event.preventDefault(); // the fragment names the view
   main.focus();
 });
 
 nav.addEventListener("click", ({ target }) => {
-  if (target.hash === location.hash) show(); // the address doesn't change, but what is there may have
+  if (target.hash === location.hash) show(); // the address doesn't change, but the view's content may have
 });
 
 addEventListener("hashchange", () => {
@@ -103,8 +103,8 @@ addEventListener("hashchange", () => {
   show();
 });
 
-// A page in the back-forward cache comes back as it was, perhaps when nobody is
-// signed in any more. So nothing is left in it.
+// A page in the back-forward cache comes back as it was, perhaps after the user has
+// signed out. So the app empties it.
 addEventListener("pagehide", () => {
   main.replaceChildren();
   announce("");

@@ -1,20 +1,20 @@
 // Small helpers for the page.
 
-/** A copy of a template's content, with its slots by name. */
+/** Returns a copy of a template's content, with its slots by name. */
 export function copy(template) {
   const content = document.querySelector(`template#${template}`).content.cloneNode(true);
   const slots = new Map([...content.querySelectorAll("[data-slot]")].map((one) => [one.dataset.slot, one]));
   return { content, slot: (name) => slots.get(name) };
 }
 
-/** Replaces what an element shows by a template, and returns the copy. */
+/** Replaces an element's content with a copy of a template, and returns the copy. */
 export function fill(element, template) {
   const view = copy(template);
   element.replaceChildren(view.content);
   return view;
 }
 
-/** Tells something that has worked, also to screen readers. */
+/** Shows a message, which screen readers read aloud. */
 export function announce(text) {
   document.querySelector("#status").textContent = text;
 }
@@ -22,7 +22,7 @@ export function announce(text) {
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
-/** Shows a time in words, with the exact one for those who point at it. */
+/** Shows a time in words, with the exact time as a tooltip. */
 export function showTime(element, time) {
   const date = new Date(time);
   const seconds = Math.min(0, (date - Date.now()) / 1000);

@@ -1,4 +1,4 @@
-// Forms that say what is wrong where it is wrong.
+// Forms that show each error beside its field.
 
 import { announce } from "./dom.js";
 
@@ -25,7 +25,7 @@ export function onSubmit(form, work) {
   });
 }
 
-/** What an error is in words. */
+/** Returns a sentence for an error. */
 export function explain(err) {
   switch (err.code ?? err.type) {
     case "access_denied":
@@ -43,7 +43,7 @@ export function explain(err) {
       return "Something went wrong on the server's side. Try again later.";
     case "invalid_code":
     case "unknown_state":
-      return "That sign-in is no longer good. Please sign in again.";
+      return "That sign-in has expired. Please sign in again.";
     case "invalid_credentials":
       return "The username or the password is wrong.";
     default:
@@ -68,9 +68,9 @@ function clear(form) {
   }
 }
 
-// Shows an error beside the fields that it is about, and moves the focus there.
+// Shows an error beside the fields that it is about, and moves the focus to the first.
 function show(form, err) {
-  if (!form.isConnected) return; // the page shows something else by now
+  if (!form.isConnected) return; // the page shows another view by now
   const unplaced = [];
   let first;
   for (const { field, detail } of err.errors ?? []) {
@@ -95,14 +95,14 @@ function show(form, err) {
   first?.focus();
 }
 
-// Describes an input by those of its texts that are there.
+// Points aria-describedby of an input at its hint and its error, if they exist.
 function describe(input) {
   const ids = ["hint", "wrong"].map((kind) => `${input.id}-${kind}`).filter((id) => document.getElementById(id));
   if (ids.length > 0) input.setAttribute("aria-describedby", ids.join(" "));
   else input.removeAttribute("aria-describedby");
 }
 
-// Gives a password field a button to see what one types.
+// Gives a password field a button that shows the password.
 function revealable(input) {
   const button = document.createElement("button");
   button.type = "button";

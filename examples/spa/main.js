@@ -1,4 +1,4 @@
-// Starts the app, or says that it can't: its first step needs the server.
+// Starts the app, or says that it can't start: its first step needs the server.
 
 import { fill } from "./dom.js";
 

@@ -1,5 +1,5 @@
-// What the app shows. A view fills the page from the template of the same name;
-// who says who may see it: somebody signed in, only guests, or anybody.
+// What the app shows. A view fills the page from the template of the same name; who says
+// which visitors may see it: "user" (signed in), "guest" (not signed in) or "all".
 
 import { auth } from "./auth.js";
 import { flow, resourceServer } from "./config.js";
@@ -22,7 +22,7 @@ export const views = {
       onSubmit(main.querySelector("form"), async (account) => {
         await auth.signUp(account);
         await auth.signIn(account).catch((err) => {
-          if (err.type !== "invalid_credentials") throw err; // that is, the address has to be proven first
+          if (err.type !== "invalid_credentials") throw err; // the user has to confirm the address first
           go("signin", "Follow the link in the mail we sent you, then sign in.");
         });
       });
@@ -37,13 +37,13 @@ export const views = {
       onSubmit(form, async ({ account }) => {
         await auth.forgotPassword(account.includes("@") ? { email: account } : { username: account });
         form.reset();
-        announce("If there is such an account with an e-mail address, a link is on its way there.");
+        announce("If such an account exists and has an e-mail address, a link is on its way there.");
       });
     },
   },
 
   reset: {
-    who: "anybody",
+    who: "all",
     show(main, { token, go }) {
       fill(main, "reset");
       onSubmit(main.querySelector("form"), async ({ new_password: newPassword }) => {
@@ -54,10 +54,10 @@ export const views = {
   },
 
   verify: {
-    who: "anybody",
+    who: "all",
     show(main, { token }) {
       fill(main, "verify");
-      // Mail programs open links to look at them; they press no buttons.
+      // Mail programs open links to scan them, but press no buttons.
       onSubmit(main.querySelector("form"), async () => {
         await auth.verifyEmail({ token });
         main.querySelector("form").remove();
@@ -80,7 +80,7 @@ export const views = {
       onSubmit(email, async (values) => {
         await auth.changeEmail({ email: values.email, currentPassword: values.current_password });
         email.reset();
-        announce("A link is on its way to the new address. It counts once you have followed it.");
+        announce("A link is on its way to the new address. Follow it to complete the change.");
       });
       onSubmit(main.querySelector("[data-form=export]"), async () => {
         download("account.json", JSON.stringify(await auth.exportData(), null, 2));
@@ -177,8 +177,8 @@ export const views = {
   },
 };
 
-// With the code flow, people sign in and up on the server's page. Here is only the way
-// there, and the query of the address is what says that they come back to this flow.
+// In the code flow, users sign in and sign up on the server's page, and these views only
+// lead there. The query of the address makes sure that users come back to this flow.
 if (flow === "code") {
   const leave = (template, options) => ({
     who: "guest",
