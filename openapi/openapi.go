@@ -1,6 +1,6 @@
-// Package openapi is the OpenAPI 3.1 document of all that we serve over HTTP. It is
-// openapi.json, written by hand; tests of the server hold it against the routes that
-// there are, and against what they answer.
+// Package openapi holds the OpenAPI 3.1 document of everything that the server serves
+// over HTTP. openapi.json is written by hand; tests of package server check it against
+// the routes and their responses.
 package openapi
 
 import (
@@ -11,13 +11,13 @@ import (
 //go:embed openapi.json
 var document string
 
-// The issuer that the file has. It has a path, to show where that goes.
+// The issuer in the file. It has a path, to show where the path goes.
 const (
 	origin = "https://auth.example.com"
 	path   = "/base"
 )
 
-// Document is the document of an issuer, whose path may be empty.
+// Document returns the document for an issuer, whose path may be empty.
 func Document(issuer, issuerPath string) []byte {
 	const inserted = "/.well-known/oauth-authorization-server"
 	return []byte(strings.NewReplacer(
