@@ -1,6 +1,6 @@
 # A static program and the public certificate authorities, nothing else. It
-# needs no shell, no writable file and no rights, and wants its settings in the
-# environment: docs/containers.md. Building it needs BuildKit.
+# needs no shell, no writable file and no privileges, and takes its settings from
+# the environment: docs/containers.md. The build needs BuildKit.
 
 FROM golang:1.26 AS build
 WORKDIR /src
@@ -13,7 +13,7 @@ RUN --mount=type=bind,target=/src \
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /countersign /usr/local/bin/
-# By number, so that Kubernetes can tell that it isn't root.
+# By number, so that Kubernetes can verify that it isn't root.
 USER 65532:65532
 EXPOSE 8080
 # The command itself gives up after 5 seconds.

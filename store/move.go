@@ -200,7 +200,7 @@ func (m *move) begin(ctx context.Context) error {
 	}
 	err = m.from.dialect.move.freeze(ctx, m.from)
 	if err != nil && m.from.IsUnavailable(err) && ctx.Err() == nil {
-		err = fmt.Errorf("somebody is at work there, stop the servers: %w", err)
+		err = fmt.Errorf("another program is at work there, stop the servers: %w", err)
 	}
 	return wrap("keep everybody from changing the database to move", err)
 }
