@@ -97,7 +97,7 @@ func TestRealClientGoOIDCCode(t *testing.T) {
 				if again := c.verify(t, refreshed); again.Subject != id.Subject || again.Nonce != "" {
 					t.Errorf("refreshed: sub = %q, nonce = %q; want %q and none", again.Subject, again.Nonce, id.Subject)
 				}
-				// Once signed in, nobody is asked, and the application knows since when.
+				// A signed-in user isn't asked again, and the application learns the time of sign-in.
 				_, silent := c.signIn(t, p, oauth2.SetAuthURLParam("prompt", "none"))
 				if authTime(t, silent) != authTime(t, id) || silent.Subject != id.Subject {
 					t.Errorf("silently: auth_time = %v, sub = %q; want %v, %q", authTime(t, silent), silent.Subject, authTime(t, id), id.Subject)
@@ -126,7 +126,7 @@ func TestRealClientOAuth2UnderstandsRefusedCodes(t *testing.T) {
 	verifier := oauth2.GenerateVerifier()
 	refused := p.visit(c.config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("prompt", "none")))
 	if got := refused.FormValue("error"); got != "login_required" || refused.FormValue("state") != "state" || refused.FormValue("iss") != s.issuer {
-		t.Errorf("nobody is signed in: the application gets %s", refused.URL)
+		t.Errorf("without a sign-in the application gets %s", refused.URL)
 	}
 
 	code := p.visit(c.config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier))).FormValue("code")

@@ -196,8 +196,8 @@ func TestExampleResourceServersAnswerPages(t *testing.T) {
 	}
 }
 
-// Each of these tokens is right but for one thing. We sign them ourselves,
-// for Countersign would not.
+// Each of these tokens is right except for one thing. The test signs them itself,
+// because Countersign would not.
 func TestExampleResourceServersCheckEverything(t *testing.T) {
 	const issuer, audience = "https://auth.example.com", "https://api.example.com"
 	es256, es384, rs256, stranger := ecKey(t, elliptic.P256()), ecKey(t, elliptic.P384()), rsaKey(t), ecKey(t, elliptic.P256())

@@ -34,8 +34,8 @@ func (s *server) config(client string, style oauth2.AuthStyle) *oauth2.Config {
 }
 
 func TestRealClientOAuth2PasswordAndRefresh(t *testing.T) {
-	// The library takes a token for expired ten seconds before it is, so this
-	// one refreshes whenever it is asked for a token, with no need to wait.
+	// The library treats a token as expired ten seconds early, so this one refreshes
+	// at every call, and the test doesn't have to wait.
 	s := serve(t, "COUNTERSIGN_TOKENS_ACCESS_TTL=10s")
 	for client := range passwordClients {
 		for name, style := range styles {

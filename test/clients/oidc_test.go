@@ -13,7 +13,7 @@ import (
 	"countersign/test/programs"
 )
 
-// discover signs the person in at spa with nothing but the issuer's URL.
+// discover signs the user in at spa with only the issuer's URL.
 func discover(t *testing.T, s *server) (*oidc.Provider, *oauth2.Config, *oauth2.Token) {
 	t.Helper()
 	provider, err := oidc.NewProvider(t.Context(), s.issuer)
@@ -78,8 +78,8 @@ func TestRealClientGoOIDCVerifiesAccessTokenSignatures(t *testing.T) {
 	}
 }
 
-// A server that answers must be able to sign ID tokens too, in its first
-// moment as ever after: else the first people to sign in are turned away.
+// A server that answers must also be able to sign ID tokens, from its first request on:
+// otherwise it turns away the first users who sign in.
 func TestFreshServerHasAllItsKeysFromTheFirstRequest(t *testing.T) {
 	issuer, _ := programs.Serve(t)
 	provider, err := oidc.NewProvider(t.Context(), issuer)

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/net/html"
 )
 
-// person is somebody who goes where applications lead, and does what the hosted pages
-// ask. They need no browser: what those show is tested with one elsewhere.
+// A person is a user who goes where applications lead, and does what the hosted pages ask.
+// This needs no browser: other tests check the pages in one.
 type person struct {
 	t      *testing.T
 	s      *server
 	client *http.Client
 }
 
-// person opens a new browser, so to speak.
+// person returns a user with a new browser, that is, without cookies.
 func (s *server) person(t *testing.T) *person {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -36,8 +36,8 @@ func (s *server) person(t *testing.T) *person {
 
 func (s *server) hosts(u *url.URL) bool { return u.Scheme+"://"+u.Host == s.issuer }
 
-// visit opens an address, and goes on as far as that leads: to the request that the
-// browser makes to an application in the end.
+// visit opens an address, follows redirects and fills in pages, and returns the request
+// that the browser finally makes to an application.
 func (p *person) visit(address string) *http.Request {
 	p.t.Helper()
 	resp := p.do(p.request(http.MethodGet, address, nil))
@@ -57,7 +57,7 @@ func (p *person) visit(address string) *http.Request {
 		case "form-post":
 			return p.request(http.MethodPost, action.String(), fields)
 		default:
-			p.t.Fatalf("nobody knows what to do with the form %s", id)
+			p.t.Fatalf("unexpected form %s", id)
 		}
 		r := p.request(http.MethodPost, action.String(), fields)
 		r.Header.Set("Origin", p.s.issuer)
@@ -89,7 +89,7 @@ func (p *person) do(r *http.Request) *http.Response {
 	return resp
 }
 
-// form is the last form of a page, with its hidden fields.
+// form returns the last form of a page, with its hidden fields.
 func (p *person) form(page *http.Response) (id string, action *url.URL, hidden url.Values) {
 	p.t.Helper()
 	body, err := io.ReadAll(page.Body)

@@ -1,7 +1,7 @@
-// Package clients_test runs client libraries as their users get them, unmodified,
-// against a running countersign, and calls the example resource servers. What
-// these tests assert is small: that a library which checks what the standards
-// say is content, and that our examples refuse what they must.
+// Package clients_test runs unmodified client libraries against a running countersign,
+// and calls the example resource servers. The tests assert little: that a library which
+// checks what the standards say accepts our answers, and that our examples refuse what
+// they must.
 package clients_test
 
 import (
@@ -28,15 +28,15 @@ const (
 
 func TestMain(m *testing.M) { programs.Main(m) }
 
-// server is a running countersign, with the clients of --dev and one named web,
-// and one person.
+// server is a running countersign, with the clients of --dev, a client named web and one
+// user.
 type server struct {
 	issuer  string
 	data    string // its folder
-	subject string // the person's sub
+	subject string // the user's sub
 }
 
-// serve launches one and makes the client and the person.
+// serve starts a server and makes the client and the user.
 func serve(t *testing.T, env ...string) *server {
 	t.Helper()
 	s := &server{}
@@ -70,16 +70,16 @@ func (s *server) client(t *testing.T, id string, flags ...string) {
 	}
 }
 
-// callback is where applications are sent their codes. Nobody listens there: the
-// person of these tests stops before, and brings the application what it would get.
+// callback is where applications get their codes. No program listens there: the user of
+// these tests stops before, and the test passes the response to the application.
 const (
 	callback  = "http://127.0.0.1/callback"
 	signedOut = "https://app.example.com/signed-out"
 )
 
-// codeClients adds clients that use authorization codes, as spa does. The client
-// partner is somebody else's, so that people are asked for their consent, and has two
-// APIs; legacy knows nothing of PKCE.
+// codeClients adds clients that use authorization codes, as spa does. The client partner
+// is a third party's, so that users are asked for consent, and has two APIs; legacy
+// doesn't use PKCE.
 func (s *server) codeClients(t *testing.T) {
 	t.Helper()
 	s.client(t, "partner", "--may-introspect",
@@ -91,8 +91,7 @@ func (s *server) codeClients(t *testing.T) {
 		"--redirect-uri", callback, "--scope", "openid", "--scope", "profile", "--scope", "email", "--scope", "offline_access")
 }
 
-// algorithms are all by which ID tokens can be signed; allAlgorithms makes a server that
-// can.
+// algorithms are all algorithms of ID tokens; allAlgorithms configures a server for them.
 var (
 	algorithms    = []string{"ES256", "RS256", "PS256", "EdDSA"}
 	allAlgorithms = "COUNTERSIGN_KEYS_ALGORITHMS=" + strings.Join(algorithms, ",")

@@ -78,7 +78,7 @@ func (s *server) zitadelClient(t *testing.T, id string, style oauth2.AuthStyle, 
 	return &zitadelClient{party, site.URL}
 }
 
-// signIn signs the person in at the website.
+// signIn signs the user in at the website.
 func (c *zitadelClient) signIn(t *testing.T, p *person) *oidc.Tokens[*oidc.IDTokenClaims] {
 	t.Helper()
 	status, body := c.login(t, p)
@@ -92,7 +92,7 @@ func (c *zitadelClient) signIn(t *testing.T, p *person) *oidc.Tokens[*oidc.IDTok
 	return answer.Tokens
 }
 
-// login goes to the website's /login, and brings it the answer to that.
+// login goes to the website's /login, and passes the response back to the website.
 func (c *zitadelClient) login(t *testing.T, p *person) (status int, body string) {
 	t.Helper()
 	end := p.do(p.visit(c.url + "/login"))
@@ -134,14 +134,14 @@ func TestRealClientZitadelFormPostAndRefusals(t *testing.T) {
 	p := s.person(t)
 	silent := s.zitadelClient(t, "spa", oauth2.AuthStyleInParams, rp.WithPromptURLParam("none"))
 	if status, body := silent.login(t, p); status != http.StatusInternalServerError || !strings.HasPrefix(body, "login_required: ") {
-		t.Errorf("nobody is signed in: the website answers %d %q, want the library's own words for login_required", status, body)
+		t.Errorf("without a sign-in the website answers %d %q, want the library's own words for login_required", status, body)
 	}
 	s.zitadelClient(t, "spa", oauth2.AuthStyleInParams, rp.WithResponseModeURLParam("form_post")).signIn(t, p)
 	silent.signIn(t, p)
 }
 
-// The library posts its request itself, without the person's cookies, and sends the
-// browser where the answer leads: once more to us, who know it then.
+// The library posts its request itself, without the user's cookies, and redirects the
+// browser to where the response leads: to the server again, which then gets the cookies.
 func TestRealClientZitadelEndSession(t *testing.T) {
 	s := serve(t)
 	s.codeClients(t)

@@ -23,10 +23,10 @@ import (
 	"countersign/test/mariadb"
 )
 
-// caddyVersion is the newest there was of what docker-compose.yml names.
+// caddyVersion is a version that the image in docker-compose.yml stands for.
 const caddyVersion = "2.11.9"
 
-// caddy builds the load balancer and returns where it is.
+// caddy builds the load balancer and returns its path.
 func caddy(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
@@ -52,8 +52,8 @@ func caddy(t *testing.T) string {
 
 var caddyBuilt sync.Once
 
-// caddyCommand is one with nothing of the caller's environment, and a folder for
-// its certificates.
+// caddyCommand returns a Caddy command without the caller's environment, with a folder
+// for its certificates.
 func caddyCommand(t *testing.T, data, issuer string, words ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(caddy(t), words...)
@@ -78,7 +78,7 @@ func TestBalancerListensOnWhatIsPublished(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, server := range config.Apps.HTTP.Servers {
-			// It opens 80 for the redirect by itself, and HTTP/3 would need 443/udp.
+			// Caddy opens 80 for the redirect by itself, and HTTP/3 would need 443/udp.
 			if !slices.Equal(server.Listen, []string{":443"}) || slices.Contains(server.Protocols, "h3") || server.Protocols == nil {
 				t.Errorf("for %s it listens on %q for %q, want :443 without h3", issuer, server.Listen, server.Protocols)
 			}
@@ -102,8 +102,8 @@ type site struct {
 
 const origin = "https://app.example.com"
 
-// launch starts all, as docker-compose.yml has it, on free ports of the loopback
-// interface, and makes a client and a person.
+// launch starts the balancer and the replicas as docker-compose.yml configures them, on
+// free ports of the loopback interface, and makes a client and a user.
 func launch(t *testing.T) *site {
 	t.Helper()
 	caddy(t)
@@ -158,7 +158,7 @@ func launch(t *testing.T) *site {
 	return s
 }
 
-// answer is what the balancer answered, 0 if nothing.
+// An answer is the balancer's response; its status is 0 without one.
 type answer struct {
 	status int
 	header http.Header
@@ -167,7 +167,7 @@ type answer struct {
 
 func (a answer) String() string { return fmt.Sprintf("%d %v %s", a.status, a.header, a.body) }
 
-// member is a text of the JSON body.
+// member returns a text of the JSON body.
 func (a answer) member(name string) string {
 	var all map[string]any
 	json.Unmarshal([]byte(a.body), &all)
@@ -217,18 +217,18 @@ func (s *site) refresh(token string) answer {
 	return s.tokens("grant_type", "refresh_token", "refresh_token", token)
 }
 
-// asked reports whether a replica was asked for tokens since line from of its log.
+// asked reports whether a replica got a token request since line from of its log.
 func (s *site) asked(replica, from int) bool {
 	return slices.ContainsFunc(s.running[replica].log(from), func(line string) bool { return strings.Contains(line, "/oauth/token") })
 }
 
-// What can't be sent to a replica that is gone goes to the other one.
+// A request that can't be sent to a dead replica goes to the other one.
 func TestBalancerSendsElsewhereWhatCannotBeSent(t *testing.T) {
 	s := launch(t)
 	s.login()
 	s.running[0].kill()
 	var wg sync.WaitGroup
-	for range 8 { // so many that some are meant for it, before the balancer has looked
+	for range 8 { // enough that some go to it before the balancer checks its health
 		wg.Go(func() {
 			a := s.tokens("grant_type", "password", "username", "alice", "password", "correct horse battery staple")
 			if a.status != http.StatusOK {
@@ -239,8 +239,8 @@ func TestBalancerSendsElsewhereWhatCannotBeSent(t *testing.T) {
 	wg.Wait()
 }
 
-// A replica that is killed costs the requests that it had begun, and no other:
-// what couldn't be sent to it goes to the other one, and no session is lost.
+// If a replica is killed, only the requests that it had begun fail: the others go to the
+// other replica, and no session is lost.
 func TestBalancerSparesClientsALostReplica(t *testing.T) {
 	s := launch(t)
 	const callers = 4
@@ -293,10 +293,10 @@ func TestBalancerSparesClientsALostReplica(t *testing.T) {
 	}
 }
 
-func TestBalancerPassesOnWhyNobodyIsReady(t *testing.T) {
+func TestBalancerPassesOnWhyNoReplicaIsReady(t *testing.T) {
 	s := launch(t)
 	token := s.login()
-	for _, c := range s.replicas { // that each knows the client's origin, which was made after it had started
+	for _, c := range s.replicas { // wait until each knows the client's origin, which is younger than the replica
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.addr+"/userinfo", nil)
 		if err != nil {
 			t.Fatal(err)

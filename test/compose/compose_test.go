@@ -1,8 +1,8 @@
-// Package compose_test checks what is deployed in containers without a container
-// engine: docker-compose.yml as engines read it, the Dockerfile, and the load
-// balancer's configuration, against each other and against the program. What the
-// image runs is run here too, by a user without rights in a folder that is read
-// only, alone and behind the real load balancer.
+// Package compose_test checks the deployment in containers without a container engine.
+// It compares docker-compose.yml as engines read it, the Dockerfile and the load
+// balancer's configuration with each other and with the program. It also runs the
+// image's program as an unprivileged user in a read-only folder, alone and behind the
+// real load balancer.
 package compose_test
 
 import (
@@ -41,7 +41,7 @@ func load(t *testing.T, environ ...string) (*types.Project, error) {
 	return options.LoadProject(t.Context())
 }
 
-// project is docker-compose.yml with an issuer.
+// project returns docker-compose.yml with an issuer.
 func project(t *testing.T) *types.Project {
 	t.Helper()
 	p, err := load(t, "COUNTERSIGN_ISSUER="+issuer)
@@ -51,7 +51,7 @@ func project(t *testing.T) *types.Project {
 	return p
 }
 
-// services are all of them, by name.
+// services returns all services, by name.
 func services(p *types.Project) []types.ServiceConfig {
 	var all []types.ServiceConfig
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
@@ -60,12 +60,12 @@ func services(p *types.Project) []types.ServiceConfig {
 	return all
 }
 
-// replicas are the services that run our image.
+// replicas returns the services that run our image.
 func replicas(p *types.Project) []types.ServiceConfig {
 	return slices.DeleteFunc(services(p), func(s types.ServiceConfig) bool { return s.Image != "countersign" })
 }
 
-// env is a service's variable.
+// env returns a service's environment variable.
 func env(s types.ServiceConfig, name string) string {
 	if v := s.Environment[name]; v != nil {
 		return *v
@@ -73,7 +73,7 @@ func env(s types.ServiceConfig, name string) string {
 	return ""
 }
 
-// shared are the networks that two services are both in.
+// shared returns the networks that two services are both in.
 func shared(a, b types.ServiceConfig) []string {
 	return slices.DeleteFunc(slices.Collect(maps.Keys(a.Networks)), func(name string) bool {
 		_, in := b.Networks[name]
@@ -91,13 +91,13 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// caddyfile is the load balancer's configuration without its comments.
+// caddyfile returns the load balancer's configuration without its comments.
 func caddyfile(t *testing.T) string {
 	t.Helper()
 	return regexp.MustCompile(`(?m)^\s*#.*\n`).ReplaceAllString(read(t, "deploy/Caddyfile"), "")
 }
 
-// defaults are the settings of a server that has no more than it must have.
+// defaults returns the settings of a server with only the required ones set.
 func defaults(t *testing.T) *configs.Config {
 	t.Helper()
 	cfg, err := configs.Load(configs.Source{})
@@ -130,8 +130,8 @@ func TestReplicasAreAlike(t *testing.T) {
 	}
 	builds := 0
 	for i := range all {
-		// Two that build the same image at a time get in each other's way, and
-		// nothing of this name is to be fetched from a registry.
+		// Two services that build the same image at a time disturb each other, and the
+		// engine must not fetch an image of this name from a registry.
 		if all[i].Build != nil {
 			builds++
 		}
@@ -154,7 +154,7 @@ func TestOnlyTheBalancerIsPublished(t *testing.T) {
 		for _, p := range s.Ports {
 			got = append(got, fmt.Sprintf("%s to %d/%s", p.Published, p.Target, p.Protocol))
 		}
-		if s.Name == "balancer" { // it serves https there, and redirects to it from http
+		if s.Name == "balancer" { // it serves https, and redirects http to it
 			want = []string{"80 to 80/tcp", "443 to 443/tcp"}
 		}
 		if !slices.Equal(got, want) || s.NetworkMode != "" {
@@ -173,7 +173,7 @@ func TestBalancerKnowsAllReplicas(t *testing.T) {
 			t.Errorf("the balancer is in no network with %s", s.Name)
 		}
 		if listen := env(s, "COUNTERSIGN_LISTEN"); listen != "" {
-			t.Errorf("%s listens on %s, where nobody looks", s.Name, listen)
+			t.Errorf("%s listens on %s, where no client connects", s.Name, listen)
 		}
 	}
 	proxies := regexp.MustCompile(`(?m)^\s*reverse_proxy (?:@\S+ )?(.*) \{$`).FindAllStringSubmatch(caddyfile(t), -1)
@@ -229,8 +229,8 @@ func TestDatabaseIsOutOfReach(t *testing.T) {
 	}
 }
 
-// Who is believed about callers' addresses must be the balancer alone, and no
-// other container must ever be given its address.
+// The replicas must believe only the balancer about callers' addresses, and no other
+// container may get its address.
 func TestReplicasTrustTheBalancerOnly(t *testing.T) {
 	p := project(t)
 	for _, s := range replicas(p) {
@@ -264,7 +264,7 @@ func TestServicesWaitForHealth(t *testing.T) {
 			if on.Condition != types.ServiceConditionHealthy {
 				t.Errorf("%s waits until %s is %s, want %s", s.Name, name, on.Condition, types.ServiceConditionHealthy)
 			}
-			// Our image brings its check along.
+			// Our image has its own health check.
 			if other := p.Services[name]; other.Image != "countersign" && (other.HealthCheck == nil || other.HealthCheck.Disable) {
 				t.Fatalf("%s waits for the health of %s, which has no check", s.Name, name)
 			}
@@ -278,7 +278,7 @@ func TestServicesWaitForHealth(t *testing.T) {
 			t.Errorf("%s has a health check of its own, want the image's", s.Name)
 		}
 	}
-	// While the image sets the database up it runs a server without a port.
+	// While the image sets up the database, it runs a server without a port.
 	if check := strings.Join(p.Services["db"].HealthCheck.Test, " "); !strings.Contains(check, "--host=127.0.0.1") {
 		t.Errorf("the database is checked by %q, want over TCP", check)
 	}
@@ -347,7 +347,7 @@ func TestServicesHaveFewRights(t *testing.T) {
 			t.Errorf("%s: read_only %v, privileged %v, cap_drop %v, security_opt %v", s.Name, s.ReadOnly, s.Privileged, s.CapDrop, s.SecurityOpt)
 		}
 		var caps []string
-		if s.Name == "balancer" { // it begins as root, whose files are in its volume
+		if s.Name == "balancer" { // it starts as root, which owns the files in its volume
 			caps = []string{"NET_BIND_SERVICE"}
 		}
 		if !slices.Equal(s.CapAdd, caps) {
@@ -402,7 +402,7 @@ func TestServicesHaveTheTimeToStop(t *testing.T) {
 }
 
 func TestImagesArePinned(t *testing.T) {
-	images := map[string]string{} // by where they are named
+	images := map[string]string{} // by the place that names them
 	for _, s := range services(project(t)) {
 		if s.Image != "countersign" {
 			images[s.Name] = s.Image

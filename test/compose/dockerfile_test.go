@@ -14,20 +14,20 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 )
 
-// stage is one of a Dockerfile: an image that it makes, perhaps for others.
+// A stage is a stage of a Dockerfile: an image that it builds, perhaps for other stages.
 type stage struct {
 	name, from   string
 	instructions []instruction
 }
 
-// instruction is one line, such as COPY --from=build /a /b.
+// An instruction is one line, such as COPY --from=build /a /b.
 type instruction struct {
 	word  string
 	flags map[string][]string
 	rest  string
 }
 
-// last is the rest of the stage's last instruction of a kind.
+// last returns the rest of the stage's last instruction of a kind.
 func (s stage) last(t *testing.T, word string) string {
 	t.Helper()
 	for _, in := range slices.Backward(s.instructions) {
@@ -39,7 +39,7 @@ func (s stage) last(t *testing.T, word string) string {
 	return ""
 }
 
-// exec is the same as the list of words that it must be, for there is no shell.
+// exec returns the same as a list of words, which it must be because there is no shell.
 func (s stage) exec(t *testing.T, word string) (words []string) {
 	t.Helper()
 	rest := strings.TrimPrefix(s.last(t, word), "CMD ") // a HEALTHCHECK's
@@ -49,13 +49,13 @@ func (s stage) exec(t *testing.T, word string) (words []string) {
 	return words
 }
 
-// image is all that a Dockerfile says.
+// An image is the content of a Dockerfile.
 type image struct{ stages []stage }
 
-// final is the stage that becomes the image.
+// final returns the stage that becomes the image.
 func (i image) final() stage { return i.stages[len(i.stages)-1] }
 
-// dockerfile reads the Dockerfile, as far as ours needs it.
+// dockerfile parses the Dockerfile, as far as ours needs it.
 func dockerfile(t *testing.T) (i image) {
 	t.Helper()
 	text := regexp.MustCompile(`(?m)^\s*#.*\n`).ReplaceAllString(read(t, "Dockerfile"), "")
@@ -85,7 +85,7 @@ func dockerfile(t *testing.T) (i image) {
 	return i
 }
 
-// buildCommand is the command that builds the program, and where it puts it.
+// buildCommand returns the command that builds the program, and the path of the program.
 func (i image) buildCommand(t *testing.T) (command, output string) {
 	t.Helper()
 	command = i.stages[0].last(t, "RUN")
@@ -158,8 +158,8 @@ func TestImageIsBuiltFromHere(t *testing.T) {
 	}
 }
 
-// A tracked file that isn't sent to the builder would make the version say that
-// the sources were changed; a secret that is sent may stay in its cache.
+// If a tracked file weren't sent to the builder, the version would say that the sources
+// were changed; a secret that is sent may stay in the builder's cache.
 func TestBuilderGetsWhatIsTracked(t *testing.T) {
 	f, err := os.Open(filepath.Join(top, ".dockerignore"))
 	if err != nil {

@@ -27,7 +27,7 @@ import (
 	"countersign/test/mariadb"
 )
 
-// workDir holds what is built once for all tests.
+// workDir holds the programs that are built once for all tests.
 var workDir string
 
 func TestMain(m *testing.M) {
@@ -40,15 +40,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// program builds the program by the Dockerfile's own command, and returns where
-// it is.
+// program builds the program by the Dockerfile's own command, and returns its path.
 func program(t *testing.T) string {
 	t.Helper()
 	command, output := dockerfile(t).buildCommand(t)
 	path := filepath.Join(workDir, filepath.Base(output))
 	built.Do(func() {
-		// go test must not take an old result from its cache when the program has
-		// changed: it notices files that a test has looked at.
+		// go test must not reuse a cached result when the program has changed. It
+		// notices changes of files that a test has looked at.
 		err := filepath.WalkDir(top, func(name string, d fs.DirEntry, err error) error {
 			switch {
 			case err == nil && d.IsDir() && slices.Contains([]string{".git", "node_modules"}, d.Name()):
@@ -63,7 +62,7 @@ func program(t *testing.T) string {
 		}
 		build := exec.Command("sh", "-c", strings.Replace(command, " -o "+output+" ", " -o '"+path+"' ", 1))
 		build.Dir = top
-		build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=auto") // as it is by itself
+		build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=auto") // the default
 		if commit() == "" {
 			build.Env = append(build.Env, "GOFLAGS=-buildvcs=false")
 		}
@@ -79,7 +78,7 @@ func program(t *testing.T) string {
 
 var built sync.Once
 
-// commit is the one that is checked out, if this is a git checkout.
+// commit returns the commit that is checked out, if this is a git checkout.
 func commit() string {
 	out, err := exec.Command("git", "-C", top, "rev-parse", "HEAD").Output()
 	if err != nil {
@@ -88,10 +87,9 @@ func commit() string {
 	return strings.TrimSpace(string(out))
 }
 
-// container is what an engine makes of the image and a service, as far as that
-// goes without one: a folder as the root, where the test runs as root; the
-// image's user; the service's variables, and no others; its secrets, readable by
-// that user alone. Nothing in it can be written to.
+// A container imitates what an engine makes of the image and a service: a folder as the
+// root (if the test runs as root); the image's user; only the service's variables; its
+// secrets, readable only by that user. Nothing in it is writable.
 type container struct {
 	t    *testing.T
 	root string
@@ -100,8 +98,8 @@ type container struct {
 	addr string // where the server is to listen
 }
 
-// database is a private server that has what the service db makes, and the
-// secret that it made it with.
+// database is a private server with the database of the service db, and the secret of
+// that database's user.
 func database(t *testing.T) (*mariadb.Server, string) {
 	t.Helper()
 	storetest.Need(t, mariadb.Available())
@@ -120,8 +118,8 @@ func database(t *testing.T) (*mariadb.Server, string) {
 	return server, password
 }
 
-// contain makes a container of a service that uses a database. Variables of the
-// service can be changed.
+// contain makes a container of a service that uses a database, with changed variables
+// if given.
 func contain(t *testing.T, s types.ServiceConfig, db *mariadb.Server, password string, changed map[string]string) *container {
 	t.Helper()
 	c := &container{t: t, root: t.TempDir(), attr: &syscall.SysProcAttr{}}
@@ -149,7 +147,7 @@ func contain(t *testing.T, s types.ServiceConfig, db *mariadb.Server, password s
 		}
 	}
 	c.chmodFolders(0o555)
-	t.Cleanup(func() { c.chmodFolders(0o755) }) // or they couldn't be removed
+	t.Cleanup(func() { c.chmodFolders(0o755) }) // so that they can be removed
 
 	c.addr = strings.Replace(freeAddr(t), "127.0.0.1", "localhost", 1)
 	for name := range s.Environment {
@@ -187,7 +185,7 @@ func readAll(t *testing.T, path string) []byte {
 	return b
 }
 
-// freeAddr is a loopback address that nobody listens on.
+// freeAddr returns a loopback address that no program listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -198,7 +196,7 @@ func freeAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// put puts a file in and returns where it is.
+// put adds a file and returns its path.
 func (c *container) put(name string, mode fs.FileMode, content []byte) string {
 	c.t.Helper()
 	path := filepath.Join(c.root, name)
@@ -208,7 +206,7 @@ func (c *container) put(name string, mode fs.FileMode, content []byte) string {
 	return path
 }
 
-// inside is how a path in the container is called by what runs there.
+// inside returns a path as the program in the container sees it.
 func (c *container) inside(path string) string {
 	if c.attr.Chroot != "" {
 		return path
@@ -228,7 +226,7 @@ func (c *container) chmodFolders(mode fs.FileMode) {
 	}
 }
 
-// files are all that is in the container, as text.
+// files returns all files in the container, as text.
 func (c *container) files() (all []string) {
 	c.t.Helper()
 	err := filepath.WalkDir(c.root, func(path string, d fs.DirEntry, err error) error {
@@ -247,14 +245,14 @@ func (c *container) files() (all []string) {
 	return all
 }
 
-// command is one to run in the container, as the image says it.
+// command returns a command that runs in the container as the image says.
 func (c *container) command(words ...string) *exec.Cmd {
 	cmd := exec.Command(c.inside("/usr/local/bin/"+words[0]), words[1:]...)
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = c.inside("/"), c.env, c.attr
 	return cmd
 }
 
-// serve runs what the image runs, and waits until its health check is content.
+// serve runs the image's program, and waits until its health check succeeds.
 func (c *container) serve() *process {
 	c.t.Helper()
 	final := dockerfile(c.t).final()
@@ -265,12 +263,12 @@ func (c *container) serve() *process {
 	return p
 }
 
-// process is one that runs until the test ends, or less.
+// A process runs until the test ends, or less.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when it has
-	err   error         // how
+	err   error         // how it ended
 
 	mu    sync.Mutex
 	lines []string // of its stderr
@@ -305,20 +303,20 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	return p
 }
 
-// log is what it has said from the given line on.
+// log returns what the process logged from the given line on.
 func (p *process) log(from int) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.lines[from:])
 }
 
-// kill ends it as a power cut would.
+// kill ends the process as a power cut would.
 func (p *process) kill() {
 	p.cmd.Process.Kill()
 	<-p.ended
 }
 
-// terminate stops it as an engine does.
+// terminate stops the process as an engine does.
 func (p *process) terminate(within time.Duration) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -334,7 +332,7 @@ func (p *process) terminate(within time.Duration) {
 	}
 }
 
-// eventually asks again and again until it is so.
+// eventually repeats a check until it succeeds.
 func (p *process) eventually(what string, so func() bool) {
 	p.t.Helper()
 	deadline := time.After(30 * time.Second)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// galera is where the library that makes servers a cluster may be.
+// galera lists where the library that makes servers a cluster may be.
 var galera = []string{
 	"/usr/lib/galera/libgalera_smm.so", "/usr/lib/libgalera_smm.so",
 	"/usr/lib64/galera-4/libgalera_smm.so", "/usr/lib/galera-4/libgalera_smm.so",
@@ -25,7 +25,7 @@ func galeraLibrary() (string, error) {
 	return "", errors.New("there is no libgalera_smm.so: install galera-4")
 }
 
-// ClusterAvailable says why there can be no cluster here, or nil.
+// ClusterAvailable returns nil if a cluster can run here, and otherwise the reason why not.
 func ClusterAvailable() error {
 	_, err := galeraLibrary()
 	if _, errCopy := exec.LookPath("rsync"); errCopy != nil {
@@ -34,14 +34,14 @@ func ClusterAvailable() error {
 	return errors.Join(Available(), err)
 }
 
-// Cluster is a Galera cluster of private servers, all of which take writes.
+// A Cluster is a Galera cluster of private servers, all of which take writes.
 type Cluster struct {
 	Nodes  []*Server
-	groups []int // the ports on which they talk to each other
+	groups []int // the ports on which the nodes talk to each other
 }
 
 // StartCluster starts n nodes, with more arguments for mariadbd if given, and
-// waits until all are in.
+// waits until all have joined.
 func StartCluster(n int, args ...string) (*Cluster, error) {
 	library, err := galeraLibrary()
 	if err != nil {
@@ -60,7 +60,7 @@ func StartCluster(n int, args ...string) (*Cluster, error) {
 	}
 	for i, s := range c.Nodes {
 		if i == 0 {
-			err = s.start(s.synced, "--wsrep-cluster-address=gcomm://") // nobody to join yet
+			err = s.start(s.synced, "--wsrep-cluster-address=gcomm://") // no node to join yet
 		} else {
 			err = c.join(i)
 		}
@@ -71,7 +71,7 @@ func StartCluster(n int, args ...string) (*Cluster, error) {
 	return c, nil
 }
 
-// prepare makes a server a node. The first gets tables, which the others copy.
+// prepare makes a server a node. The first node gets tables, which the others copy.
 func (c *Cluster) prepare(i int, library string) error {
 	s := c.Nodes[i]
 	var ports [3]int
@@ -105,8 +105,8 @@ func (c *Cluster) prepare(i int, library string) error {
 	return err
 }
 
-// Rejoin starts a node that was killed or stopped, into the cluster of the
-// others, and waits until it has all that they have.
+// Rejoin starts a node that was killed or stopped, lets it join the others, and waits
+// until it has all their data.
 func (c *Cluster) Rejoin(i int) error {
 	position, err := c.Nodes[i].position(c.others(i))
 	if err != nil {
@@ -131,11 +131,11 @@ func (c *Cluster) others(i int) string {
 	return "--wsrep-cluster-address=gcomm://" + strings.Join(others, ",")
 }
 
-// position is how far a node came before it ended. The service of MariaDB's
-// packages finds that out before each start, too, in a run of its own, which also
-// takes back a table that was being made. Without it, the node would get a copy of
-// everything rather than what it has missed, which holds up the node that gives it,
-// and then take such a table back from the copy.
+// position returns the last transaction of a node before it ended. The service of
+// MariaDB's packages also finds this out before each start, in a separate run, which
+// rolls back a table that was being made. Without this, the node would get a copy of
+// everything instead of what it missed, which blocks the donor node, and would then
+// roll back such a table in the copy.
 func (s *Server) position(others string) (string, error) {
 	found, err := programs()
 	if err != nil {
@@ -165,7 +165,7 @@ func (s *Server) synced() error {
 	return err
 }
 
-// Size is how many nodes a node sees in its cluster.
+// Size returns how many nodes a node sees in its cluster.
 func (s *Server) Size() (int, error) {
 	n, err := s.one(`SHOW STATUS LIKE 'wsrep_cluster_size'`)
 	if err != nil {
@@ -174,7 +174,7 @@ func (s *Server) Size() (int, error) {
 	return strconv.Atoi(n)
 }
 
-// AwaitSize waits until a node sees so many nodes.
+// AwaitSize waits until a node sees the given number of nodes.
 func (s *Server) AwaitSize(n int) error {
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		got, err := s.Size()
@@ -187,7 +187,7 @@ func (s *Server) AwaitSize(n int) error {
 	}
 }
 
-// URL is the store's URL of a database, with all nodes from the first-th on, and
+// URL returns the store's URL of a database. It lists the nodes from index first on, and
 // then those before it.
 func (c *Cluster) URL(database string, first int) string {
 	var hosts []string
@@ -197,7 +197,7 @@ func (c *Cluster) URL(database string, first int) string {
 	return "mysql://root@" + strings.Join(hosts, ",") + "/" + database
 }
 
-// Close ends all nodes and removes all that they had.
+// Close ends all nodes and removes their folders.
 func (c *Cluster) Close() error {
 	var errs []error
 	for _, s := range c.Nodes {

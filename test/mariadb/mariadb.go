@@ -1,6 +1,6 @@
-// Package mariadb runs private MariaDB servers for tests: real ones, in a
-// temporary folder, on a loopback port of their own, which leave nothing behind
-// even when the test binary is killed.
+// Package mariadb runs private MariaDB servers for tests: real servers, each in a
+// temporary folder and on a loopback port of its own. They leave nothing behind, even if
+// the test binary is killed.
 package mariadb
 
 import (
@@ -24,13 +24,13 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 )
 
-// Available says why there can be no server here, or nil.
+// Available returns nil if a server can run here, and otherwise the reason why not.
 func Available() error {
 	_, err := programs()
 	return err
 }
 
-// programs finds what a server needs: mariadbd and what makes its first tables.
+// programs finds mariadbd and the program that makes its first tables.
 func programs() (found [2]string, err error) {
 	for i, name := range []string{"mariadbd", "mariadb-install-db"} {
 		for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin") {
@@ -46,18 +46,18 @@ func programs() (found [2]string, err error) {
 	return found, nil
 }
 
-// Server is a mariadbd of the test's own. Its root has no password. A commit is
-// on disk before it is acknowledged, as in production.
+// A Server is a private mariadbd. Its root user has no password. A commit is on disk
+// before it is acknowledged, as in production.
 type Server struct {
-	elsewhere string // address, if it isn't ours
+	elsewhere string // address, if the package didn't start the server
 
 	folder string
 	keeper *keeper
 	port   int
-	held   []io.Closer // what keeps its ports from other tests
+	held   []io.Closer // they keep its ports from other tests
 	user   []string    // --user, if root starts it
 	args   []string
-	wsrep  []string // what makes it a node of a cluster
+	wsrep  []string // arguments that make it a node of a cluster
 	daemon *daemon
 }
 
@@ -77,16 +77,16 @@ func Start(args ...string) (*Server, error) {
 	return s, nil
 }
 
-// At is a server that runs already, somebody else's, whose root has no password.
-// It can't be killed or stopped here.
+// At returns a server that already runs at addr, whose root user has no password. Its
+// methods can't kill or stop it.
 func At(addr string) *Server { return &Server{elsewhere: addr} }
 
-// create makes a server's folder, which has nothing in it. The server is to be
-// closed even after an error.
+// create makes a server's empty folder. The caller must close the server even after an
+// error.
 func create(args ...string) (*Server, error) {
 	s := &Server{args: args}
 	var err error
-	if s.folder, err = os.MkdirTemp("", "mdb"); err != nil { // short: a socket's path may not be long
+	if s.folder, err = os.MkdirTemp("", "mdb"); err != nil { // short, because a socket's path must be short
 		return s, err
 	}
 	if s.keeper, err = keep(s.folder); err != nil {
@@ -99,7 +99,7 @@ func create(args ...string) (*Server, error) {
 	return s, err
 }
 
-// logFileSize is smaller than what a server makes by itself, which takes longer.
+// logFileSize is smaller than a server's default, which takes longer to make.
 const logFileSize = "--innodb-log-file-size=48M"
 
 // install makes the server's first tables.
@@ -116,7 +116,7 @@ func (s *Server) install() error {
 	return nil
 }
 
-// command is a program of this server's, which ends with it.
+// command returns a command that ends with the server.
 func (s *Server) command(path string, args []string) *exec.Cmd {
 	cmd := exec.Command(path, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: s.keeper.group}
@@ -124,8 +124,8 @@ func (s *Server) command(path string, args []string) *exec.Cmd {
 	return cmd
 }
 
-// asUser makes a server that root starts run as the user that MariaDB's package
-// made for it: what nodes of a cluster use to copy data doesn't run as root.
+// asUser makes a server that root starts run as the user of MariaDB's package: the
+// program that copies data between nodes doesn't run as root.
 func asUser(folder string) ([]string, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -139,9 +139,9 @@ func asUser(folder string) ([]string, error) {
 	return []string{"--user=mysql"}, errors.Join(err1, err2, os.Chown(folder, uid, gid))
 }
 
-// reserve finds a port that nobody has, and nobody gets while the server is down:
-// it is below those that systems give to outgoing connections, and the UDP port of
-// the same number, which is held until Close, tells other tests that it is taken.
+// reserve finds a free port that no other program gets while the server is down. It is
+// below the ports that systems give to outgoing connections, and reserve holds the UDP
+// port of the same number until Close, which tells other tests that the port is taken.
 func (s *Server) reserve() (int, error) {
 	for range 1000 {
 		port := 10000 + rand.IntN(20000)
@@ -166,7 +166,7 @@ func (s *Server) data() string   { return filepath.Join(s.folder, "data") }
 func (s *Server) socket() string { return filepath.Join(s.folder, "s") }
 func (s *Server) log() string    { return filepath.Join(s.folder, "log") }
 
-// Addr is the loopback address that the server listens on.
+// Addr returns the loopback address that the server listens on.
 func (s *Server) Addr() string {
 	if s.elsewhere != "" {
 		return s.elsewhere
@@ -174,10 +174,10 @@ func (s *Server) Addr() string {
 	return local(s.port)
 }
 
-// URL is the store's URL of a database, which it doesn't make.
+// URL returns the store's URL of a database. It doesn't create the database.
 func (s *Server) URL(database string) string { return "mysql://root@" + s.Addr() + "/" + database }
 
-// SocketURL is the same over the server's Unix socket.
+// SocketURL is URL over the server's Unix socket.
 func (s *Server) SocketURL(database string) string {
 	if s.elsewhere != "" {
 		return s.URL(database)
@@ -185,7 +185,7 @@ func (s *Server) SocketURL(database string) string {
 	return "mysql://root@localhost/" + database + "?socket=" + s.socket()
 }
 
-// CreateDatabase makes a database if it isn't there.
+// CreateDatabase makes a database if it doesn't exist.
 func (s *Server) CreateDatabase(name string) error {
 	return s.Exec("CREATE DATABASE IF NOT EXISTS `" + name + "`")
 }
@@ -217,13 +217,13 @@ func (s *Server) admin() (*sql.DB, error) {
 	}
 	db, err := sql.Open("mysql", "root@"+address+"/")
 	if err == nil {
-		db.SetMaxOpenConns(1) // SET SESSION lasts
+		db.SetMaxOpenConns(1) // so that SET SESSION lasts
 	}
 	return db, err
 }
 
-// Restart starts a server that was killed or stopped again, on its folder and
-// port, and waits until it answers.
+// Restart starts a killed or stopped server again, on its folder and port, and waits
+// until it answers.
 func (s *Server) Restart() error { return s.start(s.answers) }
 
 // start runs mariadbd and waits until ready says so.
@@ -268,8 +268,8 @@ func (s *Server) arguments(more ...string) []string {
 	return slices.Concat(args, s.user, s.wsrep, s.args, more)
 }
 
-// answers returns nil once the server takes connections on its socket, which shows
-// that it is this server, and on its port.
+// answers returns nil once the server accepts connections on its socket, which only this
+// server has, and on its port.
 func (s *Server) answers() error {
 	for _, address := range []string{"unix(" + s.socket() + ")/", "tcp(" + s.Addr() + ")/?tls=preferred&timeout=1s"} {
 		db, err := sql.Open("mysql", "root@"+address)
@@ -284,20 +284,19 @@ func (s *Server) answers() error {
 	return nil
 }
 
-// Kill ends the server as a power cut would, and waits until it is gone.
+// Kill ends the server as a power cut would, and waits until it has ended.
 func (s *Server) Kill() error { return s.daemon.signal(syscall.SIGKILL) }
 
-// Stop ends the server in order, and waits until it is gone.
+// Stop shuts the server down, and waits until it has ended.
 func (s *Server) Stop() error { return s.daemon.signal(syscall.SIGTERM) }
 
-// Pause stops the server's process where it is, as a machine that hangs; Resume
-// lets it go on.
+// Pause suspends the server's process, as if the machine hung; Resume continues it.
 func (s *Server) Pause() error { return s.daemon.cmd.Process.Signal(syscall.SIGSTOP) }
 
-// Resume lets a paused server go on.
+// Resume continues a paused server.
 func (s *Server) Resume() error { return s.daemon.cmd.Process.Signal(syscall.SIGCONT) }
 
-// Close ends the server and removes all that it had.
+// Close ends the server and removes its folder.
 func (s *Server) Close() error {
 	if s.elsewhere != "" {
 		return nil
@@ -316,7 +315,7 @@ func (s *Server) Close() error {
 	return errors.Join(err, os.RemoveAll(s.folder))
 }
 
-// Files are the paths of all files that hold the server's data.
+// Files returns the paths of all files that hold the server's data.
 func (s *Server) Files() (paths []string, err error) {
 	err = filepath.WalkDir(s.data(), func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {
@@ -327,7 +326,7 @@ func (s *Server) Files() (paths []string, err error) {
 	return paths, err
 }
 
-// Log is the end of the server's log.
+// Log returns the end of the server's log.
 func (s *Server) Log() string {
 	b, err := os.ReadFile(s.log())
 	if err != nil {
@@ -336,10 +335,10 @@ func (s *Server) Log() string {
 	return string(b[max(0, len(b)-8000):])
 }
 
-// daemon is a mariadbd that was started.
+// A daemon is a started mariadbd.
 type daemon struct {
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when it is gone
+	ended chan struct{} // closed when it has ended
 	err   error         // how it ended
 }
 
@@ -361,17 +360,17 @@ func (d *daemon) signal(sig syscall.Signal) error {
 	}
 }
 
-// keeper lets nothing of a server outlive the test binary. Whatever is started for
-// a server is in one process group. A shell outside of it reads a pipe that the
-// test binary holds; when that ends, with Close or because the test binary was
-// killed, it kills the group and removes the folder.
+// A keeper makes sure that nothing of a server outlives the test binary. All processes of
+// a server are in one process group. A shell outside the group reads a pipe that the test
+// binary holds; when the pipe ends, by Close or because the test binary was killed, the
+// shell kills the group and removes the folder.
 type keeper struct {
 	group        int
-	shell, first *exec.Cmd // first is there for the group to be: it only waits for the shell's end
+	shell, first *exec.Cmd // first keeps the group in existence; it only waits for the shell's end
 	pipe         io.Closer
 }
 
-// What was killed may still make a file while the folder is being removed.
+// A killed process may still make a file while the folder is being removed.
 const keeping = `
 read -r group && read -r _
 kill -s KILL -- "-$group"
@@ -411,7 +410,7 @@ func (k *keeper) close() {
 	k.first.Wait()
 }
 
-// one returns the single text that a query gives.
+// one returns the single text that a query returns.
 func (s *Server) one(query string) (string, error) {
 	db, err := s.admin()
 	if err != nil {

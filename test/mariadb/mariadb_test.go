@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The test binary, run with this variable, does what it says and waits to be killed.
+// A test binary that runs with this variable does what it says and waits to be killed.
 const childVariable = "COUNTERSIGN_MARIADB_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -47,7 +47,7 @@ var children = map[string]func() error{
 	},
 }
 
-// need skips a test where it can't run, but not in CI.
+// need skips a test that can't run here; in CI it fails the test.
 func need(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
@@ -90,13 +90,13 @@ func TestServerKeepsWhatItAcknowledged(t *testing.T) {
 	gone(t, s.folder)
 }
 
-// Whenever a test binary is killed, nothing of its servers stays.
+// Whenever a test binary is killed, its servers leave nothing behind.
 func TestKilledTestLeavesNothingBehind(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
 		available func() error
 		child     string
-		when      string // a file that shows that it is time; none is when the child is done
+		when      string // a file whose existence is the signal; empty: when the child is done
 	}{
 		{"while the first tables are made", Available, "server", "mdb*/data/mysql"},
 		{"while the server runs", Available, "server", ""},
@@ -138,7 +138,7 @@ func TestKilledTestLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// gone reports if folders of servers, or processes that use them, don't go away.
+// gone reports an error if folders of servers, or processes that use them, remain.
 func gone(t *testing.T, folders string) {
 	t.Helper()
 	await(t, func() error {
@@ -150,7 +150,7 @@ func gone(t *testing.T, folders string) {
 	})
 }
 
-// processes are those whose arguments name a folder.
+// processes returns the processes whose arguments name a folder.
 func processes(t *testing.T, folder string) (found []string) {
 	t.Helper()
 	out, err := exec.Command("ps", "-A", "-o", "args=").Output()

@@ -1,5 +1,5 @@
-// Package postman_test runs our Postman collection with newman, as its users get both,
-// against a running countersign, and asks for tokens as Postman itself does.
+// Package postman_test runs our Postman collection with newman, both unmodified, against
+// a running countersign, and asks for tokens as Postman itself does.
 package postman_test
 
 import (
@@ -27,7 +27,7 @@ const (
 
 var newman = sync.OnceValues(func() (string, error) { return programs.NodePackage("node") })
 
-// report is what newman says of a run.
+// A report is newman's report of a run.
 type report struct {
 	Collection struct{ Item []item }
 	Run        struct {
@@ -37,7 +37,7 @@ type report struct {
 	}
 }
 
-// item is a request, or a folder of them.
+// An item is a request, or a folder of requests.
 type item struct{ Item []item }
 
 type failure struct {
@@ -45,7 +45,7 @@ type failure struct {
 	Source struct{ Name string }
 }
 
-// execution is a request that was sent.
+// An execution is a request that newman sent.
 type execution struct {
 	Item    struct{ Name string }
 	Request struct {
@@ -56,7 +56,7 @@ type execution struct {
 	Assertions []struct{ Assertion string }
 }
 
-// requests counts those in folders.
+// requests counts the requests in items and their folders.
 func requests(items []item) (n int) {
 	for _, one := range items {
 		if one.Item == nil {
@@ -121,7 +121,7 @@ func (r *report) faults() (all []string) {
 	return all
 }
 
-// Somebody imports the collection and runs all of it, twice, on a fresh server.
+// A user imports the collection and runs all of it, twice, on a new server.
 func TestCollectionPassesAndCallsEveryRoute(t *testing.T) {
 	issuer, _ := programs.Serve(t)
 	collection, err := filepath.Abs(collectionFile)
@@ -150,8 +150,8 @@ func TestCollectionPassesAndCallsEveryRoute(t *testing.T) {
 	}
 }
 
-// operations are all that a server serves, by method and path, as its OpenAPI document
-// says; the server's own tests see to it that it says all.
+// operations returns all methods and paths in the server's OpenAPI document; the server's
+// own tests make sure that the document is complete.
 func operations(t *testing.T, issuer string) map[string]bool {
 	t.Helper()
 	resp, err := http.Get(issuer + "/openapi.json")
@@ -179,7 +179,7 @@ func operations(t *testing.T, issuer string) map[string]bool {
 	return all
 }
 
-// A wrong expectation, a request that can't be sent and one without a test are noticed.
+// The test notices a wrong expectation, a request that can't be sent and one without a test.
 func TestCollectionFailsWhereSomethingIsWrong(t *testing.T) {
 	issuer, _ := programs.Serve(t)
 	text, err := os.ReadFile(collectionFile)
@@ -189,7 +189,7 @@ func TestCollectionFailsWhereSomethingIsWrong(t *testing.T) {
 	changes := []struct{ old, new, fault string }{
 		{`{ status: \"ok\" }`, `{ status: \"down\" }`, "Is it alive?: ok: expected"},
 		{`"{{baseUrl}}"`, `"http://127.0.0.1:1"`, "Metadata (OpenID Connect Discovery): the answer is 0"},
-		{`pm.test(\"400: that is no token of a letter\"`, `Object(\"\"`, "Prove an address: it has no test of its own"},
+		{`pm.test(\"400: that isn't the token of a letter\"`, `Object(\"\"`, "Confirm an address: it has no test of its own"},
 	}
 	changed := string(text)
 	for _, c := range changes {

@@ -16,7 +16,7 @@ import (
 	"countersign/test/programs"
 )
 
-// authorization is what an Authorization tab of the collection is filled in with.
+// authorization is the content of an Authorization tab of the collection.
 type authorization map[string]string
 
 // tabs are the OAuth 2.0 tabs of the collection and its folders, by grant type, with
@@ -103,8 +103,7 @@ func post(t *testing.T, address string, form url.Values, header http.Header) map
 	return got
 }
 
-// What the tabs are filled in with gets tokens when "Get New Access Token" and
-// "Refresh" are pressed.
+// With the tabs' content, "Get New Access Token" and "Refresh" get tokens.
 func TestTheAuthorizationTabsGetTokens(t *testing.T) {
 	issuer, _ := programs.Serve(t)
 	all := tabs(t, issuer)
@@ -138,8 +137,8 @@ func TestTheAuthorizationTabsGetTokens(t *testing.T) {
 	}
 }
 
-// refresh asks for the next tokens as the button does: with the client's id and its
-// secret, if any, as Basic, whatever the tab says.
+// refresh asks for the next tokens as the button does: with the client's id and secret
+// (empty if there is none) as Basic, whatever the tab says.
 func (a authorization) refresh(t *testing.T, tokens map[string]any) {
 	t.Helper()
 	refresh, _ := tokens["refresh_token"].(string)
@@ -150,7 +149,7 @@ func (a authorization) refresh(t *testing.T, tokens map[string]any) {
 	}
 }
 
-// signIn goes to the authorization endpoint in a browser, fills in the page and returns
+// signIn opens the authorization endpoint as a browser does, fills in the page and returns
 // the code that Postman gets.
 func (a authorization) signIn(t *testing.T, request url.Values, username, password string) string {
 	t.Helper()

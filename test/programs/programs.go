@@ -1,5 +1,5 @@
-// Package programs builds the module's programs and runs them, and others, for
-// tests. None outlives its test.
+// Package programs builds and runs the module's programs, and others, for tests. No
+// program outlives its test.
 package programs
 
 import (
@@ -30,7 +30,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// workDir holds what is built and installed once for all tests of a package.
+// workDir holds the programs that are built and installed once for all tests of a package.
 var workDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "countersign-test-") })
 
 // root is the folder of the module.
@@ -45,8 +45,8 @@ var built = sync.OnceValues(func() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	// go test must not take an old result from its cache when the programs
-	// have changed: it notices files that a test has looked at.
+	// go test must not reuse a cached result when the programs have changed. It
+	// notices changes of files that a test has looked at.
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -78,7 +78,7 @@ var built = sync.OnceValues(func() (map[string]string, error) {
 	return programs, nil
 })
 
-// Path is where a program of this module is, by its name.
+// Path returns the path of a program of this module, by its name.
 func Path(t *testing.T, name string) string {
 	t.Helper()
 	programs, err := built()
@@ -88,24 +88,24 @@ func Path(t *testing.T, name string) string {
 	return programs[name]
 }
 
-// Command is one that doesn't outlive the test, also when the test is stuck:
+// Command returns a command that doesn't outlive the test, even if the test is stuck:
 // it is killed just before go test gives up.
 func Command(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx := context.WithoutCancel(t.Context()) // what cleans up decides, not the end of the test
+	ctx := context.WithoutCancel(t.Context()) // the cleanup ends it, not the end of the test
 	if deadline, ok := t.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-5*time.Second))
 		t.Cleanup(cancel)
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
-	// Nothing of the caller's own configuration.
+	// The program must not see the caller's own configuration.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "COUNTERSIGN_") })
 	return cmd
 }
 
-// Start runs a command until the test ends, asks it to stop then, and returns
-// what found makes of the first line of its stderr for which that isn't empty.
+// Start runs a command until the test ends, and then asks it to stop. It returns the
+// first non-empty result of found for a line of the command's stderr.
 func Start(t *testing.T, cmd *exec.Cmd, found func(line []byte) string) string {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -161,14 +161,14 @@ func Serve(t *testing.T, env ...string) (issuer, data string) {
 	return s.Issuer, s.Data
 }
 
-// Server is one that runs.
+// A Server is a running server.
 type Server struct {
 	Issuer string
 	Listen string // host and port
 	Data   string // its folder
 }
 
-// ServeLogged is Serve, and writes what the server says to a log, by another goroutine.
+// ServeLogged is Serve, and another goroutine writes the server's stderr to a log.
 func ServeLogged(t *testing.T, log io.Writer, env ...string) Server {
 	t.Helper()
 	s := Server{Data: t.TempDir()}
@@ -188,9 +188,9 @@ func ServeLogged(t *testing.T, log io.Writer, env ...string) Server {
 	return s
 }
 
-// NodePackage copies a Node package into a work folder, installs what its lock file
-// says, and returns the folder. So neither the source tree nor a test depends on
-// what somebody installed there.
+// NodePackage copies a Node package into a work folder, installs the versions of its lock
+// file, and returns the folder. So tests neither change the source tree nor depend on
+// packages that a developer installed there.
 func NodePackage(source string) (string, error) {
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {

@@ -1,4 +1,4 @@
-// Package smtpd runs a mail server for tests, which keeps what it receives.
+// Package smtpd runs a mail server for tests, which keeps the mail it receives.
 package smtpd
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// Letter is a mail that was received.
+// A Letter is a received mail.
 type Letter struct {
 	From, To   string // of the envelope
 	Header     mail.Header
@@ -35,11 +35,11 @@ type Letter struct {
 	SignedIn   bool
 }
 
-// Server is a mail server on a port of its own on 127.0.0.1. It takes mail in the
-// clear and over STARTTLS, and the user "post" with the password "office".
+// A Server is a mail server on its own port on 127.0.0.1. It accepts mail in the clear
+// and over STARTTLS, and the user "post" with the password "office".
 type Server struct {
 	Port  int
-	Roots *x509.CertPool // that vouch for its certificate
+	Roots *x509.CertPool // verify its certificate
 
 	t        testing.TB
 	mu       sync.Mutex
@@ -49,8 +49,8 @@ type Server struct {
 	hangUp   bool
 }
 
-// Start starts a server, which ends with the test. Change may set what the SMTP
-// server does otherwise.
+// Start starts a server, which ends with the test. The change functions may alter the
+// SMTP server's settings.
 func Start(t testing.TB, change ...func(*smtp.Server)) *Server {
 	t.Helper()
 	return start(t, func(ln net.Listener, _ *tls.Config) net.Listener { return ln }, change...)
@@ -84,37 +84,37 @@ func start(t testing.TB, wrap func(net.Listener, *tls.Config) net.Listener, chan
 	ln = wrap(ln, server.TLSConfig)
 	done := make(chan struct{})
 	go func() { defer close(done); server.Serve(ln) }()
-	// A server that has not begun to serve would not close it.
+	// A server that has not begun to serve would not close the listener.
 	t.Cleanup(func() { server.Close(); ln.Close(); <-done })
 	return s
 }
 
-// silent drops what the server logs.
+// silent drops the server's log.
 type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 func (silent) Println(...any)        {}
 
-// Answer makes the server answer RCPT TO with what the function returns.
+// Answer makes the server answer RCPT TO with the function's result.
 func (s *Server) Answer(f func(to string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answer = f
 }
 
-// HangUpAfterMail makes the server end a connection as soon as it has taken a mail.
+// HangUpAfterMail makes the server close a connection as soon as it has accepted a mail.
 func (s *Server) HangUpAfterMail() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hangUp = true
 }
 
-// Refuse is an answer with a code and a text.
+// Refuse returns an answer with a code and a text.
 func Refuse(code int, text string) error {
 	return &smtp.SMTPError{Code: code, EnhancedCode: smtp.NoEnhancedCode, Message: text}
 }
 
-// Letters are those received so far.
+// Letters returns the letters received so far.
 func (s *Server) Letters() []Letter {
 	s.mu.Lock()
 	defer s.mu.Unlock()

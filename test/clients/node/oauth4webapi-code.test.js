@@ -8,12 +8,13 @@ import { algorithms, callback, clientSecret, filesAPI, issuer, signedOut, subjec
 const options = { [oauth.allowInsecureRequests]: true }
 const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, options))
 
-// An application is a client that proves who it is in its way, with PKCE or without.
+// An application is a client with its own way to authenticate, with PKCE or without.
 const application = (client_id, authentication, pkce = true) => ({ client: { client_id }, authentication, pkce })
 const spa = application('spa', oauth.None())
 const partner = application('partner', oauth.ClientSecretBasic(clientSecret))
 
-// ask makes an authorization request, and says what the answer is checked for.
+// ask returns an authorization request, and the values that the application checks in the
+// response.
 async function ask(app, more = {}) {
   const checks = { state: oauth.generateRandomState(), nonce: oauth.generateRandomNonce(), verifier: oauth.nopkce }
   const url = new URL(as.authorization_endpoint)
@@ -32,13 +33,13 @@ async function ask(app, more = {}) {
   return { url, checks }
 }
 
-// answer reads what a request brings the application.
+// answer reads the authorization response from the request to the application.
 async function answer(app, request, checks) {
   const values = request.method === 'POST' ? new URLSearchParams(await request.text()) : new URL(request.url).searchParams
   return oauth.validateAuthResponse(as, app.client, values, checks.state)
 }
 
-// exchange gets the tokens of an answer, and checks the ID token and its signature.
+// exchange gets the tokens of a response, and checks the ID token and its signature.
 async function exchange(app, values, checks, more = {}) {
   const response = await oauth.authorizationCodeGrantRequest(
     as, app.client, app.authentication, values, callback, checks.verifier, { ...options, additionalParameters: more })
@@ -49,7 +50,7 @@ async function exchange(app, values, checks, more = {}) {
   return tokens
 }
 
-// signIn signs a person in at an application.
+// signIn signs a user in at an application.
 async function signIn(app, person, more) {
   const { url, checks } = await ask(app, more)
   return exchange(app, await answer(app, await person.visit(url), checks), checks)

@@ -10,8 +10,8 @@ const execute = [client.allowInsecureRequests, client.enableNonRepudiationChecks
 const discover = (id, authentication) => client.discovery(issuer, id, undefined, authentication, { execute })
 const basic = client.ClientSecretBasic(clientSecret)
 
-// request is what an application asks for, and what it checks the answer for. A client
-// without PKCE leaves that out.
+// request returns an authorization request, and the values that the application checks in
+// the response. A client without PKCE leaves out the challenge.
 async function request(config, { pkce = true, ...more } = {}) {
   const state = client.randomState()
   const nonce = client.randomNonce()
@@ -30,7 +30,7 @@ async function request(config, { pkce = true, ...more } = {}) {
   return { url: client.buildAuthorizationUrl(config, parameters), checks }
 }
 
-// signIn signs a person in at an application.
+// signIn signs a user in at an application.
 async function signIn(config, person, more) {
   const { url, checks } = await request(config, more)
   return client.authorizationCodeGrant(config, await person.visit(url), checks)
@@ -88,12 +88,12 @@ test('refusals are the errors they are, in the query and by form_post', async ()
   }
 })
 
-test('what an attacker changes in the answer, the library notices', async () => {
+test('the library notices what an attacker changes in the response', async () => {
   const config = await discover('spa', client.None())
   const person = new Person()
   for (const [message, change] of [
     [/"iss"/, (answer) => answer.searchParams.set('iss', 'https://evil.example')],
-    [/"iss"/, (answer) => answer.searchParams.delete('iss')], // for the metadata promises it
+    [/"iss"/, (answer) => answer.searchParams.delete('iss')], // required, because the metadata promises it
     [/"state"/, (answer) => answer.searchParams.set('state', 'another')],
     [/"nonce"/, (answer, checks) => (checks.expectedNonce = 'another')],
   ]) {
@@ -132,7 +132,7 @@ test('revocation and introspection', async () => {
     await assert.rejects(client.refreshTokenGrant(config, refresh_token), { error: 'invalid_grant' })
     if (config === partner) assert.deepEqual({ ...(await client.tokenIntrospection(config, access_token)) }, { active: false })
   }
-  // It is nobody's business but that of clients who may.
+  // Only clients that may introspect get an answer.
   await assert.rejects(client.tokenIntrospection(spa, 'nonsense'), { status: 401 })
 })
 

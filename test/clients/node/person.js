@@ -1,12 +1,12 @@
-// Somebody who goes where applications lead, and does what the hosted pages ask. They
-// need no browser: what those show is tested with one elsewhere.
+// A user who goes where applications lead, and does what the hosted pages ask. This needs
+// no browser: other tests check the pages in one.
 import { issuer, password, username } from './signin.js'
 
 export class Person {
   #cookies = new Map()
 
-  // visit opens an address, and goes on as far as that leads: to the request that the
-  // browser makes to an application in the end.
+  // visit opens an address, follows redirects and fills in pages, and returns the request
+  // that the browser finally makes to an application.
   async visit(address, decision = 'allow') {
     let page = await this.#ask(address)
     for (let steps = 0; steps < 10; steps++) {
@@ -31,7 +31,7 @@ export class Person {
         case 'form-post':
           return new Request(action, { method: 'POST', body: fields })
         default:
-          throw new Error(`nobody knows what to do with the form ${id}`)
+          throw new Error(`unexpected form ${id}`)
       }
       page = await this.#ask(action, { method: 'POST', body: fields, headers: { Origin: issuer.origin } })
     }
@@ -50,7 +50,7 @@ export class Person {
   }
 }
 
-// form is the last form of a page, with its hidden fields.
+// form returns the last form of a page, with its hidden fields.
 function form(html, page) {
   const last = html.slice(html.lastIndexOf('<form '))
   const { id, action } = attributes(last)
@@ -63,7 +63,7 @@ function form(html, page) {
   return { id, action: new URL(action, page.url), fields }
 }
 
-// attributes are those of the element that a text begins with.
+// attributes returns the attributes of the element that a text begins with.
 function attributes(html) {
   const [element] = /^[^>]*>|^/.exec(html)
   return Object.fromEntries([...element.matchAll(/ ([a-z-]+)="([^"]*)"/g)].map(([, name, value]) => [name, unescape(value)]))

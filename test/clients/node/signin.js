@@ -1,4 +1,4 @@
-// What every test here knows: where the server is, and who can sign in.
+// The server's address and the user who can sign in, for all tests here.
 export const issuer = new URL(process.env.ISSUER)
 export const {
   SUBJECT: subject, USERNAME: username, PASSWORD: password, CLIENT_SECRET: clientSecret,
@@ -6,7 +6,7 @@ export const {
 } = process.env
 export const algorithms = (process.env.ALGORITHMS ?? '').split(' ')
 
-// signIn asks for tokens with no library at all.
+// signIn asks for tokens without a library.
 export async function signIn() {
   const response = await fetch(new URL('/oauth/token', issuer), {
     method: 'POST',
