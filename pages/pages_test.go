@@ -445,7 +445,7 @@ func TestFieldsSayWhatIsWrong(t *testing.T) {
 		{"en", "too_short", 0, "This is too short."},
 		{"en", "required", 8, "Please enter a password."},
 		{"ko", "not_allowed", 8, "사용할 수 없는 값입니다."},
-		{"ko", "A sentence of <somebody else>.", 8, "A sentence of <somebody else>."},
+		{"ko", "A sentence of <another package>.", 8, "A sentence of <another package>."},
 	} {
 		p := render(t, c.language, pages.Signup, pages.Data{MinLength: c.minLength, Fields: map[string]string{"password": c.value}})
 		if got := p.says("password-wrong"); got != c.want {
