@@ -39,10 +39,11 @@ var layers = map[string][]string{
 
 	"grants":    {"accounts", "audit", "browser", "clients", "limits", "oauth", "tokens"},
 	"authorize": {"audit", "clients", "consents", "oauth", "seal", "tokens"},
-	"handlers":  {"accounts", "audit", "authorize", "browser", "clients", "consents", "grants", "input", "keys", "limits", "oauth", "openapi", "origins", "pages", "seal", "tokens", "web"},
+	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
+	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "clients", "consents", "grants", "input", "keys", "limits", "oauth", "openapi", "origins", "pages", "seal", "tokens", "web"},
 	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "keys", "limits", "mail", "oauth", "origins", "seal", "tokens"},
 
-	"cmd/countersign": {"accounts", "audit", "clients", "configs", "consents", "examples/spa", "grants", "handlers", "hashing", "input", "keys", "limits", "mail", "oauth", "origins", "seal", "server", "store", "tokens"},
+	"cmd/countersign": {"accounts", "api", "audit", "clients", "configs", "consents", "examples/spa", "grants", "handlers", "hashing", "input", "keys", "limits", "mail", "oauth", "origins", "seal", "server", "store", "tokens"},
 
 	// For tests alone.
 	"hashing/hashingtest": {"hashing"},

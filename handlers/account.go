@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/api"
 	"countersign/audit"
 	"countersign/consents"
 	"countersign/input"
@@ -40,38 +41,11 @@ func (h *Account) Mount(r gin.IRouter) {
 	r.DELETE("/account", h.Bearer.Owner(h.delete))
 }
 
-// SessionView is a session as its owner and the operator see it.
-type SessionView struct {
-	ID         string `json:"id"`
-	UserID     string `json:"user_id"`
-	ClientID   string `json:"client_id"`
-	Scope      string `json:"scope"`
-	CreatedAt  string `json:"created_at"` // times are RFC 3339
-	LastUsedAt string `json:"last_used_at"`
-	ExpiresAt  string `json:"expires_at"`
-	Device     string `json:"device"`
-}
-
-// DescribeSession is s without what nobody needs to see.
-func DescribeSession(s *tokens.Session) SessionView {
-	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-	return SessionView{
-		ID: s.ID.String(), UserID: s.UserID.String(), ClientID: s.ClientID, Scope: s.Scopes.String(),
-		CreatedAt: at(s.CreatedAt), LastUsedAt: at(s.LastUsedAt), ExpiresAt: at(s.ExpiresAt), Device: s.Device,
-	}
-}
-
-// ownSession is a session in the list of its owner.
-type ownSession struct {
-	SessionView
-	Current bool `json:"current"` // the one that asks
-}
-
-func (h *Account) ownSessions(c *gin.Context, mine *tokens.Session) ([]ownSession, error) {
+func (h *Account) ownSessions(c *gin.Context, mine *tokens.Session) ([]api.OwnSession, error) {
 	all, err := h.Tokens.OfUser(c.Request.Context(), time.Now(), mine.UserID)
-	list := make([]ownSession, len(all))
-	for i := range all {
-		list[i] = ownSession{DescribeSession(&all[i]), all[i].ID == mine.ID}
+	list := make([]api.OwnSession, len(all))
+	for i, s := range all {
+		list[i] = api.OwnSession{Session: api.DescribeSession(s), Current: s.ID == mine.ID}
 	}
 	return list, err
 }
@@ -150,14 +124,14 @@ func (h *Account) export(c *gin.Context, mine tokens.Session) error {
 	if err != nil {
 		return err
 	}
-	told := []exportedEvent{}
+	told := []api.Event{}
 	for about := (audit.Filter{UserID: mine.UserID}); ; {
 		events, err := h.Events(c.Request.Context(), about)
 		if err != nil {
 			return err
 		}
 		for _, ev := range events {
-			told = append(told, exportedEvent{ev.Time.UTC().Format(time.RFC3339), string(ev.Kind), ev.ClientID, ev.Address})
+			told = append(told, api.DescribeEvent(ev).ForUser())
 			about.After = ev.Place()
 		}
 		if len(events) == 0 {
@@ -171,17 +145,10 @@ func (h *Account) export(c *gin.Context, mine tokens.Session) error {
 	c.Header("Content-Disposition", `attachment; filename="account.json"`)
 	neverCache(c)
 	writeJSON(c, http.StatusOK, "application/json", map[string]any{
-		"user": DescribeUser(user), "profile": profile, "sessions": sessions, "consents": describeConsents(consents), "events": told,
+		"user": api.DescribeUser(user), "profile": profile, "sessions": sessions,
+		"consents": api.List(consents, api.DescribeConsent), "events": told,
 	})
 	return nil
-}
-
-// exportedEvent is a security event as the person it is about sees it.
-type exportedEvent struct {
-	Time     string `json:"time"` // RFC 3339
-	Kind     string `json:"kind"`
-	ClientID string `json:"client_id,omitempty"`
-	Address  string `json:"address,omitempty"`
 }
 
 // freshSignIn is how long after a sign-in nobody is asked for the password again.

@@ -3,11 +3,11 @@ package handlers
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"countersign/api"
 	"countersign/consents"
 	"countersign/tokens"
 )
@@ -25,33 +25,13 @@ func (h *Consents) Mount(r gin.IRouter) {
 	r.DELETE("/account/consents/:client_id", h.Bearer.Owner(h.revoke))
 }
 
-// consentView is a consent as its user sees it.
-type consentView struct {
-	ClientID   string `json:"client_id"`
-	ClientName string `json:"client_name"`
-	Scope      string `json:"scope"`
-	CreatedAt  string `json:"created_at"` // times are RFC 3339
-	UpdatedAt  string `json:"updated_at"`
-}
-
-func describeConsents(all []consents.Consent) []consentView {
-	views := make([]consentView, len(all))
-	for i, c := range all {
-		views[i] = consentView{
-			c.ClientID, c.ClientName, strings.Join(c.Scopes, " "),
-			c.CreatedAt.UTC().Format(time.RFC3339), c.UpdatedAt.UTC().Format(time.RFC3339),
-		}
-	}
-	return views
-}
-
 func (h *Consents) list(c *gin.Context, mine tokens.Session) error {
 	all, err := h.Consents.Of(c.Request.Context(), mine.UserID)
 	if err != nil {
 		return err
 	}
 	neverCache(c)
-	writeJSON(c, http.StatusOK, "application/json", map[string]any{"consents": describeConsents(all)})
+	writeJSON(c, http.StatusOK, "application/json", map[string]any{"consents": api.List(all, api.DescribeConsent)})
 	return nil
 }
 

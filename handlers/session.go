@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"countersign/api"
 	"countersign/browser"
 	"countersign/grants"
 	"countersign/input"
@@ -44,10 +45,10 @@ type signInRequest struct {
 // signedIn is the answer to a sign-in and to a refresh. The access token isn't in
 // it when it is in a cookie.
 type signedIn struct {
-	AccessToken string `json:"access_token,omitempty"`
-	TokenType   string `json:"token_type,omitempty"`
-	ExpiresIn   int64  `json:"expires_in"` // of the access token, in seconds
-	User        User   `json:"user"`
+	AccessToken string   `json:"access_token,omitempty"`
+	TokenType   string   `json:"token_type,omitempty"`
+	ExpiresIn   int64    `json:"expires_in"` // of the access token, in seconds
+	User        api.User `json:"user"`
 }
 
 func (h *Session) signIn(c *gin.Context) error {
@@ -120,7 +121,7 @@ func (h *Session) answer(c *gin.Context, s *grants.SignedIn) {
 	c.Set(ClientIDKey, s.Session.ClientID)
 	c.Set(SubjectKey, s.User.ID.String())
 	h.Cookies.set(c, refreshCookie, s.RefreshToken, time.Until(s.Session.ExpiresAt))
-	out := signedIn{ExpiresIn: int64(s.ExpiresIn / time.Second), User: DescribeUser(s.User)}
+	out := signedIn{ExpiresIn: int64(s.ExpiresIn / time.Second), User: api.DescribeUser(s.User)}
 	if h.Cookies.Access {
 		h.Cookies.set(c, accessCookie, s.AccessToken, s.ExpiresIn)
 	} else {
@@ -140,7 +141,7 @@ func (h *Session) user(c *gin.Context) error {
 	}
 	c.Set(SubjectKey, user.ID.String())
 	neverCache(c)
-	writeJSON(c, http.StatusOK, "application/json", DescribeUser(user))
+	writeJSON(c, http.StatusOK, "application/json", api.DescribeUser(user))
 	return nil
 }
 

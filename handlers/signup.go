@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
+	"countersign/api"
 )
 
 // Signup is POST /signup: a person creates an account.
@@ -34,25 +35,6 @@ type signupRequest struct {
 	UILocales string `json:"ui_locales"`
 }
 
-// User is an account as its owner and the operator see it.
-type User struct {
-	ID            string   `json:"id"`
-	Username      string   `json:"username"`
-	Email         string   `json:"email,omitempty"`
-	EmailVerified bool     `json:"email_verified"`
-	Roles         []string `json:"roles"`
-	Disabled      bool     `json:"disabled"`
-	CreatedAt     string   `json:"created_at"` // RFC 3339
-}
-
-// DescribeUser is u without what nobody may see.
-func DescribeUser(u accounts.User) User {
-	return User{
-		ID: u.ID.String(), Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified,
-		Roles: append([]string{}, u.Roles...), Disabled: u.Disabled(), CreatedAt: u.CreatedAt.UTC().Format(time.RFC3339),
-	}
-}
-
 func (h *Signup) signup(c *gin.Context) error {
 	if !h.Enabled {
 		return errSignupClosed
@@ -69,6 +51,6 @@ func (h *Signup) signup(c *gin.Context) error {
 	}
 	c.Set(SubjectKey, user.ID.String())
 	neverCache(c)
-	writeJSON(c, http.StatusCreated, "application/json", DescribeUser(user))
+	writeJSON(c, http.StatusCreated, "application/json", api.DescribeUser(user))
 	return nil
 }

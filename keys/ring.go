@@ -210,13 +210,13 @@ const (
 
 // Info is what an operator may know of a key.
 type Info struct {
-	KID            string    `json:"kid"`
-	Alg            string    `json:"alg"`
-	State          State     `json:"state"`
-	PublishedFrom  time.Time `json:"published_from"`
-	SignsFrom      time.Time `json:"signs_from"`
-	SignsUntil     time.Time `json:"signs_until"`
-	PublishedUntil time.Time `json:"published_until"`
+	KID            string
+	Alg            string
+	State          State
+	PublishedFrom  time.Time
+	SignsFrom      time.Time
+	SignsUntil     time.Time
+	PublishedUntil time.Time
 }
 
 // List reads from the store the keys whose publication has not ended, by algorithm

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"countersign/api"
 	"countersign/audit"
 	"countersign/store"
 )
@@ -21,40 +22,15 @@ type auditCmd struct {
 	Follow bool          `help:"Go on with new events until interrupted, one per line."`
 }
 
-// eventRecord is a security event as operators see it.
-type eventRecord struct {
-	Time      string `json:"time"`
-	Kind      string `json:"kind"`
-	UserID    string `json:"user_id,omitempty"`
-	ClientID  string `json:"client_id,omitempty"`
-	SessionID string `json:"session_id,omitempty"`
-	KeyID     string `json:"kid,omitempty"`
-	Address   string `json:"address,omitempty"`
-	RequestID string `json:"request_id,omitempty"`
-}
-
-var eventColumns = []column[eventRecord]{
-	{"time", func(e eventRecord) string { return e.Time }},
-	{"kind", func(e eventRecord) string { return e.Kind }},
-	{"user_id", func(e eventRecord) string { return e.UserID }},
-	{"client_id", func(e eventRecord) string { return e.ClientID }},
-	{"session_id", func(e eventRecord) string { return e.SessionID }},
-	{"kid", func(e eventRecord) string { return e.KeyID }},
-	{"address", func(e eventRecord) string { return e.Address }},
-	{"request_id", func(e eventRecord) string { return e.RequestID }},
-}
-
-func describeEvent(e audit.Record) eventRecord {
-	id := func(id uuid.UUID) string {
-		if id == uuid.Nil {
-			return ""
-		}
-		return id.String()
-	}
-	return eventRecord{
-		Time: stamp(e.Time), Kind: string(e.Kind), UserID: id(e.UserID), ClientID: e.ClientID,
-		SessionID: id(e.SessionID), KeyID: e.KeyID, Address: e.Address, RequestID: e.RequestID,
-	}
+var eventColumns = []column[api.Event]{
+	{"time", func(e api.Event) string { return e.Time }},
+	{"kind", func(e api.Event) string { return e.Kind }},
+	{"user_id", func(e api.Event) string { return e.UserID }},
+	{"client_id", func(e api.Event) string { return e.ClientID }},
+	{"session_id", func(e api.Event) string { return e.SessionID }},
+	{"kid", func(e api.Event) string { return e.KeyID }},
+	{"address", func(e api.Event) string { return e.Address }},
+	{"request_id", func(e api.Event) string { return e.RequestID }},
 }
 
 func (a *auditCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -79,9 +55,9 @@ func (a *auditCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if a.Follow {
 		return interrupted(ctx, a.follow(ctx, db, filter, std.out))
 	}
-	var all []eventRecord
+	var all []api.Event
 	err = eachEvent(ctx, db, filter, func(e audit.Record) error {
-		all = append(all, describeEvent(e))
+		all = append(all, api.DescribeEvent(e))
 		return nil
 	})
 	if err != nil {
@@ -123,7 +99,7 @@ func (a *auditCmd) follow(ctx context.Context, db *store.DB, filter audit.Filter
 				newest = e.Time
 			}
 			printed[e.Number] = e.Time
-			return a.printLine(w, describeEvent(e))
+			return a.printLine(w, api.DescribeEvent(e))
 		})
 		if err != nil {
 			return err
@@ -149,7 +125,7 @@ func interrupted(ctx context.Context, err error) error {
 }
 
 // printLine prints one event as it comes.
-func (a *auditCmd) printLine(w io.Writer, e eventRecord) error {
+func (a *auditCmd) printLine(w io.Writer, e api.Event) error {
 	if a.JSON {
 		return json.NewEncoder(w).Encode(e)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/api"
 	"countersign/audit"
 	"countersign/clients"
 	"countersign/store"
@@ -21,68 +22,36 @@ type clientsCmd struct {
 	Delete       clientsDeleteCmd       `cmd:"" help:"Delete an application and its sessions."`
 }
 
-// clientRecord is a client as operators see it.
-type clientRecord struct {
-	ID                     string   `json:"id"`
-	Name                   string   `json:"name"`
-	Public                 bool     `json:"public"`
-	FirstParty             bool     `json:"first_party"`
-	Grants                 []string `json:"grants"`
-	Scopes                 []string `json:"scopes"`
-	Audiences              []string `json:"audiences"`
-	RedirectURIs           []string `json:"redirect_uris"`
-	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris"`
-	Origins                []string `json:"origins"`
-	MayIntrospect          bool     `json:"may_introspect"`
-	PKCEOptional           bool     `json:"pkce_optional"`
-	IDTokenAlg             string   `json:"id_token_alg,omitempty"`
-	Declared               bool     `json:"declared"`
-	CreatedAt              string   `json:"created_at"`
-	UpdatedAt              string   `json:"updated_at"`
-	Secret                 string   `json:"client_secret,omitempty"` // once, when it was generated
-}
-
-func describeClient(c clients.Client) clientRecord {
-	list := func(s []string) []string { return append([]string{}, s...) }
-	return clientRecord{
-		ID: c.ID, Name: c.Name, Public: c.Public, FirstParty: c.FirstParty,
-		Grants: list(c.Grants), Scopes: list(c.Scopes), Audiences: list(c.Audiences), RedirectURIs: list(c.RedirectURIs),
-		PostLogoutRedirectURIs: list(c.PostLogoutRedirectURIs), Origins: list(c.Origins), MayIntrospect: c.MayIntrospect,
-		PKCEOptional: c.PKCEOptional, IDTokenAlg: c.IDTokenAlg, Declared: c.Declared,
-		CreatedAt: stamp(c.CreatedAt), UpdatedAt: stamp(c.UpdatedAt),
-	}
-}
-
-var clientColumns = []column[clientRecord]{
-	{"id", func(c clientRecord) string { return c.ID }},
-	{"name", func(c clientRecord) string { return c.Name }},
-	{"public", func(c clientRecord) string { return yesNo(c.Public) }},
-	{"first_party", func(c clientRecord) string { return yesNo(c.FirstParty) }},
-	{"grants", func(c clientRecord) string { return strings.Join(c.Grants, ",") }},
-	{"scopes", func(c clientRecord) string { return strings.Join(c.Scopes, " ") }},
+var clientColumns = []column[api.Client]{
+	{"id", func(c api.Client) string { return c.ID }},
+	{"name", func(c api.Client) string { return c.Name }},
+	{"public", func(c api.Client) string { return yesNo(c.Public) }},
+	{"first_party", func(c api.Client) string { return yesNo(c.FirstParty) }},
+	{"grants", func(c api.Client) string { return strings.Join(c.Grants, ",") }},
+	{"scopes", func(c api.Client) string { return strings.Join(c.Scopes, " ") }},
 }
 
 // clientDetails are the columns of one client; a list would be too wide.
-var clientDetails = append(clientColumns[:len(clientColumns):len(clientColumns)], []column[clientRecord]{
-	{"audiences", func(c clientRecord) string { return strings.Join(c.Audiences, " ") }},
-	{"redirect_uris", func(c clientRecord) string { return strings.Join(c.RedirectURIs, " ") }},
-	{"post_logout_redirect_uris", func(c clientRecord) string { return strings.Join(c.PostLogoutRedirectURIs, " ") }},
-	{"origins", func(c clientRecord) string { return strings.Join(c.Origins, " ") }},
-	{"may_introspect", func(c clientRecord) string { return yesNo(c.MayIntrospect) }},
-	{"pkce_optional", func(c clientRecord) string { return yesNo(c.PKCEOptional) }},
-	{"id_token_alg", func(c clientRecord) string { return c.IDTokenAlg }},
-	{"declared", func(c clientRecord) string { return yesNo(c.Declared) }},
-	{"created_at", func(c clientRecord) string { return c.CreatedAt }},
-	{"updated_at", func(c clientRecord) string { return c.UpdatedAt }},
+var clientDetails = append(clientColumns[:len(clientColumns):len(clientColumns)], []column[api.Client]{
+	{"audiences", func(c api.Client) string { return strings.Join(c.Audiences, " ") }},
+	{"redirect_uris", func(c api.Client) string { return strings.Join(c.RedirectURIs, " ") }},
+	{"post_logout_redirect_uris", func(c api.Client) string { return strings.Join(c.PostLogoutRedirectURIs, " ") }},
+	{"origins", func(c api.Client) string { return strings.Join(c.Origins, " ") }},
+	{"may_introspect", func(c api.Client) string { return yesNo(c.MayIntrospect) }},
+	{"pkce_optional", func(c api.Client) string { return yesNo(c.PKCEOptional) }},
+	{"id_token_alg", func(c api.Client) string { return c.IDTokenAlg }},
+	{"declared", func(c api.Client) string { return yesNo(c.Declared) }},
+	{"created_at", func(c api.Client) string { return c.CreatedAt }},
+	{"updated_at", func(c api.Client) string { return c.UpdatedAt }},
 }...)
 
 // withSecret adds the line that is printed once.
-func withSecret(columns []column[clientRecord], c clientRecord) []column[clientRecord] {
+func withSecret(columns []column[api.Client], c api.Client) []column[api.Client] {
 	if c.Secret == "" {
 		return columns
 	}
 	return append(columns[:len(columns):len(columns)],
-		column[clientRecord]{"client_secret", func(c clientRecord) string { return c.Secret }})
+		column[api.Client]{"client_secret", func(c api.Client) string { return c.Secret }})
 }
 
 type clientsCreateCmd struct {
@@ -137,7 +106,7 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	record := describeClient(client)
+	record := api.DescribeClient(client)
 	if cc.GenerateSecret {
 		record.Secret = secret
 		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
@@ -177,11 +146,7 @@ func (l *clientsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	records := make([]clientRecord, len(all))
-	for i, one := range all {
-		records[i] = describeClient(one)
-	}
-	return printList(l.printing, std.out, records, clientColumns)
+	return printList(l.printing, std.out, api.List(all, api.DescribeClient), clientColumns)
 }
 
 type clientsShowCmd struct {
@@ -195,7 +160,7 @@ func (s *clientsShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if err != nil {
 			return err
 		}
-		return printOne(s.printing, std.out, describeClient(client), clientDetails)
+		return printOne(s.printing, std.out, api.DescribeClient(client), clientDetails)
 	})
 }
 
@@ -216,7 +181,7 @@ func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) err
 		if err != nil {
 			return err
 		}
-		record := describeClient(client)
+		record := api.DescribeClient(client)
 		record.Secret = secret
 		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
 		if client.Declared {

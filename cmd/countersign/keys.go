@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"countersign/api"
 	"countersign/keys"
 )
 
@@ -15,14 +16,14 @@ type keysCmd struct {
 	Revoke keysRevokeCmd `cmd:"" help:"Take a leaked key out of use at once; the access tokens it signed die."`
 }
 
-var keyColumns = []column[keys.Info]{
-	{"kid", func(k keys.Info) string { return k.KID }},
-	{"alg", func(k keys.Info) string { return k.Alg }},
-	{"state", func(k keys.Info) string { return string(k.State) }},
-	{"published_from", func(k keys.Info) string { return stamp(k.PublishedFrom) }},
-	{"signs_from", func(k keys.Info) string { return stamp(k.SignsFrom) }},
-	{"signs_until", func(k keys.Info) string { return stamp(k.SignsUntil) }},
-	{"published_until", func(k keys.Info) string { return stamp(k.PublishedUntil) }},
+var keyColumns = []column[api.Key]{
+	{"kid", func(k api.Key) string { return k.KID }},
+	{"alg", func(k api.Key) string { return k.Alg }},
+	{"state", func(k api.Key) string { return k.State }},
+	{"published_from", func(k api.Key) string { return k.PublishedFrom }},
+	{"signs_from", func(k api.Key) string { return k.SignsFrom }},
+	{"signs_until", func(k api.Key) string { return k.SignsUntil }},
+	{"published_until", func(k api.Key) string { return k.PublishedUntil }},
 }
 
 type keysListCmd struct{ printing }
@@ -77,5 +78,5 @@ func listKeys(ctx context.Context, ring *keys.Ring, p printing, std stdio) error
 	if err != nil {
 		return err
 	}
-	return printList(p, std.out, all, keyColumns)
+	return printList(p, std.out, api.List(all, api.DescribeKey), keyColumns)
 }

@@ -9,25 +9,19 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/api"
 	"countersign/audit"
-	"countersign/handlers"
 )
 
-// userRecord is a user with what is said of them.
-type userRecord struct {
-	handlers.User
-	Profile accounts.Profile `json:"profile"`
-}
-
 // recordColumns are a user's columns and one for each claim of the profile.
-func recordColumns(p accounts.Profile) []column[userRecord] {
-	var all []column[userRecord]
+func recordColumns(p accounts.Profile) []column[api.UserWithProfile] {
+	var all []column[api.UserWithProfile]
 	for _, c := range userColumns {
-		all = append(all, column[userRecord]{c.name, func(u userRecord) string { return c.text(u.User) }})
+		all = append(all, column[api.UserWithProfile]{c.name, func(u api.UserWithProfile) string { return c.text(u.User) }})
 	}
 	inOneLine := strings.NewReplacer("\r\n", ", ", "\n", ", ")
 	for claim, value := range p.All() {
-		all = append(all, column[userRecord]{"profile." + claim, func(userRecord) string { return inOneLine.Replace(value) }})
+		all = append(all, column[api.UserWithProfile]{"profile." + claim, func(api.UserWithProfile) string { return inOneLine.Replace(value) }})
 	}
 	return all
 }

@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"countersign/accounts"
+	"countersign/api"
 )
 
 // An address has lines, and a table one for each claim.
 func TestRecordsShowAnAddressInOneLine(t *testing.T) {
-	record := userRecord{Profile: accounts.Profile{Name: "Alice", Address: accounts.Address{Formatted: "1 Main Street\r\nSeoul\nKR"}}}
+	record := api.UserWithProfile{Profile: accounts.Profile{Name: "Alice", Address: accounts.Address{Formatted: "1 Main Street\r\nSeoul\nKR"}}}
 	var out strings.Builder
 	if err := printOne(printing{}, &out, record, recordColumns(record.Profile)); err != nil {
 		t.Fatal(err)

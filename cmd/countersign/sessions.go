@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/api"
 	"countersign/audit"
-	"countersign/handlers"
 	"countersign/tokens"
 )
 
@@ -19,15 +19,15 @@ type sessionsCmd struct {
 	Revoke sessionsRevokeCmd `cmd:"" help:"End one session, or all of a user's."`
 }
 
-var sessionColumns = []column[handlers.SessionView]{
-	{"id", func(s handlers.SessionView) string { return s.ID }},
-	{"user_id", func(s handlers.SessionView) string { return s.UserID }},
-	{"client_id", func(s handlers.SessionView) string { return s.ClientID }},
-	{"scope", func(s handlers.SessionView) string { return s.Scope }},
-	{"created_at", func(s handlers.SessionView) string { return s.CreatedAt }},
-	{"last_used_at", func(s handlers.SessionView) string { return s.LastUsedAt }},
-	{"expires_at", func(s handlers.SessionView) string { return s.ExpiresAt }},
-	{"device", func(s handlers.SessionView) string { return s.Device }},
+var sessionColumns = []column[api.Session]{
+	{"id", func(s api.Session) string { return s.ID }},
+	{"user_id", func(s api.Session) string { return s.UserID }},
+	{"client_id", func(s api.Session) string { return s.ClientID }},
+	{"scope", func(s api.Session) string { return s.Scope }},
+	{"created_at", func(s api.Session) string { return s.CreatedAt }},
+	{"last_used_at", func(s api.Session) string { return s.LastUsedAt }},
+	{"expires_at", func(s api.Session) string { return s.ExpiresAt }},
+	{"device", func(s api.Session) string { return s.Device }},
 }
 
 type sessionsListCmd struct {
@@ -45,11 +45,7 @@ func (l *sessionsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if err != nil {
 			return err
 		}
-		records := make([]handlers.SessionView, len(all))
-		for i := range all {
-			records[i] = handlers.DescribeSession(&all[i])
-		}
-		return printList(l.printing, std.out, records, sessionColumns)
+		return printList(l.printing, std.out, api.List(all, api.DescribeSession), sessionColumns)
 	})
 }
 

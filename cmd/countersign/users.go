@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/api"
 	"countersign/audit"
-	"countersign/handlers"
 )
 
 type usersCmd struct {
@@ -25,14 +25,14 @@ type usersCmd struct {
 	Delete      usersDeleteCmd      `cmd:"" help:"Delete an account and its sessions."`
 }
 
-var userColumns = []column[handlers.User]{
-	{"id", func(u handlers.User) string { return u.ID }},
-	{"username", func(u handlers.User) string { return u.Username }},
-	{"email", func(u handlers.User) string { return u.Email }},
-	{"email_verified", func(u handlers.User) string { return yesNo(u.EmailVerified) }},
-	{"roles", func(u handlers.User) string { return strings.Join(u.Roles, ",") }},
-	{"disabled", func(u handlers.User) string { return yesNo(u.Disabled) }},
-	{"created_at", func(u handlers.User) string { return u.CreatedAt }},
+var userColumns = []column[api.User]{
+	{"id", func(u api.User) string { return u.ID }},
+	{"username", func(u api.User) string { return u.Username }},
+	{"email", func(u api.User) string { return u.Email }},
+	{"email_verified", func(u api.User) string { return yesNo(u.EmailVerified) }},
+	{"roles", func(u api.User) string { return strings.Join(u.Roles, ",") }},
+	{"disabled", func(u api.User) string { return yesNo(u.Disabled) }},
+	{"created_at", func(u api.User) string { return u.CreatedAt }},
 }
 
 type usersCreateCmd struct {
@@ -59,7 +59,7 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	return printOne(u.printing, std.out, handlers.DescribeUser(user), userColumns)
+	return printOne(u.printing, std.out, api.DescribeUser(user), userColumns)
 }
 
 type usersListCmd struct{ printing }
@@ -71,19 +71,17 @@ func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	}
 	defer db.Close()
 	const page = 1000
-	var all []handlers.User
+	var all []api.User
 	for after := ""; ; {
 		batch, err := users.List(ctx, after, page)
 		if err != nil {
 			return err
 		}
-		for _, one := range batch {
-			all = append(all, handlers.DescribeUser(one))
-			after = one.Username
-		}
+		all = append(all, api.List(batch, api.DescribeUser)...)
 		if len(batch) < page {
 			return printList(u.printing, std.out, all, userColumns)
 		}
+		after = batch[page-1].Username
 	}
 }
 
@@ -98,7 +96,7 @@ func (u *usersShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if err != nil {
 			return err
 		}
-		return printOne(u.printing, std.out, userRecord{handlers.DescribeUser(user), profile}, recordColumns(profile))
+		return printOne(u.printing, std.out, api.UserWithProfile{User: api.DescribeUser(user), Profile: profile}, recordColumns(profile))
 	})
 }
 

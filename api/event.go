@@ -1,0 +1,38 @@
+package api
+
+import (
+	"github.com/google/uuid"
+
+	"countersign/audit"
+)
+
+// Event is a security event as operators see it.
+type Event struct {
+	Time      string `json:"time"`
+	Kind      string `json:"kind"`
+	UserID    string `json:"user_id,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	SessionID string `json:"session_id,omitempty"`
+	KeyID     string `json:"kid,omitempty"`
+	Address   string `json:"address,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+}
+
+// DescribeEvent is the view of a security event.
+func DescribeEvent(e audit.Record) Event {
+	id := func(id uuid.UUID) string {
+		if id == uuid.Nil {
+			return ""
+		}
+		return id.String()
+	}
+	return Event{
+		Time: at(e.Time), Kind: string(e.Kind), UserID: id(e.UserID), ClientID: e.ClientID,
+		SessionID: id(e.SessionID), KeyID: e.KeyID, Address: e.Address, RequestID: e.RequestID,
+	}
+}
+
+// ForUser is e as the user sees it whom it is about.
+func (e Event) ForUser() Event {
+	return Event{Time: e.Time, Kind: e.Kind, ClientID: e.ClientID, Address: e.Address}
+}

@@ -1,0 +1,28 @@
+package api
+
+import "countersign/accounts"
+
+// User is an account as its owner and the operator see it.
+type User struct {
+	ID            string   `json:"id"`
+	Username      string   `json:"username"`
+	Email         string   `json:"email,omitempty"`
+	EmailVerified bool     `json:"email_verified"`
+	Roles         []string `json:"roles"`
+	Disabled      bool     `json:"disabled"`
+	CreatedAt     string   `json:"created_at"`
+}
+
+// DescribeUser is the view of an account.
+func DescribeUser(u accounts.User) User {
+	return User{
+		ID: u.ID.String(), Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified,
+		Roles: texts(u.Roles), Disabled: u.Disabled(), CreatedAt: at(u.CreatedAt),
+	}
+}
+
+// UserWithProfile is an account with what its user says of themselves.
+type UserWithProfile struct {
+	User
+	Profile accounts.Profile `json:"profile"`
+}
