@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -127,7 +126,7 @@ func interrupted(ctx context.Context, err error) error {
 // printLine prints one event as it comes.
 func (a *auditCmd) printLine(w io.Writer, e api.Event) error {
 	if a.JSON {
-		return json.NewEncoder(w).Encode(e)
+		return encoder(w).Encode(e)
 	}
 	for i, c := range eventColumns {
 		if text := c.text(e); i < 2 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/api"
 	"countersign/audit"
 	"countersign/clients"
 	"countersign/store"
@@ -53,5 +54,22 @@ func TestFollowPrintsEventsThatTurnUpLate(t *testing.T) {
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// One search finds an event in the list and in what is followed.
+func TestAnEventIsTheSameTextListedAndFollowed(t *testing.T) {
+	event := api.Event{Time: "2026-03-01T00:00:00Z", Kind: "client.created", ClientID: "a&b<c>"}
+	var listed, followed strings.Builder
+	if err := printList(printing{JSON: true}, &listed, []api.Event{event}, eventColumns); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&auditCmd{printing: printing{JSON: true}}).printLine(&followed, event); err != nil {
+		t.Fatal(err)
+	}
+	for how, text := range map[string]string{"listed": listed.String(), "followed": followed.String()} {
+		if !strings.Contains(text, `"a&b<c>"`) {
+			t.Errorf("%s: %s, want the client id as it is", how, text)
+		}
 	}
 }

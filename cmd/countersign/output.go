@@ -55,10 +55,17 @@ func printOne[T any](p printing, w io.Writer, record T, columns []column[T]) err
 }
 
 func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	enc := encoder(w)
 	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// encoder writes JSON for a terminal or a program, where no HTML is: & stays & and is
+// found by searching.
+func encoder(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
 }
 
 func yesNo(b bool) string {
