@@ -9,6 +9,7 @@ import (
 
 	"countersign/audit"
 	"countersign/oauth"
+	"countersign/refusals"
 	"countersign/tokens"
 )
 
@@ -88,7 +89,7 @@ func (r *Request) identify(l *tokens.Login) (Step, *oauth.Error) {
 		// Another user than the client means. One who has just signed in for this
 		// request won't become the other by being asked again.
 		if !l.AuthTime.Before(asked) {
-			return 0, errLoginRequired
+			return 0, refusals.LoginRequired
 		}
 		return r.signIn()
 	case r.prompts("select_account") && !r.Chosen && l.AuthTime.Before(asked):
@@ -102,7 +103,7 @@ func (r *Request) identify(l *tokens.Login) (Step, *oauth.Error) {
 func (r *Request) signIn() (Step, *oauth.Error) {
 	switch {
 	case r.prompts("none"):
-		return 0, errLoginRequired
+		return 0, refusals.LoginRequired
 	case r.prompts("create"):
 		return SignUp, nil
 	default:
@@ -178,7 +179,7 @@ func (s *Service) Deny(j Judgment) (Response, error) {
 	if j.Step != Consent {
 		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.Step)
 	}
-	return s.Refuse(j.request, errDenied), nil
+	return s.Refuse(j.request, oauth.Refuse(oauth.AccessDenied, "the user or the server denied the request")), nil
 }
 
 // issue gives the client its code.
@@ -189,11 +190,7 @@ func (s *Service) issue(ctx context.Context, now time.Time, j Judgment) (Respons
 		Details:        tokens.Details{Resources: r.Resources, IDTokenClaims: r.IDTokenClaims, UserInfoClaims: r.UserInfoClaims},
 		WithoutConsent: r.client.FirstParty,
 	})
-	if errors.Is(err, tokens.ErrUnknown) { // signed out, or consent taken back, a moment ago
-		err = errLoginRequired
-	}
-	err = notGranted(err)
-	if refusal, ok := errors.AsType[*oauth.Error](err); ok {
+	if refusal, ok := refusals.InRedirect(err); ok { // the user signed out, or took the consent back, a moment ago
 		return s.Refuse(r, refusal), nil
 	}
 	if err != nil {
@@ -204,4 +201,4 @@ func (s *Service) issue(ctx context.Context, now time.Time, j Judgment) (Respons
 
 // Unavailable is the response to a client that waits where no page is shown
 // ([Request.Silent]), while the database is away.
-func (s *Service) Unavailable(r *Request) Response { return s.Refuse(r, errUnavailable) }
+func (s *Service) Unavailable(r *Request) Response { return s.Refuse(r, refusals.Unavailable) }

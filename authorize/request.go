@@ -15,6 +15,7 @@ import (
 
 	"countersign/clients"
 	"countersign/oauth"
+	"countersign/refusals"
 	"countersign/tokens"
 )
 
@@ -89,8 +90,8 @@ func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Re
 		err = oauth.Refuse(oauth.InvalidRequest, "the request is too large")
 	}
 	if err != nil {
-		if _, ok := errors.AsType[*oauth.Error](err); ok {
-			return r, err
+		if refusal, ok := refusals.InRedirect(err); ok {
+			return r, refusal
 		}
 		return nil, err
 	}
@@ -175,18 +176,6 @@ func (s *Service) readScope(r *Request, form url.Values) error {
 		return err
 	}
 	r.Scopes, err = s.o.Tokens.Granted(r.client.Recipient(), ask, r.Resources)
-	return notGranted(err)
-}
-
-// notGranted tells the client that it asks for more than it may have, if that is what
-// went wrong.
-func notGranted(err error) error {
-	switch {
-	case errors.Is(err, tokens.ErrScope):
-		return oauth.Refuse(oauth.InvalidScope, "scope is more than the client may have")
-	case errors.Is(err, tokens.ErrTarget):
-		return oauth.Refuse(oauth.InvalidTarget, "resource is none of the client's audiences")
-	}
 	return err
 }
 
@@ -293,7 +282,7 @@ func (s *Service) readClaims(r *Request, form url.Values) error {
 		means, _ := sub.Value.(string)
 		means = subject(means)
 		if means == "" || r.Subject != "" && r.Subject != means {
-			return errLoginRequired // nobody has it
+			return refusals.LoginRequired // nobody has it
 		}
 		r.Subject = means
 	}

@@ -54,13 +54,6 @@ type PageError struct {
 
 func (e *PageError) Error() string { return e.Code + ": " + e.Detail }
 
-// The refusals that more than one place has.
-var (
-	errDenied        = oauth.Refuse(oauth.AccessDenied, "the user or the server denied the request")
-	errUnavailable   = oauth.Refuse(oauth.TemporarilyUnavailable, "the service is not able to answer now, try again shortly")
-	errLoginRequired = oauth.Refuse(oauth.LoginRequired, "no user is signed in whom the request would do for")
-)
-
 // Response is what goes to the client through the browser: to its redirect URI, in the
 // query or as a form.
 type Response struct {

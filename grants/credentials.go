@@ -23,7 +23,7 @@ func credentials(r *http.Request, form url.Values) (clients.Credentials, error) 
 	case 1:
 		basicID, basicSecret, ok := parseBasic(headers[0])
 		if !ok {
-			return clients.Credentials{}, errInvalidClient
+			return clients.Credentials{}, clients.ErrBadCredentials
 		}
 		if form.Has("client_secret") {
 			return clients.Credentials{}, invalidRequest("the client must authenticate in one way only")

@@ -34,7 +34,7 @@ func (s *Service) Introspect(r *http.Request, from audit.Origin) (members map[st
 func (s *Service) introspect(r *http.Request, now time.Time, form url.Values, client *clients.Client) (map[string]any, error) {
 	switch {
 	case client.Public:
-		return nil, errInvalidClient // it has shown nothing but its name (RFC 7662 section 2.1)
+		return nil, clients.ErrBadCredentials // it has shown nothing but its name (RFC 7662 section 2.1)
 	case !client.MayIntrospect:
 		return nil, errMayNotIntrospect
 	}

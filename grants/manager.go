@@ -13,6 +13,7 @@ import (
 	"countersign/audit"
 	"countersign/clients"
 	"countersign/oauth"
+	"countersign/refusals"
 	"countersign/tokens"
 )
 
@@ -66,7 +67,7 @@ func (m *manager) GenerateAccessToken(ctx context.Context, gt oauth2.GrantType, 
 			Code: tgr.Code, RedirectURI: tgr.RedirectURI, Verifier: tgr.CodeVerifier, Resources: x.resources,
 		}, x.from)
 		if errors.Is(err, tokens.ErrUnknown) || errors.Is(err, tokens.ErrUserGone) {
-			err = errBadCode
+			err = refusals.BadCode
 		}
 		return info(issued, err)
 	case oauth2.PasswordCredentials:

@@ -1,7 +1,7 @@
 // Package grants is how tokens are asked for: by the grants of the token endpoint,
 // and by signing in from a browser ([Browser]); and how clients revoke and introspect
 // them. For the token endpoint it authenticates the client, lets go-oauth2 dispatch the
-// grant, and translates what accounts and tokens say into the words of RFC 6749.
+// grant, and has package refusals word what accounts and tokens say.
 //
 // A token request passes, in this order: the form is read strictly, the grant type is
 // known, the client proves who it is and may use the grant, and only then does
@@ -29,6 +29,7 @@ import (
 	"countersign/browser"
 	"countersign/clients"
 	"countersign/oauth"
+	"countersign/refusals"
 	"countersign/tokens"
 )
 
@@ -99,7 +100,7 @@ func (s *Service) Token(r *http.Request, from audit.Origin) (members map[string]
 // say is what a client is told of an error, as an *oauth.Error. One that nobody foresaw
 // is logged.
 func (s *Service) say(r *http.Request, clientID string, from audit.Origin, err error) error {
-	say, known := speak(err, s.unavailable)
+	say, known := refusals.ForClient(err, s.unavailable)
 	if !known {
 		s.log.ErrorContext(r.Context(), "client request failed", "request_id", from.RequestID, "client_id", clientID, "err", err)
 	}
@@ -185,7 +186,7 @@ func (s *Service) clientInfo(r *http.Request) (id, secret string, err error) {
 func (s *Service) passwordAuthorization(ctx context.Context, _, username, password string) (string, error) {
 	x := exchangeOf(ctx)
 	if !x.scopes.Within(x.client.Scopes) {
-		return "", errScope
+		return "", tokens.ErrScope
 	}
 	user, err := s.users.Authenticate(ctx, x.now, username, password, accounts.Caller{Address: x.from.Address})
 	if err != nil {

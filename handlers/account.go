@@ -14,6 +14,7 @@ import (
 	"countersign/audit"
 	"countersign/consents"
 	"countersign/input"
+	"countersign/refusals"
 	"countersign/tokens"
 )
 
@@ -105,7 +106,7 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 // wrongPassword says of which member the password was wrong: it isn't a sign-in.
 func wrongPassword(err error) error {
 	if errors.Is(err, accounts.ErrBadCredentials) {
-		return invalidInput(FieldError{"current_password", input.Invalid, "current_password is not the account's password."})
+		return refusals.InvalidInput(input.Problem{Field: "current_password", Code: input.Invalid, Detail: "current_password is not the account's password."})
 	}
 	return err
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
-	"countersign/accounts"
 	"countersign/clients"
+	"countersign/oauth"
+	"countersign/refusals"
 	"countersign/tokens"
 )
 
@@ -28,36 +29,32 @@ type Bearer struct {
 	SameOrigin gin.HandlerFunc
 }
 
-// challenge answers 401 or 403 as RFC 6750 section 3 says. With no code it only
-// asks for a token: the caller sent none.
-func challenge(c *gin.Context, status int, code, description, scope string) {
-	header := `Bearer realm="countersign"`
-	if code != "" {
-		header += `, error="` + code + `", error_description="` + description + `"`
+// askForToken answers 401 to a caller who sent no token (RFC 6750 section 3.1).
+func askForToken(c *gin.Context) {
+	c.Header("WWW-Authenticate", bearerScheme)
+	if !isOAuth(c.Request.URL.Path) {
+		WriteProblem(c, errLoginRequired)
+		return
 	}
+	neverCache(c)
+	c.AbortWithStatus(http.StatusUnauthorized)
+}
+
+const bearerScheme = `Bearer realm="countersign"`
+
+// challenge tells a caller what is wrong with the token, as RFC 6750 section 3 says, and
+// which scope it lacks, if that is it.
+func challenge(c *gin.Context, say *oauth.Error, scope string) {
+	header := bearerScheme + `, error="` + say.Code + `", error_description="` + say.Description + `"`
 	if scope != "" {
 		header += `, scope="` + scope + `"`
 	}
 	c.Header("WWW-Authenticate", header)
 	if !isOAuth(c.Request.URL.Path) {
-		p := errLoginRequired
-		if code != "" {
-			p = problem(status, code, http.StatusText(status), description)
-		}
-		WriteProblem(c, p)
+		WriteProblem(c, refusals.NewProblem(say.Status, say.Code, http.StatusText(say.Status), say.Description))
 		return
 	}
-	if code == "" {
-		neverCache(c)
-		c.AbortWithStatus(status)
-		return
-	}
-	writeOAuthError(c, status, code, description)
-}
-
-// challengeInvalidToken answers a token that is none or is no longer good.
-func challengeInvalidToken(c *gin.Context) {
-	challenge(c, http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired or revoked", "")
+	writeOAuthError(c, say.Status, say.Code, say.Description)
 }
 
 // Require lets a request through whose access token is valid and has the
@@ -69,7 +66,7 @@ func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) g
 			return
 		}
 		if !access.Scopes.Has(scope) {
-			challenge(c, http.StatusForbidden, "insufficient_scope", "the access token lacks a scope", scope)
+			challenge(c, oauth.Refuse(oauth.InsufficientScope, "the access token lacks a scope"), scope)
 			return
 		}
 		next(c, access)
@@ -89,12 +86,15 @@ func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.Handle
 		case err != nil && !errors.Is(err, clients.ErrUnknown):
 			return err
 		case err != nil || !client.FirstParty || access.Session.ID == uuid.Nil:
-			challenge(c, http.StatusForbidden, "insufficient_scope", "only a user of an application of ours may do this", "")
+			challenge(c, oauth.Refuse(oauth.InsufficientScope, "only a user of an application of ours may do this"), "")
 			return nil
 		}
 		err = next(c, access.Session)
-		if errors.Is(err, accounts.ErrSignedOut) || errors.Is(err, accounts.ErrUnknownUser) { // while we worked
-			challengeInvalidToken(c)
+		if err == nil {
+			return nil
+		}
+		if say, known := refusals.ForBearer(err, b.Unavailable); known { // the session or the user went while we worked
+			challenge(c, say, "")
 			return nil
 		}
 		return err
@@ -115,11 +115,7 @@ func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
 			break
 		}
 	}
-	switch {
-	case errors.Is(err, tokens.ErrUnknown):
-		challengeInvalidToken(c)
-		return tokens.Access{}, false
-	case err != nil:
+	if err != nil {
 		b.fail(c, err)
 		return tokens.Access{}, false
 	}
@@ -144,19 +140,19 @@ func (b *Bearer) tokens(c *gin.Context) ([]string, bool) {
 	return []string{token}, ok
 }
 
-// fail answers an error that is not the caller's.
+// fail answers an error: a token that is not good, or what is not the caller's fault.
 func (b *Bearer) fail(c *gin.Context, err error) {
-	if !isOAuth(c.Request.URL.Path) {
+	say, known := refusals.ForBearer(err, b.Unavailable)
+	switch {
+	case known:
+		challenge(c, say, "")
+	case !isOAuth(c.Request.URL.Path):
 		b.answer(c, err)
-		return
+	default:
+		b.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
+		setRetryAfter(c, say.RetryAfter)
+		writeOAuthError(c, say.Status, say.Code, say.Description)
 	}
-	b.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
-	if b.Unavailable(err) {
-		setRetryAfter(c, errUnavailable.retryAfter)
-		writeOAuthError(c, http.StatusServiceUnavailable, "temporarily_unavailable", errUnavailable.Detail)
-		return
-	}
-	writeOAuthError(c, http.StatusInternalServerError, "server_error", errInternal.Detail)
 }
 
 // bearerToken finds the one access token of a request, in its header. A token
@@ -166,22 +162,22 @@ func (b *Bearer) fail(c *gin.Context, err error) {
 func bearerToken(c *gin.Context) (string, bool) {
 	headers := c.Request.Header.Values("Authorization")
 	if len(headers) == 0 {
-		challenge(c, http.StatusUnauthorized, "", "", "")
+		askForToken(c)
 		return "", false
 	}
 	elsewhere, err := tokenElsewhere(c.Request)
 	if err != nil || elsewhere || len(headers) > 1 {
-		challenge(c, http.StatusBadRequest, "invalid_request", "send the access token once, in the Authorization header, and no malformed form", "")
+		challenge(c, oauth.Refuse(oauth.InvalidRequest, "send the access token once, in the Authorization header, and no malformed form"), "")
 		return "", false
 	}
 	scheme, token, _ := strings.Cut(headers[0], " ")
 	token = strings.TrimLeft(token, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		challenge(c, http.StatusUnauthorized, "", "", "")
+		askForToken(c)
 		return "", false
 	}
 	if token == "" {
-		challenge(c, http.StatusUnauthorized, "invalid_token", "the access token is empty", "")
+		challenge(c, oauth.Refuse(oauth.InvalidToken, "the access token is empty"), "")
 		return "", false
 	}
 	return token, true

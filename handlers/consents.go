@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -35,13 +34,8 @@ func (h *Consents) list(c *gin.Context, mine tokens.Session) error {
 	return nil
 }
 
-var errNoConsent = problem(http.StatusNotFound, "no_consent", "No such consent", "you let no application with this client_id have anything")
-
 func (h *Consents) revoke(c *gin.Context, mine tokens.Session) error {
 	err := h.Consents.Revoke(c.Request.Context(), time.Now(), mine.UserID, c.Param("client_id"), origin(c))
-	if errors.Is(err, consents.ErrUnknown) {
-		return errNoConsent
-	}
 	if err != nil {
 		return err
 	}

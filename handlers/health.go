@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"countersign/refusals"
 )
 
 // Health is GET /healthz and /readyz.
@@ -38,7 +40,7 @@ func (h *Health) ready(c *gin.Context) {
 	defer cancel()
 	if err := h.Ready(ctx); err != nil {
 		h.Log.WarnContext(ctx, "not ready", "request_id", RequestID(c), "err", err)
-		WriteProblem(c, errUnavailable)
+		WriteProblem(c, refusals.UnavailableProblem)
 		return
 	}
 	neverCache(c)

@@ -16,8 +16,8 @@ import (
 	"countersign/authorize"
 	"countersign/browser"
 	"countersign/input"
-	"countersign/limits"
 	"countersign/pages"
+	"countersign/refusals"
 	"countersign/tokens"
 )
 
@@ -159,7 +159,7 @@ func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales str
 // failPage tells of an error on a page of its own.
 func (h *Hosted) failPage(c *gin.Context, err error) {
 	d, status := pages.Data{}, http.StatusBadRequest
-	p, known := problemOf(err, h.Unavailable)
+	p, known := h.problemOf(err)
 	if page, ok := errors.AsType[*authorize.PageError](err); ok {
 		d.Message, d.Detail = page.Code, page.Detail
 	} else if m, ok := errors.AsType[*pageMessage](err); ok {
@@ -168,7 +168,7 @@ func (h *Hosted) failPage(c *gin.Context, err error) {
 		if !known {
 			h.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
 		}
-		setRetryAfter(c, p.retryAfter)
+		setRetryAfter(c, p.RetryAfter)
 		d.Message, status = "internal", p.Status
 		if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 			d.Message = "unavailable"
@@ -183,11 +183,6 @@ func (h *Hosted) failPage(c *gin.Context, err error) {
 
 // troubles are what a page says of an error that the person can do something about.
 func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, ok bool) {
-	if wait, ok := errors.AsType[*limits.WaitError](err); ok {
-		setRetryAfter(c, wait.RetryAfter)
-		c.Set(ErrorKey, "throttled")
-		return pages.Data{Errors: []string{"throttled"}, Retry: wait.RetryAfter}, http.StatusTooManyRequests, true
-	}
 	if input, ok := errors.AsType[*input.Error](err); ok {
 		d.Fields = map[string]string{}
 		for _, one := range input.Problems {
@@ -195,20 +190,13 @@ func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, 
 		}
 		return d, http.StatusBadRequest, true
 	}
-	code := ""
-	switch status = http.StatusBadRequest; {
-	case errors.Is(err, accounts.ErrBadCredentials):
-		code = "invalid_credentials"
-	case errors.Is(err, accounts.ErrBadToken):
-		code = "bad_token"
-	case errors.Is(err, limits.ErrBusy):
-		setRetryAfter(c, errBusy.retryAfter)
-		code, status = "busy", http.StatusServiceUnavailable
-	default:
+	say, ok := refusals.OnPage(err)
+	if !ok {
 		return d, 0, false
 	}
-	c.Set(ErrorKey, code)
-	return pages.Data{Errors: []string{code}}, status, true
+	setRetryAfter(c, say.RetryAfter)
+	c.Set(ErrorKey, say.Word)
+	return pages.Data{Errors: []string{say.Word}, Retry: say.RetryAfter}, say.Status, true
 }
 
 // login is who is signed in to the browser, nil for nobody.

@@ -11,6 +11,9 @@ import (
 	"reflect"
 	"strings"
 	"unicode/utf8"
+
+	"countersign/input"
+	"countersign/refusals"
 )
 
 // maxBody bounds every request body, in bytes.
@@ -28,8 +31,8 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-func malformed(detail string) *Problem {
-	return problem(http.StatusBadRequest, "malformed", "Malformed body", detail)
+func malformed(detail string) *refusals.Problem {
+	return refusals.NewProblem(http.StatusBadRequest, "malformed", "Malformed body", detail)
 }
 
 // readJSON decodes a body into the struct that into points to, strictly: one
@@ -65,7 +68,7 @@ func decodeObject(body []byte, into reflect.Value) error {
 		return malformed("the body is not a JSON object")
 	}
 	if len(wrong) == maxWrong {
-		return invalidInput(wrong...)
+		return refusals.InvalidInput(wrong...)
 	}
 	if _, err := dec.Token(); err != nil { // the closing brace
 		return malformed("the body is not a JSON object")
@@ -74,7 +77,7 @@ func decodeObject(body []byte, into reflect.Value) error {
 		return malformed("something follows the JSON object")
 	}
 	if len(wrong) > 0 {
-		return invalidInput(wrong...)
+		return refusals.InvalidInput(wrong...)
 	}
 	return nil
 }
@@ -82,7 +85,7 @@ func decodeObject(body []byte, into reflect.Value) error {
 // decodeMembers decodes the members of an object, after its opening brace, until
 // enough are wrong. It adds those to wrong, by their name behind the prefix. An error
 // says that the text is no JSON.
-func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong []FieldError) ([]FieldError, error) {
+func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong []input.Problem) ([]input.Problem, error) {
 	fields := membersOf(into)
 	seen := map[string]bool{}
 	for dec.More() && len(wrong) < maxWrong {
@@ -100,9 +103,9 @@ func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong [
 		folded := strings.ToLower(key)
 		switch {
 		case seen[folded]:
-			wrong = append(wrong, FieldError{Field: shorten(name), Code: "repeated", Detail: "the member is there more than once"})
+			wrong = append(wrong, input.Problem{Field: shorten(name), Code: "repeated", Detail: "the member is there more than once"})
 		case !known:
-			wrong = append(wrong, FieldError{Field: shorten(name), Code: "unknown", Detail: "there is no such member"})
+			wrong = append(wrong, input.Problem{Field: shorten(name), Code: "unknown", Detail: "there is no such member"})
 		default:
 			if wrong, err = decodeValue(value, name, field, wrong); err != nil {
 				return wrong, err
@@ -115,7 +118,7 @@ func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong [
 
 // decodeValue decodes the value of a member, which is an object if its field is a
 // struct. null is no value, in either case.
-func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong []FieldError) ([]FieldError, error) {
+func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong []input.Problem) ([]input.Problem, error) {
 	if field.Kind() == reflect.Struct {
 		dec := json.NewDecoder(bytes.NewReader(value))
 		switch start, err := dec.Token(); {
@@ -124,14 +127,14 @@ func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong 
 		case start == json.Delim('{'):
 			return decodeMembers(dec, name+".", field, wrong)
 		case start != nil:
-			wrong = append(wrong, FieldError{Field: name, Code: "wrong_type", Detail: "must be an object"})
+			wrong = append(wrong, input.Problem{Field: name, Code: "wrong_type", Detail: "must be an object"})
 		}
 		return wrong, nil
 	}
 	if err := json.Unmarshal(value, field.Addr().Interface()); err != nil {
-		wrong = append(wrong, FieldError{Field: name, Code: "wrong_type", Detail: fmt.Sprintf("must be a %s", field.Kind())})
+		wrong = append(wrong, input.Problem{Field: name, Code: "wrong_type", Detail: fmt.Sprintf("must be a %s", field.Kind())})
 	} else if loneSurrogate(value, field) {
-		wrong = append(wrong, FieldError{Field: name, Code: "invalid_characters", Detail: "has half of a surrogate pair"})
+		wrong = append(wrong, input.Problem{Field: name, Code: "invalid_characters", Detail: "has half of a surrogate pair"})
 	}
 	return wrong, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/handlers"
+	"countersign/refusals"
 )
 
 type input struct {
@@ -61,7 +62,7 @@ func FuzzReadProfile(f *testing.F) {
 func readStrictly[T comparable](t *testing.T, body []byte, known ...string) {
 	got, err := read[T](body)
 	if err != nil {
-		p, ok := errors.AsType[*handlers.Problem](err)
+		p, ok := errors.AsType[*refusals.Problem](err)
 		if !ok || p.Status < 400 || p.Status > 499 {
 			t.Fatalf("%q: %v, want a problem of the caller's", body, err)
 		}

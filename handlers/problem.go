@@ -11,139 +11,56 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"countersign/accounts"
 	"countersign/grants"
-	"countersign/input"
-	"countersign/limits"
+	"countersign/refusals"
 )
 
-// Problem is an error answer of an endpoint outside OAuth (RFC 9457).
-type Problem struct {
-	Type       string       `json:"type"` // stable: programs tell problems apart by it
-	Title      string       `json:"title"`
-	Status     int          `json:"status"`
-	Detail     string       `json:"detail,omitempty"`
-	Errors     []FieldError `json:"errors,omitempty"`
-	retryAfter time.Duration
-}
-
-// FieldError is what is wrong with one member of the input.
-type FieldError struct {
-	Field  string `json:"field"`
-	Code   string `json:"code"` // stable
-	Detail string `json:"detail"`
-}
-
-func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
-
-// problemTypes is what every type begins with; its last part says which it is.
-const problemTypes = "urn:countersign:problem:"
-
-func problem(status int, kind, title, detail string) *Problem {
-	return &Problem{Type: problemTypes + kind, Title: title, Status: status, Detail: detail}
-}
-
-// The problems that need no detail of the request.
+// The problems that are found here, before the domain is asked, or that are about where
+// a caller is.
 var (
-	errNotFound = problem(http.StatusNotFound, "not_found", "Not found",
+	errNotFound = refusals.NewProblem(http.StatusNotFound, "not_found", "Not found",
 		"there is nothing at this path; /.well-known/openid-configuration says what there is")
-	errMethod = problem(http.StatusMethodNotAllowed, "method_not_allowed", "Method not allowed",
+	errMethod = refusals.NewProblem(http.StatusMethodNotAllowed, "method_not_allowed", "Method not allowed",
 		"this path takes other methods, see the Allow header")
-	errOrigin = problem(http.StatusForbidden, "origin_not_allowed", "Origin not allowed",
+	errOrigin = refusals.NewProblem(http.StatusForbidden, "origin_not_allowed", "Origin not allowed",
 		"pages of this origin may not do this; 'countersign cors explain ORIGIN PATH' says why")
-	errMediaType = problem(http.StatusUnsupportedMediaType, "unsupported_media_type", "Unsupported media type",
+	errMediaType = refusals.NewProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", "Unsupported media type",
 		"Content-Type must be application/json")
-	errTooLarge = problem(http.StatusRequestEntityTooLarge, "too_large", "Body too large",
+	errTooLarge = refusals.NewProblem(http.StatusRequestEntityTooLarge, "too_large", "Body too large",
 		"the body is larger than 64 KiB")
-	errSignupClosed = problem(http.StatusForbidden, "signup_disabled", "Sign-up is closed",
+	errSignupClosed = refusals.NewProblem(http.StatusForbidden, "signup_disabled", "Sign-up is closed",
 		"accounts are created by the operator here")
-	errBadCredentials = problem(http.StatusUnauthorized, "invalid_credentials", "Wrong username or password",
-		"the username or the password is wrong")
-	errBadCode = problem(http.StatusUnauthorized, "invalid_code", "Bad code",
-		"the code is invalid, expired, used, another client's, or doesn't fit code_verifier and redirect_uri")
-	errLoginRequired = problem(http.StatusUnauthorized, "login_required", "Sign-in required",
-		"nobody is signed in here, or the session has ended: sign in again")
-	errNoMail = problem(http.StatusNotFound, "mail_off", "No mail",
-		"this server sends no mail; the operator has to set smtp.host")
-	errBadToken = invalidInput(FieldError{"token", input.Invalid,
-		"token is not one that was mailed, or has been used, or is too old: ask for another mail."})
-	errNoSession = problem(http.StatusNotFound, "no_session", "No such session",
+	errNoSession = refusals.NewProblem(http.StatusNotFound, "no_session", "No such session",
 		"you have no session with this id; it may have ended by itself")
-	errReauthenticate = problem(http.StatusForbidden, "reauthentication_required", "Password required",
+	errReauthenticate = refusals.NewProblem(http.StatusForbidden, "reauthentication_required", "Password required",
 		"the sign-in is too long ago for this: send current_password, or sign in again")
-	errNoBrowserClient = problem(http.StatusNotFound, "browser_sign_in_off", "Browser sign-in is off",
-		"session_cookie.client has to name a first-party client that there is; the operator can mend that")
-	errPasswordOff = problem(http.StatusForbidden, "password_sign_in_off", "Sign-in with a password is off",
-		"pages may not take passwords here: lead the browser to the authorization endpoint, and send the code that comes back")
-	errInternal = problem(http.StatusInternalServerError, "internal", "Internal error",
-		"something went wrong on our side")
-	errUnavailable = &Problem{
-		Type: problemTypes + "unavailable", Title: "Unavailable", Status: http.StatusServiceUnavailable,
-		Detail: "the service is not able to answer now, try again shortly", retryAfter: time.Second,
-	}
-	errBusy = &Problem{
-		Type: problemTypes + "overloaded", Title: "Overloaded", Status: http.StatusServiceUnavailable,
-		Detail: "too many sign-ins and sign-ups at once, try again shortly", retryAfter: time.Second,
-	}
+	errLoginRequired = refusals.NewProblem(http.StatusUnauthorized, "login_required", "Sign-in required",
+		"nobody is signed in here, or the session has ended: sign in again")
 )
 
-// problemOf translates an error into what the caller is told. known is false
-// for one that nobody foresaw, which wants logging.
-func problemOf(err error, unavailable func(error) bool) (p *Problem, known bool) {
-	if p, ok := errors.AsType[*Problem](err); ok {
-		return p, true
-	}
-	if input, ok := errors.AsType[*input.Error](err); ok {
-		return inputProblem(input), true
-	}
-	if wait, ok := errors.AsType[*limits.WaitError](err); ok {
-		p := problem(http.StatusTooManyRequests, "throttled", "Too many attempts", "wait before the next attempt")
-		p.retryAfter = wait.RetryAfter
-		return p, true
-	}
-	for _, row := range spoken {
+// signIns is how the errors of sign-in from a browser are told, which refusals doesn't
+// know.
+var signIns = []struct {
+	when error
+	say  *refusals.Problem
+}{
+	{grants.ErrLoginRequired, errLoginRequired},
+	{grants.ErrBadCode, refusals.NewProblem(http.StatusUnauthorized, "invalid_code", "Bad code",
+		"the code is invalid, expired, used, another client's, or doesn't fit code_verifier and redirect_uri")},
+	{grants.ErrNoBrowserClient, refusals.NewProblem(http.StatusNotFound, "browser_sign_in_off", "Browser sign-in is off",
+		"session_cookie.client has to name a first-party client that there is; the operator can mend that")},
+	{grants.ErrPasswordOff, refusals.NewProblem(http.StatusForbidden, "password_sign_in_off", "Sign-in with a password is off",
+		"pages may not take passwords here: lead the browser to the authorization endpoint, and send the code that comes back")},
+}
+
+// problemOf is what a caller is told of an error. known is false for one that is ours.
+func (f Failures) problemOf(err error) (say *refusals.Problem, known bool) {
+	for _, row := range signIns {
 		if errors.Is(err, row.when) {
 			return row.say, true
 		}
 	}
-	if unavailable(err) {
-		return errUnavailable, false
-	}
-	return errInternal, false
-}
-
-// spoken maps what happened to the problem that the caller is told, where the cause
-// alone decides.
-var spoken = []struct {
-	when error
-	say  *Problem
-}{
-	{accounts.ErrBadCredentials, errBadCredentials},
-	{accounts.ErrBadToken, errBadToken},
-	{accounts.ErrNoMail, errNoMail},
-	{grants.ErrBadCode, errBadCode},
-	{grants.ErrLoginRequired, errLoginRequired},
-	{grants.ErrNoBrowserClient, errNoBrowserClient},
-	{grants.ErrPasswordOff, errPasswordOff},
-	{limits.ErrBusy, errBusy},
-}
-
-// inputProblem tells what is wrong with which member.
-func inputProblem(input *input.Error) *Problem {
-	p := invalidInput()
-	if errors.Is(input, accounts.ErrUsernameTaken) || errors.Is(input, accounts.ErrEmailTaken) {
-		p = problem(http.StatusConflict, "taken", "Already taken", "another account has this already, see errors")
-	}
-	for _, one := range input.Problems {
-		p.Errors = append(p.Errors, FieldError(one))
-	}
-	return p
-}
-
-func invalidInput(wrong ...FieldError) *Problem {
-	p := problem(http.StatusBadRequest, "invalid_input", "Invalid input", "the body has members that are not acceptable, see errors")
-	p.Errors = wrong
-	return p
+	return refusals.AsProblem(err, f.Unavailable)
 }
 
 // Failures is what endpoints need to report errors that are not the caller's.
@@ -162,7 +79,7 @@ func (f Failures) handle(fn func(*gin.Context) error) gin.HandlerFunc {
 }
 
 func (f Failures) answer(c *gin.Context, err error) {
-	p, known := problemOf(err, f.Unavailable)
+	p, known := f.problemOf(err)
 	if !known {
 		f.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
 	}
@@ -170,13 +87,13 @@ func (f Failures) answer(c *gin.Context, err error) {
 }
 
 // WriteProblem answers with p and ends the request.
-func WriteProblem(c *gin.Context, p *Problem) {
-	setRetryAfter(c, p.retryAfter)
+func WriteProblem(c *gin.Context, p *refusals.Problem) {
+	setRetryAfter(c, p.RetryAfter)
 	c.Header("Cache-Control", "no-store")
 	if p.Status == http.StatusUnauthorized && c.Writer.Header().Get("WWW-Authenticate") == "" {
 		c.Header("WWW-Authenticate", `Cookie realm="countersign"`) // RFC 9110 section 15.5.2 asks for one
 	}
-	c.Set(ErrorKey, strings.TrimPrefix(p.Type, problemTypes))
+	c.Set(ErrorKey, strings.TrimPrefix(p.Type, refusals.ProblemTypes))
 	writeJSON(c, p.Status, "application/problem+json", p)
 	c.Abort()
 }

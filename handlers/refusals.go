@@ -10,6 +10,7 @@ import (
 
 	"countersign/oauth"
 	"countersign/origins"
+	"countersign/refusals"
 )
 
 // oauthError is the error body of OAuth endpoints (RFC 6749 section 5.2).
@@ -61,7 +62,7 @@ func NotFound(c *gin.Context) { WriteProblem(c, errNotFound) }
 // the Allow header.
 func MethodNotAllowed(c *gin.Context) {
 	if isOAuth(c.Request.URL.Path) {
-		writeOAuthError(c, http.StatusMethodNotAllowed, "invalid_request", errMethod.Detail)
+		writeOAuthError(c, http.StatusMethodNotAllowed, oauth.InvalidRequest, errMethod.Detail)
 		return
 	}
 	WriteProblem(c, errMethod)
@@ -70,10 +71,10 @@ func MethodNotAllowed(c *gin.Context) {
 // Internal answers a request whose handler panicked.
 func Internal(c *gin.Context) {
 	if isOAuth(c.Request.URL.Path) {
-		writeOAuthError(c, http.StatusInternalServerError, "server_error", errInternal.Detail)
+		writeOAuthError(c, http.StatusInternalServerError, oauth.ServerError, refusals.InternalProblem.Detail)
 		return
 	}
-	WriteProblem(c, errInternal)
+	WriteProblem(c, refusals.InternalProblem)
 }
 
 // OriginNotAllowed answers a page of an origin that may not call the path.

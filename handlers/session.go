@@ -11,6 +11,7 @@ import (
 	"countersign/browser"
 	"countersign/grants"
 	"countersign/input"
+	"countersign/refusals"
 	"countersign/tokens"
 )
 
@@ -87,19 +88,19 @@ func (r *signInRequest) check() error {
 	if r.Code != "" {
 		needs, others = others, needs
 	}
-	var wrong []FieldError
+	var wrong []input.Problem
 	for _, member := range needs {
 		if member.value == "" {
-			wrong = append(wrong, FieldError{member.name, input.Required, member.name + " must not be empty."})
+			wrong = append(wrong, input.Problem{Field: member.name, Code: input.Required, Detail: member.name + " must not be empty."})
 		}
 	}
 	for _, member := range others {
 		if member.value != "" {
-			wrong = append(wrong, FieldError{member.name, input.NotAllowed, member.name + " goes with another way to sign in: with username and password, or with code, code_verifier and redirect_uri."})
+			wrong = append(wrong, input.Problem{Field: member.name, Code: input.NotAllowed, Detail: member.name + " goes with another way to sign in: with username and password, or with code, code_verifier and redirect_uri."})
 		}
 	}
 	if len(wrong) > 0 {
-		return invalidInput(wrong...)
+		return refusals.InvalidInput(wrong...)
 	}
 	return nil
 }

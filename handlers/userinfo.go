@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -28,15 +27,11 @@ func (h *UserInfo) Mount(r gin.IRouter) {
 func (h *UserInfo) userinfo(c *gin.Context, access tokens.Access) {
 	id, err := uuid.Parse(access.Subject)
 	if err != nil { // a client's own token: no user to tell of
-		challenge(c, http.StatusForbidden, "insufficient_scope", "the access token is not a user's", oauth.ScopeOpenID)
+		challenge(c, oauth.Refuse(oauth.InsufficientScope, "the access token is not a user's"), oauth.ScopeOpenID)
 		return
 	}
 	wanted := append(access.Scopes.Claims(), access.Session.Details.UserInfoClaims...)
 	claims, err := h.Users.Claims(c.Request.Context(), id, wanted)
-	if errors.Is(err, accounts.ErrUnknownUser) {
-		challengeInvalidToken(c)
-		return
-	}
 	if err != nil {
 		h.Bearer.fail(c, err)
 		return

@@ -23,9 +23,9 @@ const (
 // Problem is one thing that is wrong with an input. It never quotes a password or a
 // secret.
 type Problem struct {
-	Field  string // as the caller knows it: a JSON member, a flag in snake_case
-	Code   string
-	Detail string // a sentence for people that names the field and the rule
+	Field  string `json:"field"` // as the caller knows it: a JSON member, a flag in snake_case
+	Code   string `json:"code"`
+	Detail string `json:"detail"` // a sentence for people that names the field and the rule
 }
 
 // Error lists all that is wrong with an input. The zero Error has no problem yet; see

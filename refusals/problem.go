@@ -1,0 +1,63 @@
+package refusals
+
+import (
+	"net/http"
+	"time"
+
+	"countersign/input"
+)
+
+// Problem is an error answer of an endpoint outside OAuth (RFC 9457).
+type Problem struct {
+	Type       string          `json:"type"` // stable: programs tell problems apart by it
+	Title      string          `json:"title"`
+	Status     int             `json:"status"`
+	Detail     string          `json:"detail,omitempty"`
+	Errors     []input.Problem `json:"errors,omitempty"` // what is wrong with members of the body
+	RetryAfter time.Duration   `json:"-"`                // 0: not said
+}
+
+func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
+
+// ProblemTypes is what every type begins with; the rest is the kind.
+const ProblemTypes = "urn:countersign:problem:"
+
+// NewProblem returns the problem of a kind.
+func NewProblem(status int, kind, title, detail string) *Problem {
+	return &Problem{Type: ProblemTypes + kind, Title: title, Status: status, Detail: detail}
+}
+
+// InvalidInput is the problem of a body with members that are not acceptable.
+func InvalidInput(wrong ...input.Problem) *Problem {
+	p := NewProblem(http.StatusBadRequest, "invalid_input", "Invalid input", "the body has members that are not acceptable, see errors")
+	p.Errors = wrong
+	return p
+}
+
+// The problems that not the table alone says.
+var (
+	InternalProblem    = NewProblem(http.StatusInternalServerError, "internal", "Internal error", ours)
+	UnavailableProblem = later(http.StatusServiceUnavailable, "unavailable", "Unavailable", away)
+)
+
+var (
+	throttledProblem = NewProblem(http.StatusTooManyRequests, "throttled", "Too many attempts", "wait before the next attempt")
+	busyProblem      = later(http.StatusServiceUnavailable, "overloaded", "Overloaded",
+		"too many sign-ins and sign-ups at once, try again shortly")
+	badCredentialsProblem = NewProblem(http.StatusUnauthorized, "invalid_credentials", "Wrong username or password",
+		"the username or the password is wrong")
+	takenProblem     = NewProblem(http.StatusConflict, "taken", "Already taken", "another account has this already, see errors")
+	badLetterProblem = InvalidInput(input.Problem{Field: "token", Code: input.Invalid,
+		Detail: "token is not one that was mailed, or has been used, or is too old: ask for another mail."})
+	noMailProblem = NewProblem(http.StatusNotFound, "mail_off", "No mail",
+		"this server sends no mail; the operator has to set smtp.host")
+	noConsentProblem = NewProblem(http.StatusNotFound, "no_consent", "No such consent",
+		"you let no application with this client_id have anything")
+)
+
+// later is a problem that is over in a second or so.
+func later(status int, kind, title, detail string) *Problem {
+	p := NewProblem(status, kind, title, detail)
+	p.RetryAfter = time.Second
+	return p
+}

@@ -1,0 +1,220 @@
+// Package refusals says in which words callers are told the errors of the domain,
+// whatever format an endpoint answers in.
+//
+// There is one table. A row is an error of the domain, and a column is a kind of
+// endpoint: those that answer a client, the redirect to a client, those that take an
+// access token, the hosted pages, and all others, which answer with a [Problem]. An error
+// that has no words in a column is a fault of ours there: the caller is told no more than
+// that, and the endpoint logs it. What a package finds wrong with a request by itself, such as a
+// missing parameter, it words itself, as an *oauth.Error or a *Problem, which passes
+// through here as it is.
+//
+// Several errors share one wording on purpose: the caller must not learn which it was.
+package refusals
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"countersign/accounts"
+	"countersign/clients"
+	"countersign/consents"
+	"countersign/input"
+	"countersign/limits"
+	"countersign/oauth"
+	"countersign/tokens"
+)
+
+// The words of OAuth endpoints that not the table alone says.
+var (
+	// BadCode is told of an authorization code that is good for nothing. To the domain it
+	// is tokens.ErrUnknown, as a refresh token is.
+	BadCode = oauth.Refuse(oauth.InvalidGrant, "the code is invalid, expired, used, another client's, or was issued to another redirect_uri")
+	// LoginRequired is told in a redirect if no user is signed in, or one whom the
+	// request is not for.
+	LoginRequired = oauth.Refuse(oauth.LoginRequired, "no user is signed in whom the request would do for")
+	// Unavailable is told while the database is away.
+	Unavailable = oauth.Later(away, time.Second)
+
+	serverError    = oauth.Refuse(oauth.ServerError, ours)
+	badCredentials = oauth.Refuse(oauth.InvalidGrant, "the username or the password is wrong")
+	badRefresh     = oauth.Refuse(oauth.InvalidGrant, "the refresh token is invalid, expired, revoked or another client's")
+	badAccess      = oauth.Refuse(oauth.InvalidToken, "the access token is invalid, expired or revoked")
+	throttled      = &oauth.Error{
+		Code: oauth.TemporarilyUnavailable, Status: http.StatusTooManyRequests,
+		Description: "too many failed attempts, wait before the next",
+	}
+)
+
+const (
+	away = "the service is not able to answer now, try again shortly"
+	ours = "something went wrong on our side"
+)
+
+// row is an error of the domain, and what is told of it at each kind of endpoint. nil:
+// it is not for the caller to hear there.
+type row struct {
+	when     error
+	client   *oauth.Error // token, revocation and introspection endpoints (RFC 6749 section 5.2)
+	redirect *oauth.Error // authorization endpoint (RFC 6749 section 4.1.2.1)
+	bearer   *oauth.Error // endpoints that take an access token (RFC 6750 section 3.1)
+	page     *Trouble     // hosted pages
+	problem  *Problem     // all others (RFC 9457)
+}
+
+// Trouble is what a hosted page says of an error that the user can do something about.
+type Trouble struct {
+	Word       string // of package pages
+	Status     int
+	RetryAfter time.Duration // 0: not said
+}
+
+// table says it all. Where an error is several of these, the first counts.
+var table = []row{
+	{
+		when:    limits.ErrThrottled, // said with the wait of the *limits.WaitError
+		client:  throttled,
+		page:    &Trouble{Word: "throttled", Status: http.StatusTooManyRequests},
+		problem: throttledProblem,
+	},
+	{
+		when:    limits.ErrBusy,
+		client:  oauth.Later("too many sign-ins at once, try again shortly", time.Second),
+		page:    &Trouble{Word: "busy", Status: http.StatusServiceUnavailable, RetryAfter: time.Second},
+		problem: busyProblem,
+	},
+
+	{when: clients.ErrBadCredentials, client: oauth.Refuse(oauth.InvalidClient, "client authentication failed")},
+
+	{
+		when:    accounts.ErrBadCredentials,
+		client:  badCredentials,
+		page:    &Trouble{Word: "invalid_credentials", Status: http.StatusBadRequest},
+		problem: badCredentialsProblem,
+	},
+	{when: accounts.ErrUsernameTaken, problem: takenProblem},
+	{when: accounts.ErrEmailTaken, problem: takenProblem},
+	{
+		when:    accounts.ErrBadToken,
+		page:    &Trouble{Word: "bad_token", Status: http.StatusBadRequest},
+		problem: badLetterProblem,
+	},
+	{when: accounts.ErrNoMail, problem: noMailProblem},
+	{when: accounts.ErrSignedOut, bearer: badAccess},
+	{when: accounts.ErrUnknownUser, bearer: badAccess},
+
+	{when: consents.ErrUnknown, problem: noConsentProblem},
+
+	{when: tokens.ErrUnknown, client: badRefresh, redirect: LoginRequired, bearer: badAccess},
+	{when: tokens.ErrReused, client: badRefresh},
+	{when: tokens.ErrUserGone, client: badCredentials},
+	{when: tokens.ErrCodeUsed, client: BadCode},
+	{when: tokens.ErrVerifier, client: oauth.Refuse(oauth.InvalidGrant, "code_verifier does not match the code_challenge of the authorization request")},
+	{when: tokens.ErrNotYours, client: oauth.Refuse(oauth.InvalidGrant, "the token was issued to another client")},
+	{when: tokens.ErrNoSession, client: oauth.Refuse(oauth.UnsupportedTokenType, "a client's own access token can't be revoked, it expires soon")},
+	{
+		when:     tokens.ErrScope,
+		client:   oauth.Refuse(oauth.InvalidScope, "scope is more than the client or the refresh token may have"),
+		redirect: oauth.Refuse(oauth.InvalidScope, "scope is more than the client may have"),
+	},
+	{
+		when:     tokens.ErrTarget,
+		client:   oauth.Refuse(oauth.InvalidTarget, "resource is none of the client's audiences, or was not granted"),
+		redirect: oauth.Refuse(oauth.InvalidTarget, "resource is none of the client's audiences"),
+	},
+}
+
+// words finds what a column of the table has for an error, nil if nothing.
+func words[T any](err error, column func(*row) *T) *T {
+	for i := range table {
+		if say := column(&table[i]); say != nil && errors.Is(err, table[i].when) {
+			return say
+		}
+	}
+	return nil
+}
+
+// ForClient is what the token, revocation and introspection endpoints tell a client.
+// known is false for an error that is ours, which the caller of ForClient logs;
+// unavailable reports whether it means that the database is away.
+func ForClient(err error, unavailable func(error) bool) (say *oauth.Error, known bool) {
+	return spoken(err, func(r *row) *oauth.Error { return r.client }, unavailable)
+}
+
+// ForBearer is what an endpoint that takes an access token tells the caller who sent
+// it. For known and unavailable see [ForClient].
+func ForBearer(err error, unavailable func(error) bool) (say *oauth.Error, known bool) {
+	return spoken(err, func(r *row) *oauth.Error { return r.bearer }, unavailable)
+}
+
+// InRedirect is what the authorization endpoint tells the client through the browser.
+// ok is false for an error that the client is not told: the user sees a page.
+func InRedirect(err error) (say *oauth.Error, ok bool) {
+	if say, ok := errors.AsType[*oauth.Error](err); ok {
+		return say, true
+	}
+	say = words(err, func(r *row) *oauth.Error { return r.redirect })
+	return say, say != nil
+}
+
+func spoken(err error, column func(*row) *oauth.Error, unavailable func(error) bool) (say *oauth.Error, known bool) {
+	if say, ok := errors.AsType[*oauth.Error](err); ok {
+		return say, true
+	}
+	if say := words(err, column); say != nil {
+		told := *say
+		told.RetryAfter = wait(err, say.RetryAfter)
+		return &told, true
+	}
+	if unavailable(err) {
+		return Unavailable, false
+	}
+	return serverError, false
+}
+
+// wait is when a caller may come back, which a *limits.WaitError alone knows better than
+// the table.
+func wait(err error, otherwise time.Duration) time.Duration {
+	if w, ok := errors.AsType[*limits.WaitError](err); ok {
+		return w.RetryAfter
+	}
+	return otherwise
+}
+
+// OnPage is what a hosted page says of an error. ok is false for one that the user can
+// do nothing about.
+func OnPage(err error) (say Trouble, ok bool) {
+	trouble := words(err, func(r *row) *Trouble { return r.page })
+	if trouble == nil {
+		return Trouble{}, false
+	}
+	say = *trouble
+	say.RetryAfter = wait(err, say.RetryAfter)
+	return say, true
+}
+
+// AsProblem is what an endpoint outside OAuth tells its caller. For known and
+// unavailable see [ForClient].
+func AsProblem(err error, unavailable func(error) bool) (say *Problem, known bool) {
+	if say, ok := errors.AsType[*Problem](err); ok {
+		return say, true
+	}
+	say = words(err, func(r *row) *Problem { return r.problem })
+	wrong, isInput := errors.AsType[*input.Error](err)
+	switch {
+	case say != nil:
+		told := *say
+		told.RetryAfter = wait(err, say.RetryAfter)
+		if isInput {
+			told.Errors = wrong.Problems
+		}
+		return &told, true
+	case isInput:
+		return InvalidInput(wrong.Problems...), true
+	case unavailable(err):
+		return UnavailableProblem, false
+	default:
+		return InternalProblem, false
+	}
+}
