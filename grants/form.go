@@ -16,8 +16,8 @@ const maxForm = 64 << 10
 // readForm reads the parameters of a request to an OAuth endpoint: from the
 // body and nowhere else, each at most once (RFC 6749 section 3.2) but for resource
 // (RFC 8707 section 2). Those with an empty value are left out, as if they had not
-// been sent.
-func readForm(r *http.Request) (url.Values, error) {
+// been sent. known are the names of parameters that an error may quote.
+func readForm(r *http.Request, known []string) (url.Values, error) {
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
 		// Addresses end up in logs and histories (RFC 6749 section 2.3.1).
 		return nil, invalidRequest("parameters belong in the body, not in the URL")
@@ -34,17 +34,17 @@ func readForm(r *http.Request) (url.Values, error) {
 		}
 		return nil, invalidRequest("the body could not be read")
 	}
-	return parseForm(string(body))
+	return parseForm(string(body), known)
 }
 
-func parseForm(body string) (url.Values, error) {
+func parseForm(body string, known []string) (url.Values, error) {
 	form, err := url.ParseQuery(body)
 	if err != nil {
 		return nil, invalidRequest("the body is not a valid form")
 	}
 	for name, values := range form {
 		if len(values) > 1 && name != "resource" {
-			return nil, invalidRequest(parameterName(name) + " is repeated")
+			return nil, invalidRequest(parameterName(name, known) + " is repeated")
 		}
 		if !utf8.ValidString(name) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
 			return nil, invalidRequest("the body is not UTF-8")
@@ -58,15 +58,13 @@ func parseForm(body string) (url.Values, error) {
 	return form, nil
 }
 
-// parameters are those we know. The names of others are a stranger's text, which
-// an error_description may not hold (RFC 6749 section 5.2).
-var parameters = []string{
-	"grant_type", "client_id", "client_secret", "username", "password", "refresh_token", "scope",
-	"code", "redirect_uri", "code_verifier", "token", "token_type_hint",
-}
+// shared are the parameters that are no grant's own.
+var shared = []string{"grant_type", "client_id", "client_secret", "scope", "token", "token_type_hint"}
 
-func parameterName(name string) string {
-	if slices.Contains(parameters, name) {
+// parameterName names a parameter to a client. The name of one that we don't know is the
+// caller's text, which an error_description may not hold (RFC 6749 section 5.2).
+func parameterName(name string, known []string) string {
+	if slices.Contains(known, name) {
 		return name
 	}
 	return "a parameter"

@@ -1,48 +1,35 @@
 package grants
 
 import (
+	"context"
 	"errors"
 	"maps"
-	"net/http"
-	"net/url"
-	"time"
 
 	"github.com/google/uuid"
 
 	"countersign/accounts"
-	"countersign/audit"
 	"countersign/clients"
 	"countersign/oauth"
 	"countersign/tokens"
 )
 
-// Introspect answers an introspection request (RFC 7662 section 2) with the
-// members of the response. Why a token isn't active is not said (section 2.2).
-// Every error it returns is an *oauth.Error.
-func (s *Service) Introspect(r *http.Request, from audit.Origin) (members map[string]any, clientID string, err error) {
-	now := time.Now()
-	form, client, err := s.authenticate(r, now, from)
-	if err == nil {
-		members, err = s.introspect(r, now, form, &client)
+// mayIntrospect checks that the client may introspect at all.
+func (s *Service) mayIntrospect(_ context.Context, x *Request) error {
+	switch {
+	case x.Client.Public:
+		return clients.ErrBadCredentials // it has shown nothing but its name (RFC 7662 section 2.1)
+	case !x.Client.MayIntrospect:
+		return errMayNotIntrospect
 	}
-	if err != nil {
-		return nil, client.ID, s.say(r, client.ID, from, err)
-	}
-	return members, client.ID, nil
+	return nil
 }
 
-func (s *Service) introspect(r *http.Request, now time.Time, form url.Values, client *clients.Client) (map[string]any, error) {
-	switch {
-	case client.Public:
-		return nil, clients.ErrBadCredentials // it has shown nothing but its name (RFC 7662 section 2.1)
-	case !client.MayIntrospect:
-		return nil, errMayNotIntrospect
-	}
-	token, err := tokenOf(form)
+func (s *Service) introspect(ctx context.Context, x *Request) (map[string]any, error) {
+	token, err := tokenOf(x)
 	if err != nil {
 		return nil, err
 	}
-	members, err := s.active(r, now, client, token)
+	members, err := s.active(ctx, x, token)
 	if errors.Is(err, tokens.ErrUnknown) {
 		return map[string]any{"active": false}, nil
 	}
@@ -51,8 +38,9 @@ func (s *Service) introspect(r *http.Request, now time.Time, form url.Values, cl
 
 // active is what a reader is told of a live token. For all others, and for those
 // of people and clients that are gone or barred, it is tokens.ErrUnknown.
-func (s *Service) active(r *http.Request, now time.Time, reader *clients.Client, token string) (map[string]any, error) {
-	live, err := s.tokens.Introspect(r.Context(), now, tokens.Reader{
+func (s *Service) active(ctx context.Context, x *Request, token string) (map[string]any, error) {
+	reader := &x.Client
+	live, err := s.tokens.Introspect(ctx, x.Now, tokens.Reader{
 		ClientID: reader.ID, Audiences: reader.Audiences, Refresh: reader.AllowsGrant(oauth.GrantRefreshToken),
 	}, token)
 	if err != nil {
@@ -62,14 +50,14 @@ func (s *Service) active(r *http.Request, now time.Time, reader *clients.Client,
 	members["active"] = true
 	if live.UserID == uuid.Nil {
 		// No session ended with its client, so the client is looked for.
-		if _, err := s.clients.ByID(r.Context(), live.ClientID); errors.Is(err, clients.ErrUnknown) {
+		if _, err := s.clients.ByID(ctx, live.ClientID); errors.Is(err, clients.ErrUnknown) {
 			return nil, tokens.ErrUnknown
 		} else if err != nil {
 			return nil, err
 		}
 		return members, nil
 	}
-	user, err := s.users.ByID(r.Context(), live.UserID)
+	user, err := s.users.ByID(ctx, live.UserID)
 	if errors.Is(err, accounts.ErrUnknownUser) || err == nil && user.Disabled() {
 		return nil, tokens.ErrUnknown
 	}

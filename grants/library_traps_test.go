@@ -148,6 +148,13 @@ func stock(t testing.TB, wrap ...func(oauth2.TokenStore) oauth2.TokenStore) *end
 // ours is the whole server over a fresh database.
 func ours(t testing.TB) *endpoint {
 	t.Helper()
+	app, watched := ourApp(t)
+	return &endpoint{t: t, handle: app.ServeHTTP, hashes: &watched.looked}
+}
+
+// ourApp is the server of ours, and the store that it looks at.
+func ourApp(t testing.TB) (*server.App, *watch) {
+	t.Helper()
 	db := storetest.Open(t)
 	master, err := seal.Parse(seal.Generate())
 	if err != nil {
@@ -161,7 +168,7 @@ func ours(t testing.TB) *endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watched := &signIns{Store: db}
+	watched := &watch{Store: db}
 	app, err := server.New(server.Options{
 		Store: watched, Keys: ring, Seal: master, Log: log, Unavailable: db.IsUnavailable, Issuer: "https://auth.example.com",
 		AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: time.Hour, ReplayWindow: time.Minute,
@@ -180,20 +187,30 @@ func ours(t testing.TB) *endpoint {
 	if _, err := app.Users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: trapPassword}, audit.Origin{}); err != nil {
 		t.Fatal(err)
 	}
-	watched.looked = 0
-	return &endpoint{t: t, handle: app.ServeHTTP, hashes: &watched.looked}
+	watched.looked, watched.clients = 0, 0
+	return app, watched
 }
 
-// signIns counts those for whose name the database is asked, which is what every
-// sign-in does before it hashes.
-type signIns struct {
+// watch counts what the database is asked.
+type watch struct {
 	server.Store
-	looked int
+	looked  int      // for users by name, which is what every sign-in does before it hashes
+	clients int      // for clients
+	grants  []string // that clients but b may use besides those it registered
 }
 
-func (s *signIns) UserByUsername(ctx context.Context, name string) (accounts.User, error) {
-	s.looked++
-	return s.Store.UserByUsername(ctx, name)
+func (w *watch) UserByUsername(ctx context.Context, name string) (accounts.User, error) {
+	w.looked++
+	return w.Store.UserByUsername(ctx, name)
+}
+
+func (w *watch) Client(ctx context.Context, id string) (clients.Client, error) {
+	w.clients++
+	client, err := w.Store.Client(ctx, id)
+	if id != "b" {
+		client.Grants = append(client.Grants, w.grants...)
+	}
+	return client, err
 }
 
 func TestTrapRefreshOfAnotherClientsTokenWithAWrongSecretAndMoreScope(t *testing.T) {

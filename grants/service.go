@@ -1,40 +1,29 @@
 // Package grants is how tokens are asked for: by the grants of the token endpoint,
 // and by signing in from a browser ([Browser]); and how clients revoke and introspect
-// them. For the token endpoint it authenticates the client, lets go-oauth2 dispatch the
-// grant, and has package refusals word what accounts and tokens say.
+// them.
 //
-// A token request passes, in this order: the form is read strictly, the grant type is
-// known, the client proves who it is and may use the grant, and only then does
-// the grant's own work begin. So no password is looked at for a client that has
-// not authenticated, and no grant can forget a check. Start with
-// [Service.Token].
+// A token request passes a pipeline ([Service.Token]): the form is read strictly, the
+// grant is known, the client proves who it is and may use the grant, and only then does
+// the grant's own work begin. So no password is looked at for a client that has not
+// authenticated, and no grant can forget a check. A grant is one type in one file,
+// and a line in [New]. Revoking and introspecting have the same head.
+//
+// go-oauth2 serves the four grants of RFC 6749, each inside its own step: see library.go.
+// A grant that it doesn't know does without it.
 package grants
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
-	"time"
-
-	"github.com/go-oauth2/oauth2/v4"
-	oautherrors "github.com/go-oauth2/oauth2/v4/errors"
-	oauthserver "github.com/go-oauth2/oauth2/v4/server"
 
 	"countersign/accounts"
 	"countersign/audit"
-	"countersign/browser"
 	"countersign/clients"
 	"countersign/oauth"
-	"countersign/refusals"
 	"countersign/tokens"
 )
-
-// supported are the grants that there are.
-var supported = []oauth2.GrantType{oauth2.AuthorizationCode, oauth2.PasswordCredentials, oauth2.Refreshing, oauth2.ClientCredentials}
 
 // Options are what a Service is made of. All are required but NoPassword.
 type Options struct {
@@ -54,153 +43,69 @@ type Service struct {
 	users       *accounts.Users
 	clients     *clients.Registry
 	tokens      *tokens.Service
-	library     *oauthserver.Server
-	grants      []oauth2.GrantType // those that work here
+	grants      []Grant  // those that work here
+	parameters  []string // names that we know
 	log         *slog.Logger
 	unavailable func(error) bool
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{users: o.Users, clients: o.Clients, tokens: o.Tokens, grants: supported, log: o.Log, unavailable: o.Unavailable}
-	if o.NoPassword {
-		s.grants = slices.DeleteFunc(slices.Clone(supported), func(g oauth2.GrantType) bool { return g == oauth2.PasswordCredentials })
+	s := &Service{users: o.Users, clients: o.Clients, tokens: o.Tokens, parameters: slices.Clone(shared), log: o.Log, unavailable: o.Unavailable}
+	for _, g := range []Grant{
+		&authorizationCode{o.Tokens},
+		&password{o.Users, o.Tokens},
+		&refreshToken{o.Tokens},
+		&clientCredentials{o.Tokens},
+	} {
+		if o.NoPassword && g.Rules().Type == oauth.GrantPassword {
+			continue
+		}
+		s.add(g)
 	}
-	s.library = oauthserver.NewServer(&oauthserver.Config{
-		TokenType:         "Bearer",
-		AllowedGrantTypes: s.grants,
-	}, &manager{clients: o.Clients, tokens: o.Tokens})
-	s.library.ClientInfoHandler = s.clientInfo
-	s.library.PasswordAuthorizationHandler = s.passwordAuthorization
-	s.library.RefreshTokenResolveHandler = refreshToken
-	s.library.ExtensionFieldsHandler = extension
 	return s
+}
+
+func (s *Service) add(g Grant) {
+	s.grants = append(s.grants, g)
+	s.parameters = append(append(s.parameters, g.Rules().Needs...), g.Rules().Takes...)
 }
 
 // Supported returns the grant_type values that the token endpoint knows.
 func (s *Service) Supported() []string {
 	names := make([]string, len(s.grants))
 	for i, g := range s.grants {
-		names[i] = g.String()
+		names[i] = g.Rules().Type
 	}
 	return names
 }
 
-// Token answers a token request (RFC 6749 section 3.2) with the members of the
-// response. Every error it returns is an *oauth.Error.
-func (s *Service) Token(r *http.Request, from audit.Origin) (members map[string]any, clientID string, err error) {
-	x := &exchange{now: time.Now(), from: from, device: browser.Label(r.UserAgent())}
-	members, err = s.token(r, x)
+// Token answers a token request (RFC 6749 section 3.2). Every error it returns is an
+// *oauth.Error.
+func (s *Service) Token(r *http.Request, from audit.Origin) (answer *Response, clientID string, err error) {
+	x, err := s.run(r, from, s.parse, s.choose, s.authenticate, s.permit, s.read, s.issue)
 	if err != nil {
-		return nil, x.client.ID, s.say(r, x.client.ID, from, err)
+		return nil, x.Client.ID, err
 	}
-	return members, x.client.ID, nil
+	return x.answer.encode(), x.Client.ID, nil
 }
 
-// say is what a client is told of an error, as an *oauth.Error. One that nobody foresaw
-// is logged.
-func (s *Service) say(r *http.Request, clientID string, from audit.Origin, err error) error {
-	say, known := refusals.ForClient(err, s.unavailable)
-	if !known {
-		s.log.ErrorContext(r.Context(), "client request failed", "request_id", from.RequestID, "client_id", clientID, "err", err)
-	}
-	return say
+// Revoke answers a revocation request (RFC 7009 section 2): the session of the
+// client's token ends. No error also means that there was nothing to revoke, for
+// then the client has what it wants (section 2.2). Every error it returns is an
+// *oauth.Error.
+func (s *Service) Revoke(r *http.Request, from audit.Origin) (clientID string, err error) {
+	x, err := s.run(r, from, s.parse, s.authenticate, s.revoke)
+	return x.Client.ID, err
 }
 
-func (s *Service) token(r *http.Request, x *exchange) (map[string]any, error) {
-	form, err := readForm(r)
-	if err != nil {
-		return nil, err
-	}
-	grant := form.Get("grant_type")
-	if grant == "" {
-		return nil, invalidRequest("grant_type is missing")
-	}
-	if !slices.Contains(s.grants, oauth2.GrantType(grant)) {
-		return nil, oauth.Refuse(oauth.UnsupportedGrantType, "grant_type is not one of "+strings.Join(s.Supported(), ", "))
-	}
-	if x.credentials, err = credentials(r, form); err != nil {
-		return nil, err
-	}
-	if x.scopes, err = oauth.ParseScopes(form.Get("scope")); err != nil {
-		return nil, oauth.Refuse(oauth.InvalidScope, err.Error())
-	}
-	if x.resources, err = oauth.ParseResources(form["resource"]); err != nil {
-		return nil, err
-	}
-	// The library takes parameters from wherever net/http finds them, so it
-	// gets a request that has the checked ones and nothing else.
-	clean := (&http.Request{
-		Method:   http.MethodPost,
-		URL:      &url.URL{Path: r.URL.Path},
-		Form:     form,
-		PostForm: form,
-		Body:     http.NoBody,
-	}).WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
-
-	gt, tgr, err := s.library.ValidationTokenRequest(clean)
-	if say, known := missing[oauth2.GrantType(grant)]; known && errors.Is(err, oautherrors.ErrInvalidRequest) {
-		return nil, say // the library doesn't say what is missing
-	}
-	if err != nil {
-		return nil, err
-	}
-	ti, err := s.library.GetAccessToken(clean.Context(), gt, tgr)
-	if err != nil {
-		return nil, err
-	}
-	return s.library.GetTokenData(ti), nil
-}
-
-// missing is what is told of a request without the parameters that its grant takes.
-var missing = map[oauth2.GrantType]*oauth.Error{
-	oauth2.AuthorizationCode:   errMissingCode,
-	oauth2.PasswordCredentials: errMissingLogin,
-}
-
-// clientInfo is the first hook the library calls, and the one that every grant
-// passes: the client proves who it is, and that this grant is one of its own.
-func (s *Service) clientInfo(r *http.Request) (id, secret string, err error) {
-	x := exchangeOf(r.Context())
-	client, err := s.clients.Authenticate(r.Context(), x.now, x.credentials, x.from.Address)
-	if err != nil {
-		return "", "", err
-	}
-	x.client = client
-	grant := r.Form.Get("grant_type")
-	switch {
-	case !client.AllowsGrant(grant):
-		return "", "", errUnauthorized
-	case grant == oauth2.PasswordCredentials.String() && !client.FirstParty:
-		// Only our own applications may see a password (RFC 9700 section 2.4).
-		return "", "", errUnauthorized
-	case grant == oauth2.ClientCredentials.String() && client.Public:
-		return "", "", errPublicCredentials // RFC 6749 section 4.4
-	}
-	return client.ID, "", nil
-}
-
-// passwordAuthorization is the library's hook for the password grant (RFC 6749
-// section 4.3). Scopes are checked first: a request that can't succeed must not
-// cost a password hash, nor tell whether the password was right.
-func (s *Service) passwordAuthorization(ctx context.Context, _, username, password string) (string, error) {
-	x := exchangeOf(ctx)
-	if !x.scopes.Within(x.client.Scopes) {
-		return "", tokens.ErrScope
-	}
-	user, err := s.users.Authenticate(ctx, x.now, username, password, accounts.Caller{Address: x.from.Address})
-	if err != nil {
-		return "", err
-	}
-	x.user = user
-	return user.ID.String(), nil
-}
-
-// refreshToken is the library's hook that finds the refresh token.
-func refreshToken(r *http.Request) (string, error) {
-	token := r.Form.Get("refresh_token")
-	if strings.TrimSpace(token) == "" {
-		return "", invalidRequest("refresh_token is missing")
-	}
-	return token, nil
+// Introspect answers an introspection request (RFC 7662 section 2) with the
+// members of the response. Why a token isn't active is not said (section 2.2).
+// Every error it returns is an *oauth.Error.
+func (s *Service) Introspect(r *http.Request, from audit.Origin) (members map[string]any, clientID string, err error) {
+	x, err := s.run(r, from, s.parse, s.authenticate, s.mayIntrospect, func(ctx context.Context, x *Request) (err error) {
+		members, err = s.introspect(ctx, x)
+		return err
+	})
+	return members, x.Client.ID, err
 }

@@ -24,8 +24,8 @@ type Bearer struct {
 	Tokens  *tokens.Service
 	Clients *clients.Registry
 	Cookies *Cookies
-	// SameOrigin refuses pages of foreign origins. A token in a cookie comes
-	// whoever made the browser call, so it changes nothing without this.
+	// SameOrigin refuses pages of foreign origins. The browser sends a
+	// token in a cookie whichever page calls, so it changes nothing without this.
 	SameOrigin gin.HandlerFunc
 }
 

@@ -35,7 +35,7 @@ var (
 	errReauthenticate = refusals.NewProblem(http.StatusForbidden, "reauthentication_required", "Password required",
 		"the sign-in is too long ago for this: send current_password, or sign in again")
 	errLoginRequired = refusals.NewProblem(http.StatusUnauthorized, "login_required", "Sign-in required",
-		"nobody is signed in here, or the session has ended: sign in again")
+		"no user is signed in here, or the session has ended: sign in again")
 )
 
 // signIns is how the errors of sign-in from a browser are told, which refusals doesn't
