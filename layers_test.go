@@ -37,13 +37,15 @@ var layers = map[string][]string{
 	"store":           {"accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "tokens"},
 	"store/storetest": {"accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "store", "tokens", "test/mariadb"},
 
+	"signin": {"accounts", "audit", "clients", "oauth", "tokens"},
+
 	// Above the domain.
-	"refusals":  {"accounts", "clients", "consents", "input", "limits", "oauth", "tokens"},
-	"grants":    {"accounts", "audit", "browser", "clients", "oauth", "refusals", "tokens"},
+	"refusals":  {"accounts", "clients", "consents", "input", "limits", "oauth", "signin", "tokens"},
+	"grants":    {"accounts", "audit", "browser", "clients", "oauth", "refusals", "signin", "tokens"},
 	"authorize": {"audit", "clients", "consents", "oauth", "refusals", "seal", "tokens"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
-	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "clients", "consents", "grants", "input", "keys", "limits", "oauth", "openapi", "origins", "pages", "refusals", "seal", "tokens", "web"},
-	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "keys", "limits", "mail", "oauth", "origins", "seal", "tokens"},
+	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "clients", "consents", "grants", "input", "keys", "limits", "oauth", "openapi", "origins", "pages", "refusals", "seal", "signin", "tokens", "web"},
+	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "keys", "limits", "mail", "oauth", "origins", "seal", "signin", "tokens"},
 
 	"cmd/countersign": {"accounts", "api", "audit", "clients", "configs", "consents", "examples/spa", "grants", "handlers", "hashing", "input", "keys", "limits", "mail", "oauth", "origins", "seal", "server", "store", "tokens"},
 

@@ -167,7 +167,7 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, passwo
 	if err != nil && !errors.Is(err, ErrUnknownUser) {
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
-	entitled := err == nil && !user.Disabled() && (user.EmailVerified || !u.verified)
+	entitled := err == nil && !user.Disabled() && !u.AddressDue(&user)
 	prepared, err := preparePassword(password)
 	entitled = entitled && err == nil
 
@@ -203,6 +203,9 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, passwo
 	}
 	return user, nil
 }
+
+// AddressDue reports whether the user has to prove the address before they can sign in.
+func (u *Users) AddressDue(user *User) bool { return u.verified && !user.EmailVerified }
 
 // NewUser is what somebody fills in to get an account.
 type NewUser struct {
@@ -339,16 +342,14 @@ func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, pa
 	return u.setPassword(ctx, now, id, "password", password, "", By{}, origin)
 }
 
-// ChangePassword replaces the password of a user who knows the old one, ends all of
-// their sessions but the one that asks, and returns the user with the new epoch.
-// *input.Error, ErrSignedOut, ErrUnknownUser if they have just been deleted, and what
-// Authenticate returns: a wrong old password is ErrBadCredentials and counted.
-func (u *Users) ChangePassword(ctx context.Context, now time.Time, id, session uuid.UUID, old, password, language string, from Caller, origin audit.Origin) (User, error) {
-	user, err := u.Prove(ctx, now, id, old, from)
-	if err != nil {
-		return User{}, err
-	}
-	if err := u.setPassword(ctx, now, id, "new_password", password, language, By{session, user.Epoch}, origin); err != nil {
+// ChangePassword replaces the password of a user who has just proven who they are, ends
+// all of their sessions but the one that asks, and returns the user with the new epoch.
+// user is the account as it was before the proof: of all changes that rest on one proof,
+// one succeeds. The proof is the caller's duty. *input.Error, ErrSignedOut,
+// ErrBadCredentials if the account changed since the proof, ErrUnknownUser if it is
+// gone, limits.ErrBusy.
+func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, session uuid.UUID, password, language string, origin audit.Origin) (User, error) {
+	if err := u.setPassword(ctx, now, user.ID, "new_password", password, language, By{session, user.Epoch}, origin); err != nil {
 		return User{}, err
 	}
 	user.Epoch++

@@ -7,14 +7,15 @@ import (
 
 	"countersign/accounts"
 	"countersign/oauth"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
 // password is the grant of a client that takes the user's password (RFC 6749 section
 // 4.3).
 type password struct {
-	users  *accounts.Users
-	tokens *tokens.Service
+	signIns *signin.Service
+	tokens  *tokens.Service
 }
 
 func (g *password) Rules() Rules {
@@ -30,15 +31,15 @@ func (g *password) Issue(ctx context.Context, r *Request) (Answer, error) {
 	if _, err := g.tokens.Granted(r.Client.Recipient(), r.Scopes, r.Resources); err != nil {
 		return Answer{}, err
 	}
-	var user accounts.User
+	from := signin.From{Device: r.Device, Caller: accounts.Caller{Address: r.From.Address}, Origin: r.From}
+	var outcome signin.Outcome
 	l := library{
 		prove: func(ctx context.Context, _, username, password string) (id string, err error) {
-			user, err = g.users.Authenticate(ctx, r.Now, username, password, accounts.Caller{Address: r.From.Address})
-			return user.ID.String(), err
+			outcome, err = g.signIns.Prove(ctx, r.Now, signin.Password{Username: username, Password: password}, from)
+			return outcome.User.ID.String(), err
 		},
 		issue: func(ctx context.Context, _ *oauth2.TokenGenerateRequest) (tokens.Issued, error) {
-			who := tokens.SignIn{UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: r.Now, Device: r.Device}
-			return g.tokens.Start(ctx, r.Now, r.Client.Recipient(), who, r.Scopes, r.Resources, r.From)
+			return g.signIns.Start(ctx, r.Now, r.Client.Recipient(), &outcome, r.Scopes, r.Resources, from)
 		},
 	}
 	return l.serve(ctx, r)

@@ -18,6 +18,7 @@ import (
 	"countersign/clients"
 	"countersign/grants"
 	"countersign/oauth"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
@@ -52,7 +53,7 @@ func withMadeUp(t *testing.T, g *madeUp) *grants.Service {
 		t.Fatal(err)
 	}
 	s := grants.New(grants.Options{
-		Users: app.Users, Clients: app.Clients, Tokens: app.Tokens, Log: slog.New(slog.DiscardHandler),
+		Users: app.Users, Clients: app.Clients, Tokens: app.Tokens, SignIns: signin.New(app.Users, app.Tokens), Log: slog.New(slog.DiscardHandler),
 		Unavailable: func(error) bool { return false },
 	})
 	s.Add(g)

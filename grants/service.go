@@ -1,6 +1,5 @@
-// Package grants is how tokens are asked for: by the grants of the token endpoint,
-// and by signing in from a browser ([Browser]); and how clients revoke and introspect
-// them.
+// Package grants is how tokens are asked for, by the grants of the token endpoint, and
+// how clients revoke and introspect them.
 //
 // A token request passes a pipeline ([Service.Token]): the form is read strictly, the
 // grant is known, the client proves who it is and may use the grant, and only then does
@@ -22,6 +21,7 @@ import (
 	"countersign/audit"
 	"countersign/clients"
 	"countersign/oauth"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
@@ -30,6 +30,7 @@ type Options struct {
 	Users   *accounts.Users
 	Clients *clients.Registry
 	Tokens  *tokens.Service
+	SignIns *signin.Service
 	Log     *slog.Logger
 	// NoPassword leaves out the password grant (RFC 9700 section 2.4).
 	NoPassword bool
@@ -54,7 +55,7 @@ func New(o Options) *Service {
 	s := &Service{users: o.Users, clients: o.Clients, tokens: o.Tokens, parameters: slices.Clone(shared), log: o.Log, unavailable: o.Unavailable}
 	for _, g := range []Grant{
 		&authorizationCode{o.Tokens},
-		&password{o.Users, o.Tokens},
+		&password{o.SignIns, o.Tokens},
 		&refreshToken{o.Tokens},
 		&clientCredentials{o.Tokens},
 	} {

@@ -15,6 +15,7 @@ import (
 	"countersign/consents"
 	"countersign/input"
 	"countersign/refusals"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
@@ -23,6 +24,7 @@ type Account struct {
 	Failures
 	Bearer  *Bearer
 	Users   *accounts.Users
+	SignIns *signin.Service
 	Tokens  *tokens.Service
 	Cookies *Cookies
 	Devices *Devices
@@ -93,9 +95,12 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	from := h.Devices.caller(c)
-	user, err := h.Users.ChangePassword(c.Request.Context(), time.Now(), mine.UserID, mine.ID,
-		req.Current, req.New, language(c, req.UILocales), from, origin(c))
+	now := time.Now()
+	proven, err := h.SignIns.Prove(c.Request.Context(), now, signin.OwnPassword{UserID: mine.UserID, Password: req.Current}, h.Devices.from(c))
+	if err != nil {
+		return wrongPassword(err)
+	}
+	user, err := h.Users.ChangePassword(c.Request.Context(), now, proven.User, mine.ID, req.New, language(c, req.UILocales), origin(c))
 	if err != nil {
 		return wrongPassword(err)
 	}
@@ -152,25 +157,13 @@ func (h *Account) export(c *gin.Context, mine tokens.Session) error {
 	return nil
 }
 
-// freshSignIn is how long after a sign-in nobody is asked for the password again.
-const freshSignIn = 10 * time.Minute
-
 type proofRequest struct {
 	Current string `json:"current_password"`
 }
 
-// prove makes sure that it is the account's owner who asks for what can't be undone,
-// and not somebody who came by an unlocked screen: by a sign-in a moment ago, or by
-// the password.
+// prove makes sure that the owner of the account asks: see signin.Service.Confirm.
 func (h *Account) prove(c *gin.Context, mine *tokens.Session, password string) error {
-	if password == "" {
-		if time.Since(mine.AuthTime) <= freshSignIn {
-			return nil
-		}
-		return errReauthenticate
-	}
-	_, err := h.Users.Prove(c.Request.Context(), time.Now(), mine.UserID, password, h.Devices.caller(c))
-	return wrongPassword(err)
+	return wrongPassword(h.SignIns.Confirm(c.Request.Context(), time.Now(), mine, password, h.Devices.from(c)))
 }
 
 type changeEmailRequest struct {

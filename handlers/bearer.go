@@ -33,7 +33,7 @@ type Bearer struct {
 func askForToken(c *gin.Context) {
 	c.Header("WWW-Authenticate", bearerScheme)
 	if !isOAuth(c.Request.URL.Path) {
-		WriteProblem(c, errLoginRequired)
+		WriteProblem(c, refusals.LoginRequiredProblem)
 		return
 	}
 	neverCache(c)

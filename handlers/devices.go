@@ -8,6 +8,7 @@ import (
 	"countersign/accounts"
 	"countersign/browser"
 	"countersign/seal"
+	"countersign/signin"
 )
 
 // Devices remembers in a cookie which accounts a browser is known to, so that nobody
@@ -25,9 +26,13 @@ func (d *Devices) recognize(c *gin.Context) *browser.Known {
 	return browser.Recognize(d.Seal, d.Cookies.values(c.Request, deviceCookie))
 }
 
-// caller is where the password of an account may be proven from.
-func (d *Devices) caller(c *gin.Context) accounts.Caller {
-	return accounts.Caller{Address: c.ClientIP(), Browser: d.recognize(c).Knows}
+// from is where a proof comes from.
+func (d *Devices) from(c *gin.Context) signin.From {
+	return signin.From{
+		Device: browser.Label(c.Request.UserAgent()),
+		Caller: accounts.Caller{Address: c.ClientIP(), Browser: d.recognize(c).Knows},
+		Origin: origin(c),
+	}
 }
 
 // remember makes a browser known to an account whose owner uses it.

@@ -14,10 +14,10 @@ import (
 
 	"countersign/accounts"
 	"countersign/authorize"
-	"countersign/browser"
 	"countersign/input"
 	"countersign/pages"
 	"countersign/refusals"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
@@ -28,6 +28,7 @@ type Hosted struct {
 	Authorize *authorize.Service
 	Tokens    *tokens.Service
 	Users     *accounts.Users
+	SignIns   *signin.Service
 	Devices   *Devices
 	// Cookies are those of the pages alone: this host's, and sent along when another
 	// site leads here.
@@ -159,7 +160,7 @@ func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales str
 // failPage tells of an error on a page of its own.
 func (h *Hosted) failPage(c *gin.Context, err error) {
 	d, status := pages.Data{}, http.StatusBadRequest
-	p, known := h.problemOf(err)
+	p, known := refusals.AsProblem(err, h.Unavailable)
 	if page, ok := errors.AsType[*authorize.PageError](err); ok {
 		d.Message, d.Detail = page.Code, page.Detail
 	} else if m, ok := errors.AsType[*pageMessage](err); ok {
@@ -199,40 +200,30 @@ func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, 
 	return pages.Data{Errors: []string{say.Word}, Retry: say.RetryAfter}, say.Status, true
 }
 
-// login is who is signed in to the browser, nil for nobody.
+// login is the login of the browser, nil if no user is signed in.
 func (h *Hosted) login(c *gin.Context) (*tokens.Login, error) {
-	l, err := h.Tokens.LoginOf(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, loginCookie))
-	if errors.Is(err, tokens.ErrUnknown) {
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Remembered(h.Cookies.values(c.Request, loginCookie)), h.Devices.from(c))
+	if errors.Is(err, signin.ErrLoginRequired) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.Set(SubjectKey, l.UserID.String())
-	return &l, nil
+	c.Set(SubjectKey, o.User.ID.String())
+	return o.Login, nil
 }
 
-// signIn makes the browser, which had the login had or nobody's, be signed in to by a
-// user who has just proved who they are.
-func (h *Hosted) signIn(c *gin.Context, user *accounts.User, had *tokens.Login) (*tokens.Login, error) {
-	l, err := h.Tokens.SignInBrowser(c.Request.Context(), time.Now(), tokens.SignIn{
-		UserID: user.ID, Epoch: user.Epoch, Device: browser.Label(c.Request.UserAgent()),
-	}, had, origin(c))
-	if errors.Is(err, tokens.ErrUserGone) {
-		return nil, accounts.ErrBadCredentials
-	}
+// enter signs the user of o in to the browser, replacing had, which may be nil, and makes
+// the browser keep the login for as long as it lives.
+func (h *Hosted) enter(c *gin.Context, o *signin.Outcome, had *tokens.Login) (*tokens.Login, error) {
+	l, err := h.SignIns.Enter(c.Request.Context(), time.Now(), o, had, h.Devices.from(c))
 	if err != nil {
 		return nil, err
 	}
-	c.Set(SubjectKey, user.ID.String())
-	h.Devices.remember(c, user)
-	h.keep(c, &l)
+	c.Set(SubjectKey, l.UserID.String())
+	h.Devices.remember(c, &o.User)
+	h.Cookies.set(c, loginCookie, h.Tokens.LoginToken(&l), time.Until(l.AbsoluteExpiresAt))
 	return &l, nil
-}
-
-// keep makes the browser keep a login for as long as it lives.
-func (h *Hosted) keep(c *gin.Context, l *tokens.Login) {
-	h.Cookies.set(c, loginCookie, h.Tokens.LoginToken(l), time.Until(l.AbsoluteExpiresAt))
 }
 
 // request is the authorization request that a page is part of, nil for none.

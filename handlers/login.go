@@ -9,6 +9,7 @@ import (
 
 	"countersign/authorize"
 	"countersign/pages"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
@@ -78,9 +79,9 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 	if username == "" || password == "" {
 		return h.askAgain(c, http.StatusBadRequest, r, l, pages.Data{Username: username, Errors: []string{"missing_fields"}})
 	}
-	user, err := h.Users.Authenticate(c.Request.Context(), time.Now(), username, password, h.Devices.caller(c))
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Password{Username: username, Password: password}, h.Devices.from(c))
 	if err == nil {
-		l, err = h.signIn(c, &user, l)
+		l, err = h.enter(c, &o, l)
 	}
 	if err == nil {
 		return h.advance(c, r, l)

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"countersign/grants"
 	"countersign/refusals"
 )
 
@@ -32,36 +30,7 @@ var (
 		"accounts are created by the operator here")
 	errNoSession = refusals.NewProblem(http.StatusNotFound, "no_session", "No such session",
 		"you have no session with this id; it may have ended by itself")
-	errReauthenticate = refusals.NewProblem(http.StatusForbidden, "reauthentication_required", "Password required",
-		"the sign-in is too long ago for this: send current_password, or sign in again")
-	errLoginRequired = refusals.NewProblem(http.StatusUnauthorized, "login_required", "Sign-in required",
-		"no user is signed in here, or the session has ended: sign in again")
 )
-
-// signIns is how the errors of sign-in from a browser are told, which refusals doesn't
-// know.
-var signIns = []struct {
-	when error
-	say  *refusals.Problem
-}{
-	{grants.ErrLoginRequired, errLoginRequired},
-	{grants.ErrBadCode, refusals.NewProblem(http.StatusUnauthorized, "invalid_code", "Bad code",
-		"the code is invalid, expired, used, another client's, or doesn't fit code_verifier and redirect_uri")},
-	{grants.ErrNoBrowserClient, refusals.NewProblem(http.StatusNotFound, "browser_sign_in_off", "Browser sign-in is off",
-		"session_cookie.client has to name a first-party client that there is; the operator can mend that")},
-	{grants.ErrPasswordOff, refusals.NewProblem(http.StatusForbidden, "password_sign_in_off", "Sign-in with a password is off",
-		"pages may not take passwords here: lead the browser to the authorization endpoint, and send the code that comes back")},
-}
-
-// problemOf is what a caller is told of an error. known is false for one that is ours.
-func (f Failures) problemOf(err error) (say *refusals.Problem, known bool) {
-	for _, row := range signIns {
-		if errors.Is(err, row.when) {
-			return row.say, true
-		}
-	}
-	return refusals.AsProblem(err, f.Unavailable)
-}
 
 // Failures is what endpoints need to report errors that are not the caller's.
 type Failures struct {
@@ -79,7 +48,7 @@ func (f Failures) handle(fn func(*gin.Context) error) gin.HandlerFunc {
 }
 
 func (f Failures) answer(c *gin.Context, err error) {
-	p, known := f.problemOf(err)
+	p, known := refusals.AsProblem(err, f.Unavailable)
 	if !known {
 		f.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
 	}

@@ -8,18 +8,16 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/api"
-	"countersign/browser"
-	"countersign/grants"
 	"countersign/input"
 	"countersign/refusals"
-	"countersign/tokens"
+	"countersign/signin"
 )
 
 // Session is /session: sign-in from a browser, whose refresh token stays in a
 // cookie (RFC 10017 section 6.2).
 type Session struct {
 	Failures
-	Browser *grants.Browser
+	Browser *signin.Browser
 	Cookies *Cookies
 	Devices *Devices
 }
@@ -60,25 +58,21 @@ func (h *Session) signIn(c *gin.Context) error {
 	if err := req.check(); err != nil {
 		return err
 	}
-	from := grants.From{
-		Device: browser.Label(c.Request.UserAgent()), Had: h.Cookies.values(c.Request, refreshCookie),
-		Caller: h.Devices.caller(c), Origin: origin(c),
-	}
-	var s grants.SignedIn
-	var err error
-	if req.Code != "" {
-		s, err = h.Browser.SignInByCode(c.Request.Context(), time.Now(), tokens.Exchange{
-			Code: req.Code, Verifier: req.Verifier, RedirectURI: req.RedirectURI,
-		}, from)
-	} else {
-		s, err = h.Browser.SignIn(c.Request.Context(), time.Now(), req.Username, req.Password, from)
-	}
+	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.proof(), h.Cookies.values(c.Request, refreshCookie), h.Devices.from(c))
 	if err != nil {
 		return err
 	}
 	h.Devices.remember(c, &s.User)
 	h.answer(c, &s)
 	return nil
+}
+
+// proof is what the request proves the user by.
+func (r *signInRequest) proof() signin.Proof {
+	if r.Code != "" {
+		return signin.Code{Code: r.Code, Verifier: r.Verifier, RedirectURI: r.RedirectURI}
+	}
+	return signin.Password{Username: r.Username, Password: r.Password}
 }
 
 // check says which members are missing for the way that is chosen, or are of the other.
@@ -107,7 +101,7 @@ func (r *signInRequest) check() error {
 
 func (h *Session) refresh(c *gin.Context) error {
 	s, err := h.Browser.Refresh(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), origin(c))
-	if errors.Is(err, grants.ErrLoginRequired) {
+	if errors.Is(err, signin.ErrLoginRequired) {
 		h.Cookies.clear(c)
 	}
 	if err != nil {
@@ -118,7 +112,7 @@ func (h *Session) refresh(c *gin.Context) error {
 }
 
 // answer hands out the tokens.
-func (h *Session) answer(c *gin.Context, s *grants.SignedIn) {
+func (h *Session) answer(c *gin.Context, s *signin.Session) {
 	c.Set(ClientIDKey, s.Session.ClientID)
 	c.Set(SubjectKey, s.User.ID.String())
 	h.Cookies.set(c, refreshCookie, s.RefreshToken, time.Until(s.Session.ExpiresAt))
@@ -134,7 +128,7 @@ func (h *Session) answer(c *gin.Context, s *grants.SignedIn) {
 
 func (h *Session) user(c *gin.Context) error {
 	user, err := h.Browser.User(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), origin(c))
-	if errors.Is(err, grants.ErrLoginRequired) {
+	if errors.Is(err, signin.ErrLoginRequired) {
 		h.Cookies.clear(c)
 	}
 	if err != nil {

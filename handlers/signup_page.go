@@ -9,9 +9,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"countersign/accounts"
 	"countersign/authorize"
 	"countersign/pages"
+	"countersign/signin"
 )
 
 // SignupPage is /signup as people see it: they create an account and are signed in. It
@@ -80,10 +80,10 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 		return err
 	}
 	username, email := form.Get("username"), form.Get("email")
-	user, err := h.Users.Create(c.Request.Context(), time.Now(), accounts.NewUser{
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.SignUp{
 		Username: username, Password: form.Get("password"), Email: email, Language: language(c, locales(r)),
-	}, origin(c))
-	if err == nil && h.EmailRequired {
+	}, h.Devices.from(c))
+	if err == nil && o.State == signin.AddressDue {
 		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verify_sent"})
 	}
 	if err == nil {
@@ -91,7 +91,7 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 		if err != nil {
 			return err
 		}
-		l, err := h.signIn(c, &user, had)
+		l, err := h.enter(c, &o, had)
 		if err != nil {
 			return err
 		}

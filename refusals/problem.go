@@ -38,6 +38,9 @@ func InvalidInput(wrong ...input.Problem) *Problem {
 var (
 	InternalProblem    = NewProblem(http.StatusInternalServerError, "internal", "Internal error", ours)
 	UnavailableProblem = later(http.StatusServiceUnavailable, "unavailable", "Unavailable", away)
+	// LoginRequiredProblem is also told a caller who sends no access token.
+	LoginRequiredProblem = NewProblem(http.StatusUnauthorized, "login_required", "Sign-in required",
+		"no user is signed in here, or the session has ended: sign in again")
 )
 
 var (
@@ -51,6 +54,14 @@ var (
 		Detail: "token is not one that was mailed, or has been used, or is too old: ask for another mail."})
 	noMailProblem = NewProblem(http.StatusNotFound, "mail_off", "No mail",
 		"this server sends no mail; the operator has to set smtp.host")
+	badCodeProblem = NewProblem(http.StatusUnauthorized, "invalid_code", "Bad code",
+		"the code is invalid, expired, used, another client's, or doesn't fit code_verifier and redirect_uri")
+	noBrowserClientProblem = NewProblem(http.StatusNotFound, "browser_sign_in_off", "Browser sign-in is off",
+		"session_cookie.client has to name a first-party client that there is; the operator can mend that")
+	passwordOffProblem = NewProblem(http.StatusForbidden, "password_sign_in_off", "Sign-in with a password is off",
+		"pages may not take passwords here: lead the browser to the authorization endpoint, and send the code that comes back")
+	staleProblem = NewProblem(http.StatusForbidden, "reauthentication_required", "Password required",
+		"the sign-in is too long ago for this: send current_password, or sign in again")
 	noConsentProblem = NewProblem(http.StatusNotFound, "no_consent", "No such consent",
 		"you let no application with this client_id have anything")
 )

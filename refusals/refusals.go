@@ -23,6 +23,7 @@ import (
 	"countersign/input"
 	"countersign/limits"
 	"countersign/oauth"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
@@ -103,6 +104,12 @@ var table = []row{
 	{when: accounts.ErrNoMail, problem: noMailProblem},
 	{when: accounts.ErrSignedOut, bearer: badAccess},
 	{when: accounts.ErrUnknownUser, bearer: badAccess},
+
+	{when: signin.ErrLoginRequired, problem: LoginRequiredProblem},
+	{when: signin.ErrBadCode, problem: badCodeProblem},
+	{when: signin.ErrNoBrowserClient, problem: noBrowserClientProblem},
+	{when: signin.ErrPasswordOff, problem: passwordOffProblem},
+	{when: signin.ErrStale, problem: staleProblem},
 
 	{when: consents.ErrUnknown, problem: noConsentProblem},
 

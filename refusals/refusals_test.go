@@ -33,11 +33,12 @@ var silent = map[string]string{
 	"keys.ErrNoSigningKey": "a fault of ours, for which the service is unavailable",
 	"seal.ErrUnknownKey":   "a fault of ours: a master key is missing",
 	"seal.ErrCorrupt":      "a fault of ours, or a forged token, of which tokens and authorize make their own errors",
+	"signin.ErrIncomplete": "a fault of ours: a caller took an Outcome for a sign-in without looking at its State",
 	"tokens.ErrStale":      "Refresh tries again",
 }
 
 // domain are the packages whose errors reach an endpoint.
-var domain = []string{"accounts", "clients", "consents", "keys", "limits", "seal", "tokens"}
+var domain = []string{"accounts", "clients", "consents", "keys", "limits", "seal", "signin", "tokens"}
 
 func TestEveryErrorOfTheDomainHasWordsOrAReason(t *testing.T) {
 	said := map[string]bool{}

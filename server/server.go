@@ -32,6 +32,7 @@ import (
 	"countersign/mail"
 	"countersign/oauth"
 	"countersign/seal"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
@@ -102,6 +103,7 @@ type App struct {
 	Tokens  *tokens.Service
 
 	o        Options
+	signIns  *signin.Service
 	cors     *CORS
 	engine   *gin.Engine
 	chores   []chore
@@ -159,6 +161,7 @@ func New(o Options) (*App, error) {
 		}),
 		o: o,
 	}
+	app.signIns = signin.New(app.Users, app.Tokens)
 	app.hurry, app.cutOff = context.WithCancel(context.Background())
 	app.chores = []chore{
 		{"sessions", app.Tokens.Purge},
@@ -226,7 +229,7 @@ func (a *App) route() error {
 
 	(&handlers.Health{Ready: a.Ready, Log: a.o.Log}).Mount(root)
 	granting := grants.New(grants.Options{
-		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, NoPassword: a.o.RFC9700, Log: a.o.Log, Unavailable: a.o.Unavailable,
+		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, SignIns: a.signIns, NoPassword: a.o.RFC9700, Log: a.o.Log, Unavailable: a.o.Unavailable,
 	})
 	(&handlers.Metadata{
 		Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms(), Grants: granting.Supported(),
@@ -246,7 +249,7 @@ func (a *App) route() error {
 	devices := &handlers.Devices{Cookies: &a.o.Cookies, Seal: a.o.Seal}
 	consents := consents.Service{Store: a.o.Store}
 	(&handlers.Account{
-		Failures: failures, Bearer: bearer, Users: a.Users, Tokens: a.Tokens, Cookies: &a.o.Cookies, Devices: devices,
+		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Tokens: a.Tokens, Cookies: &a.o.Cookies, Devices: devices,
 		Consents: consents, Events: a.o.Store.Events,
 	}).Mount(issuer)
 	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(issuer)
@@ -257,8 +260,8 @@ func (a *App) route() error {
 	a.hosted(issuer, base, failures, devices, policy, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
 		Failures: failures, Cookies: &a.o.Cookies, Devices: devices,
-		Browser: &grants.Browser{
-			Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, ClientID: a.o.SessionClient, NoPassword: a.o.RFC9700, Log: a.o.Log,
+		Browser: &signin.Browser{
+			SignIns: a.signIns, Clients: a.Clients, ClientID: a.o.SessionClient, NoPassword: a.o.RFC9700, Log: a.o.Log,
 		},
 	}).Mount(pages)
 	a.engine = e
@@ -278,7 +281,7 @@ func (a *App) hosted(issuer gin.IRouter, base string, failures handlers.Failures
 			Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
 			Claims: oauth.ScopeOfClaim(), AlwaysPKCE: a.o.RFC9700,
 		}),
-		Tokens: a.Tokens, Users: a.Users, Devices: devices, Cookies: &cookies, SameOrigin: policy.fromOwn,
+		Tokens: a.Tokens, Users: a.Users, SignIns: a.signIns, Devices: devices, Cookies: &cookies, SameOrigin: policy.fromOwn,
 		Service: a.o.ServiceName, Base: base, Signup: a.o.SignupEnabled, Mail: a.o.Mail != nil,
 		EmailRequired: a.o.RequireVerifiedEmail, MinLength: a.o.Passwords.MinLength,
 	}

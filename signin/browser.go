@@ -1,0 +1,161 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/clients"
+	"countersign/oauth"
+	"countersign/tokens"
+)
+
+// ErrNoBrowserClient says that no user can sign in from a browser: the client that the
+// tokens would belong to does not exist, or is not one of ours.
+var ErrNoBrowserClient = errors.New("no client for browser sign-in")
+
+// ErrPasswordOff says that pages may not sign users in with a password here.
+var ErrPasswordOff = errors.New("no sign-in with a password from pages")
+
+// Browser signs users in to our own applications in a browser, which never see the
+// refresh token: a cookie keeps it (RFC 10017 section 6.2). Its sessions belong to one
+// client. All fields are required but NoPassword.
+type Browser struct {
+	SignIns  *Service
+	Clients  *clients.Registry
+	ClientID string
+	// NoPassword refuses a Password (RFC 9700 section 2.4).
+	NoPassword bool
+	Log        *slog.Logger
+}
+
+// Session is a browser's session with what it gets.
+type Session struct {
+	tokens.Issued
+	User accounts.User
+}
+
+// SignIn opens a session for the user of a proof, and ends those whose refresh tokens
+// the browser had: its cookie has room for one. It returns what the proof is refused
+// with, ErrPasswordOff, ErrNoBrowserClient and ErrIncomplete.
+func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []string, from From) (Session, error) {
+	client, err := b.client(ctx)
+	if err != nil {
+		return Session{}, err
+	}
+	if _, password := p.(Password); password && (b.NoPassword || !client.AllowsGrant(oauth.GrantPassword)) {
+		return Session{}, ErrPasswordOff
+	}
+	to := browserRecipient(&client)
+	o, err := b.SignIns.prove(ctx, p, attempt{now, to, from})
+	if err != nil {
+		return Session{}, err
+	}
+	issued, err := b.SignIns.Start(ctx, now, to, &o, nil, nil, from)
+	if err != nil {
+		return Session{}, err
+	}
+	// The login that the former sessions came of ends with them, or signing out would
+	// leave it behind. A session that comes of a login itself lets it live: it may be the
+	// same one.
+	end := b.SignIns.tokens.SignOutWithLogin
+	if issued.Session.LoginID != uuid.Nil {
+		end = b.SignIns.tokens.SignOut
+	}
+	for _, token := range had {
+		if err := end(ctx, now, b.ClientID, token, from.Origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+			b.Log.WarnContext(ctx, "the browser's former session lives on", "client_id", b.ClientID, "err", err)
+		}
+	}
+	return Session{issued, o.User}, nil
+}
+
+// Refresh gives the browser new tokens for one of those it has. There can be more than
+// one where another host of the domain has set a cookie, too; ours is the one that is
+// good. ErrLoginRequired, ErrNoBrowserClient.
+func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, origin audit.Origin) (Session, error) {
+	if len(has) == 0 {
+		return Session{}, ErrLoginRequired
+	}
+	client, err := b.client(ctx)
+	if err != nil {
+		return Session{}, err
+	}
+	issued, err := first(has, func(token string) (tokens.Issued, error) {
+		return b.SignIns.tokens.Refresh(ctx, now, browserRecipient(&client), token, nil, nil, origin)
+	})
+	if err != nil {
+		return Session{}, err
+	}
+	user, err := b.SignIns.user(ctx, issued.Session.UserID)
+	return Session{issued, user}, err
+}
+
+// User returns who is signed in, and changes nothing. ErrLoginRequired.
+func (b *Browser) User(ctx context.Context, now time.Time, has []string, origin audit.Origin) (accounts.User, error) {
+	session, err := first(has, func(token string) (tokens.Session, error) {
+		return b.SignIns.tokens.Holder(ctx, now, b.ClientID, token, origin)
+	})
+	if err != nil {
+		return accounts.User{}, err
+	}
+	return b.SignIns.user(ctx, session.UserID)
+}
+
+// SignOut ends the browser's sessions, and the login at the hosted pages that they came
+// of, or the next click would sign in again. That there is none is no error.
+func (b *Browser) SignOut(ctx context.Context, now time.Time, has []string, origin audit.Origin) error {
+	for _, token := range has {
+		if err := b.SignIns.tokens.SignOutWithLogin(ctx, now, b.ClientID, token, origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+			return fmt.Errorf("sign out: %w", err)
+		}
+	}
+	return nil
+}
+
+// first returns what use makes of the first token that is good for something.
+// ErrLoginRequired if none is.
+func first[T any](candidates []string, use func(token string) (T, error)) (T, error) {
+	for _, token := range candidates {
+		got, err := use(token)
+		if !errors.Is(err, tokens.ErrUnknown) && !errors.Is(err, tokens.ErrReused) {
+			return got, err
+		}
+	}
+	var none T
+	return none, ErrLoginRequired
+}
+
+// user is the user of a session. ErrLoginRequired if the user has just gone.
+func (s *Service) user(ctx context.Context, id uuid.UUID) (accounts.User, error) {
+	user, err := s.users.ByID(ctx, id)
+	if errors.Is(err, accounts.ErrUnknownUser) || err == nil && user.Disabled() {
+		return accounts.User{}, ErrLoginRequired
+	}
+	return user, err
+}
+
+// client is the one that the browser's tokens belong to.
+func (b *Browser) client(ctx context.Context) (clients.Client, error) {
+	client, err := b.Clients.ByID(ctx, b.ClientID)
+	if errors.Is(err, clients.ErrUnknown) || err == nil && !client.FirstParty {
+		return clients.Client{}, ErrNoBrowserClient
+	}
+	if err != nil {
+		return clients.Client{}, fmt.Errorf("find client: %w", err)
+	}
+	return client, nil
+}
+
+func browserRecipient(client *clients.Client) oauth.Recipient {
+	to := client.Recipient()
+	to.Refresh = true
+	to.NoIDToken = true
+	return to
+}

@@ -1,0 +1,35 @@
+package signin
+
+import (
+	"context"
+	"errors"
+
+	"countersign/tokens"
+)
+
+// ErrBadCode says that an authorization code is no good, or does not fit what came with
+// it.
+var ErrBadCode = errors.New("bad authorization code")
+
+// Code proves a user by an authorization code, which the authorization endpoint gave to
+// the client for a login. One write spends the code and opens the session, so that
+// nothing comes between. It is refused with ErrBadCode, and with ErrLoginRequired if the
+// user has just gone.
+type Code tokens.Exchange
+
+func (x Code) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
+	issued, err := s.tokens.Redeem(ctx, a.now, a.to, tokens.Exchange(x), a.from.Origin)
+	for _, bad := range []error{tokens.ErrUnknown, tokens.ErrCodeUsed, tokens.ErrVerifier, tokens.ErrUserGone, tokens.ErrTarget} {
+		if errors.Is(err, bad) {
+			return Outcome{}, ErrBadCode
+		}
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	user, err := s.user(ctx, issued.Session.UserID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{State: SignedIn, User: user, AuthTime: issued.Session.AuthTime, issued: &issued}, nil
+}

@@ -1,0 +1,28 @@
+package signin
+
+import (
+	"context"
+	"errors"
+
+	"countersign/accounts"
+	"countersign/tokens"
+)
+
+// Remembered proves a user by the login of a browser, whose tokens these are: there can
+// be more than one where another host of the domain has set its own cookie. The first
+// that is live counts. It is refused with ErrLoginRequired.
+type Remembered []string
+
+func (r Remembered) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
+	l, err := s.tokens.LoginOf(ctx, a.now, r)
+	if errors.Is(err, tokens.ErrUnknown) {
+		return Outcome{}, ErrLoginRequired
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{
+		State: SignedIn, User: accounts.User{ID: l.UserID, Username: l.Username, Epoch: l.Epoch},
+		AuthTime: l.AuthTime, Login: &l,
+	}, nil
+}

@@ -1,0 +1,254 @@
+package signin_test
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/clients"
+	"countersign/hashing"
+	"countersign/keys"
+	"countersign/limits"
+	"countersign/oauth"
+	"countersign/seal"
+	"countersign/signin"
+	"countersign/store/storetest"
+	"countersign/tokens"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main{M: m}.Run()) }
+
+const (
+	password = "a quiet harbour at dusk"
+	callback = "https://app.example.com/callback"
+)
+
+// rig is a Service over a fresh database with the user alice and the client app.
+type rig struct {
+	*signin.Service
+	t       testing.TB
+	users   *accounts.Users
+	tokens  *tokens.Service
+	browser *signin.Browser
+	alice   accounts.User
+	app     oauth.Recipient
+	now     time.Time
+}
+
+func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
+	t.Helper()
+	db := storetest.Open(t)
+	master, err := seal.Parse(seal.Generate())
+	noError(t, err)
+	ring, err := keys.Open(t.Context(), keys.Options{
+		Store: db, Seal: master, Algorithms: []string{"ES256"},
+		Policy: keys.Policy{RotationPeriod: 720 * time.Hour, JWKSMaxAge: 15 * time.Minute, AccessTTL: 10 * time.Minute},
+	})
+	noError(t, err)
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	cheap := hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}
+	throttle := limits.NewThrottle(limits.Options{Store: db})
+	o := accounts.Options{Store: db, Argon2: cheap, Slots: limits.NewSlots(2, 100), Throttle: throttle, Seal: master, Log: log}
+	for _, c := range change {
+		c(&o)
+	}
+	r := &rig{t: t, now: time.Now().Truncate(time.Millisecond)}
+	r.users, err = accounts.New(o)
+	noError(t, err)
+	registry, err := clients.New(clients.Options{Store: db, Argon2: cheap, Slots: limits.NewSlots(2, 100), Throttle: throttle, Log: log})
+	noError(t, err)
+	r.tokens = tokens.New(tokens.Options{
+		Store: db, Signer: ring, Seal: master, Issuer: "https://auth.example.com", Audience: []string{"https://auth.example.com"},
+		IDTokenAlg: "ES256", AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: 24 * time.Hour, Log: log,
+	})
+	r.Service = signin.New(r.users, r.tokens)
+	r.browser = &signin.Browser{SignIns: r.Service, Clients: registry, ClientID: "app", Log: log}
+	r.alice, err = r.users.Create(t.Context(), r.now, accounts.NewUser{
+		Username: "alice", Password: password, Email: "alice@example.com",
+	}, audit.Origin{})
+	noError(t, err)
+	app, err := registry.Create(t.Context(), r.now, clients.Client{
+		ID: "app", Name: "App", FirstParty: true, Public: true, Grants: []string{"password", "refresh_token", "authorization_code"},
+		RedirectURIs: []string{callback}, Scopes: []string{"openid", "read"},
+	}, "", audit.Origin{})
+	noError(t, err)
+	r.app = app.Recipient()
+	return r
+}
+
+func noError(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *rig) prove(p signin.Proof) (signin.Outcome, error) {
+	return r.Prove(r.t.Context(), r.now, p, signin.From{Device: "Firefox"})
+}
+
+// signedIn returns the outcome of a proof that signs in.
+func (r *rig) signedIn(p signin.Proof) signin.Outcome {
+	r.t.Helper()
+	o, err := r.prove(p)
+	noError(r.t, err)
+	if o.State != signin.SignedIn {
+		r.t.Fatalf("%T: %v", p, o.State)
+	}
+	return o
+}
+
+// use tries to make a session and a login of an outcome, and returns both errors.
+func (r *rig) use(o *signin.Outcome) (start, enter error) {
+	issued, start := r.Start(r.t.Context(), r.now, r.app, o, nil, nil, signin.From{})
+	if start != nil && issued.AccessToken != "" {
+		r.t.Errorf("%v: tokens with an error", o.State)
+	}
+	_, enter = r.Enter(r.t.Context(), r.now, o, nil, signin.From{})
+	return start, enter
+}
+
+func TestOnlyASignedInOutcomeOpensAnything(t *testing.T) {
+	r := newRig(t)
+	for _, state := range []signin.State{signin.Refused, signin.AddressDue, signin.AddressDue + 1, -1} {
+		start, enter := r.use(&signin.Outcome{State: state, User: r.alice, AuthTime: r.now})
+		if !errors.Is(start, signin.ErrIncomplete) || !errors.Is(enter, signin.ErrIncomplete) {
+			t.Errorf("%v: start %v, enter %v; want both refused", state, start, enter)
+		}
+	}
+	good := r.signedIn(signin.Password{Username: "alice", Password: password})
+	if start, enter := r.use(&good); start != nil || enter != nil {
+		t.Errorf("signed in: start %v, enter %v", start, enter)
+	}
+}
+
+func TestZeroProofsProveNothing(t *testing.T) {
+	r := newRig(t)
+	for _, p := range []signin.Proof{
+		nil, signin.Password{}, signin.OwnPassword{}, signin.Code{}, signin.SignUp{}, signin.Remembered{}, signin.Remembered(nil),
+	} {
+		if o, err := r.prove(p); err == nil || o.State != signin.Refused {
+			t.Errorf("%T: %v, %v", p, o.State, err)
+		}
+		if s, err := r.browser.SignIn(t.Context(), r.now, p, nil, signin.From{}); err == nil || s.AccessToken != "" {
+			t.Errorf("%T signs in to /session: %v", p, err)
+		}
+	}
+}
+
+func TestPasswordsSayWhoWhenAndHow(t *testing.T) {
+	r := newRig(t)
+	for _, p := range []signin.Proof{
+		signin.Password{Username: "Alice", Password: password}, signin.OwnPassword{UserID: r.alice.ID, Password: password},
+	} {
+		o := r.signedIn(p)
+		if o.User.ID != r.alice.ID || !o.AuthTime.Equal(r.now) || !slices.Equal(o.Methods, []signin.Method{"pwd"}) {
+			t.Errorf("%T: %+v", p, o)
+		}
+	}
+	for _, p := range []signin.Proof{
+		signin.Password{Username: "alice", Password: "wrong"}, signin.OwnPassword{UserID: r.alice.ID, Password: "wrong"},
+	} {
+		if o, err := r.prove(p); !errors.Is(err, accounts.ErrBadCredentials) || o.State != signin.Refused {
+			t.Errorf("%T: %v, %v", p, o.State, err)
+		}
+	}
+}
+
+func TestProofIsWorthNothingOnceTheAccountChanged(t *testing.T) {
+	r := newRig(t)
+	o := r.signedIn(signin.Password{Username: "alice", Password: password})
+	noError(t, r.users.SetPassword(t.Context(), r.now, r.alice.ID, "another harbour at dawn", audit.Origin{}))
+	if start, enter := r.use(&o); !errors.Is(start, accounts.ErrBadCredentials) || !errors.Is(enter, accounts.ErrBadCredentials) {
+		t.Errorf("start %v, enter %v", start, enter)
+	}
+}
+
+func TestSignUpSignsInUnlessTheAddressIsDue(t *testing.T) {
+	bob := signin.SignUp{Username: "bob", Email: "bob@example.com", Password: password}
+	r := newRig(t)
+	if o := r.signedIn(bob); o.User.Username != "bob" || !slices.Equal(o.Methods, []signin.Method{"pwd"}) {
+		t.Errorf("%+v", o)
+	}
+	if o, err := r.prove(bob); !errors.Is(err, accounts.ErrUsernameTaken) || o.State != signin.Refused {
+		t.Errorf("a name that is taken: %v, %v", o.State, err)
+	}
+	strict := newRig(t, func(o *accounts.Options) { o.Mail, o.RequireVerifiedEmail = true, true })
+	o, err := strict.prove(bob)
+	noError(t, err)
+	if o.State != signin.AddressDue {
+		t.Errorf("got %v", o.State)
+	}
+	if start, enter := strict.use(&o); !errors.Is(start, signin.ErrIncomplete) || !errors.Is(enter, signin.ErrIncomplete) {
+		t.Errorf("start %v, enter %v", start, enter)
+	}
+}
+
+func TestRememberedLoginAndTheCodeThatComesOfIt(t *testing.T) {
+	r := newRig(t)
+	o := r.signedIn(signin.Password{Username: "alice", Password: password})
+	l, err := r.Enter(t.Context(), r.now, &o, nil, signin.From{Device: "Firefox"})
+	noError(t, err)
+	r.now = r.now.Add(time.Minute)
+	has := signin.Remembered{"planted", r.tokens.LoginToken(&l)}
+	known := r.signedIn(has)
+	if known.Login == nil || known.Login.ID != l.ID || known.User.Username != "alice" || !known.AuthTime.Equal(l.AuthTime) {
+		t.Errorf("%+v", known)
+	}
+
+	code, err := r.tokens.IssueCode(t.Context(), r.now, r.app, known.Login, tokens.Asked{RedirectURI: callback, WithoutConsent: true})
+	noError(t, err)
+	exchange := signin.Code{Code: code, RedirectURI: callback}
+	if _, err := r.prove(exchange); !errors.Is(err, signin.ErrBadCode) {
+		t.Errorf("a code without its client: %v", err)
+	}
+	first, err := r.browser.SignIn(t.Context(), r.now, exchange, nil, signin.From{})
+	noError(t, err)
+	if first.User.ID != r.alice.ID || !first.Session.AuthTime.Equal(l.AuthTime) {
+		t.Errorf("%+v", first)
+	}
+	// A code leaves the login of the session it replaces alive; a password ends it.
+	code, err = r.tokens.IssueCode(t.Context(), r.now, r.app, known.Login, tokens.Asked{RedirectURI: callback, WithoutConsent: true})
+	noError(t, err)
+	second, err := r.browser.SignIn(t.Context(), r.now, signin.Code{Code: code, RedirectURI: callback}, []string{first.RefreshToken}, signin.From{})
+	noError(t, err)
+	if _, err := r.browser.User(t.Context(), r.now, []string{first.RefreshToken}, audit.Origin{}); !errors.Is(err, signin.ErrLoginRequired) {
+		t.Errorf("the former session: %v", err)
+	}
+	r.signedIn(has)
+	if _, err := r.browser.SignIn(t.Context(), r.now, signin.Password{Username: "alice", Password: password}, []string{second.RefreshToken}, signin.From{}); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := r.prove(has); !errors.Is(err, signin.ErrLoginRequired) || o.State != signin.Refused {
+		t.Errorf("the login of a replaced session: %v, %v", o.State, err)
+	}
+}
+
+func TestConfirmTakesARecentSignInOrThePassword(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct {
+		name     string
+		age      time.Duration
+		password string
+		want     error
+	}{
+		{"recent", 10 * time.Minute, "", nil},
+		{"not recent", 10*time.Minute + time.Millisecond, "", signin.ErrStale},
+		{"password", time.Hour, password, nil},
+		{"wrong password", time.Hour, "wrong", accounts.ErrBadCredentials},
+		{"recent, but the password is wrong", 0, "wrong", accounts.ErrBadCredentials},
+	} {
+		mine := tokens.Session{UserID: r.alice.ID, AuthTime: r.now.Add(-c.age)}
+		if err := r.Confirm(t.Context(), r.now, &mine, c.password, signin.From{}); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+	}
+	if err := r.Confirm(t.Context(), r.now, &tokens.Session{}, "", signin.From{}); !errors.Is(err, signin.ErrStale) {
+		t.Errorf("the zero session: %v", err)
+	}
+}
