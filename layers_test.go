@@ -23,31 +23,32 @@ var layers = map[string][]string{
 	"uris":    {},
 	"web":     {},
 	"browser": {"seal"},
+	"caller":  {"audit", "limits"},
 	"hashing": {"limits"},
 	"origins": {"uris"},
 	"configs": {},
 
 	// The domain. Its packages do not know each other.
-	"accounts": {"audit", "hashing", "input", "limits", "seal", "uris"},
-	"clients":  {"audit", "hashing", "input", "limits", "oauth", "origins", "uris"},
-	"consents": {"audit"},
-	"tokens":   {"audit", "oauth", "seal"},
+	"accounts": {"audit", "caller", "hashing", "input", "limits", "seal", "uris"},
+	"clients":  {"audit", "caller", "hashing", "input", "limits", "oauth", "origins", "uris"},
+	"consents": {"audit", "caller"},
+	"tokens":   {"audit", "caller", "oauth", "seal"},
 	"keys":     {"audit", "seal"},
 
 	"store":           {"accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "tokens"},
 	"store/storetest": {"accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "store", "tokens", "test/mariadb"},
 
-	"signin": {"accounts", "audit", "clients", "oauth", "tokens"},
+	"signin": {"accounts", "caller", "clients", "oauth", "tokens"},
 
 	// Above the domain.
 	"refusals":  {"accounts", "clients", "consents", "input", "limits", "oauth", "signin", "tokens"},
-	"grants":    {"accounts", "audit", "browser", "clients", "oauth", "refusals", "signin", "tokens"},
-	"authorize": {"audit", "clients", "consents", "oauth", "refusals", "seal", "tokens"},
+	"grants":    {"accounts", "caller", "clients", "oauth", "refusals", "signin", "tokens"},
+	"authorize": {"audit", "caller", "clients", "consents", "oauth", "refusals", "seal", "tokens"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
-	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "clients", "consents", "grants", "input", "keys", "limits", "oauth", "openapi", "origins", "pages", "refusals", "seal", "signin", "tokens", "web"},
+	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "input", "keys", "limits", "oauth", "openapi", "origins", "pages", "refusals", "seal", "signin", "tokens", "web"},
 	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "keys", "limits", "mail", "oauth", "origins", "seal", "signin", "tokens"},
 
-	"cmd/countersign": {"accounts", "api", "audit", "clients", "configs", "consents", "examples/spa", "grants", "handlers", "hashing", "input", "keys", "limits", "mail", "oauth", "origins", "seal", "server", "store", "tokens"},
+	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "consents", "examples/spa", "grants", "handlers", "hashing", "input", "keys", "limits", "mail", "oauth", "origins", "seal", "server", "store", "tokens"},
 
 	// For tests alone.
 	"hashing/hashingtest": {"hashing"},

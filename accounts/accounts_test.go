@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/hashing"
 	"countersign/limits"
 	"countersign/store"
@@ -44,7 +44,7 @@ func newUsers(t testing.TB, db *store.DB, change ...func(*accounts.Options)) *ac
 // create adds a user and returns it as stored.
 func create(t testing.TB, users *accounts.Users, username, password string) accounts.User {
 	t.Helper()
-	u, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: username, Password: password}, audit.Origin{})
+	u, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: username, Password: password}, caller.Operator())
 	if err != nil {
 		t.Fatalf("create %q: %v", username, err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/hashing"
 	"countersign/limits"
@@ -26,7 +27,7 @@ import (
 func TestRightPasswordAuthenticates(t *testing.T) {
 	users := newUsers(t, open(t))
 	want := create(t, users, "alice", goodPassword)
-	got, err := users.Authenticate(t.Context(), time.Now(), "Alice", goodPassword, accounts.Caller{Address: home})
+	got, err := users.Authenticate(t.Context(), time.Now(), "Alice", goodPassword, caller.Caller{Address: home})
 	if err != nil || got.ID != want.ID || got.Username != "alice" {
 		t.Errorf("Authenticate = %+v, %v, want user %v", got, err, want.ID)
 	}
@@ -37,7 +38,7 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 	users := newUsers(t, db)
 	create(t, users, "alice", goodPassword)
 	disabled := create(t, users, "mallory", goodPassword)
-	if err := users.Disable(t.Context(), time.Now(), disabled.ID, audit.Origin{}); err != nil {
+	if err := users.Disable(t.Context(), time.Now(), disabled.ID, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	garbled := create(t, users, "garbled", goodPassword)
@@ -67,7 +68,7 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // the second in the same state as the first
-				user, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, accounts.Caller{Address: home})
+				user, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home})
 				if err != accounts.ErrBadCredentials {
 					t.Errorf("error %v, want ErrBadCredentials itself", err)
 				}
@@ -96,7 +97,7 @@ func TestWrongPasswordForAnOlderHashCostsAsMuchAsForNobody(t *testing.T) {
 		work := users.Watch()
 		cost := func(username string) (total uint32) {
 			t.Helper()
-			if _, err := users.Authenticate(t.Context(), time.Now(), username, "wrong", accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
+			if _, err := users.Authenticate(t.Context(), time.Now(), username, "wrong", caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
 				t.Fatal(err)
 			}
 			for _, p := range work.Take() {
@@ -125,16 +126,16 @@ func TestEveryFailureIsCountedAlike(t *testing.T) {
 				defer db.Close()
 				users := newUsers(t, db)
 				create(t, users, "alice", goodPassword)
-				users.Disable(t.Context(), time.Now(), create(t, users, "mallory", goodPassword).ID, audit.Origin{})
+				users.Disable(t.Context(), time.Now(), create(t, users, "mallory", goodPassword).ID, caller.Operator())
 				work := users.Watch()
 
 				for n := range 11 {
-					if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
+					if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
 						t.Fatalf("guess %d: %v, want ErrBadCredentials", n+1, err)
 					}
 				}
 				work.Take()
-				_, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, accounts.Caller{Address: home})
+				_, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home})
 				if wait, ok := errors.AsType[*limits.WaitError](err); !ok || wait.RetryAfter != time.Second {
 					t.Errorf("guess 12: %v, want to wait a second", err)
 				}
@@ -142,7 +143,7 @@ func TestEveryFailureIsCountedAlike(t *testing.T) {
 					t.Errorf("a throttled guess cost %d hashes", len(got))
 				}
 				time.Sleep(time.Second)
-				if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
+				if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
 					t.Errorf("having waited: %v, want ErrBadCredentials", err)
 				}
 			})
@@ -159,7 +160,7 @@ func TestBudgetIsPerNameAndNetwork(t *testing.T) {
 		// One name in several forms, from several addresses of one network.
 		name := []string{"alice", "ALICE", "ａｌｉｃｅ"}[n%3]
 		address := []string{"2001:db8:1:2::3", "2001:db8:1:2:ffff::4"}[n%2]
-		users.Authenticate(t.Context(), now, name, "wrong", accounts.Caller{Address: address})
+		users.Authenticate(t.Context(), now, name, "wrong", caller.Caller{Address: address})
 	}
 	for name, c := range map[string]struct {
 		username, address string
@@ -169,7 +170,7 @@ func TestBudgetIsPerNameAndNetwork(t *testing.T) {
 		"the name from elsewhere":      {"alice", "2001:db8:1:3::3", false},
 		"another name in that network": {"bob", "2001:db8:1:2::3", false},
 	} {
-		_, err := users.Authenticate(t.Context(), now, c.username, goodPassword, accounts.Caller{Address: c.address})
+		_, err := users.Authenticate(t.Context(), now, c.username, goodPassword, caller.Caller{Address: c.address})
 		if got := errors.Is(err, limits.ErrThrottled); got != c.throttled {
 			t.Errorf("%s: %v, want throttled %v", name, err, c.throttled)
 		}
@@ -182,9 +183,9 @@ func TestSuccessRefillsTheGuessBudget(t *testing.T) {
 	now := time.Now()
 	for range 3 {
 		for range 10 {
-			users.Authenticate(t.Context(), now, "alice", "wrong", accounts.Caller{Address: home})
+			users.Authenticate(t.Context(), now, "alice", "wrong", caller.Caller{Address: home})
 		}
-		if _, err := users.Authenticate(t.Context(), now, "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
+		if _, err := users.Authenticate(t.Context(), now, "alice", goodPassword, caller.Caller{Address: home}); err != nil {
 			t.Fatalf("after ten mistakes: %v", err)
 		}
 	}
@@ -197,7 +198,7 @@ func TestBurstOverdrawsTheBudgetByTheSlotsOnly(t *testing.T) {
 	now := time.Now()
 	var wg sync.WaitGroup
 	for range 60 {
-		wg.Go(func() { users.Authenticate(t.Context(), now, "alice", "wrong", accounts.Caller{Address: home}) })
+		wg.Go(func() { users.Authenticate(t.Context(), now, "alice", "wrong", caller.Caller{Address: home}) })
 	}
 	wg.Wait()
 	if got := len(work.Take()); got < 11 || got > 12 {
@@ -213,7 +214,7 @@ func TestFloodIsBusyAndStrandsNobody(t *testing.T) {
 
 	results := make(chan error, 2)
 	signIn := func() {
-		_, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home})
+		_, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home})
 		results <- err
 	}
 	go signIn()
@@ -223,7 +224,7 @@ func TestFloodIsBusyAndStrandsNobody(t *testing.T) {
 	go func() {
 		err := limits.ErrBusy
 		for errors.Is(err, limits.ErrBusy) { // while bob is before us
-			_, err = users.Authenticate(ctx, time.Now(), "alice", goodPassword, accounts.Caller{Address: home})
+			_, err = users.Authenticate(ctx, time.Now(), "alice", goodPassword, caller.Caller{Address: home})
 		}
 		queued <- err
 	}()
@@ -231,12 +232,12 @@ func TestFloodIsBusyAndStrandsNobody(t *testing.T) {
 	turnedAway := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		_, err := users.Authenticate(ctx, time.Now(), "bob", goodPassword, accounts.Caller{Address: home})
+		_, err := users.Authenticate(ctx, time.Now(), "bob", goodPassword, caller.Caller{Address: home})
 		return err
 	}
 	for !errors.Is(turnedAway(), limits.ErrBusy) {
 	}
-	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "carol", Password: goodPassword}, audit.Origin{}); !errors.Is(err, limits.ErrBusy) {
+	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "carol", Password: goodPassword}, caller.Operator()); !errors.Is(err, limits.ErrBusy) {
 		t.Errorf("signing up in a flood: %v, want ErrBusy", err)
 	}
 	hangUp()
@@ -261,13 +262,13 @@ func TestSignInUpgradesAnOutdatedHash(t *testing.T) {
 	users := newUsers(t, db, func(o *accounts.Options) { o.Argon2 = dear })
 	work := users.Watch()
 
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Fatal(err)
 	}
 	if now, _ := db.User(t.Context(), before.ID); now.PasswordHash != before.PasswordHash {
 		t.Error("a wrong password changed the hash")
 	}
-	user, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home})
+	user, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +280,7 @@ func TestSignInUpgradesAnOutdatedHash(t *testing.T) {
 		t.Error("an upgrade must not end sessions, but moved the epoch")
 	}
 	work.Take()
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]hashing.Argon2{dear}, work.Take()); diff != "" {
@@ -324,18 +325,18 @@ func TestSignInWhileTheDatabaseFails(t *testing.T) {
 		o.Argon2.Iterations = 2
 	})
 	db.upgrade = true
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home}); err != nil {
 		t.Errorf("an upgrade that fails must not cost the sign-in: %v", err)
 	}
 	db.record = true
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", accounts.Caller{Address: home}); !errors.Is(err, errAway) {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", caller.Caller{Address: home}); !errors.Is(err, errAway) {
 		t.Errorf("a guess that can't be counted must not be answered: %v", err)
 	}
 	db.find = true
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); !errors.Is(err, errAway) {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home}); !errors.Is(err, errAway) {
 		t.Errorf("the database's failure is not the user's: %v", err)
 	}
-	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "bob", Password: goodPassword}, audit.Origin{}); !errors.Is(err, errAway) {
+	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "bob", Password: goodPassword}, caller.Operator()); !errors.Is(err, errAway) {
 		t.Errorf("signing up without a database: %v", err)
 	}
 }
@@ -347,13 +348,13 @@ func TestPasswordsDifferInAnyCharacter(t *testing.T) {
 	if len(long)+1 != 100 {
 		t.Fatalf("password has %d characters, want 100", len(long)+1)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"2", accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"2", caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Errorf("differing in the last character: %v, want ErrBadCredentials", err)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", strings.ToUpper(long+"1"), accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", strings.ToUpper(long+"1"), caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Errorf("differing in case: %v, want ErrBadCredentials", err)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"1", accounts.Caller{Address: home}); err != nil {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"1", caller.Caller{Address: home}); err != nil {
 		t.Errorf("the same: %v", err)
 	}
 }
@@ -371,7 +372,7 @@ func TestPasswordTypedAnotherWayIsTheSame(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			username := "user" + uuid.NewString()
 			create(t, users, username, c.chosen)
-			if _, err := users.Authenticate(t.Context(), time.Now(), username, c.typed, accounts.Caller{Address: home}); err != nil {
+			if _, err := users.Authenticate(t.Context(), time.Now(), username, c.typed, caller.Caller{Address: home}); err != nil {
 				t.Errorf("Authenticate: %v", err)
 			}
 		})
@@ -381,7 +382,7 @@ func TestPasswordTypedAnotherWayIsTheSame(t *testing.T) {
 func TestSpacesAtTheEndsOfAPasswordCount(t *testing.T) {
 	users := newUsers(t, open(t))
 	create(t, users, "alice", goodPassword)
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword+" ", accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword+" ", caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Errorf("with a space added: %v, want ErrBadCredentials", err)
 	}
 }
@@ -391,7 +392,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	create(b, users, "alice", goodPassword)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := users.Authenticate(b.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
+		if _, err := users.Authenticate(b.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -409,14 +410,14 @@ func TestBudgetsOfSecretsAndPasswordsAreApart(t *testing.T) {
 	}
 	const chosen = "correct horse:battery%staple+"
 	api := clients.Client{ID: "api", Grants: []string{oauth.GrantClientCredentials}, Scopes: []string{"read"}}
-	if _, err := registry.Create(t.Context(), time.Now(), api, chosen, audit.Origin{}); err != nil {
+	if _, err := registry.Create(t.Context(), time.Now(), api, chosen, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
 	for range 11 {
-		registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: "wrong"}, home)
+		registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: "wrong"}, caller.Caller{Address: home})
 	}
-	if _, err := users.Authenticate(t.Context(), now, "api", goodPassword, accounts.Caller{Address: home}); err != nil {
+	if _, err := users.Authenticate(t.Context(), now, "api", goodPassword, caller.Caller{Address: home}); err != nil {
 		t.Errorf("a user who is called like a client: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/input"
 	"countersign/limits"
 )
@@ -16,12 +17,10 @@ import (
 // ErrNoMail says that this server sends no mail.
 var ErrNoMail = errors.New("no mail is sent here")
 
-// Correspondent is somebody who asks for mail.
+// Correspondent is the account that a caller asks mail for, by one of the two.
 type Correspondent struct {
-	Email    string // of an account; or
+	Email    string
 	Username string
-	Language string // what they read, as in Accept-Language
-	Address  string // IP address they call from
 }
 
 // Nobody should be able to fill somebody else's mailbox. Per window of the throttle
@@ -35,20 +34,20 @@ const (
 // RequestReset posts a letter with which whoever reads the account's mail can set a
 // new password. Nothing tells whether there is such an account. *input.Error,
 // *limits.WaitError, ErrNoMail.
-func (u *Users) RequestReset(ctx context.Context, now time.Time, who Correspondent) error {
-	return u.request(ctx, now, ResetPassword, who)
+func (u *Users) RequestReset(ctx context.Context, now time.Time, who Correspondent, from caller.Caller) error {
+	return u.request(ctx, now, ResetPassword, who, from)
 }
 
 // ResendVerification posts the letter again that proves an account's address.
 // Nothing tells whether there is such an account. *input.Error, *limits.WaitError,
 // ErrNoMail.
-func (u *Users) ResendVerification(ctx context.Context, now time.Time, who Correspondent) error {
-	return u.request(ctx, now, VerifyEmail, who)
+func (u *Users) ResendVerification(ctx context.Context, now time.Time, who Correspondent, from caller.Caller) error {
+	return u.request(ctx, now, VerifyEmail, who, from)
 }
 
 // request posts a letter to an account that a stranger names, or one that is never
 // sent if there is no such account.
-func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who Correspondent) error {
+func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who Correspondent, from caller.Caller) error {
 	if !u.mail {
 		return ErrNoMail
 	}
@@ -68,14 +67,14 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	if err != nil {
 		name = who.Username // nobody's, and counted as such
 	}
-	if err := u.chargeMail(ctx, now, who.Email, name, who.Address); err != nil {
+	if err := u.chargeMail(ctx, now, who.Email, name, from); err != nil {
 		return err
 	}
 	user, err := u.addressee(ctx, who.Email, name)
 	if err != nil {
 		return fmt.Errorf("find user: %w", err)
 	}
-	letter := u.letter(now, kind, &user, user.Email, who.Language)
+	letter := u.letter(now, kind, &user, user.Email, from.Language)
 	if user.Email == "" || user.Disabled() || kind == VerifyEmail && user.EmailVerified {
 		letter.nowhere()
 	}
@@ -125,8 +124,8 @@ func (u *Users) addressee(ctx context.Context, email, name string) (user User, e
 
 // chargeMail counts a mail against the budgets of whom it is asked for and of the
 // network that asks. *limits.WaitError.
-func (u *Users) chargeMail(ctx context.Context, now time.Time, email, username, address string) error {
-	asker := limits.Key("asking for mail", limits.Network(address))
+func (u *Users) chargeMail(ctx context.Context, now time.Time, email, username string, from caller.Caller) error {
+	asker := limits.Key("asking for mail", from.Network())
 	seen, err := u.throttle.Check(ctx, now, asker)
 	if err != nil {
 		return err
@@ -172,7 +171,7 @@ func (u *Users) alreadyRegistered(now time.Time, holder *User, language string) 
 // ResetPassword sets a new password for whoever has a mailed token, ends all
 // sessions, and returns the user with the new epoch. ErrBadToken, *input.Error,
 // limits.ErrBusy.
-func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, password, language string, origin audit.Origin) (User, error) {
+func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, password string, from caller.Caller) (User, error) {
 	letter, user, err := u.open(ctx, now, token)
 	if err != nil {
 		return User{}, err
@@ -185,8 +184,8 @@ func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, passwor
 		return User{}, err
 	}
 	user.EmailVerified = user.EmailVerified || user.Email == letter.Address
-	ev := userEvent(audit.UserPasswordChanged, now, user.ID, origin)
-	if err := u.store.ResetPassword(ctx, letter.ID, hash, now, ev, u.notice(now, PasswordChanged, &user, language)...); err != nil {
+	ev := userEvent(audit.UserPasswordChanged, now, user.ID, from)
+	if err := u.store.ResetPassword(ctx, letter.ID, hash, now, ev, u.notice(now, PasswordChanged, &user, from.Language)...); err != nil {
 		return User{}, fmt.Errorf("reset password: %w", err)
 	}
 	user.Epoch = letter.Epoch + 1
@@ -194,7 +193,7 @@ func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, passwor
 }
 
 // ConfirmEmail proves an address by a mailed token. ErrBadToken, *input.Error.
-func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token, language string, origin audit.Origin) error {
+func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token string, from caller.Caller) error {
 	letter, user, err := u.open(ctx, now, token)
 	if err != nil {
 		return err
@@ -203,11 +202,11 @@ func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token, language
 	switch letter.Kind {
 	case VerifyEmail:
 	case ChangeEmail:
-		kind, notice = audit.UserEmailChanged, u.notice(now, EmailChanged, &user, language)
+		kind, notice = audit.UserEmailChanged, u.notice(now, EmailChanged, &user, from.Language)
 	default:
 		return ErrBadToken
 	}
-	err = u.store.ConfirmEmail(ctx, letter.ID, now, userEvent(kind, now, user.ID, origin), notice...)
+	err = u.store.ConfirmEmail(ctx, letter.ID, now, userEvent(kind, now, user.ID, from), notice...)
 	if errors.Is(err, ErrEmailTaken) {
 		return alreadyTaken(err)
 	}
@@ -238,7 +237,7 @@ func (u *Users) open(ctx context.Context, now time.Time, token string) (Letter, 
 // user's once it is proven. A session of the user's asks for it. Nothing tells
 // whether another account has the address. *input.Error, *limits.WaitError, ErrNoMail,
 // ErrSignedOut.
-func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id, session uuid.UUID, email, language, address string) error {
+func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id, session uuid.UUID, email string, from caller.Caller) error {
 	if !u.mail {
 		return ErrNoMail
 	}
@@ -250,16 +249,16 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id, sessi
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	if err := u.chargeMail(ctx, now, email, "", address); err != nil {
+	if err := u.chargeMail(ctx, now, email, "", from); err != nil {
 		return err
 	}
-	letter := u.letter(now, ChangeEmail, &User{ID: id}, email, language)
+	letter := u.letter(now, ChangeEmail, &User{ID: id}, email, from.Language)
 	holder, err := u.addressee(ctx, email, "")
 	switch {
 	case err != nil:
 		return fmt.Errorf("find user: %w", err)
 	case holder.ID != uuid.Nil && holder.ID != id:
-		letter = u.alreadyRegistered(now, &holder, language)
+		letter = u.alreadyRegistered(now, &holder, from.Language)
 	}
 	return u.post(ctx, now, letter, session, email)
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/input/inputtest"
 )
 
@@ -66,7 +66,7 @@ func TestEmailAddresses(t *testing.T) {
 	users := newUsers(t, open(t))
 	create := func(email string) error {
 		n := accounts.NewUser{Username: "u" + strings.ReplaceAll(time.Now().Format("150405.000000000"), ".", ""), Email: email, Password: goodPassword}
-		_, err := users.Create(t.Context(), time.Now(), n, audit.Origin{})
+		_, err := users.Create(t.Context(), time.Now(), n, caller.Operator())
 		return err
 	}
 	for _, email := range []string{"a@b.de", "A.b+c@Sub.Example.com", "user@localhost", "이름@예시.한국", "o'neil@example.ie"} {

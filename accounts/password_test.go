@@ -10,13 +10,13 @@ import (
 	"golang.org/x/text/secure/precis"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/input/inputtest"
 )
 
 func TestPasswordPolicy(t *testing.T) {
 	users := newUsers(t, open(t))
-	user, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "bo", Email: "Zaphod@betelgeuse.org", Password: goodPassword}, audit.Origin{})
+	user, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "bo", Email: "Zaphod@betelgeuse.org", Password: goodPassword}, caller.Operator())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestPasswordPolicy(t *testing.T) {
 		strings.Repeat("ab", 512):           nil,
 		strings.Repeat("\u1112\u1161", 341): nil, // 1,023 bytes once composed
 	} {
-		err := users.SetPassword(t.Context(), time.Now(), user.ID, password, audit.Origin{})
+		err := users.SetPassword(t.Context(), time.Now(), user.ID, password, caller.Operator())
 		slices.Sort(want)
 		if got := inputtest.Problems(t, err); !slices.Equal(got, want) {
 			t.Errorf("%.40q: %q, want %q", password, got, want)
@@ -64,16 +64,16 @@ func TestPasswordPolicy(t *testing.T) {
 
 func TestShortNameMustNotBeThePassword(t *testing.T) {
 	users := newUsers(t, open(t), func(o *accounts.Options) { o.Policy.MinLength = 3 })
-	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "zyx", Password: "ZYX"}, audit.Origin{})
+	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "zyx", Password: "ZYX"}, caller.Operator())
 	inputtest.Want(t, err, "password contains_personal")
-	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "zyx", Password: "zyxw"}, audit.Origin{}); err != nil {
+	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "zyx", Password: "zyxw"}, caller.Operator()); err != nil {
 		t.Errorf("longer than the name: %v", err)
 	}
 }
 
 func TestMinLengthIsConfigured(t *testing.T) {
 	users := newUsers(t, open(t), func(o *accounts.Options) { o.Policy.MinLength = 15 })
-	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: "fourteen chars"}, audit.Origin{})
+	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: "fourteen chars"}, caller.Operator())
 	inputtest.Want(t, err, "password too_short")
 }
 

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/text/language"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/input"
 	"countersign/uris"
 )
@@ -269,11 +270,14 @@ func (u *Users) Profile(ctx context.Context, id uuid.UUID) (Profile, error) {
 
 // SetProfile replaces what a user says of themselves, for one of their sessions or,
 // with none, for the operator. *input.Error, ErrUnknownUser, ErrSignedOut.
-func (u *Users) SetProfile(ctx context.Context, now time.Time, id, session uuid.UUID, p Profile, origin audit.Origin) error {
+func (u *Users) SetProfile(ctx context.Context, now time.Time, id, session uuid.UUID, p Profile, from caller.Caller) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	if err := u.store.PutProfile(ctx, id, session, p, now, userEvent(audit.UserProfileChanged, now, id, origin)); err != nil {
+	if session == uuid.Nil && !from.IsOperator() {
+		return ErrSignedOut
+	}
+	if err := u.store.PutProfile(ctx, id, session, p, now, userEvent(audit.UserProfileChanged, now, id, from)); err != nil {
 		return fmt.Errorf("set profile: %w", err)
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/input/inputtest"
 	"countersign/store/storetest"
 )
@@ -128,20 +128,22 @@ func TestProfileIsKept(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	user := create(t, users, "alice", goodPassword)
 	p := accounts.Profile{Name: "Alice", Address: accounts.Address{Country: "KR"}}
-	if err := users.SetProfile(t.Context(), now, user.ID, uuid.Nil, p, audit.Origin{Address: home, RequestID: "r1"}); err != nil {
+	from := caller.Operator()
+	from.Address, from.RequestID = home, "r1"
+	if err := users.SetProfile(t.Context(), now, user.ID, uuid.Nil, p, from); err != nil {
 		t.Fatal(err)
 	}
 	bad := accounts.Profile{Birthdate: "soon"}
-	if err := users.SetProfile(t.Context(), now, user.ID, uuid.Nil, bad, audit.Origin{}); err == nil {
+	if err := users.SetProfile(t.Context(), now, user.ID, uuid.Nil, bad, caller.Operator()); err == nil {
 		t.Error("a bad profile was set")
 	}
 	if got, err := users.Profile(t.Context(), user.ID); err != nil || got != p {
 		t.Errorf("profile is %+v, %v, want %+v", got, err, p)
 	}
-	if err := users.SetProfile(t.Context(), now, uuid.New(), uuid.Nil, p, audit.Origin{}); !errors.Is(err, accounts.ErrUnknownUser) {
+	if err := users.SetProfile(t.Context(), now, uuid.New(), uuid.Nil, p, caller.Operator()); !errors.Is(err, accounts.ErrUnknownUser) {
 		t.Errorf("of nobody: %v", err)
 	}
-	if err := users.SetProfile(t.Context(), now, user.ID, uuid.New(), p, audit.Origin{}); !errors.Is(err, accounts.ErrSignedOut) {
+	if err := users.SetProfile(t.Context(), now, user.ID, uuid.New(), p, caller.Operator()); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("of no session: %v", err)
 	}
 	if got := storetest.Events(t, db); !slices.Contains(got, "user.profile_changed from 192.0.2.1 in r1") {
@@ -152,7 +154,7 @@ func TestProfileIsKept(t *testing.T) {
 func TestClaimsOfNobodyAreUnknown(t *testing.T) {
 	users := newUsers(t, open(t))
 	barred := create(t, users, "barred", goodPassword)
-	if err := users.Disable(t.Context(), time.Now(), barred.ID, audit.Origin{}); err != nil {
+	if err := users.Disable(t.Context(), time.Now(), barred.ID, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []uuid.UUID{uuid.New(), barred.ID} {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/hashing"
 	"countersign/input"
 	"countersign/limits"
@@ -70,14 +71,6 @@ func New(o Options) (*Users, error) {
 	}, nil
 }
 
-// Caller is where somebody who signs in calls from.
-type Caller struct {
-	Address string // IP address
-	// Browser returns the id of the caller's browser and the epoch that a user was in
-	// when they last signed in with it; empty if they never have. nil: no browser.
-	Browser func(user uuid.UUID) (id string, epoch int64)
-}
-
 // budget is whose wrong guesses are counted together.
 type budget struct {
 	own    [32]byte
@@ -91,7 +84,7 @@ type budget struct {
 // between are browsers that haven't been there since the password was last changed:
 // strangers don't spend what those have, but whoever knew the former password may
 // have made any number of them.
-func (u *Users) budgetOf(ctx context.Context, name string, from Caller) (budget, error) {
+func (u *Users) budgetOf(ctx context.Context, name string, from caller.Caller) (budget, error) {
 	if from.Browser != nil {
 		user, err := u.store.UserByUsername(ctx, name)
 		if err != nil && !errors.Is(err, ErrUnknownUser) {
@@ -107,7 +100,7 @@ func (u *Users) budgetOf(ctx context.Context, name string, from Caller) (budget,
 		}
 	}
 	strangers := limits.Key("password from strangers", name)
-	return budget{limits.Key("password", name, limits.Network(from.Address)), &strangers}, nil
+	return budget{limits.Key("password", name, from.Network()), &strangers}, nil
 }
 
 // check returns the failures so far of the budget that is the caller's own, or a
@@ -136,9 +129,9 @@ func (u *Users) charge(ctx context.Context, now time.Time, b budget) error {
 // that is asked for, and a wrong or malformed password are one ErrBadCredentials,
 // take the same work and are counted alike. Whoever guesses too often gets a
 // *limits.WaitError: see budgetOf. limits.ErrBusy says to come back later.
-func (u *Users) Authenticate(ctx context.Context, now time.Time, username, password string, from Caller) (User, error) {
+func (u *Users) Authenticate(ctx context.Context, now time.Time, username, password string, from caller.Caller) (User, error) {
 	name, err := NormalizeUsername(username)
-	b := budget{own: limits.Key("password of a malformed name", username, limits.Network(from.Address))}
+	b := budget{own: limits.Key("password of a malformed name", username, from.Network())}
 	if err != nil {
 		name = ""
 	} else if b, err = u.budgetOf(ctx, name, from); err != nil {
@@ -213,7 +206,6 @@ type NewUser struct {
 	Email    string // optional
 	Password string
 	Roles    []string // never from a stranger
-	Language string   // of the letter that proves the address, as in Accept-Language
 }
 
 // Create adds an account, and posts a letter that proves its address. What is wrong
@@ -224,7 +216,7 @@ type NewUser struct {
 //
 // Where an address has to be proven, nothing tells whether another account has it:
 // that one's owner is told by mail, and the new account can't be used.
-func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, origin audit.Origin) (User, error) {
+func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from caller.Caller) (User, error) {
 	var bad input.Error
 	name := checkUsername(&bad, n.Username)
 	checkEmail(&bad, n.Email)
@@ -237,23 +229,23 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, origin aud
 		return User{}, err
 	}
 	// Whether a name is taken is worth a guess, and costs one. The operator's are free.
-	asking := limits.Key("sign-up", limits.Network(origin.Address))
+	asking := limits.Key("sign-up", from.Network())
 	var seen limits.Failures
-	if origin.Address != "" {
+	if !from.IsOperator() {
 		var err error
 		if seen, err = u.throttle.Check(ctx, now, asking); err != nil {
 			return User{}, err
 		}
 	}
-	user, err := u.create(ctx, now, name, prepared, n, origin)
-	if origin.Address != "" && (errors.Is(err, ErrUsernameTaken) || errors.Is(err, ErrEmailTaken)) {
+	user, err := u.create(ctx, now, name, prepared, n, from)
+	if !from.IsOperator() && (errors.Is(err, ErrUsernameTaken) || errors.Is(err, ErrEmailTaken)) {
 		err = cmp.Or(u.throttle.Charge(ctx, now, asking, seen), err)
 	}
 	return user, err
 }
 
 // create adds an account with a name and a password that are fit for one.
-func (u *Users) create(ctx context.Context, now time.Time, name, prepared string, n NewUser, origin audit.Origin) (User, error) {
+func (u *Users) create(ctx context.Context, now time.Time, name, prepared string, n NewUser, from caller.Caller) (User, error) {
 	// CreateUser decides; asking first spares a hash for a name that is gone.
 	switch _, err := u.store.UserByUsername(ctx, name); {
 	case err == nil:
@@ -284,7 +276,7 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		return User{}, fmt.Errorf("create user: %w", err)
 	}
 	mailed := u.mail && user.Email != ""
-	if mailed && origin.Address != "" {
+	if mailed && !from.IsOperator() {
 		if err := u.throttle.CheckShared(ctx, now, signUpMail(&user), mailsPerWindow); err != nil {
 			return User{}, err
 		}
@@ -294,8 +286,8 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 	}
 	var letters []Letter
 	if mailed {
-		l := u.welcome(now, &user, &holder, n.Language)
-		if origin.Address != "" {
+		l := u.welcome(now, &user, &holder, from.Language)
+		if !from.IsOperator() {
 			if err := u.throttle.ChargeShared(ctx, now, signUpMail(&user), mailsPerWindow); err != nil {
 				return User{}, err
 			}
@@ -305,7 +297,7 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		}
 		letters = append(letters, l)
 	}
-	if err := u.store.CreateUser(ctx, user, userEvent(audit.UserCreated, now, user.ID, origin), letters...); err != nil {
+	if err := u.store.CreateUser(ctx, user, userEvent(audit.UserCreated, now, user.ID, from), letters...); err != nil {
 		return User{}, alreadyTaken(err)
 	}
 	return user, nil
@@ -338,8 +330,8 @@ func alreadyTaken(err error) error {
 
 // SetPassword replaces the password and ends all of the user's sessions. It
 // doesn't ask who calls: see ChangePassword. *input.Error, ErrUnknownUser, limits.ErrBusy.
-func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, password string, origin audit.Origin) error {
-	return u.setPassword(ctx, now, id, "password", password, "", By{}, origin)
+func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, password string, from caller.Caller) error {
+	return u.setPassword(ctx, now, id, "password", password, By{}, from)
 }
 
 // ChangePassword replaces the password of a user who has just proven who they are, ends
@@ -348,8 +340,8 @@ func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, pa
 // one succeeds. The proof is the caller's duty. *input.Error, ErrSignedOut,
 // ErrBadCredentials if the account changed since the proof, ErrUnknownUser if it is
 // gone, limits.ErrBusy.
-func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, session uuid.UUID, password, language string, origin audit.Origin) (User, error) {
-	if err := u.setPassword(ctx, now, user.ID, "new_password", password, language, By{session, user.Epoch}, origin); err != nil {
+func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, session uuid.UUID, password string, from caller.Caller) (User, error) {
+	if err := u.setPassword(ctx, now, user.ID, "new_password", password, By{session, user.Epoch}, from); err != nil {
 		return User{}, err
 	}
 	user.Epoch++
@@ -358,7 +350,7 @@ func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, se
 
 // Prove checks the password of a user who is signed in already, and returns the user
 // as it was then. It returns what Authenticate does, and ErrSignedOut.
-func (u *Users) Prove(ctx context.Context, now time.Time, id uuid.UUID, password string, from Caller) (User, error) {
+func (u *Users) Prove(ctx context.Context, now time.Time, id uuid.UUID, password string, from caller.Caller) (User, error) {
 	user, err := u.store.User(ctx, id)
 	if errors.Is(err, ErrUnknownUser) {
 		return User{}, ErrSignedOut
@@ -371,7 +363,7 @@ func (u *Users) Prove(ctx context.Context, now time.Time, id uuid.UUID, password
 
 // setPassword sets a password that came in the named field, and tells the user of it
 // in the language.
-func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, field, password, language string, by By, origin audit.Origin) error {
+func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, field, password string, by By, from caller.Caller) error {
 	user, err := u.store.User(ctx, id)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
@@ -380,8 +372,8 @@ func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, fi
 	if err != nil {
 		return err
 	}
-	letters := u.notice(now, PasswordChanged, &user, language)
-	if err := u.store.SetPasswordHash(ctx, id, hash, by, now, userEvent(audit.UserPasswordChanged, now, id, origin), letters...); err != nil {
+	letters := u.notice(now, PasswordChanged, &user, from.Language)
+	if err := u.store.SetPasswordHash(ctx, id, hash, by, now, userEvent(audit.UserPasswordChanged, now, id, from), letters...); err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
 	return nil
@@ -400,33 +392,33 @@ func (u *Users) hashNew(ctx context.Context, field, password string, user *User)
 }
 
 // Disable bars the user from signing in and ends their sessions. ErrUnknownUser.
-func (u *Users) Disable(ctx context.Context, now time.Time, id uuid.UUID, origin audit.Origin) error {
-	if err := u.store.DisableUser(ctx, id, now, userEvent(audit.UserDisabled, now, id, origin)); err != nil {
+func (u *Users) Disable(ctx context.Context, now time.Time, id uuid.UUID, from caller.Caller) error {
+	if err := u.store.DisableUser(ctx, id, now, userEvent(audit.UserDisabled, now, id, from)); err != nil {
 		return fmt.Errorf("disable user: %w", err)
 	}
 	return nil
 }
 
 // Enable lets a disabled user sign in again. ErrUnknownUser.
-func (u *Users) Enable(ctx context.Context, now time.Time, id uuid.UUID, origin audit.Origin) error {
-	if err := u.store.EnableUser(ctx, id, now, userEvent(audit.UserEnabled, now, id, origin)); err != nil {
+func (u *Users) Enable(ctx context.Context, now time.Time, id uuid.UUID, from caller.Caller) error {
+	if err := u.store.EnableUser(ctx, id, now, userEvent(audit.UserEnabled, now, id, from)); err != nil {
 		return fmt.Errorf("enable user: %w", err)
 	}
 	return nil
 }
 
 // Delete removes the user and their sessions. ErrUnknownUser.
-func (u *Users) Delete(ctx context.Context, now time.Time, id uuid.UUID, origin audit.Origin) error {
-	return u.delete(ctx, now, id, uuid.Nil, origin)
+func (u *Users) Delete(ctx context.Context, now time.Time, id uuid.UUID, from caller.Caller) error {
+	return u.delete(ctx, now, id, uuid.Nil, from)
 }
 
 // DeleteOwn is Delete for a user whose session asks for it. ErrSignedOut.
-func (u *Users) DeleteOwn(ctx context.Context, now time.Time, id, session uuid.UUID, origin audit.Origin) error {
-	return u.delete(ctx, now, id, session, origin)
+func (u *Users) DeleteOwn(ctx context.Context, now time.Time, id, session uuid.UUID, from caller.Caller) error {
+	return u.delete(ctx, now, id, session, from)
 }
 
-func (u *Users) delete(ctx context.Context, now time.Time, id, session uuid.UUID, origin audit.Origin) error {
-	if err := u.store.DeleteUser(ctx, id, session, now, userEvent(audit.UserDeleted, now, id, origin)); err != nil {
+func (u *Users) delete(ctx context.Context, now time.Time, id, session uuid.UUID, from caller.Caller) error {
+	if err := u.store.DeleteUser(ctx, id, session, now, userEvent(audit.UserDeleted, now, id, from)); err != nil {
 		return fmt.Errorf("delete user: %w", err)
 	}
 	return nil
@@ -451,6 +443,8 @@ func (u *Users) List(ctx context.Context, after string, limit int) ([]User, erro
 	return u.store.Users(ctx, after, limit)
 }
 
-func userEvent(kind audit.Kind, now time.Time, id uuid.UUID, origin audit.Origin) audit.Event {
-	return audit.Event{Time: now, Kind: kind, UserID: id, Address: origin.Address, RequestID: origin.RequestID}
+func userEvent(kind audit.Kind, now time.Time, id uuid.UUID, from caller.Caller) audit.Event {
+	ev := from.Event(now, kind)
+	ev.UserID = id
+	return ev
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/input"
 	"countersign/input/inputtest"
 	"countersign/store/storetest"
@@ -24,7 +24,7 @@ func TestCreatedUserIsStored(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	want, err := users.Create(t.Context(), now, accounts.NewUser{
 		Username: "Ａlice", Email: "Alice@Example.com", Password: goodPassword, Roles: []string{"admin", "관리자"},
-	}, audit.Origin{Address: home, RequestID: "r1"})
+	}, caller.Caller{Address: home, RequestID: "r1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
 		"control in password": {accounts.NewUser{Username: "alice", Password: "a quiet\tharbour"}, []string{"password invalid_characters"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := users.Create(t.Context(), time.Now(), c.new, audit.Origin{})
+			_, err := users.Create(t.Context(), time.Now(), c.new, caller.Operator())
 			inputtest.Want(t, err, c.want...)
 			if p := c.new.Password; p != "" && strings.Contains(err.Error(), p) {
 				t.Errorf("the error quotes the password: %v", err)
@@ -86,7 +86,7 @@ func TestLongestNamesAndPasswordsAreAccepted(t *testing.T) {
 		{Username: "longest", Password: strings.Repeat("ab", 512)},
 		{Username: "mailed", Password: goodPassword, Email: strings.Repeat("a", 242) + "@example.com"},
 	} {
-		if _, err := users.Create(t.Context(), time.Now(), n, audit.Origin{}); err != nil {
+		if _, err := users.Create(t.Context(), time.Now(), n, caller.Operator()); err != nil {
 			t.Errorf("create %.10q: %v", n.Username, err)
 		}
 	}
@@ -97,7 +97,7 @@ func TestLongestNamesAndPasswordsAreAccepted(t *testing.T) {
 func TestNobodyIsCalledLikeAnID(t *testing.T) {
 	users := newUsers(t, open(t))
 	for _, name := range []string{"01a2071a-4dd7-7296-bcc1-a76735431200", "01A2071A-4DD7-7296-BCC1-A76735431200", "01a2071a4dd77296bcc1a76735431200"} {
-		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, audit.Origin{})
+		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, caller.Operator())
 		if bad, ok := errors.AsType[*input.Error](err); !ok || len(bad.Problems) != 1 || bad.Problems[0].Code != input.NotAllowed {
 			t.Errorf("Create(%q): %v, want not_allowed", name, err)
 		}
@@ -108,14 +108,14 @@ func TestNobodyIsCalledLikeAnID(t *testing.T) {
 func TestEndlessNamesAreNotNormalised(t *testing.T) {
 	users := newUsers(t, open(t))
 	endless := strings.Repeat("\u0390", 30_000)
-	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: endless, Email: endless, Password: goodPassword}, audit.Origin{})
+	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: endless, Email: endless, Password: goodPassword}, caller.Operator())
 	bad, ok := errors.AsType[*input.Error](err)
 	if !ok || len(bad.Problems) != 2 || bad.Problems[0].Code != input.TooLong || bad.Problems[1].Code != input.TooLong {
 		t.Errorf("Create: %v, want two too_long", err)
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	users.Create(t.Context(), time.Now(), accounts.NewUser{Username: endless, Email: endless, Password: goodPassword}, audit.Origin{})
+	users.Create(t.Context(), time.Now(), accounts.NewUser{Username: endless, Email: endless, Password: goodPassword}, caller.Operator())
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > uint64(len(endless))/2 {
 		t.Errorf("refusing it allocated %d bytes, as if it was copied", got)
@@ -127,7 +127,7 @@ func TestTakenNameIsRefusedBeforeHashing(t *testing.T) {
 	create(t, users, "alice", goodPassword)
 	work := users.Watch()
 	for _, name := range []string{"alice", "ALICE", "ａｌｉｃｅ"} {
-		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, audit.Origin{})
+		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, caller.Operator())
 		inputtest.Want(t, err, "username taken")
 		if !errors.Is(err, accounts.ErrUsernameTaken) {
 			t.Errorf("%v is not ErrUsernameTaken", err)
@@ -145,11 +145,11 @@ func TestTakenEmailIsRefusedWhateverItsCase(t *testing.T) {
 		{Username: "bob", Password: goodPassword},
 		{Username: "carol", Password: goodPassword}, // none collides with none
 	} {
-		if _, err := users.Create(t.Context(), time.Now(), n, audit.Origin{}); err != nil {
+		if _, err := users.Create(t.Context(), time.Now(), n, caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "dave", Email: "STRASSE@example.COM", Password: goodPassword}, audit.Origin{})
+	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "dave", Email: "STRASSE@example.COM", Password: goodPassword}, caller.Operator())
 	inputtest.Want(t, err, "email taken")
 	if !errors.Is(err, accounts.ErrEmailTaken) {
 		t.Errorf("%v is not ErrEmailTaken", err)
@@ -162,7 +162,7 @@ func TestOneOfManySimultaneousSignupsGetsTheName(t *testing.T) {
 	errs := make([]error, 8)
 	for i := range errs {
 		wg.Go(func() {
-			_, errs[i] = users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: goodPassword}, audit.Origin{})
+			_, errs[i] = users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: goodPassword}, caller.Operator())
 		})
 	}
 	wg.Wait()
@@ -182,33 +182,33 @@ func TestOneOfManySimultaneousSignupsGetsTheName(t *testing.T) {
 func TestSetPassword(t *testing.T) {
 	db := open(t)
 	users := newUsers(t, db)
-	user, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Email: "wonderland@example.com", Password: goodPassword}, audit.Origin{})
+	user, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Email: "wonderland@example.com", Password: goodPassword}, caller.Operator())
 	if err != nil {
 		t.Fatal(err)
 	}
 	set := func(password string) error {
-		return users.SetPassword(t.Context(), time.Now(), user.ID, password, audit.Origin{Address: home, RequestID: "r2"})
+		return users.SetPassword(t.Context(), time.Now(), user.ID, password, caller.Caller{Address: home, RequestID: "r2"})
 	}
 	inputtest.Want(t, set("short"), "password too_short")
 	inputtest.Want(t, set("password1"), "password too_common")
 	inputtest.Want(t, set("down in Wonderland again"), "password contains_personal")
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != nil {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home}); err != nil {
 		t.Errorf("a refused change must leave the old password: %v", err)
 	}
 	if err := set("another harbour at dawn"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home}); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
 		t.Errorf("old password: %v, want ErrBadCredentials", err)
 	}
-	after, err := users.Authenticate(t.Context(), time.Now(), "alice", "another harbour at dawn", accounts.Caller{Address: home})
+	after, err := users.Authenticate(t.Context(), time.Now(), "alice", "another harbour at dawn", caller.Caller{Address: home})
 	if err != nil || after.Epoch <= user.Epoch {
 		t.Errorf("new password: epoch %d, %v, want one after %d", after.Epoch, err, user.Epoch)
 	}
 	if diff := cmp.Diff([]string{"user.created from  in ", "user.password_changed from 192.0.2.1 in r2"}, storetest.Events(t, db)); diff != "" {
 		t.Errorf("audit (-want +got):\n%s", diff)
 	}
-	if err := users.SetPassword(t.Context(), time.Now(), uuid.New(), goodPassword, audit.Origin{}); !errors.Is(err, accounts.ErrUnknownUser) {
+	if err := users.SetPassword(t.Context(), time.Now(), uuid.New(), goodPassword, caller.Operator()); !errors.Is(err, accounts.ErrUnknownUser) {
 		t.Errorf("unknown user: %v", err)
 	}
 }
@@ -217,9 +217,9 @@ func TestDisableEnableDelete(t *testing.T) {
 	db := open(t)
 	users := newUsers(t, db)
 	user := create(t, users, "alice", goodPassword)
-	origin := audit.Origin{Address: home, RequestID: "r3"}
+	origin := caller.Caller{Address: home, RequestID: "r3"}
 	signIn := func() error {
-		_, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, accounts.Caller{Address: home})
+		_, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home})
 		return err
 	}
 	if err := users.Disable(t.Context(), time.Now(), user.ID, origin); err != nil {

@@ -86,10 +86,3 @@ type Record struct {
 
 // Place returns the position of the event.
 func (r Record) Place() Place { return Place{r.Time, r.Number} }
-
-// An Origin says where a request came from, for the events it causes. The command
-// line has the zero Origin.
-type Origin struct {
-	Address   string
-	RequestID string
-}

@@ -15,6 +15,7 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/authorize"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/consents"
 	"countersign/hashing"
@@ -64,11 +65,11 @@ func newRig(t testing.TB) *rig {
 		ID: "app", Name: "App", Public: true, Grants: []string{"authorization_code"}, Scopes: []string{"openid", "profile", "email"},
 		RedirectURIs:           []string{"https://app.example.com/callback", "https://app.example.com/?keep=this", "http://127.0.0.1/back", "com.example.app:/back"},
 		PostLogoutRedirectURIs: []string{"https://app.example.com/bye", "https://app.example.com/bye?keep=this"},
-	}, "", audit.Origin{})
+	}, "", caller.Operator())
 	noError(t, err)
 	alice := accounts.User{ID: uuid.New(), Username: "alice", CreatedAt: r.now, UpdatedAt: r.now}
 	noError(t, db.CreateUser(t.Context(), alice, audit.Event{Time: r.now, Kind: audit.UserCreated}))
-	got, err := issued.Start(t.Context(), r.now, oauth.Recipient{ClientID: "app", Scopes: oauth.Scopes{"openid"}}, tokens.SignIn{UserID: alice.ID, AuthTime: r.now}, nil, nil, audit.Origin{})
+	got, err := issued.Start(t.Context(), r.now, oauth.Recipient{ClientID: "app", Scopes: oauth.Scopes{"openid"}}, tokens.SignIn{UserID: alice.ID, AuthTime: r.now}, nil, nil, caller.Operator())
 	noError(t, err)
 	r.idToken, r.alice = got.IDToken, alice.ID
 	r.Service = authorize.New(authorize.Options{

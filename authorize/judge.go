@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/oauth"
 	"countersign/refusals"
 	"countersign/tokens"
@@ -163,7 +163,7 @@ func (s *Service) Answer(ctx context.Context, now time.Time, j Judgment) (Respon
 
 // Allow records, at the step Consent, that the user lets the client have what it asks
 // for, and answers. At any other step it is an error.
-func (s *Service) Allow(ctx context.Context, now time.Time, j Judgment, from audit.Origin) (Response, error) {
+func (s *Service) Allow(ctx context.Context, now time.Time, j Judgment, from caller.Caller) (Response, error) {
 	if j.Step != Consent {
 		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.Step)
 	}

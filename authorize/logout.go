@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/tokens"
 )
@@ -113,7 +113,7 @@ func (s *Service) ResumeLogout(ctx context.Context, now time.Time, ticket string
 // it, and of the same user the session that the client's ID token names, wherever that
 // came of: but for those with offline_access. An ID token alone ends nothing, for it is
 // no proof.
-func (s *Service) SignOut(ctx context.Context, now time.Time, r *Logout, l *tokens.Login, from audit.Origin) error {
+func (s *Service) SignOut(ctx context.Context, now time.Time, r *Logout, l *tokens.Login, from caller.Caller) error {
 	if l == nil {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/hashing"
 	"countersign/limits"
@@ -50,7 +50,7 @@ func TestClientAuthentication(t *testing.T) {
 		"id not UTF-8":                  {"\xff", chosen, clients.ErrBadCredentials},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: c.id, Secret: c.secret}, home)
+			got, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: c.id, Secret: c.secret}, caller.Caller{Address: home})
 			if err != c.want {
 				t.Errorf("error %v, want %v itself", err, c.want)
 			}
@@ -66,7 +66,7 @@ func TestUnknownClientCostsWhatAWrongSecretCosts(t *testing.T) {
 	register(t, registry, api, chosen)
 	work := registry.Watch()
 	for _, id := range []string{"api", "nobody"} {
-		registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: id, Secret: "wrong"}, home)
+		registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: id, Secret: "wrong"}, caller.Caller{Address: home})
 		if got := work.Take(); len(got) != 1 || got[0] != cheap {
 			t.Errorf("%s: hashes %v, want one", id, got)
 		}
@@ -83,7 +83,7 @@ func TestRightSecretIsHashedOnce(t *testing.T) {
 	work := registry.Watch()
 	for range 3 {
 		for _, cred := range []clients.Credentials{{ID: "api", Secret: chosen}, {ID: "machine", Secret: generated}} {
-			if _, err := registry.Authenticate(t.Context(), time.Now(), cred, home); err != nil {
+			if _, err := registry.Authenticate(t.Context(), time.Now(), cred, caller.Caller{Address: home}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -92,7 +92,7 @@ func TestRightSecretIsHashedOnce(t *testing.T) {
 		t.Errorf("%d hashes for the chosen secret and none for the other, want 1", len(got))
 	}
 	for range 2 { // what failed isn't remembered
-		registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: "wrong"}, home)
+		registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: "wrong"}, caller.Caller{Address: home})
 	}
 	if got := work.Take(); len(got) != 2 {
 		t.Errorf("%d hashes for two wrong secrets, want 2", len(got))
@@ -117,7 +117,7 @@ func TestClientsWhileTheDatabaseFails(t *testing.T) {
 		o.Store, o.Throttle = db, limits.NewThrottle(limits.Options{Store: db})
 	})
 	try := func(secret string) error {
-		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: secret}, home)
+		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: secret}, caller.Caller{Address: home})
 		return err
 	}
 	db.record = true
@@ -128,7 +128,7 @@ func TestClientsWhileTheDatabaseFails(t *testing.T) {
 	if err := try(chosen); !errors.Is(err, errAway) {
 		t.Errorf("the database's failure is not the client's: %v", err)
 	}
-	if _, err := registry.Put(t.Context(), time.Now(), spa, "", audit.Origin{}); !errors.Is(err, errAway) {
+	if _, err := registry.Put(t.Context(), time.Now(), spa, "", caller.Operator()); !errors.Is(err, errAway) {
 		t.Errorf("declaring a client without a database: %v", err)
 	}
 }
@@ -147,7 +147,7 @@ func TestWrongSecretsAreThrottled(t *testing.T) {
 				register(t, registry, machine, clients.GenerateSecret())
 				work := registry.Watch()
 				try := func(address string) error {
-					_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: id, Secret: "wrong secret"}, address)
+					_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: id, Secret: "wrong secret"}, caller.Caller{Address: address})
 					return err
 				}
 				for n := range 11 {
@@ -179,7 +179,7 @@ func TestThrottledGuesserCannotTellARightSecret(t *testing.T) {
 	register(t, registry, api, chosen)
 	now := time.Now()
 	try := func(secret, address string) error {
-		_, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: secret}, address)
+		_, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: secret}, caller.Caller{Address: address})
 		return err
 	}
 	if err := try(chosen, home); err != nil { // remembered: would cost nothing
@@ -202,9 +202,9 @@ func TestGeneratedSecretNeverHasToWait(t *testing.T) {
 	register(t, registry, api, generated)
 	now := time.Now()
 	for range 20 {
-		registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: "wrong"}, home)
+		registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: "wrong"}, caller.Caller{Address: home})
 	}
-	if _, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: generated}, home); err != nil {
+	if _, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: generated}, caller.Caller{Address: home}); err != nil {
 		t.Errorf("right secret after many wrong ones: %v", err)
 	}
 }
@@ -214,11 +214,11 @@ func TestPublicClientsHaveNothingToGuess(t *testing.T) {
 	register(t, registry, spa, "")
 	now := time.Now()
 	for range 20 {
-		if _, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "spa", Secret: "x"}, home); err != clients.ErrBadCredentials {
+		if _, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "spa", Secret: "x"}, caller.Caller{Address: home}); err != clients.ErrBadCredentials {
 			t.Fatalf("secret for a public client: %v, want ErrBadClient", err)
 		}
 	}
-	if _, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "spa"}, home); err != nil {
+	if _, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "spa"}, caller.Caller{Address: home}); err != nil {
 		t.Errorf("without: %v", err)
 	}
 }
@@ -232,7 +232,7 @@ func TestKnownClientsGetThroughAFlood(t *testing.T) {
 	machine.ID = "machine"
 	register(t, registry, machine, generated)
 	try := func(id, secret string) error {
-		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: id, Secret: secret}, home)
+		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: id, Secret: secret}, caller.Caller{Address: home})
 		return err
 	}
 	if err := try("api", chosen); err != nil {
@@ -271,7 +271,7 @@ func BenchmarkClientSecret(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := each().Authenticate(b.Context(), time.Now(), cred, home); err != nil {
+				if _, err := each().Authenticate(b.Context(), time.Now(), cred, caller.Caller{Address: home}); err != nil {
 					b.Fatal(err)
 				}
 			}

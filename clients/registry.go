@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/hashing"
 	"countersign/input"
 	"countersign/limits"
@@ -69,7 +70,7 @@ type Credentials struct {
 // A client id is no secret (RFC 6749 section 2.2), so it isn't hidden what kind
 // of client has which id. But an unknown id takes the same work as a secret
 // that somebody chose, which makes guessing ids no cheaper than guessing secrets.
-func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credentials, address string) (Client, error) {
+func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credentials, from caller.Caller) (Client, error) {
 	client, err := s.store.Client(ctx, cred.ID)
 	known := err == nil
 	if err != nil && !errors.Is(err, ErrUnknown) {
@@ -81,7 +82,7 @@ func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credent
 		}
 		return Client{}, ErrBadCredentials // nothing was guessed
 	}
-	key := limits.Key("client secret", cred.ID, limits.Network(address))
+	key := limits.Key("client secret", cred.ID, from.Network())
 	if strings.HasPrefix(client.SecretHash, digestPrefix) {
 		// 256 random bits aren't guessed: their owner never has to wait for
 		// the guesses of others, not even for reading how many there were.
@@ -146,7 +147,7 @@ func (s *Registry) refuse(ctx context.Context, now time.Time, key [32]byte) erro
 // GenerateSecret, or a chosen one. SecretHash and the times are set here. What
 // is wrong with c is an *input.Error, all of it at once; one that is also
 // ErrExists if that is all.
-func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret string, origin audit.Origin) (Client, error) {
+func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret string, from caller.Caller) (Client, error) {
 	if err := Check(c, secret); err != nil {
 		return Client{}, err
 	}
@@ -155,7 +156,7 @@ func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret s
 		return Client{}, err
 	}
 	c.CreatedAt, c.UpdatedAt = now, now
-	err = s.store.CreateClient(ctx, c, clientEvent(audit.ClientCreated, now, c.ID, origin))
+	err = s.store.CreateClient(ctx, c, clientEvent(audit.ClientCreated, now, c.ID, from))
 	switch {
 	case errors.Is(err, ErrExists):
 		return Client{}, input.Conflict("id", "id belongs to another client: 'clients show' says which; to change one, declare it in the configuration, or delete it and its sessions.", err)
@@ -168,7 +169,7 @@ func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret s
 // Put makes the client be as declared, whether or not it exists. One that is so
 // already stays untouched, hash and all, so that a server which declares its
 // clients at every start leaves no trail of changes that are none. *input.Error.
-func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret string, origin audit.Origin) (Client, error) {
+func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret string, from caller.Caller) (Client, error) {
 	if err := Check(c, secret); err != nil {
 		return Client{}, err
 	}
@@ -189,7 +190,7 @@ func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret stri
 		return old, nil
 	}
 	c.UpdatedAt = now
-	if err := s.store.PutClient(ctx, c, clientEvent(kind, now, c.ID, origin)); err != nil {
+	if err := s.store.PutClient(ctx, c, clientEvent(kind, now, c.ID, from)); err != nil {
 		return Client{}, fmt.Errorf("put client: %w", err)
 	}
 	return c, nil
@@ -197,7 +198,7 @@ func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret stri
 
 // RotateSecret gives a confidential client a new generated secret and returns
 // it. ErrUnknown, ErrPublic.
-func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id string, origin audit.Origin) (string, error) {
+func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id string, from caller.Caller) (string, error) {
 	c, err := s.store.Client(ctx, id)
 	if err != nil {
 		return "", fmt.Errorf("rotate secret: %w", err)
@@ -206,7 +207,7 @@ func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id string, o
 		return "", ErrPublic
 	}
 	secret := GenerateSecret()
-	ev := clientEvent(audit.ClientSecretRotated, now, id, origin)
+	ev := clientEvent(audit.ClientSecretRotated, now, id, from)
 	if err := s.store.SetSecretHash(ctx, id, digestSecret(secret), now, ev); err != nil {
 		return "", fmt.Errorf("rotate secret: %w", err)
 	}
@@ -214,8 +215,8 @@ func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id string, o
 }
 
 // Delete removes the client and its sessions. ErrUnknown.
-func (s *Registry) Delete(ctx context.Context, now time.Time, id string, origin audit.Origin) error {
-	if err := s.store.DeleteClient(ctx, id, clientEvent(audit.ClientDeleted, now, id, origin)); err != nil {
+func (s *Registry) Delete(ctx context.Context, now time.Time, id string, from caller.Caller) error {
+	if err := s.store.DeleteClient(ctx, id, clientEvent(audit.ClientDeleted, now, id, from)); err != nil {
 		return fmt.Errorf("delete client: %w", err)
 	}
 	return nil
@@ -271,6 +272,8 @@ func same(a, b Client) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-func clientEvent(kind audit.Kind, now time.Time, id string, origin audit.Origin) audit.Event {
-	return audit.Event{Time: now, Kind: kind, ClientID: id, Address: origin.Address, RequestID: origin.RequestID}
+func clientEvent(kind audit.Kind, now time.Time, id string, from caller.Caller) audit.Event {
+	ev := from.Event(now, kind)
+	ev.ClientID = id
+	return ev
 }

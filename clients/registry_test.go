@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/input/inputtest"
 	"countersign/store/storetest"
@@ -33,7 +33,7 @@ var (
 
 func register(t testing.TB, registry *clients.Registry, c clients.Client, secret string) clients.Client {
 	t.Helper()
-	c, err := registry.Create(t.Context(), time.Now(), c, secret, audit.Origin{})
+	c, err := registry.Create(t.Context(), time.Now(), c, secret, caller.Operator())
 	if err != nil {
 		t.Fatalf("create client %q: %v", c.ID, err)
 	}
@@ -44,7 +44,7 @@ func TestCreatedClientIsStored(t *testing.T) {
 	db := open(t)
 	registry := newRegistry(t, db)
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	want, err := registry.Create(t.Context(), now, spa, "", audit.Origin{Address: home, RequestID: "r1"})
+	want, err := registry.Create(t.Context(), now, spa, "", caller.Caller{Address: home, RequestID: "r1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestCreatedClientIsStored(t *testing.T) {
 	if diff := cmp.Diff([]string{"client.created from 192.0.2.1 in r1"}, storetest.Events(t, db)); diff != "" {
 		t.Errorf("audit (-want +got):\n%s", diff)
 	}
-	_, err = registry.Create(t.Context(), now, spa, "", audit.Origin{})
+	_, err = registry.Create(t.Context(), now, spa, "", caller.Operator())
 	inputtest.Want(t, err, "id taken")
 	if !errors.Is(err, clients.ErrExists) {
 		t.Errorf("%v is not ErrClientExists", err)
@@ -132,7 +132,7 @@ func TestClientRules(t *testing.T) {
 			if c.change != nil {
 				c.change(&c.client)
 			}
-			_, err := registry.Put(t.Context(), time.Now(), c.client, c.secret, audit.Origin{})
+			_, err := registry.Put(t.Context(), time.Now(), c.client, c.secret, caller.Operator())
 			inputtest.Want(t, err, c.want...)
 			if err != nil && c.secret != "" && strings.Contains(err.Error(), c.secret) {
 				t.Errorf("the error quotes the secret: %v", err)
@@ -146,7 +146,7 @@ func TestPutChangesOnlyWhatDiffers(t *testing.T) {
 	registry := newRegistry(t, db)
 	put := func(c clients.Client, secret string) clients.Client {
 		t.Helper()
-		c, err := registry.Put(t.Context(), time.Now(), c, secret, audit.Origin{})
+		c, err := registry.Put(t.Context(), time.Now(), c, secret, caller.Operator())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,13 +194,13 @@ func TestRotateSecret(t *testing.T) {
 	register(t, registry, api, chosen)
 	register(t, registry, spa, "")
 	try := func(secret string) error {
-		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: secret}, home)
+		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: secret}, caller.Caller{Address: home})
 		return err
 	}
 	if err := try(chosen); err != nil { // now remembered as proven
 		t.Fatal(err)
 	}
-	secret, err := registry.RotateSecret(t.Context(), time.Now(), "api", audit.Origin{Address: home, RequestID: "r2"})
+	secret, err := registry.RotateSecret(t.Context(), time.Now(), "api", caller.Caller{Address: home, RequestID: "r2"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,10 +210,10 @@ func TestRotateSecret(t *testing.T) {
 	if err := try(secret); err != nil {
 		t.Errorf("new secret: %v", err)
 	}
-	if _, err := registry.RotateSecret(t.Context(), time.Now(), "spa", audit.Origin{}); !errors.Is(err, clients.ErrPublic) {
+	if _, err := registry.RotateSecret(t.Context(), time.Now(), "spa", caller.Operator()); !errors.Is(err, clients.ErrPublic) {
 		t.Errorf("public client: %v, want ErrPublicClient", err)
 	}
-	if _, err := registry.RotateSecret(t.Context(), time.Now(), "none", audit.Origin{}); !errors.Is(err, clients.ErrUnknown) {
+	if _, err := registry.RotateSecret(t.Context(), time.Now(), "none", caller.Operator()); !errors.Is(err, clients.ErrUnknown) {
 		t.Errorf("unknown client: %v, want ErrUnknownClient", err)
 	}
 	all := storetest.Events(t, db)
@@ -230,13 +230,13 @@ func TestListAndDeleteClients(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].ID != "api" || list[1].ID != "spa" {
 		t.Errorf("List = %+v, %v", list, err)
 	}
-	if err := registry.Delete(t.Context(), time.Now(), "spa", audit.Origin{}); err != nil {
+	if err := registry.Delete(t.Context(), time.Now(), "spa", caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "spa"}, home); err != clients.ErrBadCredentials {
+	if _, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "spa"}, caller.Caller{Address: home}); err != clients.ErrBadCredentials {
 		t.Errorf("deleted client: %v, want ErrBadClient", err)
 	}
-	if err := registry.Delete(t.Context(), time.Now(), "spa", audit.Origin{}); !errors.Is(err, clients.ErrUnknown) {
+	if err := registry.Delete(t.Context(), time.Now(), "spa", caller.Operator()); !errors.Is(err, clients.ErrUnknown) {
 		t.Errorf("deleting twice: %v, want ErrUnknownClient", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 )
 
 var (
@@ -63,13 +64,13 @@ func (s Service) Covers(ctx context.Context, user uuid.UUID, client string, scop
 }
 
 // Give lets the client have these scopes, besides those that it has.
-func (s Service) Give(ctx context.Context, now time.Time, user uuid.UUID, client string, scopes []string, origin audit.Origin) error {
+func (s Service) Give(ctx context.Context, now time.Time, user uuid.UUID, client string, scopes []string, from caller.Caller) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("make consent id: %w", err)
 	}
 	c := Consent{ID: id, UserID: user, ClientID: client, Scopes: scopes, CreatedAt: now, UpdatedAt: now}
-	if err := s.Store.GiveConsent(ctx, c, consentEvent(audit.ConsentGiven, now, user, client, origin)); err != nil {
+	if err := s.Store.GiveConsent(ctx, c, consentEvent(audit.ConsentGiven, now, user, client, from)); err != nil {
 		return fmt.Errorf("give consent: %w", err)
 	}
 	return nil
@@ -82,10 +83,12 @@ func (s Service) Of(ctx context.Context, user uuid.UUID) ([]Consent, error) {
 
 // Revoke takes back what a user lets a client have, and ends the client's sessions of
 // the user. ErrUnknown.
-func (s Service) Revoke(ctx context.Context, now time.Time, user uuid.UUID, client string, origin audit.Origin) error {
-	return s.Store.DeleteConsent(ctx, user, client, consentEvent(audit.ConsentRevoked, now, user, client, origin))
+func (s Service) Revoke(ctx context.Context, now time.Time, user uuid.UUID, client string, from caller.Caller) error {
+	return s.Store.DeleteConsent(ctx, user, client, consentEvent(audit.ConsentRevoked, now, user, client, from))
 }
 
-func consentEvent(kind audit.Kind, now time.Time, user uuid.UUID, client string, origin audit.Origin) audit.Event {
-	return audit.Event{Time: now, Kind: kind, UserID: user, ClientID: client, Address: origin.Address, RequestID: origin.RequestID}
+func consentEvent(kind audit.Kind, now time.Time, user uuid.UUID, client string, from caller.Caller) audit.Event {
+	ev := from.Event(now, kind)
+	ev.UserID, ev.ClientID = user, client
+	return ev
 }

@@ -20,7 +20,7 @@ import (
 	oauthstore "github.com/go-oauth2/oauth2/v4/store"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/hashing"
 	"countersign/keys"
@@ -180,11 +180,11 @@ func ourApp(t testing.TB) (*server.App, *watch) {
 	for _, id := range []string{"a", "b"} {
 		if _, err := app.Clients.Create(t.Context(), time.Now(), clients.Client{
 			ID: id, Name: id, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: []string{"read", "admin"},
-		}, trapSecret, audit.Origin{}); err != nil {
+		}, trapSecret, caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := app.Users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: trapPassword}, audit.Origin{}); err != nil {
+	if _, err := app.Users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: trapPassword}, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	watched.looked, watched.clients = 0, 0

@@ -5,7 +5,6 @@ import (
 
 	"github.com/go-oauth2/oauth2/v4"
 
-	"countersign/accounts"
 	"countersign/oauth"
 	"countersign/signin"
 	"countersign/tokens"
@@ -31,15 +30,14 @@ func (g *password) Issue(ctx context.Context, r *Request) (Answer, error) {
 	if _, err := g.tokens.Granted(r.Client.Recipient(), r.Scopes, r.Resources); err != nil {
 		return Answer{}, err
 	}
-	from := signin.From{Device: r.Device, Caller: accounts.Caller{Address: r.From.Address}, Origin: r.From}
 	var outcome signin.Outcome
 	l := library{
 		prove: func(ctx context.Context, _, username, password string) (id string, err error) {
-			outcome, err = g.signIns.Prove(ctx, r.Now, signin.Password{Username: username, Password: password}, from)
+			outcome, err = g.signIns.Prove(ctx, r.Now, signin.Password{Username: username, Password: password}, r.From)
 			return outcome.User.ID.String(), err
 		},
 		issue: func(ctx context.Context, _ *oauth2.TokenGenerateRequest) (tokens.Issued, error) {
-			return g.signIns.Start(ctx, r.Now, r.Client.Recipient(), &outcome, r.Scopes, r.Resources, from)
+			return g.signIns.Start(ctx, r.Now, r.Client.Recipient(), &outcome, r.Scopes, r.Resources, r.From)
 		},
 	}
 	return l.serve(ctx, r)

@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"countersign/audit"
-	"countersign/browser"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/oauth"
 	"countersign/refusals"
@@ -52,9 +51,8 @@ const (
 // Request is a request of a client, as far as it has come: each step of the pipeline
 // fills in its fields.
 type Request struct {
-	Now    time.Time
-	From   audit.Origin
-	Device string // label of what asks, or empty
+	Now  time.Time
+	From caller.Caller
 
 	Form      url.Values     // by parse: each parameter once, but for resource, and none empty
 	Client    clients.Client // by authenticate
@@ -71,8 +69,8 @@ type step func(context.Context, *Request) error
 
 // run takes a request through the steps. Its error is an *oauth.Error; one that is ours
 // is logged.
-func (s *Service) run(r *http.Request, from audit.Origin, steps ...step) (*Request, error) {
-	x := &Request{Now: time.Now(), From: from, Device: browser.Label(r.UserAgent()), http: r}
+func (s *Service) run(r *http.Request, from caller.Caller, steps ...step) (*Request, error) {
+	x := &Request{Now: time.Now(), From: from, http: r}
 	for _, step := range steps {
 		err := step(r.Context(), x)
 		if err == nil {
@@ -113,7 +111,7 @@ func (s *Service) authenticate(ctx context.Context, x *Request) error {
 	if err != nil {
 		return err
 	}
-	client, err := s.clients.Authenticate(ctx, x.Now, cred, x.From.Address)
+	client, err := s.clients.Authenticate(ctx, x.Now, cred, x.From)
 	if err != nil {
 		return err
 	}

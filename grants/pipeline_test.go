@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/grants"
 	"countersign/oauth"
@@ -49,7 +49,7 @@ func withMadeUp(t *testing.T, g *madeUp) *grants.Service {
 	watched.grants = []string{madeUpType}
 	if _, err := app.Clients.Create(t.Context(), time.Now(), clients.Client{
 		ID: "public", Name: "public", Public: true, Grants: []string{"refresh_token"}, Scopes: []string{"read"},
-	}, "", audit.Origin{}); err != nil {
+	}, "", caller.Caller{}); err != nil {
 		t.Fatal(err)
 	}
 	s := grants.New(grants.Options{
@@ -99,7 +99,7 @@ func TestAGrantGetsAllChecksWithoutCodeOfItsOwn(t *testing.T) {
 		"unknown grant_type":   {"/", form, change("made-up", "made-upper"), 400, "unsupported_grant_type", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := s.Token(post(t, c.target, c.kind, c.body), audit.Origin{})
+			_, _, err := s.Token(post(t, c.target, c.kind, c.body), caller.Caller{})
 			say, ok := errors.AsType[*oauth.Error](err)
 			if !ok || say.Status != c.status || say.Code != c.code || c.description != "" && say.Description != c.description {
 				t.Errorf("got %v (%T), want %d %s: %s", err, err, c.status, c.code, c.description)
@@ -111,7 +111,7 @@ func TestAGrantGetsAllChecksWithoutCodeOfItsOwn(t *testing.T) {
 		})
 	}
 
-	answer, client, err := s.Token(post(t, "/", form, good+"&resource=https%3A%2F%2Fapi.example.com"), audit.Origin{Address: "192.0.2.1"})
+	answer, client, err := s.Token(post(t, "/", form, good+"&resource=https%3A%2F%2Fapi.example.com"), caller.Caller{Address: "192.0.2.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestAGrantThatSaysForNoClientIsForNone(t *testing.T) {
 	g := &madeUp{rules: grants.Rules{Type: madeUpType}}
 	s := withMadeUp(t, g)
 	_, _, err := s.Token(post(t, "/", "application/x-www-form-urlencoded",
-		"grant_type="+url.QueryEscape(madeUpType)+"&client_id=a&client_secret="+trapSecret), audit.Origin{})
+		"grant_type="+url.QueryEscape(madeUpType)+"&client_id=a&client_secret="+trapSecret), caller.Caller{})
 	if say, ok := errors.AsType[*oauth.Error](err); !ok || say.Code != oauth.UnauthorizedClient || len(g.issued) != 0 {
 		t.Errorf("got %v, issued %d; want unauthorized_client and nothing", err, len(g.issued))
 	}

@@ -18,7 +18,7 @@ import (
 	"slices"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/oauth"
 	"countersign/signin"
@@ -83,7 +83,7 @@ func (s *Service) Supported() []string {
 
 // Token answers a token request (RFC 6749 section 3.2). Every error it returns is an
 // *oauth.Error.
-func (s *Service) Token(r *http.Request, from audit.Origin) (answer *Response, clientID string, err error) {
+func (s *Service) Token(r *http.Request, from caller.Caller) (answer *Response, clientID string, err error) {
 	x, err := s.run(r, from, s.parse, s.choose, s.authenticate, s.permit, s.read, s.issue)
 	if err != nil {
 		return nil, x.Client.ID, err
@@ -95,7 +95,7 @@ func (s *Service) Token(r *http.Request, from audit.Origin) (answer *Response, c
 // client's token ends. No error also means that there was nothing to revoke, for
 // then the client has what it wants (section 2.2). Every error it returns is an
 // *oauth.Error.
-func (s *Service) Revoke(r *http.Request, from audit.Origin) (clientID string, err error) {
+func (s *Service) Revoke(r *http.Request, from caller.Caller) (clientID string, err error) {
 	x, err := s.run(r, from, s.parse, s.authenticate, s.revoke)
 	return x.Client.ID, err
 }
@@ -103,7 +103,7 @@ func (s *Service) Revoke(r *http.Request, from audit.Origin) (clientID string, e
 // Introspect answers an introspection request (RFC 7662 section 2) with the
 // members of the response. Why a token isn't active is not said (section 2.2).
 // Every error it returns is an *oauth.Error.
-func (s *Service) Introspect(r *http.Request, from audit.Origin) (members map[string]any, clientID string, err error) {
+func (s *Service) Introspect(r *http.Request, from caller.Caller) (members map[string]any, clientID string, err error) {
 	x, err := s.run(r, from, s.parse, s.authenticate, s.mayIntrospect, func(ctx context.Context, x *Request) (err error) {
 		members, err = s.introspect(ctx, x)
 		return err

@@ -68,7 +68,7 @@ func (h *Account) endSession(c *gin.Context, mine tokens.Session) error {
 	if err != nil {
 		return errNoSession
 	}
-	switch err := h.Tokens.EndSessionOf(c.Request.Context(), time.Now(), mine.UserID, id, origin(c)); {
+	switch err := h.Tokens.EndSessionOf(c.Request.Context(), time.Now(), mine.UserID, id, callerOf(c, "")); {
 	case errors.Is(err, tokens.ErrUnknown):
 		return errNoSession
 	case err != nil:
@@ -78,7 +78,7 @@ func (h *Account) endSession(c *gin.Context, mine tokens.Session) error {
 }
 
 func (h *Account) endOthers(c *gin.Context, mine tokens.Session) error {
-	if _, err := h.Tokens.EndOtherSessions(c.Request.Context(), time.Now(), mine.UserID, mine.ID, origin(c)); err != nil {
+	if _, err := h.Tokens.EndOtherSessions(c.Request.Context(), time.Now(), mine.UserID, mine.ID, callerOf(c, "")); err != nil {
 		return err
 	}
 	return noContent(c)
@@ -95,12 +95,12 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	now := time.Now()
-	proven, err := h.SignIns.Prove(c.Request.Context(), now, signin.OwnPassword{UserID: mine.UserID, Password: req.Current}, h.Devices.from(c))
+	now, from := time.Now(), h.Devices.caller(c, req.UILocales)
+	proven, err := h.SignIns.Prove(c.Request.Context(), now, signin.OwnPassword{UserID: mine.UserID, Password: req.Current}, from)
 	if err != nil {
 		return wrongPassword(err)
 	}
-	user, err := h.Users.ChangePassword(c.Request.Context(), now, proven.User, mine.ID, req.New, language(c, req.UILocales), origin(c))
+	user, err := h.Users.ChangePassword(c.Request.Context(), now, proven.User, mine.ID, req.New, from)
 	if err != nil {
 		return wrongPassword(err)
 	}
@@ -163,7 +163,7 @@ type proofRequest struct {
 
 // prove makes sure that the owner of the account asks: see signin.Service.Confirm.
 func (h *Account) prove(c *gin.Context, mine *tokens.Session, password string) error {
-	return wrongPassword(h.SignIns.Confirm(c.Request.Context(), time.Now(), mine, password, h.Devices.from(c)))
+	return wrongPassword(h.SignIns.Confirm(c.Request.Context(), time.Now(), mine, password, h.Devices.caller(c, "")))
 }
 
 type changeEmailRequest struct {
@@ -180,7 +180,7 @@ func (h *Account) changeEmail(c *gin.Context, mine tokens.Session) error {
 	if err := h.prove(c, &mine, req.Current); err != nil {
 		return err
 	}
-	err := h.Users.RequestEmailChange(c.Request.Context(), time.Now(), mine.UserID, mine.ID, req.Email, language(c, req.UILocales), c.ClientIP())
+	err := h.Users.RequestEmailChange(c.Request.Context(), time.Now(), mine.UserID, mine.ID, req.Email, callerOf(c, req.UILocales))
 	return accepted(c, err)
 }
 
@@ -194,7 +194,7 @@ func (h *Account) delete(c *gin.Context, mine tokens.Session) error {
 	if err := h.prove(c, &mine, req.Current); err != nil {
 		return err
 	}
-	if err := h.Users.DeleteOwn(c.Request.Context(), time.Now(), mine.UserID, mine.ID, origin(c)); err != nil {
+	if err := h.Users.DeleteOwn(c.Request.Context(), time.Now(), mine.UserID, mine.ID, callerOf(c, "")); err != nil {
 		return err
 	}
 	h.Cookies.clear(c)

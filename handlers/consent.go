@@ -48,7 +48,7 @@ func (h *Consent) consent(c *gin.Context, ticket, decision string) error {
 	if decision == "allow" || decision == "deny" {
 		var answer authorize.Response
 		if decision == "allow" {
-			answer, err = h.Authorize.Allow(c.Request.Context(), time.Now(), j, origin(c))
+			answer, err = h.Authorize.Allow(c.Request.Context(), time.Now(), j, callerOf(c, ""))
 		} else {
 			answer, err = h.Authorize.Deny(j)
 		}

@@ -35,7 +35,7 @@ func (h *Consents) list(c *gin.Context, mine tokens.Session) error {
 }
 
 func (h *Consents) revoke(c *gin.Context, mine tokens.Session) error {
-	err := h.Consents.Revoke(c.Request.Context(), time.Now(), mine.UserID, c.Param("client_id"), origin(c))
+	err := h.Consents.Revoke(c.Request.Context(), time.Now(), mine.UserID, c.Param("client_id"), callerOf(c, ""))
 	if err != nil {
 		return err
 	}

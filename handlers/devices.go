@@ -7,8 +7,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/browser"
+	"countersign/caller"
 	"countersign/seal"
-	"countersign/signin"
 )
 
 // Devices remembers in a cookie which accounts a browser is known to, so that nobody
@@ -26,13 +26,11 @@ func (d *Devices) recognize(c *gin.Context) *browser.Known {
 	return browser.Recognize(d.Seal, d.Cookies.values(c.Request, deviceCookie))
 }
 
-// from is where a proof comes from.
-func (d *Devices) from(c *gin.Context) signin.From {
-	return signin.From{
-		Device: browser.Label(c.Request.UserAgent()),
-		Caller: accounts.Caller{Address: c.ClientIP(), Browser: d.recognize(c).Knows},
-		Origin: origin(c),
-	}
+// caller is callerOf with the accounts that the browser is known to.
+func (d *Devices) caller(c *gin.Context, uiLocales string) caller.Caller {
+	from := callerOf(c, uiLocales)
+	from.Browser = d.recognize(c).Knows
+	return from
 }
 
 // remember makes a browser known to an account whose owner uses it.

@@ -202,7 +202,7 @@ func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, 
 
 // login is the login of the browser, nil if no user is signed in.
 func (h *Hosted) login(c *gin.Context) (*tokens.Login, error) {
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Remembered(h.Cookies.values(c.Request, loginCookie)), h.Devices.from(c))
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Remembered(h.Cookies.values(c.Request, loginCookie)), h.Devices.caller(c, ""))
 	if errors.Is(err, signin.ErrLoginRequired) {
 		return nil, nil
 	}
@@ -216,7 +216,7 @@ func (h *Hosted) login(c *gin.Context) (*tokens.Login, error) {
 // enter signs the user of o in to the browser, replacing had, which may be nil, and makes
 // the browser keep the login for as long as it lives.
 func (h *Hosted) enter(c *gin.Context, o *signin.Outcome, had *tokens.Login) (*tokens.Login, error) {
-	l, err := h.SignIns.Enter(c.Request.Context(), time.Now(), o, had, h.Devices.from(c))
+	l, err := h.SignIns.Enter(c.Request.Context(), time.Now(), o, had, h.Devices.caller(c, ""))
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ type Introspect struct {
 func (h *Introspect) Mount(r gin.IRouter) { r.POST("/oauth/introspect", h.introspect) }
 
 func (h *Introspect) introspect(c *gin.Context) {
-	members, clientID, err := h.Grants.Introspect(c.Request, origin(c))
+	members, clientID, err := h.Grants.Introspect(c.Request, callerOf(c, ""))
 	c.Set(ClientIDKey, clientID)
 	if err != nil {
 		refuseClient(c, err)

@@ -63,7 +63,7 @@ func (h *Logout) receive(c *gin.Context, form url.Values) error {
 
 // end signs the browser out and leads it on.
 func (h *Logout) end(c *gin.Context, r *authorize.Logout, l *tokens.Login) error {
-	if err := h.Authorize.SignOut(c.Request.Context(), time.Now(), r, l, origin(c)); err != nil {
+	if err := h.Authorize.SignOut(c.Request.Context(), time.Now(), r, l, callerOf(c, "")); err != nil {
 		return err
 	}
 	h.Cookies.set(c, loginCookie, "", 0)

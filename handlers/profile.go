@@ -38,7 +38,7 @@ func (h *Profile) replace(c *gin.Context, mine tokens.Session) error {
 	if err := readJSON(c.Request, &profile); err != nil {
 		return err
 	}
-	if err := h.Users.SetProfile(c.Request.Context(), time.Now(), mine.UserID, mine.ID, profile, origin(c)); err != nil {
+	if err := h.Users.SetProfile(c.Request.Context(), time.Now(), mine.UserID, mine.ID, profile, callerOf(c, "")); err != nil {
 		return err
 	}
 	neverCache(c)

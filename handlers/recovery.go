@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
+	"countersign/caller"
 )
 
 // Recovery is what people do with their account by mail, signed in or not: set a new
@@ -49,28 +50,26 @@ type correspondRequest struct {
 	UILocales string `json:"ui_locales"`
 }
 
-func (h *Recovery) correspondent(c *gin.Context) (accounts.Correspondent, error) {
+func (h *Recovery) correspondent(c *gin.Context) (accounts.Correspondent, caller.Caller, error) {
 	var req correspondRequest
 	if err := readJSON(c.Request, &req); err != nil {
-		return accounts.Correspondent{}, err
+		return accounts.Correspondent{}, caller.Caller{}, err
 	}
-	return accounts.Correspondent{
-		Email: req.Email, Username: req.Username, Language: language(c, req.UILocales), Address: c.ClientIP(),
-	}, nil
+	return accounts.Correspondent{Email: req.Email, Username: req.Username}, callerOf(c, req.UILocales), nil
 }
 
 func (h *Recovery) forgot(c *gin.Context) error {
-	who, err := h.correspondent(c)
+	who, from, err := h.correspondent(c)
 	if err == nil {
-		err = h.Users.RequestReset(c.Request.Context(), time.Now(), who)
+		err = h.Users.RequestReset(c.Request.Context(), time.Now(), who, from)
 	}
 	return accepted(c, err)
 }
 
 func (h *Recovery) resend(c *gin.Context) error {
-	who, err := h.correspondent(c)
+	who, from, err := h.correspondent(c)
 	if err == nil {
-		err = h.Users.ResendVerification(c.Request.Context(), time.Now(), who)
+		err = h.Users.ResendVerification(c.Request.Context(), time.Now(), who, from)
 	}
 	return accepted(c, err)
 }
@@ -86,7 +85,7 @@ func (h *Recovery) reset(c *gin.Context) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), req.Token, req.Password, language(c, req.UILocales), origin(c))
+	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), req.Token, req.Password, callerOf(c, req.UILocales))
 	if err != nil {
 		return err
 	}
@@ -104,7 +103,7 @@ func (h *Recovery) verify(c *gin.Context) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	if err := h.Users.ConfirmEmail(c.Request.Context(), time.Now(), req.Token, language(c, req.UILocales), origin(c)); err != nil {
+	if err := h.Users.ConfirmEmail(c.Request.Context(), time.Now(), req.Token, callerOf(c, req.UILocales)); err != nil {
 		return err
 	}
 	return noContent(c)

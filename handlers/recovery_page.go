@@ -50,14 +50,14 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 	if err != nil {
 		return err
 	}
-	who := accounts.Correspondent{Language: language(c, locales(r)), Address: c.ClientIP()}
+	who := accounts.Correspondent{}
 	name := strings.TrimSpace(form.Get("email"))
 	if strings.Contains(name, "@") {
 		who.Email = name
 	} else {
 		who.Username = name
 	}
-	err = h.Users.RequestReset(c.Request.Context(), time.Now(), who)
+	err = h.Users.RequestReset(c.Request.Context(), time.Now(), who, callerOf(c, locales(r)))
 	if err == nil {
 		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "mail_sent"})
 	}
@@ -81,7 +81,7 @@ func (h *RecoveryPages) opened(page pages.Name) func(*gin.Context) error {
 
 func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 	token := form.Get("token")
-	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), token, form.Get("password"), language(c, ""), origin(c))
+	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), token, form.Get("password"), callerOf(c, ""))
 	if err == nil {
 		h.Devices.remember(c, &user)
 		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "password_set"})
@@ -99,7 +99,7 @@ func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 
 func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
 	token := form.Get("token")
-	err := h.Users.ConfirmEmail(c.Request.Context(), time.Now(), token, language(c, ""), origin(c))
+	err := h.Users.ConfirmEmail(c.Request.Context(), time.Now(), token, callerOf(c, ""))
 	if err == nil {
 		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "verified"})
 	}

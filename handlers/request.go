@@ -5,7 +5,8 @@ package handlers
 import (
 	"github.com/gin-gonic/gin"
 
-	"countersign/audit"
+	"countersign/browser"
+	"countersign/caller"
 )
 
 // RequestIDHeader carries the id of a request, which every answer names.
@@ -23,7 +24,11 @@ const (
 // RequestID is the id the middleware gave the request.
 func RequestID(c *gin.Context) string { return c.Writer.Header().Get(RequestIDHeader) }
 
-// origin says where the request came from, for the audit events it causes.
-func origin(c *gin.Context) audit.Origin {
-	return audit.Origin{Address: c.ClientIP(), RequestID: RequestID(c)}
+// callerOf says who makes the request. uiLocales are the languages that an application
+// asks for; without any, those of the browser count. It leaves out which accounts the
+// browser is known to: that counts only where pages take proofs, see Devices.caller.
+func callerOf(c *gin.Context, uiLocales string) caller.Caller {
+	return caller.Caller{
+		Address: c.ClientIP(), RequestID: RequestID(c), Language: language(c, uiLocales), Device: browser.Label(c.Request.UserAgent()),
+	}
 }

@@ -17,7 +17,7 @@ type Revoke struct {
 func (h *Revoke) Mount(r gin.IRouter) { r.POST("/oauth/revoke", h.revoke) }
 
 func (h *Revoke) revoke(c *gin.Context) {
-	clientID, err := h.Grants.Revoke(c.Request, origin(c))
+	clientID, err := h.Grants.Revoke(c.Request, callerOf(c, ""))
 	c.Set(ClientIDKey, clientID)
 	if err != nil {
 		refuseClient(c, err)

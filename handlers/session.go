@@ -58,7 +58,7 @@ func (h *Session) signIn(c *gin.Context) error {
 	if err := req.check(); err != nil {
 		return err
 	}
-	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.proof(), h.Cookies.values(c.Request, refreshCookie), h.Devices.from(c))
+	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.proof(), h.Cookies.values(c.Request, refreshCookie), h.Devices.caller(c, ""))
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (r *signInRequest) check() error {
 }
 
 func (h *Session) refresh(c *gin.Context) error {
-	s, err := h.Browser.Refresh(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), origin(c))
+	s, err := h.Browser.Refresh(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), callerOf(c, ""))
 	if errors.Is(err, signin.ErrLoginRequired) {
 		h.Cookies.clear(c)
 	}
@@ -127,7 +127,7 @@ func (h *Session) answer(c *gin.Context, s *signin.Session) {
 }
 
 func (h *Session) user(c *gin.Context) error {
-	user, err := h.Browser.User(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), origin(c))
+	user, err := h.Browser.User(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), callerOf(c, ""))
 	if errors.Is(err, signin.ErrLoginRequired) {
 		h.Cookies.clear(c)
 	}
@@ -141,7 +141,7 @@ func (h *Session) user(c *gin.Context) error {
 }
 
 func (h *Session) signOut(c *gin.Context) error {
-	err := h.Browser.SignOut(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), origin(c))
+	err := h.Browser.SignOut(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), callerOf(c, ""))
 	if err != nil {
 		return err
 	}

@@ -44,8 +44,8 @@ func (h *Signup) signup(c *gin.Context) error {
 		return err
 	}
 	user, err := h.Users.Create(c.Request.Context(), time.Now(), accounts.NewUser{
-		Username: req.Username, Password: req.Password, Email: req.Email, Language: language(c, req.UILocales),
-	}, origin(c))
+		Username: req.Username, Password: req.Password, Email: req.Email,
+	}, callerOf(c, req.UILocales))
 	if err != nil {
 		return err
 	}

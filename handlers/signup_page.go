@@ -81,8 +81,8 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 	}
 	username, email := form.Get("username"), form.Get("email")
 	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.SignUp{
-		Username: username, Password: form.Get("password"), Email: email, Language: language(c, locales(r)),
-	}, h.Devices.from(c))
+		Username: username, Password: form.Get("password"), Email: email,
+	}, h.Devices.caller(c, locales(r)))
 	if err == nil && o.State == signin.AddressDue {
 		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verify_sent"})
 	}

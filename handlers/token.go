@@ -17,7 +17,7 @@ type Token struct {
 func (h *Token) Mount(r gin.IRouter) { r.POST("/oauth/token", h.token) }
 
 func (h *Token) token(c *gin.Context) {
-	members, clientID, err := h.Grants.Token(c.Request, origin(c))
+	members, clientID, err := h.Grants.Token(c.Request, callerOf(c, ""))
 	c.Set(ClientIDKey, clientID)
 	if err != nil {
 		refuseClient(c, err)

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/hashing"
 	"countersign/keys"
@@ -103,7 +103,7 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 		t.Fatalf("build server: %v", err)
 	}
 	for _, c := range testClients {
-		if _, err := a.Clients.Put(t.Context(), time.Now(), c.Client, c.secret, audit.Origin{}); err != nil {
+		if _, err := a.Clients.Put(t.Context(), time.Now(), c.Client, c.secret, caller.Operator()); err != nil {
 			t.Fatalf("declare client %s: %v", c.ID, err)
 		}
 	}

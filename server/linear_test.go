@@ -23,6 +23,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/server"
@@ -191,10 +192,10 @@ type linearSession struct {
 // live has callers do things until the history is full.
 func (u *linearUser) live() {
 	var wg sync.WaitGroup
-	for caller := range linearCallers {
+	for who := range linearCallers {
 		wg.Go(func() {
 			for u.goesOn() {
-				u.act(caller)
+				u.act(who)
 			}
 		})
 	}
@@ -214,41 +215,41 @@ func (u *linearUser) goesOn() bool {
 }
 
 // act does something at random.
-func (u *linearUser) act(caller int) {
+func (u *linearUser) act(who int) {
 	n := rand.IntN(1000)
 	if u.isDisabled() && n < 300 {
-		u.enable(caller)
+		u.enable(who)
 		return
 	}
 	session, known := u.pickSession()
 	if !known {
-		u.signIn(caller)
+		u.signIn(who)
 		return
 	}
 	latest := u.latest(session)
 	switch {
 	case n < 525:
-		u.refresh(caller, session, latest)
+		u.refresh(who, session, latest)
 	case n < 835: // of another tab, or a lost answer
-		u.refresh(caller, session, latest-rand.IntN(7))
+		u.refresh(who, session, latest-rand.IntN(7))
 	case n < 865: // of a thief, perhaps, who takes their time
 		time.Sleep(rand.N(u.window * 3 / 2))
-		u.refresh(caller, session, rand.IntN(latest+1))
+		u.refresh(who, session, rand.IntN(latest+1))
 	case n < 895: // until it can't be told
 		for range remembered + 2 {
-			u.refresh(caller, session, u.latest(session))
+			u.refresh(who, session, u.latest(session))
 		}
-		u.refresh(caller, session, latest)
+		u.refresh(who, session, latest)
 	case n < 925:
-		u.elsewhere(caller, session, latest-rand.IntN(3))
+		u.elsewhere(who, session, latest-rand.IntN(3))
 	case n < 950:
-		u.signIn(caller)
+		u.signIn(who)
 	case n < 960:
-		u.endSession(caller, session)
+		u.endSession(who, session)
 	case n < 965:
-		u.endOfUser(caller)
+		u.endOfUser(who)
 	case n < 970:
-		u.disable(caller)
+		u.disable(who)
 	default: // while the tokens get old
 		time.Sleep(rand.N(u.window / 2))
 	}
@@ -293,11 +294,11 @@ func (u *linearUser) latest(session int) int {
 }
 
 // do calls one of the servers, and writes down what was asked and answered.
-func (u *linearUser) do(caller int, c linearCall, serve func(a *app) linearAnswer) linearAnswer {
+func (u *linearUser) do(who int, c linearCall, serve func(a *app) linearAnswer) linearAnswer {
 	a, began := u.replicas[rand.IntN(len(u.replicas))], time.Now()
 	answer := serve(a)
 	c.began, c.ended = began.UnixNano(), time.Now().UnixNano()
-	op := porcupine.Operation{ClientId: caller, Input: c, Call: c.began, Output: answer, Return: c.ended}
+	op := porcupine.Operation{ClientId: who, Input: c, Call: c.began, Output: answer, Return: c.ended}
 	if answer.outcome == uncertain {
 		op.Return = math.MaxInt64 // it may happen at any time from now on
 	}
@@ -308,7 +309,7 @@ func (u *linearUser) do(caller int, c linearCall, serve func(a *app) linearAnswe
 }
 
 // signIn begins a session where there is room for one.
-func (u *linearUser) signIn(caller int) {
+func (u *linearUser) signIn(who int) {
 	u.mu.Lock()
 	slot := slices.Index(u.sessions[:], nil)
 	if slot >= 0 {
@@ -319,7 +320,7 @@ func (u *linearUser) signIn(caller int) {
 		return
 	}
 	var token string
-	u.do(caller, linearCall{what: linSignIn, session: slot}, func(a *app) linearAnswer {
+	u.do(who, linearCall{what: linSignIn, session: slot}, func(a *app) linearAnswer {
 		f := passwordForm(u.name)
 		f.Set("scope", "profile")
 		r := a.token(f)
@@ -350,10 +351,10 @@ func (u *linearUser) denied(r *response) linearAnswer {
 }
 
 // refresh presents a refresh token, and learns the one it gets.
-func (u *linearUser) refresh(caller, session, number int) {
+func (u *linearUser) refresh(who, session, number int) {
 	token, number := u.token(session, number)
 	c := linearCall{what: linRefresh, session: session, number: uint64(number)}
-	answer := u.do(caller, c, func(a *app) linearAnswer {
+	answer := u.do(who, c, func(a *app) linearAnswer {
 		r := a.refresh(token)
 		if r.Code != http.StatusOK {
 			return u.denied(r)
@@ -366,10 +367,10 @@ func (u *linearUser) refresh(caller, session, number int) {
 }
 
 // elsewhere presents a refresh token as another client.
-func (u *linearUser) elsewhere(caller, session, number int) {
+func (u *linearUser) elsewhere(who, session, number int) {
 	token, number := u.token(session, number)
 	c := linearCall{what: linElsewhere, session: session, number: uint64(number)}
-	u.do(caller, c, func(a *app) linearAnswer {
+	u.do(who, c, func(a *app) linearAnswer {
 		r := a.token(form("grant_type", "refresh_token", "client_id", "other", "refresh_token", token))
 		if r.Code != http.StatusOK {
 			return u.denied(r)
@@ -446,19 +447,19 @@ func (u *linearUser) operator(err error) linearAnswer {
 	return linearAnswer{outcome: uncertain}
 }
 
-func (u *linearUser) endSession(caller, session int) {
+func (u *linearUser) endSession(who, session int) {
 	u.mu.Lock()
 	id := u.sessions[session].id
 	u.mu.Unlock()
-	u.do(caller, linearCall{what: linEndSession, session: session}, func(a *app) linearAnswer {
-		return u.operator(a.Tokens.EndSession(u.t.Context(), time.Now(), id, audit.Origin{}))
+	u.do(who, linearCall{what: linEndSession, session: session}, func(a *app) linearAnswer {
+		return u.operator(a.Tokens.EndSession(u.t.Context(), time.Now(), id, caller.Operator()))
 	})
 	u.ended(session)
 }
 
-func (u *linearUser) endOfUser(caller int) {
-	u.do(caller, linearCall{what: linEndOfUser}, func(a *app) linearAnswer {
-		n, err := a.Tokens.EndUserSessions(u.t.Context(), time.Now(), u.id, audit.Origin{})
+func (u *linearUser) endOfUser(who int) {
+	u.do(who, linearCall{what: linEndOfUser}, func(a *app) linearAnswer {
+		n, err := a.Tokens.EndUserSessions(u.t.Context(), time.Now(), u.id, caller.Operator())
 		answer := u.operator(err)
 		answer.number = uint64(n)
 		return answer
@@ -466,16 +467,16 @@ func (u *linearUser) endOfUser(caller int) {
 	u.allEnded(u.isDisabled())
 }
 
-func (u *linearUser) disable(caller int) {
-	u.do(caller, linearCall{what: linDisable}, func(a *app) linearAnswer {
-		return u.operator(a.Users.Disable(u.t.Context(), time.Now(), u.id, audit.Origin{}))
+func (u *linearUser) disable(who int) {
+	u.do(who, linearCall{what: linDisable}, func(a *app) linearAnswer {
+		return u.operator(a.Users.Disable(u.t.Context(), time.Now(), u.id, caller.Operator()))
 	})
 	u.allEnded(true)
 }
 
-func (u *linearUser) enable(caller int) {
-	u.do(caller, linearCall{what: linEnable}, func(a *app) linearAnswer {
-		return u.operator(a.Users.Enable(u.t.Context(), time.Now(), u.id, audit.Origin{}))
+func (u *linearUser) enable(who int) {
+	u.do(who, linearCall{what: linEnable}, func(a *app) linearAnswer {
+		return u.operator(a.Users.Enable(u.t.Context(), time.Now(), u.id, caller.Operator()))
 	})
 	u.mu.Lock()
 	defer u.mu.Unlock()

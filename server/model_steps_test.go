@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/server"
@@ -606,7 +607,7 @@ func (w *world) stepEndSession() {
 	if err != nil {
 		w.fatal("sid: %v", err)
 	}
-	err = w.server().Tokens.EndSession(w.t.Context(), w.now(), id, audit.Origin{})
+	err = w.server().Tokens.EndSession(w.t.Context(), w.now(), id, caller.Operator())
 	if live := w.live(s, w.now()); live != (err == nil) {
 		w.fatal("end session: %v, but live is %v", err, live)
 	}
@@ -641,7 +642,7 @@ func (w *world) operator(u *modelUser, what string, err error) {
 
 func (w *world) stepEndUser() {
 	u := pick(w, w.users...)
-	_, err := w.server().Tokens.EndUserSessions(w.t.Context(), w.now(), w.userID(u), audit.Origin{})
+	_, err := w.server().Tokens.EndUserSessions(w.t.Context(), w.now(), w.userID(u), caller.Operator())
 	w.operator(u, "end all sessions", err)
 }
 
@@ -649,27 +650,27 @@ func (w *world) stepDisable() {
 	u := pick(w, w.users...)
 	if u.disabled {
 		w.note("%s: enable", u.name)
-		if err := w.server().Users.Enable(w.t.Context(), w.now(), w.userID(u), audit.Origin{}); err != nil {
+		if err := w.server().Users.Enable(w.t.Context(), w.now(), w.userID(u), caller.Operator()); err != nil {
 			w.fatal("enable: %v", err)
 		}
 		u.disabled = false
 		return
 	}
-	w.operator(u, "disable", w.server().Users.Disable(w.t.Context(), w.now(), w.userID(u), audit.Origin{}))
+	w.operator(u, "disable", w.server().Users.Disable(w.t.Context(), w.now(), w.userID(u), caller.Operator()))
 	u.disabled = true
 }
 
 func (w *world) stepPassword() {
 	u := pick(w, w.users...)
 	u.password = fmt.Sprintf("%s, number %d", password, w.rand.IntN(1000000))
-	w.operator(u, "set password", w.server().Users.SetPassword(w.t.Context(), w.now(), w.userID(u), u.password, audit.Origin{}))
+	w.operator(u, "set password", w.server().Users.SetPassword(w.t.Context(), w.now(), w.userID(u), u.password, caller.Operator()))
 }
 
 // stepDelete deletes an account. Its name is free again.
 func (w *world) stepDelete() {
 	n := w.rand.IntN(len(w.users))
 	u := w.users[n]
-	w.operator(u, "delete", w.server().Users.Delete(w.t.Context(), w.now(), w.userID(u), audit.Origin{}))
+	w.operator(u, "delete", w.server().Users.Delete(w.t.Context(), w.now(), w.userID(u), caller.Operator()))
 	w.users[n] = &modelUser{name: u.name}
 	w.signup(w.users[n])
 }

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 )
 
@@ -512,7 +512,7 @@ func TestTicketOfAClientThatMayHaveLess(t *testing.T) {
 		is := was
 		c.lose(&is)
 		put := func(client clients.Client) {
-			if _, err := a.Clients.Put(t.Context(), time.Now(), client, secret, audit.Origin{}); err != nil {
+			if _, err := a.Clients.Put(t.Context(), time.Now(), client, secret, caller.Operator()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -532,7 +532,7 @@ func TestTicketOfAClientThatMayLess(t *testing.T) {
 		t.Fatal(err)
 	}
 	strict.PKCEOptional = false
-	if _, err := a.Clients.Put(t.Context(), time.Now(), strict, secret, audit.Origin{}); err != nil {
+	if _, err := a.Clients.Put(t.Context(), time.Now(), strict, secret, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	f.Set("username", "alice")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
@@ -39,7 +40,7 @@ func TestLine07ConfidentialClientsAuthenticateByBasicOrPost(t *testing.T) {
 	const odd = "odd :%+&=~/?#id"
 	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
 		ID: odd, Name: "Odd", Grants: []string{"client_credentials"}, Scopes: []string{"read"},
-	}, secret, audit.Origin{}); err != nil {
+	}, secret, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	path := url.PathEscape // a space as %20
@@ -250,7 +251,7 @@ func TestLine12GrantsAreTheClientsOwn(t *testing.T) {
 		a := a.in(t)
 		spa := testClients[0].Client
 		spa.Grants = []string{"password"}
-		if _, err := a.Clients.Put(t.Context(), time.Now(), spa, "", audit.Origin{}); err != nil {
+		if _, err := a.Clients.Put(t.Context(), time.Now(), spa, "", caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 		a.refresh(token).wantNothing().wantError(http.StatusBadRequest, "unauthorized_client")
@@ -432,7 +433,7 @@ func TestOwnerOfAGeneratedSecretNeverWaits(t *testing.T) {
 	generated := clients.GenerateSecret()
 	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
 		ID: "machine", Name: "Machine", Grants: []string{"client_credentials"}, Scopes: []string{"read"},
-	}, generated, audit.Origin{}); err != nil {
+	}, generated, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	for range 11 {
@@ -449,18 +450,18 @@ func TestReplacedSecretIsDeadAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Clients.Put(t.Context(), time.Now(), declared, "another-secret", audit.Origin{}); err != nil {
+	if _, err := a.Clients.Put(t.Context(), time.Now(), declared, "another-secret", caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	a.token(ownToken, "Authorization", basic("api", "dev-secret")).wantChallenge()
 	a.token(ownToken, "Authorization", basic("api", "another-secret")).want(http.StatusOK)
-	replaced, err := a.Clients.RotateSecret(t.Context(), time.Now(), "api", audit.Origin{})
+	replaced, err := a.Clients.RotateSecret(t.Context(), time.Now(), "api", caller.Operator())
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.token(ownToken, "Authorization", basic("api", "another-secret")).wantChallenge()
 	a.token(ownToken, "Authorization", basic("api", replaced)).want(http.StatusOK)
-	if err := a.Clients.Delete(t.Context(), time.Now(), "api", audit.Origin{}); err != nil {
+	if err := a.Clients.Delete(t.Context(), time.Now(), "api", caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	a.token(ownToken, "Authorization", basic("api", replaced)).wantChallenge()

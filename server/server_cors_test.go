@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
@@ -324,7 +324,7 @@ func TestOriginsOfClientsComeAndGo(t *testing.T) {
 		if allowed() {
 			t.Fatal("allowed before it is registered")
 		}
-		if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {
+		if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
@@ -337,7 +337,7 @@ func TestOriginsOfClientsComeAndGo(t *testing.T) {
 			t.Error("not allowed any more because the database is away")
 		}
 		f.set(nil)
-		if err := a.Clients.Delete(t.Context(), time.Now(), "late", audit.Origin{}); err != nil {
+		if err := a.Clients.Delete(t.Context(), time.Now(), "late", caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)

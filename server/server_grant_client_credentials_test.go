@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 )
 
@@ -69,7 +70,7 @@ func TestClientNamedLikeAUserIsNotThatUser(t *testing.T) {
 	alice := a.signup("alice")
 	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
 		ID: alice, Name: "Impostor", Grants: []string{"client_credentials"}, Scopes: []string{"openid", "profile", "email"},
-	}, secret, audit.Origin{}); err != nil {
+	}, secret, caller.Operator()); err != nil {
 		return // refusing such a name is as good
 	}
 	r := a.token(ownToken, "Authorization", basic(alice, secret)).want(http.StatusOK)

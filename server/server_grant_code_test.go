@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"countersign/audit"
+	"countersign/caller"
 )
 
 func TestLine60NobodyIsSentToAStrangersAddress(t *testing.T) {
@@ -126,13 +126,13 @@ func TestCodesDieWithWhatTheyCameOf(t *testing.T) {
 			return nil
 		},
 		"disabled": func(a *app, p *person, id uuid.UUID) error {
-			return a.Users.Disable(a.t.Context(), time.Now(), id, audit.Origin{})
+			return a.Users.Disable(a.t.Context(), time.Now(), id, caller.Operator())
 		},
 		"password changed": func(a *app, p *person, id uuid.UUID) error {
-			return a.Users.SetPassword(a.t.Context(), time.Now(), id, "another long password", audit.Origin{})
+			return a.Users.SetPassword(a.t.Context(), time.Now(), id, "another long password", caller.Operator())
 		},
 		"deleted": func(a *app, p *person, id uuid.UUID) error {
-			return a.Users.Delete(a.t.Context(), time.Now(), id, audit.Origin{})
+			return a.Users.Delete(a.t.Context(), time.Now(), id, caller.Operator())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
@@ -59,14 +60,14 @@ func TestLine19FailedSignInsAreAlike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Users.Disable(t.Context(), time.Now(), disabled, audit.Origin{}); err != nil {
+	if err := a.Users.Disable(t.Context(), time.Now(), disabled, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	deleted, err := uuid.Parse(a.signup("trudy"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Users.Delete(t.Context(), time.Now(), deleted, audit.Origin{}); err != nil {
+	if err := a.Users.Delete(t.Context(), time.Now(), deleted, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	want := a.token(with(passwordForm("alice"), "password", password+"!")).wantNothing().wantError(http.StatusBadRequest, "invalid_grant").answer()
@@ -274,7 +275,7 @@ func TestRolesAreSaidWhereTheyAreGranted(t *testing.T) {
 	a.signup("alice")
 	if _, err := a.Users.Create(t.Context(), time.Now(), accounts.NewUser{
 		Username: "boss", Password: password, Roles: []string{"admin", "편집자"},
-	}, audit.Origin{}); err != nil {
+	}, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -348,19 +349,19 @@ func (s *overtaken) CreateSession(ctx context.Context, one tokens.Session, epoch
 func TestSignInThatIsOvertakenFails(t *testing.T) {
 	for name, overtake := range map[string]func(a *app, id uuid.UUID) error{
 		"disabled": func(a *app, id uuid.UUID) error {
-			return a.Users.Disable(a.t.Context(), time.Now(), id, audit.Origin{})
+			return a.Users.Disable(a.t.Context(), time.Now(), id, caller.Operator())
 		},
 		"disabled and enabled": func(a *app, id uuid.UUID) error {
-			if err := a.Users.Disable(a.t.Context(), time.Now(), id, audit.Origin{}); err != nil {
+			if err := a.Users.Disable(a.t.Context(), time.Now(), id, caller.Operator()); err != nil {
 				return err
 			}
-			return a.Users.Enable(a.t.Context(), time.Now(), id, audit.Origin{})
+			return a.Users.Enable(a.t.Context(), time.Now(), id, caller.Operator())
 		},
 		"deleted": func(a *app, id uuid.UUID) error {
-			return a.Users.Delete(a.t.Context(), time.Now(), id, audit.Origin{})
+			return a.Users.Delete(a.t.Context(), time.Now(), id, caller.Operator())
 		},
 		"password set": func(a *app, id uuid.UUID) error {
-			return a.Users.SetPassword(a.t.Context(), time.Now(), id, "another good password", audit.Origin{})
+			return a.Users.SetPassword(a.t.Context(), time.Now(), id, "another good password", caller.Operator())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/seal"
@@ -140,7 +141,7 @@ func TestScopeTakenFromTheClientIsGoneAtRefresh(t *testing.T) {
 	token := a.login("alice").text("refresh_token")
 	spa := testClients[0].Client
 	spa.Scopes = []string{"openid", "profile", "read"}
-	if _, err := a.Clients.Put(t.Context(), time.Now(), spa, "", audit.Origin{}); err != nil {
+	if _, err := a.Clients.Put(t.Context(), time.Now(), spa, "", caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	if got := a.refresh(token).want(http.StatusOK).text("scope"); got != "openid profile" {
@@ -362,32 +363,32 @@ func TestLine31SessionsDieWithWhatTheyStandOn(t *testing.T) {
 	now := time.Now
 	for name, end := range map[string]func(a *app, user, session uuid.UUID) error{
 		"password set": func(a *app, user, _ uuid.UUID) error {
-			return a.Users.SetPassword(a.t.Context(), now(), user, "another good password", audit.Origin{})
+			return a.Users.SetPassword(a.t.Context(), now(), user, "another good password", caller.Operator())
 		},
 		"user disabled": func(a *app, user, _ uuid.UUID) error {
-			return a.Users.Disable(a.t.Context(), now(), user, audit.Origin{})
+			return a.Users.Disable(a.t.Context(), now(), user, caller.Operator())
 		},
 		"user disabled and enabled": func(a *app, user, _ uuid.UUID) error {
-			if err := a.Users.Disable(a.t.Context(), now(), user, audit.Origin{}); err != nil {
+			if err := a.Users.Disable(a.t.Context(), now(), user, caller.Operator()); err != nil {
 				return err
 			}
-			return a.Users.Enable(a.t.Context(), now(), user, audit.Origin{})
+			return a.Users.Enable(a.t.Context(), now(), user, caller.Operator())
 		},
 		"user deleted": func(a *app, user, _ uuid.UUID) error {
-			return a.Users.Delete(a.t.Context(), now(), user, audit.Origin{})
+			return a.Users.Delete(a.t.Context(), now(), user, caller.Operator())
 		},
 		"session revoked": func(a *app, _, session uuid.UUID) error {
-			return a.Tokens.EndSession(a.t.Context(), now(), session, audit.Origin{})
+			return a.Tokens.EndSession(a.t.Context(), now(), session, caller.Operator())
 		},
 		"all sessions revoked": func(a *app, user, _ uuid.UUID) error {
-			_, err := a.Tokens.EndUserSessions(a.t.Context(), now(), user, audit.Origin{})
+			_, err := a.Tokens.EndUserSessions(a.t.Context(), now(), user, caller.Operator())
 			return err
 		},
 		"client deleted and made again": func(a *app, _, _ uuid.UUID) error {
-			if err := a.Clients.Delete(a.t.Context(), now(), "spa", audit.Origin{}); err != nil {
+			if err := a.Clients.Delete(a.t.Context(), now(), "spa", caller.Operator()); err != nil {
 				return err
 			}
-			_, err := a.Clients.Create(a.t.Context(), now(), testClients[0].Client, "", audit.Origin{})
+			_, err := a.Clients.Create(a.t.Context(), now(), testClients[0].Client, "", caller.Operator())
 			return err
 		},
 	} {
@@ -417,7 +418,7 @@ func TestLine31SessionsDieWithWhatTheyStandOn(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")
 		token := a.login("alice").text("refresh_token")
-		if err := a.Clients.Delete(t.Context(), now(), "spa", audit.Origin{}); err != nil {
+		if err := a.Clients.Delete(t.Context(), now(), "spa", caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 		a.refresh(token).wantChallenge()
@@ -438,7 +439,7 @@ func TestLine32TokensThatAreNoGoodAreAlike(t *testing.T) {
 		time.Sleep(time.Hour)
 		revoked := a.login("alice")
 		_, access := revoked.claims("access_token")
-		if err := a.Tokens.EndSession(t.Context(), time.Now(), uuid.MustParse(access["sid"].(string)), audit.Origin{}); err != nil {
+		if err := a.Tokens.EndSession(t.Context(), time.Now(), uuid.MustParse(access["sid"].(string)), caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 		reused := a.login("alice").text("refresh_token")
@@ -608,7 +609,7 @@ func TestIDTokenIsSignedAsTheClientChose(t *testing.T) {
 		if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
 			ID: id, Name: "Chose", Public: true, FirstParty: true, IDTokenAlg: alg,
 			Grants: []string{"password", "refresh_token"}, Scopes: []string{"openid"},
-		}, "", audit.Origin{}); err != nil {
+		}, "", caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 		first := a.token(with(passwordForm("alice"), "client_id", id)).want(http.StatusOK)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
@@ -87,7 +88,7 @@ func (a *app) resourceServer(id string, audiences ...string) {
 	a.t.Helper()
 	_, err := a.Clients.Put(a.t.Context(), time.Now(), clients.Client{
 		ID: id, Name: "Resource server", MayIntrospect: true, Audiences: audiences,
-	}, secret, audit.Origin{})
+	}, secret, caller.Operator())
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func TestLine59LiveTokenOfAClient(t *testing.T) {
 		"iss": issuer, "sub": "api", "aud": issuer, "client_id": "api", "scope": "read write",
 		"exp": said["exp"], "iat": said["iat"], "jti": said["jti"],
 	})
-	if err := a.Clients.Delete(t.Context(), time.Now(), "api", audit.Origin{}); err != nil {
+	if err := a.Clients.Delete(t.Context(), time.Now(), "api", caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	a.ask(issued.text("access_token")).wantInactive()
@@ -240,13 +241,13 @@ func TestLine59TokensEndWithWhatTheyStandOn(t *testing.T) {
 			return nil
 		},
 		"user disabled": func(a *app, id string, _ *response) error {
-			return a.Users.Disable(a.t.Context(), time.Now(), uuid.MustParse(id), audit.Origin{})
+			return a.Users.Disable(a.t.Context(), time.Now(), uuid.MustParse(id), caller.Operator())
 		},
 		"user deleted": func(a *app, id string, _ *response) error {
-			return a.Users.Delete(a.t.Context(), time.Now(), uuid.MustParse(id), audit.Origin{})
+			return a.Users.Delete(a.t.Context(), time.Now(), uuid.MustParse(id), caller.Operator())
 		},
 		"client deleted": func(a *app, _ string, _ *response) error {
-			return a.Clients.Delete(a.t.Context(), time.Now(), "spa", audit.Origin{})
+			return a.Clients.Delete(a.t.Context(), time.Now(), "spa", caller.Operator())
 		},
 		"key revoked": func(a *app, _ string, login *response) error {
 			header, _ := login.claims("access_token")
@@ -279,7 +280,7 @@ func TestLine59TokensOfOthersAreInactive(t *testing.T) {
 		_, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
 			ID: id, Name: "Client", Grants: []string{"client_credentials", "password", "refresh_token"}, FirstParty: true, MayIntrospect: true,
 			Scopes: []string{"read", "openid"}, Audiences: audiences,
-		}, secret, audit.Origin{})
+		}, secret, caller.Operator())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -348,7 +349,7 @@ func TestRefreshTokenIsToldToItsClientOnly(t *testing.T) {
 		client := func(id string, grants ...string) {
 			_, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
 				ID: id, Name: "Client", Grants: grants, FirstParty: true, MayIntrospect: true, Scopes: []string{"openid", "profile"},
-			}, secret, audit.Origin{})
+			}, secret, caller.Operator())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
@@ -274,7 +274,7 @@ func TestLine48MetadataSaysWhatOpenIDAsksFor(t *testing.T) {
 		client := clients.Client{
 			ID: "alg", Name: "Alg", Public: true, FirstParty: true, Grants: []string{"password"}, Scopes: []string{"openid"}, IDTokenAlg: alg,
 		}
-		if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {
+		if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 		f := passwordForm("alice")

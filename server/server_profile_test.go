@@ -19,6 +19,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/oauth"
 	"countersign/server"
@@ -45,7 +46,7 @@ func (a *app) withScopes(username, scope string) *response {
 	a.t.Helper()
 	scopes, _ := oauth.ParseScopes(everyScope + " offline_access")
 	client := clients.Client{ID: "whole", Name: "Whole", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: scopes}
-	if _, err := a.Clients.Put(a.t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {
+	if _, err := a.Clients.Put(a.t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 		a.t.Fatal(err)
 	}
 	f := passwordForm(username)
@@ -195,7 +196,7 @@ func TestClaimsAskedForByName(t *testing.T) {
 	a.putProfile(a.login("alice"), fullProfile).want(http.StatusOK)
 	to := oauth.Recipient{ClientID: "spa", Scopes: oauth.Scopes{"openid"}}
 	now := time.Now()
-	login, err := a.Tokens.SignInBrowser(t.Context(), now, tokens.SignIn{UserID: uuid.MustParse(id)}, nil, audit.Origin{})
+	login, err := a.Tokens.SignInBrowser(t.Context(), now, tokens.SignIn{UserID: uuid.MustParse(id)}, nil, caller.Operator())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +208,7 @@ func TestClaimsAskedForByName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return a.Tokens.Redeem(t.Context(), now, to, tokens.Exchange{Code: code}, audit.Origin{})
+		return a.Tokens.Redeem(t.Context(), now, to, tokens.Exchange{Code: code}, caller.Operator())
 	}
 	issued, err := exchange()
 	if err != nil {
@@ -412,7 +413,7 @@ func TestAccountProfileFromPages(t *testing.T) {
 func TestPhoneAndAddressAreScopesOfUsers(t *testing.T) {
 	a := newApp(t)
 	client := clients.Client{ID: "robot", Name: "Robot", Grants: []string{"client_credentials"}, Scopes: []string{"read", "phone", "address"}}
-	if _, err := a.Clients.Put(t.Context(), time.Now(), client, secret, audit.Origin{}); err != nil {
+	if _, err := a.Clients.Put(t.Context(), time.Now(), client, secret, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	if got := a.token(form("grant_type", "client_credentials"), "Authorization", basic("robot", secret)).want(http.StatusOK).text("scope"); got != "read" {

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/mail"
 	"countersign/server"
 	"countersign/test/smtpd"
@@ -153,7 +153,7 @@ func TestLine74ForgotTellsNothing(t *testing.T) {
 		a.signup("disabled")
 		time.Sleep(2 * time.Second)
 		user, _ := a.Users.ByUsername(t.Context(), "disabled")
-		if err := a.Users.Disable(t.Context(), time.Now(), user.ID, audit.Origin{}); err != nil {
+		if err := a.Users.Disable(t.Context(), time.Now(), user.ID, caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 		box.sent = nil

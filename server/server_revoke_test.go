@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 )
 
@@ -223,7 +224,7 @@ func TestRequestsAboutTokensAreStrict(t *testing.T) {
 	// A client that may do everything here.
 	if _, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
 		ID: "both", Name: "Both", MayIntrospect: true, Grants: []string{"refresh_token"},
-	}, secret, audit.Origin{}); err != nil {
+	}, secret, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	auth := []string{"Authorization", basic("both", secret)}

@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -273,7 +273,7 @@ func TestRunLetsANewClientsPagesInAtOnce(t *testing.T) {
 		const fresh = "https://fresh.example.com"
 		client := testClients[0].Client
 		client.Origins = append(slices.Clone(client.Origins), fresh)
-		if _, err := r.Clients.Put(t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {
+		if _, err := r.Clients.Put(t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 		if got := r.do(http.MethodGet, "/userinfo", "", "Origin", fresh).Header().Get("Access-Control-Allow-Origin"); got != fresh {

@@ -21,7 +21,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/seal"
 	"countersign/store/storetest"
 )
@@ -148,7 +148,7 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := a.Users.SetPassword(t.Context(), time.Now(), user.ID, fresh("new-password"), audit.Origin{}); err != nil {
+				if err := a.Users.SetPassword(t.Context(), time.Now(), user.ID, fresh("new-password"), caller.Operator()); err != nil {
 					t.Fatal(err)
 				}
 				a.refresh(next.text("refresh_token"))

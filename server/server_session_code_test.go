@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/caller"
 )
 
 // signInByCode hands a code that the person's browser came back with to /session, as
@@ -103,7 +104,7 @@ func TestSessionTakesNoPasswordWithoutTheGrant(t *testing.T) {
 		t.Fatal(err)
 	}
 	client.Grants = []string{"refresh_token", "authorization_code"}
-	if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {
+	if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	a.page().signIn("alice", password).wantProblem(http.StatusForbidden, "password_sign_in_off")

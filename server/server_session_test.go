@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/server"
 )
 
@@ -320,7 +321,7 @@ func TestSessionEndsWithTheAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Users.Disable(t.Context(), time.Now(), user.ID, audit.Origin{}); err != nil {
+	if err := a.Users.Disable(t.Context(), time.Now(), user.ID, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	p.refresh().wantProblem(http.StatusUnauthorized, "login_required")

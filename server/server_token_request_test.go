@@ -25,6 +25,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/hashing"
 	"countersign/keys"
 	"countersign/oauth"
@@ -507,7 +508,7 @@ func TestLine17TokensNeverRepeat(t *testing.T) {
 	}
 	var bits big.Int // of all MACs, combined: one that never changes is no secret
 	for range samples {
-		issued, err := a.Tokens.Start(t.Context(), time.Now(), to, tokens.SignIn{UserID: uuid.New()}, nil, nil, audit.Origin{})
+		issued, err := a.Tokens.Start(t.Context(), time.Now(), to, tokens.SignIn{UserID: uuid.New()}, nil, nil, caller.Operator())
 		if err != nil {
 			t.Fatal(err)
 		}

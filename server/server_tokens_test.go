@@ -21,7 +21,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
@@ -234,7 +234,7 @@ func TestLine37RS256CanBeSelected(t *testing.T) {
 	client := clients.Client{
 		ID: "es", Name: "ES", Public: true, FirstParty: true, Grants: []string{"password"}, Scopes: []string{"openid"}, IDTokenAlg: "ES256",
 	}
-	if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", audit.Origin{}); err != nil {
+	if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	f := passwordForm("alice")

@@ -13,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
-	"countersign/audit"
+	"countersign/caller"
 )
 
 // loginFor signs a user in for a scope.
@@ -120,9 +120,9 @@ func TestLine51InvalidTokensAreInvalidToken(t *testing.T) {
 			return uuid.MustParse(claims[name].(string))
 		}
 		if err := errors.Join(
-			a.Users.Delete(t.Context(), time.Now(), claim(gone, "sub"), audit.Origin{}),
-			a.Users.Disable(t.Context(), time.Now(), claim(barred, "sub"), audit.Origin{}),
-			a.Tokens.EndSession(t.Context(), time.Now(), claim(revoked, "sid"), audit.Origin{}),
+			a.Users.Delete(t.Context(), time.Now(), claim(gone, "sub"), caller.Operator()),
+			a.Users.Disable(t.Context(), time.Now(), claim(barred, "sub"), caller.Operator()),
+			a.Tokens.EndSession(t.Context(), time.Now(), claim(revoked, "sid"), caller.Operator()),
 		); err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/oauth"
 	"countersign/tokens"
@@ -44,7 +44,7 @@ type Session struct {
 // SignIn opens a session for the user of a proof, and ends those whose refresh tokens
 // the browser had: its cookie has room for one. It returns what the proof is refused
 // with, ErrPasswordOff, ErrNoBrowserClient and ErrIncomplete.
-func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []string, from From) (Session, error) {
+func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []string, from caller.Caller) (Session, error) {
 	client, err := b.client(ctx)
 	if err != nil {
 		return Session{}, err
@@ -69,7 +69,7 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 		end = b.SignIns.tokens.SignOut
 	}
 	for _, token := range had {
-		if err := end(ctx, now, b.ClientID, token, from.Origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+		if err := end(ctx, now, b.ClientID, token, from); err != nil && !errors.Is(err, tokens.ErrUnknown) {
 			b.Log.WarnContext(ctx, "the browser's former session lives on", "client_id", b.ClientID, "err", err)
 		}
 	}
@@ -79,7 +79,7 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 // Refresh gives the browser new tokens for one of those it has. There can be more than
 // one where another host of the domain has set a cookie, too; ours is the one that is
 // good. ErrLoginRequired, ErrNoBrowserClient.
-func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, origin audit.Origin) (Session, error) {
+func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from caller.Caller) (Session, error) {
 	if len(has) == 0 {
 		return Session{}, ErrLoginRequired
 	}
@@ -88,7 +88,7 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, orig
 		return Session{}, err
 	}
 	issued, err := first(has, func(token string) (tokens.Issued, error) {
-		return b.SignIns.tokens.Refresh(ctx, now, browserRecipient(&client), token, nil, nil, origin)
+		return b.SignIns.tokens.Refresh(ctx, now, browserRecipient(&client), token, nil, nil, from)
 	})
 	if err != nil {
 		return Session{}, err
@@ -98,9 +98,9 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, orig
 }
 
 // User returns who is signed in, and changes nothing. ErrLoginRequired.
-func (b *Browser) User(ctx context.Context, now time.Time, has []string, origin audit.Origin) (accounts.User, error) {
+func (b *Browser) User(ctx context.Context, now time.Time, has []string, from caller.Caller) (accounts.User, error) {
 	session, err := first(has, func(token string) (tokens.Session, error) {
-		return b.SignIns.tokens.Holder(ctx, now, b.ClientID, token, origin)
+		return b.SignIns.tokens.Holder(ctx, now, b.ClientID, token, from)
 	})
 	if err != nil {
 		return accounts.User{}, err
@@ -110,9 +110,9 @@ func (b *Browser) User(ctx context.Context, now time.Time, has []string, origin 
 
 // SignOut ends the browser's sessions, and the login at the hosted pages that they came
 // of, or the next click would sign in again. That there is none is no error.
-func (b *Browser) SignOut(ctx context.Context, now time.Time, has []string, origin audit.Origin) error {
+func (b *Browser) SignOut(ctx context.Context, now time.Time, has []string, from caller.Caller) error {
 	for _, token := range has {
-		if err := b.SignIns.tokens.SignOutWithLogin(ctx, now, b.ClientID, token, origin); err != nil && !errors.Is(err, tokens.ErrUnknown) {
+		if err := b.SignIns.tokens.SignOutWithLogin(ctx, now, b.ClientID, token, from); err != nil && !errors.Is(err, tokens.ErrUnknown) {
 			return fmt.Errorf("sign out: %w", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"countersign/caller"
 	"countersign/tokens"
 )
 
@@ -18,7 +19,7 @@ type Password struct {
 }
 
 func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
-	user, err := s.users.Authenticate(ctx, a.now, p.Username, p.Password, a.from.Caller)
+	user, err := s.users.Authenticate(ctx, a.now, p.Username, p.Password, a.from)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -33,7 +34,7 @@ type OwnPassword struct {
 }
 
 func (p OwnPassword) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
-	user, err := s.users.Prove(ctx, a.now, p.UserID, p.Password, a.from.Caller)
+	user, err := s.users.Prove(ctx, a.now, p.UserID, p.Password, a.from)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -50,7 +51,7 @@ const fresh = 10 * time.Minute
 // not another person at a screen left unlocked: the session's sign-in is recent, or the
 // password is right. ErrStale if the password is empty and the sign-in is not recent;
 // otherwise what OwnPassword is refused with.
-func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Session, password string, from From) error {
+func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Session, password string, from caller.Caller) error {
 	if password == "" {
 		if now.Sub(mine.AuthTime) <= fresh {
 			return nil

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/oauth"
 	"countersign/tokens"
 )
@@ -27,13 +27,6 @@ var ErrIncomplete = errors.New("the user is not signed in")
 // has ended.
 var ErrLoginRequired = errors.New("no user is signed in")
 
-// From says where a proof comes from.
-type From struct {
-	Device string          // label of what signs in, or empty
-	Caller accounts.Caller // whose wrong guesses are counted together
-	Origin audit.Origin
-}
-
 // Proof is what shows who a user is: a [Password], an [OwnPassword], a [Code], a
 // [SignUp] or a [Remembered] login. A nil Proof proves nothing.
 type Proof interface {
@@ -44,7 +37,7 @@ type Proof interface {
 type attempt struct {
 	now  time.Time
 	to   oauth.Recipient // the client that the sign-in is at; the zero Recipient is none
-	from From
+	from caller.Caller
 }
 
 // State says what a proof comes to. The zero State is Refused.
@@ -104,7 +97,7 @@ func New(users *accounts.Users, issuer *tokens.Service) *Service {
 
 // Prove checks a proof. A proof that is no good is an error, which the type of the proof
 // names. Without an error the caller looks at the State of the Outcome.
-func (s *Service) Prove(ctx context.Context, now time.Time, p Proof, from From) (Outcome, error) {
+func (s *Service) Prove(ctx context.Context, now time.Time, p Proof, from caller.Caller) (Outcome, error) {
 	return s.prove(ctx, p, attempt{now: now, from: from})
 }
 
@@ -129,7 +122,7 @@ func proven(now time.Time, user accounts.User, methods ...Method) Outcome {
 // Start opens a session at a client for a user who is signed in. It returns what
 // tokens.Service.Start does, but accounts.ErrBadCredentials if the account changed since
 // the proof; and ErrIncomplete.
-func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, o *Outcome, ask oauth.Scopes, resources []string, from From) (tokens.Issued, error) {
+func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, o *Outcome, ask oauth.Scopes, resources []string, from caller.Caller) (tokens.Issued, error) {
 	if o.State != SignedIn {
 		return tokens.Issued{}, fmt.Errorf("%w: %v", ErrIncomplete, o.State)
 	}
@@ -137,21 +130,21 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 		return *o.issued, nil
 	}
 	issued, err := s.tokens.Start(ctx, now, to, tokens.SignIn{
-		UserID: o.User.ID, Epoch: o.User.Epoch, Roles: o.User.Roles, AuthTime: o.AuthTime, Device: from.Device,
-	}, ask, resources, from.Origin)
+		UserID: o.User.ID, Epoch: o.User.Epoch, Roles: o.User.Roles, AuthTime: o.AuthTime,
+	}, ask, resources, from)
 	return issued, changed(err)
 }
 
 // Enter starts a new login in a browser for a user who is signed in, replacing had,
 // which may be nil. accounts.ErrBadCredentials if the account changed since the proof;
 // ErrIncomplete.
-func (s *Service) Enter(ctx context.Context, now time.Time, o *Outcome, had *tokens.Login, from From) (tokens.Login, error) {
+func (s *Service) Enter(ctx context.Context, now time.Time, o *Outcome, had *tokens.Login, from caller.Caller) (tokens.Login, error) {
 	if o.State != SignedIn {
 		return tokens.Login{}, fmt.Errorf("%w: %v", ErrIncomplete, o.State)
 	}
 	l, err := s.tokens.SignInBrowser(ctx, now, tokens.SignIn{
-		UserID: o.User.ID, Epoch: o.User.Epoch, Device: from.Device,
-	}, had, from.Origin)
+		UserID: o.User.ID, Epoch: o.User.Epoch,
+	}, had, from)
 	return l, changed(err)
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"countersign/accounts"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/hashing"
 	"countersign/keys"
@@ -70,12 +70,12 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 	r.browser = &signin.Browser{SignIns: r.Service, Clients: registry, ClientID: "app", Log: log}
 	r.alice, err = r.users.Create(t.Context(), r.now, accounts.NewUser{
 		Username: "alice", Password: password, Email: "alice@example.com",
-	}, audit.Origin{})
+	}, caller.Operator())
 	noError(t, err)
 	app, err := registry.Create(t.Context(), r.now, clients.Client{
 		ID: "app", Name: "App", FirstParty: true, Public: true, Grants: []string{"password", "refresh_token", "authorization_code"},
 		RedirectURIs: []string{callback}, Scopes: []string{"openid", "read"},
-	}, "", audit.Origin{})
+	}, "", caller.Operator())
 	noError(t, err)
 	r.app = app.Recipient()
 	return r
@@ -89,7 +89,7 @@ func noError(t testing.TB, err error) {
 }
 
 func (r *rig) prove(p signin.Proof) (signin.Outcome, error) {
-	return r.Prove(r.t.Context(), r.now, p, signin.From{Device: "Firefox"})
+	return r.Prove(r.t.Context(), r.now, p, caller.Caller{Device: "Firefox"})
 }
 
 // signedIn returns the outcome of a proof that signs in.
@@ -105,11 +105,11 @@ func (r *rig) signedIn(p signin.Proof) signin.Outcome {
 
 // use tries to make a session and a login of an outcome, and returns both errors.
 func (r *rig) use(o *signin.Outcome) (start, enter error) {
-	issued, start := r.Start(r.t.Context(), r.now, r.app, o, nil, nil, signin.From{})
+	issued, start := r.Start(r.t.Context(), r.now, r.app, o, nil, nil, caller.Caller{})
 	if start != nil && issued.AccessToken != "" {
 		r.t.Errorf("%v: tokens with an error", o.State)
 	}
-	_, enter = r.Enter(r.t.Context(), r.now, o, nil, signin.From{})
+	_, enter = r.Enter(r.t.Context(), r.now, o, nil, caller.Caller{})
 	return start, enter
 }
 
@@ -135,7 +135,7 @@ func TestZeroProofsProveNothing(t *testing.T) {
 		if o, err := r.prove(p); err == nil || o.State != signin.Refused {
 			t.Errorf("%T: %v, %v", p, o.State, err)
 		}
-		if s, err := r.browser.SignIn(t.Context(), r.now, p, nil, signin.From{}); err == nil || s.AccessToken != "" {
+		if s, err := r.browser.SignIn(t.Context(), r.now, p, nil, caller.Caller{}); err == nil || s.AccessToken != "" {
 			t.Errorf("%T signs in to /session: %v", p, err)
 		}
 	}
@@ -163,7 +163,7 @@ func TestPasswordsSayWhoWhenAndHow(t *testing.T) {
 func TestProofIsWorthNothingOnceTheAccountChanged(t *testing.T) {
 	r := newRig(t)
 	o := r.signedIn(signin.Password{Username: "alice", Password: password})
-	noError(t, r.users.SetPassword(t.Context(), r.now, r.alice.ID, "another harbour at dawn", audit.Origin{}))
+	noError(t, r.users.SetPassword(t.Context(), r.now, r.alice.ID, "another harbour at dawn", caller.Operator()))
 	if start, enter := r.use(&o); !errors.Is(start, accounts.ErrBadCredentials) || !errors.Is(enter, accounts.ErrBadCredentials) {
 		t.Errorf("start %v, enter %v", start, enter)
 	}
@@ -192,7 +192,7 @@ func TestSignUpSignsInUnlessTheAddressIsDue(t *testing.T) {
 func TestRememberedLoginAndTheCodeThatComesOfIt(t *testing.T) {
 	r := newRig(t)
 	o := r.signedIn(signin.Password{Username: "alice", Password: password})
-	l, err := r.Enter(t.Context(), r.now, &o, nil, signin.From{Device: "Firefox"})
+	l, err := r.Enter(t.Context(), r.now, &o, nil, caller.Caller{Device: "Firefox"})
 	noError(t, err)
 	r.now = r.now.Add(time.Minute)
 	has := signin.Remembered{"planted", r.tokens.LoginToken(&l)}
@@ -207,7 +207,7 @@ func TestRememberedLoginAndTheCodeThatComesOfIt(t *testing.T) {
 	if _, err := r.prove(exchange); !errors.Is(err, signin.ErrBadCode) {
 		t.Errorf("a code without its client: %v", err)
 	}
-	first, err := r.browser.SignIn(t.Context(), r.now, exchange, nil, signin.From{})
+	first, err := r.browser.SignIn(t.Context(), r.now, exchange, nil, caller.Caller{})
 	noError(t, err)
 	if first.User.ID != r.alice.ID || !first.Session.AuthTime.Equal(l.AuthTime) {
 		t.Errorf("%+v", first)
@@ -215,13 +215,13 @@ func TestRememberedLoginAndTheCodeThatComesOfIt(t *testing.T) {
 	// A code leaves the login of the session it replaces alive; a password ends it.
 	code, err = r.tokens.IssueCode(t.Context(), r.now, r.app, known.Login, tokens.Asked{RedirectURI: callback, WithoutConsent: true})
 	noError(t, err)
-	second, err := r.browser.SignIn(t.Context(), r.now, signin.Code{Code: code, RedirectURI: callback}, []string{first.RefreshToken}, signin.From{})
+	second, err := r.browser.SignIn(t.Context(), r.now, signin.Code{Code: code, RedirectURI: callback}, []string{first.RefreshToken}, caller.Caller{})
 	noError(t, err)
-	if _, err := r.browser.User(t.Context(), r.now, []string{first.RefreshToken}, audit.Origin{}); !errors.Is(err, signin.ErrLoginRequired) {
+	if _, err := r.browser.User(t.Context(), r.now, []string{first.RefreshToken}, caller.Operator()); !errors.Is(err, signin.ErrLoginRequired) {
 		t.Errorf("the former session: %v", err)
 	}
 	r.signedIn(has)
-	if _, err := r.browser.SignIn(t.Context(), r.now, signin.Password{Username: "alice", Password: password}, []string{second.RefreshToken}, signin.From{}); err != nil {
+	if _, err := r.browser.SignIn(t.Context(), r.now, signin.Password{Username: "alice", Password: password}, []string{second.RefreshToken}, caller.Caller{}); err != nil {
 		t.Fatal(err)
 	}
 	if o, err := r.prove(has); !errors.Is(err, signin.ErrLoginRequired) || o.State != signin.Refused {
@@ -244,11 +244,11 @@ func TestConfirmTakesARecentSignInOrThePassword(t *testing.T) {
 		{"recent, but the password is wrong", 0, "wrong", accounts.ErrBadCredentials},
 	} {
 		mine := tokens.Session{UserID: r.alice.ID, AuthTime: r.now.Add(-c.age)}
-		if err := r.Confirm(t.Context(), r.now, &mine, c.password, signin.From{}); !errors.Is(err, c.want) {
+		if err := r.Confirm(t.Context(), r.now, &mine, c.password, caller.Caller{}); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 		}
 	}
-	if err := r.Confirm(t.Context(), r.now, &tokens.Session{}, "", signin.From{}); !errors.Is(err, signin.ErrStale) {
+	if err := r.Confirm(t.Context(), r.now, &tokens.Session{}, "", caller.Caller{}); !errors.Is(err, signin.ErrStale) {
 		t.Errorf("the zero session: %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 type SignUp accounts.NewUser
 
 func (n SignUp) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
-	user, err := s.users.Create(ctx, a.now, accounts.NewUser(n), a.from.Origin)
+	user, err := s.users.Create(ctx, a.now, accounts.NewUser(n), a.from)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/oauth"
 )
 
@@ -153,7 +154,7 @@ type Exchange struct {
 // neither spends it, or anybody who saw a code could keep its client from using it.
 // A code that was used before is ErrCodeUsed, and ends what it was used for: one of
 // the two users has stolen it, and we can't know which (RFC 6749 section 4.1.2).
-func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient, x Exchange, from audit.Origin) (Issued, error) {
+func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient, x Exchange, from caller.Caller) (Issued, error) {
 	if !strings.HasPrefix(x.Code, codePrefix) {
 		return Issued{}, ErrUnknown
 	}
@@ -177,8 +178,8 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 	}
 	scopes := code.Scopes.And(to.Scopes) // the client may have lost some since
 	session, err := s.newSession(now, to, SignIn{
-		UserID: code.UserID, Epoch: code.Epoch, Roles: code.Roles, AuthTime: code.AuthTime, Device: code.Device,
-	}, scopes)
+		UserID: code.UserID, Epoch: code.Epoch, Roles: code.Roles, AuthTime: code.AuthTime,
+	}, scopes, code.Device)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -211,11 +212,10 @@ func (c *Code) verifies(verifier string) bool {
 }
 
 // endCodeUsed ends what a code was exchanged for that turned up again.
-func (s *Service) endCodeUsed(ctx context.Context, now time.Time, code *Code, from audit.Origin) error {
-	err := s.Store.EndSession(ctx, code.SessionID, audit.Event{
-		Time: now, Kind: audit.CodeReused, UserID: code.UserID, ClientID: code.ClientID, SessionID: code.SessionID,
-		Address: from.Address, RequestID: from.RequestID,
-	})
+func (s *Service) endCodeUsed(ctx context.Context, now time.Time, code *Code, from caller.Caller) error {
+	ev := from.Event(now, audit.CodeReused)
+	ev.UserID, ev.ClientID, ev.SessionID = code.UserID, code.ClientID, code.SessionID
+	err := s.Store.EndSession(ctx, code.SessionID, ev)
 	if err != nil && !errors.Is(err, ErrUnknown) { // unknown: it has ended
 		return fmt.Errorf("end session of a code used twice: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/oauth"
 	"countersign/store/storetest"
 	"countersign/tokens"
@@ -90,7 +91,7 @@ func TestIssueCodeRefuses(t *testing.T) {
 	wantError(t, "a resource that isn't the client's", issue(l, tokens.Asked{Details: tokens.Details{Resources: []string{"https://elsewhere.example.org"}}}), tokens.ErrTarget)
 	_, err := s.IssueCode(t.Context(), s.now, s.app, &l, tokens.Asked{})
 	wantError(t, "no consent", err, tokens.ErrUnknown)
-	noError(t, s.SignOutBrowser(t.Context(), s.now, &l, audit.Origin{}))
+	noError(t, s.SignOutBrowser(t.Context(), s.now, &l, caller.Operator()))
 	wantError(t, "a login that has ended", issue(l, tokens.Asked{}), tokens.ErrUnknown)
 }
 
@@ -185,7 +186,7 @@ func TestCodeUsedTwiceEndsItsSession(t *testing.T) {
 		code := s.code(l, tokens.Asked{Scopes: oauth.Scopes{"offline_access"}})
 		offline, err := s.redeem(s.app, code)
 		noError(t, err)
-		noError(t, s.SignOutBrowser(t.Context(), s.now, &l, audit.Origin{}))
+		noError(t, s.SignOutBrowser(t.Context(), s.now, &l, caller.Operator()))
 		if !s.lives(offline) {
 			t.Fatal("a session with offline_access has ended with its login")
 		}
@@ -209,10 +210,10 @@ func TestCodeDiesWithWhatItCameOf(t *testing.T) {
 			want error
 		}{
 			"signed out": {func(_ accounts.User, l *tokens.Login) error {
-				return s.SignOutBrowser(t.Context(), s.now, l, audit.Origin{})
+				return s.SignOutBrowser(t.Context(), s.now, l, caller.Operator())
 			}, tokens.ErrUserGone},
 			"all sessions ended": {func(u accounts.User, _ *tokens.Login) error {
-				_, err := s.EndUserSessions(t.Context(), s.now, u.ID, audit.Origin{})
+				_, err := s.EndUserSessions(t.Context(), s.now, u.ID, caller.Operator())
 				return err
 			}, tokens.ErrUserGone},
 			"disabled": {func(u accounts.User, _ *tokens.Login) error {
@@ -277,7 +278,7 @@ func TestCodeNarrowsResources(t *testing.T) {
 	} {
 		got, err := s.redeem(s.app, s.code(l, c.ask), func(x *tokens.Exchange) { x.Resources = c.bring })
 		noError(t, err)
-		next, err := s.Refresh(t.Context(), s.now, s.app, got.RefreshToken, nil, nil, audit.Origin{})
+		next, err := s.Refresh(t.Context(), s.now, s.app, got.RefreshToken, nil, nil, caller.Operator())
 		noError(t, err)
 		for token, want := range map[string]any{got.AccessToken: c.access, next.AccessToken: c.next} {
 			aud := payload(t, token)["aud"]

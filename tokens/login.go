@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 )
 
 // Login is somebody's being signed in to a browser at the hosted pages, from which
@@ -88,17 +89,18 @@ func (s *Service) LoginOf(ctx context.Context, now time.Time, candidates []strin
 // copy of the former one's token is worth nothing any more. What came of that goes on
 // with the new one, if it was the same user's. ErrUserGone if the account changed
 // meanwhile.
-func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, had *Login, from audit.Origin) (Login, error) {
+func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, had *Login, from caller.Caller) (Login, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Login{}, fmt.Errorf("make login id: %w", err)
 	}
 	l := Login{
-		ID: id, UserID: who.UserID, Epoch: who.Epoch, AuthTime: now, CreatedAt: now, Device: who.Device,
+		ID: id, UserID: who.UserID, Epoch: who.Epoch, AuthTime: now, CreatedAt: now, Device: from.Device,
 		AbsoluteExpiresAt: now.Add(s.absoluteTTL),
 	}
 	l.ExpiresAt = s.idleEnd(now, l.AbsoluteExpiresAt)
-	ev := audit.Event{Time: now, Kind: audit.LoginCreated, UserID: l.UserID, Address: from.Address, RequestID: from.RequestID}
+	ev := from.Event(now, audit.LoginCreated)
+	ev.UserID = l.UserID
 	if had != nil && had.UserID == who.UserID {
 		err := s.Store.ReplaceLogin(ctx, had.ID, l, now, ev)
 		if err == nil {
@@ -121,10 +123,10 @@ func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, 
 
 // SignOutBrowser ends a login and the sessions that came of it, but for those with
 // offline_access. That it has ended already is no error.
-func (s *Service) SignOutBrowser(ctx context.Context, now time.Time, l *Login, from audit.Origin) error {
-	err := s.Store.EndLogin(ctx, l.ID, audit.Event{
-		Time: now, Kind: audit.LoginEnded, UserID: l.UserID, Address: from.Address, RequestID: from.RequestID,
-	})
+func (s *Service) SignOutBrowser(ctx context.Context, now time.Time, l *Login, from caller.Caller) error {
+	ev := from.Event(now, audit.LoginEnded)
+	ev.UserID = l.UserID
+	err := s.Store.EndLogin(ctx, l.ID, ev)
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return fmt.Errorf("end login: %w", err)
 	}

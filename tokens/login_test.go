@@ -10,6 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/oauth"
 	"countersign/seal"
 	"countersign/store/storetest"
@@ -43,7 +44,7 @@ func TestSignInBrowserGoesOnWithTheSameUser(t *testing.T) {
 		if !s.lives(issued) || !s.lives(late) {
 			t.Error("a session has ended")
 		}
-		noError(t, s.SignOutBrowser(t.Context(), s.now, &again, audit.Origin{}))
+		noError(t, s.SignOutBrowser(t.Context(), s.now, &again, caller.Operator()))
 		if s.lives(issued) || s.lives(late) {
 			t.Error("a session outlives the sign-out")
 		}
@@ -57,11 +58,11 @@ func TestSignInBrowserAfterTheLoginExpired(t *testing.T) {
 		issued, err := s.redeem(s.app, s.code(l, tokens.Asked{}))
 		noError(t, err)
 		s.now = s.now.Add(idleTTL - time.Minute)
-		_, err = s.Refresh(t.Context(), s.now, s.app, issued.RefreshToken, nil, nil, audit.Origin{})
+		_, err = s.Refresh(t.Context(), s.now, s.app, issued.RefreshToken, nil, nil, caller.Operator())
 		noError(t, err)
 		s.now = s.now.Add(2 * time.Minute)
 		again := s.signIn(s.alice, &l)
-		noError(t, s.SignOutBrowser(t.Context(), s.now, &again, audit.Origin{}))
+		noError(t, s.SignOutBrowser(t.Context(), s.now, &again, caller.Operator()))
 		if !s.lives(issued) {
 			t.Error("a session of another login has ended")
 		}
@@ -98,7 +99,7 @@ func TestSignInBrowserAfterTheEpochMoved(t *testing.T) {
 		_, err := s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&l)})
 		wantError(t, "former login", err, tokens.ErrUnknown)
 		for _, had := range []*tokens.Login{nil, &l} {
-			_, err = s.SignInBrowser(t.Context(), s.now, former, had, audit.Origin{})
+			_, err = s.SignInBrowser(t.Context(), s.now, former, had, caller.Operator())
 			wantError(t, "who proved the former password", err, tokens.ErrUserGone)
 		}
 		s.alice.Epoch++
@@ -113,7 +114,7 @@ func TestLoginOfSeveralCookies(t *testing.T) {
 	s := newService(t, storetest.Open(t))
 	first, second := s.signIn(s.alice, nil), s.signIn(s.user("bob"), nil)
 	ended := s.signIn(s.alice, nil)
-	noError(t, s.SignOutBrowser(t.Context(), s.now, &ended, audit.Origin{}))
+	noError(t, s.SignOutBrowser(t.Context(), s.now, &ended, caller.Operator()))
 	stranger := newService(t, storetest.Open(t))
 	foreign := stranger.LoginToken(&first)
 	one, two, over := s.LoginToken(&first), s.LoginToken(&second), s.LoginToken(&ended)
@@ -162,16 +163,16 @@ func TestSignOutBrowser(t *testing.T) {
 			return issued
 		}
 		online, offline, other := issue(l, "openid"), issue(l, "openid", "offline_access"), issue(elsewhere, "openid")
-		refreshed, err := s.Refresh(t.Context(), s.now, s.app, online.RefreshToken, nil, nil, audit.Origin{})
+		refreshed, err := s.Refresh(t.Context(), s.now, s.app, online.RefreshToken, nil, nil, caller.Operator())
 		noError(t, err)
-		narrowed, err := s.Refresh(t.Context(), s.now, s.app, offline.RefreshToken, oauth.Scopes{"openid"}, nil, audit.Origin{})
+		narrowed, err := s.Refresh(t.Context(), s.now, s.app, offline.RefreshToken, oauth.Scopes{"openid"}, nil, caller.Operator())
 		noError(t, err)
-		byPassword, err := s.Start(t.Context(), s.now, s.app, tokens.SignIn{UserID: s.alice.ID, AuthTime: s.now}, nil, nil, audit.Origin{})
+		byPassword, err := s.Start(t.Context(), s.now, s.app, tokens.SignIn{UserID: s.alice.ID, AuthTime: s.now}, nil, nil, caller.Operator())
 		noError(t, err)
 		pending := s.code(l, tokens.Asked{})
 
 		for range 2 {
-			noError(t, s.SignOutBrowser(t.Context(), s.now, &l, audit.Origin{Address: "192.0.2.1"}))
+			noError(t, s.SignOutBrowser(t.Context(), s.now, &l, caller.Caller{Address: "192.0.2.1"}))
 		}
 		s.wantLast(audit.LoginEnded)
 		for name, session := range map[string]struct {
@@ -201,7 +202,7 @@ func TestEndSessionSignsItsBrowserOut(t *testing.T) {
 		noError(t, err)
 		sibling, err := s.redeem(s.app, s.code(l, tokens.Asked{}))
 		noError(t, err)
-		noError(t, s.EndSession(t.Context(), s.now, first.Session.ID, audit.Origin{}))
+		noError(t, s.EndSession(t.Context(), s.now, first.Session.ID, caller.Operator()))
 		s.wantLast(audit.SessionRevoked)
 		_, err = s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&l)})
 		wantError(t, "login", err, tokens.ErrUnknown)
@@ -210,7 +211,7 @@ func TestEndSessionSignsItsBrowserOut(t *testing.T) {
 		}
 		_, err = s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&elsewhere)})
 		noError(t, err)
-		wantError(t, "again", s.EndSession(t.Context(), s.now, first.Session.ID, audit.Origin{}), tokens.ErrUnknown)
+		wantError(t, "again", s.EndSession(t.Context(), s.now, first.Session.ID, caller.Operator()), tokens.ErrUnknown)
 	})
 }
 

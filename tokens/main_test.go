@@ -12,6 +12,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/oauth"
@@ -104,7 +105,7 @@ func (s *service) client(id string) {
 // signIn signs a user in to a browser that had a login, nil for none.
 func (s *service) signIn(u accounts.User, had *tokens.Login) tokens.Login {
 	s.t.Helper()
-	l, err := s.SignInBrowser(s.t.Context(), s.now, tokens.SignIn{UserID: u.ID, Epoch: u.Epoch, Device: "Firefox"}, had, audit.Origin{})
+	l, err := s.SignInBrowser(s.t.Context(), s.now, tokens.SignIn{UserID: u.ID, Epoch: u.Epoch}, had, caller.Caller{Device: "Firefox"})
 	noError(s.t, err)
 	return l
 }
@@ -126,7 +127,7 @@ func (s *service) redeem(to oauth.Recipient, code string, change ...func(*tokens
 	for _, c := range change {
 		c(&x)
 	}
-	return s.Redeem(s.t.Context(), s.now, to, x, audit.Origin{})
+	return s.Redeem(s.t.Context(), s.now, to, x, caller.Operator())
 }
 
 // lives reports whether a session that was issued lives.

@@ -7,14 +7,14 @@ import (
 
 	"github.com/google/uuid"
 
-	"countersign/audit"
+	"countersign/caller"
 )
 
 // Revoke ends the session of a client's token (RFC 7009 section 2.1), whichever
 // of the session's refresh or access tokens it is. One that is good for nothing
 // any more is ErrUnknown, one of another client's ErrNotYours, and a client's own
 // access token ErrNoSession.
-func (s *Service) Revoke(ctx context.Context, now time.Time, clientID, token string, from audit.Origin) error {
+func (s *Service) Revoke(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) error {
 	session, issuedTo, err := s.presented(ctx, now, token)
 	switch {
 	case err != nil:

@@ -27,6 +27,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/oauth"
 	"countersign/seal"
 )
@@ -101,7 +102,6 @@ type SignIn struct {
 	Epoch    int64 // the account's, read before the proof was checked
 	Roles    []string
 	AuthTime time.Time
-	Device   string // readable label of what is signing in, or empty
 }
 
 // Issued is a set of tokens.
@@ -118,7 +118,7 @@ type Issued struct {
 // asked for, the session gets all that the client may have less offline_access, and
 // its tokens are for all resources that the client has if none are.
 // It returns ErrScope, ErrTarget, or ErrUserGone if the account changed meanwhile.
-func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, who SignIn, ask oauth.Scopes, resources []string, from audit.Origin) (Issued, error) {
+func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, who SignIn, ask oauth.Scopes, resources []string, from caller.Caller) (Issued, error) {
 	scopes, err := grant(to, ask)
 	if err != nil {
 		return Issued{}, err
@@ -127,7 +127,7 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 	if err != nil {
 		return Issued{}, err
 	}
-	session, err := s.newSession(now, to, who, scopes)
+	session, err := s.newSession(now, to, who, scopes, from.Device)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -145,13 +145,13 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 }
 
 // newSession is a session of a user who signed in at a client, yet to be stored.
-func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scopes oauth.Scopes) (Session, error) {
+func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scopes oauth.Scopes, device string) (Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Session{}, fmt.Errorf("make session id: %w", err)
 	}
 	session := Session{
-		ID: id, UserID: who.UserID, ClientID: to.ClientID, Scopes: scopes, Roles: who.Roles, Device: who.Device,
+		ID: id, UserID: who.UserID, ClientID: to.ClientID, Scopes: scopes, Roles: who.Roles, Device: device,
 		AuthTime: who.AuthTime, CreatedAt: now, LastUsedAt: now,
 		AbsoluteExpiresAt: now.Add(s.absoluteTTL),
 	}
@@ -204,7 +204,7 @@ func grant(to oauth.Recipient, ask oauth.Scopes) (oauth.Scopes, error) {
 // of other clients, are ErrUnknown and change nothing. ask and resources may narrow
 // the access token, not the session; asking for more is ErrScope or ErrTarget and
 // spends nothing.
-func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient, token string, ask oauth.Scopes, resources []string, from audit.Origin) (Issued, error) {
+func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient, token string, ask oauth.Scopes, resources []string, from caller.Caller) (Issued, error) {
 	id, counter, ok := s.parseRefreshToken(token)
 	if !ok {
 		return Issued{}, ErrUnknown
@@ -252,7 +252,7 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 
 // present looks at a refresh token of ours: it returns its session if the token is
 // current or superseded within the window. A reused one ends the session.
-func (s *Service) present(ctx context.Context, now time.Time, clientID string, id uuid.UUID, counter uint64, from audit.Origin) (Session, standing, error) {
+func (s *Service) present(ctx context.Context, now time.Time, clientID string, id uuid.UUID, counter uint64, from caller.Caller) (Session, standing, error) {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return Session{}, undecidable, fmt.Errorf("find session: %w", err)
@@ -273,7 +273,7 @@ func (s *Service) present(ctx context.Context, now time.Time, clientID string, i
 // Holder returns the session of a client's refresh token that is current or
 // superseded within the replay window, and changes nothing. Any other is
 // ErrUnknown, and one that was superseded longer ago ends the session: ErrReused.
-func (s *Service) Holder(ctx context.Context, now time.Time, clientID, token string, from audit.Origin) (Session, error) {
+func (s *Service) Holder(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) (Session, error) {
 	id, counter, ok := s.parseRefreshToken(token)
 	if !ok {
 		return Session{}, ErrUnknown
@@ -284,7 +284,7 @@ func (s *Service) Holder(ctx context.Context, now time.Time, clientID, token str
 
 // SignOut ends the session of a client's refresh token, whichever of its tokens
 // it is: who signs out is believed. If there is none to end: ErrUnknown.
-func (s *Service) SignOut(ctx context.Context, now time.Time, clientID, token string, from audit.Origin) error {
+func (s *Service) SignOut(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) error {
 	session, err := s.sessionOf(ctx, now, clientID, token)
 	if err != nil {
 		return err
@@ -293,7 +293,7 @@ func (s *Service) SignOut(ctx context.Context, now time.Time, clientID, token st
 }
 
 // SignOutWithLogin is SignOut, and ends the login that the session came of.
-func (s *Service) SignOutWithLogin(ctx context.Context, now time.Time, clientID, token string, from audit.Origin) error {
+func (s *Service) SignOutWithLogin(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) error {
 	session, err := s.sessionOf(ctx, now, clientID, token)
 	if err != nil {
 		return err
@@ -329,7 +329,7 @@ func (s *Service) refreshable(ctx context.Context, now time.Time, token string) 
 }
 
 // endReused ends a session of which an old refresh token turned up.
-func (s *Service) endReused(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
+func (s *Service) endReused(ctx context.Context, now time.Time, session *Session, from caller.Caller) error {
 	err := s.Store.EndSession(ctx, session.ID, sessionEvent(audit.SessionReused, now, session, from))
 	if err != nil && !errors.Is(err, ErrUnknown) { // unknown: somebody else ended it first
 		return fmt.Errorf("end reused session: %w", err)

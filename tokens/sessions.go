@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/oauth"
 )
 
@@ -22,7 +23,7 @@ func (s Sessions) OfUser(ctx context.Context, now time.Time, user uuid.UUID) ([]
 // EndSession revokes one session: its refresh tokens are dead, its access tokens are
 // refused by our own endpoints, and the browser that it began in is signed out of
 // the hosted pages, or it would come back by itself. If there is none: ErrUnknown.
-func (s Sessions) EndSession(ctx context.Context, now time.Time, id uuid.UUID, from audit.Origin) error {
+func (s Sessions) EndSession(ctx context.Context, now time.Time, id uuid.UUID, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return err
@@ -30,36 +31,35 @@ func (s Sessions) EndSession(ctx context.Context, now time.Time, id uuid.UUID, f
 	return s.endSignIn(ctx, now, &session, from)
 }
 
-func (s Sessions) endSignIn(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
+func (s Sessions) endSignIn(ctx context.Context, now time.Time, session *Session, from caller.Caller) error {
 	return s.Store.EndSignIn(ctx, session.ID, sessionEvent(audit.SessionRevoked, now, session, from))
 }
 
-func (s Sessions) end(ctx context.Context, now time.Time, session *Session, from audit.Origin) error {
+func (s Sessions) end(ctx context.Context, now time.Time, session *Session, from caller.Caller) error {
 	return s.Store.EndSession(ctx, session.ID, sessionEvent(audit.SessionRevoked, now, session, from))
 }
 
 // sessionEvent is something that happened to a session.
-func sessionEvent(kind audit.Kind, now time.Time, session *Session, from audit.Origin) audit.Event {
-	return audit.Event{
-		Time: now, Kind: kind, UserID: session.UserID, ClientID: session.ClientID, SessionID: session.ID,
-		Address: from.Address, RequestID: from.RequestID,
-	}
+func sessionEvent(kind audit.Kind, now time.Time, session *Session, from caller.Caller) audit.Event {
+	ev := from.Event(now, kind)
+	ev.UserID, ev.ClientID, ev.SessionID = session.UserID, session.ClientID, session.ID
+	return ev
 }
 
 // EndUserSessions revokes all sessions of a user and returns how many.
-func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user uuid.UUID, from audit.Origin) (int64, error) {
+func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user uuid.UUID, from caller.Caller) (int64, error) {
 	return s.EndOtherSessions(ctx, now, user, uuid.Nil, from)
 }
 
 // EndOtherSessions revokes all sessions of a user but one and returns how many.
-func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user, keep uuid.UUID, from audit.Origin) (int64, error) {
-	return s.Store.EndUserSessions(ctx, user, keep, audit.Event{
-		Time: now, Kind: audit.SessionRevoked, UserID: user, Address: from.Address, RequestID: from.RequestID,
-	})
+func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user, keep uuid.UUID, from caller.Caller) (int64, error) {
+	ev := from.Event(now, audit.SessionRevoked)
+	ev.UserID = user
+	return s.Store.EndUserSessions(ctx, user, keep, ev)
 }
 
 // EndSessionOf is EndSession for a session of that user. If the user has no such: ErrUnknown.
-func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid.UUID, from audit.Origin) error {
+func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid.UUID, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid
 // EndClientSession revokes a session that a user has at a client, and nothing besides,
 // when the user signs out: one with offline_access lives on. If there is none:
 // ErrUnknown.
-func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID string, user, id uuid.UUID, from audit.Origin) error {
+func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID string, user, id uuid.UUID, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return err

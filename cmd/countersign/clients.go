@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"countersign/api"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/store"
 )
@@ -102,7 +102,7 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		RedirectURIs: cc.RedirectURI, PostLogoutRedirectURIs: cc.PostLogoutRedirectURI, Origins: cc.Origin,
 		Scopes: cc.Scope, Audiences: cc.Audience, MayIntrospect: cc.MayIntrospect, PKCEOptional: cc.PKCEOptional,
 		IDTokenAlg: cc.IDTokenAlg,
-	}, secret, audit.Origin{})
+	}, secret, caller.Operator())
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) err
 		if err != nil {
 			return err
 		}
-		secret, err := registry.RotateSecret(ctx, time.Now(), r.ID, audit.Origin{})
+		secret, err := registry.RotateSecret(ctx, time.Now(), r.ID, caller.Operator())
 		if err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if client.Declared {
 			fmt.Fprintln(std.err, "This client is declared in the configuration: take it out there too, or the next start brings it back.")
 		}
-		return registry.Delete(ctx, time.Now(), d.ID, audit.Origin{})
+		return registry.Delete(ctx, time.Now(), d.ID, caller.Operator())
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/api"
-	"countersign/audit"
+	"countersign/caller"
 )
 
 // recordColumns are a user's columns and one for each claim of the profile.
@@ -43,7 +43,7 @@ func (u *usersSetProfileCmd) Run(ctx context.Context, c *cli) error {
 		if err := u.change(&profile); err != nil {
 			return err
 		}
-		return users.SetProfile(ctx, time.Now(), user.ID, uuid.Nil, profile, audit.Origin{})
+		return users.SetProfile(ctx, time.Now(), user.ID, uuid.Nil, profile, caller.Operator())
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/term"
 
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/clients"
 	"countersign/configs"
 	"countersign/examples/spa"
@@ -141,7 +141,7 @@ func declareClients(ctx context.Context, registry *clients.Registry, cfg *config
 		if err != nil {
 			return err
 		}
-		_, err = registry.Put(ctx, time.Now(), declaredClient(d), secret, audit.Origin{})
+		_, err = registry.Put(ctx, time.Now(), declaredClient(d), secret, caller.Operator())
 		if err != nil {
 			return fmt.Errorf("declare client %s: %w", d.ID, err)
 		}

@@ -10,7 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/api"
-	"countersign/audit"
+	"countersign/caller"
 	"countersign/tokens"
 )
 
@@ -64,7 +64,7 @@ func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			if err != nil {
 				return err
 			}
-			n, err := sessions.EndUserSessions(ctx, time.Now(), user.ID, audit.Origin{})
+			n, err := sessions.EndUserSessions(ctx, time.Now(), user.ID, caller.Operator())
 			if err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		}
 		id, err := uuid.Parse(r.ID)
 		if err == nil {
-			err = sessions.EndSession(ctx, time.Now(), id, audit.Origin{})
+			err = sessions.EndSession(ctx, time.Now(), id, caller.Operator())
 		}
 		if err != nil && (id == uuid.Nil || errors.Is(err, tokens.ErrUnknown)) {
 			return fmt.Errorf("no live session has the id %q: 'countersign sessions list --user U' shows them", r.ID)

@@ -11,7 +11,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/api"
-	"countersign/audit"
+	"countersign/caller"
 )
 
 type usersCmd struct {
@@ -55,7 +55,7 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	defer db.Close()
 	user, err := users.Create(ctx, time.Now(), accounts.NewUser{
 		Username: u.Username, Email: u.Email, Password: password, Roles: u.Role,
-	}, audit.Origin{})
+	}, caller.Operator())
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ type usersDisableCmd struct {
 
 func (u *usersDisableCmd) Run(ctx context.Context, c *cli) error {
 	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
-		return users.Disable(ctx, time.Now(), user.ID, audit.Origin{})
+		return users.Disable(ctx, time.Now(), user.ID, caller.Operator())
 	})
 }
 
@@ -116,7 +116,7 @@ type usersEnableCmd struct {
 
 func (u *usersEnableCmd) Run(ctx context.Context, c *cli) error {
 	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
-		return users.Enable(ctx, time.Now(), user.ID, audit.Origin{})
+		return users.Enable(ctx, time.Now(), user.ID, caller.Operator())
 	})
 }
 
@@ -131,7 +131,7 @@ func (u *usersSetPasswordCmd) Run(ctx context.Context, c *cli, std stdio) error 
 		return err
 	}
 	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
-		return users.SetPassword(ctx, time.Now(), user.ID, password, audit.Origin{})
+		return users.SetPassword(ctx, time.Now(), user.ID, password, caller.Operator())
 	})
 }
 
@@ -141,7 +141,7 @@ type usersDeleteCmd struct {
 
 func (u *usersDeleteCmd) Run(ctx context.Context, c *cli) error {
 	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
-		return users.Delete(ctx, time.Now(), user.ID, audit.Origin{})
+		return users.Delete(ctx, time.Now(), user.ID, caller.Operator())
 	})
 }
 

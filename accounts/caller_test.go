@@ -1,0 +1,111 @@
+package accounts_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/caller"
+	"countersign/limits"
+	"countersign/seal"
+)
+
+// A caller that a handler forgot to fill in is a stranger without an address: whatever
+// strangers have a budget for, the zero Caller has one for, too, which runs out.
+func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
+	master, err := seal.Parse(seal.Generate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	type call func(ctx context.Context, users *accounts.Users, alice accounts.User, i int, from caller.Caller) error
+	budgeted := map[string]call{
+		"Authenticate": func(ctx context.Context, users *accounts.Users, _ accounts.User, i int, from caller.Caller) error {
+			_, err := users.Authenticate(ctx, now, "alice", fmt.Sprint("wrong ", i), from)
+			return err
+		},
+		"Prove": func(ctx context.Context, users *accounts.Users, alice accounts.User, i int, from caller.Caller) error {
+			_, err := users.Prove(ctx, now, alice.ID, fmt.Sprint("wrong ", i), from)
+			return err
+		},
+		"Create": func(ctx context.Context, users *accounts.Users, _ accounts.User, _ int, from caller.Caller) error {
+			_, err := users.Create(ctx, now, accounts.NewUser{Username: "alice", Password: goodPassword}, from)
+			return err
+		},
+		"RequestReset": func(ctx context.Context, users *accounts.Users, _ accounts.User, i int, from caller.Caller) error {
+			return users.RequestReset(ctx, now, accounts.Correspondent{Username: fmt.Sprint("u", i)}, from)
+		},
+		"ResendVerification": func(ctx context.Context, users *accounts.Users, _ accounts.User, i int, from caller.Caller) error {
+			return users.ResendVerification(ctx, now, accounts.Correspondent{Username: fmt.Sprint("u", i)}, from)
+		},
+		"RequestEmailChange": func(ctx context.Context, users *accounts.Users, alice accounts.User, i int, from caller.Caller) error {
+			return users.RequestEmailChange(ctx, now, alice.ID, uuid.New(), fmt.Sprintf("a%d@example.com", i), from)
+		},
+	}
+	// These have no budget: a token, a live session or a proof stands for the caller, or
+	// no endpoint calls them.
+	unlimited := map[string]bool{
+		"ResetPassword": true, "ConfirmEmail": true, // a mailed token
+		"ChangePassword": true, "DeleteOwn": true, "SetProfile": true, // a session
+		"SetPassword": true, "Disable": true, "Enable": true, "Delete": true, // the command line alone
+	}
+	for method := range reflect.TypeFor[*accounts.Users]().Methods() {
+		takes := false
+		for in := range method.Type.Ins() {
+			takes = takes || in == reflect.TypeFor[caller.Caller]()
+		}
+		if !takes || unlimited[method.Name] {
+			continue
+		}
+		do, known := budgeted[method.Name]
+		if !known {
+			t.Errorf("%s takes a Caller: say here whether strangers have a budget for it", method.Name)
+			continue
+		}
+		t.Run(method.Name, func(t *testing.T) {
+			db := open(t)
+			users := newUsers(t, db, func(o *accounts.Options) { o.Mail, o.Seal = true, master })
+			alice := create(t, users, "alice", goodPassword)
+			var err error
+			for i := 0; i < 30 && !errors.Is(err, limits.ErrThrottled); i++ {
+				err = do(t.Context(), users, alice, i, caller.Caller{})
+			}
+			if !errors.Is(err, limits.ErrThrottled) {
+				t.Fatalf("the zero Caller may go on and on: %v", err)
+			}
+			// The budget is that of strangers without an address, and not one of the request.
+			if err := do(t.Context(), users, alice, 100, caller.Caller{RequestID: "another", Device: "Firefox"}); !errors.Is(err, limits.ErrThrottled) {
+				t.Errorf("another stranger without an address: %v", err)
+			}
+		})
+	}
+}
+
+func TestOperatorSignsUpWithoutABudget(t *testing.T) {
+	users := newUsers(t, open(t))
+	create(t, users, "alice", goodPassword)
+	for range 30 {
+		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: goodPassword}, caller.Operator())
+		if !errors.Is(err, accounts.ErrUsernameTaken) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOnlyTheOperatorSetsAProfileWithoutASession(t *testing.T) {
+	users := newUsers(t, open(t))
+	alice := create(t, users, "alice", goodPassword)
+	p := accounts.Profile{Name: "Alice"}
+	if err := users.SetProfile(t.Context(), time.Now(), alice.ID, uuid.Nil, p, caller.Caller{}); !errors.Is(err, accounts.ErrSignedOut) {
+		t.Errorf("the zero Caller: %v, want ErrSignedOut", err)
+	}
+	if err := users.SetProfile(t.Context(), time.Now(), alice.ID, uuid.Nil, p, caller.Operator()); err != nil {
+		t.Errorf("the operator: %v", err)
+	}
+}
