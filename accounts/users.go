@@ -71,135 +71,6 @@ func New(o Options) (*Users, error) {
 	}, nil
 }
 
-// budget is whose wrong guesses are counted together.
-type budget struct {
-	own    [32]byte
-	shared *[32]byte // with callers that the account doesn't know; nil for a browser that it does
-}
-
-// budgetOf is the budget for a guess at the password of the account with that name.
-//
-// A browser that has been there before has one of its own, for its owner gets in
-// whatever strangers do. All others have one by network, and besides share one. In
-// between are browsers that haven't been there since the password was last changed:
-// strangers don't spend what those have, but whoever knew the former password may
-// have made any number of them.
-func (u *Users) budgetOf(ctx context.Context, name string, from caller.Caller) (budget, error) {
-	if from.Browser != nil {
-		user, err := u.store.UserByUsername(ctx, name)
-		if err != nil && !errors.Is(err, ErrUnknownUser) {
-			return budget{}, fmt.Errorf("find user: %w", err)
-		}
-		if browser, epoch := from.Browser(user.ID); browser != "" {
-			b := budget{own: limits.Key("password from a known browser", user.ID.String(), browser)}
-			if epoch != user.Epoch {
-				former := limits.Key("password from former browsers", user.ID.String())
-				b.shared = &former
-			}
-			return b, nil
-		}
-	}
-	strangers := limits.Key("password from strangers", name)
-	return budget{limits.Key("password", name, from.Network()), &strangers}, nil
-}
-
-// check returns the failures so far of the budget that is the caller's own, or a
-// *limits.WaitError.
-func (u *Users) check(ctx context.Context, now time.Time, b budget) (limits.Failures, error) {
-	if b.shared != nil {
-		if err := u.throttle.CheckShared(ctx, now, *b.shared, u.strangers); err != nil {
-			return limits.Failures{}, err
-		}
-	}
-	return u.throttle.Check(ctx, now, b.own)
-}
-
-// charge counts a wrong guess.
-func (u *Users) charge(ctx context.Context, now time.Time, b budget) error {
-	err := u.throttle.Failed(ctx, now, b.own)
-	if b.shared != nil {
-		err = errors.Join(err, u.throttle.Failed(ctx, now, *b.shared))
-	}
-	return err
-}
-
-// Authenticate returns the user with that name if the password is theirs.
-//
-// An unknown, disabled or malformed name, one whose address is yet to be proven where
-// that is asked for, and a wrong or malformed password are one ErrBadCredentials,
-// take the same work and are counted alike. Whoever guesses too often gets a
-// *limits.WaitError: see budgetOf. limits.ErrBusy says to come back later.
-func (u *Users) Authenticate(ctx context.Context, now time.Time, username, password string, from caller.Caller) (User, error) {
-	name, err := NormalizeUsername(username)
-	b := budget{own: limits.Key("password of a malformed name", username, from.Network())}
-	if err != nil {
-		name = ""
-	} else if b, err = u.budgetOf(ctx, name, from); err != nil {
-		return User{}, err
-	}
-	// Whoever must wait anyhow takes no place in the queue.
-	if _, err := u.check(ctx, now, b); err != nil {
-		return User{}, err
-	}
-	var user User
-	if busy := u.hasher.Do(ctx, func() { user, err = u.guess(ctx, now, b, name, password) }); busy != nil {
-		return User{}, busy
-	}
-	return user, err
-}
-
-// guess does the work of Authenticate. It runs in a slot, from checking the
-// budget to charging it, so that parallel guesses can't overdraw it. An empty
-// name is a malformed one.
-func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, password string) (User, error) {
-	spent, err := u.check(ctx, now, b)
-	if err != nil {
-		return User{}, err
-	}
-	user, err := u.store.UserByUsername(ctx, name)
-	if err != nil && !errors.Is(err, ErrUnknownUser) {
-		return User{}, fmt.Errorf("find user: %w", err)
-	}
-	entitled := err == nil && !user.Disabled() && !u.AddressDue(&user)
-	prepared, err := preparePassword(password)
-	entitled = entitled && err == nil
-
-	stored := u.hasher.Dummy()
-	if entitled {
-		stored = user.PasswordHash
-	}
-	match, outdated, err := u.hasher.Verify(stored, prepared)
-	if err != nil {
-		u.log.ErrorContext(ctx, "stored password hash is unusable", "subject", user.ID, "err", err)
-		u.hasher.Verify(u.hasher.Dummy(), prepared)
-	}
-	if !match && outdated {
-		u.hasher.TopUp(stored, prepared)
-	}
-	if !entitled || !match {
-		if err := u.charge(ctx, now, b); err != nil {
-			return User{}, err
-		}
-		return User{}, ErrBadCredentials
-	}
-	if err := u.throttle.Succeeded(ctx, b.own, spent); err != nil {
-		return User{}, err
-	}
-	if outdated {
-		// The sign-in is good either way, and the next one tries again.
-		upgraded := u.hasher.Hash(prepared)
-		if err := u.store.UpgradePasswordHash(ctx, user.ID, stored, upgraded); err != nil {
-			u.log.WarnContext(ctx, "password hash not upgraded", "subject", user.ID, "err", err)
-		} else {
-			user.PasswordHash = upgraded
-		}
-	}
-	return user, nil
-}
-
-// AddressDue reports whether the user has to prove the address before they can sign in.
-func (u *Users) AddressDue(user *User) bool { return u.verified && !user.EmailVerified }
-
 // NewUser is what somebody fills in to get an account.
 type NewUser struct {
 	Username string
@@ -348,21 +219,8 @@ func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, se
 	return user, nil
 }
 
-// Prove checks the password of a user who is signed in already, and returns the user
-// as it was then. It returns what Authenticate does, and ErrSignedOut.
-func (u *Users) Prove(ctx context.Context, now time.Time, id uuid.UUID, password string, from caller.Caller) (User, error) {
-	user, err := u.store.User(ctx, id)
-	if errors.Is(err, ErrUnknownUser) {
-		return User{}, ErrSignedOut
-	}
-	if err != nil {
-		return User{}, fmt.Errorf("find user: %w", err)
-	}
-	return u.Authenticate(ctx, now, user.Username, password, from)
-}
-
 // setPassword sets a password that came in the named field, and tells the user of it
-// in the language.
+// in the language of the caller.
 func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, field, password string, by By, from caller.Caller) error {
 	user, err := u.store.User(ctx, id)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"countersign/seal"
 )
 
-// Devices remembers in a cookie which accounts a browser is known to, so that nobody
-// who guesses at their passwords elsewhere keeps their owners out.
+// Devices remembers in a cookie which accounts a browser is known to, so that an
+// attacker who guesses at their passwords elsewhere does not keep their owners out.
 type Devices struct {
 	Cookies *Cookies
 	Seal    *seal.Keys
