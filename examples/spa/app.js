@@ -1,7 +1,7 @@
 // A single-page app that uses Countersign: chooses which view the user sees.
 
 import { auth } from "./auth.js";
-import { announce, fill } from "./dom.js";
+import { announce, fill, whenReleased } from "./dom.js";
 import { explain } from "./form.js";
 import { views } from "./views.js";
 
@@ -13,12 +13,19 @@ let wanted = ""; // the view that the user has to sign in for
 
 /** Shows the view that the address names, for the user who is signed in. */
 async function show() {
-  let user;
+  const turn = ++turns; // what is shown last is true last
+  let draw;
   try {
-    user = await auth.user();
+    const user = await auth.user();
+    draw = () => showTo(user);
   } catch (err) {
-    return away(err);
+    draw = () => away(err);
   }
+  whenReleased(() => turn === turns && draw());
+}
+let turns = 0;
+
+function showTo(user) {
   const { name, token } = destination(user);
   nav.hidden = signOut.hidden = !user;
   for (const link of nav.querySelectorAll("a")) {

@@ -16,8 +16,49 @@ export function fill(element, template) {
 
 /** Shows a message, which screen readers read aloud. */
 export function announce(text) {
-  document.querySelector("#status").textContent = text;
+  whenReleased(() => (document.querySelector("#status").textContent = text));
 }
+
+/**
+ * Calls draw, at once or when the user lets go of what they press: a button that moves
+ * or goes away between press and release gets no click.
+ */
+export function whenReleased(draw) {
+  if (pressed) waiting.push(draw);
+  else draw();
+}
+let pressed = false;
+let letGo; // the timer of a release
+let waiting = [];
+
+function press() {
+  clearTimeout(letGo);
+  letGo = undefined;
+  pressed = true;
+}
+
+function release() {
+  if (!pressed) return;
+  letGo ??= setTimeout(() => {
+    const due = waiting;
+    forget();
+    for (const draw of due) draw();
+  }, 50); // the click comes after the release, and a tap's some time after it
+}
+
+function forget() {
+  clearTimeout(letGo);
+  letGo = undefined;
+  pressed = false;
+  waiting = [];
+}
+
+addEventListener("pointerdown", (event) => event.isPrimary && event.button === 0 && press());
+addEventListener("keydown", (event) => event.key === " " && press());
+addEventListener("keyup", (event) => event.key === " " && release());
+addEventListener("pointermove", (event) => event.buttons === 0 && release()); // it was let go of outside of the window
+for (const end of ["pointerup", "pointercancel", "contextmenu", "blur"]) addEventListener(end, release);
+addEventListener("pagehide", forget);
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });

@@ -1,6 +1,6 @@
 // Forms that show each error beside its field.
 
-import { announce } from "./dom.js";
+import { announce, whenReleased } from "./dom.js";
 
 /** Calls work with the form's values when it is submitted, and shows what goes wrong. */
 export function onSubmit(form, work) {
@@ -17,7 +17,7 @@ export function onSubmit(form, work) {
     try {
       await work(Object.fromEntries(new FormData(form)));
     } catch (err) {
-      show(form, err);
+      whenReleased(() => show(form, err));
     } finally {
       busy = false;
       button.removeAttribute("aria-disabled");

@@ -3,7 +3,7 @@
 
 import { auth } from "./auth.js";
 import { flow, resourceServer } from "./config.js";
-import { announce, copy, fill, showTime } from "./dom.js";
+import { announce, copy, fill, showTime, whenReleased } from "./dom.js";
 import { explain, onSubmit } from "./form.js";
 
 export const views = {
@@ -95,9 +95,10 @@ export const views = {
       const view = fill(main, "sessions");
       const list = view.slot("list");
       const problem = main.querySelector(".problem");
+      const others = main.querySelector("[data-form=others]");
       const reload = async () => {
         const sessions = await auth.sessions();
-        list.replaceChildren(...sessions.map(item));
+        whenReleased(() => list.replaceChildren(...sessions.map(item)));
       };
 
       function item(session) {
@@ -116,7 +117,7 @@ export const views = {
         await auth.endSession(id);
         await reload();
         announce("The session is ended.");
-        main.querySelector("h1").focus(); // its button is gone
+        whenReleased(() => main.querySelector("h1").focus()); // its button is gone
       }
 
       async function attempt(work) {
@@ -124,16 +125,17 @@ export const views = {
         try {
           await work();
         } catch (err) {
-          problem.textContent = explain(err);
+          whenReleased(() => (problem.textContent = explain(err)));
         }
       }
 
-      onSubmit(main.querySelector("[data-form=others]"), async () => {
+      onSubmit(others, async () => {
         await auth.endOtherSessions();
         await reload();
         announce("All other sessions are ended.");
       });
       await attempt(reload);
+      whenReleased(() => (others.hidden = false)); // not before, for the list would push it away from the pointer
     },
   },
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -243,13 +244,32 @@ func (b *tab) press(name string) {
 func (b *tab) click(what, script string, args ...any) {
 	b.t.Helper()
 	b.wait(what, "!!("+script+")", args...)
+	x, y := b.place(script, args...)
+	b.mouse(chromedp.MousePressed, x, y)
+	b.mouse(chromedp.MouseReleased, x, y)
+}
+
+// place is where the middle of an element is, which it brings into sight.
+func (b *tab) place(script string, args ...any) (x, y float64) {
+	b.t.Helper()
 	at := evaluate[[]float64](b, `(() => {
 		const element = `+script+`;
 		element.scrollIntoView({ block: "center", behavior: "instant" });
 		const box = element.getBoundingClientRect();
 		return [box.x + box.width / 2, box.y + box.height / 2];
 	})()`, args...)
-	b.do(chromedp.MouseClickXY(at[0], at[1]))
+	return at[0], at[1]
+}
+
+// mouse presses or releases the left button of the mouse at a place.
+func (b *tab) mouse(does input.DispatchMouseEventType, x, y float64) {
+	b.t.Helper()
+	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, t, input.DispatchMouseEvent, input.DispatchMouseEventParams{
+			Type: does, X: x, Y: y, Button: input.MouseButtonLeft, ClickCount: 1,
+		})
+		return chromedp.Void{}, err
+	})
 }
 
 // tabTo presses Tab until the focus is on what has a name.

@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,6 +122,53 @@ func TestDemoAccount(t *testing.T) {
 	b.shows("Your account is deleted.")
 	b.do(chromedp.Reload())
 	b.isAt("Sign in")
+}
+
+// A list that comes late neither pushes away what is about to be clicked, nor takes
+// away a button between press and release.
+func TestDemoLosesNoPress(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	p := newProfile(t)
+	b := p.newTab()
+	s.signUp(b, "alice")
+	for range 2 {
+		s.signIn(p.newContext().newTab(), "alice")
+	}
+	list := make(chan struct{}, 1)
+	letAll := sync.OnceFunc(func() { close(list) })
+	t.Cleanup(letAll)
+	late := func(w http.ResponseWriter, said *httptest.ResponseRecorder) {
+		<-list
+		pass(w, said, said.Body.Len())
+	}
+	s.listed.Store(&late)
+	const (
+		others  = `document.querySelector("[data-form=others] button")`
+		another = `[...document.querySelectorAll("main li")].findLast((li) => !li.textContent.includes("This browser")).querySelector("button")`
+		lists   = `performance.getEntriesByType("resource").filter((one) => one.name.endsWith("/account/sessions")).length`
+	)
+
+	b.press("Sessions")
+	b.isAt("Sessions")
+	if evaluate[bool](b, others+".checkVisibility()") {
+		t.Error("there is a button where the list will be")
+	}
+	list <- struct{}{}
+	b.wait("three sessions", "document.querySelectorAll('li .name').length === 3")
+	b.wait("the button for all", others+".checkVisibility()")
+
+	b.click("a session's button", another)
+	b.wait("one that is ended", `performance.getEntriesByType("resource").some((one) => one.name.includes("/account/sessions/"))`)
+	x, y := b.place(strings.Replace(another, "findLast", "find", 1))
+	before := evaluate[int](b, lists)
+	b.mouse(chromedp.MousePressed, x, y)
+	list <- struct{}{}
+	b.wait("the next list", lists+" > "+strconv.Itoa(before))
+	time.Sleep(100 * time.Millisecond) // the page would show it now
+	b.mouse(chromedp.MouseReleased, x, y)
+	letAll()
+	b.wait("one session", "document.querySelectorAll('li .name').length === 1")
 }
 
 func TestBackAfterSignOutShowsNothing(t *testing.T) {

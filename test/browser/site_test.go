@@ -34,6 +34,8 @@ type site struct {
 	refreshes atomic.Int64 // how many reached the server
 	// opened does the same for sign-ins at /session.
 	opened atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
+	// listed does the same for lists of sessions.
+	listed atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
 	asked  record // what addresses and referrers the proxy was told
 	log    record
 }
@@ -100,6 +102,12 @@ func (s *site) proxy(server http.Handler) http.Handler {
 		case "/session/refresh":
 			s.refreshes.Add(1)
 			answerBy(s.refreshed.Load(), server, w, r)
+		case "/account/sessions":
+			if r.Method == http.MethodGet {
+				answerBy(s.listed.Load(), server, w, r)
+				return
+			}
+			server.ServeHTTP(w, r)
 		case "/session":
 			if r.Method == http.MethodPost {
 				answerBy(s.opened.Load(), server, w, r)
