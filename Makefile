@@ -16,13 +16,9 @@ run: ## run the server in development mode
 build: ## build a static binary into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/countersign ./cmd/countersign
 
-# What uses a database runs a second time, on MariaDB; store itself tests both at once.
-ON_MARIADB := ./accounts ./cmd/... ./grants ./keys ./limits ./server
-
-test: ## run the whole suite, on SQLite and MariaDB; installs MariaDB and Chromium if it can, or says what to install
+test: ## run the whole suite, on SQLite and MariaDB; installs MariaDB and Chromium if it can, or says what to install; TIMES=1 prints the slowest tests
 	./test/prepare
-	go test $(RACE) -timeout 30m ./...
-	COUNTERSIGN_TEST_DATABASE=mariadb go test $(RACE) -timeout 30m $(ON_MARIADB)
+	RACE='$(RACE)' TIMES='$(TIMES)' ./test/suite
 
 soak: ## run the races, storms and outages at full size, which takes long
 	./test/prepare

@@ -9,13 +9,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"countersign/accounts"
+	"countersign/audit"
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/hashing"
@@ -31,9 +34,6 @@ const (
 	origin   = "https://app.example.com" // allowed by CORS
 	password = "correct horse battery staple"
 )
-
-// soak reports whether there is time (COUNTERSIGN_SOAK=1): what is long is longer.
-var soak = os.Getenv("COUNTERSIGN_SOAK") == "1"
 
 // app is the whole server over a fresh database, driven through its HTTP engine.
 type app struct {
@@ -69,8 +69,7 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 	a := &app{t: t, db: db, logs: new(logs), path: path, master: masterKey}
 	log := slog.New(slog.NewJSONHandler(io.MultiWriter(a.logs, t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ring := keys.Options{
-		Store: db, Seal: master, Log: log, Algorithms: []string{"ES256", "RS256"},
-		Policy: keys.Policy{RotationPeriod: 720 * time.Hour, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute},
+		Store: db, Seal: master, Log: log, Algorithms: algorithms, Policy: policy,
 	}
 	a.options = server.Options{
 		Store: db, Seal: master, Log: log,
@@ -92,11 +91,18 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 		c(&a.options, &ring)
 	}
 	a.options.AccessTTL = ring.Policy.AccessTTL
+	usual := reflect.DeepEqual(ring.Policy, policy) && slices.Equal(ring.Algorithms, algorithms)
+	if usual {
+		a.giveKeys(master)
+	}
 	if a.ring, err = keys.Open(t.Context(), ring); err != nil {
 		t.Fatalf("open keys: %v", err)
 	}
 	if err := a.ring.Maintain(t.Context()); err != nil {
 		t.Fatalf("make all keys: %v", err)
+	}
+	if usual {
+		a.keepKeys(master)
 	}
 	a.options.Keys = a.ring
 	if a.App, err = server.New(a.options); err != nil {
@@ -108,6 +114,61 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 		}
 	}
 	return a
+}
+
+// The keys of a server where a test doesn't say otherwise.
+var (
+	algorithms = []string{"ES256", "RS256"}
+	policy     = keys.Policy{RotationPeriod: 720 * time.Hour, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute}
+)
+
+// made are the keys that the first such server made, when, and what seals them: an RSA
+// key takes longer to make than most tests do.
+var made struct {
+	sync.Mutex
+	at     time.Time
+	keys   []keys.Key
+	master *seal.Keys
+}
+
+// giveKeys gives an empty database those keys, as if its server had made them just now.
+func (a *app) giveKeys(master *seal.Keys) {
+	a.t.Helper()
+	made.Lock()
+	defer made.Unlock()
+	if there, err := a.db.Keys(a.t.Context()); err != nil || len(there) > 0 {
+		return
+	}
+	const purpose = "signing key" // as package keys has it
+	now := time.Now()
+	for _, k := range made.keys {
+		private, err := made.master.Open(purpose, k.Sealed, []byte(k.KID))
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		k.Sealed = master.Seal(purpose, private, []byte(k.KID))
+		for _, at := range []*time.Time{&k.PublishedFrom, &k.SignsFrom, &k.SignsUntil, &k.PublishedUntil} {
+			*at = at.Add(now.Sub(made.at).Truncate(time.Millisecond))
+		}
+		if err := a.db.InsertKey(a.t.Context(), k, audit.Event{Time: now, Kind: audit.KeyCreated, KeyID: k.KID}); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+}
+
+// keepKeys keeps the keys that a server has made for the next ones.
+func (a *app) keepKeys(master *seal.Keys) {
+	a.t.Helper()
+	made.Lock()
+	defer made.Unlock()
+	if made.keys != nil {
+		return
+	}
+	all, err := a.db.Keys(a.t.Context())
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	made.at, made.keys, made.master = time.Now(), all, master
 }
 
 // secret is a client secret with characters that Basic must percent-encode.

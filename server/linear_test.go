@@ -40,10 +40,7 @@ const (
 // to two servers on one database, and then looks for an order in which the
 // answers make sense (linear_model_test.go).
 func TestLinearSessions(t *testing.T) {
-	calls := 10 * raceRounds
-	if soak {
-		calls *= 12
-	}
+	calls := size(12_000, 500)
 	var faults atomic.Int64
 	l := newLinear(t, linearWindow(t), func(_ *linear, o *server.Options) {
 		o.Store = &unreliable{o.Store, &faults}

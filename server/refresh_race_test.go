@@ -227,8 +227,8 @@ func testFreeRun(t *testing.T, all []*app, rotations uint64) {
 }
 
 func TestLine28CallersThatDoNotWaitForEachOtherStayOnOneChain(t *testing.T) {
-	t.Run("one server", func(t *testing.T) { testFreeRun(t, replicas(t, 1), raceRounds) })
-	t.Run("two servers on one database", func(t *testing.T) { testFreeRun(t, replicas(t, 2), raceRounds) })
+	t.Run("one server", func(t *testing.T) { testFreeRun(t, replicas(t, 1), uint64(raceRounds)) })
+	t.Run("two servers on one database", func(t *testing.T) { testFreeRun(t, replicas(t, 2), uint64(raceRounds)) })
 }
 
 func TestLine26ReplayAfterWindowEndsSessionEvenRightAfterARotation(t *testing.T) {

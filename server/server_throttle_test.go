@@ -188,10 +188,7 @@ func TestKnownBrowserCookieCannotBeMade(t *testing.T) {
 // through, the owner signs in all the time, and nothing tells the account from one that
 // isn't.
 func TestThousandsOfGuesses(t *testing.T) {
-	guesses := 1_500
-	if soak {
-		guesses = 10_000
-	}
+	guesses := size(10_000, 1_500)
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t, proxied)
 		replicas := []*app{a, openApp(t, a.path, a.master, proxied)}

@@ -22,10 +22,7 @@ import (
 // machine's noise is like, with a standard deviation of 1/(2√pairs); five of these are
 // too many. One that is put in by hand is seen.
 func TestLine74TimeTellsNothing(t *testing.T) {
-	pairs := 400
-	if soak {
-		pairs = 2_000
-	}
+	pairs := size(2_000, 400)
 	setUp := withOptions(func(o *server.Options) {
 		withMail(&smtpd.Server{})(o)
 		// One hash more or less would show, and it drowns nothing else.

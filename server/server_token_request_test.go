@@ -488,7 +488,7 @@ func TestScopeIsRefusedBeforeThePasswordIsLookedAt(t *testing.T) {
 }
 
 func TestLine17TokensNeverRepeat(t *testing.T) {
-	const samples = 100_000
+	samples := size(100_000, 10_000)
 	sessions := &sessionSink{}
 	a := newApp(t, func(o *server.Options, _ *keys.Options) {
 		sessions.Store = o.Store

@@ -31,7 +31,15 @@ import (
 	"countersign/test/programs"
 )
 
-func TestMain(m *testing.M) { programs.Main(m) }
+func TestMain(m *testing.M) { programs.Main(browserOf{m}) }
+
+// browserOf is a testing.M whose tests share a browser.
+type browserOf struct{ *testing.M }
+
+func (m browserOf) Run() int {
+	defer endShared()
+	return m.M.Run()
+}
 
 // soak reports whether there is time.
 var soak = os.Getenv("COUNTERSIGN_SOAK") != ""
@@ -57,26 +65,59 @@ type profile struct {
 	ctx context.Context
 }
 
-// newProfile starts a browser, which ends with the test.
+// newProfile is a browser that shares nothing with any other, and ends with the test.
 func newProfile(t *testing.T) *profile {
 	t.Helper()
-	return startProfile(t, t.TempDir())
+	path := chromium(t)
+	shared.start.Do(func() {
+		if shared.folder, shared.err = os.MkdirTemp("", "countersign-browser-"); shared.err == nil {
+			shared.ctx, shared.err = startBrowser(path, shared.folder)
+		}
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return (&profile{t, shared.ctx}).newContext()
 }
 
-// startProfile starts a browser on a profile's folder.
+// shared is the program behind the browsers of all tests that ask nothing special of
+// it: it takes longer to start than most tests do.
+var shared struct {
+	start  sync.Once
+	folder string
+	ctx    context.Context
+	err    error
+}
+
+func endShared() {
+	if shared.ctx != nil {
+		chromedp.Cancel(shared.ctx)
+	}
+	os.RemoveAll(shared.folder)
+}
+
+// startProfile starts a browser of its own on a profile's folder.
 func startProfile(t *testing.T, folder string, flags ...chromedp.ExecAllocatorOption) *profile {
 	t.Helper()
+	ctx, err := startBrowser(chromium(t), folder, flags...)
+	t.Cleanup(func() { chromedp.Cancel(ctx) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &profile{t, ctx}
+}
+
+func startBrowser(path, folder string, flags ...chromedp.ExecAllocatorOption) (context.Context, error) {
 	allocator, _ := chromedp.NewExecAllocator(context.Background(), slices.Concat(chromedp.DefaultExecAllocatorOptions[:], flags, []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(folder), chromedp.WindowSize(1280, 900),
+		chromedp.ExecPath(path), chromedp.UserDataDir(folder), chromedp.WindowSize(1280, 900),
 		chromedp.Flag("lang", "en-US"),
 		chromedp.Flag("no-sandbox", true), // containers and root have none, and only our own pages are loaded
 	})...)
 	ctx, _ := chromedp.NewContext(allocator)
-	t.Cleanup(func() { chromedp.Cancel(ctx) })
 	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start Chromium: %v", err)
+		return ctx, fmt.Errorf("start Chromium: %w", err)
 	}
-	return &profile{t, ctx}
+	return ctx, nil
 }
 
 // newContext is the same browser as if it were another one: nothing is shared.

@@ -22,7 +22,7 @@ import (
 )
 
 // Main runs the tests of a package that uses this one, from TestMain.
-func Main(m *testing.M) {
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	if folder, err := workDir(); err == nil {
 		os.RemoveAll(folder)
