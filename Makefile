@@ -20,9 +20,9 @@ test: ## run the whole suite, on SQLite and MariaDB; installs MariaDB and Chromi
 	./test/prepare
 	RACE='$(RACE)' TIMES='$(TIMES)' ./test/suite
 
-soak: ## run the races, storms and outages at full size, which takes long
+soak: ## run the whole suite at full size, which takes hours
 	./test/prepare
-	COUNTERSIGN_SOAK=1 COUNTERSIGN_TEST_DATABASE=mariadb go test -timeout 3h -v -run 'Linear|Storm|Outage|Galera|Race|Growth|Tabs' ./server ./cmd/countersign ./store ./test/browser
+	COUNTERSIGN_SOAK=1 RACE='$(RACE)' TIMES='$(TIMES)' ./test/suite
 
 lint: ## check formatting, vet, staticcheck and the module files
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'run gofmt -w on these files'; exit 1; }

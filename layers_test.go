@@ -36,7 +36,7 @@ var layers = map[string][]string{
 	"keys":     {"audit", "seal"},
 
 	"store":           {"accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "tokens"},
-	"store/storetest": {"accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "store", "tokens", "test/mariadb"},
+	"store/storetest": {"accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "store", "tokens", "test/mariadb", "test/soak"},
 
 	"signin": {"accounts", "caller", "clients", "oauth", "tokens"},
 

@@ -27,6 +27,7 @@ import (
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/server"
+	"countersign/test/soak"
 	"countersign/tokens"
 )
 
@@ -40,7 +41,7 @@ const (
 // to two servers on one database, and then looks for an order in which the
 // answers make sense (linear_model_test.go).
 func TestLinearSessions(t *testing.T) {
-	calls := size(12_000, 500)
+	calls := soak.Size(12_000, 500)
 	var faults atomic.Int64
 	l := newLinear(t, linearWindow(t), func(_ *linear, o *server.Options) {
 		o.Store = &unreliable{o.Store, &faults}

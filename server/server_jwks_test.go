@@ -23,6 +23,7 @@ import (
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/server"
+	"countersign/test/soak"
 )
 
 func TestLine41JWKSHasPublicKeysOnly(t *testing.T) {
@@ -127,7 +128,7 @@ func (o *obedient) look(a *app) {
 func TestLine43RotationsRefuseNoToken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	master := seal.Generate()
-	days := size[time.Duration](365, 100)
+	days := soak.Size[time.Duration](365, 100)
 	synctest.Test(t, func(t *testing.T) {
 		quiet := func(o *server.Options, _ *keys.Options) { o.Log = slog.New(slog.DiscardHandler) }
 		signs, publishes := openApp(t, path, master, quiet), openApp(t, path, master, quiet)

@@ -9,6 +9,7 @@ import (
 
 	"countersign/audit"
 	"countersign/server"
+	"countersign/test/soak"
 )
 
 func someEvent() audit.Event { return audit.Event{Time: time.Now(), Kind: audit.ClientUpdated} }
@@ -188,7 +189,7 @@ func TestKnownBrowserCookieCannotBeMade(t *testing.T) {
 // through, the owner signs in all the time, and nothing tells the account from one that
 // isn't.
 func TestThousandsOfGuesses(t *testing.T) {
-	guesses := size(10_000, 1_500)
+	guesses := soak.Size(10_000, 1_500)
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t, proxied)
 		replicas := []*app{a, openApp(t, a.path, a.master, proxied)}

@@ -13,6 +13,7 @@ import (
 	"countersign/hashing"
 	"countersign/server"
 	"countersign/test/smtpd"
+	"countersign/test/soak"
 )
 
 // Nobody finds out by the clock who has an account. Requests go out in pairs, one about
@@ -22,7 +23,7 @@ import (
 // machine's noise is like, with a standard deviation of 1/(2√pairs); five of these are
 // too many. One that is put in by hand is seen.
 func TestLine74TimeTellsNothing(t *testing.T) {
-	pairs := size(2_000, 400)
+	pairs := soak.Size(2_000, 400)
 	setUp := withOptions(func(o *server.Options) {
 		withMail(&smtpd.Server{})(o)
 		// One hash more or less would show, and it drowns nothing else.

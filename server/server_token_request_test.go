@@ -30,6 +30,7 @@ import (
 	"countersign/keys"
 	"countersign/oauth"
 	"countersign/server"
+	"countersign/test/soak"
 	"countersign/tokens"
 )
 
@@ -488,7 +489,7 @@ func TestScopeIsRefusedBeforeThePasswordIsLookedAt(t *testing.T) {
 }
 
 func TestLine17TokensNeverRepeat(t *testing.T) {
-	samples := size(100_000, 10_000)
+	samples := soak.Size(100_000, 10_000)
 	sessions := &sessionSink{}
 	a := newApp(t, func(o *server.Options, _ *keys.Options) {
 		sessions.Store = o.Store

@@ -20,6 +20,7 @@ import (
 	"countersign/store"
 	"countersign/store/storetest"
 	"countersign/test/mariadb"
+	"countersign/test/soak"
 	"countersign/tokens"
 )
 
@@ -114,7 +115,7 @@ func (g *growing) add(t *testing.T, from, to int, insert string) {
 // so that what else the machine does meets all alike.
 func grow(t *testing.T, make func(sessions int) *growing) {
 	sizes, rounds, refreshes := []int{1_000, 4_000}, 2, 200
-	if os.Getenv("COUNTERSIGN_SOAK") != "" {
+	if soak.On() {
 		sizes, rounds, refreshes = []int{10_000, 1_000_000, 10_000_000}, 40, 1000
 	}
 	all := []*growing{}
@@ -243,7 +244,7 @@ func rowsOf(t *testing.T, db *store.DB, table string) int64 {
 // code and a session, until they expire, and an event.
 func TestGrowthBySilentSignIns(t *testing.T) {
 	signIns := 300
-	if os.Getenv("COUNTERSIGN_SOAK") != "" {
+	if soak.On() {
 		signIns = 10_000
 	}
 	for name, fresh := range map[string]func(t *testing.T) *store.DB{

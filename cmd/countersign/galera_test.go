@@ -9,12 +9,14 @@ import (
 
 	"countersign/store/storetest"
 	"countersign/test/mariadb"
+	"countersign/test/soak"
 )
 
 // startGalera starts a cluster with a database, and a server for each node that
 // prefers it, so that all nodes are written to.
 func startGalera(t *testing.T, data string, env ...string) (*mariadb.Cluster, []*replica) {
 	t.Helper()
+	storetest.OnOwnDatabase(t)
 	storetest.Need(t, mariadb.ClusterAvailable())
 	cluster, err := mariadb.StartCluster(3)
 	if err != nil {
@@ -60,7 +62,7 @@ func TestGalera(t *testing.T) {
 // ends their session, everywhere at once.
 func readYourWrites(t *testing.T, urls []string, strict *process) {
 	s := newSite(t, time.Minute, urls...)
-	began, rounds := time.Now(), size(1000, 60)
+	began, rounds := time.Now(), soak.Size(1000, 60)
 	s.each(rounds, func(i int) {
 		name := fmt.Sprintf("reader-%d", i)
 		ask := func(what string, status int, ask func(p *process) (*answer, error)) *answer {
@@ -97,7 +99,7 @@ func raceOnAllNodes(t *testing.T, urls []string) {
 	s := newSite(t, time.Minute, urls...)
 	want(t, 201)(s.fronts[0].signup("racer", processPassword))
 	a := want(t, 200)(s.fronts[1].login("racer", processPassword, "scope", "profile"))
-	for range size(1000, 50) {
+	for range soak.Size(1000, 50) {
 		before, got := a.member("refresh_token"), make([]string, len(s.fronts))
 		s.each(len(s.fronts), func(i int) {
 			if a, err := s.fronts[i].refresh(before); err != nil || a.status != 200 {
@@ -176,7 +178,7 @@ func readFromNodeThatLags(t *testing.T, node *mariadb.Server, writer, reader, st
 // off from the others; and, if there is time, does worse. Nothing that was
 // acknowledged is missing on any of them, and no honest session is lost.
 func killNodes(t *testing.T, data string, cluster *mariadb.Cluster, replicas []*replica) {
-	kills, sessions := size(10, 1), size(200, 24)
+	kills, sessions := soak.Size(10, 1), soak.Size(200, 24)
 	const patience = time.Minute // the replay window that clients count on
 	s := newSite(t, patience, basesOf(replicas)...)
 	all := s.open(sessions)
@@ -217,7 +219,7 @@ func killNodes(t *testing.T, data string, cluster *mariadb.Cluster, replicas []*
 	s.mu.Lock()
 	longest := s.longest
 	s.mu.Unlock()
-	for n := range size(2*len(cluster.Nodes), 1) {
+	for n := range soak.Size(2*len(cluster.Nodes), 1) {
 		i := (kills + n) % len(cluster.Nodes) // never the last one, which nobody uses yet
 		node := cluster.Nodes[i]
 		isolate := func(yes int) func() error {
@@ -231,7 +233,7 @@ func killNodes(t *testing.T, data string, cluster *mariadb.Cluster, replicas []*
 			without("hang", i, node.Pause, node.Resume)
 		}
 	}
-	if soaking() {
+	if soak.On() {
 		loseQuorum(t, cluster, probes)
 	}
 	s.close()

@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -27,21 +26,11 @@ import (
 // What storm_test.go, outage_test.go and galera_test.go have in common: replicas
 // of one database, and clients that obey the rules while machines die.
 
-// soaking says that there is time for the whole: COUNTERSIGN_SOAK=1.
-func soaking() bool { return os.Getenv("COUNTERSIGN_SOAK") == "1" }
-
-// size is that of a test, whole or reduced.
-func size[T any](whole, reduced T) T {
-	if soaking() {
-		return whole
-	}
-	return reduced
-}
-
 // startMariaDB starts a server that may be killed, and returns the URL of a
 // database on it.
 func startMariaDB(t *testing.T) (*mariadb.Server, string) {
 	t.Helper()
+	storetest.OnOwnDatabase(t)
 	storetest.Need(t, mariadb.Available())
 	s, err := mariadb.Start()
 	if err != nil {

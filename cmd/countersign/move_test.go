@@ -74,6 +74,7 @@ func (m *moving) startUntil(t *testing.T, beginning string) (line string, rest f
 // eachMove runs a test for the moves from each database to each, which it names
 // by their URLs.
 func eachMove(t *testing.T, test func(t *testing.T, from, to string)) {
+	storetest.OnOwnDatabase(t)
 	on := map[string]func(testing.TB) string{
 		"SQLite":  func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "countersign.db") },
 		"MariaDB": func(t testing.TB) string { return storetest.MariaDBURL(t, t.TempDir()) },

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"countersign/test/soak"
 )
 
 // recovery is how soon everything must work again once the database answers.
@@ -182,7 +184,7 @@ func (c *crowd) checkAll(s *site) {
 // say so, and they recover by themselves.
 func TestDatabaseKilledUnderLoad(t *testing.T) {
 	t.Parallel()
-	kills := size(20, 2)
+	kills := soak.Size(20, 2)
 	db, url := startMariaDB(t)
 	data := t.TempDir()
 	var urls []string
@@ -217,7 +219,7 @@ func TestDatabaseKilledUnderLoad(t *testing.T) {
 		slowest = max(slowest, outage(db.Kill, db.Restart))
 	}
 	outage(db.Stop, db.Restart) // which says other things to those that it leaves
-	if soaking() {
+	if soak.On() {
 		hung = outage(db.Pause, db.Resume) // nobody says anything
 	}
 	s.close()

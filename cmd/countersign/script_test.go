@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the command line as its users do: testdata/*.txtar.
 func TestScripts(t *testing.T) {
+	storetest.OnOwnDatabase(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"countersign/test/soak"
 )
 
 // lossy is a proxy to a server that throws a tenth of its answers away: the
@@ -62,7 +64,7 @@ func hold(t *testing.T, p *process, d time.Duration) {
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	const window, tabs = 5 * time.Second, 4
-	sessions, length := size(1000, 80), size(2*time.Minute, 10*time.Second)
+	sessions, length := soak.Size(1000, 80), soak.Size(2*time.Minute, 10*time.Second)
 
 	_, database := startMariaDB(t)
 	data := t.TempDir()

@@ -14,11 +14,21 @@ import (
 	"countersign/audit"
 	"countersign/store"
 	"countersign/test/mariadb"
+	"countersign/test/soak"
 )
 
 // OnMariaDB reports whether the tests of other packages run on MariaDB instead of
 // SQLite, which the environment says: COUNTERSIGN_TEST_DATABASE=mariadb.
 func OnMariaDB() bool { return os.Getenv("COUNTERSIGN_TEST_DATABASE") == "mariadb" }
+
+// OnOwnDatabase skips a test that doesn't use the database of the others, where all run
+// on MariaDB: it has run with those on SQLite, and would do the same again.
+func OnOwnDatabase(t testing.TB) {
+	t.Helper()
+	if OnMariaDB() && !soak.On() {
+		t.Skip("it makes its own database, and so has run on SQLite's turn")
+	}
+}
 
 // Main wraps the testing.M of a package whose tests use a database: it starts the
 // server before the tests, because one in a synctest bubble can't, and stops it.

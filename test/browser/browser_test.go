@@ -41,9 +41,6 @@ func (m browserOf) Run() int {
 	return m.M.Run()
 }
 
-// soak reports whether there is time.
-var soak = os.Getenv("COUNTERSIGN_SOAK") != ""
-
 // chromium is the browser program.
 func chromium(t *testing.T) string {
 	t.Helper()

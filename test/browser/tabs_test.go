@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"countersign/test/soak"
 )
 
 // lose are the ways in which the answer to a refresh doesn't reach the page, although
@@ -45,7 +47,7 @@ func TestTabsStaySignedIn(t *testing.T) {
 	t.Parallel()
 	const tabs = 6
 	last, lost := 20*time.Second, 0.25 // so that some are lost in so little time
-	if soak {
+	if soak.On() {
 		last, lost = 2*time.Minute, 0.1
 	}
 	s := newSite(t, "COUNTERSIGN_TOKENS_ACCESS_TTL=5s")
