@@ -53,7 +53,7 @@ func (r *keysRotateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 type keysRevokeCmd struct {
 	printing
-	KID string `arg:"" name:"kid" help:"The key's id."`
+	KID string `arg:"" name:"kid" help:"The key's id. Put -- before one that begins with a hyphen."`
 }
 
 func (r *keysRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {

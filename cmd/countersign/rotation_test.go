@@ -342,7 +342,7 @@ func TestKeysRevokeReachesRunningServers(t *testing.T) {
 		want(t, 200)(p.get("/userinfo", old))
 	}
 
-	command(t, data, "", "keys", "revoke", kidOf(old))
+	command(t, data, "", "keys", "revoke", "--", kidOf(old))
 	for i, p := range servers {
 		took := eventually(t, noticed, "userinfo refuses the revoked key's token", func() bool {
 			a, err := p.get("/userinfo", old)

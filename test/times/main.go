@@ -160,7 +160,7 @@ func (r *report) sum(whole time.Duration) {
 	}
 	fmt.Fprintf(r.out, "\nThe slowest tests, in seconds, without the time of their sub-tests:\n")
 	for _, one := range tests[:min(slowest, len(tests))] {
-		fmt.Fprintf(r.out, "%8.1f  %s %s\n", own[one], one.pkg, one.name)
+		fmt.Fprintf(r.out, "%8.1f  %s %s\n", max(0, own[one]), one.pkg, one.name)
 	}
 	fmt.Fprintf(r.out, "\nAll of it took %v.\n", whole.Round(time.Second))
 }
