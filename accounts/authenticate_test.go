@@ -409,7 +409,7 @@ func TestBudgetsOfSecretsAndPasswordsAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	const chosen = "correct horse:battery%staple+"
-	api := clients.Client{ID: "api", Grants: []string{oauth.GrantClientCredentials}, Scopes: []string{"read"}}
+	api := clients.Client{ID: "api", Settings: clients.Settings{Grants: []string{oauth.GrantClientCredentials}, Scopes: []string{"read"}}}
 	if _, err := registry.Create(t.Context(), time.Now(), api, chosen, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,21 @@ type PasswordPolicy struct {
 	ServiceNames []string // words people would use here: our name, the host's
 }
 
+// The least is that of NIST SP 800-63B-4 section 3.1.1.2.
+const (
+	leastMinLength = 8
+	mostMinLength  = 256
+)
+
+// Check says what is wrong with the policy, as an *input.Error, or returns nil.
+func (p PasswordPolicy) Check() error {
+	var bad input.Error
+	if p.MinLength != 0 && (p.MinLength < leastMinLength || p.MinLength > mostMinLength) {
+		bad.Add("min_length", input.Invalid, "min_length must be %d (the least by NIST SP 800-63B) to %d, not %d.", leastMinLength, mostMinLength, p.MinLength)
+	}
+	return bad.Err()
+}
+
 var (
 	errPasswordBytes  = errors.New("password must be UTF-8 text without control characters")
 	errPasswordLength = errors.New("password is too long")

@@ -33,10 +33,13 @@ func TestRecordsInJSON(t *testing.T) {
 		PasswordHash: "$argon2id$", Epoch: 3, DisabledAt: later, CreatedAt: made, UpdatedAt: later,
 	}
 	client := clients.Client{
-		ID: "app", Name: "App", SecretHash: "digest", FirstParty: true, Grants: []string{"password"},
-		RedirectURIs: []string{"https://a.example/cb"}, PostLogoutRedirectURIs: []string{"https://a.example/"},
-		Origins: []string{"https://a.example"}, Scopes: []string{"openid"}, Audiences: []string{"https://api.example"},
-		MayIntrospect: true, PKCEOptional: true, IDTokenAlg: "ES256", Declared: true, CreatedAt: made, UpdatedAt: later,
+		ID: "app", SecretHash: "digest", Declared: true, CreatedAt: made, UpdatedAt: later,
+		Settings: clients.Settings{
+			Name: "App", FirstParty: true, Grants: []string{"password"},
+			RedirectURIs: []string{"https://a.example/cb"}, PostLogoutRedirectURIs: []string{"https://a.example/"},
+			Origins: []string{"https://a.example"}, Scopes: []string{"openid"}, Audiences: []string{"https://api.example"},
+			MayIntrospect: true, PKCEOptional: true, IDTokenAlg: "ES256",
+		},
 	}
 	told := api.DescribeClient(client)
 	told.Secret = "cs_secret_x"
@@ -66,7 +69,7 @@ func TestRecordsInJSON(t *testing.T) {
 			`{"id":"01a220a2-1cf2-7812-aed6-fbbd87b5b301","username":"bob","email_verified":false,"roles":[],"disabled":false,"created_at":"2026-02-28T23:00:00Z"}`},
 		"client":            {api.DescribeClient(client), `{` + clientMembers + `}`},
 		"client and secret": {told, `{` + clientMembers + `,"client_secret":"cs_secret_x"}`},
-		"bare client": {api.DescribeClient(clients.Client{ID: "app", Name: "App", Public: true, CreatedAt: made, UpdatedAt: made}),
+		"bare client": {api.DescribeClient(clients.Client{ID: "app", CreatedAt: made, UpdatedAt: made, Settings: clients.Settings{Name: "App", Public: true}}),
 			`{"id":"app","name":"App","public":true,"first_party":false,"grants":[],"scopes":[],"audiences":[],"redirect_uris":[],` +
 				`"post_logout_redirect_uris":[],"origins":[],"may_introspect":false,"pkce_optional":false,"declared":false,` +
 				`"created_at":"2026-02-28T23:00:00Z","updated_at":"2026-02-28T23:00:00Z"}`},

@@ -62,9 +62,12 @@ func newRig(t testing.TB) *rig {
 	noError(t, err)
 	r := &rig{seal: master, now: time.Now()}
 	r.client, err = registry.Create(t.Context(), r.now, clients.Client{
-		ID: "app", Name: "App", Public: true, Grants: []string{"authorization_code"}, Scopes: []string{"openid", "profile", "email"},
-		RedirectURIs:           []string{"https://app.example.com/callback", "https://app.example.com/?keep=this", "http://127.0.0.1/back", "com.example.app:/back"},
-		PostLogoutRedirectURIs: []string{"https://app.example.com/bye", "https://app.example.com/bye?keep=this"},
+		ID: "app",
+		Settings: clients.Settings{
+			Name: "App", Public: true, Grants: []string{"authorization_code"}, Scopes: []string{"openid", "profile", "email"},
+			RedirectURIs:           []string{"https://app.example.com/callback", "https://app.example.com/?keep=this", "http://127.0.0.1/back", "com.example.app:/back"},
+			PostLogoutRedirectURIs: []string{"https://app.example.com/bye", "https://app.example.com/bye?keep=this"},
+		},
 	}, "", caller.Operator())
 	noError(t, err)
 	alice := accounts.User{ID: uuid.New(), Username: "alice", CreatedAt: r.now, UpdatedAt: r.now}

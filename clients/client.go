@@ -21,6 +21,8 @@ import (
 var (
 	ErrUnknown = errors.New("no such client")
 	ErrExists  = errors.New("a client with this id exists")
+	// ErrStale says that another caller has changed the client's secret meanwhile.
+	ErrStale = errors.New("the client has changed meanwhile")
 	// ErrBadCredentials covers an unknown client, a wrong or missing secret and
 	// a secret where none belongs, so that no caller can tell them apart.
 	ErrBadCredentials = errors.New("client authentication failed")
@@ -29,20 +31,8 @@ var (
 // Client is an application that asks for tokens.
 type Client struct {
 	ID         string
-	Name       string // shown to people
-	Public     bool   // has no secret (RFC 6749 section 2.1)
 	SecretHash string // of a confidential client: see GenerateSecret; empty if public
-	FirstParty bool   // ours: may use the password grant, needs no consent
-
-	Grants                 []string // the grant_type values it may use
-	RedirectURIs           []string
-	PostLogoutRedirectURIs []string
-	Origins                []string // web origins whose scripts may call us (CORS)
-	Scopes                 []string // the most it may ask for
-	Audiences              []string // the "aud" of its access tokens; empty: the server's default
-	MayIntrospect          bool
-	PKCEOptional           bool   // confidential clients only: may use codes without PKCE
-	IDTokenAlg             string // signature algorithm of its ID tokens; empty: the server's default
+	Settings
 
 	// Declared marks a client that comes from the configuration, which wins
 	// over the database at every start.
@@ -51,17 +41,36 @@ type Client struct {
 	UpdatedAt time.Time
 }
 
+// Change is what a PutClient did.
+type Change int
+
+// The changes.
+const (
+	Created Change = iota + 1
+	Updated
+	Unchanged
+)
+
+// Origin is a web origin, or a pattern of them, that a client is registered with.
+type Origin struct{ Pattern, ClientID string }
+
 // Store is the memory for clients. Every method is
 // atomic, safe for concurrent use, and writes ev with the change it makes.
 type Store interface {
 	// CreateClient adds c. ErrExists.
 	CreateClient(ctx context.Context, c Client, ev audit.Event) error
-	// PutClient adds c or replaces all of it but CreatedAt.
-	PutClient(ctx context.Context, c Client, ev audit.Event) error
+	// PutClient adds c, or replaces all of the client but CreatedAt, or leaves alone
+	// one that is the same but for its times, and says which. It writes ev, whose Kind
+	// it sets, unless nothing changed. seen is the hash that the caller decided
+	// c.SecretHash by, empty for none: where another is stored now, nothing happens
+	// and the error is ErrStale.
+	PutClient(ctx context.Context, c Client, seen string, ev audit.Event) (Change, error)
 	// Client finds a client by id. ErrUnknown.
 	Client(ctx context.Context, id string) (Client, error)
 	// Clients lists all clients by id.
 	Clients(ctx context.Context) ([]Client, error)
+	// Origins lists the web origins of all clients, by client id.
+	Origins(ctx context.Context) ([]Origin, error)
 	// SetSecretHash replaces the secret. ErrUnknown.
 	SetSecretHash(ctx context.Context, id, hash string, now time.Time, ev audit.Event) error
 	// DeleteClient removes the client and its sessions. ErrUnknown.

@@ -16,13 +16,16 @@ var anyLoopback = []string{"http://localhost:*", "http://127.0.0.1:*"}
 // to register, or nil. It has to be absolute and without a fragment (RFC 6749
 // section 3.1.2), and one of
 //   - https://host...
-//   - http:// on a loopback host (RFC 8252 section 7.3), or one of the patterns
-//     http://localhost:* and http://127.0.0.1:*
+//   - http:// on a loopback host (RFC 8252 section 7.3), or with AnyLoopback one of the
+//     patterns http://localhost:* and http://127.0.0.1:*
 //   - com.example.app:/..., a scheme its owner can prove (RFC 8252 section 7.1):
 //     the dot keeps out javascript:, data: and all else that browsers obey
-func CheckRedirectURI(uri string) error {
+func (r Rules) CheckRedirectURI(uri string) error {
 	if slices.Contains(anyLoopback, uri) {
-		return nil
+		if r.AnyLoopback {
+			return nil
+		}
+		return errors.New("stands for any page on localhost, which only serve --dev allows: write the URI in full")
 	}
 	u, err := uris.Parse(uri)
 	switch {

@@ -17,22 +17,26 @@ func TestRedirectURIs(t *testing.T) {
 		"com.example.app:/cb", "com.example.app://cb", "com.example.app:///cb",
 		"https://oauth.pstmn.io/v1/browser-callback",
 	} {
-		if err := clients.CheckRedirectURI(uri); err != nil {
+		if err := (clients.Rules{AnyLoopback: true}).CheckRedirectURI(uri); err != nil {
 			t.Errorf("%q: %v", uri, err)
 		}
 	}
 	for _, uri := range uristest.Bad {
-		if err := clients.CheckRedirectURI(uri); err == nil {
+		if err := (clients.Rules{AnyLoopback: true}).CheckRedirectURI(uri); err == nil {
 			t.Errorf("%q is accepted", uri)
 		}
 	}
 }
 
 func TestRedirectURIMatching(t *testing.T) {
-	client := clients.Client{RedirectURIs: []string{
-		"https://app.example.com/cb", "http://127.0.0.1:5173/native", "http://[::1]/native", "com.example.app:/cb",
-	}}
-	dev := clients.Client{RedirectURIs: []string{"http://localhost:*"}}
+	client := clients.Client{
+		Settings: clients.Settings{
+			RedirectURIs: []string{
+				"https://app.example.com/cb", "http://127.0.0.1:5173/native", "http://[::1]/native", "com.example.app:/cb",
+			},
+		},
+	}
+	dev := clients.Client{Settings: clients.Settings{RedirectURIs: []string{"http://localhost:*"}}}
 	for _, c := range []struct {
 		client clients.Client
 		uri    string
@@ -78,7 +82,7 @@ func TestRedirectURIMatching(t *testing.T) {
 			t.Errorf("%q at %v: %v, want %v", c.uri, c.client.RedirectURIs, got, c.want)
 		}
 	}
-	out := clients.Client{PostLogoutRedirectURIs: []string{"https://app.example.com/bye"}}
+	out := clients.Client{Settings: clients.Settings{PostLogoutRedirectURIs: []string{"https://app.example.com/bye"}}}
 	if !out.AllowsPostLogoutRedirectURI("https://app.example.com/bye") || out.AllowsRedirectURI("https://app.example.com/bye") {
 		t.Error("the two lists of redirect URIs are mixed up")
 	}
@@ -91,7 +95,7 @@ func FuzzRedirectURI(f *testing.F) {
 	f.Add("https://app.example.com/cb")
 	f.Add("http://localhost:*")
 	f.Add("com.example.app:/cb")
-	dev := clients.Client{RedirectURIs: []string{"http://localhost:*", "http://127.0.0.1:*"}}
+	dev := clients.Client{Settings: clients.Settings{RedirectURIs: []string{"http://localhost:*", "http://127.0.0.1:*"}}}
 	f.Fuzz(func(t *testing.T, uri string) {
 		if dev.AllowsRedirectURI(uri) {
 			rest, ok := strings.CutPrefix(uri, "http://localhost")
@@ -102,7 +106,7 @@ func FuzzRedirectURI(f *testing.F) {
 				t.Errorf("%q goes to this machine?", uri)
 			}
 		}
-		if clients.CheckRedirectURI(uri) != nil || strings.HasSuffix(uri, ":*") {
+		if (clients.Rules{AnyLoopback: true}).CheckRedirectURI(uri) != nil || strings.HasSuffix(uri, ":*") {
 			return
 		}
 		u, err := url.Parse(uri)
@@ -111,7 +115,7 @@ func FuzzRedirectURI(f *testing.F) {
 			t.Errorf("%q is accepted", uri)
 		case u.Scheme != "https" && u.Scheme != "http" && !strings.Contains(u.Scheme, "."):
 			t.Errorf("%q is accepted with scheme %q", uri, u.Scheme)
-		case !(clients.Client{RedirectURIs: []string{uri}}).AllowsRedirectURI(uri):
+		case !(clients.Client{Settings: clients.Settings{RedirectURIs: []string{uri}}}).AllowsRedirectURI(uri):
 			t.Errorf("%q is valid but doesn't match itself", uri)
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"strings"
 	"time"
 
@@ -22,6 +21,7 @@ var ErrPublic = errors.New("a public client has no secret")
 // Options are the parts of a Registry. Store, Slots and Throttle are needed.
 type Options struct {
 	Store Store
+	Rules Rules
 	// Argon2 is the price of hashing a secret that somebody chose.
 	Argon2 hashing.Argon2
 	// Slots bound the hashing of secrets. They must not be those of passwords:
@@ -34,6 +34,7 @@ type Options struct {
 // Registry registers applications and recognises them.
 type Registry struct {
 	store    Store
+	rules    Rules
 	hasher   *hashing.Hasher
 	throttle *limits.Throttle
 	log      *slog.Logger
@@ -50,7 +51,7 @@ func New(o Options) (*Registry, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{store: o.Store, hasher: hasher, throttle: o.Throttle, log: o.Log, proven: newProven()}, nil
+	return &Registry{store: o.Store, rules: o.Rules, hasher: hasher, throttle: o.Throttle, log: o.Log, proven: newProven()}, nil
 }
 
 // Credentials are what an application presents at the token endpoint.
@@ -148,10 +149,10 @@ func (s *Registry) refuse(ctx context.Context, now time.Time, key [32]byte) erro
 // is wrong with c is an *input.Error, all of it at once; one that is also
 // ErrExists if that is all.
 func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret string, from caller.Caller) (Client, error) {
-	if err := Check(c, secret); err != nil {
+	c, err := s.checked(c, secret)
+	if err != nil {
 		return Client{}, err
 	}
-	var err error
 	if c.SecretHash, err = s.hashSecret(ctx, secret); err != nil {
 		return Client{}, err
 	}
@@ -167,33 +168,52 @@ func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret s
 }
 
 // Put makes the client be as declared, whether or not it exists. One that is so
-// already stays untouched, hash and all, so that a server which declares its
-// clients at every start leaves no trail of changes that are none. *input.Error.
+// already stays untouched, hash and all, so that servers which declare their
+// clients at every start, several at once, leave no trail of changes that are none.
+// *input.Error.
 func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret string, from caller.Caller) (Client, error) {
-	if err := Check(c, secret); err != nil {
-		return Client{}, err
-	}
-	old, err := s.store.Client(ctx, c.ID)
-	if err != nil && !errors.Is(err, ErrUnknown) {
-		return Client{}, fmt.Errorf("find client: %w", err)
-	}
-	kind := audit.ClientUpdated
-	c.CreatedAt, c.UpdatedAt = old.CreatedAt, old.UpdatedAt
+	c, err := s.checked(c, secret)
 	if err != nil {
-		kind = audit.ClientCreated
-		c.CreatedAt = now
-	}
-	if c.SecretHash, err = s.keepHash(ctx, old.SecretHash, secret); err != nil {
 		return Client{}, err
 	}
-	if kind == audit.ClientUpdated && same(c, old) {
-		return old, nil
+	for range maxPuts {
+		var old Client
+		if old, err = s.store.Client(ctx, c.ID); err != nil && !errors.Is(err, ErrUnknown) {
+			return Client{}, fmt.Errorf("find client: %w", err)
+		}
+		if c.SecretHash, err = s.keepHash(ctx, old.SecretHash, secret); err != nil {
+			return Client{}, err
+		}
+		c.CreatedAt, c.UpdatedAt = now, now
+		var change Change
+		change, err = s.store.PutClient(ctx, c, old.SecretHash, clientEvent("", now, c.ID, from))
+		if errors.Is(err, ErrStale) {
+			continue // another server has just stored a hash: it may be of the same secret
+		}
+		switch change {
+		case Updated:
+			c.CreatedAt = old.CreatedAt
+		case Unchanged:
+			c = old
+		}
+		break
 	}
-	c.UpdatedAt = now
-	if err := s.store.PutClient(ctx, c, clientEvent(kind, now, c.ID, from)); err != nil {
+	if err != nil {
 		return Client{}, fmt.Errorf("put client: %w", err)
 	}
 	return c, nil
+}
+
+// maxPuts bounds how often Put decides again because the secret was changed meanwhile.
+const maxPuts = 5
+
+// checked is the client as it is stored, if it keeps the rules.
+func (s *Registry) checked(c Client, secret string) (Client, error) {
+	if c.Name == "" {
+		c.Name = c.ID
+	}
+	c.Settings = c.Settings.Whole()
+	return c, Check(c, secret, s.rules)
 }
 
 // RotateSecret gives a confidential client a new generated secret and returns
@@ -232,6 +252,11 @@ func (s *Registry) List(ctx context.Context) ([]Client, error) {
 	return s.store.Clients(ctx)
 }
 
+// Origins returns the web origins of all clients.
+func (s *Registry) Origins(ctx context.Context) ([]Origin, error) {
+	return s.store.Origins(ctx)
+}
+
 // hashSecret returns the stored form of a secret, which is empty for none.
 func (s *Registry) hashSecret(ctx context.Context, secret string) (hash string, err error) {
 	switch {
@@ -257,19 +282,6 @@ func (s *Registry) keepHash(ctx context.Context, stored, secret string) (string,
 		}
 	}
 	return s.hashSecret(ctx, secret)
-}
-
-// same reports whether two clients are equal, empty lists and absent ones too.
-func same(a, b Client) bool {
-	for _, c := range []*Client{&a, &b} {
-		c.CreatedAt, c.UpdatedAt = time.Time{}, time.Time{}
-		for _, l := range []*[]string{&c.Grants, &c.RedirectURIs, &c.PostLogoutRedirectURIs, &c.Origins, &c.Scopes, &c.Audiences} {
-			if len(*l) == 0 {
-				*l = nil
-			}
-		}
-	}
-	return reflect.DeepEqual(a, b)
 }
 
 func clientEvent(kind audit.Kind, now time.Time, id string, from caller.Caller) audit.Event {

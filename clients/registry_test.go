@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,15 +21,18 @@ const chosen = "correct horse:battery%staple+"
 // spa is a public client as a caller describes it; api a confidential one.
 var (
 	spa = clients.Client{
-		ID: "spa", Name: "Our web app", Public: true, FirstParty: true,
-		Grants:       []string{"password", "refresh_token", "authorization_code"},
-		RedirectURIs: []string{"https://app.example.com/cb", "http://localhost:*"},
-		Origins:      []string{"https://app.example.com"},
-		Scopes:       []string{"openid", "profile", "https://api.example.com/read"},
-		Audiences:    []string{"https://api.example.com"},
-		IDTokenAlg:   "ES256",
+		ID: "spa",
+		Settings: clients.Settings{
+			Name: "Our web app", Public: true, FirstParty: true,
+			Grants:       []string{"password", "refresh_token", "authorization_code"},
+			RedirectURIs: []string{"https://app.example.com/cb", "http://localhost:*"},
+			Origins:      []string{"https://app.example.com"},
+			Scopes:       []string{"openid", "profile", "https://api.example.com/read"},
+			Audiences:    []string{"https://api.example.com"},
+			IDTokenAlg:   "ES256",
+		},
 	}
-	api = clients.Client{ID: "api", Grants: []string{"client_credentials"}, Scopes: []string{"read"}, MayIntrospect: true}
+	api = clients.Client{ID: "api", Settings: clients.Settings{Grants: []string{"client_credentials"}, Scopes: []string{"read"}, MayIntrospect: true}}
 )
 
 func register(t testing.TB, registry *clients.Registry, c clients.Client, secret string) clients.Client {
@@ -188,6 +192,24 @@ func TestPutChangesOnlyWhatDiffers(t *testing.T) {
 	}
 }
 
+// Each server makes a hash of its own of the same secret; only one of them is a change.
+func TestServersThatStartAtOnceLeaveOneEvent(t *testing.T) {
+	db := open(t)
+	var starts sync.WaitGroup
+	for range 8 {
+		registry := newRegistry(t, db)
+		starts.Go(func() {
+			if _, err := registry.Put(t.Context(), time.Now(), api, chosen, caller.Operator()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	starts.Wait()
+	if diff := cmp.Diff([]string{"client.created from  in "}, storetest.Events(t, db)); diff != "" {
+		t.Errorf("audit (-want +got):\n%s", diff)
+	}
+}
+
 func TestRotateSecret(t *testing.T) {
 	db := open(t)
 	registry := newRegistry(t, db)
@@ -250,7 +272,7 @@ func TestWhatTokensCarryIsBounded(t *testing.T) {
 		}
 		return all
 	}
-	good := clients.Client{ID: "c", Public: true, Grants: []string{"refresh_token"}}
+	good := clients.Client{ID: "c", Settings: clients.Settings{Public: true, Grants: []string{"refresh_token"}}}
 	for name, change := range map[string]func(*clients.Client){
 		"too many scopes":    func(c *clients.Client) { c.Scopes = many(101, 5) },
 		"too long scopes":    func(c *clients.Client) { c.Scopes = many(40, 60) },
@@ -260,7 +282,7 @@ func TestWhatTokensCarryIsBounded(t *testing.T) {
 	} {
 		c := good
 		change(&c)
-		if err := clients.Check(c, ""); (err == nil) != (name == "") {
+		if err := clients.Check(c, "", clients.Rules{}); (err == nil) != (name == "") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

@@ -13,7 +13,6 @@ import (
 const (
 	maxClientID   = 64  // bytes
 	maxClientName = 128 // code points
-	maxAudience   = 512 // bytes
 
 	// What all its tokens carry must stay small enough for a header.
 	maxScopes         = 100
@@ -22,10 +21,7 @@ const (
 	maxAudiencesBytes = 1024 // all together
 )
 
-var (
-	knownGrants = []string{oauth.GrantPassword, oauth.GrantRefreshToken, oauth.GrantAuthorizationCode, oauth.GrantClientCredentials}
-	knownIDAlgs = []string{"", "ES256", "RS256", "PS256", "EdDSA"}
-)
+var knownGrants = []string{oauth.GrantPassword, oauth.GrantRefreshToken, oauth.GrantAuthorizationCode, oauth.GrantClientCredentials}
 
 // AllowsGrant reports whether the client may use a grant_type.
 func (c Client) AllowsGrant(grant string) bool { return slices.Contains(c.Grants, grant) }
@@ -41,53 +37,79 @@ func (c Client) AllowsPostLogoutRedirectURI(uri string) bool {
 	return slices.ContainsFunc(c.PostLogoutRedirectURIs, func(r string) bool { return matchRedirectURI(r, uri) })
 }
 
+// Rules are what clients have to keep to at one server, besides what holds for all. The
+// zero value refuses what it can't judge.
+type Rules struct {
+	// AnyLoopback lets redirect URIs be patterns for any page on the developer's own
+	// machine: serve --dev, and nothing else.
+	AnyLoopback bool
+	// IDTokenAlgs are the algorithms that the server signs with.
+	IDTokenAlgs []string
+}
+
 // Check says what is wrong with a client and its secret, as an *input.Error
 // with all of it, or returns nil. A secret is for confidential clients: one from
 // GenerateSecret, or a chosen one.
-func Check(c Client, secret string) error {
+func Check(c Client, secret string, rules Rules) error {
 	var bad input.Error
 	checkClientID(&bad, c.ID)
+	checkSecretKind(&bad, c.Public, secret != "")
+	if !c.Public && secret != "" && !isGenerated(secret) {
+		checkChosenSecret(&bad, secret)
+	}
+	checkSettings(&bad, c.Settings, rules)
+	return bad.Err()
+}
+
+// CheckDeclared is Check where the secret itself is not at hand: hasSecret says whether
+// there is one.
+func CheckDeclared(id string, s Settings, hasSecret bool, rules Rules) error {
+	var bad input.Error
+	checkClientID(&bad, id)
+	checkSecretKind(&bad, s.Public, hasSecret)
+	checkSettings(&bad, s, rules)
+	return bad.Err()
+}
+
+func checkSecretKind(bad *input.Error, public, hasSecret bool) {
+	switch {
+	case public && hasSecret:
+		bad.Add("secret", input.NotAllowed, "secret: a public client has none.")
+	case !public && !hasSecret:
+		bad.Add("secret", input.Required, "secret: a confidential client needs one.")
+	}
+}
+
+// checkSettings adds what is wrong with a client's settings.
+func checkSettings(bad *input.Error, c Settings, rules Rules) {
 	if utf8.RuneCountInString(c.Name) > maxClientName || !input.Printable(strings.ReplaceAll(c.Name, " ", "")) {
 		bad.Add("name", input.Invalid, "name must have at most %d printable characters.", maxClientName)
 	}
-	switch {
-	case c.Public && secret != "":
-		bad.Add("secret", input.NotAllowed, "secret: a public client has none.")
-	case !c.Public && secret == "":
-		bad.Add("secret", input.Required, "secret: a confidential client needs one.")
-	case !c.Public && !isGenerated(secret):
-		checkChosenSecret(&bad, secret)
-	}
-	checkGrants(&bad, c)
-	checkList(&bad, "redirect_uris", c.RedirectURIs, CheckRedirectURI)
-	checkList(&bad, "post_logout_redirect_uris", c.PostLogoutRedirectURIs, CheckRedirectURI)
-	checkList(&bad, "origins", c.Origins, origins.Check)
+	checkGrants(bad, c)
+	checkList(bad, "redirect_uris", c.RedirectURIs, rules.CheckRedirectURI)
+	checkList(bad, "post_logout_redirect_uris", c.PostLogoutRedirectURIs, rules.CheckRedirectURI)
+	checkList(bad, "origins", c.Origins, origins.Check)
 	if len(c.Scopes) > maxScopes || input.Size(c.Scopes) > maxScopeBytes {
 		bad.Add("scopes", input.TooLong, "scopes must not be more than %d, and together no more than %d bytes.", maxScopes, maxScopeBytes)
 	}
 	if len(c.Audiences) > maxAudiences || input.Size(c.Audiences) > maxAudiencesBytes {
 		bad.Add("audiences", input.TooLong, "audiences must not be more than %d, and together no more than %d bytes.", maxAudiences, maxAudiencesBytes)
 	}
-	for _, s := range c.Scopes {
+	for i, s := range c.Scopes {
 		if !oauth.ValidScope(s) {
-			bad.Add("scopes", input.InvalidCharacters, "scopes: %q must have ASCII characters only, no spaces, quotes or backslashes.", s)
+			bad.AddItem("scopes", i, input.InvalidCharacters, "scopes: %q must have ASCII characters only, no spaces, quotes or backslashes.", s)
 		}
 	}
-	for _, a := range c.Audiences {
-		if a == "" || len(a) > maxAudience || !input.Printable(a) {
-			bad.Add("audiences", input.Invalid, "audiences: %q must have 1 to %d printable characters without spaces.", a, maxAudience)
-		}
-	}
+	checkList(bad, "audiences", c.Audiences, oauth.CheckAudience)
 	if c.MayIntrospect && c.Public {
 		bad.Add("may_introspect", input.NotAllowed, "may_introspect needs a confidential client: RFC 7662 asks callers to authenticate.")
 	}
 	if c.PKCEOptional && c.Public {
 		bad.Add("pkce_optional", input.NotAllowed, "pkce_optional needs a confidential client: RFC 9700 asks public ones for PKCE.")
 	}
-	if !slices.Contains(knownIDAlgs, c.IDTokenAlg) {
-		bad.Add("id_token_alg", input.Invalid, "id_token_alg must be ES256, RS256, PS256 or EdDSA.")
+	if c.IDTokenAlg != "" && !slices.Contains(rules.IDTokenAlgs, c.IDTokenAlg) {
+		bad.Add("id_token_alg", input.Invalid, "id_token_alg: %q is none of the algorithms in keys.algorithms (%s).", c.IDTokenAlg, strings.Join(rules.IDTokenAlgs, ", "))
 	}
-	return bad.Err()
 }
 
 // checkClientID adds what is wrong with a client id. RFC 6749 appendix A.1
@@ -107,18 +129,20 @@ func checkClientID(bad *input.Error, id string) {
 }
 
 // checkGrants adds what is wrong with a client's grants and what they need.
-func checkGrants(bad *input.Error, c Client) {
+func checkGrants(bad *input.Error, c Settings) {
 	if len(c.Grants) == 0 && !c.MayIntrospect {
 		bad.Add("grants", input.Required, "grants: a client needs at least one, unless it may introspect.")
 	}
-	for _, g := range c.Grants {
+	for i, g := range c.Grants {
 		switch {
 		case !slices.Contains(knownGrants, g):
-			bad.Add("grants", input.Invalid, "grants: %q is none of %s.", g, strings.Join(knownGrants, ", "))
+			bad.AddItem("grants", i, input.Invalid, "grants: %q is none of %s.", g, strings.Join(knownGrants, ", "))
+		case slices.Contains(c.Grants[:i], g):
+			bad.AddItem("grants", i, input.Invalid, "grants: %q is here twice.", g)
 		case g == oauth.GrantPassword && !c.FirstParty:
-			bad.Add("grants", input.NotAllowed, "grants: password needs a first-party client, since it shows the client the user's password.")
+			bad.AddItem("grants", i, input.NotAllowed, "grants: password needs a first-party client, since it shows the client the user's password.")
 		case g == oauth.GrantClientCredentials && c.Public:
-			bad.Add("grants", input.NotAllowed, "grants: client_credentials needs a confidential client (RFC 6749 section 4.4).")
+			bad.AddItem("grants", i, input.NotAllowed, "grants: client_credentials needs a confidential client (RFC 6749 section 4.4).")
 		case g == oauth.GrantAuthorizationCode && len(c.RedirectURIs) == 0:
 			bad.Add("redirect_uris", input.Required, "redirect_uris: authorization_code needs at least one.")
 		}
@@ -127,9 +151,9 @@ func checkGrants(bad *input.Error, c Client) {
 
 // checkList adds what valid finds wrong with the items of a list.
 func checkList(bad *input.Error, field string, items []string, valid func(string) error) {
-	for _, item := range items {
+	for i, item := range items {
 		if err := valid(item); err != nil {
-			bad.Add(field, input.Invalid, "%s: %q %v.", field, item, err)
+			bad.AddItem(field, i, input.Invalid, "%s: %q %v.", field, item, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -9,11 +10,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/publicsuffix"
+
+	"countersign/accounts"
+	"countersign/hashing"
+	"countersign/input"
+	"countersign/keys"
+	"countersign/oauth"
+	"countersign/origins"
+	"countersign/uris"
 )
 
 // check reports values that can't be, whatever command runs.
@@ -60,7 +68,7 @@ func issuerFault(s string, dev bool) string {
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
 		return "must be a URL such as https://auth.example.com"
-	case u.Scheme != "https" && !(dev && u.Scheme == "http" && loopback(u.Hostname())):
+	case u.Scheme != "https" && !(dev && u.Scheme == "http" && uris.IsLoopback(u.Hostname())):
 		if dev {
 			return "must begin with https://, or with http:// on localhost"
 		}
@@ -116,41 +124,7 @@ func (c *Config) checkNetwork(r *report) {
 			r.add(item("trusted_proxies", i), "must be an IP address or a network such as 10.0.0.0/8, not %s", quote(s))
 		}
 	}
-	checkOrigins(r, "cors.allowed_origins", c.CORS.AllowedOrigins)
-}
-
-var origin = regexp.MustCompile(`^([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]+|\*))?$`)
-
-// originFault says what keeps s from being an origin as browsers send it, and
-// how to mend it. Origins are compared byte by byte, so one that can never
-// match is a mistake best told at the start.
-func originFault(s string) string {
-	const form = "is not an origin: write scheme://host or scheme://host:port in lower case, without a path; only localhost and 127.0.0.1 may have * as the port"
-	m := origin.FindStringSubmatch(s)
-	if s == "null" {
-		return "is refused, for every sandboxed page and local file has that origin: name the real one"
-	}
-	if m == nil {
-		return form
-	}
-	scheme, host, p := m[1], m[2], m[3]
-	switch {
-	case p == "*" && (scheme == "http" || scheme == "https") && (host == "localhost" || host == "127.0.0.1"), p == "":
-		return ""
-	case !port(p, 1):
-		return form
-	case scheme == "https" && p == "443", scheme == "http" && p == "80":
-		return "would never match, for browsers leave out the usual port: take :" + p + " off"
-	}
-	return ""
-}
-
-func checkOrigins(r *report, key string, list []string) {
-	for i, s := range list {
-		if fault := originFault(s); fault != "" {
-			r.add(item(key, i), "%s %s", quote(s), fault)
-		}
-	}
+	r.checkItems("cors.allowed_origins", c.CORS.AllowedOrigins, origins.Check)
 }
 
 func (c *Config) checkTokens(r *report) {
@@ -158,86 +132,64 @@ func (c *Config) checkTokens(r *report) {
 	const idle, absolute, window = "tokens.refresh_idle_ttl", "tokens.refresh_absolute_ttl", "tokens.refresh_replay_window"
 	if t.RefreshIdleTTL > t.RefreshAbsoluteTTL {
 		r.addPair([]string{idle, absolute}, "%s is longer than %s (%s), which ends a session anyhow: lower the one or raise the other",
-			formatDuration(t.RefreshIdleTTL), absolute, formatDuration(t.RefreshAbsoluteTTL))
+			input.Duration(t.RefreshIdleTTL), absolute, input.Duration(t.RefreshAbsoluteTTL))
 	}
 	const maxWait, forget = "throttle.max_wait", "throttle.window"
 	if c.Throttle.Window < c.Throttle.MaxWait {
 		r.addPair([]string{forget, maxWait}, "%s is shorter than %s (%s), so that no wait would ever be so long: raise the one or lower the other",
-			formatDuration(c.Throttle.Window), maxWait, formatDuration(c.Throttle.MaxWait))
+			input.Duration(c.Throttle.Window), maxWait, input.Duration(c.Throttle.MaxWait))
 	}
 	if t.RefreshReplayWindow >= t.RefreshIdleTTL {
 		r.addPair([]string{window, idle}, "%s must be shorter than %s (%s): lower it; 60s is plenty",
-			formatDuration(t.RefreshReplayWindow), idle, formatDuration(t.RefreshIdleTTL))
+			input.Duration(t.RefreshReplayWindow), idle, input.Duration(t.RefreshIdleTTL))
 	}
-	checkAudiences(r, "tokens.audience", t.Audience)
+	r.checkItems("tokens.audience", t.Audience, oauth.CheckAudience)
 }
 
-func checkAudiences(r *report, key string, list []string) {
-	for i, s := range list {
-		if !printable(s) || strings.Contains(s, ",") {
-			r.add(item(key, i), "must be printable ASCII without spaces and commas, such as https://api.example.com, not %s", quote(s))
-		}
+// KeyPolicy is how long signing keys and what depends on them live.
+func (c *Config) KeyPolicy() keys.Policy {
+	return keys.Policy{
+		RotationPeriod: c.Keys.RotationPeriod,
+		JWKSMaxAge:     c.Keys.JWKSMaxAge,
+		ClockSkew:      c.Keys.ClockSkew,
+		AccessTTL:      c.Tokens.AccessTTL,
 	}
 }
 
-// publishMargin is added to the time a key is published before it signs, for
-// the work between making a key and answering with it.
-const publishMargin = 5 * time.Second
-
-// checkKeys sees to it that the times of a key can be met: verifiers know it
-// before it signs, and a token doesn't outlive its publication.
 func (c *Config) checkKeys(r *report) {
-	const rotation, maxAge, skew, access = "keys.rotation_period", "keys.jwks_max_age", "keys.clock_skew", "tokens.access_ttl"
-	k, fd := c.Keys, formatDuration
-
-	if len(k.Algorithms) == 0 {
-		r.add("keys.algorithms", "must name at least one of ES256, RS256, PS256, EdDSA")
-	}
-	for i, alg := range k.Algorithms {
-		switch {
-		case !slices.Contains(algorithms, alg):
-			r.add(item("keys.algorithms", i), "must be ES256, RS256, PS256 or EdDSA, not %s", quote(alg))
-		case slices.Contains(k.Algorithms[:i], alg):
-			r.add(item("keys.algorithms", i), "%s is here twice: take one out", alg)
+	inKeys := func(field string) string { return "keys." + field }
+	r.ask(keys.CheckAlgorithms(c.Keys.Algorithms), inKeys)
+	r.ask(c.KeyPolicy().Check(), func(field string) string {
+		if field == "access_ttl" {
+			return "tokens.access_ttl"
 		}
-	}
-
-	lead := k.JWKSMaxAge + k.ClockSkew + publishMargin
-	if room := k.RotationPeriod - k.RotationPeriod/4; lead > room {
-		least := (lead + lead/3 + time.Second).Truncate(time.Second)
-		r.addPair([]string{rotation, maxAge, skew}, "%s is too short, a key would sign before caches can know it: it is published jwks_max_age + clock_skew + 5s = %s + %s + 5s = %s before it signs, which must fit in 3/4 of this (%s); raise it to %s or more, or lower jwks_max_age",
-			fd(k.RotationPeriod), fd(k.JWKSMaxAge), fd(k.ClockSkew), fd(lead), fd(room), fd(least))
-	}
-	if life := c.Tokens.AccessTTL + k.ClockSkew; life > k.RotationPeriod {
-		r.addPair([]string{access, rotation, skew}, "%s is too long, a token could outlive its key's publication: tokens.access_ttl + keys.clock_skew = %s + %s = %s must be at most keys.rotation_period (%s); lower it or raise that",
-			fd(c.Tokens.AccessTTL), fd(c.Tokens.AccessTTL), fd(k.ClockSkew), fd(life), fd(k.RotationPeriod))
-	}
+		return inKeys(field)
+	}, "keys.rotation_period", "keys.jwks_max_age", "keys.clock_skew", "tokens.access_ttl")
 }
 
-var algorithms = []string{"ES256", "RS256", "PS256", "EdDSA"}
-
-// argon2Floor is the least memory for so many iterations by the OWASP Password
-// Storage Cheat Sheet; its rows cost an attacker about the same.
-var argon2Floor = []struct {
-	iterations int
-	memory     ByteSize
-}{{5, 7 * MiB}, {4, 9 * MiB}, {3, 12 * MiB}, {2, 19 * MiB}, {1, 46 * MiB}}
+// Argon2 is the price of hashing a password. What is more than its type holds stays too
+// much.
+func (c *Config) Argon2() hashing.Argon2 {
+	a := c.Passwords.Argon2
+	return hashing.Argon2{
+		MemoryKiB:   uint32(min(max(a.Memory/KiB, 0), math.MaxUint32)),
+		Iterations:  uint32(min(max(a.Iterations, 0), math.MaxUint32)),
+		Parallelism: uint8(min(max(a.Parallelism, 0), math.MaxUint8)),
+	}
+}
 
 func (c *Config) checkPasswords(r *report) {
-	p := c.Passwords
-	if p.MinLength < 8 || p.MinLength > 256 {
-		r.add("passwords.min_length", "must be between 8 (the least by NIST SP 800-63B) and 256, not %d", p.MinLength)
+	if n := c.Passwords.MinLength; n == 0 {
+		r.add("passwords.min_length", "must not be 0") // which is the default in a policy
+	} else {
+		r.ask(accounts.PasswordPolicy{MinLength: n}.Check(), func(field string) string { return "passwords." + field })
 	}
-	for _, floor := range argon2Floor {
-		if p.Argon2.Iterations < floor.iterations {
-			continue
-		}
-		if p.Argon2.Memory < floor.memory {
-			r.addPair([]string{"passwords.argon2.memory", "passwords.argon2.iterations"},
-				"%s is too little with iterations: %d, OWASP asks for %s at %d; raise it, or keep to 19MiB and 2",
-				p.Argon2.Memory, p.Argon2.Iterations, floor.memory, floor.iterations)
-		}
-		return
+	inArgon2 := func(field string) string { return "passwords.argon2." + field }
+	price, together := c.Argon2(), []string{"passwords.argon2.memory", "passwords.argon2.iterations"}
+	if price.Check() != nil { // also the zero value, which is the default in a price
+		r.ask(price.Check(), inArgon2)
+	} else {
+		r.ask(price.CheckStrong(), inArgon2, together...)
 	}
 }
 
@@ -272,12 +224,6 @@ var dnsName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[
 func hostname(s string) bool {
 	_, err := netip.ParseAddr(s)
 	return err == nil || dnsName.MatchString(s)
-}
-
-// loopback reports whether a URL's host is this machine.
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // printable reports whether s is text of ASCII that leaves ink.

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"countersign/uris"
 )
 
 // checkMail finds what would keep mail from being sent, or its links from working.
@@ -22,7 +24,7 @@ func (c *Config) checkMail(r *report) {
 	if !slices.Contains([]string{"", "starttls", "tls", "none"}, m.TLS) {
 		r.add("smtp.tls", "must be starttls, tls or none, not %s", quote(m.TLS))
 	}
-	if m.TLS == "none" && m.Username != "" && !loopback(m.Host) {
+	if m.TLS == "none" && m.Username != "" && !uris.IsLoopback(m.Host) {
 		r.addPair([]string{"smtp.tls", "smtp.username"}, "none would send the password of %s in the clear: use starttls or tls", quote(m.Username))
 	}
 	if (m.PasswordFile != "" || m.Password != "") && m.Username == "" {
@@ -48,7 +50,7 @@ func (c *Config) links() []link {
 // validLink reports whether s can lead somebody to a page with a token.
 func validLink(s string) bool {
 	u, err := url.Parse(strings.ReplaceAll(s, "{token}", "t"))
-	return err == nil && u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())) &&
+	return err == nil && u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && uris.IsLoopback(u.Hostname())) &&
 		strings.Count(s, "{token}") == 1 && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }
 

@@ -15,6 +15,8 @@ package configs
 import (
 	"log/slog"
 	"time"
+
+	"countersign/clients"
 )
 
 // Config is the whole configuration. Keys are dotted paths through it, such as
@@ -155,12 +157,12 @@ type Config struct {
 		// Argon2 is the cost of hashing a password with Argon2id. Hashes made
 		// at another cost stay good and are renewed at the next sign-in.
 		Argon2 struct {
-			// Memory is what one hash takes, such as 19MiB. Default 19MiB.
-			Memory ByteSize `yaml:"memory" default:"19MiB" max:"1GiB"`
-			// Iterations is the number of passes over the memory. Default 2.
-			Iterations int `yaml:"iterations" default:"2" min:"1" max:"64"`
-			// Parallelism is the number of lanes. Default 1.
-			Parallelism int `yaml:"parallelism" default:"1" min:"1" max:"16"`
+			// Memory is what one hash takes, such as 19MiB, at most 1GiB. Default 19MiB.
+			Memory ByteSize `yaml:"memory" default:"19MiB"`
+			// Iterations is the number of passes over the memory, 1 to 64. Default 2.
+			Iterations int `yaml:"iterations" default:"2"`
+			// Parallelism is the number of lanes, 1 to 16. Default 1.
+			Parallelism int `yaml:"parallelism" default:"1"`
 		} `yaml:"argon2"`
 		// MaxConcurrentHashes bounds the hashes computed at one time, and so the
 		// memory they take, of passwords and of client secrets each. Default 0: the number of CPUs.
@@ -266,44 +268,13 @@ const RFC9700 = "rfc9700"
 
 // Client is a declared client: an application that asks for tokens.
 type Client struct {
-	// ID is its client_id: printable ASCII. Required.
+	// ID is its client_id, at most 64 characters of printable ASCII. Required.
 	ID string `yaml:"id"`
-	// Name is shown to people. Default: the id.
-	Name string `yaml:"name"`
-	// Public marks an application that can keep no secret, such as one in a
-	// browser (RFC 6749 section 2.1). Default false: it has a SecretFile.
-	Public bool `yaml:"public"`
 	// SecretFile names the file with a confidential client's secret. Required
 	// unless Public.
 	SecretFile string `yaml:"secret_file"`
-	// FirstParty marks an application of ours: it may use the password grant and
-	// needs no consent. Default false.
-	FirstParty bool `yaml:"first_party"`
-	// Grants are how it may ask for tokens: password, refresh_token,
-	// authorization_code, client_credentials. At least one is required.
-	Grants []string `yaml:"grants"`
-	// RedirectURIs are where codes may be sent: https, http on a loopback host,
-	// or a private-use scheme with a dot in it. Required for authorization_code.
-	// With --dev http://localhost:* and http://127.0.0.1:* stand for any port
-	// and path there.
-	RedirectURIs []string `yaml:"redirect_uris"`
-	// PostLogoutRedirectURIs are where a browser may be sent after signing out;
-	// same form. Default none.
-	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris"`
-	// Origins are the web origins it runs on, allowed by CORS like those of
-	// cors.allowed_origins. Default none.
-	Origins []string `yaml:"origins"`
-	// Scopes are the most it may ask for. Default none.
-	Scopes []string `yaml:"scopes"`
-	// Audiences are the "aud" of its access tokens. Default: tokens.audience.
-	Audiences []string `yaml:"audiences"`
-	// MayIntrospect lets a confidential client ask about tokens (RFC 7662).
-	// Default false.
-	MayIntrospect bool `yaml:"may_introspect"`
-	// PKCEOptional lets a confidential client use codes without PKCE. Default false.
-	PKCEOptional bool `yaml:"pkce_optional"`
-	// IDTokenAlg signs its ID tokens; one of keys.algorithms. Default RS256.
-	IDTokenAlg string `yaml:"id_token_alg"`
+	// Settings are all else; those of clients.Settings.
+	clients.Settings `yaml:",inline"`
 
 	// Secret is the known secret of a --dev client, in place of a SecretFile.
 	// Nothing else sets it.

@@ -110,7 +110,7 @@ func (f *file) entry(name, value *yaml.Node, prefix string, ls []leaf) {
 	section := slices.ContainsFunc(ls, func(l leaf) bool { return strings.HasPrefix(l.key, key+".") })
 	switch {
 	case strings.Contains(name.Value, "."), name.Value == "", leafAt < 0 && !section:
-		f.addAt(f.at(name), oneLine(key), "unknown key%s", suggest(key, keys(ls)))
+		f.addAt(f.at(name), oneLine(key), "unknown key%s", suggest(key, names(ls)))
 	case section:
 		f.mapping(value, key, ls)
 	case ls[leafAt].tag.Get("only") == "env":
@@ -121,16 +121,16 @@ func (f *file) entry(name, value *yaml.Node, prefix string, ls []leaf) {
 	}
 }
 
-// keys are the names that may stand in a file: leaves and their sections.
-func keys(ls []leaf) []string {
-	var names []string
+// names are the names that may stand in a file: leaves and their sections.
+func names(ls []leaf) []string {
+	var all []string
 	for _, l := range ls {
 		if i := strings.LastIndexByte(l.key, '.'); i > 0 {
-			names = append(names, l.key[:i])
+			all = append(all, l.key[:i])
 		}
-		names = append(names, l.key)
+		all = append(all, l.key)
 	}
-	return names
+	return all
 }
 
 // value decodes n into v.

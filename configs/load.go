@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"countersign/clients"
 )
 
 // Source says what a configuration is made from.
@@ -135,11 +137,11 @@ func (c *Config) setEnviron(environ []string, r *report) {
 // devClients are the clients of --dev, ready for a page on localhost, Postman
 // and a resource server.
 func devClients() []Client {
-	person := Client{
+	person := Client{Settings: clients.Settings{
 		Public: true, FirstParty: true,
 		Grants: []string{"password", "refresh_token", "authorization_code"},
 		Scopes: []string{"openid", "profile", "email", "roles", "offline_access"},
-	}
+	}}
 	spa, postman := person, person
 	spa.ID, spa.Name = "spa", "Single-page app"
 	spa.RedirectURIs = slices.Clone(localhostPattern)
@@ -151,8 +153,10 @@ func devClients() []Client {
 		"https://oauth.pstmn.io/v1/browser-callback",
 	}
 	return []Client{spa, postman, {
-		ID: "api", Name: "API", Secret: "dev-secret", MayIntrospect: true,
-		Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"},
+		ID: "api", Secret: "dev-secret",
+		Settings: clients.Settings{
+			Name: "API", MayIntrospect: true, Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"},
+		},
 	}}
 }
 

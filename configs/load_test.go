@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"countersign/clients"
 	"countersign/configs"
 )
 
@@ -109,7 +110,7 @@ clients:
 	if diff := cmp.Diff([]string{"https://a.example", "https://b.example"}, c.Tokens.Audience); diff != "" {
 		t.Error(diff)
 	}
-	want := []configs.Client{{ID: "app", Public: true, Grants: []string{"refresh_token"}}}
+	want := []configs.Client{{ID: "app", Settings: clients.Settings{Public: true, Grants: []string{"refresh_token"}}}}
 	if diff := cmp.Diff(want, c.Clients); diff != "" {
 		t.Error(diff)
 	}
@@ -222,7 +223,7 @@ clients:
 		"c.yaml:2: nonsense: ", "c.yaml:4: tokens.access_ttl: ",
 		"COUNTERSIGN_THROTTLE_WINDOW: throttle.window: ", "COUNTERSIGN_NOPE: ",
 		"c.yaml:5: tokens.refresh_idle_ttl: ", "c.yaml:1: listen: ", "c.yaml:6: passwords.min_length: ",
-		"c.yaml:10: clients[0].grants: password", "c.yaml:10: clients[0].grants: client_credentials",
+		"c.yaml:10: clients[0].grants[0]: grants: password", "c.yaml:10: clients[0].grants[1]: grants: client_credentials",
 		"issuer: ", "master_key_file: ",
 	}
 	if len(got) != len(want) {
@@ -332,20 +333,19 @@ func TestDevServesWithoutConfiguration(t *testing.T) {
 	person := []string{"password", "refresh_token", "authorization_code"}
 	scopes := []string{"openid", "profile", "email", "roles", "offline_access"}
 	want := []configs.Client{
-		{
-			ID: "spa", Name: "Single-page app", Public: true, FirstParty: true, Grants: person, Scopes: scopes,
+		{ID: "spa", Settings: clients.Settings{
+			Name: "Single-page app", Public: true, FirstParty: true, Grants: person, Scopes: scopes,
 			RedirectURIs:           []string{"http://localhost:*", "http://127.0.0.1:*"},
 			PostLogoutRedirectURIs: []string{"http://localhost:*", "http://127.0.0.1:*"},
 			Origins:                []string{"http://localhost:*", "http://127.0.0.1:*"},
-		},
-		{
-			ID: "postman", Name: "Postman", Public: true, FirstParty: true, Grants: person, Scopes: scopes,
+		}},
+		{ID: "postman", Settings: clients.Settings{
+			Name: "Postman", Public: true, FirstParty: true, Grants: person, Scopes: scopes,
 			RedirectURIs: []string{"https://oauth.pstmn.io/v1/callback", "https://oauth.pstmn.io/v1/browser-callback"},
-		},
-		{
-			ID: "api", Name: "API", Secret: "dev-secret", Grants: []string{"client_credentials"},
-			Scopes: []string{"read", "write"}, MayIntrospect: true,
-		},
+		}},
+		{ID: "api", Secret: "dev-secret", Settings: clients.Settings{
+			Name: "API", Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"}, MayIntrospect: true,
+		}},
 	}
 	if diff := cmp.Diff(want, c.Clients); diff != "" {
 		t.Error(diff)

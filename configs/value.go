@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"countersign/input"
 )
 
 // leaf is one key and the field that holds its value.
@@ -25,6 +27,10 @@ func leaves(prefix string, v reflect.Value) []leaf {
 	for f, fv := range v.Fields() {
 		name := f.Tag.Get("yaml")
 		if name == "" || name == "-" {
+			continue
+		}
+		if name == ",inline" {
+			ls = append(ls, leaves(prefix, fv)...)
 			continue
 		}
 		key := join(prefix, name)
@@ -96,7 +102,7 @@ func parse(v reflect.Value, text string) (err error) {
 func format(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
-		return formatDuration(x)
+		return input.Duration(x)
 	case []string:
 		items := make([]string, len(x))
 		for i := range x {
@@ -119,21 +125,9 @@ func parseDuration(text string) (time.Duration, error) {
 	case d < 0:
 		return 0, fmt.Errorf("must not be negative, but is %s", quote(text))
 	case d > longest:
-		return 0, fmt.Errorf("must be at most %s (50 years), not %s", formatDuration(longest), quote(text))
+		return 0, fmt.Errorf("must be at most %s (50 years), not %s", input.Duration(longest), quote(text))
 	}
 	return d, nil
-}
-
-// formatDuration writes 720h where Duration.String writes 720h0m0s.
-func formatDuration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 func parseList(text string) ([]string, error) {

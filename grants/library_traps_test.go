@@ -179,7 +179,10 @@ func ourApp(t testing.TB) (*server.App, *watch) {
 	}
 	for _, id := range []string{"a", "b"} {
 		if _, err := app.Clients.Create(t.Context(), time.Now(), clients.Client{
-			ID: id, Name: id, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: []string{"read", "admin"},
+			ID: id,
+			Settings: clients.Settings{
+				Name: id, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: []string{"read", "admin"},
+			},
 		}, trapSecret, caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
@@ -372,7 +375,7 @@ func TestTrapFailedBasicIsNotChallenged(t *testing.T) {
 
 func TestTrapRedirectURIsAreComparedByTheirEnd(t *testing.T) {
 	const registered = "https://example.com/cb"
-	client := clients.Client{RedirectURIs: []string{registered}}
+	client := clients.Client{Settings: clients.Settings{RedirectURIs: []string{registered}}}
 	for _, uri := range []string{"http://evil-example.com/cb", "http://example.com/cb", "https://example.com/elsewhere", "javascript://example.com/%0aalert(1)"} {
 		if err := manage.DefaultValidateURI("https://example.com", uri); err != nil {
 			t.Errorf("library: %s: %v, want it accepted", uri, err)

@@ -48,7 +48,10 @@ func withMadeUp(t *testing.T, g *madeUp) *grants.Service {
 	app, watched := ourApp(t)
 	watched.grants = []string{madeUpType}
 	if _, err := app.Clients.Create(t.Context(), time.Now(), clients.Client{
-		ID: "public", Name: "public", Public: true, Grants: []string{"refresh_token"}, Scopes: []string{"read"},
+		ID: "public",
+		Settings: clients.Settings{
+			Name: "public", Public: true, Grants: []string{"refresh_token"}, Scopes: []string{"read"},
+		},
 	}, "", caller.Caller{}); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
+	"countersign/input"
 	"countersign/limits"
 )
 
@@ -47,17 +48,58 @@ func (p Argon2) orDefault() Argon2 {
 // work is how much memory a hash passes over, in KiB, which is what it costs.
 func (p Argon2) work() int64 { return int64(p.MemoryKiB) * int64(p.Iterations) }
 
-// Check says what is wrong with a price, or returns nil.
+// Check says what is wrong with a price, as an *input.Error with all of it, or returns
+// nil.
 func (p Argon2) Check() error {
-	switch {
-	case p.Parallelism < 1 || p.Parallelism > maxParallelism:
-		return fmt.Errorf("argon2 parallelism: %d is not within 1 and %d", p.Parallelism, maxParallelism)
-	case p.Iterations < 1 || p.Iterations > maxIterations:
-		return fmt.Errorf("argon2 iterations: %d is not within 1 and %d", p.Iterations, maxIterations)
-	case p.MemoryKiB < 8*uint32(p.Parallelism) || p.MemoryKiB > maxMemoryKiB: // RFC 9106 section 3.1
-		return fmt.Errorf("argon2 memory: %d KiB is not within %d and %d", p.MemoryKiB, 8*p.Parallelism, maxMemoryKiB)
+	var bad input.Error
+	if p.Parallelism < 1 || p.Parallelism > maxParallelism {
+		bad.Add("parallelism", input.Invalid, "parallelism must be 1 to %d, not %d.", maxParallelism, p.Parallelism)
 	}
-	return nil
+	if p.Iterations < 1 || p.Iterations > maxIterations {
+		bad.Add("iterations", input.Invalid, "iterations must be 1 to %d, not %d.", maxIterations, p.Iterations)
+	}
+	if least := 8 * uint32(p.Parallelism); p.MemoryKiB < least || p.MemoryKiB > maxMemoryKiB { // RFC 9106 section 3.1
+		bad.Add("memory", input.Invalid, "memory must be %s to %s, not %s.", size(least), size(maxMemoryKiB), size(p.MemoryKiB))
+	}
+	return bad.Err()
+}
+
+// floors are the least memory for so many iterations by the OWASP Password Storage Cheat
+// Sheet; its rows cost an attacker about the same.
+var floors = []Argon2{
+	{Iterations: 5, MemoryKiB: 7 << 10}, {Iterations: 4, MemoryKiB: 9 << 10}, {Iterations: 3, MemoryKiB: 12 << 10},
+	{Iterations: 2, MemoryKiB: 19 << 10}, {Iterations: 1, MemoryKiB: 46 << 10},
+}
+
+// CheckStrong is Check for new hashes of passwords: besides, the price must be one that
+// OWASP recommends. The zero value is.
+func (p Argon2) CheckStrong() error {
+	p = p.orDefault()
+	if err := p.Check(); err != nil {
+		return err
+	}
+	var bad input.Error
+	for _, floor := range floors {
+		if p.Iterations >= floor.Iterations {
+			if p.MemoryKiB < floor.MemoryKiB {
+				bad.Add("memory", input.TooShort, "memory: %s is too little with iterations: %d, OWASP asks for %s at %d; raise it, or keep to 19MiB and 2.",
+					size(p.MemoryKiB), p.Iterations, size(floor.MemoryKiB), floor.Iterations)
+			}
+			break
+		}
+	}
+	return bad.Err()
+}
+
+// size writes an amount of memory in the largest unit that divides it.
+func size(kib uint32) string {
+	switch {
+	case kib != 0 && kib%(1<<20) == 0:
+		return fmt.Sprintf("%dGiB", kib>>20)
+	case kib != 0 && kib%(1<<10) == 0:
+		return fmt.Sprintf("%dMiB", kib>>10)
+	}
+	return fmt.Sprintf("%dKiB", kib)
 }
 
 // phc is an argon2id hash. As text it is a PHC string:

@@ -24,6 +24,7 @@ const (
 // secret.
 type Problem struct {
 	Field  string `json:"field"` // as the caller knows it: a JSON member, a flag in snake_case
+	Item   int    `json:"-"`     // which one of a list it is about, counted from 1; 0: all of the field
 	Code   string `json:"code"`
 	Detail string `json:"detail"` // a sentence for people that names the field and the rule
 }
@@ -48,7 +49,12 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Add notes a problem of a field. The format and its arguments are the detail.
 func (e *Error) Add(field, code, format string, args ...any) {
-	e.Problems = append(e.Problems, Problem{field, code, fmt.Sprintf(format, args...)})
+	e.Problems = append(e.Problems, Problem{Field: field, Code: code, Detail: fmt.Sprintf(format, args...)})
+}
+
+// AddItem is Add for the item of a list with the index i.
+func (e *Error) AddItem(field string, i int, code, format string, args ...any) {
+	e.Problems = append(e.Problems, Problem{Field: field, Item: i + 1, Code: code, Detail: fmt.Sprintf(format, args...)})
 }
 
 // Err returns e if it has any problems, else nil. (A nil *Error in an error isn't nil.)
@@ -61,5 +67,5 @@ func (e *Error) Err() error {
 
 // Conflict is the error of a value that must be unique and is taken; it wraps cause.
 func Conflict(field, detail string, cause error) error {
-	return &Error{Problems: []Problem{{field, Taken, detail}}, cause: cause}
+	return &Error{Problems: []Problem{{Field: field, Code: Taken, Detail: detail}}, cause: cause}
 }

@@ -2,6 +2,7 @@ package input
 
 import (
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -18,4 +19,16 @@ func Size(texts []string) (n int) {
 		n += len(s) + 1
 	}
 	return n
+}
+
+// Duration writes 720h where [time.Duration.String] writes 720h0m0s.
+func Duration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

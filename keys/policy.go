@@ -2,7 +2,11 @@ package keys
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"time"
+
+	"countersign/input"
 )
 
 const (
@@ -21,7 +25,33 @@ type Policy struct {
 	AccessTTL      time.Duration // the longest life of a token signed here
 }
 
-func (p Policy) check() error {
+// Check says what keeps the times from being met, as an *input.Error, or returns nil: verifiers have to know a key before it signs, and no token may outlive the
+// publication of its key.
+func (p Policy) Check() error {
+	var bad input.Error
+	in := input.Duration
+	if err := p.usable(); err != nil {
+		bad.Add("rotation_period", input.Invalid, "%v.", err)
+		return bad.Err()
+	}
+	// The next key is made while a quarter of the period is left for whatever goes wrong.
+	if lead, room := p.lead(), p.RotationPeriod-p.RotationPeriod/4; lead > room {
+		least := (lead + lead/3 + time.Second).Truncate(time.Second)
+		bad.Add("rotation_period", input.TooShort,
+			"rotation_period: %s is too short, a key would sign before caches can know it: it is published jwks_max_age + clock_skew + %s = %s + %s + %s = %s before it signs, which must fit in 3/4 of this (%s); raise it to %s or more, or lower jwks_max_age.",
+			in(p.RotationPeriod), in(propagation), in(p.JWKSMaxAge), in(p.ClockSkew), in(propagation), in(lead), in(room), in(least))
+	}
+	if tail := p.tail(); bad.Err() == nil && tail > p.RotationPeriod {
+		bad.Add("access_ttl", input.TooLong,
+			"access_ttl: %s is too long, a token could outlive its key's publication: access_ttl + clock_skew = %s + %s = %s must be at most rotation_period (%s); lower it or raise that.",
+			in(p.AccessTTL), in(p.AccessTTL), in(p.ClockSkew), in(tail), in(p.RotationPeriod))
+	}
+	return bad.Err()
+}
+
+// usable is what a ring can't do without. It asks less than Check: a ring copes with times
+// that can't be met by publishing and signing at once.
+func (p Policy) usable() error {
 	switch {
 	case p.RotationPeriod < propagation:
 		return errors.New("rotation period must be at least " + propagation.String())
@@ -31,6 +61,24 @@ func (p Policy) check() error {
 		return errors.New("access token TTL must be positive")
 	}
 	return nil
+}
+
+// CheckAlgorithms says what keeps a ring from signing with these, as an *input.Error with
+// all of it, or returns nil.
+func CheckAlgorithms(algs []string) error {
+	var bad input.Error
+	if len(algs) == 0 {
+		bad.Add("algorithms", input.Required, "algorithms: name at least one of %s.", strings.Join(algorithmNames, ", "))
+	}
+	for i, alg := range algs {
+		switch {
+		case !slices.Contains(algorithmNames, alg):
+			bad.AddItem("algorithms", i, input.Invalid, "algorithms: %q is none of %s.", alg, strings.Join(algorithmNames, ", "))
+		case slices.Contains(algs[:i], alg):
+			bad.AddItem("algorithms", i, input.Invalid, "algorithms: %q is here twice.", alg)
+		}
+	}
+	return bad.Err()
 }
 
 // lead is how long a key must be published before it signs: every replica must

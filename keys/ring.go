@@ -97,7 +97,7 @@ func (r *Ring) start(ctx context.Context) error {
 	if len(r.algorithms) == 0 {
 		return r.reload(ctx)
 	}
-	if err := r.policy.check(); err != nil {
+	if err := r.policy.usable(); err != nil {
 		return fmt.Errorf("signing keys: %w", err)
 	}
 	if err := r.watch(ctx); err != nil {

@@ -1,10 +1,26 @@
 package oauth
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
 )
+
+const maxAudience = 512 // bytes
+
+// CheckAudience says what is wrong with an "aud" that access tokens are to carry, or nil.
+// RFC 7519 section 4.1.3 allows any text; a comma would part two of them where a list is
+// written in one line.
+func CheckAudience(audience string) error {
+	switch {
+	case audience == "" || len(audience) > maxAudience:
+		return errors.New("must have 1 to 512 characters")
+	case strings.ContainsFunc(audience, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }):
+		return errors.New("must be printable ASCII without spaces and commas, such as https://api.example.com")
+	}
+	return nil
+}
 
 // maxResources bounds how many resources one request names.
 const maxResources = 10

@@ -16,6 +16,8 @@ func Check(origin string) error {
 	switch host, _ := strings.CutSuffix(origin, ":*"); host {
 	case "http://localhost", "http://127.0.0.1", "https://localhost", "https://127.0.0.1":
 		return nil
+	case "null":
+		return errors.New("is the origin of every sandboxed page and local file: name the real one")
 	}
 	u, err := uris.Parse(origin)
 	if err != nil {

@@ -179,49 +179,82 @@ var testClients = []struct {
 	clients.Client
 	secret string
 }{
-	{clients.Client{ // public, first-party
-		ID: "spa", Name: "SPA", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token", "authorization_code"},
-		RedirectURIs: []string{spaCallback}, PostLogoutRedirectURIs: []string{"https://client.example.com/"},
-		Scopes: []string{"openid", "profile", "email", "roles", "offline_access"}, Origins: []string{"https://client.example.com"},
+	{clients.Client{
+		ID: "spa",
+		Settings: clients.Settings{
+			Name: "SPA", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token", "authorization_code"},
+			RedirectURIs: []string{spaCallback}, PostLogoutRedirectURIs: []string{"https://client.example.com/"},
+			Scopes: []string{"openid", "profile", "email", "roles", "offline_access"}, Origins: []string{"https://client.example.com"},
+		},
 	}, ""},
-	{clients.Client{ // another one, so that tokens can be taken to the wrong client
-		ID: "other", Name: "Other", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"},
-		Scopes: []string{"openid", "profile"},
+	{clients.Client{
+		ID: "other",
+		Settings: clients.Settings{
+			Name: "Other", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"},
+			Scopes: []string{"openid", "profile"},
+		},
 	}, ""},
-	{clients.Client{ // confidential, first-party
-		ID: "web", Name: "Web", FirstParty: true, Grants: []string{"password", "refresh_token", "client_credentials"},
-		Scopes: []string{"openid", "profile", "email", "roles", "read", "write", "offline_access"}, Audiences: []string{"https://api.example.com"},
+	{clients.Client{
+		ID: "web",
+		Settings: clients.Settings{
+			Name: "Web", FirstParty: true, Grants: []string{"password", "refresh_token", "client_credentials"},
+			Scopes: []string{"openid", "profile", "email", "roles", "read", "write", "offline_access"}, Audiences: []string{"https://api.example.com"},
+		},
 	}, secret},
-	{clients.Client{ // public, not first-party
-		ID: "third", Name: "Third", Public: true, Grants: []string{"refresh_token"}, Scopes: []string{"openid"},
+	{clients.Client{
+		ID: "third",
+		Settings: clients.Settings{
+			Name: "Third", Public: true, Grants: []string{"refresh_token"}, Scopes: []string{"openid"},
+		},
 	}, ""},
-	{clients.Client{ // public, first-party, with fewer scopes
-		ID: "other-app", Name: "Other", Public: true, FirstParty: true, Grants: []string{"authorization_code"},
-		Scopes: []string{"openid", "profile"}, RedirectURIs: []string{spaCallback},
+	{clients.Client{
+		ID: "other-app",
+		Settings: clients.Settings{
+			Name: "Other", Public: true, FirstParty: true, Grants: []string{"authorization_code"},
+			Scopes: []string{"openid", "profile"}, RedirectURIs: []string{spaCallback},
+		},
 	}, ""},
-	{clients.Client{ // public, on people's own machines
-		ID: "native", Name: "Native", Public: true, FirstParty: true, Grants: []string{"authorization_code", "refresh_token"},
-		Scopes: []string{"openid"}, RedirectURIs: []string{"http://127.0.0.1/back", "com.example.app:/back"},
+	{clients.Client{
+		ID: "native",
+		Settings: clients.Settings{
+			Name: "Native", Public: true, FirstParty: true, Grants: []string{"authorization_code", "refresh_token"},
+			Scopes: []string{"openid"}, RedirectURIs: []string{"http://127.0.0.1/back", "com.example.app:/back"},
+		},
 	}, ""},
-	{clients.Client{ // public, with a choice of algorithm
-		ID: "es256", Name: "ES256", Public: true, FirstParty: true, Grants: []string{"authorization_code"},
-		Scopes: []string{"openid"}, RedirectURIs: []string{spaCallback}, IDTokenAlg: "ES256",
+	{clients.Client{
+		ID: "es256",
+		Settings: clients.Settings{
+			Name: "ES256", Public: true, FirstParty: true, Grants: []string{"authorization_code"},
+			Scopes: []string{"openid"}, RedirectURIs: []string{spaCallback}, IDTokenAlg: "ES256",
+		},
 	}, ""},
-	{clients.Client{ // confidential, of somebody else
-		ID: "rp", Name: "Partner <b>", Grants: []string{"authorization_code", "refresh_token"},
-		Scopes: []string{"openid", "profile", "email", "phone", "address", "offline_access"}, RedirectURIs: []string{rpCallback},
-		PostLogoutRedirectURIs: []string{rpSignedOut},
+	{clients.Client{
+		ID: "rp",
+		Settings: clients.Settings{
+			Name: "Partner <b>", Grants: []string{"authorization_code", "refresh_token"},
+			Scopes: []string{"openid", "profile", "email", "phone", "address", "offline_access"}, RedirectURIs: []string{rpCallback},
+			PostLogoutRedirectURIs: []string{rpSignedOut},
+		},
 	}, secret},
-	{clients.Client{ // confidential, without PKCE
-		ID: "legacy", Name: "Legacy", FirstParty: true, Grants: []string{"authorization_code", "refresh_token"},
-		Scopes: []string{"openid"}, RedirectURIs: []string{spaCallback}, PKCEOptional: true,
-		Audiences: []string{"https://one.example.com", "https://two.example.com"},
+	{clients.Client{
+		ID: "legacy",
+		Settings: clients.Settings{
+			Name: "Legacy", FirstParty: true, Grants: []string{"authorization_code", "refresh_token"},
+			Scopes: []string{"openid"}, RedirectURIs: []string{spaCallback}, PKCEOptional: true,
+			Audiences: []string{"https://one.example.com", "https://two.example.com"},
+		},
 	}, secret},
-	{clients.Client{ // confidential, acts for itself
-		ID: "api", Name: "API", Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"},
+	{clients.Client{
+		ID: "api",
+		Settings: clients.Settings{
+			Name: "API", Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"},
+		},
 	}, "dev-secret"},
-	{clients.Client{ // confidential, a resource server that asks about its callers
-		ID: "reader", Name: "Reader", MayIntrospect: true,
+	{clients.Client{
+		ID: "reader",
+		Settings: clients.Settings{
+			Name: "Reader", MayIntrospect: true,
+		},
 	}, secret},
 }
 

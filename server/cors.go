@@ -39,7 +39,7 @@ type CORS struct {
 	base       string   // path of the issuer
 	own        string   // origin of the issuer, whose pages need no leave
 	configured []string // origins; those of localhost may have "*" for the port, as clients' may
-	clients    func(context.Context) ([]clients.Client, error)
+	clients    func(context.Context) ([]clients.Origin, error)
 
 	reading    sync.Mutex // held by the one request that reads them again
 	registered atomic.Pointer[registrations]
@@ -47,17 +47,14 @@ type CORS struct {
 
 // registrations are the clients' origins as they were read.
 type registrations struct {
-	list []registration
+	list []clients.Origin
 	at   time.Time
 }
 
-// registration is an origin, or a pattern of them, and a client that has it.
-type registration struct{ pattern, client string }
-
 // NewCORS returns the policy of an issuer with the configured origins and those
-// of the clients that the function lists.
-func NewCORS(issuer string, configured []string, clients func(context.Context) ([]clients.Client, error)) *CORS {
-	return &CORS{base: issuerPath(issuer), own: originOf(issuer), configured: configured, clients: clients}
+// of clients, which the function lists.
+func NewCORS(issuer string, configured []string, registered func(context.Context) ([]clients.Origin, error)) *CORS {
+	return &CORS{base: issuerPath(issuer), own: originOf(issuer), configured: configured, clients: registered}
 }
 
 // hostedPages are what browsers navigate to.
@@ -92,8 +89,8 @@ func (p *CORS) allows(ctx context.Context, origin string) (rule string, ok bool)
 		}
 	}
 	for _, one := range p.registeredOrigins(ctx) {
-		if origins.Match(one.pattern, origin) {
-			return fmt.Sprintf("client %s is registered with the origin %s", one.client, one.pattern), true
+		if origins.Match(one.Pattern, origin) {
+			return fmt.Sprintf("client %s is registered with the origin %s", one.ClientID, one.Pattern), true
 		}
 	}
 	return "", false
@@ -102,7 +99,7 @@ func (p *CORS) allows(ctx context.Context, origin string) (rule string, ok bool)
 // registeredOrigins are the clients' origins, read again by one request when
 // they may be old; the others go on with what is known, and so does everybody if
 // they can't be read. Only the very first read is waited for.
-func (p *CORS) registeredOrigins(ctx context.Context) []registration {
+func (p *CORS) registeredOrigins(ctx context.Context) []clients.Origin {
 	known := p.registered.Load()
 	if known != nil && (time.Since(known.at) < originsMaxAge || !p.reading.TryLock()) {
 		return known.list
@@ -120,13 +117,8 @@ func (p *CORS) registeredOrigins(ctx context.Context) []registration {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), originsMaxAge)
 	defer cancel()
-	if clients, err := p.clients(ctx); err == nil {
-		read.list = nil
-		for _, c := range clients {
-			for _, o := range c.Origins {
-				read.list = append(read.list, registration{o, c.ID})
-			}
-		}
+	if list, err := p.clients(ctx); err == nil {
+		read.list = list
 	}
 	read.at = time.Now()
 	p.registered.Store(read)

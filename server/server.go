@@ -67,6 +67,7 @@ type Options struct {
 	RFC9700        bool             // no passwords for applications, PKCE for all
 	SessionClient  string           // whose tokens people get who sign in from a browser; default spa
 	Cookies        handlers.Cookies // their attributes; HTTPS is set here
+	AnyLoopback    bool             // see clients.Rules; for development
 	AllowedOrigins []string         // for CORS, besides those of clients
 	TrustedProxies []string         // addresses or networks whose X-Forwarded-For is believed
 	SignupEnabled  bool
@@ -145,7 +146,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	registry, err := clients.New(clients.Options{
-		Store: o.Store, Argon2: o.Argon2, Throttle: throttle, Log: o.Log,
+		Store: o.Store, Rules: clients.Rules{AnyLoopback: o.AnyLoopback, IDTokenAlgs: o.Keys.Algorithms()}, Argon2: o.Argon2, Throttle: throttle, Log: o.Log,
 		Slots: limits.NewSlots(o.MaxConcurrentHashes, queuePerSlot*o.MaxConcurrentHashes),
 	})
 	if err != nil {
@@ -213,7 +214,7 @@ func (a *App) route() error {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
 	e.RemoteIPHeaders = []string{"X-Forwarded-For"} // gin would fall back to X-Real-IP, which proxies let through
-	policy := NewCORS(a.o.Issuer, a.o.AllowedOrigins, a.Clients.List)
+	policy := NewCORS(a.o.Issuer, a.o.AllowedOrigins, a.Clients.Origins)
 	a.cors = policy
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.

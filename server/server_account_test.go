@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"countersign/store/storetest"
 )
 
 // sessions lists the sessions as the page sees them.
@@ -149,7 +151,7 @@ func TestAccountIsForOurOwnApplications(t *testing.T) {
 		t.Fatal(err)
 	}
 	client.FirstParty, client.Grants = false, []string{"refresh_token"}
-	if err := a.db.PutClient(t.Context(), client, someEvent()); err != nil {
+	if err := storetest.PutClient(t.Context(), a.db, client, someEvent()); err != nil {
 		t.Fatal(err)
 	}
 	a.do("DELETE", "/account", "", "Authorization", "Bearer "+login.text("access_token")).

@@ -16,6 +16,7 @@ import (
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
+	"countersign/store/storetest"
 )
 
 // ownToken asks for a token of a client's own.
@@ -39,7 +40,10 @@ func TestLine07ConfidentialClientsAuthenticateByBasicOrPost(t *testing.T) {
 	a := newApp(t)
 	const odd = "odd :%+&=~/?#id"
 	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
-		ID: odd, Name: "Odd", Grants: []string{"client_credentials"}, Scopes: []string{"read"},
+		ID: odd,
+		Settings: clients.Settings{
+			Name: "Odd", Grants: []string{"client_credentials"}, Scopes: []string{"read"},
+		},
 	}, secret, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
@@ -262,9 +266,11 @@ func TestLine12GrantsAreTheClientsOwn(t *testing.T) {
 	})
 	t.Run("client_credentials of a public one, whatever the database says", func(t *testing.T) {
 		a := a.in(t)
-		if err := a.db.PutClient(t.Context(), clients.Client{
-			ID: "spa", Public: true, FirstParty: true, Grants: []string{"client_credentials"}, Scopes: []string{"openid"},
-			CreatedAt: time.Now(), UpdatedAt: time.Now(),
+		if err := storetest.PutClient(t.Context(), a.db, clients.Client{
+			ID: "spa", CreatedAt: time.Now(), UpdatedAt: time.Now(),
+			Settings: clients.Settings{
+				Public: true, FirstParty: true, Grants: []string{"client_credentials"}, Scopes: []string{"openid"},
+			},
 		}, audit.Event{Time: time.Now(), Kind: audit.ClientUpdated}); err != nil {
 			t.Fatal(err)
 		}
@@ -432,7 +438,10 @@ func TestOwnerOfAGeneratedSecretNeverWaits(t *testing.T) {
 	a := newApp(t)
 	generated := clients.GenerateSecret()
 	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
-		ID: "machine", Name: "Machine", Grants: []string{"client_credentials"}, Scopes: []string{"read"},
+		ID: "machine",
+		Settings: clients.Settings{
+			Name: "Machine", Grants: []string{"client_credentials"}, Scopes: []string{"read"},
+		},
 	}, generated, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}

@@ -320,7 +320,7 @@ func TestOriginsOfClientsComeAndGo(t *testing.T) {
 		allowed := func() bool {
 			return a.do(http.MethodGet, "/userinfo", "", "Origin", late).Header().Get("Access-Control-Allow-Origin") == late
 		}
-		client := clients.Client{ID: "late", Name: "Late", Public: true, FirstParty: true, Grants: []string{"password"}, Origins: []string{late}}
+		client := clients.Client{ID: "late", Settings: clients.Settings{Name: "Late", Public: true, FirstParty: true, Grants: []string{"password"}, Origins: []string{late}}}
 		if allowed() {
 			t.Fatal("allowed before it is registered")
 		}
@@ -374,7 +374,7 @@ func TestCORSExplainAgreesWithTheEngine(t *testing.T) {
 	for _, base := range []string{"", "/tenant"} {
 		configured := []string{origin, "http://auth.example.com", "http://localhost:*"}
 		a := newApp(t, func(o *server.Options, _ *keys.Options) { o.AllowedOrigins, o.Issuer = configured, issuer+base })
-		policy := server.NewCORS(issuer+base, configured, a.db.Clients)
+		policy := server.NewCORS(issuer+base, configured, a.db.Origins)
 		let := 0
 		for _, from := range []string{
 			origin, clientOrigin, issuer, "http://auth.example.com", "http://localhost", "http://localhost:5173", "http://localhost:80", "http://localhost:99999",

@@ -69,7 +69,10 @@ func TestClientNamedLikeAUserIsNotThatUser(t *testing.T) {
 	a := newApp(t)
 	alice := a.signup("alice")
 	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
-		ID: alice, Name: "Impostor", Grants: []string{"client_credentials"}, Scopes: []string{"openid", "profile", "email"},
+		ID: alice,
+		Settings: clients.Settings{
+			Name: "Impostor", Grants: []string{"client_credentials"}, Scopes: []string{"openid", "profile", "email"},
+		},
 	}, secret, caller.Operator()); err != nil {
 		return // refusing such a name is as good
 	}

@@ -20,6 +20,7 @@ import (
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
+	"countersign/store/storetest"
 	"countersign/tokens"
 )
 
@@ -177,9 +178,11 @@ func TestLine23OnlyFirstPartyClientsSeePasswords(t *testing.T) {
 	a := newApp(t, withFaults(f))
 	a.signup("alice")
 	// No command makes such a client; a database may have one all the same.
-	if err := a.db.PutClient(t.Context(), clients.Client{
-		ID: "partner", Public: true, Grants: []string{"password", "refresh_token"}, Scopes: []string{"openid"},
-		CreatedAt: time.Now(), UpdatedAt: time.Now(),
+	if err := storetest.PutClient(t.Context(), a.db, clients.Client{
+		ID: "partner", CreatedAt: time.Now(), UpdatedAt: time.Now(),
+		Settings: clients.Settings{
+			Public: true, Grants: []string{"password", "refresh_token"}, Scopes: []string{"openid"},
+		},
 	}, audit.Event{Time: time.Now(), Kind: audit.ClientCreated}); err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,10 @@ func (a *app) forge(login *response, change func(header, claims map[string]any))
 func (a *app) resourceServer(id string, audiences ...string) {
 	a.t.Helper()
 	_, err := a.Clients.Put(a.t.Context(), time.Now(), clients.Client{
-		ID: id, Name: "Resource server", MayIntrospect: true, Audiences: audiences,
+		ID: id,
+		Settings: clients.Settings{
+			Name: "Resource server", MayIntrospect: true, Audiences: audiences,
+		},
 	}, secret, caller.Operator())
 	if err != nil {
 		a.t.Fatal(err)
@@ -278,8 +281,11 @@ func TestLine59TokensOfOthersAreInactive(t *testing.T) {
 	client := func(id string, audiences ...string) {
 		t.Helper()
 		_, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
-			ID: id, Name: "Client", Grants: []string{"client_credentials", "password", "refresh_token"}, FirstParty: true, MayIntrospect: true,
-			Scopes: []string{"read", "openid"}, Audiences: audiences,
+			ID: id,
+			Settings: clients.Settings{
+				Name: "Client", Grants: []string{"client_credentials", "password", "refresh_token"}, FirstParty: true, MayIntrospect: true,
+				Scopes: []string{"read", "openid"}, Audiences: audiences,
+			},
 		}, secret, caller.Operator())
 		if err != nil {
 			t.Fatal(err)
@@ -348,7 +354,10 @@ func TestRefreshTokenIsToldToItsClientOnly(t *testing.T) {
 		id := a.signup("alice")
 		client := func(id string, grants ...string) {
 			_, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
-				ID: id, Name: "Client", Grants: grants, FirstParty: true, MayIntrospect: true, Scopes: []string{"openid", "profile"},
+				ID: id,
+				Settings: clients.Settings{
+					Name: "Client", Grants: grants, FirstParty: true, MayIntrospect: true, Scopes: []string{"openid", "profile"},
+				},
 			}, secret, caller.Operator())
 			if err != nil {
 				t.Fatal(err)

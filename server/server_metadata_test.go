@@ -272,7 +272,10 @@ func TestLine48MetadataSaysWhatOpenIDAsksFor(t *testing.T) {
 	}
 	for _, alg := range algs {
 		client := clients.Client{
-			ID: "alg", Name: "Alg", Public: true, FirstParty: true, Grants: []string{"password"}, Scopes: []string{"openid"}, IDTokenAlg: alg,
+			ID: "alg",
+			Settings: clients.Settings{
+				Name: "Alg", Public: true, FirstParty: true, Grants: []string{"password"}, Scopes: []string{"openid"}, IDTokenAlg: alg,
+			},
 		}
 		if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 			t.Fatal(err)

@@ -23,6 +23,7 @@ import (
 	"countersign/clients"
 	"countersign/oauth"
 	"countersign/server"
+	"countersign/store/storetest"
 	"countersign/tokens"
 )
 
@@ -45,7 +46,7 @@ const everyScope = "openid profile email phone address roles"
 func (a *app) withScopes(username, scope string) *response {
 	a.t.Helper()
 	scopes, _ := oauth.ParseScopes(everyScope + " offline_access")
-	client := clients.Client{ID: "whole", Name: "Whole", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: scopes}
+	client := clients.Client{ID: "whole", Settings: clients.Settings{Name: "Whole", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: scopes}}
 	if _, err := a.Clients.Put(a.t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 		a.t.Fatal(err)
 	}
@@ -380,7 +381,7 @@ func TestAccountProfileIsForOurOwnApplications(t *testing.T) {
 		t.Fatal(err)
 	}
 	client.FirstParty, client.Grants = false, []string{"refresh_token"}
-	if err := a.db.PutClient(t.Context(), client, someEvent()); err != nil {
+	if err := storetest.PutClient(t.Context(), a.db, client, someEvent()); err != nil {
 		t.Fatal(err)
 	}
 	a.profile(whole).wantProblem(http.StatusForbidden, "insufficient_scope")
@@ -412,7 +413,7 @@ func TestAccountProfileFromPages(t *testing.T) {
 // A client's own token has no scopes that are about a person.
 func TestPhoneAndAddressAreScopesOfUsers(t *testing.T) {
 	a := newApp(t)
-	client := clients.Client{ID: "robot", Name: "Robot", Grants: []string{"client_credentials"}, Scopes: []string{"read", "phone", "address"}}
+	client := clients.Client{ID: "robot", Settings: clients.Settings{Name: "Robot", Grants: []string{"client_credentials"}, Scopes: []string{"read", "phone", "address"}}}
 	if _, err := a.Clients.Put(t.Context(), time.Now(), client, secret, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}

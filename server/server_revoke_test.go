@@ -223,7 +223,10 @@ func TestRequestsAboutTokensAreStrict(t *testing.T) {
 	token := url.QueryEscape(login.text("refresh_token"))
 	// A client that may do everything here.
 	if _, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
-		ID: "both", Name: "Both", MayIntrospect: true, Grants: []string{"refresh_token"},
+		ID: "both",
+		Settings: clients.Settings{
+			Name: "Both", MayIntrospect: true, Grants: []string{"refresh_token"},
+		},
 	}, secret, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}

@@ -232,7 +232,10 @@ func TestLine37RS256CanBeSelected(t *testing.T) {
 		}
 	}
 	client := clients.Client{
-		ID: "es", Name: "ES", Public: true, FirstParty: true, Grants: []string{"password"}, Scopes: []string{"openid"}, IDTokenAlg: "ES256",
+		ID: "es",
+		Settings: clients.Settings{
+			Name: "ES", Public: true, FirstParty: true, Grants: []string{"password"}, Scopes: []string{"openid"}, IDTokenAlg: "ES256",
+		},
 	}
 	if _, err := a.Clients.Put(t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 		t.Fatal(err)

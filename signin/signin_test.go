@@ -73,8 +73,11 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 	}, caller.Operator())
 	noError(t, err)
 	app, err := registry.Create(t.Context(), r.now, clients.Client{
-		ID: "app", Name: "App", FirstParty: true, Public: true, Grants: []string{"password", "refresh_token", "authorization_code"},
-		RedirectURIs: []string{callback}, Scopes: []string{"openid", "read"},
+		ID: "app",
+		Settings: clients.Settings{
+			Name: "App", FirstParty: true, Public: true, Grants: []string{"password", "refresh_token", "authorization_code"},
+			RedirectURIs: []string{callback}, Scopes: []string{"openid", "read"},
+		},
 	}, "", caller.Operator())
 	noError(t, err)
 	r.app = app.Recipient()

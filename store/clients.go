@@ -5,39 +5,36 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"countersign/audit"
 	"countersign/clients"
 )
 
-var clientTable = table{name: "clients", columns: columns("id text, name text, public int, secret_hash text null, first_party int, " +
-	"grants text, redirect_uris text, post_logout_redirect_uris text, origins text, scopes text, audiences text, may_introspect int, " +
-	"pkce_optional int, id_token_alg text null, declared int, created_at int, updated_at int")}
+var clientTable = table{name: "clients", columns: columns("id text, name text, secret_hash text null, declared int, origins text, details text, " +
+	"created_at int, updated_at int")}
 
 var clientQuery = `SELECT ` + clientTable.list("") + ` FROM clients`
 
+// scanClient reads a client. Its details are the settings but for those that queries
+// look at: the name, for consents, and the origins, for [DB.Origins].
 func scanClient(row scanner) (clients.Client, error) {
 	var (
-		c                                                      clients.Client
-		secret, alg                                            sql.NullString
-		grants, redirects, logouts, origins, scopes, audiences string
-		created, updated                                       sql.NullInt64
+		c                clients.Client
+		name             string
+		secret           sql.NullString
+		origins, details string
+		created, updated sql.NullInt64
 	)
-	err := row.Scan(&c.ID, &c.Name, &c.Public, &secret, &c.FirstParty, &grants, &redirects, &logouts,
-		&origins, &scopes, &audiences, &c.MayIntrospect, &c.PKCEOptional, &alg, &c.Declared, &created, &updated)
-	if err != nil {
+	if err := row.Scan(&c.ID, &name, &secret, &c.Declared, &origins, &details, &created, &updated); err != nil {
 		return c, missing(err, clients.ErrUnknown)
 	}
-	c.SecretHash, c.IDTokenAlg = secret.String, alg.String
-	c.CreatedAt, c.UpdatedAt = instant(created), instant(updated)
-	return c, errors.Join(
-		json.Unmarshal([]byte(grants), &c.Grants),
-		json.Unmarshal([]byte(redirects), &c.RedirectURIs),
-		json.Unmarshal([]byte(logouts), &c.PostLogoutRedirectURIs),
-		json.Unmarshal([]byte(origins), &c.Origins),
-		json.Unmarshal([]byte(scopes), &c.Scopes),
-		json.Unmarshal([]byte(audiences), &c.Audiences))
+	c.SecretHash, c.CreatedAt, c.UpdatedAt = secret.String, instant(created), instant(updated)
+	err := errors.Join(json.Unmarshal([]byte(details), &c.Settings), json.Unmarshal([]byte(origins), &c.Origins))
+	c.Name = name
+	c.Settings = c.Settings.Whole() // one that an older version did not know is absent
+	return c, err
 }
 
 // CreateClient implements [clients.Store].
@@ -61,30 +58,54 @@ func insertClient(ctx context.Context, tx *sql.Tx, c clients.Client) error {
 
 // clientRow is a client as stored.
 func clientRow(c clients.Client) row {
+	details := c.Settings.Whole()
+	details.Name, details.Origins = "", nil
 	return row{
-		c.ID, c.Name, c.Public, optional(c.SecretHash), c.FirstParty, list(c.Grants), list(c.RedirectURIs), list(c.PostLogoutRedirectURIs),
-		list(c.Origins), list(c.Scopes), list(c.Audiences), c.MayIntrospect, c.PKCEOptional, optional(c.IDTokenAlg), c.Declared,
-		millis(c.CreatedAt), millis(c.UpdatedAt),
+		c.ID, c.Name, optional(c.SecretHash), c.Declared, list(c.Origins), object(details), millis(c.CreatedAt), millis(c.UpdatedAt),
 	}
 }
 
 // PutClient implements [clients.Store]. It updates before it inserts,
 // because replacing the row would take the client's sessions with it.
-func (db *DB) PutClient(ctx context.Context, c clients.Client, ev audit.Event) error {
+func (db *DB) PutClient(ctx context.Context, c clients.Client, seen string, ev audit.Event) (change clients.Change, err error) {
 	set, args := clientTable.set(clientRow(c), "id", "created_at")
-	return db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE clients SET `+set+` WHERE id = ?`, append(args, c.ID)...))
-		if err == nil && n == 0 {
-			err = insertClient(ctx, tx, c)
-			if db.dialect.isDuplicate(err) {
+	err = db.inTx(ctx, func(tx *sql.Tx) error {
+		// Touched first, so that the row stays as it is between the look and the write.
+		n, err := affected(tx.ExecContext(ctx, `UPDATE clients SET updated_at = updated_at WHERE id = ?`, c.ID))
+		switch {
+		case err != nil:
+			return err
+		case n == 0 && seen != "":
+			return clients.ErrStale
+		case n == 0:
+			change, ev.Kind = clients.Created, audit.ClientCreated
+			if err := insertClient(ctx, tx, c); db.dialect.isDuplicate(err) {
 				return errRaced
+			} else if err != nil {
+				return err
 			}
+			return record(ctx, tx, ev)
 		}
-		if err != nil {
+		old, err := scanClient(tx.QueryRowContext(ctx, clientQuery+` WHERE id = ?`, c.ID))
+		switch {
+		case err != nil:
+			return err
+		case old.SecretHash != seen:
+			return clients.ErrStale
+		case old.Same(c):
+			change = clients.Unchanged
+			return nil
+		}
+		change, ev.Kind = clients.Updated, audit.ClientUpdated
+		if _, err := tx.ExecContext(ctx, `UPDATE clients SET `+set+` WHERE id = ?`, append(args, c.ID)...); err != nil {
 			return err
 		}
 		return record(ctx, tx, ev)
 	})
+	if err != nil {
+		return 0, err
+	}
+	return change, nil
 }
 
 // Client implements [clients.Store].
@@ -95,6 +116,26 @@ func (db *DB) Client(ctx context.Context, id string) (clients.Client, error) {
 // Clients implements [clients.Store].
 func (db *DB) Clients(ctx context.Context) ([]clients.Client, error) {
 	return all(ctx, db, scanClient, clientQuery+` ORDER BY id`)
+}
+
+// Origins implements [clients.Store].
+func (db *DB) Origins(ctx context.Context) ([]clients.Origin, error) {
+	rows, err := all(ctx, db, scanOrigins, `SELECT id, origins FROM clients WHERE origins <> '[]' ORDER BY id`)
+	return slices.Concat(rows...), err
+}
+
+// scanOrigins reads the origins of one client.
+func scanOrigins(row scanner) (list []clients.Origin, err error) {
+	var id, text string
+	if err := row.Scan(&id, &text); err != nil {
+		return nil, err
+	}
+	var patterns []string
+	err = json.Unmarshal([]byte(text), &patterns)
+	for _, p := range patterns {
+		list = append(list, clients.Origin{Pattern: p, ClientID: id})
+	}
+	return list, err
 }
 
 // SetSecretHash implements [clients.Store].

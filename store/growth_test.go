@@ -157,7 +157,7 @@ func grow(t *testing.T, make func(sessions int) *growing) {
 // computer.
 func (g *growing) populate(t *testing.T, n int) {
 	t.Helper()
-	noError(t, g.db.PutClient(t.Context(), clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
+	noError(t, storetest.PutClient(t.Context(), g.db, clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
 	id := func(n string) string { return fmt.Sprintf(g.id, n) }
 	g.fill(func() {
 		g.add(t, 1, n/2, `INSERT INTO users (id, username, roles, password_hash, epoch, created_at, updated_at)

@@ -25,6 +25,7 @@ import (
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/store"
+	"countersign/store/storetest"
 	"countersign/tokens"
 )
 
@@ -117,9 +118,8 @@ func fill(t testing.TB, url string) {
 	for i, text := range odd {
 		exec("INSERT INTO users (id, username, email, email_key, email_verified, roles, password_hash, epoch, disabled_at, created_at, updated_at) "+
 			"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id(byte(i), 1), text, null(i, text), null(i, text), i%2, text, text, at(i), null(i, at(i+1)), at(i+2), at(i+3))
-		exec("INSERT INTO clients (id, name, public, secret_hash, first_party, grants, redirect_uris, post_logout_redirect_uris, origins, scopes, "+
-			"audiences, may_introspect, pkce_optional, id_token_alg, declared, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			text, long, i%2, null(i, text), i/2%2, text, strings.Repeat(text, 1+200_000*(i%2)/len(text)), "[]", "", text, long, 1, 0, null(i, "ES256"), 1, at(i), at(i+1))
+		exec("INSERT INTO clients (id, name, secret_hash, declared, origins, details, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			text, long, null(i, text), i%2, text, strings.Repeat(text, 1+200_000*(i%2)/len(text)), at(i), at(i+1))
 		exec("INSERT INTO signing_keys (kid, alg, generation, published_from, signs_from, signs_until, published_until, `lead`, revoked_at, public_key, sealed) "+
 			"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", text, "ES256", i, at(i), at(i+1), at(i+2), at(i+3), at(i+4), null(i, at(i+5)), bin(i), bytes.Repeat(bin(i), 1000))
 		exec("INSERT INTO guesses (id, failures, last_failed_at) VALUES (?, ?, ?)", append(id(byte(i), 2), id(byte(i), 3)...), at(i), at(i+1))
@@ -323,7 +323,7 @@ func TestMovedDatabaseIsWorkedOn(t *testing.T) {
 		s := signIn(t, db, shared)
 		s.Counter++
 		noError(t, db.AdvanceSession(ctx, s, now))
-		noError(t, db.PutClient(ctx, clients.Client{ID: "second", CreatedAt: now, UpdatedAt: now}, created))
+		noError(t, storetest.PutClient(ctx, db, clients.Client{ID: "second", CreatedAt: now, UpdatedAt: now}, created))
 		move(t, from, to)
 
 		copied := open(t, to)
@@ -439,7 +439,7 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 			_, purged := running.PurgeSessions(ctx, now.Add(48*time.Hour), 10)
 			return map[string]error{
 				"AdvanceSession": running.AdvanceSession(ctx, next, now), "CreateUser": running.CreateUser(ctx, person("late"), created),
-				"PutClient":     running.PutClient(ctx, clients.Client{ID: "app", Name: "late", CreatedAt: now, UpdatedAt: now}, created),
+				"PutClient":     storetest.PutClient(ctx, running, clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now, Settings: clients.Settings{Name: "late"}}, created),
 				"DeleteUser":    running.DeleteUser(ctx, s.UserID, uuid.Nil, now, created),
 				"RecordFailure": failure, "PurgeSessions": purged, "InsertKey": running.InsertKey(ctx, newKey(t), created), "Ping": running.Ping(ctx),
 			}
@@ -661,7 +661,7 @@ func TestMoveRefusals(t *testing.T) {
 		// What is in use isn't overwritten, not even when told to begin anew.
 		for _, restart := range []bool{false, true} {
 			used := open(t, to)
-			noError(t, used.PutClient(ctx, clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
+			noError(t, storetest.PutClient(ctx, used, clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
 			oneLine(t, try(from, to, restart), store.ErrNotEmpty, "clients")
 			if _, err := used.Client(ctx, "app"); err != nil {
 				t.Errorf("client after the refusal: %v", err)
@@ -801,8 +801,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 		_, err := copied.Exec(`DELETE FROM sessions WHERE counter = 1`)
 		noError(t, err)
 		oneLine(t, verify(), store.ErrNotTheSame, "rows became")
-		_, err = copied.Exec(`INSERT INTO clients SELECT 'more', name, public, secret_hash, first_party, grants, redirect_uris, post_logout_redirect_uris,
-			origins, scopes, audiences, may_introspect, pkce_optional, id_token_alg, declared, created_at, updated_at FROM clients WHERE id = 'plain'`)
+		_, err = copied.Exec(`INSERT INTO clients SELECT 'more', name, secret_hash, declared, origins, details, created_at, updated_at FROM clients WHERE id = 'plain'`)
 		noError(t, err)
 		oneLine(t, verify(), store.ErrNotTheSame, "clients: ")
 		_, err = store.Move(ctx, from, to, store.MoveOptions{Restart: true, Batch: 4})

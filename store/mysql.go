@@ -45,7 +45,7 @@ func openMySQL(ctx context.Context, url, password string, pool Pool) (*DB, error
 	if err != nil {
 		return nil, err
 	}
-	source.password = or(source.password, password)
+	source.Password = or(source.Password, password)
 	connector, err := newMySQLConnector(source, false)
 	if err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ func newMySQLConnector(s mysqlSource, patient bool) (*mysqlConnector, error) {
 	}
 	c := &mysqlConnector{
 		lost: make([]atomic.Int64, len(configs)), failed: make([]time.Time, len(configs)),
-		syncWait: !s.options.Has("wsrep_sync_wait"),
+		syncWait: !s.Options.Has("wsrep_sync_wait"),
 	}
 	for _, config := range configs {
 		host, err := mysql.NewConnector(config)

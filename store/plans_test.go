@@ -17,6 +17,7 @@ import (
 	"countersign/clients"
 	"countersign/consents"
 	"countersign/store"
+	"countersign/store/storetest"
 	"countersign/tokens"
 )
 
@@ -32,7 +33,7 @@ func browse(t *testing.T, db *store.DB, name string) *browsing {
 	t.Helper()
 	u, client := person(name), "client of "+name
 	noError(t, db.CreateUser(t.Context(), u, created))
-	noError(t, db.PutClient(t.Context(), clients.Client{ID: client, CreatedAt: now, UpdatedAt: now}, created))
+	noError(t, storetest.PutClient(t.Context(), db, clients.Client{ID: client, CreatedAt: now, UpdatedAt: now}, created))
 	l := tokens.Login{ID: uuid.New(), UserID: u.ID, ExpiresAt: now.Add(time.Hour)}
 	noError(t, db.CreateLogin(t.Context(), l, created))
 	noError(t, db.GiveConsent(t.Context(), consents.Consent{ID: uuid.New(), UserID: u.ID, ClientID: client, CreatedAt: now, UpdatedAt: now}, created))
@@ -195,7 +196,7 @@ func TestMySQLLooksAtNoTableAsAWhole(t *testing.T) {
 	db := open(t, onMariaDB(t))
 	const others, few = 2000, 100
 	write := db.Pools()["write"]
-	noError(t, db.PutClient(t.Context(), clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
+	noError(t, storetest.PutClient(t.Context(), db, clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
 	later := now.Add(time.Hour).UnixMilli()
 	for _, insert := range []string{
 		`users (id, username, roles, password_hash, epoch, created_at, updated_at) SELECT ID, concat('user ', seq), '[]', '', 0, 0, 0`,

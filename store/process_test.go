@@ -122,7 +122,7 @@ func signIn(t testing.TB, db *store.DB, s tokens.Session) tokens.Session {
 	t.Helper()
 	u := person("user of " + s.ID.String())
 	noError(t, db.CreateUser(t.Context(), u, created))
-	noError(t, db.PutClient(t.Context(), clients.Client{ID: s.ClientID, CreatedAt: now, UpdatedAt: now}, created))
+	noError(t, storetest.PutClient(t.Context(), db, clients.Client{ID: s.ClientID, CreatedAt: now, UpdatedAt: now}, created))
 	s.UserID = u.ID
 	noError(t, db.CreateSession(t.Context(), s, 0, created))
 	return s

@@ -19,8 +19,8 @@ const (
 // ErrOtherPurpose says that the database is for another purpose than Options ask.
 var ErrOtherPurpose = errors.New("the database is for another purpose")
 
-// purpose is what the database is for, empty if that isn't decided.
-func (db *DB) purpose(ctx context.Context) (Purpose, error) {
+// Purpose is what the database is for, empty if that isn't decided.
+func (db *DB) Purpose(ctx context.Context) (Purpose, error) {
 	held, err := db.setting(ctx, "purpose")
 	return Purpose(held), err
 }
@@ -28,11 +28,11 @@ func (db *DB) purpose(ctx context.Context) (Purpose, error) {
 // claim makes the database be for a purpose if it is for none. The first of any
 // number of servers decides.
 func (db *DB) claim(ctx context.Context, want Purpose) error {
-	held, err := db.purpose(ctx)
+	held, err := db.Purpose(ctx)
 	if err == nil && held == "" {
 		_, err = db.exec(ctx, `INSERT INTO settings (name, value) VALUES ('purpose', ?)`, string(want))
 		if err == nil || db.dialect.isDuplicate(err) { // duplicate: another server was faster
-			held, err = db.purpose(ctx)
+			held, err = db.Purpose(ctx)
 		}
 	}
 	if err == nil && held != want {

@@ -203,10 +203,10 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 			return db.CreateClient(ctx, clients.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
 		},
 		"PutClient, new": func(ctx context.Context, ev audit.Event) error {
-			return db.PutClient(ctx, clients.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
+			return storetest.PutClient(ctx, db, clients.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
 		},
 		"PutClient": func(ctx context.Context, ev audit.Event) error {
-			return db.PutClient(ctx, clients.Client{ID: s.ClientID, Name: "new", UpdatedAt: now}, ev)
+			return storetest.PutClient(ctx, db, clients.Client{ID: s.ClientID, UpdatedAt: now, Settings: clients.Settings{Name: "new"}}, ev)
 		},
 		"SetSecretHash": func(ctx context.Context, ev audit.Event) error {
 			return db.SetSecretHash(ctx, s.ClientID, "new", now, ev)

@@ -135,16 +135,16 @@ func connect(ctx context.Context, url string, opts Options) (*DB, error) {
 }
 
 // CheckURL reports what is wrong with a database URL, without its secrets and
-// without asking the database.
+// without asking the database: besides what [dsn.Check] finds, what the driver does.
 func CheckURL(url string) error {
-	if strings.HasPrefix(url, "mysql:") {
-		source, err := parseMySQL(url)
-		if err == nil {
-			_, err = source.configs()
-		}
-		return err
+	if !strings.HasPrefix(url, "mysql:") {
+		return nil
 	}
-	return nil
+	source, err := parseMySQL(url)
+	if err == nil {
+		_, err = source.configs()
+	}
+	return err
 }
 
 // prepare brings the schema up to date, if the database is for this use at all.
@@ -157,7 +157,7 @@ func (db *DB) prepare(ctx context.Context, opts Options) error {
 	}
 	// Asked before the schema is touched. An error is that of a database without
 	// one, or one that the claim, which decides, will meet again.
-	if held, err := db.purpose(ctx); err == nil && held != "" && held != opts.Purpose {
+	if held, err := db.Purpose(ctx); err == nil && held != "" && held != opts.Purpose {
 		return ErrOtherPurpose
 	}
 	if err := db.migrate(ctx, !opts.NoMigrate); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"countersign/api"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/configs"
 	"countersign/store"
 )
 
@@ -22,28 +24,42 @@ type clientsCmd struct {
 	Delete       clientsDeleteCmd       `cmd:"" help:"Delete an application and its sessions."`
 }
 
-var clientColumns = []column[api.Client]{
-	{"id", func(c api.Client) string { return c.ID }},
-	{"name", func(c api.Client) string { return c.Name }},
-	{"public", func(c api.Client) string { return yesNo(c.Public) }},
-	{"first_party", func(c api.Client) string { return yesNo(c.FirstParty) }},
-	{"grants", func(c api.Client) string { return strings.Join(c.Grants, ",") }},
-	{"scopes", func(c api.Client) string { return strings.Join(c.Scopes, " ") }},
+// clientColumns are the columns of a client: all of them, or the few that a list has
+// room for.
+func clientColumns(list bool) []column[api.Client] {
+	all := []column[api.Client]{{"id", func(c api.Client) string { return c.ID }}}
+	for field := range reflect.TypeFor[clients.Settings]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if list && !slices.Contains([]string{"name", "public", "first_party", "grants", "scopes"}, name) {
+			continue
+		}
+		all = append(all, column[api.Client]{name, func(c api.Client) string {
+			return setting(name, reflect.ValueOf(c.Settings).FieldByIndex(field.Index).Interface())
+		}})
+	}
+	if list {
+		return all
+	}
+	return append(all,
+		column[api.Client]{"declared", func(c api.Client) string { return yesNo(c.Declared) }},
+		column[api.Client]{"created_at", func(c api.Client) string { return c.CreatedAt }},
+		column[api.Client]{"updated_at", func(c api.Client) string { return c.UpdatedAt }})
 }
 
-// clientDetails are the columns of one client; a list would be too wide.
-var clientDetails = append(clientColumns[:len(clientColumns):len(clientColumns)], []column[api.Client]{
-	{"audiences", func(c api.Client) string { return strings.Join(c.Audiences, " ") }},
-	{"redirect_uris", func(c api.Client) string { return strings.Join(c.RedirectURIs, " ") }},
-	{"post_logout_redirect_uris", func(c api.Client) string { return strings.Join(c.PostLogoutRedirectURIs, " ") }},
-	{"origins", func(c api.Client) string { return strings.Join(c.Origins, " ") }},
-	{"may_introspect", func(c api.Client) string { return yesNo(c.MayIntrospect) }},
-	{"pkce_optional", func(c api.Client) string { return yesNo(c.PKCEOptional) }},
-	{"id_token_alg", func(c api.Client) string { return c.IDTokenAlg }},
-	{"declared", func(c api.Client) string { return yesNo(c.Declared) }},
-	{"created_at", func(c api.Client) string { return c.CreatedAt }},
-	{"updated_at", func(c api.Client) string { return c.UpdatedAt }},
-}...)
+// setting is a client's setting as a table shows it.
+func setting(name string, value any) string {
+	switch value := value.(type) {
+	case bool:
+		return yesNo(value)
+	case []string:
+		if name == "grants" {
+			return strings.Join(value, ",")
+		}
+		return strings.Join(value, " ")
+	default:
+		return fmt.Sprint(value)
+	}
+}
 
 // withSecret adds the line that is printed once.
 func withSecret(columns []column[api.Client], c api.Client) []column[api.Client] {
@@ -57,21 +73,10 @@ func withSecret(columns []column[api.Client], c api.Client) []column[api.Client]
 type clientsCreateCmd struct {
 	printing
 	ID             string `required:"" help:"The client_id."`
-	Public         bool   `xor:"kind" required:"" help:"Can't keep a secret: a browser or native app."`
 	SecretStdin    bool   `xor:"kind" required:"" help:"Read its secret from standard input."`
 	GenerateSecret bool   `xor:"kind" required:"" help:"Generate its secret and print it once."`
 
-	Grant                 []string `required:"" placeholder:"G" help:"password, refresh_token, authorization_code or client_credentials; may be repeated."`
-	FirstParty            bool     `help:"Ours: may use the password grant, needs no consent."`
-	RedirectURI           []string `name:"redirect-uri" placeholder:"U" sep:"none" help:"Where codes may be sent; may be repeated."`
-	PostLogoutRedirectURI []string `name:"post-logout-redirect-uri" placeholder:"U" sep:"none" help:"Where browsers may go after signing out; may be repeated."`
-	Origin                []string `placeholder:"O" sep:"none" help:"Web origin whose scripts may call the server; may be repeated."`
-	Scope                 []string `placeholder:"S" help:"Scope it may ask for; may be repeated."`
-	Audience              []string `placeholder:"A" sep:"none" help:"Audience of its access tokens; may be repeated."`
-	MayIntrospect         bool     `help:"May ask about tokens (RFC 7662)."`
-	PKCEOptional          bool     `name:"pkce-optional" help:"May use codes without PKCE."`
-	IDTokenAlg            string   `name:"id-token-alg" placeholder:"ALG" help:"Signature algorithm of its ID tokens."`
-	Name                  string   `placeholder:"N" help:"Name shown to people."`
+	clients.Settings
 }
 
 func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -90,19 +95,7 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	defer db.Close()
-	if err := hasSigningKey(ctx, db, cc.IDTokenAlg); err != nil {
-		return err
-	}
-	name := cc.Name
-	if name == "" {
-		name = cc.ID
-	}
-	client, err := registry.Create(ctx, time.Now(), clients.Client{
-		ID: cc.ID, Name: name, Public: cc.Public, FirstParty: cc.FirstParty, Grants: cc.Grant,
-		RedirectURIs: cc.RedirectURI, PostLogoutRedirectURIs: cc.PostLogoutRedirectURI, Origins: cc.Origin,
-		Scopes: cc.Scope, Audiences: cc.Audience, MayIntrospect: cc.MayIntrospect, PKCEOptional: cc.PKCEOptional,
-		IDTokenAlg: cc.IDTokenAlg,
-	}, secret, caller.Operator())
+	client, err := registry.Create(ctx, time.Now(), clients.Client{ID: cc.ID, Settings: cc.Settings}, secret, caller.Operator())
 	if err != nil {
 		return err
 	}
@@ -111,27 +104,30 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		record.Secret = secret
 		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
 	}
-	return printOne(cc.printing, std.out, record, withSecret(clientDetails, record))
+	return printOne(cc.printing, std.out, record, withSecret(clientColumns(false), record))
 }
 
-// hasSigningKey refuses an algorithm of which the server has no key: every
-// sign-in at the client would fail. Before the first serve nothing is known.
-func hasSigningKey(ctx context.Context, db *store.DB, alg string) error {
+// clientRules are the rules that clients keep to at the server of this database. Before
+// its first start, which makes its signing keys, the configuration says which it will
+// have.
+func clientRules(ctx context.Context, db *store.DB, cfg *configs.Config) (clients.Rules, error) {
+	rules := cfg.ClientRules()
+	purpose, err := db.Purpose(ctx)
+	if err != nil {
+		return rules, err
+	}
+	rules.AnyLoopback = purpose == store.Development
 	all, err := db.Keys(ctx)
-	if err != nil || len(all) == 0 || alg == "" {
-		return err
+	if err != nil || len(all) == 0 {
+		return rules, err
 	}
-	var algs []string
+	rules.IDTokenAlgs = nil
 	for _, k := range all {
-		if k.Alg == alg {
-			return nil
-		}
-		if !slices.Contains(algs, k.Alg) {
-			algs = append(algs, k.Alg)
+		if !slices.Contains(rules.IDTokenAlgs, k.Alg) {
+			rules.IDTokenAlgs = append(rules.IDTokenAlgs, k.Alg)
 		}
 	}
-	return fmt.Errorf("the server has no signing key of the algorithm %q, only of %s: choose one of those, or add it to keys.algorithms",
-		alg, strings.Join(algs, " and "))
+	return rules, nil
 }
 
 type clientsListCmd struct{ printing }
@@ -146,7 +142,7 @@ func (l *clientsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	return printList(l.printing, std.out, api.List(all, api.DescribeClient), clientColumns)
+	return printList(l.printing, std.out, api.List(all, api.DescribeClient), clientColumns(true))
 }
 
 type clientsShowCmd struct {
@@ -160,7 +156,7 @@ func (s *clientsShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if err != nil {
 			return err
 		}
-		return printOne(s.printing, std.out, api.DescribeClient(client), clientDetails)
+		return printOne(s.printing, std.out, api.DescribeClient(client), clientColumns(false))
 	})
 }
 
@@ -187,7 +183,7 @@ func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) err
 		if client.Declared {
 			fmt.Fprintln(std.err, "This client is declared in the configuration: change its secret there too, or the next start puts it back.")
 		}
-		return printOne(r.printing, std.out, record, withSecret(clientDetails, record))
+		return printOne(r.printing, std.out, record, withSecret(clientColumns(false), record))
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"countersign/accounts"
 	"countersign/clients"
 	"countersign/configs"
 )
@@ -33,15 +32,12 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 	if _, err := mailSender(cfg, std.err); err != nil {
 		return err
 	}
-	if _, err := accounts.New(accounts.Options{Argon2: argon2(cfg)}); err != nil {
-		return fmt.Errorf("passwords.argon2: %w", err)
-	}
 	for _, d := range cfg.Clients {
 		secret, err := clientSecret(d)
 		if err != nil {
 			return err
 		}
-		if err := clients.Check(declaredClient(d), secret); err != nil {
+		if err := clients.Check(clients.Client{ID: d.ID, Settings: d.Settings}, secret, cfg.ClientRules()); err != nil {
 			return fmt.Errorf("client %s: %w", d.ID, err)
 		}
 	}

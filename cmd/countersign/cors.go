@@ -33,7 +33,7 @@ func (e *corsExplainCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	defer db.Close()
-	policy := server.NewCORS(cfg.Issuer, cfg.CORS.AllowedOrigins, db.Clients)
+	policy := server.NewCORS(cfg.Issuer, cfg.CORS.AllowedOrigins, db.Origins)
 	why, ok := policy.Explain(ctx, e.Origin, e.Method, e.Path)
 	if ok && len(cfg.Cookieless([]string{e.Origin})) > 0 {
 		why += "; but it " + configs.OtherSite

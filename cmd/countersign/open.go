@@ -16,7 +16,6 @@ import (
 	"countersign/clients"
 	"countersign/configs"
 	"countersign/handlers"
-	"countersign/hashing"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/mail"
@@ -104,7 +103,7 @@ func (c *cli) openUsers(ctx context.Context, news io.Writer) (*accounts.Users, *
 		return nil, nil, err
 	}
 	users, err := accounts.New(accounts.Options{
-		Store: db, Policy: passwordPolicy(cfg), Argon2: argon2(cfg), Slots: ownSlots(), Throttle: noThrottle(db),
+		Store: db, Policy: passwordPolicy(cfg), Argon2: cfg.Argon2(), Slots: ownSlots(), Throttle: noThrottle(db),
 	})
 	if err != nil {
 		db.Close()
@@ -119,8 +118,13 @@ func (c *cli) openClients(ctx context.Context, news io.Writer) (*clients.Registr
 	if err != nil {
 		return nil, nil, err
 	}
+	rules, err := clientRules(ctx, db, cfg)
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
 	registry, err := clients.New(clients.Options{
-		Store: db, Argon2: argon2(cfg), Slots: ownSlots(), Throttle: noThrottle(db),
+		Store: db, Rules: rules, Argon2: cfg.Argon2(), Slots: ownSlots(), Throttle: noThrottle(db),
 	})
 	if err != nil {
 		db.Close()
@@ -186,15 +190,6 @@ func passwordPolicy(cfg *configs.Config) accounts.PasswordPolicy {
 	}
 }
 
-func argon2(cfg *configs.Config) hashing.Argon2 {
-	a := cfg.Passwords.Argon2
-	return hashing.Argon2{
-		MemoryKiB:   uint32(a.Memory >> 10),
-		Iterations:  uint32(a.Iterations),
-		Parallelism: uint8(a.Parallelism),
-	}
-}
-
 // serverOptions translates the configuration for the server.
 func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *seal.Keys, sender mail.Sender, log *slog.Logger) server.Options {
 	return server.Options{
@@ -214,6 +209,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		Links:                links(cfg),
 		RequireVerifiedEmail: cfg.Signup.RequireVerifiedEmail,
 
+		AnyLoopback:    cfg.Dev,
 		AllowedOrigins: cfg.CORS.AllowedOrigins,
 		TrustedProxies: cfg.TrustedProxies,
 		SignupEnabled:  cfg.Signup.Enabled,
@@ -225,7 +221,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		ReplayWindow:       cfg.Tokens.RefreshReplayWindow,
 
 		Passwords:           passwordPolicy(cfg),
-		Argon2:              argon2(cfg),
+		Argon2:              cfg.Argon2(),
 		MaxConcurrentHashes: cfg.Passwords.MaxConcurrentHashes,
 		FreeFailures:        cfg.Throttle.FreeFailures,
 		MaxWait:             cfg.Throttle.MaxWait,
@@ -269,14 +265,5 @@ func links(cfg *configs.Config) server.Links {
 	return server.Links{
 		ResetPassword: cmp.Or(cfg.Links.ResetPassword, reset),
 		VerifyEmail:   cmp.Or(cfg.Links.VerifyEmail, verify),
-	}
-}
-
-func keyPolicy(cfg *configs.Config) keys.Policy {
-	return keys.Policy{
-		RotationPeriod: cfg.Keys.RotationPeriod,
-		JWKSMaxAge:     cfg.Keys.JWKSMaxAge,
-		ClockSkew:      cfg.Keys.ClockSkew,
-		AccessTTL:      cfg.Tokens.AccessTTL,
 	}
 }

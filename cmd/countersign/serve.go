@@ -55,7 +55,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	ring, err := keys.Open(ctx, keys.Options{
-		Store: db, Seal: master, Log: log, Algorithms: cfg.Keys.Algorithms, Policy: keyPolicy(cfg),
+		Store: db, Seal: master, Log: log, Algorithms: cfg.Keys.Algorithms, Policy: cfg.KeyPolicy(),
 	})
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func declareClients(ctx context.Context, registry *clients.Registry, cfg *config
 		if err != nil {
 			return err
 		}
-		_, err = registry.Put(ctx, time.Now(), declaredClient(d), secret, caller.Operator())
+		_, err = registry.Put(ctx, time.Now(), clients.Client{ID: d.ID, Settings: d.Settings, Declared: true}, secret, caller.Operator())
 		if err != nil {
 			return fmt.Errorf("declare client %s: %w", d.ID, err)
 		}
@@ -179,19 +179,6 @@ func clientSecret(d configs.Client) (string, error) {
 		return "", fmt.Errorf("secret of client %s: %w", d.ID, err)
 	}
 	return strings.TrimSpace(string(b)), nil
-}
-
-func declaredClient(d configs.Client) clients.Client {
-	name := d.Name
-	if name == "" {
-		name = d.ID
-	}
-	return clients.Client{
-		ID: d.ID, Name: name, Public: d.Public, FirstParty: d.FirstParty, Grants: d.Grants,
-		RedirectURIs: d.RedirectURIs, PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, Origins: d.Origins,
-		Scopes: d.Scopes, Audiences: d.Audiences, MayIntrospect: d.MayIntrospect, PKCEOptional: d.PKCEOptional,
-		IDTokenAlg: d.IDTokenAlg, Declared: true,
-	}
 }
 
 // printNextStep tells a newcomer what to paste.

@@ -27,24 +27,17 @@ CREATE TABLE IF NOT EXISTS users (
     UNIQUE KEY users_email (email_key)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
+-- origins is a list for CORS to read; details are the settings that no query looks
+-- at. Both are JSON.
 CREATE TABLE IF NOT EXISTS clients (
-    id                        VARBINARY(255) NOT NULL PRIMARY KEY,
-    name                      VARCHAR(1024)  NOT NULL,
-    public                    TINYINT        NOT NULL,
-    secret_hash               VARBINARY(2048),
-    first_party               TINYINT        NOT NULL,
-    grants                    TEXT           NOT NULL,
-    redirect_uris             MEDIUMTEXT     NOT NULL,
-    post_logout_redirect_uris MEDIUMTEXT     NOT NULL,
-    origins                   MEDIUMTEXT     NOT NULL,
-    scopes                    TEXT           NOT NULL,
-    audiences                 TEXT           NOT NULL,
-    may_introspect            TINYINT        NOT NULL,
-    pkce_optional             TINYINT        NOT NULL,
-    id_token_alg              VARCHAR(16),
-    declared                  TINYINT        NOT NULL,
-    created_at                BIGINT         NOT NULL,
-    updated_at                BIGINT         NOT NULL
+    id          VARBINARY(255)  NOT NULL PRIMARY KEY,
+    name        VARCHAR(1024)   NOT NULL,
+    secret_hash VARBINARY(2048),
+    declared    TINYINT         NOT NULL,
+    origins     MEDIUMTEXT      NOT NULL,
+    details     MEDIUMTEXT      NOT NULL,
+    created_at  BIGINT          NOT NULL,
+    updated_at  BIGINT          NOT NULL
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
 -- One row is one sign-in. counter says which refresh token is current and

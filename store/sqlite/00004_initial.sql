@@ -18,24 +18,17 @@ CREATE TABLE users (
     updated_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- origins is a list for CORS to read; details are the settings that no query looks
+-- at. Both are JSON.
 CREATE TABLE clients (
-    id                        TEXT    NOT NULL PRIMARY KEY,
-    name                      TEXT    NOT NULL,
-    public                    INTEGER NOT NULL,
-    secret_hash               TEXT,
-    first_party               INTEGER NOT NULL,
-    grants                    TEXT    NOT NULL,
-    redirect_uris             TEXT    NOT NULL,
-    post_logout_redirect_uris TEXT    NOT NULL,
-    origins                   TEXT    NOT NULL,
-    scopes                    TEXT    NOT NULL,
-    audiences                 TEXT    NOT NULL,
-    may_introspect            INTEGER NOT NULL,
-    pkce_optional             INTEGER NOT NULL,
-    id_token_alg              TEXT,
-    declared                  INTEGER NOT NULL,
-    created_at                INTEGER NOT NULL,
-    updated_at                INTEGER NOT NULL
+    id          TEXT    NOT NULL PRIMARY KEY,
+    name        TEXT    NOT NULL,
+    secret_hash TEXT,
+    declared    INTEGER NOT NULL,
+    origins     TEXT    NOT NULL,
+    details     TEXT    NOT NULL,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- One row is one sign-in. counter says which refresh token is current and

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -17,15 +18,17 @@ import (
 // fullClient is a client with every field set.
 func fullClient(id string) clients.Client {
 	return clients.Client{
-		ID: id, Name: odd, Public: true, SecretHash: "sha256:c2VjcmV0", FirstParty: true,
-		Grants:                 []string{"authorization_code", "refresh_token"},
-		RedirectURIs:           []string{"https://app.example.com/cb?x=1&y=%2F", "http://127.0.0.1/cb", `com.example:/"cb"`},
-		PostLogoutRedirectURIs: []string{"https://app.example.com/bye"},
-		Origins:                []string{"https://app.example.com", "http://localhost:3000"},
-		Scopes:                 []string{"openid", "read", "a:b/c"},
-		Audiences:              []string{"https://api.example.com", "urn:<other>"},
-		MayIntrospect:          true, PKCEOptional: true, IDTokenAlg: "ES256", Declared: true,
-		CreatedAt: at.Add(time.Millisecond), UpdatedAt: at.Add(2 * time.Millisecond),
+		ID: id, SecretHash: "sha256:c2VjcmV0", Declared: true, CreatedAt: at.Add(time.Millisecond), UpdatedAt: at.Add(2 * time.Millisecond),
+		Settings: clients.Settings{
+			Name: odd, Public: true, FirstParty: true,
+			Grants:                 []string{"authorization_code", "refresh_token"},
+			RedirectURIs:           []string{"https://app.example.com/cb?x=1&y=%2F", "http://127.0.0.1/cb", `com.example:/"cb"`},
+			PostLogoutRedirectURIs: []string{"https://app.example.com/bye"},
+			Origins:                []string{"https://app.example.com", "http://localhost:3000"},
+			Scopes:                 []string{"openid", "read", "a:b/c"},
+			Audiences:              []string{"https://api.example.com", "urn:<other>"},
+			MayIntrospect:          true, PKCEOptional: true, IDTokenAlg: "ES256",
+		},
 	}
 }
 
@@ -82,7 +85,7 @@ var clientPromises = []promise{
 	{"PutClient/adds a client", func(t *testing.T, db *store.DB) {
 		want := fullClient("app")
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.PutClient(ctx, want, event(audit.ClientCreated)))
+			puts(ctx, t, db, want, "", clients.Created)
 		}, event(audit.ClientCreated))
 		isClient(t, db, want)
 	}},
@@ -93,21 +96,65 @@ var clientPromises = []promise{
 		succeeds(t, db.CreateClient(t.Context(), bystander, event(audit.ClientCreated)))
 		want := clients.Client{ID: "app", CreatedAt: at.Add(time.Hour), UpdatedAt: at.Add(2 * time.Hour)}
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.PutClient(ctx, want, event(audit.ClientUpdated)))
+			puts(ctx, t, db, want, old.SecretHash, clients.Updated)
 		}, event(audit.ClientUpdated))
 		want.CreatedAt = old.CreatedAt
 		isClient(t, db, want)
 
 		full := fullClient("app")
-		succeeds(t, db.PutClient(t.Context(), full, event(audit.ClientUpdated)))
-		isClient(t, db, full)
-		succeeds(t, db.PutClient(t.Context(), full, event(audit.ClientUpdated))) // the same again
+		puts(t.Context(), t, db, full, "", clients.Updated)
 		isClient(t, db, full)
 		isClient(t, db, bystander)
 	}},
+	{"PutClient/leaves alone what is the same, and its times", func(t *testing.T, db *store.DB) {
+		for _, want := range []clients.Client{fullClient("full"), {ID: "empty", CreatedAt: at, UpdatedAt: at}} {
+			succeeds(t, db.CreateClient(t.Context(), want, event(audit.ClientCreated)))
+			again := want
+			again.CreatedAt, again.UpdatedAt, again.Scopes = at.Add(time.Hour), at.Add(time.Hour), slices.Clone(want.Scopes)
+			if again.Audiences == nil {
+				again.Audiences = []string{} // an empty list and none are the same
+			}
+			leaves(t, db, func(ctx context.Context) { puts(ctx, t, db, again, want.SecretHash, clients.Unchanged) })
+			isClient(t, db, want)
+		}
+	}},
+	{"PutClient/each field makes a difference", func(t *testing.T, db *store.DB) {
+		empty := clients.Client{ID: "app", CreatedAt: at, UpdatedAt: at}
+		succeeds(t, db.CreateClient(t.Context(), empty, event(audit.ClientCreated)))
+		full := reflect.ValueOf(fullClient("app").Settings)
+		for i := range full.NumField() {
+			c := empty
+			reflect.ValueOf(&c.Settings).Elem().Field(i).Set(full.Field(i))
+			puts(t.Context(), t, db, c, "", clients.Updated)
+			isClient(t, db, c)
+			puts(t.Context(), t, db, empty, "", clients.Updated)
+		}
+		declared, secret := empty, empty
+		declared.Declared, secret.SecretHash = true, "hash"
+		puts(t.Context(), t, db, declared, "", clients.Updated)
+		puts(t.Context(), t, db, secret, "", clients.Updated)
+		isClient(t, db, secret)
+	}},
+	{"PutClient/decided by a secret that is no longer stored is ErrStale", func(t *testing.T, db *store.DB) {
+		want := fullClient("app")
+		succeeds(t, db.CreateClient(t.Context(), want, event(audit.ClientCreated)))
+		other := fullClient("app")
+		other.Name, other.SecretHash = "other", "other"
+		leaves(t, db, func(ctx context.Context) {
+			for _, seen := range []string{"", "another", want.SecretHash + "x", strings.ToUpper(want.SecretHash)} {
+				_, err := db.PutClient(ctx, other, seen, event(audit.ClientUpdated))
+				fails(t, "seen "+seen, err, clients.ErrStale)
+				_, err = db.PutClient(ctx, want, seen, event(audit.ClientUpdated))
+				fails(t, "the same, seen "+seen, err, clients.ErrStale)
+			}
+			_, err := db.PutClient(ctx, fullClient("gone"), want.SecretHash, event(audit.ClientUpdated))
+			fails(t, "deleted meanwhile", err, clients.ErrStale)
+		})
+		isClient(t, db, want)
+	}},
 	{"PutClient/its sessions live on", func(t *testing.T, db *store.DB) {
 		_, s := signIn(t, db, "alice")
-		succeeds(t, db.PutClient(t.Context(), fullClient(s.ClientID), event(audit.ClientUpdated)))
+		succeeds(t, PutClient(t.Context(), db, fullClient(s.ClientID), event(audit.ClientUpdated)))
 		lives(t, db, s)
 	}},
 
@@ -136,6 +183,24 @@ var clientPromises = []promise{
 		all, err := db.Clients(t.Context())
 		succeeds(t, err)
 		same(t, "clients", all, nil)
+	}},
+
+	{"Origins/lists those of all clients with their ids", func(t *testing.T, db *store.DB) {
+		none, err := db.Origins(t.Context())
+		succeeds(t, err)
+		same(t, "origins without clients", none, nil)
+		addClient(t, db, "without")
+		for _, id := range []string{"b", "a"} {
+			c := client(id)
+			c.Origins = []string{"https://" + id + ".example.com", "http://localhost:*"}
+			succeeds(t, db.CreateClient(t.Context(), c, event(audit.ClientCreated)))
+		}
+		got, err := db.Origins(t.Context())
+		succeeds(t, err)
+		same(t, "origins", got, []clients.Origin{
+			{Pattern: "https://a.example.com", ClientID: "a"}, {Pattern: "http://localhost:*", ClientID: "a"},
+			{Pattern: "https://b.example.com", ClientID: "b"}, {Pattern: "http://localhost:*", ClientID: "b"},
+		})
 	}},
 
 	{"SetSecretHash/replaces the secret alone", func(t *testing.T, db *store.DB) {
@@ -199,6 +264,14 @@ var clientPromises = []promise{
 		})
 		isClient(t, db, want)
 	}},
+}
+
+// puts makes the client be c and reports a change that is not the wanted one.
+func puts(ctx context.Context, t testing.TB, db *store.DB, c clients.Client, seen string, want clients.Change) {
+	t.Helper()
+	got, err := db.PutClient(ctx, c, seen, event("whatever"))
+	succeeds(t, err)
+	same(t, "change", got, want)
 }
 
 // isClient reports a client that is not found as wanted in each way there is.

@@ -44,7 +44,7 @@ func wantConsents(t testing.TB, db *store.DB, user uuid.UUID, want ...consents.C
 
 var consentPromises = []promise{
 	{"GiveConsent/every field comes back", func(t *testing.T, db *store.DB) {
-		u, c := addUser(t, db, "alice"), clients.Client{ID: "App x%+", Name: odd, CreatedAt: at, UpdatedAt: at}
+		u, c := addUser(t, db, "alice"), clients.Client{ID: "App x%+", CreatedAt: at, UpdatedAt: at, Settings: clients.Settings{Name: odd}}
 		succeeds(t, db.CreateClient(t.Context(), c, event(audit.ClientCreated)))
 		want := consent(u, c, "openid", "a:b/c", odd)
 		want.CreatedAt, want.UpdatedAt, want.ClientName = at.Add(time.Millisecond), at.Add(2*time.Millisecond), "not written"
@@ -54,7 +54,7 @@ var consentPromises = []promise{
 		want.ClientName = c.Name // the client's, as it is now
 		wantConsents(t, db, u.ID, want)
 		c.Name = "renamed"
-		succeeds(t, db.PutClient(t.Context(), c, event(audit.ClientUpdated)))
+		succeeds(t, PutClient(t.Context(), db, c, event(audit.ClientUpdated)))
 		want.ClientName = c.Name
 		wantConsents(t, db, u.ID, want)
 	}},
@@ -174,7 +174,7 @@ var consentPromises = []promise{
 	{"PutClient/its consents and codes live on", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		given, pending := addConsent(t, db, u, c, "openid"), addCode(t, db, addLogin(t, db, u), c.ID)
-		succeeds(t, db.PutClient(t.Context(), c, event(audit.ClientUpdated)))
+		succeeds(t, PutClient(t.Context(), db, c, event(audit.ClientUpdated)))
 		wantConsents(t, db, u.ID, given)
 		lives(t, db, exchanged(t, db, pending))
 	}},

@@ -44,7 +44,7 @@ func posted(t testing.TB, db *store.DB, l accounts.Letter) accounts.Letter {
 // signedIn creates a session of a user.
 func signedIn(t testing.TB, db *store.DB, u accounts.User) tokens.Session {
 	t.Helper()
-	succeeds(t, db.PutClient(t.Context(), client("spa"), event(audit.ClientCreated)))
+	succeeds(t, PutClient(t.Context(), db, client("spa"), event(audit.ClientCreated)))
 	s := session(u, "spa")
 	succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
 	return s

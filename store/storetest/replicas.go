@@ -274,14 +274,38 @@ var racePromises = []racePromise{
 			}), clients.ErrExists)
 		}
 	}},
-	{"PutClient/replicas that start at once all declare it", func(t *testing.T, r replicas) {
+	{"PutClient/of replicas that start at once one creates it, and one changes it", func(t *testing.T, r replicas) {
 		for _, id := range numbered("app", rounds) {
+			want := client(id)
+			for _, change := range []clients.Change{clients.Created, clients.Updated} {
+				before := number(t, r[0])
+				changes := make([]clients.Change, racers)
+				allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) (err error) {
+					changes[i], err = db.PutClient(ctx, want, "", event("whatever"))
+					return err
+				}))
+				slices.Sort(changes)
+				same(t, "changes", changes, append([]clients.Change{change}, slices.Repeat([]clients.Change{clients.Unchanged}, racers-1)...))
+				isClient(t, r[1], want)
+				recorded(t, r[1], before, 1)
+				want.Name = "renamed"
+			}
+		}
+	}},
+	{"PutClient/of replicas that chose different hashes one wins", func(t *testing.T, r replicas) {
+		for _, id := range numbered("app", rounds) {
+			tries := make([]clients.Client, racers)
+			for i := range tries {
+				tries[i] = client(id)
+				tries[i].SecretHash = fmt.Sprint("hash ", i)
+			}
 			before := number(t, r[0])
-			allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) error {
-				return db.PutClient(ctx, fullClient(id), event(audit.ClientUpdated))
-			}))
-			isClient(t, r[1], fullClient(id))
-			recorded(t, r[1], before, racers)
+			winner := oneWins(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) error {
+				_, err := db.PutClient(ctx, tries[i], "", event("whatever"))
+				return err
+			}), clients.ErrStale)
+			isClient(t, r[1], tries[winner])
+			recorded(t, r[1], before, 1)
 		}
 	}},
 

@@ -58,7 +58,7 @@ func user(name string) accounts.User {
 
 // client returns a client with nothing but what is needed.
 func client(id string) clients.Client {
-	return clients.Client{ID: id, Name: id, Public: true, CreatedAt: at, UpdatedAt: at}
+	return clients.Client{ID: id, CreatedAt: at, UpdatedAt: at, Settings: clients.Settings{Name: id, Public: true}}
 }
 
 // session returns a session that lives for an hour.
@@ -136,6 +136,15 @@ func same[T any](t testing.TB, what string, got, want T) {
 	if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
+}
+
+// PutClient makes the client be c, whatever secret it has now.
+func PutClient(ctx context.Context, db *store.DB, c clients.Client, ev audit.Event) error {
+	old, err := db.Client(ctx, c.ID)
+	if err == nil || errors.Is(err, clients.ErrUnknown) {
+		_, err = db.PutClient(ctx, c, old.SecretHash, ev)
+	}
+	return err
 }
 
 // lives reports a session that is not as wanted, or not there.

@@ -1,0 +1,60 @@
+package clients
+
+import "reflect"
+
+// Settings are what an application is and may do. A new one takes a field here and its
+// rule in Check: the configuration file (yaml), the flags of clients create (name, help
+// and the like, see kong), the views and the store (json) all go by these fields. None
+// may be a secret, for views show all of them.
+type Settings struct {
+	// Name is shown to people. Default: the id.
+	Name string `json:"name" yaml:"name" placeholder:"N" help:"Name shown to people."`
+	// Public marks an application that can keep no secret, such as one in a
+	// browser (RFC 6749 section 2.1). Default false: it has a secret.
+	Public bool `json:"public" yaml:"public" xor:"kind" required:"" help:"Can't keep a secret: a browser or native app."`
+	// FirstParty marks an application of ours: it may use the password grant and
+	// needs no consent. Default false.
+	FirstParty bool `json:"first_party" yaml:"first_party" help:"Ours: may use the password grant, needs no consent."`
+	// Grants are how it may ask for tokens, the grant_type values: password,
+	// refresh_token, authorization_code, client_credentials. At least one, unless it
+	// may introspect.
+	Grants []string `json:"grants" yaml:"grants" name:"grant" placeholder:"G" help:"password, refresh_token, authorization_code or client_credentials; may be repeated."`
+	// Scopes are the most it may ask for. Default none.
+	Scopes []string `json:"scopes" yaml:"scopes" name:"scope" placeholder:"S" help:"Scope it may ask for; may be repeated."`
+	// Audiences are the "aud" of its access tokens. Default: the server's.
+	Audiences []string `json:"audiences" yaml:"audiences" name:"audience" placeholder:"A" sep:"none" help:"Audience of its access tokens; may be repeated."`
+	// RedirectURIs are where codes may be sent; see CheckRedirectURI. Required for
+	// authorization_code.
+	RedirectURIs []string `json:"redirect_uris" yaml:"redirect_uris" name:"redirect-uri" placeholder:"U" sep:"none" help:"Where codes may be sent; may be repeated."`
+	// PostLogoutRedirectURIs are where a browser may be sent after signing out;
+	// same form. Default none.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris" yaml:"post_logout_redirect_uris" name:"post-logout-redirect-uri" placeholder:"U" sep:"none" help:"Where browsers may go after signing out; may be repeated."`
+	// Origins are the web origins whose scripts may call the server (CORS); see
+	// origins.Check. Default none.
+	Origins []string `json:"origins" yaml:"origins" name:"origin" placeholder:"O" sep:"none" help:"Web origin whose scripts may call the server; may be repeated."`
+	// MayIntrospect lets a confidential client ask about tokens (RFC 7662).
+	// Default false.
+	MayIntrospect bool `json:"may_introspect" yaml:"may_introspect" help:"May ask about tokens (RFC 7662)."`
+	// PKCEOptional lets a confidential client use codes without PKCE. Default false.
+	PKCEOptional bool `json:"pkce_optional" yaml:"pkce_optional" name:"pkce-optional" help:"May use codes without PKCE."`
+	// IDTokenAlg signs its ID tokens; one of the server's algorithms. Default RS256.
+	IDTokenAlg string `json:"id_token_alg,omitempty" yaml:"id_token_alg" name:"id-token-alg" placeholder:"ALG" help:"Signature algorithm of its ID tokens."`
+}
+
+// Whole returns s with an empty list in place of each absent one, which JSON would
+// have as null.
+func (s Settings) Whole() Settings {
+	for _, field := range reflect.ValueOf(&s).Elem().Fields() {
+		if field.Kind() == reflect.Slice && field.IsNil() {
+			field.Set(reflect.MakeSlice(field.Type(), 0, 0))
+		}
+	}
+	return s
+}
+
+// Same reports whether two clients are equal but for their times. An empty list and an
+// absent one are the same.
+func (c Client) Same(as Client) bool {
+	return c.ID == as.ID && c.SecretHash == as.SecretHash && c.Declared == as.Declared &&
+		reflect.DeepEqual(c.Settings.Whole(), as.Settings.Whole())
+}
