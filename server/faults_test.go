@@ -55,11 +55,11 @@ func (f *faults) Client(ctx context.Context, id string) (clients.Client, error) 
 	return f.Store.Client(ctx, id)
 }
 
-func (f *faults) Clients(ctx context.Context) ([]clients.Client, error) {
-	if err := f.before(ctx, "Clients"); err != nil {
+func (f *faults) Origins(ctx context.Context) ([]clients.Origin, error) {
+	if err := f.before(ctx, "Origins"); err != nil {
 		return nil, err
 	}
-	return f.Store.Clients(ctx)
+	return f.Store.Origins(ctx)
 }
 
 func (f *faults) UserByUsername(ctx context.Context, name string) (accounts.User, error) {

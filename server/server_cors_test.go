@@ -203,13 +203,13 @@ func TestErrorsOfEveryStatusCarryCORSHeaders(t *testing.T) {
 	bearer := func(token string) []string { return []string{"Authorization", "Bearer " + token} }
 	down := func(context.Context, string) error { return context.DeadlineExceeded }
 	panics := func(_ context.Context, verb string) error {
-		if verb != "Clients" { // who may read the answer is asked before
+		if verb != "Origins" { // who may read the answer is asked before
 			panic("SELECT secret FROM users")
 		}
 		return nil
 	}
 	broken := func(_ context.Context, verb string) error {
-		if verb != "Clients" {
+		if verb != "Origins" {
 			return errors.New("no such table: users")
 		}
 		return nil

@@ -216,7 +216,7 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 // failAfter makes every store call after the first few fail.
 func failAfter(calls *int, few int, panics bool) func(ctx context.Context, verb string) error {
 	return func(_ context.Context, verb string) error {
-		if verb == "Clients" {
+		if verb == "Origins" {
 			return nil
 		}
 		if *calls++; *calls <= few {
