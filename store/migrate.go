@@ -21,10 +21,10 @@ var schemas embed.FS
 // one that doesn't say otherwise in the setting oldest_schema.
 const (
 	// Schema is the version of this binary's schema.
-	Schema int64 = 4
+	Schema int64 = 5
 	// oldestSchema is the oldest version that this binary works on without migrating:
 	// the one before Schema, except in the first release, which has none before.
-	oldestSchema int64 = 4
+	oldestSchema int64 = 5
 )
 
 // build is what a build of countersign knows of schemas.

@@ -1,5 +1,5 @@
--- The first schema has number 4, because databases of the latest builds before the
--- first release have the same schema under that number. They go on without migrating.
+-- The first schema has number 5: databases of builds before the first release have
+-- smaller numbers, and must be made anew.
 --
 -- All times are Unix milliseconds; ids are 16 bytes; absent is NULL, never zero.
 --
