@@ -24,10 +24,10 @@ soak: ## run the whole suite at full size, which takes hours
 	./test/prepare
 	COUNTERSIGN_SOAK=1 RACE='$(RACE)' TIMES='$(TIMES)' ./test/suite
 
-lint: ## check formatting, vet, staticcheck and the module files
+lint: ## check formatting, vet, the linters of test/lint and the module files
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'run gofmt -w on these files'; exit 1; }
 	go vet ./...
-	go tool staticcheck ./...
+	go run ./test/lint ./...
 	go mod tidy -diff
 	go mod verify
 

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -91,7 +92,7 @@ func recoverPanics(log *slog.Logger) gin.HandlerFunc {
 			if reason == nil {
 				return
 			}
-			if reason == http.ErrAbortHandler { // net/http's own way to hang up
+			if err, ok := reason.(error); ok && errors.Is(err, http.ErrAbortHandler) { // net/http's own way to hang up
 				panic(reason)
 			}
 			log.ErrorContext(c.Request.Context(), "panic", "request_id", handlers.RequestID(c), "route", c.FullPath(),

@@ -755,7 +755,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 				// The last row's, for the copying goes on after it.
 				var id, was any
 				noError(t, copied.QueryRow("SELECT "+key+", `"+c.Name+"` FROM "+table.Name+" ORDER BY "+key+" DESC LIMIT 1").Scan(&id, &was))
-				var is any = map[string]any{"int": int64(100), "text": "other", "blob": []byte("\xff another one of 16"[:17])}[c.Kind]
+				is := map[string]any{"int": int64(100), "text": "other", "blob": []byte("\xff another one of 16"[:17])}[c.Kind]
 				if c.Kind == "blob" && (c.Name == key || strings.HasSuffix(c.Name, "_id")) {
 					is = bytes.Repeat([]byte{0xff}, map[bool]int{true: 32, false: 16}[table.Name == "guesses" || table.Name == "codes" && c.Name == key])
 				}

@@ -30,6 +30,9 @@ type serveCmd struct {
 	Listen string `help:"Address to listen on." placeholder:"HOST:PORT"`
 }
 
+// otherSite is the warning of an allowed origin whose pages get none of our cookies.
+const otherSite = "a page of cors.allowed_origins " + configs.OtherSite
+
 func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	cfg, err := c.load(configs.Source{Serve: true, Dev: s.Dev, Listen: s.Listen})
 	if err != nil {
@@ -87,7 +90,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		log.Warn("the database's settings weaken what this server promises", "setting", w)
 	}
 	for _, origin := range cfg.Cookieless(cfg.CORS.AllowedOrigins) {
-		log.Warn("a page of cors.allowed_origins "+configs.OtherSite, "origin", origin)
+		log.Warn(otherSite, "origin", origin)
 	}
 	for _, key := range cfg.Unused() {
 		log.Warn("this setting has no effect in this version", "key", key)

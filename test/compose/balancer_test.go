@@ -262,11 +262,11 @@ func TestBalancerSparesClientsALostReplica(t *testing.T) {
 			for ctx.Err() == nil {
 				a := s.refresh(token)
 				mu.Lock()
-				switch {
-				case a.status == http.StatusOK:
+				switch a.status {
+				case http.StatusOK:
 					good++
 					token = a.member("refresh_token")
-				case a.status == http.StatusBadGateway:
+				case http.StatusBadGateway:
 					failed = append(failed, a.String())
 				default:
 					t.Errorf("refresh = %v, want 200 or, if its replica was killed, 502", a)
