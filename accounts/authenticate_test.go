@@ -69,7 +69,7 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // the second in the same state as the first
 				user, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home})
-				if err != accounts.ErrBadCredentials {
+				if !errors.Is(err, accounts.ErrBadCredentials) {
 					t.Errorf("error %v, want ErrBadCredentials itself", err)
 				}
 				if diff := cmp.Diff(accounts.User{}, user); diff != "" {
@@ -97,7 +97,7 @@ func TestWrongPasswordForAnOlderHashCostsAsMuchAsForNobody(t *testing.T) {
 		work := users.Watch()
 		cost := func(username string) (total uint32) {
 			t.Helper()
-			if _, err := users.Authenticate(t.Context(), time.Now(), username, "wrong", caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
+			if _, err := users.Authenticate(t.Context(), time.Now(), username, "wrong", caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 				t.Fatal(err)
 			}
 			for _, p := range work.Take() {
@@ -130,7 +130,7 @@ func TestEveryFailureIsCountedAlike(t *testing.T) {
 				work := users.Watch()
 
 				for n := range 11 {
-					if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
+					if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 						t.Fatalf("guess %d: %v, want ErrBadCredentials", n+1, err)
 					}
 				}
@@ -143,7 +143,7 @@ func TestEveryFailureIsCountedAlike(t *testing.T) {
 					t.Errorf("a throttled guess cost %d hashes", len(got))
 				}
 				time.Sleep(time.Second)
-				if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
+				if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 					t.Errorf("having waited: %v, want ErrBadCredentials", err)
 				}
 			})
@@ -262,7 +262,7 @@ func TestSignInUpgradesAnOutdatedHash(t *testing.T) {
 	users := newUsers(t, db, func(o *accounts.Options) { o.Argon2 = dear })
 	work := users.Watch()
 
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", "wrong", caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Fatal(err)
 	}
 	if now, _ := db.User(t.Context(), before.ID); now.PasswordHash != before.PasswordHash {
@@ -348,10 +348,10 @@ func TestPasswordsDifferInAnyCharacter(t *testing.T) {
 	if len(long)+1 != 100 {
 		t.Fatalf("password has %d characters, want 100", len(long)+1)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"2", caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"2", caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("differing in the last character: %v, want ErrBadCredentials", err)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", strings.ToUpper(long+"1"), caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", strings.ToUpper(long+"1"), caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("differing in case: %v, want ErrBadCredentials", err)
 	}
 	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"1", caller.Caller{Address: home}); err != nil {
@@ -382,7 +382,7 @@ func TestPasswordTypedAnotherWayIsTheSame(t *testing.T) {
 func TestSpacesAtTheEndsOfAPasswordCount(t *testing.T) {
 	users := newUsers(t, open(t))
 	create(t, users, "alice", goodPassword)
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword+" ", caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword+" ", caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("with a space added: %v, want ErrBadCredentials", err)
 	}
 }

@@ -198,7 +198,7 @@ func TestSetPassword(t *testing.T) {
 	if err := set("another harbour at dawn"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home}); err != accounts.ErrBadCredentials {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("old password: %v, want ErrBadCredentials", err)
 	}
 	after, err := users.Authenticate(t.Context(), time.Now(), "alice", "another harbour at dawn", caller.Caller{Address: home})
@@ -225,7 +225,7 @@ func TestDisableEnableDelete(t *testing.T) {
 	if err := users.Disable(t.Context(), time.Now(), user.ID, origin); err != nil {
 		t.Fatal(err)
 	}
-	if err := signIn(); err != accounts.ErrBadCredentials {
+	if err := signIn(); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("disabled: %v, want ErrBadCredentials", err)
 	}
 	if err := users.Enable(t.Context(), time.Now(), user.ID, origin); err != nil {
@@ -237,7 +237,7 @@ func TestDisableEnableDelete(t *testing.T) {
 	if err := users.Delete(t.Context(), time.Now(), user.ID, origin); err != nil {
 		t.Fatal(err)
 	}
-	if err := signIn(); err != accounts.ErrBadCredentials {
+	if err := signIn(); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("deleted: %v, want ErrBadCredentials", err)
 	}
 	if _, err := users.ByID(t.Context(), user.ID); !errors.Is(err, accounts.ErrUnknownUser) {

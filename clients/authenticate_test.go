@@ -51,7 +51,7 @@ func TestClientAuthentication(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: c.id, Secret: c.secret}, caller.Caller{Address: home})
-			if err != c.want {
+			if !errors.Is(err, c.want) {
 				t.Errorf("error %v, want %v itself", err, c.want)
 			}
 			if want := map[bool]string{true: c.id}[c.want == nil]; got.ID != want {
@@ -151,7 +151,7 @@ func TestWrongSecretsAreThrottled(t *testing.T) {
 					return err
 				}
 				for n := range 11 {
-					if err := try(home); err != clients.ErrBadCredentials {
+					if err := try(home); !errors.Is(err, clients.ErrBadCredentials) {
 						t.Fatalf("guess %d: %v, want ErrBadClient", n+1, err)
 					}
 				}
@@ -162,11 +162,11 @@ func TestWrongSecretsAreThrottled(t *testing.T) {
 				if got := work.Take(); got != nil {
 					t.Errorf("a throttled guess cost %d hashes", len(got))
 				}
-				if err := try("198.51.100.1"); err != clients.ErrBadCredentials {
+				if err := try("198.51.100.1"); !errors.Is(err, clients.ErrBadCredentials) {
 					t.Errorf("from elsewhere: %v, want ErrBadClient", err)
 				}
 				time.Sleep(time.Second)
-				if err := try(home); err != clients.ErrBadCredentials {
+				if err := try(home); !errors.Is(err, clients.ErrBadCredentials) {
 					t.Errorf("having waited: %v, want ErrBadClient", err)
 				}
 			})
@@ -214,7 +214,7 @@ func TestPublicClientsHaveNothingToGuess(t *testing.T) {
 	register(t, registry, spa, "")
 	now := time.Now()
 	for range 20 {
-		if _, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "spa", Secret: "x"}, caller.Caller{Address: home}); err != clients.ErrBadCredentials {
+		if _, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "spa", Secret: "x"}, caller.Caller{Address: home}); !errors.Is(err, clients.ErrBadCredentials) {
 			t.Fatalf("secret for a public client: %v, want ErrBadClient", err)
 		}
 	}

@@ -226,7 +226,7 @@ func TestRotateSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := try(chosen); err != clients.ErrBadCredentials {
+	if err := try(chosen); !errors.Is(err, clients.ErrBadCredentials) {
 		t.Errorf("old secret: %v, want ErrBadClient", err)
 	}
 	if err := try(secret); err != nil {
@@ -255,7 +255,7 @@ func TestListAndDeleteClients(t *testing.T) {
 	if err := registry.Delete(t.Context(), time.Now(), "spa", caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "spa"}, caller.Caller{Address: home}); err != clients.ErrBadCredentials {
+	if _, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "spa"}, caller.Caller{Address: home}); !errors.Is(err, clients.ErrBadCredentials) {
 		t.Errorf("deleted client: %v, want ErrBadClient", err)
 	}
 	if err := registry.Delete(t.Context(), time.Now(), "spa", caller.Operator()); !errors.Is(err, clients.ErrUnknown) {
