@@ -17,15 +17,15 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// The "typ" header tells our kinds of JWT apart, so that none is taken for
-// another (RFC 8725 section 3.11).
+// The "typ" header keeps a verifier from taking one kind of our JWTs for another
+// (RFC 8725 section 3.11).
 const (
 	accessType = "at+jwt" // RFC 9068 section 2.1
 	idType     = "JWT"
 )
 
-// audience is an "aud" claim. A single one is written as a plain string, which
-// every verifier reads; some trip over a list of one.
+// audience is an "aud" claim. A single audience is written as a plain string, because
+// some verifiers reject a list of one.
 type audience []string
 
 func (a audience) MarshalJSON() ([]byte, error) {
@@ -39,7 +39,7 @@ func (a *audience) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*jwt.ClaimStrings)(a))
 }
 
-// common are the claims that all our JWTs have.
+// common holds the claims that all our JWTs have.
 type common struct {
 	Issuer    string           `json:"iss"`
 	Subject   string           `json:"sub"`
@@ -57,16 +57,16 @@ func (c *common) GetIssuer() (string, error)                   { return c.Issuer
 func (c *common) GetSubject() (string, error)                  { return c.Subject, nil }
 func (c *common) GetAudience() (jwt.ClaimStrings, error)       { return jwt.ClaimStrings(c.Audience), nil }
 
-// accessClaims are an access token's (RFC 9068 section 2.2).
+// accessClaims are the claims of an access token (RFC 9068 section 2.2).
 type accessClaims struct {
 	common
 	ID       string    `json:"jti"`
 	ClientID string    `json:"client_id"`
 	Scope    string    `json:"scope,omitempty"`
-	Roles    *[]string `json:"roles,omitempty"` // pointer: an empty list is said, an ungranted one not
+	Roles    *[]string `json:"roles,omitempty"` // pointer: an empty list is written, one that was not granted is left out
 }
 
-// idClaims are an ID token's (OpenID Connect Core section 2).
+// idClaims are the claims of an ID token (OpenID Connect Core section 2).
 type idClaims struct {
 	common
 	AccessTokenHash string `json:"at_hash,omitempty"`
@@ -75,7 +75,7 @@ type idClaims struct {
 	asked map[string]any // about the user, as the claims parameter asked
 }
 
-// MarshalJSON writes what was asked for beside our own claims, which win.
+// MarshalJSON writes our own claims and those that the client asked for. Ours win.
 func (c *idClaims) MarshalJSON() ([]byte, error) {
 	type plain idClaims
 	own, err := json.Marshal((*plain)(c))
@@ -89,9 +89,9 @@ func (c *idClaims) MarshalJSON() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// audienceFor is what an access token for a client is for: of all that the client has,
-// those it was granted and those it now asks for, each if there are any (RFC 8707
-// section 2). Asking for others is ErrTarget.
+// audienceFor returns the audience of a client's access token: the client's audiences,
+// limited to granted and to ask where those are not empty (RFC 8707 section 2). It
+// returns ErrTarget if ask names any other.
 func (s *Service) audienceFor(to oauth.Recipient, granted, ask []string) ([]string, error) {
 	aud := s.audience
 	if len(to.Audiences) > 0 {
@@ -114,12 +114,12 @@ func (s *Service) audienceFor(to oauth.Recipient, granted, ask []string) ([]stri
 	return aud, nil
 }
 
-// accessToken signs an access token for an audience, of a session, or of the client
-// alone if that is nil.
+// accessToken signs an access token of session for aud. A nil session means that the
+// token is the client's own.
 func (s *Service) accessToken(now time.Time, to oauth.Recipient, session *Session, scopes oauth.Scopes, aud []string) (string, error) {
 	if scopes.Has(oauth.ScopeOpenID) && !slices.Contains(aud, s.issuer) {
-		// openid is the right to ask our userinfo endpoint, so we are one
-		// of those the token is meant for.
+		// The openid scope lets the client call our userinfo endpoint, so the
+		// token is meant for us too.
 		aud = append(slices.Clone(aud), s.issuer)
 	}
 	claims := accessClaims{
@@ -143,8 +143,8 @@ func (s *Service) accessToken(now time.Time, to oauth.Recipient, session *Sessio
 	return s.signer.Sign(now, "", accessType, &claims)
 }
 
-// idToken signs an ID token for the session's user, to be read by the client. One
-// that comes of a refresh has no nonce (OpenID Connect Core section 12.2).
+// idToken signs an ID token that tells the client about the session's user. The ID token
+// of a refresh has no nonce (OpenID Connect Core section 12.2).
 func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient, session *Session, access, nonce string) (string, error) {
 	alg := s.idTokenAlg
 	if to.IDTokenAlg != "" {
@@ -170,15 +170,15 @@ func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient
 	return s.signer.Sign(now, alg, idType, &claims)
 }
 
-// describe says who signed in, when, and in which session.
+// describe sets the claims that name the user, the time of the sign-in and the session.
 func (c *common) describe(session *Session) {
 	c.Subject = session.UserID.String()
 	c.AuthTime = jwt.NewNumericDate(session.AuthTime)
 	c.SessionID = session.ID.String()
 }
 
-// accessTokenHash is the "at_hash" claim: the left half of the token's digest
-// by the hash of the signature algorithm (OpenID Connect Core section 3.1.3.6).
+// accessTokenHash returns the "at_hash" claim: the left half of the token's digest under
+// the hash of the signature algorithm (OpenID Connect Core section 3.1.3.6).
 func accessTokenHash(alg, access string) string {
 	var sum []byte
 	if alg == "EdDSA" { // Ed25519 hashes with SHA-512
@@ -191,7 +191,7 @@ func accessTokenHash(alg, access string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
-// Access is what a valid access token says.
+// Access is the content of a valid access token.
 type Access struct {
 	Subject  string
 	ClientID string

@@ -18,7 +18,7 @@ import (
 	"countersign/oauth"
 )
 
-// Details are what an authorization request asked for besides scopes. A session keeps
+// Details are what an authorization request asks for besides scopes. The session keeps
 // them for its later tokens.
 type Details struct {
 	Resources      []string `json:"resources,omitempty"`       // RFC 8707; empty: all that the client has
@@ -29,17 +29,17 @@ type Details struct {
 // Code is an authorization code (RFC 6749 section 4.1.2), what it was issued for, and
 // what it was exchanged for.
 type Code struct {
-	ID        [sha256.Size]byte // digest of the code, which is kept nowhere
+	ID        [sha256.Size]byte // digest of the code; the code itself is not stored
 	ClientID  string
 	UserID    uuid.UUID
-	Epoch     int64     // the account's; in another the code is dead
-	LoginID   uuid.UUID // the login it came of; once that has ended the code is dead
+	Epoch     int64     // the account's; the code is dead in any other
+	LoginID   uuid.UUID // the login it was issued for; the code dies with it
 	AuthTime  time.Time
 	Scopes    oauth.Scopes
 	Device    string
 	ExpiresAt time.Time
-	// WithoutConsent says that the client needs no consent of the user's. Without it the
-	// consent must stand when the code is written. Not read back.
+	// WithoutConsent says that the client needs no consent. Otherwise the user's consent
+	// must exist when the code is written. Not read back.
 	WithoutConsent bool
 
 	RedirectURI string // of the authorization request, which the exchange must repeat
@@ -47,52 +47,50 @@ type Code struct {
 	Challenge   string // S256 code_challenge (RFC 7636); empty: none
 	Details     Details
 
-	SessionID uuid.UUID // what it was exchanged for; nil: nothing yet
+	SessionID uuid.UUID // the session it was exchanged for; nil: none yet
 	Roles     []string  // the user's roles as they are now; not written
 }
 
-// CodeStore is the memory for codes. Every method is atomic and safe for concurrent
-// use, on every replica together.
+// CodeStore stores codes. Every method is atomic and safe for concurrent use, across all
+// replicas.
 type CodeStore interface {
-	// CreateCode adds c if its login is live at now, and the consent there that it may
-	// rest on, and puts off when the login expires. ErrUnknown if either isn't, or the
-	// client is gone.
+	// CreateCode adds c and moves the login's expiry to loginExpires, if the login is live
+	// at now and the consent that c needs exists. It returns ErrUnknown if not, or if the
+	// client does not exist.
 	CreateCode(ctx context.Context, c Code, loginExpires, now time.Time) error
-	// Code returns a code, also one that has expired or been used. ErrUnknown.
+	// Code returns a code, even an expired or used one, or ErrUnknown if there is none.
 	Code(ctx context.Context, id [sha256.Size]byte) (Code, error)
-	// RedeemCode marks a code as exchanged for s and adds s, of the login that the code
-	// comes of now, and writes ev with it, if the code is live at now and unused, its
-	// user still in its epoch and enabled, and its login lives. Of any number of
-	// concurrent calls for one code exactly one succeeds, the others get ErrCodeUsed.
-	// ErrUnknown if the code is not live or s is another client's, ErrUserGone if the
-	// user or the login is not. Whoever ends the login, the user's or the client's
-	// sessions, or the consent, at the same time comes before, and there is no session,
-	// or after, and ends it.
+	// RedeemCode marks a code as exchanged for s, adds s under the code's present login,
+	// and writes ev, if the code is live at now and unused, its user enabled and in the
+	// code's epoch, and its login live. Of any number of concurrent calls for one code
+	// exactly one succeeds; the others get ErrCodeUsed. It returns ErrUnknown if the code
+	// is not live or s is another client's, ErrUserGone if the user or the login is not
+	// live. A concurrent call that ends the login, the user's or the client's sessions,
+	// or the consent comes either before, so that no session begins, or after, and ends
+	// the session.
 	RedeemCode(ctx context.Context, c Code, s Session, now time.Time, ev audit.Event) error
-	// PurgeCodes removes at most limit codes that had expired at the given time and
-	// returns how many.
+	// PurgeCodes removes at most limit codes that expired by before and returns how many.
 	PurgeCodes(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
-// What can happen to somebody who presents a code, besides ErrUnknown.
+// Reasons to refuse a code, besides ErrUnknown.
 var (
-	// ErrCodeUsed says that the code was exchanged before, and what it was exchanged
-	// for has ended.
+	// ErrCodeUsed says that the code was exchanged before; its session has ended.
 	ErrCodeUsed = errors.New("authorization code used twice")
-	// ErrVerifier says that the code_verifier isn't the one of the code_challenge, is
-	// missing, or belongs to no challenge.
+	// ErrVerifier says that the code_verifier is missing, does not match the
+	// code_challenge, or comes without a challenge.
 	ErrVerifier = errors.New("code_verifier does not fit")
-	// ErrTarget says that a resource was asked for that the tokens can't be for.
+	// ErrTarget says that the client asked for a resource that is not among its own.
 	ErrTarget = errors.New("resource is not one of the client's")
 )
 
-// codeTTL is how long a code is good for. The client is a redirect away.
+// codeTTL is the life of a code: the client is only a redirect away.
 const codeTTL = time.Minute
 
-// codesKept is how long a code is remembered after that, for a second use to be noticed.
+// codesKept is how long an expired code is kept, to notice a second use.
 const codesKept = 10 * time.Minute
 
-const codePrefix = "cs_ac_" // so that secret scanners know one when they see it
+const codePrefix = "cs_ac_" // lets secret scanners recognise a code
 
 // Asked is what a client asks for at the authorization endpoint.
 type Asked struct {
@@ -101,12 +99,12 @@ type Asked struct {
 	Nonce       string
 	Challenge   string
 	Details     Details
-	// WithoutConsent is for clients of our own, which need none of the user's.
+	// WithoutConsent is for our own clients, which need no consent of the user.
 	WithoutConsent bool
 }
 
-// Granted is what a client gets that asks for these scopes and resources. ErrScope,
-// ErrTarget.
+// Granted returns the scopes that a client gets when it asks for these scopes and
+// resources, or ErrScope or ErrTarget.
 func (s *Service) Granted(to oauth.Recipient, ask oauth.Scopes, resources []string) (oauth.Scopes, error) {
 	if _, err := s.audienceFor(to, nil, resources); err != nil {
 		return nil, err
@@ -114,8 +112,9 @@ func (s *Service) Granted(to oauth.Recipient, ask oauth.Scopes, resources []stri
 	return grant(to, ask)
 }
 
-// IssueCode returns a code for the user of a login, as it was asked for. ErrScope,
-// ErrTarget, and ErrUnknown if the login has ended or the consent was taken back.
+// IssueCode returns a code for the user of l. It returns ErrScope or ErrTarget if ask
+// exceeds what the client may have, and ErrUnknown if the login has ended or the user has
+// revoked the consent.
 func (s *Service) IssueCode(ctx context.Context, now time.Time, to oauth.Recipient, l *Login, ask Asked) (string, error) {
 	scopes, err := s.Granted(to, ask.Scopes, ask.Details.Resources)
 	if err != nil {
@@ -141,19 +140,19 @@ func newCode() string {
 	return codePrefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// Exchange is what a client brings to exchange a code (RFC 6749 section 4.1.3).
+// Exchange is a client's request to exchange a code (RFC 6749 section 4.1.3).
 type Exchange struct {
 	Code        string
 	RedirectURI string
 	Verifier    string   // code_verifier (RFC 7636); empty: none
-	Resources   []string // which of those asked for the access token is for; empty: all
+	Resources   []string // the requested resources that the access token is for; empty: all
 }
 
-// Redeem exchanges a code for the tokens of a new session. A code that is no good, also
-// another client's, is ErrUnknown; one that doesn't fit its challenge ErrVerifier:
-// neither spends it, or anybody who saw a code could keep its client from using it.
-// A code that was used before is ErrCodeUsed, and ends what it was used for: one of
-// the two users has stolen it, and we can't know which (RFC 6749 section 4.1.2).
+// Redeem exchanges a code for the tokens of a new session. It returns ErrUnknown for a
+// bad code or another client's, and ErrVerifier for a verifier that does not match.
+// Neither spends the code, or an attacker who saw it could keep its client from using it.
+// A used code is ErrCodeUsed and ends the session of its first use: one of the two
+// callers stole the code, and we can't know which (RFC 6749 section 4.1.2).
 func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient, x Exchange, from caller.Caller) (Issued, error) {
 	if !strings.HasPrefix(x.Code, codePrefix) {
 		return Issued{}, ErrUnknown
@@ -200,9 +199,9 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 	return issued, nil
 }
 
-// verifies reports whether the verifier is the one whose S256 transformation the code
-// was asked for with (RFC 7636 section 4.6). A verifier without a challenge means that
-// somebody took the challenge out of the request (RFC 9700 section 4.8.2).
+// verifies reports whether the verifier matches the code's S256 challenge (RFC 7636
+// section 4.6). A verifier without a challenge means that an attacker removed the
+// challenge from the request (RFC 9700 section 4.8.2).
 func (c *Code) verifies(verifier string) bool {
 	if c.Challenge == "" {
 		return verifier == ""
@@ -211,7 +210,7 @@ func (c *Code) verifies(verifier string) bool {
 	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(c.Challenge)) == 1
 }
 
-// endCodeUsed ends what a code was exchanged for that turned up again.
+// endCodeUsed ends the session of a code that is presented a second time.
 func (s *Service) endCodeUsed(ctx context.Context, now time.Time, code *Code, from caller.Caller) error {
 	ev := from.Event(now, audit.CodeReused)
 	ev.UserID, ev.ClientID, ev.SessionID = code.UserID, code.ClientID, code.SessionID
@@ -224,7 +223,7 @@ func (s *Service) endCodeUsed(ctx context.Context, now time.Time, code *Code, fr
 	return ErrCodeUsed
 }
 
-// PurgeCodes removes at most limit codes that are of no more use and returns how many.
+// PurgeCodes removes at most limit codes that are no longer needed and returns how many.
 func (s *Service) PurgeCodes(ctx context.Context, now time.Time, limit int) (int64, error) {
 	return s.Store.PurgeCodes(ctx, now.Add(-codesKept), limit)
 }

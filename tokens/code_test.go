@@ -29,7 +29,7 @@ func challenge() string {
 
 func fitting(x *tokens.Exchange) { x.Verifier = verifier }
 
-// payload is what a JWT says.
+// payload returns the claims of a JWT.
 func payload(t testing.TB, token string) jwt.MapClaims {
 	t.Helper()
 	claims := jwt.MapClaims{}
@@ -95,7 +95,8 @@ func TestIssueCodeRefuses(t *testing.T) {
 	wantError(t, "a login that has ended", issue(l, tokens.Asked{}), tokens.ErrUnknown)
 }
 
-// None of these spends the code, or whoever saw it could keep its client from using it.
+// None of these spends the code, or an attacker who saw it could keep its client from
+// using it.
 func TestCodeIsNotSpentByWhoMayNotHaveIt(t *testing.T) {
 	s := newService(t, storetest.Open(t))
 	l := s.signIn(s.alice, nil)
@@ -149,8 +150,8 @@ func TestCodeExpires(t *testing.T) {
 	wantError(t, "after a minute", err, tokens.ErrUnknown)
 }
 
-// The second use ends what the first got (RFC 6749 section 4.1.2), as long as the code
-// is remembered, also when the sessions of the login have ended, but not this one.
+// The second use ends the session of the first (RFC 6749 section 4.1.2), as long as the
+// code is kept, even if the login has ended and only this session has outlived it.
 func TestCodeUsedTwiceEndsItsSession(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l := s.signIn(s.alice, nil)
@@ -165,7 +166,7 @@ func TestCodeUsedTwiceEndsItsSession(t *testing.T) {
 			if _, err := s.PurgeCodes(t.Context(), s.now, 100); err != nil {
 				t.Fatal(err)
 			}
-			_, err = s.redeem(s.app, code) // who hasn't the verifier isn't one of the two
+			_, err = s.redeem(s.app, code) // a caller without the verifier ends nothing
 			wantError(t, "without the verifier", err, tokens.ErrVerifier)
 			if !s.lives(first) {
 				t.Fatal("a stranger has ended the session")
@@ -241,7 +242,7 @@ func TestCodeDiesWithWhatItCameOf(t *testing.T) {
 	})
 }
 
-// What the client has lost since it asked, it doesn't get.
+// The client doesn't get what it has lost since the authorization request.
 func TestCodeGivesNoMoreThanTheClientHasNow(t *testing.T) {
 	s := newService(t, storetest.Open(t))
 	l := s.signIn(s.alice, nil)
@@ -268,7 +269,7 @@ func TestCodeNarrowsResources(t *testing.T) {
 		ask    tokens.Asked
 		bring  []string
 		access any // of the access token
-		next   any // of a refreshed one, that asks for nothing
+		next   any // of the refreshed one, with no resources in the request
 	}{
 		{tokens.Asked{Scopes: oauth.Scopes{"email"}}, nil, []any{api, otherAPI}, []any{api, otherAPI}},
 		{tokens.Asked{Scopes: oauth.Scopes{"email"}}, []string{api}, api, []any{api, otherAPI}},

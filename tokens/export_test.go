@@ -2,7 +2,7 @@ package tokens
 
 import "github.com/google/uuid"
 
-// RefreshToken and ParseRefreshToken write and read what strangers present.
+// RefreshToken and ParseRefreshToken write and read the tokens that callers present.
 
 func (s *Service) RefreshToken(session uuid.UUID, counter uint64) string {
 	return s.refreshToken(session, counter)

@@ -60,8 +60,8 @@ func FuzzParseScopes(f *testing.F) {
 	})
 }
 
-// FuzzParseRefreshToken: no change of a token verifies, in its text or in the
-// bytes under it, and whatever does verify is the one spelling of what we made.
+// FuzzParseRefreshToken: no change of a token verifies, in its text or in its bytes, and
+// every token that verifies is spelled as we made it.
 func FuzzParseRefreshToken(f *testing.F) {
 	master, err := seal.Parse("QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=")
 	if err != nil {

@@ -12,21 +12,21 @@ import (
 // Reader is the client that asks about a token.
 type Reader struct {
 	ClientID  string
-	Audiences []string // the names it goes by as a resource server; empty is the default
-	Refresh   bool     // may refresh, so its refresh tokens are good for something
+	Audiences []string // its names as a resource server; empty is the default
+	Refresh   bool     // may refresh, so its refresh tokens are of use
 }
 
-// Live is a token that is good for something now.
+// Live is a token that is valid now.
 type Live struct {
-	Claims   map[string]any // what it says, by the names of RFC 7662 section 2.2
-	ClientID string         // whom it was issued to
-	UserID   uuid.UUID      // whose sign-in it is of; uuid.Nil if no user is involved
+	Claims   map[string]any // its claims, by the names of RFC 7662 section 2.2
+	ClientID string         // the client that it was issued to
+	UserID   uuid.UUID      // the user who signed in; uuid.Nil if none is involved
 }
 
-// Introspect says what a token is good for (RFC 7662), and changes nothing: not
-// even a reused refresh token ends its session, for it is not being used. An
-// access token is told to those it is meant for and to the client that has it, a
-// refresh token to that client alone (section 4). Anything else is ErrUnknown.
+// Introspect returns what a token is good for (RFC 7662) and changes nothing: even a
+// reused refresh token ends no session, because the caller does not redeem it. The audience and
+// the holder of an access token may read it; only its client may read a refresh token
+// (section 4). Anything else is ErrUnknown.
 func (s *Service) Introspect(ctx context.Context, now time.Time, reader Reader, token string) (Live, error) {
 	if strings.HasPrefix(token, refreshPrefix) {
 		return s.introspectRefresh(ctx, now, reader, token)

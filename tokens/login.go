@@ -13,15 +13,14 @@ import (
 	"countersign/caller"
 )
 
-// Login is somebody's being signed in to a browser at the hosted pages, from which
-// clients get authorization codes without asking for the password again. It is what
-// OpenID Connect calls the End-User's session at the OP, and is apart from the
-// sessions that clients have.
+// A Login records that a user is signed in to a browser at the hosted pages. Clients get
+// authorization codes from it without asking for the password again. OpenID Connect calls
+// it the End-User's session at the OP. The sessions of clients are separate.
 type Login struct {
 	ID       uuid.UUID
 	UserID   uuid.UUID
-	Epoch    int64     // the account's when it began; in another it is dead
-	AuthTime time.Time // when the user last proved here who they are
+	Epoch    int64     // the account's when it began; the login is dead in any other
+	AuthTime time.Time // when the user last signed in here
 
 	CreatedAt         time.Time
 	ExpiresAt         time.Time // the earlier of idle and absolute end
@@ -31,28 +30,27 @@ type Login struct {
 	Username string // of the user now; not written
 }
 
-// LoginStore is the memory for logins. Every method is atomic and safe for concurrent
-// use, on every replica together.
+// LoginStore stores logins. Every method is atomic and safe for concurrent use, across
+// all replicas.
 type LoginStore interface {
-	// CreateLogin adds l if its user exists, is enabled and still is in l's epoch,
-	// and writes ev with it. Otherwise ErrUserGone.
+	// CreateLogin adds l and writes ev if the user exists, is enabled and is in l's epoch.
+	// Otherwise it returns ErrUserGone.
 	CreateLogin(ctx context.Context, l Login, ev audit.Event) error
-	// Login returns one that is live at now. ErrUnknown.
+	// Login returns a login that is live at now, or ErrUnknown.
 	Login(ctx context.Context, id uuid.UUID, now time.Time) (Login, error)
-	// ReplaceLogin is CreateLogin, and removes a login of the same user that is live at
-	// now, whose sessions and codes come of l from then on. ErrUnknown if there is no
+	// ReplaceLogin is CreateLogin, and removes the user's login old, which must be live at
+	// now, and moves its sessions and codes to l. It returns ErrUnknown if there is no
 	// such login.
 	ReplaceLogin(ctx context.Context, old uuid.UUID, l Login, now time.Time, ev audit.Event) error
-	// ForgetLogin removes a login, and none of the sessions that came of it; its codes
-	// are dead. If there is none, that is no error.
+	// ForgetLogin removes a login and keeps its sessions; its codes are dead. A missing
+	// login is no error.
 	ForgetLogin(ctx context.Context, id uuid.UUID) error
-	// EndLogin removes a login, and the sessions that came of it, but for those with
-	// offline_access, which outlive it (OpenID Connect Core section 11); and writes ev.
-	// Its codes are dead, and a second use of one is still noticed. ErrUnknown if there
-	// is no such login.
+	// EndLogin removes a login and its sessions and writes ev. Sessions with
+	// offline_access outlive it (OpenID Connect Core section 11). Its codes are dead, but
+	// their second use is still noticed. It returns ErrUnknown if there is no such login.
 	EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error
-	// PurgeLogins removes at most limit logins that have expired at now, and none of the
-	// sessions that came of them, and returns how many.
+	// PurgeLogins removes at most limit logins that have expired at now, keeps their
+	// sessions, and returns how many.
 	PurgeLogins(ctx context.Context, now time.Time, limit int) (int64, error)
 }
 
@@ -62,14 +60,14 @@ const (
 	loginPurpose = "login"
 )
 
-// LoginToken is what the browser keeps of a login.
+// LoginToken returns the token of a login, which the browser keeps.
 func (s *Service) LoginToken(l *Login) string {
 	return s.seal.Token(loginPrefix, loginPurpose, l.ID[:])
 }
 
-// LoginOf returns the first login that is live of those whose tokens a browser has:
-// there can be more than one where another host of the domain has set its own cookie.
-// ErrUnknown if nobody is signed in.
+// LoginOf returns the first live login among a browser's tokens, or ErrUnknown if no user
+// is signed in. A browser has more than one token where another host of the domain has
+// set its own cookie.
 func (s *Service) LoginOf(ctx context.Context, now time.Time, candidates []string) (Login, error) {
 	for _, token := range candidates {
 		id, ok := s.seal.OpenToken(loginPrefix, loginPurpose, token)
@@ -84,11 +82,10 @@ func (s *Service) LoginOf(ctx context.Context, now time.Time, candidates []strin
 	return Login{}, ErrUnknown
 }
 
-// SignInBrowser remembers that a user has just proved who they are in a browser that
-// had the login had, or nobody's if that is nil. There is a new login in any case: a
-// copy of the former one's token is worth nothing any more. What came of that goes on
-// with the new one, if it was the same user's. ErrUserGone if the account changed
-// meanwhile.
+// SignInBrowser starts a new login for the user in this browser, replacing had, which may
+// be nil. The new login makes copies of had's token worthless, and takes over had's
+// sessions and codes if they are the same user's. It returns ErrUserGone if the account
+// changed meanwhile.
 func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, had *Login, from caller.Caller) (Login, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -121,8 +118,8 @@ func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, 
 	return l, nil
 }
 
-// SignOutBrowser ends a login and the sessions that came of it, but for those with
-// offline_access. That it has ended already is no error.
+// SignOutBrowser ends a login and its sessions, except those with offline_access. A login
+// that has already ended is no error.
 func (s *Service) SignOutBrowser(ctx context.Context, now time.Time, l *Login, from caller.Caller) error {
 	ev := from.Event(now, audit.LoginEnded)
 	ev.UserID = l.UserID
@@ -133,20 +130,21 @@ func (s *Service) SignOutBrowser(ctx context.Context, now time.Time, l *Login, f
 	return nil
 }
 
-// idleEnd is when what was used now ends, if nobody uses it again.
+// idleEnd returns when something last used now ends, unless it is used again.
 func (s *Service) idleEnd(now, absolute time.Time) time.Time {
 	return earlier(now.Add(s.idleTTL), absolute)
 }
 
-// Hint is what an ID token of ours says that a client shows to tell which user it
-// means (OpenID Connect Core section 3.1.2.1): it is no proof, and may have expired.
+// Hint is the content of an id_token_hint, one of our ID tokens, with which a client names
+// a user (OpenID Connect Core section 3.1.2.1). It proves nothing, and may have expired.
 type Hint struct {
 	Subject  string
-	ClientID []string // whom it was issued to: one, but a token may name more
+	ClientID []string // its audience: one client, but a token may name more
 	Session  uuid.UUID
 }
 
-// ReadHint reads an id_token_hint. ErrUnknown if we didn't sign it, or no longer know.
+// ReadHint reads an id_token_hint. It returns ErrUnknown unless a key that we still have
+// signed it.
 func (s *Service) ReadHint(token string) (Hint, error) {
 	var claims idClaims
 	if err := s.signer.VerifyHint(token, idType, s.issuer, &claims); err != nil {

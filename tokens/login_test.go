@@ -17,8 +17,8 @@ import (
 	"countersign/tokens"
 )
 
-// The same user has a new login each time, so that a copy of the former one's token is
-// worth nothing any more; what came of that goes on with the new one.
+// Each sign-in starts a new login, so that a copy of the former token is worthless; the
+// former login's sessions and codes move to the new one.
 func TestSignInBrowserGoesOnWithTheSameUser(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l := s.signIn(s.alice, nil)
@@ -51,7 +51,7 @@ func TestSignInBrowserGoesOnWithTheSameUser(t *testing.T) {
 	})
 }
 
-// One that has expired is replaced by one that nothing comes of.
+// The sessions of an expired login do not move to the new one.
 func TestSignInBrowserAfterTheLoginExpired(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l := s.signIn(s.alice, nil)
@@ -89,8 +89,8 @@ func TestSignInBrowserReplacesAnotherUser(t *testing.T) {
 	})
 }
 
-// A login from before the password was changed is good for nothing, and whoever then
-// proves the new one has another.
+// A login from before a password change is dead; signing in with the new password starts
+// another.
 func TestSignInBrowserAfterTheEpochMoved(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l := s.signIn(s.alice, nil)
@@ -120,7 +120,7 @@ func TestLoginOfSeveralCookies(t *testing.T) {
 	one, two, over := s.LoginToken(&first), s.LoginToken(&second), s.LoginToken(&ended)
 	for _, c := range []struct {
 		candidates []string
-		want       uuid.UUID // nil: nobody
+		want       uuid.UUID // nil: no login
 	}{
 		{nil, uuid.Nil},
 		{[]string{""}, uuid.Nil},
@@ -151,8 +151,8 @@ func TestLoginOfSeveralCookies(t *testing.T) {
 	wantError(t, "expired", err, tokens.ErrUnknown)
 }
 
-// Signing out of the browser ends what came of the login, but for what may go on
-// without the user (OpenID Connect Core section 11); signing out twice is no error.
+// Signing out of the browser ends the login's sessions, except those with offline_access
+// (OpenID Connect Core section 11); signing out twice is no error.
 func TestSignOutBrowser(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l, elsewhere := s.signIn(s.alice, nil), s.signIn(s.alice, nil)
@@ -194,7 +194,8 @@ func TestSignOutBrowser(t *testing.T) {
 	})
 }
 
-// Revoking one session signs its browser out as well, or it would come back by itself.
+// Revoking a session also signs its browser out, or the client could start a new session
+// without the user.
 func TestEndSessionSignsItsBrowserOut(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l, elsewhere := s.signIn(s.alice, nil), s.signIn(s.alice, nil)
@@ -255,8 +256,8 @@ func TestReadHint(t *testing.T) {
 	}
 }
 
-// FuzzLoginOf: no change of a login's token is one, and whatever is one is the one
-// spelling of what we made.
+// FuzzLoginOf: no change of a login's token verifies, and every token that verifies is
+// spelled as we made it.
 func FuzzLoginOf(f *testing.F) {
 	s := newService(f, storetest.Open(f))
 	l := s.signIn(s.alice, nil)

@@ -43,7 +43,7 @@ type service struct {
 	ring  *keys.Ring
 	alice accounts.User
 	app   oauth.Recipient
-	now   time.Time // what is said to be now; the tests move it
+	now   time.Time // the service's time; the tests move it
 }
 
 // onBoth runs a test over both databases.
@@ -119,8 +119,7 @@ func (s *service) code(l tokens.Login, ask tokens.Asked) string {
 	return code
 }
 
-// redeem exchanges a code as a client. Pairs of the exchange are as usual but what
-// change changes.
+// redeem exchanges a code as a client, with the usual exchange as change has altered it.
 func (s *service) redeem(to oauth.Recipient, code string, change ...func(*tokens.Exchange)) (tokens.Issued, error) {
 	s.t.Helper()
 	x := tokens.Exchange{Code: code, RedirectURI: callback}
@@ -130,7 +129,7 @@ func (s *service) redeem(to oauth.Recipient, code string, change ...func(*tokens
 	return s.Redeem(s.t.Context(), s.now, to, x, caller.Operator())
 }
 
-// lives reports whether a session that was issued lives.
+// lives reports whether an issued session is live.
 func (s *service) lives(i tokens.Issued) bool {
 	s.t.Helper()
 	_, err := s.db.Session(s.t.Context(), i.Session.ID, s.now)
@@ -150,7 +149,7 @@ func (s *service) wantLast(kind audit.Kind) {
 	}
 }
 
-// wantError reports another error than the wanted one.
+// wantError fails the test if the error is not the wanted one.
 func wantError(t testing.TB, what string, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {

@@ -7,17 +7,16 @@ import (
 )
 
 // A refresh token is the session's id (16 bytes) and a counter (8), as a
-// seal.Keys.Token. Its MAC is what makes it unguessable: neither need be secret,
-// nothing has to be stored per token, and a forged one is refused before the
-// database is asked.
+// seal.Keys.Token. Its MAC makes it unguessable: id and counter need not be secret, no
+// token is stored, and a forged one is refused without a database query.
 const (
-	refreshPrefix  = "cs_rt_" // so that secret scanners know one when they see it
+	refreshPrefix  = "cs_rt_" // lets secret scanners recognise a token
 	refreshPurpose = "refresh token"
 	refreshSize    = len(uuid.UUID{}) + 8
 )
 
-// refreshToken returns the session's refresh token of the given counter. The
-// same session, counter and master key always give the same token.
+// refreshToken returns the session's refresh token for counter. The same session, counter
+// and master key always give the same token.
 func (s *Service) refreshToken(session uuid.UUID, counter uint64) string {
 	message := make([]byte, 0, refreshSize)
 	message = append(message, session[:]...)

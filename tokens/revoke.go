@@ -10,10 +10,9 @@ import (
 	"countersign/caller"
 )
 
-// Revoke ends the session of a client's token (RFC 7009 section 2.1), whichever
-// of the session's refresh or access tokens it is. One that is good for nothing
-// any more is ErrUnknown, one of another client's ErrNotYours, and a client's own
-// access token ErrNoSession.
+// Revoke ends the session of a client's token, any of the session's refresh or access
+// tokens (RFC 7009 section 2.1). It returns ErrUnknown for a dead token, ErrNotYours for
+// another client's, and ErrNoSession for a client's own access token.
 func (s *Service) Revoke(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) error {
 	session, issuedTo, err := s.presented(ctx, now, token)
 	switch {
@@ -27,8 +26,8 @@ func (s *Service) Revoke(ctx context.Context, now time.Time, clientID, token str
 	return s.end(ctx, now, &session, from)
 }
 
-// presented finds the session of a token of either kind, and the client that
-// has the token.
+// presented returns the session of a token of either kind, and the client that the token
+// was issued to.
 func (s *Service) presented(ctx context.Context, now time.Time, token string) (session Session, clientID string, err error) {
 	if strings.HasPrefix(token, refreshPrefix) {
 		session, _, err = s.refreshable(ctx, now, token)

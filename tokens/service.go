@@ -1,6 +1,6 @@
-// Package tokens decides what people and clients are given once it is known who
-// they are: authorization codes, sessions, refresh tokens, access tokens and ID tokens.
-// A [Login] is who is signed in to a browser at the hosted pages, from which codes come.
+// Package tokens issues what users and clients get once they have authenticated:
+// authorization codes, sessions, refresh tokens, access tokens and ID tokens. Codes come
+// from a [Login], which records that a user is signed in to a browser at the hosted pages.
 //
 // A session is one sign-in, kept as one row. Its counter says which refresh
 // token is current; a refresh token is the session's id and a counter under a
@@ -37,16 +37,16 @@ type Signer interface {
 	// Sign returns claims as a JWT of the given typ. The empty alg is the
 	// one access tokens are signed with.
 	Sign(now time.Time, alg, typ string, claims jwt.Claims) (string, error)
-	// Verify checks everything about a JWT of ours but what it is good for,
-	// and reads its claims.
+	// Verify checks everything about a JWT of ours except its scopes, and reads its
+	// claims.
 	Verify(now time.Time, token, typ, issuer, audience string, claims jwt.Claims) error
 	// VerifyAnyAudience is Verify without the audience.
 	VerifyAnyAudience(now time.Time, token, typ, issuer string, claims jwt.Claims) error
-	// VerifyHint is Verify for a token that need not be good any more, nor for us.
+	// VerifyHint is Verify for a token that may have expired or be for another audience.
 	VerifyHint(token, typ, issuer string, claims jwt.Claims) error
 }
 
-// Options are what a Service is made of. All are required but Claims and Log.
+// Options are the parts of a Service. All are required except Claims and Log.
 type Options struct {
 	Store      Store
 	Signer     Signer
@@ -57,7 +57,7 @@ type Options struct {
 
 	AccessTTL          time.Duration // life of access and ID tokens
 	RefreshIdleTTL     time.Duration // a session not refreshed for so long ends
-	RefreshAbsoluteTTL time.Duration // a session ends this long after the sign-in, come what may
+	RefreshAbsoluteTTL time.Duration // a session ends this long after the sign-in in any case
 	ReplayWindow       time.Duration // how long a superseded refresh token still gets the current one; 0 is never
 
 	// Claims returns those of the named claims of a user that have a value, for ID
@@ -96,7 +96,7 @@ func New(o Options) *Service {
 	}
 }
 
-// SignIn is a user who has just proved who they are.
+// A SignIn is a user who has just authenticated.
 type SignIn struct {
 	UserID   uuid.UUID
 	Epoch    int64 // the account's, read before the proof was checked
@@ -110,14 +110,14 @@ type Issued struct {
 	ExpiresIn    time.Duration // of the access token
 	RefreshToken string        // empty if the client gets none
 	IDToken      string        // empty without the openid scope
-	Scopes       oauth.Scopes  // what the access token is good for
+	Scopes       oauth.Scopes  // of the access token
 	Session      Session       // as it stands now; the zero Session if there is none
 }
 
-// Start opens a session for a user who signed in at a client. With no scopes
-// asked for, the session gets all that the client may have less offline_access, and
-// its tokens are for all resources that the client has if none are.
-// It returns ErrScope, ErrTarget, or ErrUserGone if the account changed meanwhile.
+// Start opens a session for a user who signed in at a client. A request without scopes
+// gets all that the client may have except offline_access; one without resources gets
+// all of the client's. It returns ErrScope, ErrTarget, or ErrUserGone if the account
+// changed meanwhile.
 func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, who SignIn, ask oauth.Scopes, resources []string, from caller.Caller) (Issued, error) {
 	scopes, err := grant(to, ask)
 	if err != nil {
@@ -132,8 +132,8 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 		return Issued{}, err
 	}
 	session.Details.Resources = resources
-	// The tokens come first: a session whose tokens can't be signed would be
-	// nobody's.
+	// The tokens come first, or a failure to sign them would leave a session that no
+	// client holds.
 	issued, err := s.issue(ctx, now, to, &session, scopes, audience, "")
 	if err != nil {
 		return Issued{}, err
@@ -144,7 +144,7 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 	return issued, nil
 }
 
-// newSession is a session of a user who signed in at a client, yet to be stored.
+// newSession returns a session of a user who signed in at a client, not stored yet.
 func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scopes oauth.Scopes, device string) (Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -156,16 +156,16 @@ func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scop
 		AbsoluteExpiresAt: now.Add(s.absoluteTTL),
 	}
 	if !to.Refresh {
-		// Nothing can prolong it, so it ends with its only access token.
+		// Without a refresh token the session ends with its only access token.
 		session.AbsoluteExpiresAt = now.Add(s.accessTTL)
 	}
 	session.ExpiresAt = s.idleEnd(now, session.AbsoluteExpiresAt)
 	return session, nil
 }
 
-// ForClient makes an access token for the client itself (RFC 6749 section
-// 4.4). It has no session, no refresh token (section 4.4.3), and no scope that is
-// about a user. ErrScope, ErrTarget.
+// ForClient makes an access token for the client itself (RFC 6749 section 4.4), with no
+// session, no refresh token (section 4.4.3) and no scope about a user. It returns
+// ErrScope or ErrTarget.
 func (s *Service) ForClient(now time.Time, to oauth.Recipient, ask oauth.Scopes, resources []string) (Issued, error) {
 	to.Scopes = to.Scopes.Without(oauth.UserScopes)
 	scopes, err := grant(to, ask)
@@ -196,22 +196,20 @@ func grant(to oauth.Recipient, ask oauth.Scopes) (oauth.Scopes, error) {
 
 // Refresh answers a refresh token with new tokens (RFC 6749 section 6).
 //
-// The current token is superseded by the next. One superseded no longer ago
-// than the replay window belongs to a caller whose response was lost, or to
-// another tab that raced: it gets the token that is current, and nothing moves.
-// One superseded longer ago has been copied, by whom we can't know, so the
-// session ends: ErrReused. Tokens that are no good in any other way, also those
-// of other clients, are ErrUnknown and change nothing. ask and resources may narrow
-// the access token, not the session; asking for more is ErrScope or ErrTarget and
-// spends nothing.
+// The current token is superseded by the next. A token superseded within the replay
+// window belongs to a caller whose response was lost, or to another tab that raced: it
+// gets the current token, and nothing moves. A token superseded earlier has been copied,
+// and we can't tell the thief from the client, so the session ends: ErrReused. Any other
+// bad token, another client's among them, is ErrUnknown and changes nothing. ask and
+// resources may narrow the access token, not the session; asking for more is ErrScope or
+// ErrTarget and spends nothing.
 func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient, token string, ask oauth.Scopes, resources []string, from caller.Caller) (Issued, error) {
 	id, counter, ok := s.parseRefreshToken(token)
 	if !ok {
 		return Issued{}, ErrUnknown
 	}
-	// A caller that loses the swap looks again, and then holds a superseded
-	// token. More than a few rounds mean that what we read lags behind what
-	// we wrote.
+	// A caller that loses the swap reads again, and then holds a superseded token. More
+	// than a few rounds mean that reads lag behind writes.
 	for range 3 {
 		session, standing, err := s.present(ctx, now, to.ClientID, id, counter, from)
 		if err != nil {
@@ -233,7 +231,7 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 			session = session.rotated(now, s.idleTTL)
 		}
 		issued, err := s.issue(ctx, now, to, &session, scopes, audience, "")
-		if err != nil { // before anything has moved
+		if err != nil { // before the counter moves
 			return Issued{}, err
 		}
 		if standing == current {
@@ -250,8 +248,8 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 	return Issued{}, fmt.Errorf("refresh session %s: %w", id, ErrStale)
 }
 
-// present looks at a refresh token of ours: it returns its session if the token is
-// current or superseded within the window. A reused one ends the session.
+// present returns the session of a refresh token that is current or superseded within the
+// window. A reused one ends the session.
 func (s *Service) present(ctx context.Context, now time.Time, clientID string, id uuid.UUID, counter uint64, from caller.Caller) (Session, standing, error) {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
@@ -270,9 +268,9 @@ func (s *Service) present(ctx context.Context, now time.Time, clientID string, i
 	return session, standing, nil
 }
 
-// Holder returns the session of a client's refresh token that is current or
-// superseded within the replay window, and changes nothing. Any other is
-// ErrUnknown, and one that was superseded longer ago ends the session: ErrReused.
+// Holder returns the session of a client's refresh token that is current or superseded
+// within the replay window, and changes nothing. A token superseded earlier ends the
+// session: ErrReused. Any other is ErrUnknown.
 func (s *Service) Holder(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) (Session, error) {
 	id, counter, ok := s.parseRefreshToken(token)
 	if !ok {
@@ -282,8 +280,8 @@ func (s *Service) Holder(ctx context.Context, now time.Time, clientID, token str
 	return session, err
 }
 
-// SignOut ends the session of a client's refresh token, whichever of its tokens
-// it is: who signs out is believed. If there is none to end: ErrUnknown.
+// SignOut ends the session of a client's refresh token, current or not: an attacker gains
+// nothing by signing the user out. It returns ErrUnknown if there is no such session.
 func (s *Service) SignOut(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) error {
 	session, err := s.sessionOf(ctx, now, clientID, token)
 	if err != nil {
@@ -292,7 +290,7 @@ func (s *Service) SignOut(ctx context.Context, now time.Time, clientID, token st
 	return s.end(ctx, now, &session, from)
 }
 
-// SignOutWithLogin is SignOut, and ends the login that the session came of.
+// SignOutWithLogin is SignOut, and also ends the session's login.
 func (s *Service) SignOutWithLogin(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) error {
 	session, err := s.sessionOf(ctx, now, clientID, token)
 	if err != nil {
@@ -301,8 +299,8 @@ func (s *Service) SignOutWithLogin(ctx context.Context, now time.Time, clientID,
 	return s.endSignIn(ctx, now, &session, from)
 }
 
-// sessionOf is the live session of a client's refresh token, whichever of its tokens it
-// is. ErrUnknown.
+// sessionOf returns the live session of a client's refresh token, current or not, or
+// ErrUnknown.
 func (s *Service) sessionOf(ctx context.Context, now time.Time, clientID, token string) (Session, error) {
 	session, _, err := s.refreshable(ctx, now, token)
 	if err == nil && session.ClientID != clientID {
@@ -314,8 +312,8 @@ func (s *Service) sessionOf(ctx context.Context, now time.Time, clientID, token 
 	return session, nil
 }
 
-// refreshable is the live session of a refresh token, whoever's and whichever of its
-// tokens it is, and the token's counter. ErrUnknown.
+// refreshable returns the live session of any client's refresh token, current or not, and
+// the token's counter, or ErrUnknown.
 func (s *Service) refreshable(ctx context.Context, now time.Time, token string) (Session, uint64, error) {
 	id, counter, ok := s.parseRefreshToken(token)
 	if !ok {
@@ -328,10 +326,10 @@ func (s *Service) refreshable(ctx context.Context, now time.Time, token string) 
 	return session, counter, nil
 }
 
-// endReused ends a session of which an old refresh token turned up.
+// endReused ends a session whose refresh token was reused.
 func (s *Service) endReused(ctx context.Context, now time.Time, session *Session, from caller.Caller) error {
 	err := s.Store.EndSession(ctx, session.ID, sessionEvent(audit.SessionReused, now, session, from))
-	if err != nil && !errors.Is(err, ErrUnknown) { // unknown: somebody else ended it first
+	if err != nil && !errors.Is(err, ErrUnknown) { // unknown: another call ended it first
 		return fmt.Errorf("end reused session: %w", err)
 	}
 	s.log.WarnContext(ctx, "refresh token reused, session revoked",
@@ -339,7 +337,7 @@ func (s *Service) endReused(ctx context.Context, now time.Time, session *Session
 	return ErrReused
 }
 
-// issue makes the tokens of a session as it stands.
+// issue makes the tokens of a session.
 func (s *Service) issue(ctx context.Context, now time.Time, to oauth.Recipient, session *Session, scopes oauth.Scopes, audience []string, nonce string) (Issued, error) {
 	out := Issued{ExpiresIn: s.accessTTL, Scopes: scopes, Session: *session}
 	var err error
@@ -376,8 +374,8 @@ func (s *Service) Authenticate(ctx context.Context, now time.Time, token string)
 	return access, nil
 }
 
-// claimedSession is the live session of an access token, the zero Session if it is a
-// client's own.
+// claimedSession returns the live session of an access token, or the zero Session if the
+// token is a client's own.
 func (s *Service) claimedSession(ctx context.Context, now time.Time, claims *accessClaims) (Session, error) {
 	if claims.SessionID == "" {
 		return Session{}, nil
@@ -393,8 +391,8 @@ func (s *Service) claimedSession(ctx context.Context, now time.Time, claims *acc
 	return session, nil
 }
 
-// readAccess reads an access token of ours, whoever it is meant for. One that is
-// not good now is ErrUnknown.
+// readAccess reads an access token of ours for any audience. It returns ErrUnknown if the
+// token is not valid now.
 func (s *Service) readAccess(now time.Time, token string) (*accessClaims, error) {
 	var claims accessClaims
 	if err := s.signer.VerifyAnyAudience(now, token, accessType, s.issuer, &claims); err != nil {

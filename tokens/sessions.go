@@ -11,8 +11,8 @@ import (
 	"countersign/oauth"
 )
 
-// Sessions lists and ends sessions. It issues nothing, so it needs neither keys
-// nor lifetimes.
+// Sessions lists and ends sessions. It issues no tokens, so it needs neither keys nor
+// lifetimes.
 type Sessions struct{ Store Store }
 
 // OfUser lists a user's live sessions, newest first.
@@ -20,9 +20,9 @@ func (s Sessions) OfUser(ctx context.Context, now time.Time, user uuid.UUID) ([]
 	return s.Store.UserSessions(ctx, user, now)
 }
 
-// EndSession revokes one session: its refresh tokens are dead, its access tokens are
-// refused by our own endpoints, and the browser that it began in is signed out of
-// the hosted pages, or it would come back by itself. If there is none: ErrUnknown.
+// EndSession revokes one session, or returns ErrUnknown if there is none. Its refresh
+// tokens are dead, our own endpoints refuse its access tokens, and its browser is signed
+// out of the hosted pages, or the client could start a new session without the user.
 func (s Sessions) EndSession(ctx context.Context, now time.Time, id uuid.UUID, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
@@ -39,7 +39,7 @@ func (s Sessions) end(ctx context.Context, now time.Time, session *Session, from
 	return s.Store.EndSession(ctx, session.ID, sessionEvent(audit.SessionRevoked, now, session, from))
 }
 
-// sessionEvent is something that happened to a session.
+// sessionEvent returns an audit event about a session.
 func sessionEvent(kind audit.Kind, now time.Time, session *Session, from caller.Caller) audit.Event {
 	ev := from.Event(now, kind)
 	ev.UserID, ev.ClientID, ev.SessionID = session.UserID, session.ClientID, session.ID
@@ -51,14 +51,14 @@ func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user uuid.
 	return s.EndOtherSessions(ctx, now, user, uuid.Nil, from)
 }
 
-// EndOtherSessions revokes all sessions of a user but one and returns how many.
+// EndOtherSessions revokes all sessions of a user except keep and returns how many.
 func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user, keep uuid.UUID, from caller.Caller) (int64, error) {
 	ev := from.Event(now, audit.SessionRevoked)
 	ev.UserID = user
 	return s.Store.EndUserSessions(ctx, user, keep, ev)
 }
 
-// EndSessionOf is EndSession for a session of that user. If the user has no such: ErrUnknown.
+// EndSessionOf is EndSession, and returns ErrUnknown if the session is not the user's.
 func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid.UUID, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
@@ -70,9 +70,8 @@ func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid
 	return s.endSignIn(ctx, now, &session, from)
 }
 
-// EndClientSession revokes a session that a user has at a client, and nothing besides,
-// when the user signs out: one with offline_access lives on. If there is none:
-// ErrUnknown.
+// EndClientSession revokes only the user's session at a client when the user signs out. A
+// session with offline_access lives on. It returns ErrUnknown if there is no such session.
 func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID string, user, id uuid.UUID, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
@@ -87,12 +86,12 @@ func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID 
 	return s.end(ctx, now, &session, from)
 }
 
-// purgeDelay is how long an expired session is kept: another replica's clock
-// may be behind ours, and still call it live.
+// purgeDelay is how long an expired session is kept: another replica's clock may be
+// behind ours, and the session still live there.
 const purgeDelay = 5 * time.Minute
 
-// Purge removes at most limit sessions that expired a while ago and returns
-// how many. One short transaction at a time, it never holds up writers.
+// Purge removes at most limit sessions that expired more than purgeDelay ago and returns
+// how many. Its one short transaction does not hold up writers.
 func (s Sessions) Purge(ctx context.Context, now time.Time, limit int) (int64, error) {
 	return s.Store.PurgeSessions(ctx, now.Add(-purgeDelay), limit)
 }

@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// standing is what a refresh token is to its session.
+// standing tells how a refresh token relates to its session's current one.
 type standing int
 
 const (
-	undecidable standing = iota // older than the rotations remembered, all within the window
+	undecidable standing = iota // older than the remembered rotations, which are all within the window
 	current                     // the latest
 	superseded                  // by a rotation within the window
-	reused                      // superseded longer ago
+	reused                      // superseded earlier
 )
 
-// standing judges the refresh token of the given counter. A window of 0 makes
-// every token but the latest reused.
+// standing judges the refresh token with counter. With a window of 0 every token except
+// the latest is reused.
 func (s *Session) standing(counter uint64, now time.Time, window time.Duration) standing {
 	if counter == s.Counter {
 		return current
 	}
 	if counter > s.Counter {
-		// Ours by its MAC but ahead of the database, which must have been
-		// restored from a copy. Nothing says that it was stolen.
+		// Our MAC, but ahead of the database: an operator must have restored a
+		// backup. Nothing says that the token was stolen.
 		return undecidable
 	}
 	age := s.Counter - counter // 1: superseded by the last rotation
@@ -34,8 +34,8 @@ func (s *Session) standing(counter uint64, now time.Time, window time.Duration) 
 	at := s.Rotations[remembered-min(age, remembered)]
 	switch recent := window > 0 && now.Sub(at) <= window; {
 	case !recent:
-		// Even the oldest rotation remembered is outside the window, and
-		// this token's was no later.
+		// Even the oldest remembered rotation is outside the window, and this
+		// token's was no later.
 		return reused
 	case age > remembered:
 		return undecidable
@@ -44,7 +44,7 @@ func (s *Session) standing(counter uint64, now time.Time, window time.Duration) 
 	}
 }
 
-// rotated is the session after one more rotation.
+// rotated returns the session after one more rotation.
 func (s Session) rotated(now time.Time, idleTTL time.Duration) Session {
 	s.Counter++
 	s.Rotations = append(slices.Clone(s.Rotations), now)
