@@ -11,17 +11,16 @@ import (
 	"countersign/seal"
 )
 
-// A Known browser has been used to sign in to some accounts. Its value, which it
-// keeps as a cookie, is
+// Known lists the accounts that users have signed in to with a browser. The browser keeps
+// this value as a cookie:
 //
 //	base64url( version(1) master-key-id(4) browser(16) ( epoch(8) mac(16) )... )
 //
-// with one mark for each account: the epoch that it was in, and the MAC of that and
-// of browser and account, so that nobody makes one, and one browser's is of no use to
-// another.
+// It has one mark for each account: the account's epoch, and the MAC of epoch, browser and
+// account. So an attacker can neither forge a mark nor use another browser's.
 type Known struct {
 	keys   *seal.Keys
-	values []value // never empty; those that others planted are among them
+	values []value // never empty; another host of the domain may have planted some
 }
 
 type value struct {
@@ -40,15 +39,14 @@ const (
 	knownPurpose = "known browser"
 	knownHead    = 1 + len(seal.ID{}) + 16
 	markSize     = 8 + 16
-	// maxMarks is how many accounts a browser remembers, the latest.
+	// maxMarks is the number of accounts that a browser remembers: the latest.
 	maxMarks = 8
 )
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// Recognize reads what a browser keeps: more than one value where another host of
-// the domain has set its own. What is malformed or of another installation is a
-// browser that knows nobody.
+// Recognize reads a browser's cookies: more than one where another host of the domain has
+// set its own. A malformed cookie or another installation's knows no account.
 func Recognize(keys *seal.Keys, cookies []string) *Known {
 	k := &Known{keys: keys}
 	for _, cookie := range cookies {
@@ -79,8 +77,8 @@ func parseValue(cookie string) (v value, ok bool) {
 	return v, true
 }
 
-// Knows returns the browser's id and the epoch that an account was in when somebody
-// last signed in to it there. The id is empty if nobody ever has.
+// Knows returns the browser's id and the account's epoch at the last sign-in with this
+// browser. The id is empty if there was none.
 func (k *Known) Knows(account uuid.UUID) (id string, epoch int64) {
 	for _, v := range k.values {
 		if i := k.find(v, account); i >= 0 {
@@ -90,8 +88,8 @@ func (k *Known) Knows(account uuid.UUID) (id string, epoch int64) {
 	return "", 0
 }
 
-// Remember returns what the browser is to keep once somebody has signed in to the
-// account, which is in that epoch, with it.
+// Remember returns the cookie for the browser to keep after a sign-in to the account,
+// which is in epoch.
 func (k *Known) Remember(account uuid.UUID, epoch int64) string {
 	v := k.values[0]
 	for _, other := range k.values {
@@ -102,7 +100,7 @@ func (k *Known) Remember(account uuid.UUID, epoch int64) string {
 	}
 	former := k.find(v, account)
 	if primary := k.keys.Primary(); v.master != primary {
-		v.master, v.marks = primary, nil // marks of a key on its way out are made again as people sign in
+		v.master, v.marks = primary, nil // marks of a retiring key are made again as users sign in
 	}
 	mac, _ := k.mac(v, account, epoch) // the primary key is always there
 	marks := []mark{{epoch, mac}}
@@ -121,14 +119,14 @@ func (k *Known) Remember(account uuid.UUID, epoch int64) string {
 	return encoding.EncodeToString(raw)
 }
 
-// mac is the MAC of a mark. false: it would be of a key that we don't have.
+// mac returns the MAC of a mark, or false if we don't have its key.
 func (k *Known) mac(v value, account uuid.UUID, epoch int64) ([16]byte, bool) {
 	b := binary.BigEndian.AppendUint64(append(v.browser[:], account[:]...), uint64(epoch))
 	mac, ok := k.keys.MAC(v.master, knownPurpose, b)
 	return [16]byte(mac[:16]), ok
 }
 
-// find is the index of the account's mark, or -1.
+// find returns the index of the account's mark, or -1.
 func (k *Known) find(v value, account uuid.UUID) int {
 	for i, m := range v.marks {
 		if mac, ok := k.mac(v, account, m.epoch); ok && hmac.Equal(m.mac[:], mac[:]) {

@@ -21,7 +21,7 @@ func keys(t testing.TB, lines ...string) *seal.Keys {
 	return k
 }
 
-// account is the id of a test's nth account.
+// account returns the id of a test's nth account.
 func account(n byte) uuid.UUID { return uuid.UUID{15: n} }
 
 // knows returns the browser's id and epoch at an account.
@@ -65,8 +65,7 @@ func TestKnownRemembersItsLatestAccounts(t *testing.T) {
 	}
 }
 
-// A mark says of one epoch that somebody signed in in it, and can't be moved to
-// another.
+// A mark records a sign-in in one epoch, and can't be moved to another.
 func TestKnownCantBeForged(t *testing.T) {
 	k := keys(t, seal.Generate())
 	value := remember(k, account(1), 1)
@@ -98,8 +97,8 @@ func TestKnownAmongPlantedCookies(t *testing.T) {
 	}
 }
 
-// While the master key is replaced, browsers stay known; those that are used are
-// known to the new key.
+// Browsers stay known while the master key is replaced; a sign-in moves its browser to
+// the new key.
 func TestKnownSurvivesANewMasterKey(t *testing.T) {
 	before, after := seal.Generate(), seal.Generate()
 	value := remember(keys(t, before), account(1), 3)
@@ -123,7 +122,7 @@ func FuzzRecognize(f *testing.F) {
 	f.Add(strings.Repeat("\n", 200))
 	f.Fuzz(func(t *testing.T, value string) {
 		if id, _ := knows(k, account(2), value); id != "" {
-			t.Fatal("known to an account that nobody signed in to")
+			t.Fatal("known to an account without a sign-in")
 		}
 		if id, _ := knows(k, account(2), remember(k, account(2), 5, value)); id == "" {
 			t.Fatal("not remembered")

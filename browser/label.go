@@ -1,5 +1,5 @@
-// Package browser tells browsers apart: by a label that people recognise, and by
-// a cookie that remembers which accounts somebody has signed in to with one.
+// Package browser tells browsers apart: by a label that users recognise, and by a cookie
+// that remembers the accounts that users signed in to with the browser.
 package browser
 
 import (
@@ -12,9 +12,8 @@ import (
 // maxLabel bounds a label, in bytes.
 const maxLabel = 64
 
-// Label is what a User-Agent header stands for in words, such as "Firefox on
-// Linux", or empty if it says nothing. It is for its owner to recognise, and no
-// proof of anything.
+// Label names the browser of a User-Agent header, such as "Firefox on Linux", or is empty
+// if the header doesn't tell. It helps the user recognise it, and proves nothing.
 func Label(header string) string {
 	if len(header) > 512 {
 		header = header[:512]
@@ -34,7 +33,7 @@ func Label(header string) string {
 	}
 }
 
-// plain keeps what can stand in a list: printable ASCII, and not much of it.
+// plain keeps the printable ASCII of s, shortened to fit a list.
 func plain(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
