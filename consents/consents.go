@@ -1,4 +1,4 @@
-// Package consents remembers what users let clients have that are not ours.
+// Package consents records which scopes users let third-party clients have.
 package consents
 
 import (
@@ -15,13 +15,13 @@ import (
 )
 
 var (
-	// ErrUnknown says that a user has let a client have nothing.
+	// ErrUnknown says that the user has given the client no consent.
 	ErrUnknown = errors.New("no such consent")
-	// ErrGone says that there is no such user or client any more.
-	ErrGone = errors.New("the user or the client has gone")
+	// ErrGone says that the user or the client no longer exists.
+	ErrGone = errors.New("the user or the client no longer exists")
 )
 
-// Consent is what a user lets a client have that is not ours.
+// Consent records the scopes that a user lets a third-party client have.
 type Consent struct {
 	ID        uuid.UUID
 	UserID    uuid.UUID
@@ -33,22 +33,23 @@ type Consent struct {
 	ClientName string // of the client now; not written
 }
 
-// Store is the memory for consents. Every method is atomic, safe for concurrent
-// use, and writes ev with the change it makes.
+// Store stores consents. Every method is atomic, safe for concurrent use, and writes ev
+// with its change.
 type Store interface {
-	// Consent finds what a user lets a client have. ErrUnknown.
+	// Consent returns what a user lets a client have, or ErrUnknown.
 	Consent(ctx context.Context, user uuid.UUID, client string) (Consent, error)
-	// Consents lists those of a user, by client.
+	// Consents lists a user's consents, by client.
 	Consents(ctx context.Context, user uuid.UUID) ([]Consent, error)
-	// GiveConsent adds c, or its scopes to those that the same user's and client's has:
-	// none is lost, however many do so at once. ErrGone if either has gone.
+	// GiveConsent adds c, or adds its scopes to the consent that the user has given the
+	// client. No scope is lost to concurrent calls. It returns ErrGone if the user or the
+	// client no longer exists.
 	GiveConsent(ctx context.Context, c Consent, ev audit.Event) error
-	// DeleteConsent removes it, with the sessions and codes that the client has of the
-	// user. ErrUnknown.
+	// DeleteConsent removes a consent and the client's sessions and codes of the user, or
+	// returns ErrUnknown if there is none.
 	DeleteConsent(ctx context.Context, user uuid.UUID, client string, ev audit.Event) error
 }
 
-// Service remembers what users let clients have that are not ours.
+// Service gives, lists and revokes consents.
 type Service struct{ Store Store }
 
 // Covers reports whether the user has let the client have all of these scopes.
@@ -63,7 +64,7 @@ func (s Service) Covers(ctx context.Context, user uuid.UUID, client string, scop
 	return !slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(given.Scopes, scope) }), nil
 }
 
-// Give lets the client have these scopes, besides those that it has.
+// Give lets the client have these scopes, besides those it already has.
 func (s Service) Give(ctx context.Context, now time.Time, user uuid.UUID, client string, scopes []string, from caller.Caller) error {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -76,13 +77,13 @@ func (s Service) Give(ctx context.Context, now time.Time, user uuid.UUID, client
 	return nil
 }
 
-// Of lists what a user lets clients have, by client.
+// Of lists a user's consents, by client.
 func (s Service) Of(ctx context.Context, user uuid.UUID) ([]Consent, error) {
 	return s.Store.Consents(ctx, user)
 }
 
-// Revoke takes back what a user lets a client have, and ends the client's sessions of
-// the user. ErrUnknown.
+// Revoke removes the user's consent to a client and ends the client's sessions of the
+// user. It returns ErrUnknown if there is no such consent.
 func (s Service) Revoke(ctx context.Context, now time.Time, user uuid.UUID, client string, from caller.Caller) error {
 	return s.Store.DeleteConsent(ctx, user, client, consentEvent(audit.ConsentRevoked, now, user, client, from))
 }
