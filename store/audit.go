@@ -69,9 +69,9 @@ func (db *DB) PurgeEvents(ctx context.Context, before time.Time, limit int) (int
 		`DELETE FROM audit_events WHERE at < ? AND id IN `, before.UnixMilli(), limit)
 }
 
-// purge deletes what query finds within a bound with one short statement. It looks
-// first, outside of it, so that with nothing to do no writer is held up. The delete
-// takes the bound once more, and ids: a row may have been renewed in between.
+// purge deletes the rows that query finds within bound in one short statement. It reads
+// first, so that it holds up no writer when there is nothing to do. The delete checks the
+// bound again besides the ids, because a row may have been renewed in between.
 func purge(ctx context.Context, db *DB, query, del string, bound any, limit int) (int64, error) {
 	ids, err := all(ctx, db, func(row scanner) (id any, err error) {
 		err = row.Scan(&id)
@@ -83,7 +83,7 @@ func purge(ctx context.Context, db *DB, query, del string, bound any, limit int)
 	return db.exec(ctx, del+`(?`+strings.Repeat(`, ?`, len(ids)-1)+`)`, append([]any{bound}, ids...)...)
 }
 
-// optionalID is an id as stored. The nil id is NULL.
+// optionalID returns an id as stored. The nil id is NULL.
 func optionalID(id uuid.UUID) any {
 	if id == uuid.Nil {
 		return nil

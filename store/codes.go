@@ -21,7 +21,7 @@ var (
 	authorizationTable = table{name: "authorizations", columns: columns("session_id blob, login_id blob null, details text")}
 )
 
-// codeDetails are what a code keeps that no query looks at.
+// codeDetails are the parts of a code that no query reads.
 type codeDetails struct {
 	RedirectURI string `json:"redirect_uri"`
 	Nonce       string `json:"nonce,omitempty"`
@@ -40,7 +40,7 @@ func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now t
 		if n == 0 {
 			return tokens.ErrUnknown
 		}
-		if !c.WithoutConsent { // changed, as the login is: whoever takes it back comes before or after
+		if !c.WithoutConsent { // an UPDATE, so that a concurrent revocation comes before or after
 			n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET updated_at = updated_at + 1 WHERE user_id = ? AND client_id = ?`,
 				c.UserID[:], c.ClientID))
 			if err != nil {
@@ -65,7 +65,7 @@ func (db *DB) Code(ctx context.Context, id [sha256.Size]byte) (tokens.Code, erro
 	return one(ctx, db, scanCode, codeQuery+` WHERE c.id = ?`, id[:])
 }
 
-// codeQuery selects codes with the roles of their users.
+// codeQuery selects codes with their users' roles.
 var codeQuery = `SELECT ` + codeTable.list("c.") + `, u.roles FROM codes c JOIN users u ON u.id = c.user_id`
 
 func scanCode(row scanner) (tokens.Code, error) {
@@ -96,18 +96,18 @@ func scanCode(row scanner) (tokens.Code, error) {
 	return c, json.Unmarshal([]byte(roles), &c.Roles)
 }
 
-// RedeemCode implements [tokens.CodeStore]: one conditional UPDATE, whose count of
-// touched rows is the answer.
+// RedeemCode implements [tokens.CodeStore]. One conditional UPDATE picks the winner; its
+// affected-row count is the answer.
 func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, now time.Time, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		// Another login may have come in the place of the one that the caller knows.
+		// Another login may have replaced the one that the caller knows.
 		login, err := loginOfCode(ctx, tx, c.ID)
 		if err != nil {
 			return err
 		}
-		// The login is changed, not just looked at: whoever ends it at the same time,
-		// on whichever machine, comes before or after, and not unseen. All change the
-		// login first, so that none has what another waits for.
+		// The login is updated, not only read, so that a concurrent call that ends it,
+		// on any replica, comes before or after. All transactions change the login
+		// first, so that they do not deadlock.
 		lives, err := affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = expires_at + 1 WHERE `+loginLives, login[:], now.UnixMilli()))
 		if err != nil {
 			return err
@@ -139,8 +139,7 @@ func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, n
 	})
 }
 
-// loginOfCode is the id of the login that a code came of. ErrUnknown if there is no
-// such code.
+// loginOfCode returns the id of a code's login, or ErrUnknown if there is no such code.
 func loginOfCode(ctx context.Context, tx *sql.Tx, code [sha256.Size]byte) (login uuid.UUID, err error) {
 	var id []byte
 	err = tx.QueryRowContext(ctx, `SELECT login_id FROM codes WHERE id = ?`, code[:]).Scan(&id)
@@ -164,9 +163,9 @@ func (db *DB) PurgeCodes(ctx context.Context, before time.Time, limit int) (int6
 		`DELETE FROM codes WHERE expires_at <= ? AND id IN `, before.UnixMilli(), limit)
 }
 
-// authorize adds what a session has that began with an authorization request, if it
-// did.
-func (db *DB) authorize(ctx context.Context, tx *sql.Tx, s *tokens.Session) error {
+// insertAuthorization adds the login and the details of a session that began with an
+// authorization request. It does nothing for any other session.
+func (db *DB) insertAuthorization(ctx context.Context, tx *sql.Tx, s *tokens.Session) error {
 	details := object(s.Details)
 	if s.LoginID == uuid.Nil && details == "{}" {
 		return nil
@@ -175,7 +174,7 @@ func (db *DB) authorize(ctx context.Context, tx *sql.Tx, s *tokens.Session) erro
 	return err
 }
 
-// object is a struct of texts as stored, a JSON object.
+// object returns a struct of texts as stored: a JSON object.
 func object(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -43,8 +43,8 @@ func (db *DB) Consents(ctx context.Context, user uuid.UUID) ([]consents.Consent,
 	return all(ctx, db, scanConsent, consentQuery+` WHERE o.user_id = ? ORDER BY o.client_id`, user[:])
 }
 
-// GiveConsent implements [consents.Store]. Whoever has changed the row first is
-// the one who reads and writes its scopes, until that is committed.
+// GiveConsent implements [consents.Store]. It updates the row first, which locks it, and
+// then reads and writes the scopes, so that no concurrent call loses a scope.
 func (db *DB) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET updated_at = ? WHERE user_id = ? AND client_id = ?`,
@@ -76,7 +76,7 @@ func (db *DB) insertConsent(ctx context.Context, tx *sql.Tx, c consents.Consent)
 	return err
 }
 
-// addScopes adds the scopes of c to those that the row has.
+// addScopes adds the scopes of c to those in the row.
 func addScopes(ctx context.Context, tx *sql.Tx, c consents.Consent) error {
 	had, err := scanConsent(tx.QueryRowContext(ctx, consentQuery+` WHERE o.user_id = ? AND o.client_id = ?`, c.UserID[:], c.ClientID))
 	if err != nil {

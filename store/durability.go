@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Weaknesses tells which settings of the database server take away from what the
-// store promises, and what they should be: a sentence for each.
+// Weaknesses lists the database server's settings that break the store's promise of
+// durability: one sentence for each, with the value it should have.
 func (db *DB) Weaknesses(ctx context.Context) ([]string, error) {
 	if db.dialect.variables == "" {
 		return nil, nil
@@ -24,7 +24,7 @@ func (db *DB) Weaknesses(ctx context.Context) ([]string, error) {
 		is[v.name] = v.value
 	}
 	var found []string
-	cluster := isOn(is["wsrep_on"]) // what one node loses the others have
+	cluster := isOn(is["wsrep_on"]) // the other nodes have what one loses
 	if v, ok := is["innodb_flush_log_at_trx_commit"]; ok && v != "1" && !cluster {
 		found = append(found, fmt.Sprintf("innodb_flush_log_at_trx_commit is %s: a power cut may lose what was acknowledged; set it to 1", v))
 	}
@@ -32,7 +32,7 @@ func (db *DB) Weaknesses(ctx context.Context) ([]string, error) {
 		found = append(found, fmt.Sprintf("innodb_doublewrite is %s: a power cut may leave torn pages; turn it on unless the file system writes them whole", v))
 	}
 	if v, ok := is["sync_binlog"]; ok && v != "1" && isOn(is["log_bin"]) && !cluster {
-		found = append(found, fmt.Sprintf("sync_binlog is %s: after a power cut replicas, and whoever takes over, may lack what was acknowledged; set it to 1", v))
+		found = append(found, fmt.Sprintf("sync_binlog is %s: after a power cut a replica, also one that takes over, may lack what was acknowledged; set it to 1", v))
 	}
 	return found, nil
 }

@@ -44,8 +44,8 @@ func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) e
 	return nil
 }
 
-// letterQuery selects letters with what is said of their users. One that is about
-// nobody has no name.
+// letterQuery selects letters with their users' names. A letter without a user has no
+// name.
 var letterQuery = `SELECT ` + letterTable.list("l.") + `, u.username FROM letters l LEFT JOIN users u ON u.id = l.user_id`
 
 func scanLetter(row scanner) (accounts.Letter, error) {
@@ -68,7 +68,8 @@ func (db *DB) Letter(ctx context.Context, id uuid.UUID, now time.Time) (accounts
 	return one(ctx, db, scanLetter, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }
 
-// use takes a letter out, of which the delete decides who has it.
+// use returns a letter and deletes it: of concurrent callers, the one whose DELETE removes
+// the row has it.
 func use(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) (accounts.Letter, error) {
 	l, err := scanLetter(tx.QueryRowContext(ctx, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli()))
 	if err != nil {
@@ -110,7 +111,7 @@ func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev 
 		if err != nil {
 			return err
 		}
-		if l.Kind == accounts.ChangeEmail { // what went to the old address is no proof any more
+		if l.Kind == accounts.ChangeEmail { // letters to the old address prove nothing any more
 			if err := db.discard(ctx, tx, l.UserID); err != nil {
 				return err
 			}
@@ -141,7 +142,7 @@ func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now 
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE users SET email_key = ?, email_verified = 1 WHERE id = ?`,
 			accounts.EmailKey(l.Address), l.UserID[:])
-		if err != nil && !db.dialect.isDuplicate(err) { // that is, another has proven the address
+		if err != nil && !db.dialect.isDuplicate(err) { // duplicate: another user has proven the address
 			return err
 		}
 		if err := db.expel(ctx, tx, l.UserID, uuid.Nil); err != nil {
@@ -154,8 +155,8 @@ func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now 
 	})
 }
 
-// discard kills the mailed tokens that would let somebody in. One that proves an
-// address only lives on, as long as the account has that address.
+// discard deletes the letters whose tokens give access to the account. A letter that only proves an
+// address stays, as long as the account has that address.
 func (db *DB) discard(ctx context.Context, tx execer, user uuid.UUID) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM letters WHERE user_id = ? AND kind IN (?, ?)`, user[:],
 		string(accounts.ResetPassword), string(accounts.ChangeEmail))

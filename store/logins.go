@@ -27,8 +27,8 @@ func (db *DB) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) e
 	})
 }
 
-// insertLogin adds a login of a user who still is in its epoch. One statement checks
-// the user and inserts. ErrUserGone.
+// insertLogin adds a login if its user is still in the login's epoch, or returns
+// ErrUserGone. One statement checks the user and inserts.
 func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login) error {
 	n, err := affected(tx.ExecContext(ctx, loginTable.into()+`
 		SELECT ?, id, epoch, ?, ?, ?, ?, ? FROM users WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
@@ -56,8 +56,8 @@ func scanLogin(row scanner) (tokens.Login, error) {
 	return l, missing(err, tokens.ErrUnknown)
 }
 
-// Login implements [tokens.LoginStore]. One is dead once the user's epoch has moved
-// on, as sessions are.
+// Login implements [tokens.LoginStore]. Like a session, a login dies when the user's epoch
+// moves on.
 func (db *DB) Login(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Login, error) {
 	return one(ctx, db, scanLogin, `
 		SELECT `+loginTable.list("l.")+`, u.username
@@ -65,7 +65,7 @@ func (db *DB) Login(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Lo
 		WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }
 
-// loginLives is the condition that a login of an id is alive at a time.
+// loginLives is the condition that the login with an id is live at a time.
 const loginLives = `id = ? AND expires_at > ?
 	AND EXISTS (SELECT 1 FROM users u WHERE u.id = logins.user_id AND u.epoch = logins.epoch AND u.disabled_at IS NULL)`
 
@@ -122,7 +122,7 @@ func (db *DB) EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error 
 	})
 }
 
-// endingWith are the ids of the sessions that end with a login.
+// endingWith returns the ids of the sessions that end with a login.
 func endingWith(ctx context.Context, tx *sql.Tx, login uuid.UUID) (ids []any, err error) {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT s.id, s.scopes FROM sessions s JOIN authorizations a ON a.session_id = s.id WHERE a.login_id = ?`, login[:])
@@ -147,7 +147,7 @@ func endingWith(ctx context.Context, tx *sql.Tx, login uuid.UUID) (ids []any, er
 	return ids, rows.Err()
 }
 
-// loginOf is the id of the login that a session came of, nil if it came of none.
+// loginOf returns the id of a session's login, or the nil id if it has none.
 func loginOf(ctx context.Context, tx *sql.Tx, session uuid.UUID) (login uuid.UUID, err error) {
 	if session == uuid.Nil {
 		return uuid.Nil, nil

@@ -15,10 +15,10 @@ import (
 //go:embed sqlite/*.sql mysql/*.sql
 var schemas embed.FS
 
-// Schema versions. Within a release line migrations only add, so that replicas
-// are upgraded one by one, and back, without stopping: a binary works on its own
-// schema, on the one before (which it was told not to migrate), and on any newer
-// one that doesn't say otherwise in the setting oldest_schema.
+// Schema versions. Within a release line migrations only add, so that an operator can
+// upgrade replicas one by one, and back, without stopping: a binary works on its own
+// schema, on the one before (if told not to migrate it), and on any newer one whose
+// setting oldest_schema allows it.
 const (
 	// Schema is the version of this binary's schema.
 	Schema int64 = 5
@@ -27,7 +27,7 @@ const (
 	oldestSchema int64 = 5
 )
 
-// build is what a build of countersign knows of schemas.
+// build is what a build of countersign knows about schemas.
 type build struct {
 	migrations     fs.FS // a folder for each dialect
 	schema, oldest int64
@@ -38,17 +38,17 @@ var thisBuild = build{schemas, Schema, oldestSchema}
 // ErrSchemaNewer says that the database was written by a newer version.
 var ErrSchemaNewer = errors.New("the database's schema is newer than this version of countersign can work on: run the newer version")
 
-// ErrSchemaOlder says that the database needs migrating and Options forbid it.
+// ErrSchemaOlder says that the database needs a migration, which Options forbid.
 var ErrSchemaOlder = errors.New("the database's schema is older than this version of countersign can work on: run 'countersign migrate'")
 
-// errOldSchema says that the schema, which this binary was told not to migrate, has
-// no room for something yet.
+// errOldSchema says that the schema, which this binary was told not to migrate, lacks a
+// table or a column.
 var errOldSchema = errors.New("the database's schema is too old for this: run 'countersign migrate'")
 
 // gate returns errOldSchema, with err, if a statement failed because the schema is the
-// one before this binary's and lacks a table or a column. All statements pass here, so
-// what is new is unavailable until the schema is migrated, and queries don't ask for
-// the version. Only a query that serves what is old, too, must ask db.older.
+// one before this binary's and lacks a table or a column. Every statement's error passes
+// here, so queries need not check the version: what is new is unavailable until the schema
+// is migrated. Only a query that must also work on the old schema checks db.older.
 func (db *DB) gate(err error) error {
 	if err != nil && db.older && db.dialect.isUndefined(err) {
 		return fmt.Errorf("%w: %w", errOldSchema, err)
@@ -56,11 +56,11 @@ func (db *DB) gate(err error) error {
 	return err
 }
 
-// SchemaStatus is where a database's schema stands.
+// SchemaStatus compares a database's schema with this binary's.
 type SchemaStatus struct {
 	Version int64 // of the database; 0 is none
-	Target  int64 // what migrating brings it to
-	Oldest  int64 // binaries of an older schema can't work on it
+	Target  int64 // after a migration
+	Oldest  int64 // binaries with an older schema can't work on it
 }
 
 // SchemaState compares the schema of a database with that of this binary.
@@ -74,7 +74,7 @@ const (
 	SchemaTooNew  SchemaState = "too_new" // a newer binary migrated it and forbids this one
 )
 
-// State returns how the schema stands: no other code compares Version with Target.
+// State returns the state of the schema. No other code compares Version with Target.
 func (s SchemaStatus) State() SchemaState {
 	switch {
 	case s.Oldest > s.Target:
@@ -87,7 +87,7 @@ func (s SchemaStatus) State() SchemaState {
 	return SchemaCurrent
 }
 
-// up migrates the schema to this binary's version, by the migration library.
+// up migrates the schema to this binary's version with the migration library.
 func (db *DB) up(ctx context.Context) error {
 	fsys, err := fs.Sub(db.build.migrations, db.dialect.migrations)
 	if err != nil {
@@ -111,12 +111,12 @@ func (db *DB) up(ctx context.Context) error {
 	return err
 }
 
-// migrate brings the schema to this binary's version, or if it may not, checks
-// that the binary can work on it as it is. Two processes may do so at once.
+// migrate migrates the schema to this binary's version if apply is true, and otherwise
+// checks that the binary can work on it as it is. Two processes may do so at once.
 func (db *DB) migrate(ctx context.Context, apply bool) error {
 	for attempt := 1; ; attempt++ {
 		err := db.tryMigrate(ctx, apply)
-		// Another process may be creating the table of versions, or be a step ahead.
+		// Another process may be creating the table of versions, or be one step ahead.
 		if err == nil || attempt == 5 || ctx.Err() != nil || errors.Is(err, ErrSchemaNewer) || errors.Is(err, ErrSchemaOlder) {
 			return err
 		}
@@ -144,8 +144,8 @@ func (db *DB) tryMigrate(ctx context.Context, apply bool) error {
 	return nil
 }
 
-// ReadSchemaStatus tells where a database's schema stands, also where this binary
-// can't work on it. It migrates nothing.
+// ReadSchemaStatus returns the status of a database's schema, even if this binary can't
+// work on it. It migrates nothing.
 func ReadSchemaStatus(ctx context.Context, url string, opts Options) (SchemaStatus, error) {
 	db, err := dial(ctx, url, opts)
 	if err != nil {
@@ -155,11 +155,11 @@ func ReadSchemaStatus(ctx context.Context, url string, opts Options) (SchemaStat
 	return db.SchemaStatus(ctx)
 }
 
-// SchemaStatus tells where the database's schema stands. It changes nothing.
+// SchemaStatus returns the status of the database's schema. It changes nothing.
 func (db *DB) SchemaStatus(ctx context.Context) (SchemaStatus, error) {
 	s := SchemaStatus{Target: db.build.schema}
-	// Asked of the catalogue, for a question about a table that isn't there
-	// fails like any other that fails.
+	// The catalogue tells, because the error of a query of a missing table looks like
+	// any other.
 	exists, err := db.has(ctx, "goose_db_version")
 	if err != nil || !exists {
 		return s, wrap("read schema version", err)
@@ -176,11 +176,12 @@ func (db *DB) SchemaStatus(ctx context.Context) (SchemaStatus, error) {
 	return s, wrap("read schema version", err)
 }
 
-// A move leaves out what the database says about its own schema, replicas and moves.
+// settingTable leaves out the settings about the database's own schema, replicas and
+// moves, which a move does not copy.
 var settingTable = table{name: "settings", columns: columns("name text, value text"),
 	where: "name NOT IN ('oldest_schema', '" + markName + "') AND name NOT LIKE 'turn.%'"}
 
-// setting is what the database says about itself, empty if nothing.
+// setting returns a setting of the database, or the empty text if it has no value.
 func (db *DB) setting(ctx context.Context, name string) (string, error) {
 	value, err := one(ctx, db, func(row scanner) (value string, err error) {
 		err = row.Scan(&value)
@@ -192,7 +193,7 @@ func (db *DB) setting(ctx context.Context, name string) (string, error) {
 	return value, err
 }
 
-// wrap says what was attempted when an error came, if one did.
+// wrap adds what was attempted to an error. A nil error stays nil.
 func wrap(attempted string, err error) error {
 	if err == nil {
 		return nil

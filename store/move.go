@@ -14,33 +14,32 @@ import (
 type MoveOptions struct {
 	// Batch is how many rows are copied in one transaction; default 5000.
 	Batch int
-	// Restart empties a copy that was begun before, by this or another move.
+	// Restart first empties a copy that this or another move began.
 	Restart bool
-	// From and To are for opening the two databases; only what concerns their
-	// connections counts.
+	// From and To open the two databases; only their connection options count.
 	From, To Options
-	// Progress, if set, is told how far the move is, often.
+	// Progress, if set, is called often with the progress of the move.
 	Progress func(MoveProgress)
 }
 
-// MoveProgress is how far a move is with a table. The first report about one tells
-// how many of its rows had been copied before.
+// MoveProgress is the progress of a move with a table. The first report about a table
+// gives the number of rows copied before.
 type MoveProgress struct {
-	Verifying   bool // the copying is over
+	Verifying   bool // all rows are copied
 	Table       string
 	Done, Total int64 // rows
 }
 
-// MovedTable is a table that was moved.
+// A MovedTable reports on a table that was moved.
 type MovedTable struct {
 	Name   string
 	Rows   int64
 	SHA256 [32]byte // of all its rows in the order of their keys; the same in every dialect
 }
 
-// Why a move can't begin or end.
+// Reasons why a move can't begin or end.
 var (
-	// ErrNotEmpty says that there is something in the database to move to.
+	// ErrNotEmpty says that the database to move to has rows.
 	ErrNotEmpty = errors.New("the database to move to is not empty")
 	// ErrOtherMove says that the database to move to belongs to another move.
 	ErrOtherMove = errors.New("the database to move to belongs to another move")
@@ -52,11 +51,10 @@ var (
 	ErrNotMoving = errors.New("this database is not being moved")
 )
 
-// Move copies the database of one URL into the empty one of another, and ends
-// with an error unless the copy is the same. From its beginning on nothing uses
-// the original any more, and nothing uses the copy before its end. A move that
-// was cut short, by whatever, goes on when it is called again with the same
-// URLs; [AbandonMove] gives it up.
+// Move copies the database at one URL into the empty database at another, and returns an
+// error unless the copy is the same. From the beginning of the move no process can use the
+// original, and until its end none can use the copy. An interrupted move goes on when it
+// is called again with the same URLs; [AbandonMove] gives it up.
 func Move(ctx context.Context, from, to string, opts MoveOptions) ([]MovedTable, error) {
 	opts.Batch = or(opts.Batch, 5000)
 	m := &move{opts: opts, fromName: placeOf(from), toName: placeOf(to)}
@@ -69,7 +67,7 @@ func Move(ctx context.Context, from, to string, opts MoveOptions) ([]MovedTable,
 	if err := m.checkSource(ctx); err != nil {
 		return nil, err
 	}
-	opts.To.MustExist = m.source.state == left // then only its own copy will do
+	opts.To.MustExist = m.source.state == left // then it needs its own copy
 	if m.to, err = dialToMove(ctx, to, opts.To); errors.Is(err, ErrNoDatabase) {
 		return nil, m.source.refusal()
 	} else if err != nil {
@@ -101,8 +99,8 @@ func Move(ctx context.Context, from, to string, opts MoveOptions) ([]MovedTable,
 	return moved, wrap("finish", m.finish(ctx))
 }
 
-// dialToMove opens a database as it is, and waits for its answers as long as they
-// take: counting all rows is no request of somebody's.
+// dialToMove opens a database as it is, with no limit on the time of a query: no client
+// waits while a move counts all rows.
 func dialToMove(ctx context.Context, url string, opts Options) (*DB, error) {
 	db, err := dial(ctx, url, opts)
 	if err != nil {
@@ -115,7 +113,7 @@ func dialToMove(ctx context.Context, url string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// placeOf names a database without secrets.
+// placeOf returns the name of a database without secrets.
 func placeOf(url string) string {
 	if source, err := parseMySQL(url); err == nil {
 		return source.String()
@@ -135,7 +133,7 @@ type move struct {
 	source, target   mark // as they are now
 }
 
-// checkSource refuses an original that this binary doesn't know all of.
+// checkSource refuses an original with a schema that is not this binary's.
 func (m *move) checkSource(ctx context.Context) error {
 	s, err := m.from.SchemaStatus(ctx)
 	if err != nil {
@@ -154,8 +152,8 @@ func (m *move) checkSource(ctx context.Context) error {
 	return err
 }
 
-// begin makes both databases take part in this move: the copy first, so that
-// there is no original without one, and then the original, which is frozen.
+// begin marks both databases as part of this move: the copy first, so that no original is
+// without one, and then the original, which it freezes.
 func (m *move) begin(ctx context.Context) error {
 	s, err := m.to.SchemaStatus(ctx)
 	if state := s.State(); err == nil && (state == SchemaNewer || state == SchemaTooNew) {
@@ -202,10 +200,10 @@ func (m *move) begin(ctx context.Context) error {
 	if err != nil && m.from.IsUnavailable(err) && ctx.Err() == nil {
 		err = fmt.Errorf("another program is at work there, stop the servers: %w", err)
 	}
-	return wrap("keep everybody from changing the database to move", err)
+	return wrap("freeze the database to move", err)
 }
 
-// checkEmpty refuses a database that is in use.
+// checkEmpty refuses a database that has rows.
 func (m *move) checkEmpty(ctx context.Context) error {
 	for _, t := range movedTables {
 		there, err := m.to.has(ctx, t.name)
@@ -230,8 +228,8 @@ func (m *move) claim(ctx context.Context) error {
 		return wrap("the database to move to", err)
 	}
 	if m.opts.Restart {
-		// The original isn't of this move yet: if this is cut short, nobody takes
-		// what is left for the beginning of a copy.
+		// The original isn't part of this move yet: if emptying is interrupted, no
+		// move takes the rest for the beginning of a copy.
 		for i := len(movedTables) - 1; i >= 0; i-- {
 			if err := m.to.empty(ctx, movedTables[i], m.opts.Batch); err != nil {
 				return wrap("empty the database to move to", err)
@@ -263,7 +261,7 @@ func (m *move) setTarget(ctx context.Context, is mark) error {
 	return err
 }
 
-// frozen is what a table of the original is called now.
+// frozen returns the present name of one of the original's tables.
 func (m *move) frozen(t table) string { return m.from.dialect.move.frozenName(t.name) }
 
 func (m *move) report(p MoveProgress) {
@@ -272,9 +270,9 @@ func (m *move) report(p MoveProgress) {
 	}
 }
 
-// copy copies the rows that are missing. Both databases order keys by their
-// bytes, and the original stands still: so the copy always has the original's
-// first rows, and it goes on after the last of them.
+// copy copies the missing rows. Both databases order keys by their bytes, and the original
+// doesn't change, so the copy always has the original's first rows, and copying goes on
+// after the last of them.
 func (m *move) copy(ctx context.Context, t table) error {
 	total, err1 := m.from.count(ctx, t, m.frozen(t))
 	done, err2 := m.to.count(ctx, t, t.name)
@@ -308,7 +306,7 @@ func (m *move) copy(ctx context.Context, t table) error {
 	}
 }
 
-// copyNumbering makes events be numbered on from where the original was.
+// copyNumbering continues the numbers of events where the original ended.
 func (m *move) copyNumbering(ctx context.Context) error {
 	want, err := m.from.dialect.move.nextEvent(ctx, m.from, m.from.dialect.move.frozenName(eventTable.name))
 	if err != nil {
@@ -321,7 +319,7 @@ func (m *move) copyNumbering(ctx context.Context) error {
 	return m.to.dialect.move.setNextEvent(ctx, m.to, eventTable.name, want)
 }
 
-// verify reads a table on both sides, at once, and compares.
+// verify reads a table on both sides in parallel and compares the digests.
 func (m *move) verify(ctx context.Context, t table) (MovedTable, error) {
 	total, err := m.from.count(ctx, t, m.frozen(t))
 	if err != nil {
@@ -347,8 +345,8 @@ func (m *move) verify(ctx context.Context, t table) (MovedTable, error) {
 	return original, nil
 }
 
-// finish gives the copy free. The original is closed for good before that, so
-// that at no time both are in use.
+// finish releases the copy for use. It closes the original for good first, so that both
+// are never in use.
 func (m *move) finish(ctx context.Context) error {
 	if m.source.state == leaving {
 		if err := m.setSource(ctx, mark{left, m.source.id, m.toName}); err != nil {
@@ -361,9 +359,9 @@ func (m *move) finish(ctx context.Context) error {
 	return m.setTarget(ctx, mark{})
 }
 
-// AbandonMove lets a database be used again whose move was begun but not
-// finished. The copy stays unusable. A database whose move was finished has a
-// successor, in which sessions go on; so that is given up only with goBack.
+// AbandonMove makes the original of an unfinished move usable again. The copy stays
+// unusable. After a finished move the sessions go on in the copy, so AbandonMove then
+// refuses unless goBack is true.
 func AbandonMove(ctx context.Context, url string, opts Options, goBack bool) error {
 	opts.MustExist = true
 	db, err := dialToMove(ctx, url, opts)
@@ -376,7 +374,7 @@ func AbandonMove(ctx context.Context, url string, opts Options, goBack bool) err
 	case err != nil:
 		return err
 	case m.state == "":
-		// The freezing of a move that was killed may have come after it was given up.
+		// A move that was killed may have frozen the database after it was given up.
 		return errors.Join(db.dialect.move.thaw(ctx, db), ErrNotMoving)
 	case m.state == arriving, m.state == left && !goBack:
 		return m.refusal()

@@ -9,20 +9,20 @@ import (
 	"strings"
 )
 
-// A database that is moved is frozen first: from then on no process can change
-// what is copied, whatever its version and whether or not it knows of moves. It
-// stays frozen when the move ends, is cut short or is killed, so that no server
-// that still runs there can acknowledge what the copy doesn't have.
+// A move freezes the original first: from then on no process of any version can change
+// what is copied, even one that doesn't know about moves. The original stays frozen when
+// the move ends, is interrupted or is killed, so that no server that still runs there can
+// acknowledge what the copy doesn't have.
 //
-// SQLite has triggers for it, and goes on to be read. Where a MySQL server keeps
-// a binary log, ordinary users may not make triggers, so there the tables get
-// other names, which waits for all transactions that are under way.
+// On SQLite triggers freeze the tables, which can still be read. On a MySQL server with a
+// binary log ordinary users may not create triggers, so the tables are renamed, which
+// waits for all transactions under way.
 
 // moveDialect is what differs between databases when one is moved.
 type moveDialect struct {
 	freeze, thaw func(ctx context.Context, db *DB) error
 	frozenName   func(table string) string                        // of a table while it is frozen
-	hurry        func(ctx context.Context, db *DB, on bool) error // commits are cheap while it is on: what a power cut takes is copied again
+	hurry        func(ctx context.Context, db *DB, on bool) error // makes commits cheap: the move copies again what a power cut takes
 	nextEvent    func(ctx context.Context, db *DB, table string) (int64, error)
 	setNextEvent func(ctx context.Context, db *DB, table string, next int64) error
 }
@@ -38,7 +38,7 @@ var (
 	}
 )
 
-// frozenPrefix is what the names of triggers begin with, or of frozen tables.
+// frozenPrefix begins the names of triggers and of frozen tables.
 const frozenPrefix = "moved_"
 
 // freezeSQLite makes every change of the tables fail.
@@ -86,7 +86,7 @@ func frozenMySQL(table string) string {
 	return frozenPrefix + table
 }
 
-// renameMySQL renames those tables that have the first name.
+// renameMySQL renames each table that has its from name to its to name.
 func renameMySQL(ctx context.Context, db *DB, names func(table string) (from, to string)) error {
 	var pairs []string
 	for _, t := range frozenTables() {
@@ -107,8 +107,8 @@ func renameMySQL(ctx context.Context, db *DB, names func(table string) (from, to
 		return err
 	}
 	defer conn.Close()
-	// It waits for transactions that use the tables, and everybody else for it: not
-	// for long.
+	// The rename waits for transactions that use the tables, and all later ones wait
+	// for the rename: so the wait is short.
 	if _, err := conn.ExecContext(ctx, `SET SESSION lock_wait_timeout = 3`); err != nil {
 		return err
 	}
@@ -117,8 +117,7 @@ func renameMySQL(ctx context.Context, db *DB, names func(table string) (from, to
 	return err
 }
 
-// frozenTables are all but what the database says about itself, where a move
-// keeps its mark.
+// frozenTables returns all tables except settings, where a move keeps its mark.
 func frozenTables() (names []string) {
 	for _, t := range movedTables {
 		if t.name != settingTable.name {
@@ -128,9 +127,9 @@ func frozenTables() (names []string) {
 	return names
 }
 
-// hurrySQLite is for the connection that writes. It waits for the disk when the log
-// is full instead of at each commit, and has room for the indexes, into which rows
-// go in no order.
+// hurrySQLite changes the connection that writes: it waits for the disk when the log is
+// full instead of at each commit, and has a cache for the indexes, which rows enter in
+// random order.
 func hurrySQLite(ctx context.Context, db *DB, on bool) error {
 	pragmas := "PRAGMA synchronous = full"
 	if on {
@@ -140,8 +139,8 @@ func hurrySQLite(ctx context.Context, db *DB, on bool) error {
 	return err
 }
 
-// Events are numbered, and a number is never used again, not even one whose event
-// is gone. So the numbering is moved as well.
+// The number of an event is never used again, even after the event is deleted. So a move
+// copies the next number, too.
 
 func nextEventSQLite(ctx context.Context, db *DB, table string) (int64, error) {
 	return one(ctx, db, scanInt, `SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?`, table)
@@ -159,7 +158,7 @@ func setNextEventSQLite(ctx context.Context, db *DB, table string, next int64) e
 
 var autoIncrement = regexp.MustCompile(`\bAUTO_INCREMENT=(\d+)`)
 
-// nextEventMySQL reads the definition, for the catalogue may be a day behind.
+// nextEventMySQL reads the table's definition, because the catalogue may be a day behind.
 func nextEventMySQL(ctx context.Context, db *DB, table string) (int64, error) {
 	definition, err := one(ctx, db, func(row scanner) (definition string, err error) {
 		err = row.Scan(new(string), &definition)

@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// A database that takes part in a move says so in a setting, so that nobody uses
-// it by mistake: not the copy before it is whole, and not the original once there
-// is another, for a session must not live on in two places.
+// A setting marks a database that takes part in a move, so that no server uses the copy
+// before it is whole, or the original once there is a copy: a session must not live in two
+// places.
 
-// Why a database can't be used that takes part in a move.
+// Reasons why a database that takes part in a move can't be used.
 var (
-	// ErrUnfinishedCopy says that the database is being filled by a move.
+	// ErrUnfinishedCopy says that a move is filling the database.
 	ErrUnfinishedCopy = errors.New("this database is an unfinished copy")
-	// ErrBeingMoved says that the database is being copied to another.
+	// ErrBeingMoved says that a move is copying the database to another.
 	ErrBeingMoved = errors.New("this database is being moved")
-	// ErrMovedAway says that another database has taken this one's place.
+	// ErrMovedAway says that another database has replaced this one.
 	ErrMovedAway = errors.New("this database was moved away")
 )
 
-// markName is the setting.
+// markName is the name of the setting.
 const markName = "move"
 
-// mark is what the setting says. The zero mark is none.
+// mark is the value of the setting. The zero mark means that there is none.
 type mark struct {
 	state moveState
 	id    string // of the move: both databases have it
@@ -39,9 +39,9 @@ const (
 	left     moveState = "left"     // an original that has been copied
 )
 
-// String is the mark as stored.
+// String returns the mark as stored.
 func (m mark) String() string {
-	const most = 1000 // what the column takes, and more than anybody reads
+	const most = 1000 // what the column takes, and more than an operator reads
 	s := fmt.Sprintf("%s %s %s", m.state, m.id, m.other)
 	return strings.ToValidUTF8(s[:min(len(s), most)], "")
 }
@@ -53,8 +53,8 @@ func parseMark(s string) (m mark) {
 	return m
 }
 
-// refusal says why a database with the mark can't be used, and what to do. It is
-// nil for one without.
+// refusal returns an error that says why a database with the mark can't be used, and what
+// to do. It returns nil for the zero mark.
 func (m mark) refusal() error {
 	switch m.state {
 	case "":
@@ -68,7 +68,7 @@ func (m mark) refusal() error {
 	}
 }
 
-// mark reads the database's, also where there is no schema.
+// mark reads the database's mark, even if the database has no schema.
 func (db *DB) mark(ctx context.Context) (mark, error) {
 	if there, err := db.has(ctx, settingTable.name); err != nil || !there {
 		return mark{}, err
@@ -80,10 +80,10 @@ func (db *DB) mark(ctx context.Context) (mark, error) {
 	return parseMark(s), nil
 }
 
-// errMarkChanged says that somebody else is at the same database.
+// errMarkChanged says that another process has changed the mark.
 var errMarkChanged = errors.New("another 'countersign move' is at work on this database")
 
-// setMark puts a mark in the place of the one that was read.
+// setMark replaces the mark was, which the caller has read, with is.
 func (db *DB) setMark(ctx context.Context, was, is mark) error {
 	var n int64
 	var err error

@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// movedTables are all tables, each after those that it refers to. A test compares
-// them with the schemas.
+// movedTables lists all tables, each after those that it refers to. A test compares it
+// with the schemas.
 var movedTables = []table{
 	userTable, clientTable, sessionTable, letterTable, profileTable, consentTable, loginTable, codeTable,
 	authorizationTable, keyTable, guessTable, eventTable, settingTable,
 }
 
-// condition is a WHERE clause for the rows that are moved and for which also
-// what is given holds.
+// condition returns a WHERE clause for the rows that are moved and that meet the
+// conditions in also.
 func (t table) condition(also ...string) string {
 	if t.where != "" {
 		also = append(also, t.where)
@@ -30,11 +30,11 @@ func (t table) condition(also ...string) string {
 	return " WHERE " + strings.Join(also, " AND ")
 }
 
-// row is a row's values in the order of the table's columns: nil, int64, string
-// or []byte, whatever the driver gave.
+// row holds a row's values in the order of the table's columns: nil, int64, string or
+// []byte.
 type row []any
 
-// normalize makes the values be of their columns' kinds.
+// normalize converts the values to their columns' kinds.
 func (r row) normalize(t table) error {
 	for i, c := range t.columns {
 		var err error
@@ -58,7 +58,7 @@ func (r row) normalize(t table) error {
 	return nil
 }
 
-// of is a value of the column from what the driver gave as text.
+// of converts the driver's text to a value of the column's kind.
 func (c column) of(v string) (any, error) {
 	switch c.kind {
 	case kindInt:
@@ -70,7 +70,7 @@ func (c column) of(v string) (any, error) {
 	}
 }
 
-// size is about how many bytes the values have.
+// size returns the approximate number of bytes of the values.
 func (r row) size() (n int) {
 	for _, v := range r {
 		switch v := v.(type) {
@@ -84,7 +84,7 @@ func (r row) size() (n int) {
 	return n
 }
 
-// id is the primary key for people to read.
+// id returns the primary key in readable form.
 func (r row) id() string {
 	if b, ok := r[0].([]byte); ok {
 		return fmt.Sprintf("%x", b)
@@ -92,8 +92,8 @@ func (r row) id() string {
 	return fmt.Sprint(r[0])
 }
 
-// hashTo adds the values to a digest, each with its kind and length, so that no
-// two different rows look alike.
+// hashTo adds the values to a digest, each with its kind and length, so that no two
+// different rows hash the same bytes.
 func (r row) hashTo(h hash.Hash, b []byte) []byte {
 	b = b[:0]
 	for _, v := range r {
@@ -114,12 +114,12 @@ func (r row) hashTo(h hash.Hash, b []byte) []byte {
 
 const (
 	maxPage      = 8 << 20   // bytes that a page holds, and one row more
-	maxStatement = 512 << 10 // bytes that a statement inserts, or one row: servers take a MiB at least, with what is escaped
+	maxStatement = 512 << 10 // bytes that a statement inserts, or one row: servers take at least a MiB, escapes included
 	maxArgs      = 30_000    // values that a statement inserts: SQLite takes 32,766
 )
 
-// page reads at most limit rows in the order of their keys, of those after a key
-// if one is given. name is what the table is called at present.
+// page reads at most limit rows in the order of their keys, beginning after the key after
+// unless it is nil. name is the present name of the table.
 func (db *DB) page(ctx context.Context, t table, name string, after any, limit int) (page []row, err error) {
 	var also []string
 	var args []any
@@ -154,7 +154,7 @@ func (db *DB) page(ctx context.Context, t table, name string, after any, limit i
 	return page, err
 }
 
-// count is how many rows there are to move.
+// count returns the number of rows to move.
 func (db *DB) count(ctx context.Context, t table, name string) (int64, error) {
 	return one(ctx, db, scanInt, "SELECT COUNT(*) FROM "+name+t.condition())
 }
@@ -165,7 +165,7 @@ func (db *DB) isEmpty(ctx context.Context, t table) (bool, error) {
 	return len(found) == 0, err
 }
 
-// last is the highest key, nil if there is none.
+// last returns the highest key, or nil if there is none.
 func (db *DB) last(ctx context.Context, t table) (any, error) {
 	keys, err := all(ctx, db, func(s scanner) (any, error) {
 		r := make(row, 1)
@@ -181,9 +181,8 @@ func (db *DB) last(ctx context.Context, t table) (any, error) {
 	return keys[0], nil
 }
 
-// insert adds rows, all or none, as long as the database has the mark of the move
-// that does it: one that was overtaken by another must not add to what has become
-// somebody's.
+// insert adds all rows or none, if the database still has the mark is: a move that another
+// has overtaken must not add to the other's copy or to a database in use.
 func (db *DB) insert(ctx context.Context, t table, is mark, rows []row) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE settings SET value = value WHERE name = ? AND value = ?`, markName, is.String()))
@@ -209,7 +208,7 @@ func (db *DB) insert(ctx context.Context, t table, is mark, rows []row) error {
 	})
 }
 
-// whichRow finds out which of several rows was refused.
+// whichRow returns an error that names the row that the database refused.
 func (db *DB) whichRow(ctx context.Context, tx *sql.Tx, t table, rows []row, err error) error {
 	if db.IsUnavailable(err) || ctx.Err() != nil {
 		return err
@@ -231,10 +230,10 @@ func insertRows(ctx context.Context, tx *sql.Tx, t table, rows []row) error {
 	return err
 }
 
-// empty removes all rows that a move would bring.
+// empty removes all rows that a move copies.
 func (db *DB) empty(ctx context.Context, t table, batch int) error {
 	for {
-		// The key of the batch's last row, if there are so many.
+		// The key of the batch's last row, if the batch is full.
 		ends, err := all(ctx, db, func(s scanner) (key any, err error) {
 			err = s.Scan(&key)
 			return key, err
@@ -252,8 +251,8 @@ func (db *DB) empty(ctx context.Context, t table, batch int) error {
 	}
 }
 
-// digest is the number of the rows and the SHA-256 of them all. each is told how
-// many there are so far, if it isn't nil.
+// digest returns the number of rows and the SHA-256 of all of them. If each is not nil,
+// digest calls it with the number of rows so far.
 func (db *DB) digest(ctx context.Context, t table, name string, batch int, each func(n int64)) (m MovedTable, err error) {
 	m.Name = t.name
 	h, buffer := sha256.New(), []byte(nil)

@@ -29,7 +29,7 @@ import (
 	"countersign/tokens"
 )
 
-// tellsWhy reports an error that isn't one line with a hint.
+// tellsWhy fails the test unless the error is one line with the hint.
 func tellsWhy(t *testing.T, err error, hint string) {
 	t.Helper()
 	if err == nil {
@@ -66,7 +66,7 @@ func move(t testing.TB, from, to string) []store.MovedTable {
 	return moved
 }
 
-// raw opens a database whatever state it is in, without a look at foreign keys.
+// raw opens a database in any state, with foreign keys off.
 func raw(t testing.TB, url string) *sql.DB {
 	t.Helper()
 	db, err := store.Dial(t.Context(), url, store.Options{})
@@ -83,7 +83,7 @@ func raw(t testing.TB, url string) *sql.DB {
 	return conns
 }
 
-// odd are texts that some database changes, cuts or takes for another.
+// odd are texts that some databases change, cut or confuse.
 var odd = []string{
 	"plain", "Plain", "plain ", "plain\x00", "PLAIN\t\r\n", `Zoë 👩‍👩‍👧 한글 ŞİŞı ß "q" 'q' \ % _ e` + "\u0301", "%", "'; --", `\`, "\x00", " ", "ſ", "\u00a0\u202e\ufeff",
 }
@@ -152,7 +152,7 @@ func fill(t testing.TB, url string) {
 	}
 }
 
-// kept are all rows of a database that a move keeps, as hexadecimal.
+// kept returns all rows of a database that a move keeps, as hexadecimal.
 func kept(t testing.TB, url string) map[string][]string {
 	t.Helper()
 	db := raw(t, url)
@@ -197,7 +197,7 @@ func kept(t testing.TB, url string) map[string][]string {
 	return dump
 }
 
-// nextNumber is the number of one more event.
+// nextNumber returns the number of the next event.
 func nextNumber(t testing.TB, url string) int64 {
 	t.Helper()
 	db := open(t, url)
@@ -226,7 +226,7 @@ func TestMoveKeepsEverything(t *testing.T) {
 	})
 }
 
-// The digests tell two databases apart, not two dialects.
+// The digests depend on the rows, not on the dialect.
 func TestMoveDigestsAreTheSameEverywhere(t *testing.T) {
 	first, second, third := onSQLite(t), onMariaDB(t), onSQLite(t)
 	fill(t, first)
@@ -244,7 +244,7 @@ func TestMoveDigestsAreTheSameEverywhere(t *testing.T) {
 	}
 }
 
-// An empty database has a place to go on from as well.
+// An empty database can be moved, too.
 func TestMoveOfNothing(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		open(t, from)
@@ -259,7 +259,7 @@ func TestMoveOfNothing(t *testing.T) {
 	})
 }
 
-// What a schema has, a move knows: a column that is forgotten is lost.
+// A move knows every column of the schemas: it would lose a forgotten one.
 func TestMoveKnowsAllColumns(t *testing.T) {
 	want := map[string][]store.MovedColumn{}
 	for _, table := range store.MovedTables() {
@@ -315,7 +315,7 @@ func TestMoveKnowsAllColumns(t *testing.T) {
 	})
 }
 
-// Sessions and keys go on: whatever the server asks of a store it gets from the copy.
+// Sessions and keys go on: the copy does all that a server needs.
 func TestMovedDatabaseIsWorkedOn(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		ctx := t.Context()
@@ -340,12 +340,12 @@ func TestMovedDatabaseIsWorkedOn(t *testing.T) {
 		noError(t, copied.AdvanceSession(ctx, s, now))
 		noError(t, copied.DeleteUser(ctx, s.UserID, uuid.Nil, now, created)) // takes the session with it
 		if _, err := copied.Session(ctx, s.ID, now); !errors.Is(err, tokens.ErrUnknown) {
-			t.Errorf("session of a user who is gone: %v", err)
+			t.Errorf("session of a deleted user: %v", err)
 		}
 	})
 }
 
-// refused opens a database in all ways, and wants the error each time.
+// refused opens a database in all ways, and fails the test unless each returns the error.
 func refused(t *testing.T, url string, want error, hint string) {
 	t.Helper()
 	for _, opts := range []store.Options{{}, {NoMigrate: true, MustExist: true}, {Purpose: store.Production}} {
@@ -357,8 +357,8 @@ func refused(t *testing.T, url string, want error, hint string) {
 	}
 }
 
-// However often and wherever a move is cut, it goes on; meanwhile nothing uses
-// either database, and then only the copy.
+// A move goes on wherever and however often it is interrupted; meanwhile neither database
+// can be used, and afterwards only the copy.
 func TestMoveGoesOnAfterItWasCut(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		fill(t, from)
@@ -396,7 +396,7 @@ func TestMoveGoesOnAfterItWasCut(t *testing.T) {
 	})
 }
 
-// The first report about a table says what an earlier try left.
+// The first report about a table gives the rows that an earlier try copied.
 func TestMoveTellsWhatIsThereAlready(t *testing.T) {
 	from, to := onSQLite(t), onSQLite(t)
 	fill(t, from)
@@ -425,8 +425,8 @@ func TestMoveTellsWhatIsThereAlready(t *testing.T) {
 	}
 }
 
-// A server that runs on can't acknowledge what the copy doesn't have, from the
-// beginning of the move on; it says that it is unavailable.
+// From the beginning of the move, a server that still runs can't acknowledge what the copy
+// doesn't have; it answers that it is unavailable.
 func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		ctx := t.Context()
@@ -459,7 +459,7 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 		}
 		want := kept(t, to)
 
-		// Whoever goes back finds what was there, and it can be changed.
+		// After going back the original is as it was, and can be changed.
 		noError(t, store.AbandonMove(ctx, from, store.Options{}, true))
 		if diff := cmp.Diff(kept(t, from), want); diff != "" {
 			t.Errorf("rows (-original +copy):\n%s", diff)
@@ -468,15 +468,15 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 			t.Errorf("session: %v", err)
 		}
 		for what, err := range writes() {
-			if err != nil && what != "AdvanceSession" && what != "PurgeSessions" { // the user is gone, whenever that was
+			if err != nil && what != "AdvanceSession" && what != "PurgeSessions" { // the user may be deleted by then
 				t.Errorf("%s after going back: %v", what, err)
 			}
 		}
 	})
 }
 
-// What was acknowledged before or during a move, by a server that should not have
-// run, is in the copy.
+// The copy has all that a server acknowledged before or during a move, when it should not
+// have run.
 func TestMoveLosesNothingThatWasAcknowledged(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		running := open(t, from)
@@ -510,14 +510,14 @@ func TestMoveLosesNothingThatWasAcknowledged(t *testing.T) {
 		copied := open(t, to)
 		for _, u := range acknowledged {
 			if _, err := copied.User(t.Context(), u.ID); err != nil {
-				t.Fatalf("user who was acknowledged: %v", err)
+				t.Fatalf("an acknowledged user: %v", err)
 			}
 		}
 	})
 }
 
-// A transaction that doesn't end keeps a move from beginning, and is told of; it
-// loses nothing.
+// A transaction that doesn't end keeps a move from beginning, which the error says. The
+// transaction loses nothing.
 func TestMoveWaitsForNoTransactionForLong(t *testing.T) {
 	from, to := onMariaDB(t), onSQLite(t)
 	running := open(t, from)
@@ -536,7 +536,7 @@ func TestMoveWaitsForNoTransactionForLong(t *testing.T) {
 	}
 }
 
-// newKey is a signing key that there is no other of.
+// newKey returns a new signing key.
 func newKey(t *testing.T) keys.Key {
 	t.Helper()
 	public, _, err := ed25519.GenerateKey(nil)
@@ -567,8 +567,8 @@ func TestMoveIsGivenUp(t *testing.T) {
 		}
 		refused(t, cut, store.ErrUnfinishedCopy, "")
 
-		// The move that was given up doesn't go on, one that was finished isn't
-		// given up in passing, and what was given up can be moved.
+		// An abandoned move doesn't go on, a finished one can't be abandoned by
+		// mistake, and an abandoned database can be moved.
 		_, err := store.Move(ctx, from, cut, store.MoveOptions{})
 		oneLine(t, err, store.ErrOtherMove, "--restart")
 		to = onSQLite(t)
@@ -577,8 +577,8 @@ func TestMoveIsGivenUp(t *testing.T) {
 		noError(t, abandon(true))
 		open(t, from)
 
-		// The database server may do what a move that was killed had asked it for
-		// after that was given up: giving up once more mends it.
+		// The database server may run a killed move's statement after the move was
+		// abandoned: abandoning it once more mends that.
 		cutMove(t, from, onSQLite(t), "users")
 		_, err = raw(t, from).Exec(`DELETE FROM settings WHERE name = 'move'`)
 		noError(t, err)
@@ -620,7 +620,7 @@ func TestMoveTakesOverACopyWithoutRows(t *testing.T) {
 	})
 }
 
-// The last step frees the copy. A move that was cut right before it is done once
+// The last step releases the copy. A move that was interrupted right before it runs once
 // more, but copies nothing.
 func TestMoveIsFinishedWhereOnlyThatIsMissing(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
@@ -658,7 +658,7 @@ func TestMoveRefusals(t *testing.T) {
 		oneLine(t, try(from, from, false), store.ErrNotEmpty, "users")
 		open(t, from) // and it is as it was
 
-		// What is in use isn't overwritten, not even when told to begin anew.
+		// A database in use is not overwritten, not even with Restart.
 		for _, restart := range []bool{false, true} {
 			used := open(t, to)
 			noError(t, storetest.PutClient(ctx, used, clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
@@ -672,7 +672,7 @@ func TestMoveRefusals(t *testing.T) {
 		_, err := raw(t, to).Exec(`DELETE FROM audit_events`)
 		noError(t, err)
 
-		// A copy belongs to one move until that is done with.
+		// A copy belongs to one move until that ends.
 		cutMove(t, from, to, "sessions")
 		other := onSQLite(t)
 		signIn(t, open(t, other), shared)
@@ -732,8 +732,8 @@ func TestMoveWantsTheSchemaThatItKnows(t *testing.T) {
 	})
 }
 
-// Each column of each table counts: whatever differs in one row, the copy stays
-// unusable, and is made anew when told to.
+// Each column of each table counts: if one value differs, the copy stays unusable until
+// Restart makes it anew.
 func TestMoveFindsWhatDiffers(t *testing.T) {
 	eachDialect(t, func(t *testing.T, to string) {
 		ctx := t.Context()
@@ -812,7 +812,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 	})
 }
 
-// An original that somebody changed past the freeze is found out as well.
+// A move also notices an original that was changed despite the freeze.
 func TestMoveFindsAChangedOriginal(t *testing.T) {
 	eachDialect(t, func(t *testing.T, from string) {
 		to := onSQLite(t)
@@ -841,7 +841,7 @@ func TestMoveFindsAChangedOriginal(t *testing.T) {
 	})
 }
 
-// A row that the other dialect has no room for is named.
+// The error names the row that the other dialect has no room for.
 func TestMoveNamesTheRowThatIsRefused(t *testing.T) {
 	from, to := onSQLite(t), onMariaDB(t)
 	fill(t, from)
@@ -856,7 +856,7 @@ func TestMoveNamesTheRowThatIsRefused(t *testing.T) {
 	tellsWhy(t, err, fmt.Sprintf("sessions: the row %x", id))
 }
 
-// Of two that do the same move at once one ends it, and the other notices.
+// Of two processes that run the same move at once one finishes, and the other notices.
 func TestMoveTwiceAtOnce(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		fill(t, from)

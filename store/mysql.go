@@ -33,13 +33,13 @@ var mysqlDialect = dialect{
 // Pool bounds the connections to a database server. Zero values are the
 // defaults; SQLite needs none of them.
 type Pool struct {
-	MaxOpen     int           // connections at a time; default 32
-	MaxIdle     int           // of them kept while there is nothing to do; default MaxOpen
-	MaxLifetime time.Duration // then a connection is made anew, perhaps to a better host; default 3 minutes
-	MaxIdleTime time.Duration // an idle one is closed after so long; default 1 minute
+	MaxOpen     int           // connections at once; default 32
+	MaxIdle     int           // idle connections kept; default MaxOpen
+	MaxLifetime time.Duration // a connection is then replaced, perhaps by one to a better host; default 3 minutes
+	MaxIdleTime time.Duration // an idle connection is then closed; default 1 minute
 }
 
-// openMySQL opens a database of a MySQL, a MariaDB, or what speaks their protocol.
+// openMySQL opens a database of MySQL, MariaDB or another server with their protocol.
 func openMySQL(ctx context.Context, url, password string, pool Pool) (*DB, error) {
 	source, err := parseMySQL(url)
 	if err != nil {
@@ -79,8 +79,8 @@ func or[T comparable](v, instead T) T {
 	return v
 }
 
-// mysqlAdvice says how to mend what keeps a database from being opened, where that
-// is known.
+// mysqlAdvice returns advice on an error that keeps a database from being opened, or the
+// empty text if there is none.
 func mysqlAdvice(err error) string {
 	switch {
 	case isMySQLCode([]uint16{1045})(err): // ER_ACCESS_DENIED_ERROR
@@ -93,8 +93,8 @@ func mysqlAdvice(err error) string {
 	return ""
 }
 
-// checkMySQL refuses a server that is too old to keep the store's promises: it
-// has no atomic DDL, or other rules for what it compares.
+// checkMySQL refuses a server that is too old to keep the store's promises: it has no
+// atomic DDL, or compares texts by other rules.
 func checkMySQL(ctx context.Context, conns *sql.DB) error {
 	var version string
 	if err := conns.QueryRowContext(ctx, `SELECT VERSION()`).Scan(&version); err != nil {
@@ -111,7 +111,7 @@ func checkMySQL(ctx context.Context, conns *sql.DB) error {
 func supportedMySQL(version string) bool {
 	oldest := [2]int{8, 0}
 	if strings.Contains(version, "MariaDB") {
-		version = strings.TrimPrefix(version, "5.5.5-") // which replication protocols wanted to see
+		version = strings.TrimPrefix(version, "5.5.5-") // which older replicas expect
 		oldest = [2]int{10, 6}
 	}
 	parts := strings.SplitN(version, ".", 3)
@@ -123,9 +123,9 @@ func supportedMySQL(version string) bool {
 	return err1 == nil && err2 == nil && (major > oldest[0] || major == oldest[0] && minor >= oldest[1])
 }
 
-// mysqlMigrateLock lets one process at a time migrate, for DDL commits by itself.
-// It is a lease in a table, so it holds in a cluster as well, and one whose holder
-// died ends by itself, soon enough for a restarted server's health checks.
+// mysqlMigrateLock lets one process at a time migrate, because DDL commits by itself. It
+// is a lease in a table, so it also holds in a cluster, and the lease of a dead process
+// expires soon enough for a restarted server's health checks.
 func mysqlMigrateLock() (goose.ProviderOption, error) {
 	l, err := lock.NewMySQLTableLocker(
 		lock.WithTableLeaseDuration(10*time.Second),
@@ -135,19 +135,19 @@ func mysqlMigrateLock() (goose.ProviderOption, error) {
 	return goose.WithLocker(mendingLocker{l}), err
 }
 
-// mendingLocker is a locker whose holder first finishes what the one before it
-// may have left undone when it died.
+// mendingLocker is a locker whose holder first finishes what a dead holder may have left
+// undone.
 type mendingLocker struct{ lock.Locker }
 
-// Lock takes the lock. The migration library makes its table of versions and puts
-// the first row into it in two steps, and can't work with one without the other.
+// Lock takes the lock. The migration library creates its table of versions and inserts
+// the first row in two steps, and can't work with the table alone.
 func (l mendingLocker) Lock(ctx context.Context, db *sql.DB) error {
 	if err := l.Locker.Lock(ctx, db); err != nil {
 		return err
 	}
 	_, err := db.ExecContext(ctx, `INSERT INTO goose_db_version (version_id, is_applied)
 		SELECT 0, TRUE FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM goose_db_version)`)
-	if err != nil && !isMySQLCode(mysqlMoved)(err) { // the table is still to be made
+	if err != nil && !isMySQLCode(mysqlMoved)(err) { // there is no table yet
 		return errors.Join(err, l.Unlock(ctx, db))
 	}
 	return nil

@@ -16,29 +16,29 @@ import (
 
 const (
 	connectTimeout = 3 * time.Second  // for one host to take a connection and be ready
-	readTimeout    = 10 * time.Second // for an answer; a lock is waited for half as long
-	restTime       = 10 * time.Second // a host that failed is tried last for so long
+	readTimeout    = 10 * time.Second // for an answer; half as long for a lock
+	restTime       = 10 * time.Second // how long a host that failed is tried last
 )
 
-// errNoHost says that no host of the database answers as it should.
+// errNoHost says that no host of the database can serve.
 var errNoHost = errors.New("no host of the database can serve")
 
-// mysqlConnector makes connections to the first host of several that can serve.
-// All replicas that have the same order write to the same host as long as it
-// lives, which spares a cluster the conflicts of writing everywhere.
+// mysqlConnector connects to the first of several hosts that can serve. Replicas with the
+// same order write to the same host as long as it lives, which spares a cluster the
+// conflicts of writing everywhere.
 type mysqlConnector struct {
 	hosts    []driver.Connector
 	names    []string
-	syncWait bool // let a Galera node catch up before it is read from
+	syncWait bool // reads wait until a Galera node has caught up
 
-	lost []atomic.Int64 // when a connection to each host was lost last
+	lost []atomic.Int64 // when each host last lost a connection
 
 	mu     sync.Mutex
-	failed []time.Time // when each host failed last
+	failed []time.Time // when each host last failed
 }
 
-// newMySQLConnector connects to what s names. If patient, an answer may take as
-// long as it takes, as that to a change of the schema of a large table.
+// newMySQLConnector returns a connector to the hosts of s. If patient, answers have no
+// time limit, for example those to a change of the schema of a large table.
 func newMySQLConnector(s mysqlSource, patient bool) (*mysqlConnector, error) {
 	configs, err := s.configs()
 	if err != nil {
@@ -77,7 +77,7 @@ func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 			return conn, nil
 		}
 		if ctx.Err() != nil {
-			return nil, err // nobody waits any more, which is not the host's fault
+			return nil, err // the caller has given up, which is not the host's fault
 		}
 		c.mu.Lock()
 		c.failed[i] = time.Now()
@@ -87,11 +87,11 @@ func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if len(errs) == 1 {
 		return nil, errs[0]
 	}
-	// One line, whatever the drivers say.
+	// One line, even if the driver's errors have more.
 	return nil, fmt.Errorf("%w: %w", errNoHost, oneLine(errs))
 }
 
-// order is the hosts, those that have just failed at the end.
+// order returns the hosts, those that have just failed last.
 func (c *mysqlConnector) order() []int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,8 +106,8 @@ func (c *mysqlConnector) order() []int {
 	return append(good, bad...)
 }
 
-// connect connects to one host and sets the session up. A host that hangs after it
-// took the connection isn't waited for either.
+// connect connects to one host and sets up the session. The time limit also covers a host
+// that hangs after it took the connection.
 func (c *mysqlConnector) connect(ctx context.Context, i int) (*mysqlConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -124,9 +124,9 @@ func (c *mysqlConnector) connect(ctx context.Context, i int) (*mysqlConn, error)
 	return conn, nil
 }
 
-// prepare checks that the host can serve, and makes the session's rules ours
-// whatever the server's are: strict about what it stores, no locks on what isn't
-// there, and no waiting for a lock beyond a request's patience.
+// prepare checks that the host can serve, and sets the session's rules regardless of the
+// server's defaults: strict about stored values, no locks on gaps, and no longer wait for
+// a lock than a request may take.
 func (c *mysqlConnector) prepare(ctx context.Context, conn *mysqlConn) error {
 	variables, err := conn.pairs(ctx, `SHOW VARIABLES WHERE Variable_name IN ('read_only', 'wsrep_on')`)
 	if err != nil {
@@ -156,7 +156,7 @@ func (c *mysqlConnector) prepare(ctx context.Context, conn *mysqlConn) error {
 	}
 	if c.syncWait {
 		// A read and the beginning of a transaction wait until this node has
-		// applied what any node had acknowledged before: every read of ours decides.
+		// applied what any node has acknowledged: our decisions rest on reads.
 		_, err = conn.ExecContext(ctx, `SET SESSION wsrep_sync_wait = 1`, nil)
 	}
 	return err
@@ -173,7 +173,7 @@ func oneLine(errs []error) error {
 	return errors.New(strings.Join(texts, "; "))
 }
 
-// full is what a connection of the driver can do.
+// full lists the interfaces that a connection of the driver implements.
 type full interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -186,16 +186,15 @@ type full interface {
 	driver.Validator
 }
 
-// mysqlConn leaves the pool when its host says that it can't serve any more: a
-// node that lost its cluster, or a primary that became a replica, keeps its
-// connections open. It also leaves when another connection to its host was lost
-// since it was made: a machine that is cut off closes none, and each would make
-// somebody wait.
+// mysqlConn leaves the pool when its host says that it can't serve any more: a node that
+// lost its cluster, or a primary that became a replica, keeps its connections open. It
+// also leaves if another connection to its host has been lost since it was made: a machine
+// that is cut off closes no connection, and each would make one request wait.
 type mysqlConn struct {
 	full
 	unfit bool
 	made  int64
-	lost  *atomic.Int64 // when one to the same host was
+	lost  *atomic.Int64 // when a connection to the same host was lost
 }
 
 var isMySQLUnfit = isMySQLCode(mysqlUnfit)

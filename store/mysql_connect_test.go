@@ -15,8 +15,8 @@ import (
 )
 
 // A machine that loses its power or its network closes no connections. The first
-// that gets no answer tells on all the others to the same host, or each would cost
-// somebody the same wait.
+// connection without an answer condemns all others to the same host, or each would make
+// one request wait.
 func TestMySQLLeavesAHostThatHangs(t *testing.T) {
 	storetest.Need(t, mariadb.Available())
 	hung, err := mariadb.Start()
@@ -37,7 +37,7 @@ func TestMySQLLeavesAHostThatHangs(t *testing.T) {
 	noError(t, err)
 	defer db.Close()
 	read := func() error {
-		_, err := db.UserByUsername(t.Context(), "nobody")
+		_, err := db.UserByUsername(t.Context(), "unknown")
 		if errors.Is(err, accounts.ErrUnknownUser) {
 			return nil
 		}

@@ -9,16 +9,16 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// The numbers of the server's errors that mean something to us. MariaDB, TiDB
-// and others that speak the protocol use MySQL's, and add their own.
+// The error numbers that the store acts on. MariaDB, TiDB and others with the protocol
+// use MySQL's and add their own.
 var (
 	mysqlDuplicate = []uint16{1062}       // ER_DUP_ENTRY
 	mysqlForeign   = []uint16{1216, 1452} // ER_NO_REFERENCED_ROW, ER_NO_REFERENCED_ROW_2
 
-	// The server undid the statement or the transaction, or says so when asked
-	// to commit.
+	// The server rolled back the statement or the transaction, at the commit at the
+	// latest.
 	mysqlConflict = []uint16{
-		1205, // ER_LOCK_WAIT_TIMEOUT: the statement; the rest is rolled back by us
+		1205, // ER_LOCK_WAIT_TIMEOUT: the statement; we roll back the rest
 		1213, // ER_LOCK_DEADLOCK; in a Galera cluster also a conflict with another node
 		1020, // ER_CHECKREAD: MariaDB 11.6 and later, where another transaction changed the row
 		3101, // ER_TRANSACTION_ROLLBACK_DURING_COMMIT: conflict in group replication
@@ -27,7 +27,7 @@ var (
 		9007, // TiDB: write conflict
 	}
 
-	// The host can't serve now, and refuses before it does anything.
+	// The host can't serve now, and has done nothing.
 	mysqlUnfit = []uint16{
 		1047, // ER_UNKNOWN_COM_ERROR: a Galera node outside of its cluster
 		1053, // ER_SERVER_SHUTDOWN
@@ -54,7 +54,7 @@ var (
 	// The tables have other names while the database is being moved.
 	mysqlMoved = []uint16{1146} // ER_NO_SUCH_TABLE
 
-	// The disk, or what the engine keeps on it, is full or failing.
+	// The disk or the engine's storage on it is full or failing.
 	mysqlFailing = []uint16{1021, 1030, 1114, 1180, 1181} // ER_DISK_FULL, ER_GET_ERRNO, ER_RECORD_FILE_FULL, ER_ERROR_DURING_COMMIT, ..._ROLLBACK
 )
 

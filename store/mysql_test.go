@@ -55,7 +55,7 @@ func TestMySQLKeepsItsPromisesToRacers(t *testing.T) {
 	storetest.RunReplicas(t, two)
 }
 
-// What the server's defaults are must not matter.
+// The server's defaults must not matter.
 func TestMySQLSessionsHaveOurRules(t *testing.T) {
 	db := open(t, onMariaDB(t))
 	for name, want := range map[string]string{
@@ -99,9 +99,9 @@ func TestMySQLPoolIsBounded(t *testing.T) {
 func TestMySQLRefusesWhatIsNoDatabase(t *testing.T) {
 	url := onMariaDB(t)
 	for _, bad := range []string{
-		strings.Replace(url, "root@", "nobody:hunter2@", 1),                        // no such user
+		strings.Replace(url, "root@", "stranger:hunter2@", 1),                      // no such user
 		strings.Replace(url, storetest.Database(url), "missing", 1),                // no such database
-		"mysql://root:hunter2@127.0.0.1:1/countersign?timeout=1s",                  // nobody listens
+		"mysql://root:hunter2@127.0.0.1:1/countersign?timeout=1s",                  // nothing listens
 		"mysql://root:hunter2@127.0.0.1:1,127.0.0.1:2/countersign?timeout=1s",      // on either
 		"mysql://root:hunter2@localhost/countersign?socket=/no/such/socket",        // no such file
 		"mysql://root:hunter2@no-such-host.invalid:3306/countersign?timeout=500ms", // no such host
@@ -118,7 +118,7 @@ func TestMySQLRefusesWhatIsNoDatabase(t *testing.T) {
 	}
 }
 
-// A migration whose process died has made some of its tables.
+// A process that died in a migration has created some of its tables.
 func TestMySQLMigrationCutShortIsRunAgain(t *testing.T) {
 	url := onMariaDB(t)
 	db := open(t, url)
@@ -134,7 +134,7 @@ func TestMySQLMigrationCutShortIsRunAgain(t *testing.T) {
 	noError(t, again.EndSession(t.Context(), s.ID, created)) // records an event
 }
 
-// A first migration whose process died has made the table of versions, and no more.
+// A process that died in a first migration has created only the table of versions.
 func TestMySQLFirstMigrationCutShortIsRunAgain(t *testing.T) {
 	url := onMariaDB(t)
 	first := open(t, url)
@@ -184,8 +184,8 @@ func TestMySQLMigratingAtOnceSucceedsForAll(t *testing.T) {
 	}
 }
 
-// wire is a connection to a database server through which everything goes, until
-// a word of the client's tells it to break.
+// wire relays connections to a database server, and cuts one when the client says a
+// certain word.
 type wire struct {
 	addr   string
 	conns  atomic.Int64
@@ -246,7 +246,7 @@ func (w *wire) relay(upstream, client net.Conn) {
 			return
 		}
 		if heard {
-			time.Sleep(20 * time.Millisecond) // the server does it, and finds that nobody is there
+			time.Sleep(20 * time.Millisecond) // the server runs it, and finds the client gone
 			return
 		}
 	}
@@ -266,8 +266,8 @@ func (w *wire) broken() bool {
 	return w.word == ""
 }
 
-// A connection that is lost is made up for where nothing can have happened, and
-// told where it can.
+// After a lost connection the store repeats what can't have happened, and returns an error
+// for what can.
 func TestMySQLLostConnections(t *testing.T) {
 	ctx := t.Context()
 	url := onMariaDB(t)
@@ -325,14 +325,14 @@ func TestMySQLLostConnections(t *testing.T) {
 	}
 }
 
-// What the database undid is done again, and counts once.
+// The store repeats what the database rolled back, and it counts once.
 func TestMySQLConflictsAreRetried(t *testing.T) {
 	db := open(t, onMariaDB(t))
 	a, b := signIn(t, db, shared), shared
 	b.ID[15]++
 	b = signIn(t, db, b)
-	// Two transactions that take the same two rows in opposite orders meet in a
-	// deadlock, of which the database undoes one.
+	// Two transactions that lock the same two rows in opposite orders deadlock, and the
+	// database rolls back one.
 	var met atomic.Int64
 	var wg sync.WaitGroup
 	both := func(first, second tokens.Session) {
@@ -367,7 +367,7 @@ func TestMySQLConflictsAreRetried(t *testing.T) {
 	}
 }
 
-// A lock that nobody gives back is an answer in the end, not a hanging request.
+// A request that waits for a lock held forever gets an answer in the end.
 func TestMySQLGivesUpOnALock(t *testing.T) {
 	db := open(t, onMariaDB(t))
 	s := signIn(t, db, shared)
@@ -394,7 +394,7 @@ func TestMySQLFailsOverToTheNextHost(t *testing.T) {
 	first, second := newWire(t, server), newWire(t, server)
 	dead, err := net.Listen("tcp", "127.0.0.1:0")
 	noError(t, err)
-	noError(t, dead.Close()) // nobody listens there
+	noError(t, dead.Close()) // nothing listens there
 	db := open(t, fmt.Sprintf("mysql://root@%s,%s,%s/%s", dead.Addr(), first.addr, second.addr, storetest.Database(url)))
 	signIn(t, db, shared)
 	if first.conns.Load() == 0 || second.conns.Load() != 0 {
@@ -453,10 +453,10 @@ func TestMySQLOverTLS(t *testing.T) {
 	noError(t, try("?tls=skip-verify"))
 	for query, why := range map[string]string{
 		"":                                   "not encrypted",
-		"?tls=true":                          "signed by nobody the system knows",
-		"?tls_ca=" + dir + "/other/cert.pem": "signed by somebody else",
+		"?tls=true":                          "signed by an authority that the system doesn't know",
+		"?tls_ca=" + dir + "/other/cert.pem": "signed by another authority",
 	} {
-		if why == "signed by somebody else" {
+		if why == "signed by another authority" {
 			noError(t, os.Mkdir(dir+"/other", 0o700))
 			writeCertificate(t, dir+"/other", "127.0.0.1")
 		}
@@ -505,7 +505,7 @@ func TestMySQLIsUnavailableWhileItIsAway(t *testing.T) {
 	noError(t, server.Restart())
 	noError(t, db.Ping(t.Context()))
 	if _, err := db.User(t.Context(), alice.ID); err != nil {
-		t.Errorf("alice, who was acknowledged: %v", err)
+		t.Errorf("alice, an acknowledged user: %v", err)
 	}
 }
 

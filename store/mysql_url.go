@@ -19,7 +19,7 @@ import (
 // mysqlSource is what a mysql:// URL says.
 type mysqlSource struct{ dsn.MySQL }
 
-// String names the database without secrets.
+// String returns the name of the database without secrets.
 func (s mysqlSource) String() string {
 	where := strings.Join(s.Hosts, ",")
 	if s.Socket != "" {
@@ -37,14 +37,14 @@ func parseMySQL(text string) (mysqlSource, error) {
 	return mysqlSource{m}, err
 }
 
-// fixed are the driver's options that the store's promises rest on.
+// fixed lists the driver's options that the store's promises rest on.
 var fixed = []string{
 	"clientFoundRows", "interpolateParams", "multiStatements", "parseTime", "loc", "collation", "charset", "columnsWithAlias",
 	"timeTruncate", "allowAllFiles", "allowOldPasswords", "rejectReadOnly", "autocommit", "transaction_isolation", "tx_isolation",
 	"sql_mode", "foreign_key_checks", "unique_checks",
 }
 
-// configs are the driver's configurations, one for each host.
+// configs returns the driver's configurations, one for each host.
 func (s mysqlSource) configs() ([]*mysql.Config, error) {
 	for _, name := range fixed {
 		if s.Options.Has(name) {
@@ -86,8 +86,8 @@ func (s mysqlSource) configs() ([]*mysql.Config, error) {
 	return all, nil
 }
 
-// tls is the TLS configuration for a host: with files of our own, the
-// certificate is always verified.
+// tls returns the TLS configuration for a host. With the URL's own files the certificate
+// is always verified.
 func (s mysqlSource) tls(host string, base *tls.Config) (*tls.Config, error) {
 	if s.CA == "" && s.Cert == "" && s.Key == "" {
 		if base != nil && base.ServerName == "" && !base.InsecureSkipVerify {

@@ -21,8 +21,8 @@ import (
 	"countersign/tokens"
 )
 
-// browsing is somebody who has a login, a code of it, a session that came of another,
-// and a consent.
+// browsing is a user with a login, a code of it, a session of another code, and a
+// consent.
 type browsing struct {
 	user, login, session uuid.UUID
 	client               string
@@ -136,8 +136,8 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 	},
 }
 
-// Each statement finds what it is about by an index, and so does SQLite when it keeps
-// foreign keys.
+// Each statement finds its rows by an index, and so does SQLite when it checks foreign
+// keys.
 func TestSQLiteLooksAtNoTableAsAWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	db := openFile(t, path)
@@ -168,7 +168,7 @@ func TestSQLiteLooksAtNoTableAsAWhole(t *testing.T) {
 	}
 }
 
-// texts are a column of what a query finds.
+// texts returns one column of a query's rows.
 func texts(t *testing.T, db *store.DB, query string, column int) (found []string) {
 	t.Helper()
 	rows, err := db.Pools()["read"].Query(query, make([]any, strings.Count(query, "?"))...)
@@ -190,8 +190,7 @@ func texts(t *testing.T, db *store.DB, query string, column int) (found []string
 	return found
 }
 
-// The server counts the rows that it reads. What it reads for one person is not more
-// for there being others.
+// The server counts the rows that it reads: for one user no more if there are others.
 func TestMySQLLooksAtNoTableAsAWhole(t *testing.T) {
 	db := open(t, onMariaDB(t))
 	const others, few = 2000, 100

@@ -200,7 +200,7 @@ func childLooks(context.Context, *store.DB) error {
 	return err
 }
 
-// A process that closes a file loses all its locks on it, whoever took them
+// A process that closes a file loses all its locks on it, through any handle
 // (fcntl in POSIX). So opening a database may not open and close a file that
 // another handle uses: the next process to leave could take itself for the last
 // one and remove the log from under that handle.

@@ -33,8 +33,8 @@ func scanProfile(row scanner) (p accounts.Profile, err error) {
 	return p, json.Unmarshal([]byte(claims), &p)
 }
 
-// PutProfile implements [accounts.ProfileStore]. Whoever has changed the user's row
-// first is the one who writes the profile, until that is committed.
+// PutProfile implements [accounts.ProfileStore]. It updates the user's row first, which
+// locks it, so that concurrent calls write one after the other.
 func (db *DB) PutProfile(ctx context.Context, user, session uuid.UUID, p accounts.Profile, now time.Time, ev audit.Event) error {
 	query, args := `UPDATE users SET updated_at = ? WHERE id = ?`, []any{now.UnixMilli(), user[:]}
 	refused := accounts.ErrUnknownUser

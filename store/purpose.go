@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// Purpose is what a database is for. It is decided by the first server that
-// runs on it: one that was tried out with has clients and people that everybody
-// knows, which must not reach production, nor be put there.
+// Purpose is what a database is for. The first server that runs on a database decides: a
+// development database has clients and users with well-known secrets, which must never
+// be in production.
 type Purpose string
 
 // The purposes.
@@ -16,7 +16,7 @@ const (
 	Production  Purpose = "production"
 )
 
-// ErrOtherPurpose says that the database is for another purpose than Options ask.
+// ErrOtherPurpose says that the database has another purpose than Options.
 var ErrOtherPurpose = errors.New("the database is for another purpose")
 
 // Purpose is what the database is for, empty if that isn't decided.
@@ -25,8 +25,8 @@ func (db *DB) Purpose(ctx context.Context) (Purpose, error) {
 	return Purpose(held), err
 }
 
-// claim makes the database be for a purpose if it is for none. The first of any
-// number of servers decides.
+// claim sets the purpose of a database that has none. The first of any number of servers
+// decides.
 func (db *DB) claim(ctx context.Context, want Purpose) error {
 	held, err := db.Purpose(ctx)
 	if err == nil && held == "" {

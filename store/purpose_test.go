@@ -35,7 +35,7 @@ func TestFirstServerDecidesWhatADatabaseIsFor(t *testing.T) {
 	}
 }
 
-// Refusing comes first: a newer version must not upgrade what it then refuses.
+// The refusal comes first: a newer version must not migrate a database that it refuses.
 func TestOtherPurposeIsRefusedBeforeTheSchemaIsTouched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	db, err := store.Open(t.Context(), "sqlite:"+path, store.Options{Purpose: store.Production})

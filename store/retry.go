@@ -10,28 +10,28 @@ import (
 	"time"
 )
 
-// What may be done again, and only that, is done again here:
+// Only what is safe to repeat is repeated here:
 //
-//   - what the database undid in favour of somebody else's change (a deadlock, a
+//   - a change that the database rolled back in favour of another one (a deadlock, a
 //     conflict between the nodes of a cluster): it did not happen;
-//   - a read, and a transaction that had not been told to commit, whose connection
-//     was lost or whose host can't serve any more: neither changed anything, and the
-//     next connection may be another host's.
+//   - a read, or a transaction before its commit, whose connection was lost or whose host
+//     can't serve any more: it changed nothing, and the next connection may be to another
+//     host.
 //
-// A connection that is lost during a commit, or during a statement that commits by
-// itself, leaves it open whether the change happened. That is told to the caller.
+// After a connection is lost during a commit, or during a statement that commits by
+// itself, we don't know whether the change happened. The caller gets the error.
 
-// errRaced is returned by the function of a transaction that met a row which
-// another transaction has just added: done again, it finds it.
+// errRaced says that another transaction has just added the same row. inTx runs the
+// function again, which then finds the row.
 var errRaced = errors.New("another transaction was faster")
 
 const (
-	maxConflicts = 12 // until we give up; by then half a minute may have gone by, if nobody waits for less
-	maxLosses    = 3  // one more than hosts usually fail at once
+	maxConflicts = 12 // until we give up, after up to half a minute if the caller waits that long
+	maxLosses    = 3  // one more than the hosts that usually fail at once
 )
 
-// again calls try until it succeeds or fails for good. lossIsSafe tells whether a
-// lost connection means that nothing happened.
+// again calls try until it succeeds or fails for good. lossIsSafe says that try has changed
+// nothing if its connection is lost.
 func (db *DB) again(ctx context.Context, lossIsSafe bool, try func() error) error {
 	for conflicts, losses := 0, 0; ; {
 		err := db.gate(try())
@@ -53,8 +53,8 @@ func (db *DB) again(ctx context.Context, lossIsSafe bool, try func() error) erro
 	}
 }
 
-// pause waits before the n-th repetition, longer each time and never quite as
-// long as others do. It reports whether ctx is still live.
+// pause waits before the n-th repetition, longer each time, with jitter. It reports
+// whether ctx is still live.
 func pause(ctx context.Context, n int) bool {
 	longest := min(5*time.Millisecond<<n, 500*time.Millisecond)
 	timer := time.NewTimer(rand.N(longest))
@@ -67,8 +67,7 @@ func pause(ctx context.Context, n int) bool {
 	}
 }
 
-// exec runs one statement that commits by itself, and returns how many rows it
-// touched.
+// exec runs one statement that commits by itself, and returns the number of affected rows.
 func (db *DB) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
 	err = db.again(ctx, false, func() error {
 		n, err = affected(db.write.ExecContext(ctx, query, args...))
@@ -80,11 +79,11 @@ func (db *DB) exec(ctx context.Context, query string, args ...any) (n int64, err
 	return n, err
 }
 
-// errOpen says that it is not known whether a transaction was committed.
+// errOpen says that we don't know whether a transaction was committed.
 var errOpen = errors.New("the database was lost during a commit, which may or may not have happened")
 
-// inTx runs fn in a transaction that commits if fn returns nil. It may run fn
-// again, so fn sets results and adds to none.
+// inTx runs fn in a transaction that commits if fn returns nil. It may run fn several
+// times, so fn must set its results and not add to them.
 func (db *DB) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return db.again(ctx, true, func() error {
 		tx, err := db.write.BeginTx(ctx, nil)
@@ -102,7 +101,7 @@ func (db *DB) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	})
 }
 
-// commit commits. ErrBadConn says that the driver never sent the word.
+// commit commits. ErrBadConn means that the driver never sent the COMMIT.
 func (db *DB) commit(tx *sql.Tx) error {
 	err := tx.Commit()
 	if err == nil {
@@ -150,7 +149,7 @@ func all[T any](ctx context.Context, db *DB, scan func(scanner) (T, error), quer
 // scanner is a row or the rows of a result.
 type scanner interface{ Scan(dest ...any) error }
 
-// affected is the number of rows a statement touched.
+// affected returns the number of rows that a statement affected.
 func affected(res sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, err

@@ -28,7 +28,7 @@ func (db *DB) CreateSession(ctx context.Context, s tokens.Session, epoch int64, 
 	})
 }
 
-// insertSession adds a session of a user who still is in that epoch. ErrUserGone.
+// insertSession adds a session if its user is still in epoch, or returns ErrUserGone.
 func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, epoch int64) error {
 	n, err := affected(tx.ExecContext(ctx, sessionTable.into()+`
 		SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, epoch FROM users
@@ -42,13 +42,12 @@ func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, e
 	if err != nil {
 		return err
 	}
-	return db.authorize(ctx, tx, &s)
+	return db.insertAuthorization(ctx, tx, &s)
 }
 
-// sessionQuery selects live sessions with the roles of their users and what they have
-// of an authorization. A session is dead once the user's epoch has moved on: in a
-// cluster a sign-in may pass the end of the account's sessions on another machine,
-// each unseen by the other.
+// sessionQuery selects sessions with their users' roles and their authorizations. A session
+// dies when the user's epoch moves on: in a cluster one node may add a session while
+// another ends all of the account's sessions, and neither sees the other's change.
 var sessionQuery = `
 	SELECT ` + sessionTable.list("s.") + `, u.roles, a.login_id, a.details
 	FROM sessions s JOIN users u ON u.id = s.user_id AND s.epoch = u.epoch
@@ -94,8 +93,8 @@ func (db *DB) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.
 		sessionQuery+`s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli())
 }
 
-// AdvanceSession implements [tokens.Store]: one conditional UPDATE, whose
-// count of touched rows is the answer.
+// AdvanceSession implements [tokens.Store]. One conditional UPDATE picks the winner; its
+// affected-row count is the answer.
 func (db *DB) AdvanceSession(ctx context.Context, next tokens.Session, now time.Time) error {
 	n, err := db.exec(ctx, `
 		UPDATE sessions SET counter = ?, rotations = ?, last_used_at = ?, expires_at = ?
@@ -116,8 +115,8 @@ func (db *DB) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) erro
 // EndSignIn implements [tokens.Store].
 func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		// Its id is asked for by itself: of a DELETE with a subquery, MariaDB makes
-		// one that looks at all rows.
+		// A query of its own, because MariaDB reads all rows for a DELETE with a
+		// subquery.
 		login, err := loginOf(ctx, tx, id)
 		if err != nil {
 			return err
@@ -127,7 +126,7 @@ func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error
 			if err != nil {
 				return err
 			}
-			if n == 0 { // it has ended, or another has just come in its place
+			if n == 0 { // the login has ended, or another has just replaced it
 				switch latest, err := loginOf(ctx, tx, id); {
 				case err != nil:
 					return err
@@ -178,7 +177,7 @@ func (db *DB) PurgeSessions(ctx context.Context, now time.Time, limit int) (int6
 		`DELETE FROM sessions WHERE expires_at <= ? AND id IN `, now.UnixMilli(), limit)
 }
 
-// packTimes is a list of times as stored: eight bytes of milliseconds each.
+// packTimes returns a list of times as stored: eight bytes of milliseconds each.
 func packTimes(times []time.Time) []byte {
 	b := make([]byte, 0, 8*len(times))
 	for _, t := range times {

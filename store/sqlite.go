@@ -24,24 +24,23 @@ var sqliteDialect = dialect{
 	hasTable:    `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?`,
 	isDuplicate: isSQLiteCode(sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY),
 	isForeign:   isSQLiteCode(sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY),
-	// It has one writer at a time, and no connection to lose.
+	// SQLite has one writer at a time, and no connection to lose.
 	isConflict: func(error) bool { return false },
 	isLost:     func(error) bool { return false },
 	isAway:     isSQLiteAway,
-	// It has no code for this alone.
+	// SQLite has no code for this alone.
 	isUndefined: isSQLiteCode(sqlite3.SQLITE_ERROR),
 	move:        sqliteMove,
 }
 
 // openSQLite opens a database file, creating it and its folder if need be.
 //
-// Writers go through one connection, because SQLite has one writer at a time
-// and queueing in the pool is fair where SQLite's own lock polling is not.
-// Transactions begin IMMEDIATE, so that none fails half-way for want of the
-// write lock. WAL lets readers go on meanwhile; synchronous=FULL makes a
-// commit survive a power cut.
+// Writers share one connection, because SQLite has one writer at a time, and the pool's
+// queue is fair where SQLite's own lock polling is not. Transactions begin IMMEDIATE, so
+// that none fails half-way for lack of the write lock. WAL lets readers go on meanwhile;
+// synchronous=FULL makes a commit survive a power cut.
 func openSQLite(ctx context.Context, path string) (*DB, error) {
-	// Absolute, for SQLite gives "//host" and ":memory:" a meaning of its own.
+	// Absolute, because SQLite gives "//host" and ":memory:" a special meaning.
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the database's folder: %w", err)
@@ -55,8 +54,8 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	dsn := func(query string) string {
 		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query}).String()
 	}
-	// The writer would stop for a checkpoint at every thousandth page. Here that is
-	// done beside it, and the writer only does what is left when the log has grown.
+	// By default the writer stops for a checkpoint at every thousandth page. Here the
+	// checkpointer does it, and the writer only does the rest when the log has grown.
 	const pragmas = "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=synchronous(full)"
 	write, err := sql.Open("sqlite", dsn(pragmas+"&_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(8000)&_txlock=immediate"))
 	if err != nil {
@@ -85,8 +84,8 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	}, nil
 }
 
-// checkpointer moves what was committed from the write-ahead log into the
-// database, beside those who read and write.
+// checkpointer moves commits from the write-ahead log into the database, beside readers
+// and the writer.
 type checkpointer struct {
 	db      *sql.DB
 	writes  atomic.Uint64
@@ -96,32 +95,32 @@ type checkpointer struct {
 
 const writesPerCheckpoint = 256
 
-// wrote counts a commit. It waits for nothing.
+// wrote counts a commit. It never blocks.
 func (c *checkpointer) wrote() {
 	if c.writes.Add(1)%writesPerCheckpoint == 0 {
 		select {
 		case c.due <- struct{}{}:
-		default: // one is due already
+		default: // a checkpoint is due already
 		}
 	}
 }
 
-// run checkpoints when it is due, until ctx ends.
+// run makes a checkpoint whenever one is due, until ctx ends.
 func (c *checkpointer) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.due:
-			// An error is left to the writer, which meets it at its own checkpoint.
+			// The writer meets any error at its own checkpoint.
 			c.db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
 		}
 	}
 }
 
-// firstWrite begins a transaction, which creates the WAL before a reader looks
-// for it and tells a file that can't be written. Where several processes turn a
-// new file to WAL at once, SQLite refuses some of them without waiting.
+// firstWrite begins a transaction, which creates the WAL before a reader needs it, and
+// fails if the file can't be written. It tries again, because SQLite refuses some of
+// several processes that switch a new file to WAL at once, without waiting.
 func firstWrite(ctx context.Context, write *sql.DB) error {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		tx, err := write.BeginTx(ctx, nil)
@@ -139,9 +138,9 @@ func firstWrite(ctx context.Context, write *sql.DB) error {
 	}
 }
 
-// createPrivate makes a file that only its owner can read; SQLite gives its
-// journals the same mode. One that exists it leaves alone: closing it would
-// release the locks that another handle of this process has on it.
+// createPrivate creates a file that only its owner can read; SQLite gives its journals the
+// same mode. It does not open an existing file, because closing that would release the
+// locks of this process's other handles.
 func createPrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -168,8 +167,9 @@ func isSQLiteCode(codes ...int) func(error) bool {
 	}
 }
 
-// isSQLiteAway looks at the primary code, which all kinds of a failure share. A
-// trigger's refusal says that the database is being moved; there are no others.
+// isSQLiteAway reports whether the same request may succeed later. It checks the primary
+// code, which all kinds of a failure share. A trigger's refusal means that the database is
+// being moved; there are no other triggers.
 func isSQLiteAway(err error) bool {
 	if isSQLiteCode(sqlite3.SQLITE_CONSTRAINT_TRIGGER)(err) {
 		return true

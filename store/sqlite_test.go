@@ -40,7 +40,7 @@ func TestSQLiteKeepsItsPromisesToRacers(t *testing.T) {
 	storetest.RunReplicas(t, two)
 }
 
-// A setting that is misspelt is ignored without a word, so each is asked for.
+// SQLite silently ignores a misspelt setting, so the test reads each back.
 func TestSQLiteSettingsAreInForce(t *testing.T) {
 	db := storetest.Open(t)
 	for name, pool := range db.Pools() {
@@ -157,8 +157,8 @@ func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
 	}
 }
 
-// Each change is one transaction with its event: where the event can't be
-// written, the change does not happen.
+// Each change is one transaction with its event: if the event can't be written, the change
+// does not happen.
 func TestNoChangeWithoutItsEvent(t *testing.T) {
 	db := storetest.Open(t)
 	s := signIn(t, db, shared)
@@ -279,7 +279,7 @@ func publicKey(t testing.TB) crypto.PublicKey {
 	return public
 }
 
-// dump is all that the domain keeps in the database.
+// dump returns all that the domain keeps in the database.
 func dump(t testing.TB, db *store.DB) string {
 	t.Helper()
 	var all []string

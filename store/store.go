@@ -10,8 +10,8 @@
 // of replicas.
 //
 // There is one set of queries, in SQL that every dialect accepts; a dialect
-// holds only what differs. What may safely be done again after a conflict or a
-// lost connection is in retry.go. Start with [Open].
+// holds only what differs. retry.go repeats what is safe to repeat after a conflict or a
+// lost connection. Start with [Open].
 package store
 
 import (
@@ -34,14 +34,14 @@ import (
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	dialect dialect
-	write   *sql.DB // changes, and what they must see
+	write   *sql.DB // changes, and reads that must see them
 	read    *sql.DB // everything else; may be the same pool
-	build   build   // what this binary knows of schemas
+	build   build   // what this binary knows about schemas
 	older   bool    // at opening, the schema was the one before this binary's
 	closed  atomic.Bool
 
-	// forSchema gives connections on which the schema can be changed, and what
-	// gives them back.
+	// forSchema returns connections on which the schema can be changed, and a function
+	// that releases them.
 	forSchema func() (*sql.DB, func() error)
 	// wrote is called after each commit, beforeClose before the pools are closed.
 	wrote, beforeClose func()
@@ -54,18 +54,17 @@ type dialect struct {
 	hasTable    string                               // query: 1 if there is a table of that name
 	isDuplicate func(error) bool                     // a unique constraint refused the row
 	isForeign   func(error) bool                     // a foreign key refused the row
-	isConflict  func(error) bool                     // undone in favour of another transaction
+	isConflict  func(error) bool                     // rolled back in favour of another transaction
 	isLost      func(error) bool                     // the connection or the host behind it failed
 	isAway      func(error) bool                     // the database did not answer, or not in time
 	isUndefined func(error) bool                     // the statement may name a table or a column that isn't there
-	variables   string                               // query: settings that durability rests on; empty where we make them
+	variables   string                               // query: settings that durability rests on; empty where we set them
 	migrateLock func() (goose.ProviderOption, error) // lets one process migrate; nil where a transaction does
 	move        moveDialect                          // what a move needs
 }
 
-// IsUnavailable reports whether err means that the database did not answer, so
-// that the same request may succeed later. A statement that the database
-// refused is not that.
+// IsUnavailable reports whether err means that the database did not answer, so that the
+// same request may succeed later. It is false for a statement that the database refused.
 func (db *DB) IsUnavailable(err error) bool {
 	// database/sql has no name for the error of a closed pool.
 	return err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
@@ -75,23 +74,23 @@ func (db *DB) IsUnavailable(err error) bool {
 
 // Options change how a database is opened.
 type Options struct {
-	// NoMigrate refuses a database whose schema is older than this binary's
-	// instead of bringing it up to date.
+	// NoMigrate refuses a database whose schema is older than this binary's instead of
+	// migrating it.
 	NoMigrate bool
-	// MustExist refuses to make a database where there is none.
+	// MustExist refuses to create a database.
 	MustExist bool
-	// Password is that of a mysql:// URL that has none.
+	// Password is the password of a mysql:// URL without one.
 	Password string
 	// Pool bounds the connections to a database server.
 	Pool Pool
-	// Purpose claims the database for a use, and refuses one that is claimed
-	// for another with ErrOtherPurpose. Empty: none of either.
+	// Purpose claims the database for a purpose; Open returns ErrOtherPurpose if the
+	// database has another. Empty neither claims nor refuses.
 	Purpose Purpose
 
-	build *build // that a test sets in place of thisBuild
+	build *build // set by tests in place of thisBuild
 }
 
-// ErrNoDatabase says that there is no database and Options forbid making one.
+// ErrNoDatabase says that there is no database, and Options forbid creating one.
 var ErrNoDatabase = errors.New("there is no database: run this in the server's folder, or say --data DIR or --config FILE")
 
 // Open opens the database that url names and brings its schema up to date. The
@@ -147,7 +146,7 @@ func CheckURL(url string) error {
 	return err
 }
 
-// prepare brings the schema up to date, if the database is for this use at all.
+// prepare migrates the schema, if the database has the right purpose.
 func (db *DB) prepare(ctx context.Context, opts Options) error {
 	if err := db.usable(ctx); err != nil {
 		return err
@@ -177,8 +176,7 @@ func (db *DB) Close() error {
 	return err
 }
 
-// Ping reports whether the database answers and takes writes, and is not being
-// moved.
+// Ping returns an error unless the database answers, takes writes and is not being moved.
 func (db *DB) Ping(ctx context.Context) error {
 	marks, err := one(ctx, db, scanInt, `SELECT COUNT(*) FROM settings WHERE name = '`+markName+`'`)
 	if err != nil {
@@ -197,8 +195,8 @@ type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// change runs one statement and, if it touched a row, records ev, in one
-// transaction. It returns missing if the statement touched none.
+// change runs one statement and, if it affected a row, records ev, in one transaction. It
+// returns missing if the statement affected no row.
 func (db *DB) change(ctx context.Context, missing error, ev audit.Event, query string, args ...any) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, query, args...))
@@ -217,7 +215,7 @@ func scanInt(row scanner) (n int64, err error) {
 	return n, err
 }
 
-// millis is a time as stored. The zero time is NULL.
+// millis returns a time as stored. The zero time is NULL.
 func millis(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -225,7 +223,7 @@ func millis(t time.Time) any {
 	return t.UnixMilli()
 }
 
-// instant is a stored time. NULL is the zero time.
+// instant returns a stored time. NULL is the zero time.
 func instant(ms sql.NullInt64) time.Time {
 	if !ms.Valid {
 		return time.Time{}
@@ -233,7 +231,7 @@ func instant(ms sql.NullInt64) time.Time {
 	return time.UnixMilli(ms.Int64).UTC()
 }
 
-// optional is a text as stored. The empty text is NULL.
+// optional returns a text as stored. The empty text is NULL.
 func optional(s string) any {
 	if s == "" {
 		return nil

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// table describes a table. Reads, inserts and moves take its columns from here, in
-// this order, so that a record's list of columns stands once.
+// table describes a table. Reads, inserts and moves use its columns in this order, so that
+// a record's list of columns stands once.
 type table struct {
 	name    string
 	columns []column // the first is the primary key
@@ -20,8 +20,8 @@ type column struct {
 	null bool
 }
 
-// kind is what a column holds. Whatever else a dialect knows about a column's
-// type, it gives back the same integer, text or bytes that it was given.
+// kind is the kind of values in a column. Whatever the column's type in a dialect, the
+// database returns the same integer, text or bytes that was stored.
 type kind string
 
 const (
@@ -30,7 +30,7 @@ const (
 	kindBlob kind = "blob"
 )
 
-// columns reads "NAME KIND, NAME KIND null".
+// columns parses "NAME KIND, NAME KIND null".
 func columns(text string) (all []column) {
 	for one := range strings.SplitSeq(text, ", ") {
 		words := strings.Fields(one)
@@ -39,11 +39,11 @@ func columns(text string) (all []column) {
 	return all
 }
 
-// key is the primary key's column.
+// key returns the primary key's column.
 func (t table) key() string { return t.columns[0].name }
 
-// list is the columns as SQL has them, each after a prefix such as "s.". They are
-// quoted, because lead is a word of its own in MySQL's SQL.
+// list returns the columns for SQL, each after a prefix such as "s.". They are quoted,
+// because lead is a reserved word in MySQL.
 func (t table) list(prefix string) string {
 	names := make([]string, len(t.columns))
 	for i, c := range t.columns {
@@ -52,17 +52,17 @@ func (t table) list(prefix string) string {
 	return strings.Join(names, ", ")
 }
 
-// into is the beginning of an INSERT of all columns.
+// into returns the beginning of an INSERT of all columns.
 func (t table) into() string { return "INSERT INTO " + t.name + " (" + t.list("") + ") " }
 
-// insert is an INSERT of one row, whose values are in the order of the columns.
+// insert returns an INSERT of one row, with values in the order of the columns.
 func (t table) insert() string { return t.into() + "VALUES " + t.places() }
 
-// places are a row's places for values.
+// places returns the placeholders of a row.
 func (t table) places() string { return "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")" }
 
-// set returns the assignments of an UPDATE of all columns but those in keep, and their
-// arguments, which r has in the order of the columns.
+// set returns the assignments of an UPDATE of all columns except those in keep, and their
+// arguments. The values of r are in the order of the columns.
 func (t table) set(r row, keep ...string) (assignments string, args []any) {
 	var all []string
 	for i, c := range t.columns {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TakeTurn claims the work called name from now until a later time, and reports
-// whether it was free. Of any number of replicas one gets it. Nobody gives it
-// back, so a holder that dies holds up nobody for longer than that.
+// TakeTurn claims the work called name from now until a later time, and reports whether it
+// was free. Of any number of replicas one gets it. The claim is not released but expires,
+// so a replica that dies blocks the others no longer than that.
 func (db *DB) TakeTurn(ctx context.Context, name string, now, until time.Time) (bool, error) {
 	name = "turn." + name
 	held, err := db.setting(ctx, name)
@@ -26,5 +26,5 @@ func (db *DB) TakeTurn(ctx context.Context, name string, now, until time.Time) (
 	return n > 0, err
 }
 
-// turnEnd is a time as text that sorts as times do.
+// turnEnd returns a time as text that sorts like the time.
 func turnEnd(t time.Time) string { return fmt.Sprintf("%016d", t.UnixMilli()) }

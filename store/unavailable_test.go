@@ -35,7 +35,7 @@ func TestIsUnavailable(t *testing.T) {
 		t.Error("no error is unavailable")
 	}
 
-	// What the database refused stays refused.
+	// A refusal by the database stays a refusal.
 	check("username taken", db.CreateUser(ctx, person("alice"), created), false)
 	sameID := person("bob")
 	sameID.ID = alice.ID
@@ -46,7 +46,7 @@ func TestIsUnavailable(t *testing.T) {
 	check("no SQL", err, false)
 	check("no rows", sql.ErrNoRows, false)
 
-	// A lock that is held for longer than somebody waits.
+	// A lock that is held for longer than the caller waits.
 	release := holdWriteLock(t, other)
 	soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
@@ -76,8 +76,8 @@ func TestIsUnavailable(t *testing.T) {
 	check("closed, asked whether it answers", db.Ping(ctx), true)
 }
 
-// A call that somebody gave up on happens or doesn't, all of it, and says no
-// more than that; the next one finds the store as it should be.
+// A call whose caller gave up happens fully or not at all; the next call finds the store
+// intact.
 func TestCallsGivenUpOnHappenOrDoNot(t *testing.T) {
 	db := storetest.Open(t)
 	acknowledged := 0
@@ -121,7 +121,7 @@ func holdWriteLock(t testing.TB, db *store.DB) (release func()) {
 	return func() { tx.Rollback() }
 }
 
-// impatient makes the writer not wait for a lock that another one holds.
+// impatient keeps the writer from waiting for a lock.
 func impatient(t testing.TB, db *store.DB) {
 	t.Helper()
 	_, err := db.Pools()["write"].Exec(`PRAGMA busy_timeout = 1`)

@@ -58,8 +58,7 @@ func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event, l
 		if !db.dialect.isDuplicate(err) {
 			return err
 		}
-		// Which of the unique columns refused it is asked, not read off the
-		// driver's message.
+		// A query tells which unique column refused the row, not the driver's message.
 		var taken int
 		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE username = ?`, u.Username).Scan(&taken)
 		if err != nil {
@@ -117,22 +116,22 @@ func (db *DB) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, by
 		return err
 	}
 	if _, err := db.Session(ctx, by.Session, now); !errors.Is(err, tokens.ErrUnknown) {
-		return cmp.Or(err, accounts.ErrBadCredentials) // somebody else has just changed it
+		return cmp.Or(err, accounts.ErrBadCredentials) // another call has just changed it
 	}
 	return accounts.ErrSignedOut
 }
 
-// sessionLives is the condition that a user has a session of an id that is alive at
-// a time.
+// sessionLives is the condition that a user has a session with an id that is live at a
+// time.
 const sessionLives = `EXISTS (SELECT 1 FROM sessions s WHERE s.id = ? AND s.user_id = users.id
 	AND s.epoch = users.epoch AND s.expires_at > ?)`
 
-// errUnchanged says that a user is there, and a change of it didn't apply.
+// errUnchanged says that the user exists, but the change did not apply.
 var errUnchanged = errors.New("nothing has changed")
 
-// expelUser runs a statement that moves the user's epoch, and with it ends all
-// sessions but one and posts letters. A statement that touches no row leaves
-// everything as it is: ErrUnknownUser, errUnchanged.
+// expelUser runs a statement that moves the user's epoch, ends all sessions except keep
+// and posts letters. If the statement affects no row, nothing changes, and expelUser
+// returns ErrUnknownUser or errUnchanged.
 func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event, letters []accounts.Letter, query string, args ...any) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, query, args...))
@@ -152,8 +151,8 @@ func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event,
 	})
 }
 
-// expel ends a user's logins, the sessions but one, which goes on in the user's new
-// epoch, and the tokens that were mailed.
+// expel ends a user's logins, mailed tokens and sessions except keep, which moves to the
+// user's new epoch.
 func (db *DB) expel(ctx context.Context, tx *sql.Tx, id, keep uuid.UUID) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ?`, id[:]); err != nil {
 		return err
@@ -193,7 +192,7 @@ func (db *DB) UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash s
 	return err
 }
 
-// DeleteUser implements [accounts.UserStore]. The sessions go by foreign key.
+// DeleteUser implements [accounts.UserStore]. A foreign key deletes the sessions.
 func (db *DB) DeleteUser(ctx context.Context, id, session uuid.UUID, now time.Time, ev audit.Event) error {
 	if session == uuid.Nil {
 		return db.change(ctx, accounts.ErrUnknownUser, ev, `DELETE FROM users WHERE id = ?`, id[:])
@@ -208,7 +207,7 @@ func known(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
 	return missing(err, accounts.ErrUnknownUser)
 }
 
-// missing puts a domain's own error in the place of "no rows".
+// missing returns instead for sql.ErrNoRows, and any other error as it is.
 func missing(err, instead error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return instead
@@ -216,7 +215,7 @@ func missing(err, instead error) error {
 	return err
 }
 
-// list is a list of texts as stored, a JSON array.
+// list returns a list of texts as stored: a JSON array.
 func list(texts []string) string {
 	if texts == nil {
 		texts = []string{}

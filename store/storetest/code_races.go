@@ -19,8 +19,7 @@ import (
 	"countersign/tokens"
 )
 
-// browsing is somebody who is signed in to a browser, with one session and a code for
-// each racer.
+// browsing is a user signed in to a browser, with one session and a code for each racer.
 type browsing struct {
 	user     accounts.User
 	client   clients.Client
@@ -48,15 +47,15 @@ func (b *browsing) redeem(ctx context.Context, db *store.DB, i int) error {
 	return db.RedeemCode(ctx, b.codes[i], b.sessions[i], at, event(audit.SessionCreated))
 }
 
-// ending is something that ends all that comes of a login.
+// ending is a call that ends all sessions and codes of a login.
 type ending struct {
 	name string
 	do   func(ctx context.Context, db *store.DB, b *browsing) error
 }
 
-// endings are what ends a session that came of a code. The invariant: once one of them
-// and an exchange have both been answered, there is no session, whichever came first.
-// After it, the exchange was refused; before it, the session was ended with all others.
+// endings are the calls that end a session that a code began. The invariant: after one of
+// them and an exchange have both returned, there is no session. An exchange that came
+// later was refused; the session of one that came earlier has ended with all others.
 var endings = []ending{
 	{"EndLogin", func(ctx context.Context, db *store.DB, b *browsing) error {
 		return db.EndLogin(ctx, b.login.ID, event(audit.LoginEnded))
@@ -82,8 +81,8 @@ var endings = []ending{
 	}},
 }
 
-// raceEnding has racers exchange a code each while one does something else, and returns
-// who got a session.
+// raceEnding has each racer exchange a code while one calls end, and returns which racers
+// got a session.
 func (r replicas) raceEnding(t *testing.T, b *browsing, round int, end func(ctx context.Context, db *store.DB) error) (got []bool) {
 	t.Helper()
 	got = make([]bool, racers)
@@ -113,7 +112,7 @@ var codeRacePromises = []racePromise{
 			before := number(t, r[0])
 			winner := oneWins(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) error {
 				err := db.RedeemCode(ctx, c, tries[i], at, event(audit.SessionCreated))
-				if errors.Is(err, tokens.ErrCodeUsed) { // whoever hears that finds the session to end
+				if errors.Is(err, tokens.ErrCodeUsed) { // the caller must find the session to end
 					if found, err := db.Code(ctx, c.ID); err != nil || found.SessionID == uuid.Nil {
 						return fmt.Errorf("the code was exchanged for %v, %w", found.SessionID, err)
 					}
@@ -234,7 +233,7 @@ var codeRacePromises = []racePromise{
 			})
 		}
 	}},
-	{"ReplaceLogin/one winner, of whom all comes then", func(t *testing.T, r replicas) {
+	{"ReplaceLogin/one winner, which takes over all sessions and codes", func(t *testing.T, r replicas) {
 		for round := range rounds {
 			b := browse(t, r[0], fmt.Sprint("alice", round))
 			tries := make([]tokens.Login, racers)
@@ -247,7 +246,7 @@ var codeRacePromises = []racePromise{
 				}
 				return b.redeem(ctx, db, i-racers)
 			})
-			allSucceed(t, redeemers[racers:]) // before or after, they have a login
+			allSucceed(t, redeemers[racers:]) // before or after, their login is live
 			winner := tries[oneWins(t, redeemers[:racers], tokens.ErrUnknown)]
 			for i, s := range append(b.sessions, b.first) {
 				s.LoginID = winner.ID
@@ -376,7 +375,7 @@ var codeRacePromises = []racePromise{
 	}},
 
 	{"PurgeLogins/spares a login that is used meanwhile", func(t *testing.T, r replicas) {
-		// Who looked at a clock just before the login expired may come to the
+		// A replica that read its clock just before the login expired may reach the
 		// database just after.
 		u, client := addUser(t, r[0], "alice"), addClient(t, r[0], "app")
 		for range rounds {

@@ -25,7 +25,7 @@ func code(l tokens.Login, clientID string) tokens.Code {
 	}
 }
 
-// addCode creates a code of a login. It doesn't change when that expires.
+// addCode creates a code of a login, and keeps the login's expiry.
 func addCode(t testing.TB, db *store.DB, l tokens.Login, clientID string, scopes ...string) tokens.Code {
 	t.Helper()
 	c := code(l, clientID)
@@ -36,7 +36,7 @@ func addCode(t testing.TB, db *store.DB, l tokens.Login, clientID string, scopes
 	return c
 }
 
-// sessionFor is the session that a code is exchanged for.
+// sessionFor returns the session that a code is exchanged for.
 func sessionFor(c tokens.Code) tokens.Session {
 	s := session(accounts.User{ID: c.UserID}, c.ClientID)
 	s.Scopes, s.LoginID, s.Details, s.AuthTime, s.Device = c.Scopes, c.LoginID, c.Details, c.AuthTime, c.Device
@@ -51,8 +51,8 @@ func exchanged(t testing.TB, db *store.DB, c tokens.Code) tokens.Session {
 	return s
 }
 
-// refused reports a code that gets a session, or another error than the wanted one, or
-// is changed by it.
+// refused fails the test unless the exchange of a code returns the wanted error and
+// changes nothing.
 func refused(t testing.TB, db *store.DB, c tokens.Code, want error) {
 	t.Helper()
 	before, known := db.Code(t.Context(), c.ID)
@@ -66,7 +66,7 @@ func refused(t testing.TB, db *store.DB, c tokens.Code, want error) {
 	same(t, "code", after, before)
 }
 
-// isCode reports a code that is not as wanted.
+// isCode fails the test if the stored code is not as wanted.
 func isCode(t testing.TB, db *store.DB, want tokens.Code) {
 	t.Helper()
 	got, err := db.Code(t.Context(), want.ID)
@@ -75,7 +75,7 @@ func isCode(t testing.TB, db *store.DB, want tokens.Code) {
 	same(t, "code", got, want)
 }
 
-// isNoCode reports a code that is there.
+// isNoCode fails the test if the code exists.
 func isNoCode(t testing.TB, db *store.DB, c tokens.Code) {
 	t.Helper()
 	_, err := db.Code(t.Context(), c.ID)
@@ -171,7 +171,7 @@ var codePromises = []promise{
 		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
 		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
 		fails(t, "create", db.CreateCode(t.Context(), code(l, c.ID), at.Add(2*time.Hour), at), tokens.ErrUnknown)
-		stays(t, db, l) // nothing has happened
+		stays(t, db, l) // nothing has changed
 	}},
 
 	{"Code/also one that has expired or been used", func(t *testing.T, db *store.DB) {
@@ -224,7 +224,7 @@ var codePromises = []promise{
 		c := addCode(t, db, addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app").ID)
 		s := exchanged(t, db, c)
 		refused(t, db, c, tokens.ErrCodeUsed)
-		lives(t, db, s) // to end it is up to the caller
+		lives(t, db, s) // the caller must end it
 		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.CodeReused)))
 		refused(t, db, c, tokens.ErrCodeUsed)
 		late := sessionFor(c)
@@ -247,7 +247,7 @@ var codePromises = []promise{
 		c := addCode(t, db, addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app").ID)
 		addClient(t, db, "APP")
 		for _, state := range []string{"unused", "used"} {
-			for _, client := range []string{"APP", "app ", "", "nobody"} {
+			for _, client := range []string{"APP", "app ", "", "unknown"} {
 				s := sessionFor(c)
 				s.ClientID = client
 				fails(t, state+", as client "+client, db.RedeemCode(t.Context(), c, s, at, event(audit.SessionCreated)), tokens.ErrUnknown)
@@ -332,12 +332,12 @@ var codePromises = []promise{
 		pending, used := addCode(t, db, l, client.ID), addCode(t, db, l, client.ID, "offline_access")
 		s := exchanged(t, db, used)
 		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
-		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // as nobody does: the same id
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // the same id again, which never happens
 		isOver(t, db, l)
 		isNoCode(t, db, pending)
 		isNoCode(t, db, used)
 		dead(t, db, s)
-		succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated))) // nothing of it is left
+		succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated))) // nothing of the old session is left
 	}},
 	{"DeleteClient/takes its codes along, and no login", func(t *testing.T, db *store.DB) {
 		l, gone, stay := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app"), addClient(t, db, "other")

@@ -29,7 +29,7 @@ func addConsent(t testing.TB, db *store.DB, u accounts.User, c clients.Client, s
 	return given
 }
 
-// wantConsents reports if a user's are not these.
+// wantConsents fails the test if these are not the user's consents.
 func wantConsents(t testing.TB, db *store.DB, user uuid.UUID, want ...consents.Consent) {
 	t.Helper()
 	all, err := db.Consents(t.Context(), user)
@@ -87,7 +87,7 @@ var consentPromises = []promise{
 	{"GiveConsent/refused once the user or the client is gone", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "no user", db.GiveConsent(ctx, consent(user("nobody"), c, "openid"), event(audit.ConsentGiven)), consents.ErrGone)
+			fails(t, "no user", db.GiveConsent(ctx, consent(user("unknown"), c, "openid"), event(audit.ConsentGiven)), consents.ErrGone)
 			fails(t, "no client", db.GiveConsent(ctx, consent(u, client("none"), "openid"), event(audit.ConsentGiven)), consents.ErrGone)
 		})
 		wantConsents(t, db, u.ID)
@@ -96,7 +96,7 @@ var consentPromises = []promise{
 	{"Consent/without one it is ErrNoConsent", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		addConsent(t, db, u, c, "openid")
-		for _, client := range []string{"APP", "app ", "", "nobody"} {
+		for _, client := range []string{"APP", "app ", "", "unknown"} {
 			_, err := db.Consent(t.Context(), u.ID, client)
 			fails(t, "client "+client, err, consents.ErrUnknown)
 		}
@@ -137,7 +137,7 @@ var consentPromises = []promise{
 		lives(t, db, foreign)
 		lives(t, db, others)
 		lives(t, db, exchanged(t, db, hisPending))
-		lives(t, db, exchanged(t, db, othersPending)) // the login lives
+		lives(t, db, exchanged(t, db, othersPending)) // the login is live
 	}},
 	{"DeleteConsent/without one it is ErrNoConsent, and ends nothing", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
@@ -145,7 +145,7 @@ var consentPromises = []promise{
 		leaves(t, db, func(ctx context.Context) {
 			fails(t, "delete", db.DeleteConsent(ctx, u.ID, s.ClientID, event(audit.ConsentRevoked)), consents.ErrUnknown)
 			fails(t, "unknown user", db.DeleteConsent(ctx, id(), s.ClientID, event(audit.ConsentRevoked)), consents.ErrUnknown)
-			fails(t, "unknown client", db.DeleteConsent(ctx, u.ID, "nobody", event(audit.ConsentRevoked)), consents.ErrUnknown)
+			fails(t, "unknown client", db.DeleteConsent(ctx, u.ID, "unknown", event(audit.ConsentRevoked)), consents.ErrUnknown)
 		})
 		lives(t, db, s)
 		lives(t, db, exchanged(t, db, c))
@@ -155,7 +155,7 @@ var consentPromises = []promise{
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		addConsent(t, db, u, c, "openid")
 		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
-		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // as nobody does: the same id
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // the same id again, which never happens
 		wantConsents(t, db, u.ID)
 	}},
 	{"DeleteClient/takes the consents along, however many", func(t *testing.T, db *store.DB) {

@@ -62,7 +62,7 @@ var eventPromises = []promise{
 			{"all, by their times", audit.Filter{After: first}, "13245"},
 			{"one account's", audit.Filter{UserID: alice}, "135"},
 			{"another's", audit.Filter{UserID: bob}, "2"},
-			{"nobody's", audit.Filter{UserID: id()}, ""},
+			{"an unknown user's", audit.Filter{UserID: id()}, ""},
 			{"at an instant or after it", audit.Filter{Since: at.Add(2 * time.Minute)}, "245"},
 			{"a millisecond later", audit.Filter{Since: at.Add(2*time.Minute + time.Millisecond)}, "45"},
 			{"after one", audit.Filter{After: all[1].Place()}, "45"},
@@ -104,7 +104,7 @@ var eventPromises = []promise{
 		n, err := db.PurgeEvents(t.Context(), at.Add(time.Hour), 10)
 		succeeds(t, err)
 		same(t, "events purged", n, 1)
-		// Who follows the events knows them by their numbers.
+		// A reader that follows the events knows them by their numbers.
 		if got := record(t, db, event("next"))[0].Number; got <= last {
 			t.Errorf("the next event has number %d, want more than %d", got, last)
 		}

@@ -70,7 +70,7 @@ var guessPromises = []promise{
 			_, err := db.RecordFailure(t.Context(), keys[i], at.Add(time.Duration(i)*time.Millisecond), time.Hour)
 			succeeds(t, err)
 		}
-		before := at.Add(5 * time.Millisecond) // the last one's instant, which is not before itself
+		before := at.Add(5 * time.Millisecond) // the instant of the last one, which is not before itself
 		for _, want := range []int64{2, 2, 1, 0} {
 			n, err := db.PurgeFailures(t.Context(), before, 2)
 			succeeds(t, err)
@@ -83,7 +83,7 @@ var guessPromises = []promise{
 	}},
 }
 
-// haveFailed reports failures other than the wanted ones.
+// haveFailed fails the test if the failures are not the wanted ones.
 func haveFailed(t testing.TB, db *store.DB, key [32]byte, want limits.Failures) {
 	t.Helper()
 	got, err := db.Failures(t.Context(), key)

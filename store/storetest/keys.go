@@ -159,7 +159,7 @@ var keyPromises = []promise{
 	}},
 }
 
-// areKeys reports if these are not all the keys, in this order.
+// areKeys fails the test if these are not all the keys, in this order.
 func areKeys(t testing.TB, db *store.DB, want ...keys.Key) {
 	t.Helper()
 	got, err := db.Keys(t.Context())

@@ -25,7 +25,7 @@ func letter(kind accounts.LetterKind, to accounts.User) accounts.Letter {
 	}
 }
 
-// withEmail creates a user with an address that nobody has proven.
+// withEmail creates a user with an unproven address.
 func withEmail(t testing.TB, db *store.DB, name, email string) accounts.User {
 	t.Helper()
 	u := user(name)
@@ -67,12 +67,12 @@ var letterPromises = []promise{
 		same(t, "letter", got, l)
 		same(t, "due", due(t, db, at), []accounts.Letter{l})
 
-		nobody := letter(accounts.ResetPassword, accounts.User{})
-		nobody.DueAt = time.Time{}
-		posted(t, db, nobody)
-		got, err = db.Letter(t.Context(), nobody.ID, at)
+		userless := letter(accounts.ResetPassword, accounts.User{})
+		userless.DueAt = time.Time{}
+		posted(t, db, userless)
+		got, err = db.Letter(t.Context(), userless.ID, at)
 		succeeds(t, err)
-		same(t, "letter to nobody", got, nobody)
+		same(t, "letter without a user", got, userless)
 		same(t, "due", due(t, db, at.Add(time.Minute)), []accounts.Letter{l})
 	}},
 	{"PostLetter/for a session that is alive", func(t *testing.T, db *store.DB) {
@@ -181,7 +181,7 @@ var letterPromises = []promise{
 		posted(t, db, change)
 		posted(t, db, verify)
 		fails(t, "change", db.ConfirmEmail(t.Context(), change.ID, at, event(audit.UserEmailChanged)), accounts.ErrBadToken)
-		succeeds(t, db.ConfirmEmail(t.Context(), verify.ID, at, event(audit.UserEmailVerified))) // it proves what is the user's anyhow
+		succeeds(t, db.ConfirmEmail(t.Context(), verify.ID, at, event(audit.UserEmailVerified))) // it proves the address that the user already has
 	}},
 	{"ConfirmEmail/a first address", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
@@ -208,7 +208,7 @@ var letterPromises = []promise{
 		succeeds(t, db.ConfirmEmail(t.Context(), letters[1].ID, at, event(audit.UserEmailVerified)))
 		fails(t, "second", db.ConfirmEmail(t.Context(), letters[0].ID, at, event(audit.UserEmailVerified)), accounts.ErrEmailTaken)
 		_, err = db.Letter(t.Context(), letters[0].ID, at)
-		succeeds(t, err) // nothing has happened
+		succeeds(t, err) // nothing has changed
 		got, err := db.UserByEmail(t.Context(), "same@example.com")
 		succeeds(t, err)
 		same(t, "owner", got.ID, letters[1].UserID)

@@ -30,18 +30,18 @@ func addLogin(t testing.TB, db *store.DB, u accounts.User) tokens.Login {
 	return l
 }
 
-// stays reports a login that is not as wanted, or not there.
+// stays fails the test if the login is missing or not as wanted.
 func stays(t testing.TB, db *store.DB, want tokens.Login) {
 	t.Helper()
 	got, err := db.Login(t.Context(), want.ID, at)
 	if err != nil {
-		t.Errorf("login has to live: %v", err)
+		t.Errorf("login must be live: %v", err)
 		return
 	}
 	same(t, "login", got, want)
 }
 
-// isOver reports a login that is there, or good for anything.
+// isOver fails the test if the login exists or is of any use.
 func isOver(t testing.TB, db *store.DB, l tokens.Login) {
 	t.Helper()
 	_, err := db.Login(t.Context(), l.ID, at)
@@ -49,7 +49,7 @@ func isOver(t testing.TB, db *store.DB, l tokens.Login) {
 	next := l
 	next.ID = id()
 	fails(t, "replace it", db.ReplaceLogin(t.Context(), l.ID, next, at, event(audit.LoginCreated)), tokens.ErrUnknown)
-	fails(t, "a code of it", db.CreateCode(t.Context(), code(l, "nobody"), at.Add(time.Hour), at), tokens.ErrUnknown)
+	fails(t, "a code of it", db.CreateCode(t.Context(), code(l, "unknown"), at.Add(time.Hour), at), tokens.ErrUnknown)
 }
 
 var loginPromises = []promise{
@@ -60,7 +60,7 @@ var loginPromises = []promise{
 		want := tokens.Login{
 			ID: id(), UserID: u.ID, Epoch: 7, AuthTime: at.Add(time.Millisecond), CreatedAt: at.Add(2 * time.Millisecond),
 			ExpiresAt: at.Add(3 * time.Millisecond), AbsoluteExpiresAt: at.Add(4 * time.Millisecond), Device: "Firefox · " + odd,
-			Username: "somebody else",
+			Username: "another user",
 		}
 		created := event(audit.LoginCreated)
 		created.UserID = u.ID
@@ -316,7 +316,7 @@ var loginPromises = []promise{
 		stays(t, db, l)
 		lives(t, db, other)
 	}},
-	{"EndSignIn/of a session whose login has ended ends that", func(t *testing.T, db *store.DB) {
+	{"EndSignIn/ends a session whose login has ended", func(t *testing.T, db *store.DB) {
 		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
 		s := exchanged(t, db, addCode(t, db, l, c.ID, "offline_access"))
 		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))

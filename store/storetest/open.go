@@ -17,8 +17,8 @@ import (
 	"countersign/test/soak"
 )
 
-// OnMariaDB reports whether the tests of other packages run on MariaDB instead of
-// SQLite, which the environment says: COUNTERSIGN_TEST_DATABASE=mariadb.
+// OnMariaDB reports whether the tests of other packages run on MariaDB instead of SQLite,
+// as COUNTERSIGN_TEST_DATABASE=mariadb asks.
 func OnMariaDB() bool { return os.Getenv("COUNTERSIGN_TEST_DATABASE") == "mariadb" }
 
 // OnOwnDatabase skips a test that doesn't use the database of the others, where all run
@@ -50,9 +50,9 @@ func (m Main) Run() int {
 	return m.M.Run()
 }
 
-// server is the test binary's MariaDB, started when it is first asked for. The
-// tests can be tried on any server of the protocol whose root has no password:
-// COUNTERSIGN_TEST_SERVER=HOST:PORT.
+// server is the test binary's MariaDB, started on first use.
+// COUNTERSIGN_TEST_SERVER=HOST:PORT runs the tests on another server with the protocol
+// and no password for root.
 var (
 	server = sync.OnceValues(func() (*mariadb.Server, error) {
 		if addr := os.Getenv("COUNTERSIGN_TEST_SERVER"); addr != "" {
@@ -65,8 +65,8 @@ var (
 	started *mariadb.Server
 )
 
-// MariaDB is a private server that the test binary's tests share. Their TestMain
-// must be a [Main]. Where there is none the test is skipped, but not in CI.
+// MariaDB returns a private server that the test binary's tests share. Their TestMain
+// must use [Main]. Without MariaDB the test is skipped, or fails in CI.
 func MariaDB(t testing.TB) *mariadb.Server {
 	t.Helper()
 	Need(t, mariadb.Available())
@@ -98,8 +98,8 @@ func Open(t testing.TB) *store.DB {
 	return db
 }
 
-// OpenFile opens the database of a path: a file or, on MariaDB, the database that
-// stands for it. The caller closes it.
+// OpenFile opens the database for a path: a file, or on MariaDB the database in its place.
+// The caller closes it.
 func OpenFile(t testing.TB, path string) *store.DB {
 	t.Helper()
 	return OpenURL(t, URL(t, path))
@@ -115,7 +115,7 @@ func OpenURL(t testing.TB, url string) *store.DB {
 	return db
 }
 
-// URL is the URL of the database of a path.
+// URL returns the URL of the database for a path.
 func URL(t testing.TB, path string) string {
 	t.Helper()
 	if OnMariaDB() {
@@ -124,8 +124,8 @@ func URL(t testing.TB, path string) string {
 	return "sqlite:" + path
 }
 
-// MariaDBURL is the URL of the MariaDB database that stands for a path. It is
-// made if it isn't there.
+// MariaDBURL returns the URL of the MariaDB database for a path, and creates it if need
+// be.
 func MariaDBURL(t testing.TB, path string) string {
 	t.Helper()
 	path, err := filepath.Abs(path)
@@ -142,13 +142,13 @@ func MariaDBURL(t testing.TB, path string) string {
 	return s.SocketURL(name)
 }
 
-// Files are the paths of all files in which the database of a path may be.
+// Files returns the paths of all files that the database for a path may use.
 func Files(t testing.TB, path string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(path + "*")
 	if OnMariaDB() {
 		if os.Getenv("COUNTERSIGN_TEST_SERVER") != "" {
-			t.Skip("the files of a server that isn't ours can't be read")
+			t.Skip("the tests can't read the files of another server")
 		}
 		paths, err = MariaDB(t).Files()
 	}
@@ -158,13 +158,13 @@ func Files(t testing.TB, path string) []string {
 	return paths
 }
 
-// Database is the name of the database in a URL.
+// Database returns the name of the database in a URL.
 func Database(url string) string {
 	url, _, _ = strings.Cut(url, "?")
 	return url[strings.LastIndexByte(url, '/')+1:]
 }
 
-// Events are the kinds of the audit events so far, oldest first.
+// Events describes the audit events so far, oldest first.
 func Events(t testing.TB, db *store.DB) []string {
 	t.Helper()
 	records, err := db.Events(t.Context(), audit.Filter{})

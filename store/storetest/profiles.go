@@ -54,12 +54,12 @@ var profilePromises = []promise{
 		lives(t, db, s)
 	}},
 	{"PutProfile/of an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
-		nobody := id()
+		unknown := id()
 		leaves(t, db, func(ctx context.Context) {
-			err := db.PutProfile(ctx, nobody, uuid.Nil, accounts.Profile{Name: "Nobody"}, at, event(audit.UserProfileChanged))
+			err := db.PutProfile(ctx, unknown, uuid.Nil, accounts.Profile{Name: "Unknown"}, at, event(audit.UserProfileChanged))
 			fails(t, "put", err, accounts.ErrUnknownUser)
 		})
-		hasProfile(t, db, accounts.User{ID: nobody}, accounts.Profile{})
+		hasProfile(t, db, accounts.User{ID: unknown}, accounts.Profile{})
 	}},
 	{"PutProfile/for a session that is alive", func(t *testing.T, db *store.DB) {
 		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
@@ -115,12 +115,12 @@ var profilePromises = []promise{
 		succeeds(t, db.PutProfile(t.Context(), u.ID, uuid.Nil, accounts.Profile{Name: "Alice"}, at, event(audit.UserProfileChanged)))
 		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
 		hasProfile(t, db, u, accounts.Profile{})
-		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // as nobody does: the same id
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // the same id again, which never happens
 		hasProfile(t, db, u, accounts.Profile{})
 	}},
 }
 
-// hasProfile reports a user whose profile is not as wanted.
+// hasProfile fails the test if the user's profile is not as wanted.
 func hasProfile(t testing.TB, db *store.DB, u accounts.User, want accounts.Profile) {
 	t.Helper()
 	got, err := db.Profile(t.Context(), u.ID)

@@ -21,9 +21,9 @@ import (
 	"countersign/tokens"
 )
 
-// RunReplicas checks what a store promises callers that race, here and on
-// other replicas. Open returns two handles on one fresh, migrated database that
-// share nothing else; they are closed when the test ends.
+// RunReplicas checks what a store promises to callers that race, on one replica or
+// several. open returns two handles on one fresh, migrated database that share nothing
+// else and are closed when the test ends.
 func RunReplicas(t *testing.T, open func(t testing.TB) (a, b *store.DB)) {
 	for _, p := range slices.Concat(racePromises, codeRacePromises) {
 		t.Run(p.name, func(t *testing.T) {
@@ -36,14 +36,14 @@ func RunReplicas(t *testing.T, open func(t testing.TB) (a, b *store.DB)) {
 // replicas are handles on one database.
 type replicas []*store.DB
 
-// racers is how many callers race at a time, rounds how many times they do.
+// racers is the number of callers in a race, rounds the number of races.
 const (
 	racers = 12
 	rounds = 8
 )
 
-// race calls fn from n goroutines at once, dealt out to the replicas, and
-// returns their errors.
+// race calls fn from n goroutines at once, spread over the replicas, and returns their
+// errors.
 func (r replicas) race(ctx context.Context, n int, fn func(ctx context.Context, db *store.DB, i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})
@@ -59,8 +59,8 @@ func (r replicas) race(ctx context.Context, n int, fn func(ctx context.Context, 
 	return errs
 }
 
-// oneWins reports if not exactly one racer succeeded and each of the others got
-// the error that losers get. It returns the winner's place.
+// oneWins fails the test unless exactly one racer succeeds and all others get the error
+// loses. It returns the winner's index.
 func oneWins(t *testing.T, errs []error, loses error) int {
 	t.Helper()
 	winner, winners := -1, 0
@@ -79,7 +79,7 @@ func oneWins(t *testing.T, errs []error, loses error) int {
 	return winner
 }
 
-// allSucceed reports errors.
+// allSucceed fails the test if there is an error.
 func allSucceed(t *testing.T, errs []error) {
 	t.Helper()
 	for i, err := range errs {
@@ -108,7 +108,7 @@ var racePromises = []racePromise{
 				return db.AdvanceSession(ctx, tries[i], now)
 			}), tokens.ErrStale)]
 			lives(t, r[0], s)
-			lives(t, r[1], s) // a replica sees what another acknowledged
+			lives(t, r[1], s) // a replica sees what another has acknowledged
 		}
 	}},
 	{"AdvanceSession/the counter is the number of winners", func(t *testing.T, r replicas) {
@@ -352,7 +352,7 @@ var racePromises = []racePromise{
 		for round := range rounds {
 			key := [32]byte{0: byte(round)}
 			var mu sync.Mutex
-			seen := map[int]bool{} // of a new budget, which all want to add
+			seen := map[int]bool{} // of a new budget, which all racers try to add
 			allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, _ int) error {
 				f, err := db.RecordFailure(ctx, key, at, time.Hour)
 				mu.Lock()
@@ -363,7 +363,7 @@ var racePromises = []racePromise{
 			haveFailed(t, r[1], key, limits.Failures{Count: racers, LastAt: at})
 			for i := range racers {
 				if !seen[i+1] {
-					t.Errorf("nobody was told that this was failure %d", i+1)
+					t.Errorf("no caller got the count of failure %d", i+1)
 				}
 			}
 		}
@@ -415,8 +415,8 @@ var racePromises = []racePromise{
 		}
 	}},
 	{"PurgeSessions/spares a session that is advanced meanwhile", func(t *testing.T, r replicas) {
-		// A refresh that looked at its clock just before the session expired
-		// may come to the database just after.
+		// A replica that read its clock just before the session expired may reach the
+		// database just after.
 		u, c := addUser(t, r[0], "alice"), addClient(t, r[0], "app")
 		for range rounds {
 			all := make([]tokens.Session, 50)
@@ -467,7 +467,7 @@ var racePromises = []racePromise{
 	}},
 }
 
-// recorded reports if there aren't so many events after that number.
+// recorded fails the test unless there are want events after that number.
 func recorded(t *testing.T, db *store.DB, after int64, want int) {
 	t.Helper()
 	if got := recordedAfter(t, db, after); len(got) != want {

@@ -40,23 +40,22 @@ func Run(t *testing.T, open func(t testing.TB) *store.DB) {
 	}
 }
 
-// at is when the tests happen: a fixed instant, for a store never asks a clock.
-// Its odd millisecond would be lost by a store of whole seconds.
+// at is the time of the tests: a fixed instant, because a store never reads a clock. A
+// store of whole seconds would lose its milliseconds.
 var at = time.Date(2026, 3, 1, 12, 30, 45, 678_000_000, time.UTC)
 
-// odd is text that a store must give back as it is: four-byte characters, joined
-// and combining ones, quotes, a percent sign, and letters that some collations
-// take for others.
+// odd is text that a store must return unchanged: four-byte, joined and combining
+// characters, quotes, a percent sign, and letters that some collations confuse.
 const odd = `Zoë 👩‍👩‍👧 한글 ŞİŞı ß "q" 'q' \ % _ e` + "\u0301"
 
-// user returns a user with nothing but what is needed.
+// user returns a user with only the required fields.
 func user(name string) accounts.User {
 	return accounts.User{
 		ID: id(), Username: name, PasswordHash: "$argon2id$v=19$of-" + name, CreatedAt: at, UpdatedAt: at,
 	}
 }
 
-// client returns a client with nothing but what is needed.
+// client returns a client with only the required fields.
 func client(id string) clients.Client {
 	return clients.Client{ID: id, CreatedAt: at, UpdatedAt: at, Settings: clients.Settings{Name: id, Public: true}}
 }
@@ -106,7 +105,7 @@ func signIn(t testing.TB, db *store.DB, name string) (accounts.User, tokens.Sess
 	return u, addSession(t, db, u, c.ID)
 }
 
-// advanced is s as AdvanceSession should leave it at now.
+// advanced returns s as AdvanceSession should leave it at now.
 func advanced(s tokens.Session, now time.Time) tokens.Session {
 	s.Counter++
 	s.Rotations = append(s.Rotations[max(0, len(s.Rotations)-7):len(s.Rotations):len(s.Rotations)], now)
@@ -114,7 +113,7 @@ func advanced(s tokens.Session, now time.Time) tokens.Session {
 	return s
 }
 
-// succeeds stops the test if something failed that it builds upon.
+// succeeds stops the test if err is not nil.
 func succeeds(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -122,7 +121,7 @@ func succeeds(t testing.TB, err error) {
 	}
 }
 
-// fails reports an error that isn't the wanted one.
+// fails fails the test if got is not the wanted error.
 func fails(t testing.TB, what string, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {
@@ -130,7 +129,7 @@ func fails(t testing.TB, what string, got, want error) {
 	}
 }
 
-// same reports a difference. An absent list and an empty one are the same.
+// same fails the test if got and want differ. A nil list equals an empty one.
 func same[T any](t testing.TB, what string, got, want T) {
 	t.Helper()
 	if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
@@ -152,20 +151,20 @@ func lives(t testing.TB, db *store.DB, want tokens.Session) {
 	t.Helper()
 	got, err := db.Session(t.Context(), want.ID, at)
 	if err != nil {
-		t.Errorf("session has to live: %v", err)
+		t.Errorf("session must be live: %v", err)
 		return
 	}
 	same(t, "session", got, want)
 }
 
-// dead reports a session that is there.
+// dead fails the test if the session exists.
 func dead(t testing.TB, db *store.DB, s tokens.Session) {
 	t.Helper()
 	_, err := db.Session(t.Context(), s.ID, at)
 	fails(t, "session that ended", err, tokens.ErrUnknown)
 }
 
-// parting is a way in which a user's sign-ins end, all at once.
+// parting is a call that ends all of a user's sign-ins.
 type parting struct {
 	name string
 	do   func(ctx context.Context, db *store.DB, u *accounts.User) error
@@ -191,7 +190,7 @@ var partings = []parting{
 	}},
 }
 
-// leaves runs fn and reports if it recorded other events than the wanted ones.
+// leaves runs fn and fails the test if it records other events than the wanted ones.
 func leaves(t testing.TB, db *store.DB, fn func(ctx context.Context), want ...audit.Event) {
 	t.Helper()
 	before := number(t, db)
@@ -204,7 +203,7 @@ func leaves(t testing.TB, db *store.DB, fn func(ctx context.Context), want ...au
 	same(t, "events recorded", got, want)
 }
 
-// recordedAfter are the events with higher numbers, as they were recorded.
+// recordedAfter returns the events with higher numbers, in their order.
 func recordedAfter(t testing.TB, db *store.DB, number int64) []audit.Record {
 	t.Helper()
 	records, err := db.Events(t.Context(), audit.Filter{})
@@ -214,7 +213,7 @@ func recordedAfter(t testing.TB, db *store.DB, number int64) []audit.Record {
 	return records
 }
 
-// number is the highest of an event, or 0.
+// number returns the highest number of an event, or 0.
 func number(t testing.TB, db *store.DB) int64 {
 	t.Helper()
 	records := recordedAfter(t, db, 0)

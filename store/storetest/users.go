@@ -49,7 +49,7 @@ var userPromises = []promise{
 		_, err := db.User(t.Context(), second.ID)
 		fails(t, "the refused user", err, accounts.ErrUnknownUser)
 		third := user("bob")
-		third.Email = second.Email // was not taken by the refused one
+		third.Email = second.Email // the refused user did not take it
 		succeeds(t, db.CreateUser(t.Context(), third, event(audit.UserCreated)))
 	}},
 	{"CreateUser/an e-mail address is taken once, in whatever case", func(t *testing.T, db *store.DB) {
@@ -269,10 +269,10 @@ var userPromises = []promise{
 	}},
 }
 
-// alike are names that collations for people confuse.
+// alike are names that language collations confuse.
 var alike = []string{"strasse", "straße", "resume", "résumé", "istanbul", "ıstanbul", "ａb", "ab", "ab-", "a-b", "한글", "𐐨𐐨"}
 
-// isUser reports a user who is not found as wanted in each way there is.
+// isUser fails the test if any lookup does not find the user as wanted.
 func isUser(t testing.TB, db *store.DB, want accounts.User) {
 	t.Helper()
 	got, err := db.User(t.Context(), want.ID)
