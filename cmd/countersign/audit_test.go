@@ -15,8 +15,8 @@ import (
 	"countersign/store"
 )
 
-// Another replica's event may have an earlier time than one that was printed,
-// for its request took longer or its clock is behind.
+// Another replica's event may have an earlier time than a printed one, because its request
+// took longer or its clock is behind.
 func TestFollowPrintsEventsThatTurnUpLate(t *testing.T) {
 	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "countersign.db"), store.Options{})
 	if err != nil {
@@ -57,7 +57,7 @@ func TestFollowPrintsEventsThatTurnUpLate(t *testing.T) {
 	}
 }
 
-// One search finds an event in the list and in what is followed.
+// The same search finds an event in the list and while following.
 func TestAnEventIsTheSameTextListedAndFollowed(t *testing.T) {
 	event := api.Event{Time: "2026-03-01T00:00:00Z", Kind: "client.created", ClientID: "a&b<c>"}
 	var listed, followed strings.Builder

@@ -17,15 +17,15 @@ import (
 const (
 	// killTime is when a machine that shows little in a round has had rounds enough.
 	killTime = 8 * time.Minute
-	// busySessions are refreshed all the time; sessions beyond that are left alone.
+	// busySessions is the number of accounts whose sessions are refreshed all the time.
 	busySessions = 30
-	// wideWindow is a replay window that outlasts a restart: a caller whose
-	// answer was lost in the crash gets the current token with the last it has.
+	// wideWindow is a replay window that outlasts a restart: a caller whose answer was
+	// lost in the crash gets the current token for its last one.
 	wideWindow = "COUNTERSIGN_TOKENS_REFRESH_REPLAY_WINDOW=10m"
 	noWindow   = "COUNTERSIGN_TOKENS_REFRESH_REPLAY_WINDOW=0s"
 )
 
-// crowd is what callers were told that they have, through any number of crashes.
+// crowd records what servers acknowledged to callers, through any number of crashes.
 type crowd struct {
 	t *testing.T
 
@@ -36,7 +36,7 @@ type crowd struct {
 	signups, browsers, exchanges, refreshes, revocations, commands atomic.Int64
 }
 
-// account is an acknowledged account. Its lock is held during whatever changes it.
+// account is an acknowledged account. Its lock is held during any change of it.
 type account struct {
 	name string
 
@@ -44,16 +44,16 @@ type account struct {
 	password string
 	disabled bool
 	sessions []*signedIn
-	browser  string   // the cookies of the browser that is signed in to, empty for none
-	former   []string // those of the ones whose end was acknowledged
+	browser  string   // the cookies of the signed-in browser, empty for none
+	former   []string // cookies of browsers whose sign-out was acknowledged
 }
 
 // signedIn is an acknowledged session.
 type signedIn struct {
-	current string   // the last token acknowledged
+	current string   // the last acknowledged token
 	spent   []string // those before it
 	ended   bool     // its end was acknowledged
-	unclear bool     // its end was asked for, without an answer
+	unclear bool     // a request to end it got no answer
 }
 
 // any returns a random account out of the last n, or nil.
@@ -77,7 +77,7 @@ func (c *crowd) busy() *account {
 	return c.accounts[rand.IntN(min(busySessions, len(c.accounts)))]
 }
 
-// join signs one more person up, and in.
+// join signs up one more user, and signs them in.
 func (c *crowd) join(p *process, name string) {
 	a, err := p.signup(name, processPassword)
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *crowd) join(p *process, name string) {
 	who.mu.Lock()
 	defer who.mu.Unlock()
 	if who.disabled || who.password != processPassword {
-		return // somebody was faster
+		return // another goroutine was faster
 	}
 	c.signIn(p, who)
 }
@@ -118,8 +118,8 @@ func (c *crowd) signIn(p *process, who *account) {
 	}
 }
 
-// enterByBrowser opens a session by a code of the browser that somebody is signed in to,
-// which they are if need be. The account is locked.
+// enterByBrowser opens a session by a code of the account's browser, and signs the user in
+// to a browser first if need be. The account is locked.
 func (c *crowd) enterByBrowser(p *process, who *account) (a *answer, err error) {
 	code := ""
 	if who.browser == "" {
@@ -140,7 +140,7 @@ func (c *crowd) enterByBrowser(p *process, who *account) (a *answer, err error) 
 	return a, err
 }
 
-// refresh goes on with the sessions of somebody's, or opens one if none is left.
+// refresh refreshes the sessions of a random account, or opens one if none is left.
 func (c *crowd) refresh(p *process) {
 	who := c.busy()
 	if who == nil {
@@ -197,7 +197,7 @@ func (c *crowd) steal(p *process) {
 	}
 }
 
-// operate has an operator do something to somebody, from another process.
+// operate has an operator change a random account from another process.
 func (c *crowd) operate(data string, n int) {
 	who := c.any(busySessions)
 	if who == nil {
@@ -243,8 +243,8 @@ func (c *crowd) checkAccount(p *process, who *account) {
 	}
 }
 
-// checkSessions goes on with the sessions of an account: the last token
-// acknowledged is good, a spent one gets nothing but the one that is current.
+// checkSessions refreshes the sessions of an account: the last acknowledged token is good,
+// a spent one gets only the current token.
 func (c *crowd) checkSessions(p *process, who *account) {
 	who.mu.Lock()
 	defer who.mu.Unlock()
@@ -273,7 +273,7 @@ func (c *crowd) checkSessions(p *process, who *account) {
 	}
 }
 
-// checkBrowser looks whether somebody is signed in to a browser as they were told.
+// checkBrowser checks that an account's browsers are signed in or out as acknowledged.
 func (c *crowd) checkBrowser(p *process, who *account) {
 	who.mu.Lock()
 	defer who.mu.Unlock()
@@ -285,8 +285,7 @@ func (c *crowd) checkBrowser(p *process, who *account) {
 	}
 }
 
-// checkDoubtful looks at a sign-up that got no answer: it happened or not, and
-// nothing in between.
+// checkDoubtful checks that a sign-up without an answer happened fully or not at all.
 func (c *crowd) checkDoubtful(p *process, name string) {
 	a, err := p.login(name, processPassword)
 	if err != nil {
@@ -303,8 +302,8 @@ func (c *crowd) checkDoubtful(p *process, name string) {
 	}
 }
 
-// check looks at what a server that was just started knows: all busy sessions,
-// and of the accounts a few of the latest and a few of all.
+// check checks what a server that has just started knows: all busy sessions, a few of the
+// latest accounts and a few of all.
 func (c *crowd) check(p *process) {
 	c.t.Helper()
 	for _, who := range c.accounts[:min(busySessions, len(c.accounts))] {
@@ -325,8 +324,8 @@ func (c *crowd) check(p *process) {
 	}
 }
 
-// load has callers at work on a server, and thieves at another if there is
-// one, until stop is closed. They are gone when wait returns.
+// load runs callers against a server, and thieves against another if there is one, until
+// stop is closed. They have ended when wait returns.
 func (c *crowd) load(p, strict *process, round int, stop <-chan struct{}) (wait func()) {
 	var wg sync.WaitGroup
 	worker := func(do func(n int)) {
@@ -355,7 +354,7 @@ func (c *crowd) load(p, strict *process, round int, stop <-chan struct{}) (wait 
 	return wg.Wait
 }
 
-// after is a moment between the two from now on.
+// after fires at a random time between the two from now.
 func after(least, most time.Duration) <-chan time.Time {
 	return time.After(least + rand.N(most-least))
 }
@@ -377,7 +376,7 @@ func TestWhatWasAcknowledgedSurvivesKill(t *testing.T) {
 		c.check(p)
 		var strict *process
 		if round%5 == 3 {
-			strict = serve(t, data, noWindow) // a replica that dies with it
+			strict = serve(t, data, noWindow) // a replica, killed with it
 		}
 		stop := make(chan struct{})
 		wait := c.load(p, strict, round, stop)
@@ -468,8 +467,8 @@ func (c *crowd) checkSpent(p, strict *process) {
 	}
 }
 
-// A first start makes the folder, the master key, the schema and the signing
-// keys. Wherever it is cut off, the next one goes on.
+// A first start creates the folder, the master key, the schema and the signing keys. The
+// next start goes on wherever the first was killed.
 func TestFirstStartSurvivesKill(t *testing.T) {
 	served := 0
 	starts := soak.Size(12, 5)

@@ -12,8 +12,8 @@ import (
 	"countersign/test/soak"
 )
 
-// startGalera starts a cluster with a database, and a server for each node that
-// prefers it, so that all nodes are written to.
+// startGalera starts a cluster with a database, and a server for each node that prefers
+// that node, so that all nodes get writes.
 func startGalera(t *testing.T, data string, env ...string) (*mariadb.Cluster, []*replica) {
 	t.Helper()
 	storetest.OnOwnDatabase(t)
@@ -40,8 +40,8 @@ func basesOf(replicas []*replica) (urls []string) {
 	return urls
 }
 
-// Three servers write to three nodes of a cluster. It is one test, for a cluster
-// takes long to start.
+// Three servers write to three nodes of a cluster. It is one test, because a cluster takes
+// long to start.
 func TestGalera(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -57,9 +57,9 @@ func TestGalera(t *testing.T) {
 	killNodes(t, data, cluster, replicas)
 }
 
-// readYourWrites has many people go from server to server with what they have
-// just been given: nobody is ever refused, until a spent token at a strict server
-// ends their session, everywhere at once.
+// readYourWrites has many clients go from server to server with the tokens that they have
+// just got. No server refuses them, until a spent token at a strict server ends their
+// session, everywhere at once.
 func readYourWrites(t *testing.T, urls []string, strict *process) {
 	s := newSite(t, time.Minute, urls...)
 	began, rounds := time.Now(), soak.Size(1000, 60)
@@ -93,8 +93,8 @@ func readYourWrites(t *testing.T, urls []string, strict *process) {
 	t.Logf("%d people went from server to server in %v, with 15 requests each: none refused", rounds, time.Since(began).Round(time.Millisecond))
 }
 
-// raceOnAllNodes has people refresh with one token, and guess one password, at all
-// servers at once. Their nodes are in conflict, of which nobody hears.
+// raceOnAllNodes has clients refresh with one token, and guess one password, at all
+// servers at once. The nodes conflict, but no client gets an error for it.
 func raceOnAllNodes(t *testing.T, urls []string) {
 	s := newSite(t, time.Minute, urls...)
 	want(t, 201)(s.fronts[0].signup("racer", processPassword))
@@ -121,9 +121,9 @@ func raceOnAllNodes(t *testing.T, urls []string) {
 	}
 }
 
-// readFromNodeThatLags has somebody go from a writer to a reader, whose node
-// hasn't seen yet what the writer did: the reader waits for it. A careless one on
-// the same node, which doesn't wait, shows what would come of that.
+// readFromNodeThatLags has a client go from a writer to a reader whose node hasn't applied
+// the write yet: the reader waits for it. A careless reader on the same node, which
+// doesn't wait, shows what would happen otherwise.
 func readFromNodeThatLags(t *testing.T, node *mariadb.Server, writer, reader, strict, careless *process) {
 	admin, err := sql.Open("mysql", "root@tcp("+node.Addr()+")/")
 	if err != nil {
@@ -143,7 +143,7 @@ func readFromNodeThatLags(t *testing.T, node *mariadb.Server, writer, reader, st
 		change        func(p *process) (*answer, error)
 		done          int
 		use           func(p *process) (*answer, error)
-		wanted, stale int // stale is 0 where a careless one would want to write, which it can't
+		wanted, stale int // stale is 0 where the careless reader would have to write, which it can't
 	}{
 		{"a sign-up", func(p *process) (*answer, error) { return p.signup("late", processPassword) }, 201,
 			func(p *process) (*answer, error) { return p.login("late", processPassword) }, 200, 0},
@@ -152,7 +152,7 @@ func readFromNodeThatLags(t *testing.T, node *mariadb.Server, writer, reader, st
 			func(p *process) (*answer, error) { return p.refresh(refresh) }, 200, 400},
 		{"the end of a session", func(*process) (*answer, error) { return strict.refresh(spent) }, 400, userinfo, 401, 200},
 	} {
-		exec("FLUSH TABLES WITH READ LOCK") // from now on the node doesn't apply what others write
+		exec("FLUSH TABLES WITH READ LOCK") // from now on the node doesn't apply the writes of others
 		a := want(t, step.done)(step.change(writer))
 		if a.member("access_token") != "" {
 			access, refresh, spent = a.member("access_token"), a.member("refresh_token"), refresh
@@ -174,9 +174,9 @@ func readFromNodeThatLags(t *testing.T, node *mariadb.Server, writer, reader, st
 	}
 }
 
-// killNodes kills one node after the other under load, and has it rejoin; cuts one
-// off from the others; and, if there is time, does worse. Nothing that was
-// acknowledged is missing on any of them, and no honest session is lost.
+// killNodes kills one node after the other under load and has it rejoin, cuts one off from
+// the others, and does worse if there is time. No node lacks an acknowledged change, and
+// no honest session is lost.
 func killNodes(t *testing.T, data string, cluster *mariadb.Cluster, replicas []*replica) {
 	kills, sessions := soak.Size(10, 1), soak.Size(200, 24)
 	const patience = time.Minute // the replay window that clients count on
@@ -220,16 +220,16 @@ func killNodes(t *testing.T, data string, cluster *mariadb.Cluster, replicas []*
 	longest := s.longest
 	s.mu.Unlock()
 	for n := range soak.Size(2*len(cluster.Nodes), 1) {
-		i := (kills + n) % len(cluster.Nodes) // never the last one, which nobody uses yet
+		i := (kills + n) % len(cluster.Nodes) // never the last one, which no client uses yet
 		node := cluster.Nodes[i]
 		isolate := func(yes int) func() error {
 			return func() error {
 				return node.Exec(fmt.Sprintf("SET GLOBAL wsrep_provider_options = 'gmcast.isolate=%d'", yes))
 			}
 		}
-		if n < len(cluster.Nodes) { // it hears its clients, but not the other nodes
+		if n < len(cluster.Nodes) { // the node hears its clients, but not the other nodes
 			without("cut", i, isolate(1), isolate(0))
-		} else { // it is found out by its silence, and comes back with old data
+		} else { // the node is silent, and comes back with old data
 			without("hang", i, node.Pause, node.Resume)
 		}
 	}
@@ -258,8 +258,8 @@ func killNodes(t *testing.T, data string, cluster *mariadb.Cluster, replicas []*
 		sessions, s.refreshes.Load(), s.retries.Load(), longest.Round(time.Millisecond), took)
 }
 
-// loseQuorum kills all nodes but one, which then serves nobody until an operator
-// says that it is the cluster.
+// loseQuorum kills all nodes except one, which then serves no client until an operator
+// declares it the cluster.
 func loseQuorum(t *testing.T, cluster *mariadb.Cluster, probes []*probe) {
 	last := len(cluster.Nodes) - 1
 	for _, node := range cluster.Nodes[:last] {

@@ -23,8 +23,8 @@ import (
 	"countersign/test/mariadb"
 )
 
-// What storm_test.go, outage_test.go and galera_test.go have in common: replicas
-// of one database, and clients that obey the rules while machines die.
+// storm_test.go, outage_test.go and galera_test.go share this: replicas of one database,
+// and clients that obey the rules while machines die.
 
 // startMariaDB starts a server that may be killed, and returns the URL of a
 // database on it.
@@ -43,26 +43,26 @@ func startMariaDB(t *testing.T) (*mariadb.Server, string) {
 	return s, s.URL("countersign")
 }
 
-// replica is a server that is started again where it was.
+// replica is a server that restarts at the same address.
 type replica struct {
 	*process
 	data string
 	env  []string
 }
 
-// startReplica starts a server on a database. Those of one data folder have the
-// master key in common.
+// startReplica starts a server on a database. Replicas of one data folder share the master
+// key.
 func startReplica(t *testing.T, data, database string, env ...string) *replica {
 	t.Helper()
 	env = append(env, "COUNTERSIGN_DATABASE_URL="+database, "COUNTERSIGN_LISTEN="+steadyAddress(t))
 	return &replica{serve(t, data, env...), data, env}
 }
 
-// restart starts a server that was killed again, and waits until it serves.
+// restart restarts a server that was killed, and waits until it serves.
 func (r *replica) restart() { r.process = serve(r.t, r.data, r.env...) }
 
-// steadyAddress is an address that stays free while a server is down: its port
-// is none of those that systems give to connections.
+// steadyAddress returns an address that stays free while a server is down: the system gives
+// its port to no connection.
 func steadyAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -76,12 +76,11 @@ func steadyAddress(t *testing.T) string {
 	return ""
 }
 
-// errAway is a 503 as it should be.
+// errAway is a correct 503.
 var errAway = errors.New("503: come back later")
 
-// polite is how a client meets a server that can't answer: the only 5xx there may
-// be is a 503 that says when to come back and nothing of our insides. It counts as
-// no answer.
+// polite checks 5xx answers: the only one allowed is a 503 that says when to come back and
+// reveals nothing internal. It counts as no answer.
 type polite struct {
 	http.RoundTripper
 	t    *testing.T
@@ -149,7 +148,7 @@ func impolite(a *answer) string {
 	return ""
 }
 
-// site is what clients call: some replicas, of which any may be gone.
+// site is a set of replicas that clients call, any of which may be down.
 type site struct {
 	t       *testing.T
 	fronts  []*process // only to ask them
@@ -182,10 +181,10 @@ func (s *site) front(url string) *process {
 	}}
 }
 
-// any is one of the replicas, as a load balancer picks it.
+// any returns a random replica, as a load balancer picks it.
 func (s *site) any() *process { return s.fronts[rand.IntN(len(s.fronts))] }
 
-// insist asks until there is an answer, which must come within a minute.
+// insist repeats a request until it gets an answer, which must come within a minute.
 func (s *site) insist(ask func(p *process) (*answer, error)) *answer {
 	began := time.Now()
 	for {
@@ -204,27 +203,27 @@ func (s *site) insist(ask func(p *process) (*answer, error)) *answer {
 	}
 }
 
-// browser is a session in several tabs, which share the newest refresh token as
-// tabs share what a browser stores: each replaces the token that it has presented
-// by the one that it got, unless another tab was faster.
+// browser is a session in several tabs, which share the newest refresh token as tabs share
+// a browser's storage: each replaces the token that it presented with the one that it got,
+// unless another tab was faster.
 type browser struct {
 	name string
 
 	mu        sync.Mutex
 	newest    string               // what the tabs share
-	known     uint64               // the highest counter that any of them was given
-	presented map[string]time.Time // when a token was first presented: it isn't superseded earlier
+	known     uint64               // the highest counter that any tab got
+	presented map[string]time.Time // when a token was first presented; it is not superseded before that
 	spent     []spentToken         // in order
 	stolen    bool                 // a thief is at work: the session may end
 }
 
-// spentToken is one that is superseded, and since when at the latest.
+// spentToken is a superseded token, and the latest time when that happened.
 type spentToken struct {
 	token string
 	since time.Time
 }
 
-// open signs people in, as many sessions as are asked for.
+// open opens sessions.
 func (s *site) open(n int) []*browser {
 	const perUser = 20
 	s.each((n+perUser-1)/perUser, func(i int) {
@@ -263,8 +262,7 @@ func (s *site) each(n int, do func(i int)) {
 	wg.Wait()
 }
 
-// position reads from a refresh token what no client reads: its session and
-// counter.
+// position returns a refresh token's session and counter, which no client reads.
 func position(t *testing.T, token string) (session string, counter uint64) {
 	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "cs_rt_"))
 	if err != nil || len(b) < 29 {
@@ -274,8 +272,8 @@ func position(t *testing.T, token string) (session string, counter uint64) {
 	return string(b[5:21]), binary.BigEndian.Uint64(b[21:29])
 }
 
-// browse has a session used until the site is closed: every now and then, about
-// pace apart, all tabs need an access token at about the same time.
+// browse uses a session until the site is closed: about every pace all tabs need an access
+// token at about the same time.
 func (s *site) browse(b *browser, tabs int, pace time.Duration) {
 	s.browser.Go(func() {
 		for {
@@ -303,7 +301,7 @@ func (s *site) browse(b *browser, tabs int, pace time.Duration) {
 	})
 }
 
-// hammer has the tabs of a session ask all the time, until the site is closed.
+// hammer has the tabs of a session refresh all the time, until the site is closed.
 func (s *site) hammer(b *browser, tabs int) {
 	for range tabs {
 		s.browser.Go(func() {
@@ -319,14 +317,14 @@ func (s *site) hammer(b *browser, tabs int) {
 	}
 }
 
-// close ends the use of the site, once everybody has got the answer they wait for.
+// close ends the use of the site, after all clients have got their last answer.
 func (s *site) close() {
 	close(s.stop)
 	s.browser.Wait()
 }
 
-// refresh is what a tab does: it takes the token that is shared, and after a while
-// presents it, again and again until there is an answer.
+// refresh acts as a tab: it takes the shared token, and after a while presents it, again
+// and again until it gets an answer.
 func (s *site) refresh(b *browser, dawdle time.Duration) {
 	s.slots <- struct{}{}
 	defer func() { <-s.slots }()
@@ -365,7 +363,7 @@ func (s *site) refresh(b *browser, dawdle time.Duration) {
 		}
 		s.retries.Add(1)
 		time.Sleep(20*time.Millisecond + rand.N(200*time.Millisecond))
-		if err == nil || rand.IntN(2) == 0 { // what another tab may have got meanwhile is as good
+		if err == nil || rand.IntN(2) == 0 { // a token that another tab has got meanwhile is as good
 			b.mu.Lock()
 			token = b.newest
 			b.mu.Unlock()
@@ -373,19 +371,19 @@ func (s *site) refresh(b *browser, dawdle time.Duration) {
 	}
 }
 
-// remembered is of how many rotations a session knows the times.
+// remembered is the number of rotations whose times a session keeps.
 const remembered = 8
 
-// outrun reports whether other tabs may have moved the session on by so much that
-// the server doesn't remember a token.
+// outrun reports whether other tabs may have moved the session so far that the server
+// doesn't remember a token.
 func (b *browser) outrun(t *testing.T, token string) bool {
 	_, counter := position(t, token)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.known+1-counter > remembered // one more than what is known, whose answer is on its way
+	return b.known+1-counter > remembered // one more than known, whose answer is on its way
 }
 
-// take is a tab's answer. known is what was known before it asked.
+// take records a tab's answer. known is the highest counter before its request.
 func (b *browser) take(t *testing.T, presented, got string, known uint64) {
 	session, before := position(t, presented)
 	same, counter := position(t, got)
@@ -401,8 +399,8 @@ func (b *browser) take(t *testing.T, presented, got string, known uint64) {
 	}
 }
 
-// stale returns a random one of the tokens that are certain to be reuse: they
-// were superseded longer ago than the window, and the server can tell.
+// stale returns a random token that is certain to be reuse: it was superseded before the
+// window, and the server can tell.
 func (b *browser) stale(t *testing.T, window time.Duration) (string, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -417,8 +415,8 @@ func (b *browser) stale(t *testing.T, window time.Duration) (string, bool) {
 	return late[rand.IntN(len(late))].token, true
 }
 
-// rob has a thief present an old token of a session as soon as it is certain to
-// be reuse. It must end the session.
+// rob has a thief present an old token of a session as soon as it is certain to be reuse,
+// which must end the session.
 func (s *site) rob(b *browser) {
 	s.browser.Go(func() {
 		token, ok := "", false
@@ -452,9 +450,8 @@ func (s *site) accuse(b *browser, token string) {
 	s.thefts.Add(1)
 }
 
-// settle looks at all sessions once nobody uses them any more: those that no
-// thief got hold of live, each with one current token, whichever replica is
-// asked. It returns them.
+// settle checks all sessions after the clients have stopped: those that no thief robbed
+// are live, each with one current token, at every replica. It returns them.
 func (s *site) settle(all []*browser) (live []*browser) {
 	for _, b := range all {
 		if !b.stolen {
@@ -482,8 +479,8 @@ func (s *site) settle(all []*browser) (live []*browser) {
 	return live
 }
 
-// condemn ends half of the sessions by old tokens, once those are reuse, and sees
-// the other half go on: no token but the newest was a current one.
+// condemn ends half of the sessions with old tokens, after those are reuse, and checks
+// that the other half goes on: only the newest token was current.
 func (s *site) condemn(live []*browser) {
 	time.Sleep(s.window + 100*time.Millisecond)
 	s.each(len(live), func(i int) {

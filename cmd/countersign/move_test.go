@@ -41,8 +41,8 @@ func newMoving(t *testing.T, from, to string, args ...string) *moving {
 	return m
 }
 
-// startUntil starts it and waits until it says something that begins so, which it
-// returns with a function for the rest.
+// startUntil starts the move and waits for output with a prefix. It returns that and a
+// function that waits for the rest.
 func (m *moving) startUntil(t *testing.T, beginning string) (line string, rest func() string) {
 	t.Helper()
 	m.Stderr = nil
@@ -84,8 +84,8 @@ func eachMove(t *testing.T, test func(t *testing.T, from, to string)) {
 	}
 }
 
-// Whoever was signed in before the move is signed in after it, and what was
-// refused before is refused after.
+// A session that was live before the move is live after it, and what was refused before is
+// refused after.
 func TestTokensSurviveAMove(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		data := t.TempDir()
@@ -99,8 +99,8 @@ func TestTokensSurviveAMove(t *testing.T) {
 		taken := want(t, 200)(p.refresh(stolen)).member("refresh_token")
 		keysBefore := want(t, 200)(p.get("/.well-known/jwks.json", "")).body
 
-		// The server has not been stopped: it acknowledges nothing any more, and
-		// answers as one whose database is away.
+		// The server still runs: it acknowledges nothing any more, and answers as if
+		// its database were down.
 		if m := newMoving(t, from, to); m.Run() != nil {
 			t.Fatalf("move: %s", &m.stderr)
 		}
@@ -123,10 +123,10 @@ func TestTokensSurviveAMove(t *testing.T) {
 		want(t, 400)(p.refresh(second)) // reuse, without a window
 		want(t, 400)(p.refresh(third))
 		want(t, 200)(p.login("alice", processPassword))
-		want(t, 400)(p.refresh(stolen)) // was superseded before the move, which its row still knows
+		want(t, 400)(p.refresh(stolen)) // superseded before the move, as its row still records
 		want(t, 400)(p.refresh(taken))
 
-		// Nobody is served from the old one.
+		// No server starts on the old one.
 		path, err := program()
 		if err != nil {
 			t.Fatal(err)
@@ -139,7 +139,7 @@ func TestTokensSurviveAMove(t *testing.T) {
 	})
 }
 
-// A move that is killed in the middle goes on when it is run again, and ends right.
+// A move that is killed in the middle goes on when it runs again, and ends correctly.
 func TestKilledMoveGoesOn(t *testing.T) {
 	const people = 2000
 	eachMove(t, func(t *testing.T, from, to string) {
@@ -192,7 +192,7 @@ func TestKilledMoveGoesOn(t *testing.T) {
 	})
 }
 
-// signUp adds people to a database, and returns their names.
+// signUp adds users to a database, and returns their names.
 func signUp(t *testing.T, url string, n int) map[uuid.UUID]string {
 	t.Helper()
 	db := storetest.OpenURL(t, url)
@@ -219,7 +219,7 @@ func signUp(t *testing.T, url string, n int) map[uuid.UUID]string {
 	return names
 }
 
-// A signal stops a move between two batches, with a word on how it goes on.
+// A signal stops a move between two batches, and the move says how to go on.
 func TestMoveStopsWhenToldTo(t *testing.T) {
 	from, to := "sqlite:"+filepath.Join(t.TempDir(), "countersign.db"), "sqlite:"+filepath.Join(t.TempDir(), "countersign.db")
 	signUp(t, from, 1000)
@@ -238,8 +238,8 @@ func TestMoveStopsWhenToldTo(t *testing.T) {
 	}
 }
 
-// At a terminal there is one line, which changes; it doesn't change for each batch,
-// but the last word is the last.
+// At a terminal progress is one line that changes, not for each batch, but the last report
+// is shown.
 func TestMoveProgressAtATerminal(t *testing.T) {
 	var b strings.Builder
 	l := &moveLines{w: &b, terminal: true}

@@ -12,10 +12,10 @@ import (
 	"countersign/test/soak"
 )
 
-// recovery is how soon everything must work again once the database answers.
+// recovery is how soon everything must work again after the database answers.
 const recovery = 5 * time.Second
 
-// probe is somebody who looks whether a server does all that it should.
+// probe is a client that checks whether a server does all that it should.
 type probe struct {
 	*process
 	name    string
@@ -23,7 +23,7 @@ type probe struct {
 	n       int    // sign-ups so far
 }
 
-// newProbe is somebody who is signed in at a server.
+// newProbe returns a probe that is signed in at a server.
 func newProbe(p *process, name string) *probe {
 	p.t.Helper()
 	want(p.t, http.StatusCreated)(p.signup(name, processPassword))
@@ -31,8 +31,7 @@ func newProbe(p *process, name string) *probe {
 	return &probe{process: p, name: name, refresh: a.member("refresh_token")}
 }
 
-// tries are the requests that must be answered, by name, with the status that
-// says that it worked.
+// tries are the requests of a probe, by name, with the status of success.
 func (p *probe) tries() map[string]func() (a *answer, worked int, err error) {
 	return map[string]func() (*answer, int, error){
 		"signup": func() (*answer, int, error) {
@@ -58,13 +57,13 @@ func (p *probe) tries() map[string]func() (a *answer, worked int, err error) {
 	}
 }
 
-// meetsOutage checks that everything is answered 503 as it should be, while
-// the process says that it is alive. It returns how long the slowest answer took.
+// meetsOutage checks that every request gets a correct 503, while the process says that it
+// is alive. It returns how long the slowest answer took.
 func (p *probe) meetsOutage() (slowest time.Duration) {
 	tries := p.tries()
 	for _, what := range slices.Sorted(maps.Keys(tries)) {
 		began := time.Now()
-		for { // what makes a server ready is asked once a second
+		for { // the server checks its readiness once a second
 			a, worked, err := tries[what]()
 			if what == "readyz" && err == nil && a.status == worked && time.Since(began) < 2*time.Second {
 				time.Sleep(20 * time.Millisecond)
@@ -87,7 +86,7 @@ func (p *probe) meetsOutage() (slowest time.Duration) {
 	return slowest
 }
 
-// recovers waits until everything works, and returns how long each took.
+// recovers waits until everything works, and returns how long each request took.
 func (p *probe) recovers(within time.Duration) map[string]time.Duration {
 	began := time.Now()
 	took := map[string]time.Duration{}
@@ -108,10 +107,10 @@ func (p *probe) recovers(within time.Duration) map[string]time.Duration {
 	return took
 }
 
-// recoveries is the longest that each took at any time.
+// recoveries holds the longest time that each request took.
 type recoveries map[string]time.Duration
 
-// await has all look at once until everything works.
+// await has all probes check in parallel until everything works.
 func (r recoveries) await(probes []*probe, within time.Duration) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -128,7 +127,7 @@ func (r recoveries) await(probes []*probe, within time.Duration) {
 	wg.Wait()
 }
 
-// comeBack signs somebody in once more.
+// comeBack signs in a random account once more.
 func (c *crowd) comeBack(p *process) {
 	who := c.any(busySessions)
 	if who == nil {
@@ -141,8 +140,8 @@ func (c *crowd) comeBack(p *process) {
 	}
 }
 
-// work keeps people signing up, signing in and refreshing at every replica, until
-// the site is closed.
+// work keeps users signing up, signing in and refreshing at every replica, until the site
+// is closed.
 func (c *crowd) work(s *site) {
 	for i, p := range s.fronts {
 		worker := func(pause time.Duration, do func(n int)) {
@@ -165,7 +164,7 @@ func (c *crowd) work(s *site) {
 	}
 }
 
-// checkAll looks at everything that was acknowledged, and at what was left open.
+// checkAll checks everything that was acknowledged, and all requests without an answer.
 func (c *crowd) checkAll(s *site) {
 	s.each(len(c.accounts), func(i int) {
 		c.checkAccount(s.any(), c.accounts[i])
@@ -179,9 +178,9 @@ func (c *crowd) checkAll(s *site) {
 	}
 }
 
-// The database is killed again and again under two replicas, once stopped, and
-// once it hangs. Nothing that was acknowledged is missing; meanwhile the replicas
-// say so, and they recover by themselves.
+// The database is killed again and again under two replicas, stopped once, and hangs once.
+// No acknowledged change is missing; meanwhile the replicas answer 503, and they recover
+// by themselves.
 func TestDatabaseKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	kills := soak.Size(20, 2)
@@ -218,9 +217,9 @@ func TestDatabaseKilledUnderLoad(t *testing.T) {
 	for range kills {
 		slowest = max(slowest, outage(db.Kill, db.Restart))
 	}
-	outage(db.Stop, db.Restart) // which says other things to those that it leaves
+	outage(db.Stop, db.Restart) // closes connections with other errors
 	if soak.On() {
-		hung = outage(db.Pause, db.Resume) // nobody says anything
+		hung = outage(db.Pause, db.Resume) // no connection gets an answer
 	}
 	s.close()
 	c.checkAll(s)

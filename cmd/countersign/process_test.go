@@ -50,9 +50,9 @@ var program = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// environment is what the processes of a test get: none of ours from outside,
-// the cheapest password hash that is allowed, more guesses than a test makes, an
-// issuer that doesn't depend on the port, and what is given.
+// environment returns the environment of a test's processes: none of our variables from
+// outside, the cheapest password hash that is allowed, more guesses than a test makes, an
+// issuer that doesn't depend on the port, and more.
 func environment(given ...string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "COUNTERSIGN_") })
 	return append(append(env,
@@ -63,8 +63,8 @@ func environment(given ...string) []string {
 
 const processIssuer = "http://localhost"
 
-// database is the variable that makes processes on a data folder use MariaDB, if
-// the tests run on it.
+// database returns the variable that makes processes on a data folder use MariaDB, if the
+// tests run on it.
 func database(t *testing.T, data string) []string {
 	if !storetest.OnMariaDB() {
 		return nil
@@ -86,8 +86,8 @@ type process struct {
 	logged map[string]chan struct{} // by message, closed when it was logged
 }
 
-// launch starts a server on a data folder and any free port, and doesn't wait
-// for it to serve. It is killed when the test ends.
+// launch starts a server on a data folder and any free port, without waiting until it
+// serves. It is killed when the test ends.
 func launch(t *testing.T, data string, env ...string) *process {
 	t.Helper()
 	path, err := program()
@@ -97,7 +97,7 @@ func launch(t *testing.T, data string, env ...string) *process {
 	return launchBuild(t, path, data, env...)
 }
 
-// launchBuild is launch of another build.
+// launchBuild is launch for another build.
 func launchBuild(t *testing.T, path, data string, env ...string) *process {
 	t.Helper()
 	p := &process{
@@ -130,7 +130,7 @@ func launchBuild(t *testing.T, path, data string, env ...string) *process {
 	return p
 }
 
-// read takes in the log.
+// read reads the log.
 func (p *process) read(stderr io.Reader) {
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
@@ -150,7 +150,7 @@ func (p *process) read(stderr io.Reader) {
 	}
 }
 
-// remarks are the lines of the log that are more than the usual.
+// remarks returns the unusual lines of the log.
 func (p *process) remarks() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -159,7 +159,7 @@ func (p *process) remarks() []string {
 	})
 }
 
-// message is the channel of a message; p.mu must be held.
+// message returns the channel of a message; p.mu must be held.
 func (p *process) message(msg string) chan struct{} {
 	if p.logged[msg] == nil {
 		p.logged[msg] = make(chan struct{})
@@ -197,14 +197,14 @@ func (p *process) kill() {
 	p.client.CloseIdleConnections()
 }
 
-// answer is what a server answered.
+// answer is a server's answer.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// member is a text of the JSON body, empty if there is none.
+// member returns a text of the JSON body, empty if there is none.
 func (a *answer) member(name string) string {
 	var all map[string]any
 	json.Unmarshal(a.body, &all)
@@ -214,7 +214,7 @@ func (a *answer) member(name string) string {
 
 func (a *answer) String() string { return fmt.Sprintf("%d %.200s", a.status, a.body) }
 
-// do sends a request. The error is one of the connection.
+// do sends a request. Its error is one of the connection.
 func (p *process) do(r *http.Request) (*answer, error) {
 	res, err := p.client.Do(r)
 	if err != nil {
@@ -279,7 +279,7 @@ func (p *process) authorize(cookies string, more ...string) (url.Values, error) 
 	return a.led()
 }
 
-// led are the parameters of where an answer leads.
+// led returns the parameters of an answer's redirect.
 func (a *answer) led() (url.Values, error) {
 	to, err := url.Parse(a.header.Get("Location"))
 	if err != nil || a.status != http.StatusSeeOther {
@@ -381,8 +381,8 @@ func command(t *testing.T, data, stdin string, args ...string) string {
 	return string(out)
 }
 
-// eventually asks again and again until it is so, and fails the test if that
-// takes longer than within. It returns how long it took.
+// eventually repeats a check until it holds, and fails the test if that takes longer than
+// within. It returns how long it took.
 func eventually(t *testing.T, within time.Duration, what string, so func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()

@@ -8,7 +8,7 @@ import (
 	"countersign/api"
 )
 
-// An address has lines, and a table one for each claim.
+// An address has lines, but a table has one line for each claim.
 func TestRecordsShowAnAddressInOneLine(t *testing.T) {
 	record := api.UserWithProfile{Profile: accounts.Profile{Name: "Alice", Address: accounts.Address{Formatted: "1 Main Street\r\nSeoul\nKR"}}}
 	var out strings.Builder

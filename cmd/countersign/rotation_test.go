@@ -21,11 +21,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// shortKeys are about as short as makes sense: a key is published 10 seconds
-// before it signs, and signs for 16. Verifiers may cache for longer than the
-// quarter of a period by which keys are early anyhow, so that it is the lead
-// that this puts to the test; and that quarter leaves a busy machine 2 seconds
-// for making an RSA key after the poll that finds it missing.
+// shortKeys are about as short as makes sense: a key is published 10 seconds before it
+// signs, and signs for 16. Verifiers may cache for longer than the quarter of a period by
+// which keys are early anyhow, so that the lead is tested; and that quarter leaves a busy
+// machine 2 seconds to make an RSA key after the poll that finds it missing.
 var shortKeys = []string{
 	"COUNTERSIGN_KEYS_ROTATION_PERIOD=16s",
 	"COUNTERSIGN_KEYS_JWKS_MAX_AGE=5s",
@@ -84,9 +83,8 @@ func jwks(p *process) (map[string]any, time.Duration, error) {
 	return keys, time.Duration(seconds) * time.Second, nil
 }
 
-// verifier is a resource server that obeys the cache headers to the letter: it
-// keeps the keys as long as they may be kept, and doesn't ask again for a key
-// that it doesn't know.
+// verifier is a resource server that obeys the cache headers to the letter: it keeps the
+// keys as long as it may, and doesn't ask again for an unknown key.
 type verifier struct {
 	from  *process
 	keys  map[string]any
@@ -100,7 +98,7 @@ func (v *verifier) verify(token string) error {
 		if err != nil {
 			return err
 		}
-		v.keys, v.until = keys, time.Now().Add(maxAge) // from when the answer came: as late as is allowed
+		v.keys, v.until = keys, time.Now().Add(maxAge) // from the answer on: as late as is allowed
 	}
 	_, err := jwt.Parse(token, func(t *jwt.Token) (any, error) {
 		key, ok := v.keys[kidOf(token)]
@@ -130,13 +128,13 @@ func expiryOf(token string) time.Time {
 	return time.Unix(claims.Exp, 0)
 }
 
-// watch verifies every token that comes, at once and again and again for as
-// long as it lives. It returns how often it did; what was refused goes to fail.
+// watch verifies every token that comes, at once and then repeatedly as long as it lives.
+// It returns how often it did, and passes refusals to fail.
 func (v *verifier) watch(tokens <-chan string, fail func(error)) (verified int) {
 	var live []string
 	check := func(token string) {
 		err := v.verify(token)
-		// One that expired while it was looked at proves nothing.
+		// A token that expired meanwhile proves nothing.
 		if err != nil && time.Now().Before(expiryOf(token)) {
 			fail(err)
 		}
@@ -162,7 +160,7 @@ func (v *verifier) watch(tokens <-chan string, fail func(error)) (verified int) 
 }
 
 func TestVerifiersThatObeyCacheHeadersNeverMeetAnUnknownKey(t *testing.T) {
-	t.Parallel() // with the other long one: both mostly wait
+	t.Parallel() // with the other long test: both mostly wait
 	const rotations = 3
 	data := t.TempDir()
 	servers := []*process{serve(t, data, shortKeys...), serve(t, data, shortKeys...)}
@@ -220,7 +218,7 @@ func TestVerifiersThatObeyCacheHeadersNeverMeetAnUnknownKey(t *testing.T) {
 				}
 				refresh = a.member("refresh_token")
 				access := a.member("access_token")
-				// One that has expired on the way proves nothing.
+				// A token that expired on the way proves nothing.
 				if a, err := other.get("/userinfo", access); (err != nil || a.status != http.StatusOK) && time.Now().Before(expiryOf(access)) {
 					t.Errorf("userinfo at the other server: %v (%v)", a, err)
 				}
@@ -254,7 +252,7 @@ func TestVerifiersThatObeyCacheHeadersNeverMeetAnUnknownKey(t *testing.T) {
 		len(kids["ES256"]), len(kids["RS256"]), took.Round(time.Second), issued, verified)
 }
 
-// keyInfo is a key as the command line shows it.
+// keyInfo is a key as the command line prints it.
 type keyInfo struct {
 	KID, Alg, State string
 	SignsFrom       time.Time `json:"signs_from"`
