@@ -280,8 +280,8 @@ func (s *Service) Holder(ctx context.Context, now time.Time, clientID, token str
 	return session, err
 }
 
-// SignOut ends the session of a client's refresh token, current or not: an attacker gains
-// nothing by signing the user out. It returns ErrUnknown if there is no such session.
+// SignOut ends the session of a client's refresh token; a superseded token may sign out,
+// too. It returns ErrUnknown if there is no such session.
 func (s *Service) SignOut(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) error {
 	session, err := s.sessionOf(ctx, now, clientID, token)
 	if err != nil {
