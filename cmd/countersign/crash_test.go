@@ -354,7 +354,7 @@ func (c *crowd) load(p, strict *process, round int, stop <-chan struct{}) (wait 
 	return wg.Wait
 }
 
-// after fires at a random time between the two from now.
+// after returns a channel that fires at a random time from least to most from now.
 func after(least, most time.Duration) <-chan time.Time {
 	return time.After(least + rand.N(most-least))
 }
