@@ -133,7 +133,8 @@ type move struct {
 	source, target   mark // as they are now
 }
 
-// checkSource refuses an original with a schema that is not this binary's.
+// checkSource refuses an original that is an unfinished copy, or whose schema is not this
+// binary's.
 func (m *move) checkSource(ctx context.Context) error {
 	s, err := m.from.SchemaStatus(ctx)
 	if err != nil {

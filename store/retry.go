@@ -21,8 +21,8 @@ import (
 // After a connection is lost during a commit, or during a statement that commits by
 // itself, we don't know whether the change happened. The caller gets the error.
 
-// errRaced says that another transaction has just added the same row. inTx runs the
-// function again, which then finds the row.
+// errRaced says that another transaction has just changed what this one rests on. inTx runs
+// the function again, which then finds the change.
 var errRaced = errors.New("another transaction was faster")
 
 const (
