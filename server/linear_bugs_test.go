@@ -79,7 +79,7 @@ func TestLinearCheckFindsBugs(t *testing.T) {
 	} {
 		t.Run(bug.name, func(t *testing.T) {
 			l := newLinear(t, window, bug.plant)
-			for calls := 0; calls < 10_000; {
+			for calls := 0; calls < 10_000 && !t.Failed(); {
 				for _, u := range l.live(linearAtOnce) {
 					calls += len(u.history)
 					switch result := u.check(); result {

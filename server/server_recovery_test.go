@@ -39,7 +39,7 @@ func (a *app) run() {
 var tokenIn = regexp.MustCompile(`https://app\.example\.com/#(?:reset|verify)=(cs_mt_[A-Za-z0-9_-]+)`)
 
 // token is the token in a letter's link.
-func token(t *testing.T, l smtpd.Letter) string {
+func token(t testing.TB, l smtpd.Letter) string {
 	t.Helper()
 	found := tokenIn.FindStringSubmatch(l.Text)
 	if found == nil {

@@ -1,0 +1,385 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/consents"
+	"countersign/keys"
+	"countersign/server"
+	"countersign/test/smtpd"
+	"countersign/tokens"
+)
+
+// brittle is a store in which one write fails, once: before it is done, or after
+// it, so that its caller doesn't know.
+type brittle struct {
+	server.Store
+
+	mu     sync.Mutex
+	write  string // which; empty when it has failed
+	before bool
+}
+
+var errBroken = errors.New("the write broke")
+
+func (b *brittle) breakNext(write string, before bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.write, b.before = write, before
+}
+
+// hasBroken reports whether the write was asked for, and failed.
+func (b *brittle) hasBroken() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.write == ""
+}
+
+func (b *brittle) do(write string, work func() error) error {
+	b.mu.Lock()
+	broken, before := b.write == write, b.before
+	if broken {
+		b.write = ""
+	}
+	b.mu.Unlock()
+	if broken && before {
+		return errBroken
+	}
+	if err := work(); err != nil || !broken {
+		return err
+	}
+	return errBroken
+}
+
+func (b *brittle) CreateUser(ctx context.Context, u accounts.User, ev audit.Event, letters ...accounts.Letter) error {
+	return b.do("CreateUser", func() error { return b.Store.CreateUser(ctx, u, ev, letters...) })
+}
+
+func (b *brittle) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+	return b.do("SetPasswordHash", func() error { return b.Store.SetPasswordHash(ctx, id, hash, by, now, ev, letters...) })
+}
+
+func (b *brittle) DeleteUser(ctx context.Context, id, session uuid.UUID, now time.Time, ev audit.Event) error {
+	return b.do("DeleteUser", func() error { return b.Store.DeleteUser(ctx, id, session, now, ev) })
+}
+
+func (b *brittle) PutProfile(ctx context.Context, user, session uuid.UUID, p accounts.Profile, now time.Time, ev audit.Event) error {
+	return b.do("PutProfile", func() error { return b.Store.PutProfile(ctx, user, session, p, now, ev) })
+}
+
+func (b *brittle) PostLetter(ctx context.Context, l accounts.Letter, session uuid.UUID) error {
+	return b.do("PostLetter", func() error { return b.Store.PostLetter(ctx, l, session) })
+}
+
+func (b *brittle) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+	return b.do("ConfirmEmail", func() error { return b.Store.ConfirmEmail(ctx, id, now, ev, letters...) })
+}
+
+func (b *brittle) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+	return b.do("ResetPassword", func() error { return b.Store.ResetPassword(ctx, id, hash, now, ev, letters...) })
+}
+
+func (b *brittle) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Event) error {
+	return b.do("GiveConsent", func() error { return b.Store.GiveConsent(ctx, c, ev) })
+}
+
+func (b *brittle) DeleteConsent(ctx context.Context, user uuid.UUID, client string, ev audit.Event) error {
+	return b.do("DeleteConsent", func() error { return b.Store.DeleteConsent(ctx, user, client, ev) })
+}
+
+func (b *brittle) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now time.Time) error {
+	return b.do("CreateCode", func() error { return b.Store.CreateCode(ctx, c, loginExpires, now) })
+}
+
+func (b *brittle) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, now time.Time, ev audit.Event) error {
+	return b.do("RedeemCode", func() error { return b.Store.RedeemCode(ctx, c, s, now, ev) })
+}
+
+func (b *brittle) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) error {
+	return b.do("CreateLogin", func() error { return b.Store.CreateLogin(ctx, l, ev) })
+}
+
+func (b *brittle) ReplaceLogin(ctx context.Context, old uuid.UUID, l tokens.Login, now time.Time, ev audit.Event) error {
+	return b.do("ReplaceLogin", func() error { return b.Store.ReplaceLogin(ctx, old, l, now, ev) })
+}
+
+func (b *brittle) EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+	return b.do("EndLogin", func() error { return b.Store.EndLogin(ctx, id, ev) })
+}
+
+func (b *brittle) CreateSession(ctx context.Context, s tokens.Session, epoch int64, ev audit.Event) error {
+	return b.do("CreateSession", func() error { return b.Store.CreateSession(ctx, s, epoch, ev) })
+}
+
+func (b *brittle) AdvanceSession(ctx context.Context, next tokens.Session, now time.Time) error {
+	return b.do("AdvanceSession", func() error { return b.Store.AdvanceSession(ctx, next, now) })
+}
+
+func (b *brittle) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+	return b.do("EndSession", func() error { return b.Store.EndSession(ctx, id, ev) })
+}
+
+func (b *brittle) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+	return b.do("EndSignIn", func() error { return b.Store.EndSignIn(ctx, id, ev) })
+}
+
+func (b *brittle) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audit.Event) (n int64, err error) {
+	err = b.do("EndUserSessions", func() (err error) {
+		n, err = b.Store.EndUserSessions(ctx, user, keep, ev)
+		return err
+	})
+	return n, err
+}
+
+// acknowledged are the writes that an answer acknowledges. Each prepares a server on
+// which alice has an account, and returns what asks for the write, and whether it has
+// been done, nil where only the browser could tell.
+var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, done func() bool){
+	"CreateUser": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		return func() *response {
+				return a.post("/signup", `{"username":"carol","password":"`+password+`"}`)
+			}, func() bool {
+				_, err := a.Users.ByUsername(a.t.Context(), "carol")
+				return err == nil
+			}
+	},
+	"SetPasswordHash": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.page()
+		in := p.signIn("alice", password).want(http.StatusOK)
+		return func() *response {
+			return p.bearer(http.MethodPost, "/account/password", `{"current_password":"`+password+`","new_password":"another good password"}`, in)
+		}, func() bool { return a.loginWith("alice", "another good password").Code == http.StatusOK }
+	},
+	"DeleteUser": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.page()
+		in := p.signIn("alice", password).want(http.StatusOK)
+		return func() *response {
+				return p.bearer(http.MethodDelete, "/account", `{"current_password":"`+password+`"}`, in)
+			}, func() bool {
+				_, err := a.Users.ByUsername(a.t.Context(), "alice")
+				return err != nil
+			}
+	},
+	"PutProfile": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		in := a.withScopes("alice", everyScope)
+		return func() *response { return a.putProfile(in, `{"name":"Alice Liddell"}`) },
+			func() bool { return strings.Contains(a.profile(in).want(http.StatusOK).Body.String(), "Liddell") }
+	},
+	"PostLetter": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.page()
+		in := p.signIn("alice", password).want(http.StatusOK)
+		return func() *response {
+			return p.bearer(http.MethodPost, "/account/email", `{"current_password":"`+password+`","email":"new@example.net"}`, in)
+		}, func() bool { return a.writesTo("new@example.net") }
+	},
+	"ConfirmEmail": func(a *app, post *smtpd.Server) (func() *response, func() bool) {
+		a.run()
+		p, mailed := a.page(), token(a.t, post.Wait(1)[0])
+		return func() *response { return p.verify(mailed) }, func() bool {
+			user, err := a.Users.ByUsername(a.t.Context(), "alice")
+			return err == nil && user.EmailVerified
+		}
+	},
+	"ResetPassword": func(a *app, post *smtpd.Server) (func() *response, func() bool) {
+		p := a.page()
+		p.forgot("alice@example.net").want(http.StatusAccepted)
+		a.run()
+		mailed := token(a.t, post.Wait(2)[1])
+		return func() *response { return p.reset(mailed, "another good password") },
+			func() bool { return a.loginWith("alice", "another good password").Code == http.StatusOK }
+	},
+	"GiveConsent": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.person()
+		p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)
+		f := p.authorize(authorization("rp")).page("consent-form")
+		f.Set("decision", "allow")
+		return func() *response { return p.follow(p.submit("/consent", f)) },
+			func() bool {
+				return p.authorize(authorization("rp", "prompt", "none")).Header().Get("Location") != "" && a.consented("alice")
+			}
+	},
+	"DeleteConsent": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.person()
+		mine := a.exchange(p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)).want(http.StatusOK)
+		f := p.authorize(authorization("rp")).page("consent-form")
+		f.Set("decision", "allow")
+		p.follow(p.submit("/consent", f)).code(rpCallback)
+		return func() *response {
+			return a.do(http.MethodDelete, "/account/consents/rp", "", "Authorization", "Bearer "+mine.text("access_token"))
+		}, func() bool { return !a.consented("alice") }
+	},
+	"CreateCode": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.person()
+		p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)
+		return func() *response { return p.authorize(authorization("spa", "prompt", "none")) }, nil
+	},
+	"RedeemCode": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.person()
+		code := p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)
+		return func() *response { return a.exchange(code) }, func() bool { return a.sessionsOf("alice") == 1 }
+	},
+	"CreateLogin": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.person()
+		login := p.authorize(authorization("spa"))
+		return func() *response { return p.signIn(login, "alice") }, nil
+	},
+	"ReplaceLogin": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.person()
+		p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)
+		time.Sleep(5 * time.Millisecond) // who has just signed in isn't asked again
+		login := p.authorize(authorization("spa", "prompt", "login"))
+		return func() *response { return p.signIn(login, "alice") }, nil
+	},
+	"EndLogin": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.person()
+		p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)
+		f := p.follow(p.open("/oauth/logout")).page("logout-form")
+		return func() *response { return p.submit("/logout", f) }, nil
+	},
+	"CreateSession": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		return func() *response { return a.token(passwordForm("alice")) }, func() bool { return a.sessionsOf("alice") == 1 }
+	},
+	"AdvanceSession": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		token := a.login("alice").text("refresh_token")
+		return func() *response { return a.refresh(token) }, func() bool {
+			user, err := a.Users.ByUsername(a.t.Context(), "alice")
+			if err != nil {
+				a.t.Fatal(err)
+			}
+			all, err := a.db.UserSessions(a.t.Context(), user.ID, time.Now())
+			return err == nil && len(all) == 1 && all[0].Counter == 1
+		}
+	},
+	"EndSession": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		token := a.login("alice").text("refresh_token")
+		return func() *response { return a.revokeForm(form("client_id", "spa", "token", token)) }, func() bool { return a.sessionsOf("alice") == 0 }
+	},
+	"EndSignIn": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.page()
+		p.signIn("alice", password).want(http.StatusOK)
+		return func() *response { return p.do(http.MethodDelete, "/session", "") }, func() bool { return a.sessionsOf("alice") == 0 }
+	},
+	"EndUserSessions": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.page()
+		a.page().signIn("alice", password).want(http.StatusOK)
+		in := p.signIn("alice", password).want(http.StatusOK)
+		return func() *response { return p.bearer(http.MethodDelete, "/account/sessions", "", in) },
+			func() bool { return a.sessionsOf("alice") == 1 }
+	},
+}
+
+// notAcknowledged are the methods of a store that no answer of the server acknowledges,
+// by why.
+var notAcknowledged = map[string][]string{
+	"it reads": {
+		"Client", "Clients", "Code", "Consent", "Consents", "DueLetters", "Events", "Failures", "Letter", "Login", "Ping", "Profile",
+		"Session", "User", "UserByEmail", "UserByUsername", "UserSessions", "Users",
+	},
+	"it cleans up, and will again": {
+		"PurgeCodes", "PurgeEvents", "PurgeFailures", "PurgeLetters", "PurgeLogins", "PurgeSessions", "TakeTurn",
+	},
+	"it is a letter's way, which is tried again":            {"ClaimLetter", "LetterDone"},
+	"it is a budget's, which stands where it stood":         {"ClearFailures", "RecordFailure"},
+	"it helps the next sign-in, and this one goes on":       {"UpgradePasswordHash", "ForgetLogin"},
+	"it is the operator's, who sees the error of the store": {"CreateClient", "PutClient", "SetSecretHash", "DeleteClient", "DisableUser", "EnableUser"},
+}
+
+// Every method of the store is in one of the tables.
+func TestEveryWriteIsAcknowledgedOrNot(t *testing.T) {
+	var named []string
+	for name := range acknowledged {
+		named = append(named, name)
+	}
+	for _, names := range notAcknowledged {
+		named = append(named, names...)
+	}
+	of := reflect.TypeFor[server.Store]()
+	for method := range of.Methods() {
+		i := slices.Index(named, method.Name)
+		if i < 0 {
+			t.Errorf("%s is new: does an answer acknowledge it?", method.Name)
+			continue
+		}
+		named = slices.Delete(named, i, i+1)
+	}
+	for _, name := range named {
+		t.Errorf("%s is named twice, or is no method of the store", name)
+	}
+}
+
+// What could not be written, or may not have been, is not acknowledged; and what has
+// not been written can be asked for again.
+func TestNoAnswerAcknowledgesAWriteThatBroke(t *testing.T) {
+	for write, prepare := range acknowledged {
+		for when, before := range map[string]bool{"before": true, "after": false} {
+			t.Run(write+"/"+when, func(t *testing.T) {
+				broken, post := &brittle{}, smtpd.Start(t)
+				a := newApp(t, withOptions(withMail(post)), func(o *server.Options, _ *keys.Options) {
+					broken.Store, o.Store = o.Store, broken
+				})
+				a.signup("alice")
+				ask, done := prepare(a, post)
+				broken.breakNext(write, before)
+				r := ask()
+				if !broken.hasBroken() {
+					t.Fatalf("it was not asked for: %d %s", r.Code, r.Body)
+				}
+				if acknowledges(r) {
+					t.Errorf("the answer is %d %v %s", r.Code, r.Header(), r.Body)
+				}
+				if done != nil && done() == before {
+					t.Errorf("it is done: %v", !before)
+				}
+				if before {
+					if r := ask(); !acknowledges(r) {
+						t.Errorf("asked for again: %d %v %s", r.Code, r.Header(), r.Body)
+					}
+					if done != nil && !done() {
+						t.Error("asked for again, it is not done")
+					}
+				}
+			})
+		}
+	}
+}
+
+// acknowledges reports whether an answer says that something has been done.
+func acknowledges(r *response) bool {
+	return r.Code < 400 && !strings.Contains(r.Header().Get("Location"), "error=")
+}
+
+// writesTo reports whether a letter to an address is to be delivered.
+func (a *app) writesTo(address string) bool {
+	a.t.Helper()
+	due, err := a.db.DueLetters(a.t.Context(), time.Now().Add(time.Second), 100)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return slices.ContainsFunc(due, func(l accounts.Letter) bool { return l.Address == address })
+}
+
+// consented reports whether a user lets the client rp have something.
+func (a *app) consented(username string) bool {
+	a.t.Helper()
+	user, err := a.Users.ByUsername(a.t.Context(), username)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	all, err := a.db.Consents(a.t.Context(), user.ID)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return len(all) > 0
+}
