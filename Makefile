@@ -39,7 +39,8 @@ bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 lines: ## list which lines of docs/requirements.md have a test
-	@go test -list 'Line[0-9]' ./... | grep Line | sort
+	@awk '/^\/\/ Requirement: / { of = $$0; sub(/^\/\/ Requirement: /, "", of); sub(/\.$$/, "", of) } \
+		/^func Test/ { if (of) { sub(/^func /, ""); sub(/\(.*/, ""); print of ": " $$0 }; of = "" }' $$(git ls-files '*_test.go') | sort -V
 
 vuln: ## look for known vulnerabilities (asks the Go vulnerability database)
 	go run golang.org/x/vuln/cmd/govulncheck@latest ./...

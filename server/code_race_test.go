@@ -36,7 +36,9 @@ func (a *app) wantNoSessions(user string) {
 // A code that many present at the same moment gets at most one of them tokens, and
 // these are good for nothing once the others were heard (RFC 6749 section 4.1.2): all
 // but one must have stolen it, and we can't know which.
-func TestLine63CodePresentedByManyAtOnceGetsNobodyASession(t *testing.T) {
+//
+// Requirement: line 63.
+func TestCodePresentedByManyAtOnceGetsNobodyASession(t *testing.T) {
 	const callers = 32
 	for name, n := range map[string]int{"one server": 1, "two servers on one database": 2} {
 		t.Run(name, func(t *testing.T) {

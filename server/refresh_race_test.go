@@ -117,7 +117,8 @@ func testRace(t *testing.T, all []*app, rounds int) {
 	t.Logf("%d rounds of %d callers at %d servers: one successor each, in %v", rounds, racers, len(all), time.Since(began).Round(time.Millisecond))
 }
 
-func TestLine28CallersThatRaceGetOneSuccessor(t *testing.T) {
+// Requirement: line 28.
+func TestCallersThatRaceGetOneSuccessor(t *testing.T) {
 	t.Run("one server", func(t *testing.T) { testRace(t, replicas(t, 1), raceRounds) })
 	t.Run("two servers on one database", func(t *testing.T) { testRace(t, replicas(t, 2), raceRounds/2) })
 }
@@ -160,7 +161,8 @@ func testMixedRace(t *testing.T, all []*app, rounds int) {
 	}
 }
 
-func TestLine27OldAndCurrentTokensAtOnceStayOnOneChain(t *testing.T) {
+// Requirement: line 27.
+func TestOldAndCurrentTokensAtOnceStayOnOneChain(t *testing.T) {
 	t.Run("one server", func(t *testing.T) { testMixedRace(t, replicas(t, 1), raceRounds/20) })
 	t.Run("two servers on one database", func(t *testing.T) { testMixedRace(t, replicas(t, 2), raceRounds/20) })
 }
@@ -226,12 +228,14 @@ func testFreeRun(t *testing.T, all []*app, rotations uint64) {
 	t.Logf("%d rotations by %d callers at %d servers, %d times one had fallen behind", latest, callers, len(all), behind)
 }
 
-func TestLine28CallersThatDoNotWaitForEachOtherStayOnOneChain(t *testing.T) {
+// Requirement: line 28.
+func TestCallersThatDoNotWaitForEachOtherStayOnOneChain(t *testing.T) {
 	t.Run("one server", func(t *testing.T) { testFreeRun(t, replicas(t, 1), uint64(raceRounds)) })
 	t.Run("two servers on one database", func(t *testing.T) { testFreeRun(t, replicas(t, 2), uint64(raceRounds)) })
 }
 
-func TestLine26ReplayAfterWindowEndsSessionEvenRightAfterARotation(t *testing.T) {
+// Requirement: line 26.
+func TestReplayAfterWindowEndsSessionEvenRightAfterARotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, all := range [][]*app{replicas(t, 1), replicas(t, 2)} {
 			thief, owner := all[0], all[len(all)-1]
@@ -258,7 +262,9 @@ func TestLine26ReplayAfterWindowEndsSessionEvenRightAfterARotation(t *testing.T)
 
 // A thief and the owner who come at the very same moment must not both walk
 // away: whichever order they are served in, the session is over.
-func TestLine26ReplayAfterWindowEndsSessionThatIsRotatedMeanwhile(t *testing.T) {
+//
+// Requirement: line 26.
+func TestReplayAfterWindowEndsSessionThatIsRotatedMeanwhile(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			all := replicas(t, n)

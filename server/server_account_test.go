@@ -26,7 +26,9 @@ func (p *page) sessions(in *response) []map[string]any {
 }
 
 // People list and end their sessions, and a new password ends all others.
-func TestLine76OwnSessions(t *testing.T) {
+//
+// Requirement: line 76.
+func TestOwnSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")

@@ -36,7 +36,8 @@ func (r *response) wantChallenge() *response {
 	return r
 }
 
-func TestLine07ConfidentialClientsAuthenticateByBasicOrPost(t *testing.T) {
+// Requirement: line 7.
+func TestConfidentialClientsAuthenticateByBasicOrPost(t *testing.T) {
 	a := newApp(t)
 	const odd = "odd :%+&=~/?#id"
 	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
@@ -77,7 +78,8 @@ func TestLine07ConfidentialClientsAuthenticateByBasicOrPost(t *testing.T) {
 	}
 }
 
-func TestLine08BadBasicIsChallenged(t *testing.T) {
+// Requirement: line 8.
+func TestBadBasicIsChallenged(t *testing.T) {
 	for name, authorization := range map[string]string{
 		"wrong secret":         basic("api", "wrong"),
 		"secret of another":    basic("api", secret),
@@ -120,7 +122,8 @@ func TestLine08BadBasicIsChallenged(t *testing.T) {
 	})
 }
 
-func TestLine09OneWayToAuthenticateAtATime(t *testing.T) {
+// Requirement: line 9.
+func TestOneWayToAuthenticateAtATime(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	login := a.login("alice").text("refresh_token")
@@ -180,7 +183,8 @@ func TestSecretOfAPublicClientIsRefused(t *testing.T) {
 	a.token(f, "Authorization", basic("spa", "")).want(http.StatusOK)
 }
 
-func TestLine10ConfidentialClientsMustAuthenticateForEveryGrant(t *testing.T) {
+// Requirement: line 10.
+func TestConfidentialClientsMustAuthenticateForEveryGrant(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	asWeb := []string{"Authorization", basic("web", secret)}
@@ -203,7 +207,8 @@ func TestLine10ConfidentialClientsMustAuthenticateForEveryGrant(t *testing.T) {
 	}
 }
 
-func TestLine11UnknownClientLooksLikeAWrongSecret(t *testing.T) {
+// Requirement: line 11.
+func TestUnknownClientLooksLikeAWrongSecret(t *testing.T) {
 	a := newApp(t, withHeavyHashes)
 	var wrong, unknown *response
 	for _, c := range []struct {
@@ -228,7 +233,8 @@ func TestLine11UnknownClientLooksLikeAWrongSecret(t *testing.T) {
 	}
 }
 
-func TestLine12GrantsAreTheClientsOwn(t *testing.T) {
+// Requirement: line 12.
+func TestGrantsAreTheClientsOwn(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	token := a.login("alice").text("refresh_token")
@@ -317,7 +323,8 @@ var guesses = map[string]struct {
 	},
 }
 
-func TestLine16GuessesAreThrottled(t *testing.T) {
+// Requirement: line 16.
+func TestGuessesAreThrottled(t *testing.T) {
 	const home, elsewhere = "203.0.113.7", "203.0.113.8"
 	for name, g := range guesses {
 		synctest.Test(t, func(t *testing.T) {
@@ -362,7 +369,9 @@ func TestLine16GuessesAreThrottled(t *testing.T) {
 }
 
 // Guesses are counted by what a subscriber can't change at will.
-func TestLine16GuessesAreCountedByNetwork(t *testing.T) {
+//
+// Requirement: line 16.
+func TestGuessesAreCountedByNetwork(t *testing.T) {
 	for name, c := range map[string]struct {
 		addresses []string // of the guesser, in turn
 		victim    string
@@ -404,7 +413,9 @@ func TestLine16GuessesAreCountedByNetwork(t *testing.T) {
 
 // Many at once get no more guesses than one after the other, but for those
 // whose work has begun already.
-func TestLine16ParallelGuessesOverdrawByTheSlotsOnly(t *testing.T) {
+//
+// Requirement: line 16.
+func TestParallelGuessesOverdrawByTheSlotsOnly(t *testing.T) {
 	const slots = 2
 	for name, g := range guesses {
 		t.Run(name, func(t *testing.T) {

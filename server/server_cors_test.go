@@ -70,7 +70,8 @@ func (a *app) preflight(path, origin, method string) *response {
 		"Access-Control-Request-Method", method, "Access-Control-Request-Headers", "authorization,content-type,dpop,x-request-id")
 }
 
-func TestLine69OnlyListedOriginsAreEchoed(t *testing.T) {
+// Requirement: line 69.
+func TestOnlyListedOriginsAreEchoed(t *testing.T) {
 	a := newApp(t, func(o *server.Options, _ *keys.Options) {
 		o.AllowedOrigins = []string{origin, "https://odd.example.com:8443", "http://localhost:*", "http://127.0.0.1:*"}
 	})
@@ -137,7 +138,8 @@ func TestPublicDocumentsAreReadableByAnyOriginWithoutCredentials(t *testing.T) {
 	}
 }
 
-func TestLine70PreflightsAreAnsweredBeforeAllElse(t *testing.T) {
+// Requirement: line 70.
+func TestPreflightsAreAnsweredBeforeAllElse(t *testing.T) {
 	f := &faults{}
 	a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.FreeFailures = 1 })
 	a.signup("alice")

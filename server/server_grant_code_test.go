@@ -14,7 +14,8 @@ import (
 	"countersign/caller"
 )
 
-func TestLine60NobodyIsSentToAStrangersAddress(t *testing.T) {
+// Requirement: line 60.
+func TestNobodyIsSentToAStrangersAddress(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
 	for _, uri := range []string{
@@ -47,7 +48,8 @@ func TestLine60NobodyIsSentToAStrangersAddress(t *testing.T) {
 	p.authorize(authorization("native", "redirect_uri", "com.example.app:/back", "response_mode", "form_post")).refuses("com.example.app:/back", "invalid_request")
 }
 
-func TestLine61PKCEIsAskedFor(t *testing.T) {
+// Requirement: line 61.
+func TestPKCEIsAskedFor(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
 	for _, pairs := range [][]string{
@@ -65,7 +67,8 @@ func TestLine61PKCEIsAskedFor(t *testing.T) {
 	p.authorize(authorization("legacy", "code_challenge_method", "plain")).refuses(spaCallback, "invalid_request")
 }
 
-func TestLine62TheVerifierHasToFit(t *testing.T) {
+// Requirement: line 62.
+func TestTheVerifierHasToFit(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
 	code := p.authorize(authorization("spa")).code(spaCallback)
@@ -81,7 +84,8 @@ func TestLine62TheVerifierHasToFit(t *testing.T) {
 	a.token(exchangeForm("legacy", with, "code_verifier", "")).wantError(http.StatusBadRequest, "invalid_grant")
 }
 
-func TestLine63ACodeIsGoodForOneUse(t *testing.T) {
+// Requirement: line 63.
+func TestACodeIsGoodForOneUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		p, mine := a.newPerson(t, "alice")
@@ -152,7 +156,8 @@ func TestCodesDieWithWhatTheyCameOf(t *testing.T) {
 	}
 }
 
-func TestLine64EveryAnswerNamesTheIssuer(t *testing.T) {
+// Requirement: line 64.
+func TestEveryAnswerNamesTheIssuer(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
 	// params and refuses look at iss and state.
@@ -164,7 +169,8 @@ func TestLine64EveryAnswerNamesTheIssuer(t *testing.T) {
 	}
 }
 
-func TestLine65OnlyCodesAreGiven(t *testing.T) {
+// Requirement: line 65.
+func TestOnlyCodesAreGiven(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
 	for _, kind := range []string{"token", "id_token", "code token", "id_token token", "none", "Code"} {
@@ -181,7 +187,8 @@ func TestLine65OnlyCodesAreGiven(t *testing.T) {
 	q.open("/oauth/logout").want(http.StatusSeeOther)
 }
 
-func TestLine66PagesAreNotFramedNorReadFromElsewhere(t *testing.T) {
+// Requirement: line 66.
+func TestPagesAreNotFramedNorReadFromElsewhere(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
 	ticket := "?ticket=" + url.QueryEscape(p.authorize(authorization("rp")).page("consent-form").Get("ticket"))
@@ -207,7 +214,8 @@ func TestLine66PagesAreNotFramedNorReadFromElsewhere(t *testing.T) {
 	}
 }
 
-func TestLine18Resources(t *testing.T) {
+// Requirement: line 18.
+func TestResources(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
 	const one, two = "https://one.example.com", "https://two.example.com"

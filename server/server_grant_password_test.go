@@ -27,7 +27,8 @@ import (
 // asWeb signs in at the confidential client.
 var asWeb = form("grant_type", "password", "username", "alice", "password", password)
 
-func TestLine19SignInSucceedsWithARefreshToken(t *testing.T) {
+// Requirement: line 19.
+func TestSignInSucceedsWithARefreshToken(t *testing.T) {
 	a := newApp(t)
 	id := a.signup("alice")
 	for name, r := range map[string]*response{
@@ -54,7 +55,9 @@ func TestLine19SignInSucceedsWithARefreshToken(t *testing.T) {
 }
 
 // The answer to every failure is the same to the byte, and so is the work.
-func TestLine19FailedSignInsAreAlike(t *testing.T) {
+//
+// Requirement: line 19.
+func TestFailedSignInsAreAlike(t *testing.T) {
 	a := newApp(t, withHeavyHashes)
 	a.signup("alice")
 	disabled, err := uuid.Parse(a.signup("mallory"))
@@ -106,7 +109,9 @@ func TestLine19FailedSignInsAreAlike(t *testing.T) {
 
 // With every slot taken and the queue full, what needs a password hash can't be
 // answered; so what is answered, needed none.
-func TestLine20NoPasswordWorkForAClientThatFailsToAuthenticate(t *testing.T) {
+//
+// Requirement: line 20.
+func TestNoPasswordWorkForAClientThatFailsToAuthenticate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
 		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = 1 })
@@ -148,7 +153,9 @@ func TestLine20NoPasswordWorkForAClientThatFailsToAuthenticate(t *testing.T) {
 }
 
 // Somebody without the client's secret can't spend the guesses of its users.
-func TestLine20AttemptsWithoutTheClientSpendNoGuesses(t *testing.T) {
+//
+// Requirement: line 20.
+func TestAttemptsWithoutTheClientSpendNoGuesses(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	for range 30 {
@@ -160,7 +167,8 @@ func TestLine20AttemptsWithoutTheClientSpendNoGuesses(t *testing.T) {
 	}
 }
 
-func TestLine21UsernameAndPasswordAreRequired(t *testing.T) {
+// Requirement: line 21.
+func TestUsernameAndPasswordAreRequired(t *testing.T) {
 	f := &faults{}
 	a := newApp(t, withFaults(f))
 	a.signup("alice")
@@ -173,7 +181,8 @@ func TestLine21UsernameAndPasswordAreRequired(t *testing.T) {
 	}
 }
 
-func TestLine23OnlyFirstPartyClientsSeePasswords(t *testing.T) {
+// Requirement: line 23.
+func TestOnlyFirstPartyClientsSeePasswords(t *testing.T) {
 	f := &faults{}
 	a := newApp(t, withFaults(f))
 	a.signup("alice")

@@ -57,7 +57,8 @@ func (a *app) events(kind audit.Kind) []audit.Record {
 	return slices.DeleteFunc(all, func(r audit.Record) bool { return r.Kind != kind })
 }
 
-func TestLine24TokenIsItsClientsOnly(t *testing.T) {
+// Requirement: line 24.
+func TestTokenIsItsClientsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")
@@ -82,7 +83,8 @@ func TestLine24TokenIsItsClientsOnly(t *testing.T) {
 	})
 }
 
-func TestLine25ScopeNarrowsAndNeverWidens(t *testing.T) {
+// Requirement: line 25.
+func TestScopeNarrowsAndNeverWidens(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	r := a.token(with(passwordForm("alice"), "scope", "openid profile email")).want(http.StatusOK)
@@ -116,7 +118,9 @@ func TestLine25ScopeNarrowsAndNeverWidens(t *testing.T) {
 }
 
 // A lost response asked again may ask for less too, and not for more.
-func TestLine25ScopeOfASupersededToken(t *testing.T) {
+//
+// Requirement: line 25.
+func TestScopeOfASupersededToken(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	first := a.token(with(passwordForm("alice"), "scope", "openid profile")).want(http.StatusOK).text("refresh_token")
@@ -149,7 +153,8 @@ func TestScopeTakenFromTheClientIsGoneAtRefresh(t *testing.T) {
 	}
 }
 
-func TestLine26ReuseEndsTheSession(t *testing.T) {
+// Requirement: line 26.
+func TestReuseEndsTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		id := a.signup("alice")
@@ -188,7 +193,9 @@ func TestLine26ReuseEndsTheSession(t *testing.T) {
 
 // Whoever comes back inside the window gets the token that is current,
 // however often, and moves nothing.
-func TestLine27SupersededInsideTheWindowGetsTheCurrentToken(t *testing.T) {
+//
+// Requirement: line 27.
+func TestSupersededInsideTheWindowGetsTheCurrentToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")
@@ -226,7 +233,9 @@ func TestLine27SupersededInsideTheWindowGetsTheCurrentToken(t *testing.T) {
 }
 
 // A replay prolongs nothing: else a thief could keep a session alive with one.
-func TestLine27ReplayMovesNoExpiry(t *testing.T) {
+//
+// Requirement: line 27.
+func TestReplayMovesNoExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t, lifetimes(time.Hour, 3*time.Hour, 50*time.Minute))
 		a.signup("alice")
@@ -302,7 +311,8 @@ func TestMoreRotationsInAWindowThanAreRemembered(t *testing.T) {
 	})
 }
 
-func TestLine29ReuseInOneSessionLeavesTheOthers(t *testing.T) {
+// Requirement: line 29.
+func TestReuseInOneSessionLeavesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")
@@ -324,7 +334,8 @@ func TestLine29ReuseInOneSessionLeavesTheOthers(t *testing.T) {
 	})
 }
 
-func TestLine30SessionsEnd(t *testing.T) {
+// Requirement: line 30.
+func TestSessionsEnd(t *testing.T) {
 	const idle, absolute = time.Hour, 3 * time.Hour
 	t.Run("idle", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -359,7 +370,8 @@ func TestLine30SessionsEnd(t *testing.T) {
 	})
 }
 
-func TestLine31SessionsDieWithWhatTheyStandOn(t *testing.T) {
+// Requirement: line 31.
+func TestSessionsDieWithWhatTheyStandOn(t *testing.T) {
 	now := time.Now
 	for name, end := range map[string]func(a *app, user, session uuid.UUID) error{
 		"password set": func(a *app, user, _ uuid.UUID) error {
@@ -425,7 +437,8 @@ func TestLine31SessionsDieWithWhatTheyStandOn(t *testing.T) {
 	})
 }
 
-func TestLine32TokensThatAreNoGoodAreAlike(t *testing.T) {
+// Requirement: line 32.
+func TestTokensThatAreNoGoodAreAlike(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, key := filepath.Join(t.TempDir(), "countersign.db"), seal.Generate()
 		a := openApp(t, path, key, lifetimes(time.Hour, 3*time.Hour, time.Minute))
@@ -543,7 +556,8 @@ func TestTokenAheadOfARestoredDatabaseIsRefusedOnly(t *testing.T) {
 	})
 }
 
-func TestLine33RefreshedIDTokenIsOfTheSameSignIn(t *testing.T) {
+// Requirement: line 33.
+func TestRefreshedIDTokenIsOfTheSameSignIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		id := a.signup("alice")
@@ -583,7 +597,9 @@ func TestLine33RefreshedIDTokenIsOfTheSameSignIn(t *testing.T) {
 }
 
 // A replayed refresh gets ID tokens of the same rules.
-func TestLine33ReplayedRefreshGetsAnIDTokenOfItsOwnAccessToken(t *testing.T) {
+//
+// Requirement: line 33.
+func TestReplayedRefreshGetsAnIDTokenOfItsOwnAccessToken(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	first := a.login("alice").text("refresh_token")

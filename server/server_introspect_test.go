@@ -97,7 +97,8 @@ func (a *app) resourceServer(id string, audiences ...string) {
 	}
 }
 
-func TestLine58IntrospectionNeedsAnAuthenticatedClient(t *testing.T) {
+// Requirement: line 58.
+func TestIntrospectionNeedsAnAuthenticatedClient(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	token := a.login("alice").text("access_token")
@@ -139,7 +140,8 @@ func TestIntrospectionIsForClientsThatMay(t *testing.T) {
 	}
 }
 
-func TestLine59LiveTokenOfAUser(t *testing.T) {
+// Requirement: line 59.
+func TestLiveTokenOfAUser(t *testing.T) {
 	a := newApp(t)
 	id := a.signup("alice")
 	login := a.login("alice")
@@ -169,7 +171,8 @@ func TestLine59LiveTokenOfAUser(t *testing.T) {
 	}
 }
 
-func TestLine59LiveTokenOfAClient(t *testing.T) {
+// Requirement: line 59.
+func TestLiveTokenOfAClient(t *testing.T) {
 	a := newApp(t)
 	issued := a.token(ownToken, "Authorization", basic("api", "dev-secret")).want(http.StatusOK)
 	_, said := issued.claims("access_token")
@@ -184,7 +187,8 @@ func TestLine59LiveTokenOfAClient(t *testing.T) {
 	a.ask(issued.text("access_token")).wantInactive()
 }
 
-func TestLine59WhatIsNoGoodIsInactive(t *testing.T) {
+// Requirement: line 59.
+func TestWhatIsNoGoodIsInactive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")
@@ -237,7 +241,8 @@ func TestLine59WhatIsNoGoodIsInactive(t *testing.T) {
 	})
 }
 
-func TestLine59TokensEndWithWhatTheyStandOn(t *testing.T) {
+// Requirement: line 59.
+func TestTokensEndWithWhatTheyStandOn(t *testing.T) {
 	for name, end := range map[string]func(a *app, id string, login *response) error{
 		"session revoked": func(a *app, _ string, login *response) error {
 			a.revokeAs("spa", "", login.text("refresh_token")).wantRevoked()
@@ -271,7 +276,9 @@ func TestLine59TokensEndWithWhatTheyStandOn(t *testing.T) {
 }
 
 // A resource server sees tokens that are meant for it, and its own.
-func TestLine59TokensOfOthersAreInactive(t *testing.T) {
+//
+// Requirement: line 59.
+func TestTokensOfOthersAreInactive(t *testing.T) {
 	const files, mails = "https://files.example.com", "https://mails.example.com"
 	a := newApp(t)
 	a.signup("alice")

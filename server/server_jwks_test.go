@@ -26,7 +26,8 @@ import (
 	"countersign/test/soak"
 )
 
-func TestLine41JWKSHasPublicKeysOnly(t *testing.T) {
+// Requirement: line 41.
+func TestJWKSHasPublicKeysOnly(t *testing.T) {
 	a := newApp(t)
 	got := a.do(http.MethodGet, "/.well-known/jwks.json", "").want(http.StatusOK)
 	if kind := got.Header().Get("Content-Type"); kind != "application/jwk-set+json" {
@@ -71,7 +72,8 @@ func TestLine41JWKSHasPublicKeysOnly(t *testing.T) {
 	}
 }
 
-func TestLine42KidIsTheKeysThumbprint(t *testing.T) {
+// Requirement: line 42.
+func TestKidIsTheKeysThumbprint(t *testing.T) {
 	a := newApp(t)
 	if _, err := a.ring.Rotate(t.Context()); err != nil {
 		t.Fatal(err)
@@ -125,7 +127,9 @@ func (o *obedient) look(a *app) {
 
 // Two replicas, one of which always looks at the database a poll earlier: what
 // one signs, the other publishes.
-func TestLine43RotationsRefuseNoToken(t *testing.T) {
+//
+// Requirement: line 43.
+func TestRotationsRefuseNoToken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	master := seal.Generate()
 	days := soak.Size[time.Duration](365, 100)
@@ -208,7 +212,8 @@ func TestLine43RotationsRefuseNoToken(t *testing.T) {
 	})
 }
 
-func TestLine44JWKSIsCacheable(t *testing.T) {
+// Requirement: line 44.
+func TestJWKSIsCacheable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		const path = "/.well-known/jwks.json"

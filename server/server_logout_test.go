@@ -9,7 +9,9 @@ import (
 
 // The "logout" sentence of docs/requirements.md: GET and POST, post_logout_redirect_uri
 // exactly as registered, and an ID token that has expired is hint enough.
-func TestLineLogoutByTheClient(t *testing.T) {
+//
+// Requirement: logout.
+func TestLogoutByTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")

@@ -16,7 +16,8 @@ import (
 
 var documents = []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"}
 
-func TestLine45MetadataIsServedAtTheIssuer(t *testing.T) {
+// Requirement: line 45.
+func TestMetadataIsServedAtTheIssuer(t *testing.T) {
 	a := newApp(t)
 	for _, path := range documents {
 		got := a.do(http.MethodGet, path, "").want(http.StatusOK)
@@ -35,7 +36,8 @@ func TestLine45MetadataIsServedAtTheIssuer(t *testing.T) {
 	}
 }
 
-func TestLine46WellKnownPathsOfAnIssuerWithAPath(t *testing.T) {
+// Requirement: line 46.
+func TestWellKnownPathsOfAnIssuerWithAPath(t *testing.T) {
 	const tenant = issuer + "/tenant/one"
 	a := newApp(t, func(o *server.Options, _ *keys.Options) { o.Issuer = tenant })
 	const base = "/tenant/one"
@@ -101,7 +103,8 @@ func advertised(t *testing.T, document map[string]any, member string) []string {
 	return all
 }
 
-func TestLine47WhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
+// Requirement: line 47.
+func TestWhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	first := a.do(http.MethodGet, documents[0], "").want(http.StatusOK)
@@ -256,7 +259,8 @@ func TestLine47WhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 	}
 }
 
-func TestLine48MetadataSaysWhatOpenIDAsksFor(t *testing.T) {
+// Requirement: line 48.
+func TestMetadataSaysWhatOpenIDAsksFor(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	document := a.do(http.MethodGet, documents[0], "").want(http.StatusOK).json()

@@ -146,7 +146,9 @@ func TestForgottenPasswordByMail(t *testing.T) {
 
 // Known and unknown addresses and names get the same answer, and only who is known
 // gets mail.
-func TestLine74ForgotTellsNothing(t *testing.T) {
+//
+// Requirement: line 74.
+func TestForgotTellsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t, func(o *server.Options) { o.TrustedProxies = []string{"192.0.2.0/24"} })
 		a.signup("alice")
@@ -190,7 +192,9 @@ func TestLine74ForgotTellsNothing(t *testing.T) {
 
 // With require_verified_email nothing tells at sign-up which addresses have accounts,
 // and no account can be used before its address is proven.
-func TestLine74SignupWithVerifiedEmailTellsNothing(t *testing.T) {
+//
+// Requirement: line 74.
+func TestSignupWithVerifiedEmailTellsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true })
 		p := a.page()

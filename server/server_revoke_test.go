@@ -64,7 +64,8 @@ func (a *app) wantEnded(login *response) {
 	a.refresh(login.text("refresh_token")).wantDead()
 }
 
-func TestLine55OwnTokenEndsItsSession(t *testing.T) {
+// Requirement: line 55.
+func TestOwnTokenEndsItsSession(t *testing.T) {
 	tests := map[string]func(a *app, login *response) (token string){
 		"current refresh token": func(_ *app, login *response) string { return login.text("refresh_token") },
 		"access token":          func(_ *app, login *response) string { return login.text("access_token") },
@@ -108,7 +109,8 @@ func TestLine55OwnTokenEndsItsSession(t *testing.T) {
 	}
 }
 
-func TestLine55WhatIsNoGoodIsRevokedAlready(t *testing.T) {
+// Requirement: line 55.
+func TestWhatIsNoGoodIsRevokedAlready(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")
@@ -143,7 +145,8 @@ func TestLine55WhatIsNoGoodIsRevokedAlready(t *testing.T) {
 	})
 }
 
-func TestLine56TokenOfAnotherClientLivesOn(t *testing.T) {
+// Requirement: line 56.
+func TestTokenOfAnotherClientLivesOn(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	login := a.login("alice")
@@ -171,7 +174,8 @@ func TestLine56TokenOfAnotherClientLivesOn(t *testing.T) {
 	a.refresh(login.text("refresh_token")).want(http.StatusOK)
 }
 
-func TestLine57UnknownHintIsIgnored(t *testing.T) {
+// Requirement: line 57.
+func TestUnknownHintIsIgnored(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	for _, hint := range []string{"refresh_token", "access_token", "id_token", "nonsense", "토큰", "'\"\\"} {

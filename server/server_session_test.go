@@ -14,7 +14,9 @@ import (
 
 // The refresh token is in an HttpOnly, Secure, SameSite cookie with the __Host-
 // prefix, which lives as long as the session, and in no body.
-func TestLine67SessionCookie(t *testing.T) {
+//
+// Requirement: line 67.
+func TestSessionCookie(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	p := a.page()
@@ -83,7 +85,9 @@ func TestSessionCookieVariants(t *testing.T) {
 }
 
 // A refused request changes nothing: the cookie it carried is still good.
-func TestLine68ForeignPagesChangeNothing(t *testing.T) {
+//
+// Requirement: line 68.
+func TestForeignPagesChangeNothing(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	p := a.page()
@@ -137,7 +141,9 @@ func TestLine68ForeignPagesChangeNothing(t *testing.T) {
 
 // Access token expired, refresh alive: one request goes on. Both dead: the page is
 // told to go to its login, and the cookies are gone.
-func TestLine71SilentRefreshAndLoginRequired(t *testing.T) {
+//
+// Requirement: line 71.
+func TestSilentRefreshAndLoginRequired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")

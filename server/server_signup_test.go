@@ -81,7 +81,8 @@ func TestSignupAnswersTheUser(t *testing.T) {
 	}
 }
 
-func TestLine72PasswordLength(t *testing.T) {
+// Requirement: line 72.
+func TestPasswordLength(t *testing.T) {
 	a := newApp(t)
 	wantField(t, a.post("/signup", account("short", "7 chars")).wantProblem(http.StatusBadRequest, "invalid_input"), "password too_short")
 	wantField(t, a.post("/signup", account("short", "ééééééé")).wantProblem(http.StatusBadRequest, "invalid_input"), "password too_short")
@@ -121,7 +122,8 @@ func TestLine72PasswordLength(t *testing.T) {
 	wantField(t, a.post("/signup", account("control", "tab\tor\nnewline")).wantProblem(http.StatusBadRequest, "invalid_input"), "password invalid_characters")
 }
 
-func TestLine73PasswordRules(t *testing.T) {
+// Requirement: line 73.
+func TestPasswordRules(t *testing.T) {
 	a := newApp(t)
 	for i, password := range []string{"lowercaseonly", "UPPERCASEONLY", "8402957163", "!!!!????!!!!", "        x"} {
 		if got := a.post("/signup", account(fmt.Sprintf("user%d", i), password)); got.Code != http.StatusCreated {
@@ -154,7 +156,8 @@ func TestLine73PasswordRules(t *testing.T) {
 	}
 }
 
-func TestLine75NobodysAddressIsVerifiedBySigningUp(t *testing.T) {
+// Requirement: line 75.
+func TestNobodysAddressIsVerifiedBySigningUp(t *testing.T) {
 	a := newApp(t)
 	got := a.post("/signup", `{"username":"alice","password":"`+password+`","email":"alice@example.net"}`).want(http.StatusCreated)
 	if verified := got.json()["email_verified"]; verified != false {

@@ -17,7 +17,9 @@ func someEvent() audit.Event { return audit.Event{Time: time.Now(), Kind: audit.
 // More than a hundred failures on one account: strangers are refused until it has
 // been quiet; other accounts are unaffected, and the owner gets in from a browser
 // that was there before, and before that from another network.
-func TestLine22StrangersHaveABudget(t *testing.T) {
+//
+// Requirement: line 22.
+func TestStrangersHaveABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t, proxied)
 		a.signup("alice")

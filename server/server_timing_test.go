@@ -22,7 +22,9 @@ import (
 // account took longer. Where nothing tells them apart that is a half, whatever the
 // machine's noise is like, with a standard deviation of 1/(2√pairs); five of these are
 // too many. One that is put in by hand is seen.
-func TestLine74TimeTellsNothing(t *testing.T) {
+//
+// Requirement: line 74.
+func TestTimeTellsNothing(t *testing.T) {
 	pairs := soak.Size(2_000, 400)
 	setUp := withOptions(func(o *server.Options) {
 		withMail(&smtpd.Server{})(o)

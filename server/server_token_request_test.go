@@ -154,7 +154,8 @@ func without(f url.Values, names ...string) url.Values {
 
 const formType = "application/x-www-form-urlencoded"
 
-func TestLine01TokenEndpointTakesPostOnly(t *testing.T) {
+// Requirement: line 1.
+func TestTokenEndpointTakesPostOnly(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete, "post", "FOO"} {
@@ -174,7 +175,8 @@ func TestLine01TokenEndpointTakesPostOnly(t *testing.T) {
 	}
 }
 
-func TestLine02ParametersInTheURLAreRefused(t *testing.T) {
+// Requirement: line 2.
+func TestParametersInTheURLAreRefused(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	refresh := a.login("alice").text("refresh_token")
@@ -201,7 +203,8 @@ func TestLine02ParametersInTheURLAreRefused(t *testing.T) {
 	}
 }
 
-func TestLine03RepeatedParametersAreRefused(t *testing.T) {
+// Requirement: line 3.
+func TestRepeatedParametersAreRefused(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	valid := with(passwordForm("alice"), "scope", "openid").Encode()
@@ -237,7 +240,8 @@ func TestLine03RepeatedParametersAreRefused(t *testing.T) {
 	})
 }
 
-func TestLine04UnknownParametersAreIgnoredAndEmptyOnesAbsent(t *testing.T) {
+// Requirement: line 4.
+func TestUnknownParametersAreIgnoredAndEmptyOnesAbsent(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	valid := passwordForm("alice")
@@ -280,7 +284,8 @@ func TestLine04UnknownParametersAreIgnoredAndEmptyOnesAbsent(t *testing.T) {
 	}
 }
 
-func TestLine05GrantTypeIsRequiredAndKnown(t *testing.T) {
+// Requirement: line 5.
+func TestGrantTypeIsRequiredAndKnown(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	valid := passwordForm("alice")
@@ -291,7 +296,8 @@ func TestLine05GrantTypeIsRequiredAndKnown(t *testing.T) {
 	}
 }
 
-func TestLine06OnlyFormsAreRead(t *testing.T) {
+// Requirement: line 6.
+func TestOnlyFormsAreRead(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	body := passwordForm("alice").Encode()
@@ -336,7 +342,8 @@ func TestLine06OnlyFormsAreRead(t *testing.T) {
 	}
 }
 
-func TestLine13SuccessIsJSONThatNobodyCaches(t *testing.T) {
+// Requirement: line 13.
+func TestSuccessIsJSONThatNobodyCaches(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	login := a.login("alice")
@@ -375,7 +382,8 @@ func TestLine13SuccessIsJSONThatNobodyCaches(t *testing.T) {
 // description is what RFC 6749 section 5.2 lets error_description have.
 var description = regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]+$`)
 
-func TestLine14ErrorsAreJSONWithTheRightStatus(t *testing.T) {
+// Requirement: line 14.
+func TestErrorsAreJSONWithTheRightStatus(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	login := a.login("alice").text("refresh_token")
@@ -431,7 +439,8 @@ func manyScopes(n int) string {
 	return b.String()[1:]
 }
 
-func TestLine15ScopeIsWellFormedAndAllowed(t *testing.T) {
+// Requirement: line 15.
+func TestScopeIsWellFormedAndAllowed(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	api := form("grant_type", "client_credentials", "client_id", "api", "client_secret", "dev-secret")
@@ -488,7 +497,8 @@ func TestScopeIsRefusedBeforeThePasswordIsLookedAt(t *testing.T) {
 	}
 }
 
-func TestLine17TokensNeverRepeat(t *testing.T) {
+// Requirement: line 17.
+func TestTokensNeverRepeat(t *testing.T) {
 	samples := soak.Size(100_000, 10_000)
 	sessions := &sessionSink{}
 	a := newApp(t, func(o *server.Options, _ *keys.Options) {

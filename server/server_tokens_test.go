@@ -135,7 +135,8 @@ func (a *app) jwks() verifier {
 	return readJWKS(a.t, a.do(http.MethodGet, "/.well-known/jwks.json", "").want(http.StatusOK).Body.Bytes())
 }
 
-func TestLine34AccessTokenHeaderAndKey(t *testing.T) {
+// Requirement: line 34.
+func TestAccessTokenHeaderAndKey(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	login := a.login("alice")
@@ -157,7 +158,8 @@ func TestLine34AccessTokenHeaderAndKey(t *testing.T) {
 	}
 }
 
-func TestLine35AccessTokenClaims(t *testing.T) {
+// Requirement: line 35.
+func TestAccessTokenClaims(t *testing.T) {
 	a := newApp(t)
 	id := a.signup("alice")
 	before := time.Now().Unix()
@@ -205,7 +207,8 @@ func TestLine35AccessTokenClaims(t *testing.T) {
 	}
 }
 
-func TestLine36IssuerIsTheMetadatasToTheByte(t *testing.T) {
+// Requirement: line 36.
+func TestIssuerIsTheMetadatasToTheByte(t *testing.T) {
 	for _, iss := range []string{issuer, "https://auth.example.com:8443", issuer + "/tenant"} {
 		a := newApp(t, func(o *server.Options, _ *keys.Options) { o.Issuer = iss })
 		base := strings.TrimPrefix(strings.TrimPrefix(iss, issuer), ":8443")
@@ -219,7 +222,8 @@ func TestLine36IssuerIsTheMetadatasToTheByte(t *testing.T) {
 	}
 }
 
-func TestLine37RS256CanBeSelected(t *testing.T) {
+// Requirement: line 37.
+func TestRS256CanBeSelected(t *testing.T) {
 	a := newApp(t, withAlgorithms("RS256", "ES256"))
 	a.signup("alice")
 	header, _ := a.login("alice").claims("access_token")
@@ -252,7 +256,8 @@ func TestLine37RS256CanBeSelected(t *testing.T) {
 	}
 }
 
-func TestLine38TokensOfOneKindAreNoTokensOfAnother(t *testing.T) {
+// Requirement: line 38.
+func TestTokensOfOneKindAreNoTokensOfAnother(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	login := a.login("alice")
@@ -288,7 +293,8 @@ func forge(t testing.TB, method jwt.SigningMethod, key any, header, claims map[s
 	return text
 }
 
-func TestLine39ForgedAccessTokensAreRefused(t *testing.T) {
+// Requirement: line 39.
+func TestForgedAccessTokensAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")
@@ -422,7 +428,8 @@ func lastBits(part string) string {
 	return part[:len(part)-1] + string(alphabet[i^1])
 }
 
-func TestLine40OwnTokensGetNoLeewayAndNoNotBefore(t *testing.T) {
+// Requirement: line 40.
+func TestOwnTokensGetNoLeewayAndNoNotBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")

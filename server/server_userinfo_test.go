@@ -24,7 +24,8 @@ func (a *app) loginFor(username, scope string) *response {
 	return a.token(f).want(http.StatusOK)
 }
 
-func TestLine49UserinfoByGetAndPost(t *testing.T) {
+// Requirement: line 49.
+func TestUserinfoByGetAndPost(t *testing.T) {
 	a := newApp(t)
 	id := a.signup("alice")
 	login := a.login("alice")
@@ -84,7 +85,8 @@ func TestUserinfoSaysWhatTheScopesOpenAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestLine50NoCredentialsAreAskedForWithoutAnErrorCode(t *testing.T) {
+// Requirement: line 50.
+func TestNoCredentialsAreAskedForWithoutAnErrorCode(t *testing.T) {
 	a := newApp(t)
 	for name, header := range map[string][]string{
 		"nothing":           nil,
@@ -108,7 +110,8 @@ func TestLine50NoCredentialsAreAskedForWithoutAnErrorCode(t *testing.T) {
 	}
 }
 
-func TestLine51InvalidTokensAreInvalidToken(t *testing.T) {
+// Requirement: line 51.
+func TestInvalidTokensAreInvalidToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")
@@ -158,7 +161,8 @@ func TestLine51InvalidTokensAreInvalidToken(t *testing.T) {
 	})
 }
 
-func TestLine52MissingScopeIsInsufficientScope(t *testing.T) {
+// Requirement: line 52.
+func TestMissingScopeIsInsufficientScope(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	for name, token := range map[string]string{
@@ -174,7 +178,8 @@ func TestLine52MissingScopeIsInsufficientScope(t *testing.T) {
 	}
 }
 
-func TestLine53TokenOnceAndInTheHeaderOnly(t *testing.T) {
+// Requirement: line 53.
+func TestTokenOnceAndInTheHeaderOnly(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	token := a.login("alice").text("access_token")
@@ -209,7 +214,8 @@ func TestLine53TokenOnceAndInTheHeaderOnly(t *testing.T) {
 	}
 }
 
-func TestLine54UserinfoErrorsCarryCORSHeaders(t *testing.T) {
+// Requirement: line 54.
+func TestUserinfoErrorsCarryCORSHeaders(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	good := a.login("alice").text("access_token")
