@@ -43,7 +43,6 @@ func (m withProgram) Run() int {
 var program = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(programFolder, "countersign")
 	build := exec.Command("go", "build", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}

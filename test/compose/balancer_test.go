@@ -38,7 +38,7 @@ func caddy(t *testing.T) string {
 	}
 	caddyBuilt.Do(func() {
 		build := exec.Command("go", "install", "github.com/caddyserver/caddy/v2/cmd/caddy@v"+caddyVersion)
-		build.Env = append(os.Environ(), "GOBIN="+workDir, "GOFLAGS=", "CGO_ENABLED=0")
+		build.Env = append(os.Environ(), "GOBIN="+workDir, "GOFLAGS=")
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Errorf("build Caddy: %v\n%s", err, out)
 		}
