@@ -368,8 +368,8 @@ func command(t *testing.T, data, stdin string, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), path, append(args, "--data", data)...)
-	cmd.Env, cmd.Stdin = environment(database(t, data)...), strings.NewReader(stdin)
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Env, cmd.Stdin = environment(append(database(t, data), "COUNTERSIGN_DATA="+data)...), strings.NewReader(stdin)
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		t.Fatalf("countersign %s: %v\n%s", strings.Join(args, " "), err, exit.Stderr)

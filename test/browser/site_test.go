@@ -58,8 +58,6 @@ func (r *record) String() string {
 	return r.text.String()
 }
 
-var listening = regexp.MustCompile(`listening on http://\S+:(\d+)`)
-
 // newSite starts them; env changes the server's configuration.
 func newSite(t *testing.T, env ...string) *site {
 	t.Helper()
@@ -73,12 +71,7 @@ func newSite(t *testing.T, env ...string) *site {
 
 	cmd := programs.Command(t, programs.Path(t, "resource-server-go"))
 	cmd.Env = append(cmd.Env, "ISSUER="+s.url, "LISTEN=127.0.0.1:0", "ORIGINS="+s.url, "ACCESS_COOKIE=countersign_access")
-	s.api = "http://localhost:" + programs.Start(t, cmd, func(line []byte) string {
-		if m := listening.FindSubmatch(line); m != nil {
-			return string(m[1])
-		}
-		return ""
-	})
+	s.api = localhost(programs.Start(t, cmd, programs.Listening))
 	return s
 }
 

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -39,19 +38,12 @@ var examples = map[string]func(t *testing.T, env ...string) string{
 	},
 }
 
-var listening = regexp.MustCompile(`listening on (http://\S+)`)
-
 func startExample(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := programs.Command(t, name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(append(cmd.Env, "LISTEN=127.0.0.1:0"), env...)
-	return programs.Start(t, cmd, func(line []byte) string {
-		if m := listening.FindSubmatch(line); m != nil {
-			return string(m[1])
-		}
-		return ""
-	})
+	return programs.Start(t, cmd, programs.Listening)
 }
 
 // hello calls an example, and returns the status, the challenge and the body.

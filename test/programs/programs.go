@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -152,6 +153,16 @@ func Start(t *testing.T, cmd *exec.Cmd, found func(line []byte) string) string {
 		t.Fatalf("%s ended before it was ready", cmd.Path)
 	}
 	return s
+}
+
+var listening = regexp.MustCompile(`listening on (http://\S+)`)
+
+// Listening finds where an example server says that it listens, for Start.
+func Listening(line []byte) string {
+	if m := listening.FindSubmatch(line); m != nil {
+		return string(m[1])
+	}
+	return ""
 }
 
 // Serve runs a server over an empty data folder; env changes its configuration.

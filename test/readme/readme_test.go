@@ -15,10 +15,7 @@ import (
 
 func TestMain(m *testing.M) { programs.Main(m) }
 
-var (
-	block     = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
-	listening = regexp.MustCompile(`listening on (http://\S+)`)
-)
+var block = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
 
 // commands is the block of commands in README.md that has a text.
 func commands(t *testing.T, text string) string {
@@ -71,12 +68,7 @@ func TestTour(t *testing.T) {
 	commands(t, "go run ./examples/resource-server-go")
 	api := programs.Command(t, programs.Path(t, "resource-server-go"))
 	api.Env = append(api.Env, "ISSUER="+issuer, "LISTEN=127.0.0.1:0")
-	base := programs.Start(t, api, func(line []byte) string {
-		if m := listening.FindSubmatch(line); m != nil {
-			return string(m[1])
-		}
-		return ""
-	})
+	base := programs.Start(t, api, programs.Listening)
 
 	tour := replace(t, commands(t, "grant_type=password"), "http://localhost:8080", issuer)
 	tour = replace(t, tour, "http://localhost:8081", base)
