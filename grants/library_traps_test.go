@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,7 +45,7 @@ const (
 type endpoint struct {
 	t      testing.TB
 	handle http.HandlerFunc
-	hashes *int // how many passwords were looked at, if that is known
+	hashes *atomic.Int64 // how many passwords were looked at, if that is known
 }
 
 type reply struct {
@@ -130,9 +132,9 @@ func stock(t testing.TB, wrap ...func(oauth2.TokenStore) oauth2.TokenStore) *end
 		}
 		return oauthserver.ClientFormHandler(r)
 	})
-	looked := 0
+	var looked atomic.Int64
 	s.SetPasswordAuthorizationHandler(func(_ context.Context, _, username, password string) (string, error) {
-		looked++
+		looked.Add(1)
 		if username == "alice" && password == trapPassword {
 			return "the-id-of-alice", nil
 		}
@@ -190,28 +192,29 @@ func ourApp(t testing.TB) (*server.App, *watch) {
 	if _, err := app.Users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: trapPassword}, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
-	watched.looked, watched.clients = 0, 0
+	watched.looked.Store(0)
+	watched.clients.Store(0)
 	return app, watched
 }
 
 // watch counts what the database is asked.
 type watch struct {
 	server.Store
-	looked  int      // for users by name, which is what every sign-in does before it hashes
-	clients int      // for clients
-	grants  []string // that clients but b may use besides those it registered
+	looked  atomic.Int64 // for users by name, which is what every sign-in does before it hashes
+	clients atomic.Int64 // for clients
+	grants  []string     // that clients but b may use besides those it registered
 }
 
 func (w *watch) UserByUsername(ctx context.Context, name string) (accounts.User, error) {
-	w.looked++
+	w.looked.Add(1)
 	return w.Store.UserByUsername(ctx, name)
 }
 
 func (w *watch) Client(ctx context.Context, id string) (clients.Client, error) {
-	w.clients++
+	w.clients.Add(1)
 	client, err := w.Store.Client(ctx, id)
 	if id != "b" {
-		client.Grants = append(client.Grants, w.grants...)
+		client.Grants = slices.Concat(client.Grants, w.grants)
 	}
 	return client, err
 }
@@ -246,15 +249,15 @@ func TestTrapPasswordOracleWithoutTheClientsSecret(t *testing.T) {
 	e := stock(t)
 	e.do("a", "wrong", "", signInBody(trapPassword)).want(t, "library, right password", http.StatusUnauthorized, "invalid_client")
 	e.do("a", "wrong", "", signInBody("wrong")).want(t, "library, wrong password", http.StatusUnauthorized, "invalid_grant")
-	if *e.hashes != 2 {
-		t.Errorf("library: looked at %d passwords, want both", *e.hashes)
+	if e.hashes.Load() != 2 {
+		t.Errorf("library: looked at %d passwords, want both", e.hashes.Load())
 	}
 
 	e = ours(t)
 	e.do("a", "wrong", "", signInBody(trapPassword)).want(t, "ours, right password", http.StatusUnauthorized, "invalid_client")
 	e.do("a", "wrong", "", signInBody("wrong")).want(t, "ours, wrong password", http.StatusUnauthorized, "invalid_client")
-	if *e.hashes != 0 {
-		t.Errorf("ours: looked at %d passwords, want none", *e.hashes)
+	if e.hashes.Load() != 0 {
+		t.Errorf("ours: looked at %d passwords, want none", e.hashes.Load())
 	}
 }
 
