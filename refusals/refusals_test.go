@@ -25,6 +25,7 @@ import (
 var silent = map[string]string{
 	"clients.ErrUnknown":   "each endpoint that looks a client up decides: a page, invalid_client by way of ErrBadCredentials, or an inactive token",
 	"clients.ErrExists":    "comes of registering, which is for the command line",
+	"clients.ErrStale":     "Put tries again",
 	"clients.ErrPublic":    "comes of a new secret, which is for the command line",
 	"consents.ErrGone":     "the user or the client was deleted while the user decided: a fault page, and nothing else is true",
 	"keys.ErrUnknownKey":   "comes of revoking a key, which is for the command line; tokens makes ErrUnknown of it",
