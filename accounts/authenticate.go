@@ -23,7 +23,7 @@ type budget struct {
 // A browser that has been there before has one of its own, for its owner gets in
 // whatever strangers do. All others have one by network, and besides share one. In
 // between are browsers that haven't been there since the password was last changed:
-// strangers don't spend what those have, but whoever knew the former password may
+// strangers don't spend what those have, but an attacker who knew the former password may
 // have made any number of them.
 func (u *Users) budgetOf(ctx context.Context, name string, from caller.Caller) (budget, error) {
 	if from.Browser != nil {
@@ -68,7 +68,7 @@ func (u *Users) charge(ctx context.Context, now time.Time, b budget) error {
 //
 // An unknown, disabled or malformed name, one whose address is yet to be proven where
 // that is asked for, and a wrong or malformed password are one ErrBadCredentials,
-// take the same work and are counted alike. Whoever guesses too often gets a
+// take the same work and are counted alike. A caller who guesses too often gets a
 // *limits.WaitError: see budgetOf. limits.ErrBusy says to come back later.
 func (u *Users) Authenticate(ctx context.Context, now time.Time, username, password string, from caller.Caller) (User, error) {
 	name, err := NormalizeUsername(username)
@@ -78,7 +78,7 @@ func (u *Users) Authenticate(ctx context.Context, now time.Time, username, passw
 	} else if b, err = u.budgetOf(ctx, name, from); err != nil {
 		return User{}, err
 	}
-	// Whoever must wait anyhow takes no place in the queue.
+	// A caller who must wait anyhow takes no place in the queue.
 	if _, err := u.check(ctx, now, b); err != nil {
 		return User{}, err
 	}

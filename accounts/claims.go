@@ -31,7 +31,7 @@ func (u *User) claims(p *Profile) map[string]any {
 	}
 	claims["name"] = cmp.Or(p.Name, u.Username)
 	if p.PhoneNumber != "" {
-		claims["phone_number_verified"] = false // nobody proves one
+		claims["phone_number_verified"] = false // no user proves one
 	}
 	if p.Address != (Address{}) {
 		claims["address"] = p.Address

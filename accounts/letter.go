@@ -22,7 +22,7 @@ type LetterKind string
 const (
 	VerifyEmail       LetterKind = "verify_email"       // proves the address of an account
 	ChangeEmail       LetterKind = "change_email"       // proves a new address, and goes there
-	ResetPassword     LetterKind = "reset_password"     // lets somebody in who forgot the password
+	ResetPassword     LetterKind = "reset_password"     // lets in a user who forgot the password
 	EmailChanged      LetterKind = "email_changed"      // tells the old address
 	PasswordChanged   LetterKind = "password_changed"   // tells the owner
 	AlreadyRegistered LetterKind = "already_registered" // tells who signs up a second time
@@ -39,7 +39,7 @@ var lifetimes = map[LetterKind]time.Duration{
 	AlreadyRegistered: time.Hour,
 }
 
-// Letter is a mail to somebody, kept until it is sent and its token used. The token
+// Letter is a mail, kept until it is sent and its token used. The token
 // itself is kept nowhere: it is the letter's id under a MAC.
 type Letter struct {
 	ID        uuid.UUID
@@ -51,7 +51,7 @@ type Letter struct {
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	// DueAt is when to send it; zero if it has been sent, or was never to be. One
-	// that goes nowhere is kept for whoever asked for mail to an address that no
+	// that goes nowhere is kept for a caller who asked for mail to an address that no
 	// account has: it takes the same work.
 	DueAt    time.Time
 	Attempts int // at sending it
@@ -91,7 +91,7 @@ type LetterStore interface {
 	// DueLetters lists at most limit letters that are due and have not expired.
 	DueLetters(ctx context.Context, now time.Time, limit int) ([]Letter, error)
 	// ClaimLetter puts a letter off from when it was due and counts an attempt.
-	// false: somebody else has just done so, or it is gone.
+	// false: another replica has just done so, or it is gone.
 	ClaimLetter(ctx context.Context, l Letter, until time.Time) (bool, error)
 	// LetterDone marks a letter as sent, or never to be.
 	LetterDone(ctx context.Context, id uuid.UUID) error

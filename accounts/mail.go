@@ -23,7 +23,7 @@ type Correspondent struct {
 	Username string
 }
 
-// Nobody should be able to fill somebody else's mailbox. Per window of the throttle
+// No caller should be able to fill another's mailbox. Per window of the throttle
 // strangers get so many mails for one name or address that they give, and as many for
 // signing up with it; and an address gets so many all told, from whatever accounts.
 const (
@@ -31,7 +31,7 @@ const (
 	mailsToAddress = 10
 )
 
-// RequestReset posts a letter with which whoever reads the account's mail can set a
+// RequestReset posts a letter with which the reader of the account's mail can set a
 // new password. Nothing tells whether there is such an account. *input.Error,
 // *limits.WaitError, ErrNoMail.
 func (u *Users) RequestReset(ctx context.Context, now time.Time, who Correspondent, from caller.Caller) error {
@@ -65,7 +65,7 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	}
 	name, err := NormalizeUsername(who.Username)
 	if err != nil {
-		name = who.Username // nobody's, and counted as such
+		name = who.Username // no account's, and counted as such
 	}
 	if err := u.chargeMail(ctx, now, who.Email, name, from); err != nil {
 		return err
@@ -81,9 +81,9 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	return u.post(ctx, now, letter, uuid.Nil, who.Email+name)
 }
 
-// post keeps a letter that a stranger asks for, or a session of somebody's. One too
-// many to its address goes nowhere, silently: that the address has got mail is nobody
-// else's business. asked stands for the address where there is none.
+// post keeps a letter that a stranger asks for, or a user's session. One too
+// many to its address goes nowhere, silently: that the address has got mail is no other
+// caller's business. asked stands for the address where there is none.
 func (u *Users) post(ctx context.Context, now time.Time, l Letter, session uuid.UUID, asked string) error {
 	if err := u.ration(ctx, now, &l, asked); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (u *Users) post(ctx context.Context, now time.Time, l Letter, session uuid.
 	return nil
 }
 
-// ration counts a letter against what its address gets, whoever asks and for whichever
+// ration counts a letter against what its address gets, from whatever caller and for whichever
 // account, and sends it nowhere if that is too many.
 func (u *Users) ration(ctx context.Context, now time.Time, l *Letter, asked string) error {
 	to := limits.Key("mail to", EmailKey(l.Address))
@@ -137,7 +137,7 @@ func (u *Users) chargeMail(ctx context.Context, now time.Time, email, username s
 }
 
 // chargeShared counts against a budget that many share. Once it is spent nothing more
-// is counted, or somebody who goes on asking would keep it spent. *limits.WaitError.
+// is counted, or a caller who goes on asking would keep it spent. *limits.WaitError.
 func (u *Users) chargeShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
 	if err := u.throttle.CheckShared(ctx, now, key, most); err != nil {
 		return err
@@ -161,14 +161,14 @@ func (u *Users) notice(now time.Time, kind LetterKind, user *User, language stri
 	return []Letter{u.letter(now, kind, user, user.Email, language)}
 }
 
-// alreadyRegistered writes to whoever has an address that somebody wants to use. It
+// alreadyRegistered writes to the owner of an address that another caller wants to use. It
 // goes to that address as its owner gave it, for one that merely looks like it may be
-// somebody else's.
+// another's.
 func (u *Users) alreadyRegistered(now time.Time, holder *User, language string) Letter {
 	return u.letter(now, AlreadyRegistered, holder, holder.Email, language)
 }
 
-// ResetPassword sets a new password for whoever has a mailed token, ends all
+// ResetPassword sets a new password for the holder of a mailed token, ends all
 // sessions, and returns the user with the new epoch. ErrBadToken, *input.Error,
 // limits.ErrBusy.
 func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, password string, from caller.Caller) (User, error) {

@@ -54,7 +54,7 @@ var (
 // Unlike the profile we let pass what is neither invalid nor a control. Its
 // base class (RFC 8264 section 4.3) leaves out the joiners and selectors inside
 // many emoji, and characters younger than the tables: those who use them would
-// be turned away, and nobody be safer for it.
+// be turned away, and no account be safer for it.
 func preparePassword(password string) (string, error) {
 	if len(password) > 4*maxPassword { // composition can't make it fit
 		return "", errPasswordLength
@@ -126,7 +126,7 @@ func containsAny(password string, words []string) bool {
 // (django/contrib/auth/common-passwords.txt.gz), whose BSD licence is in
 // common_passwords.LICENSE. We sorted them by bytes. This list was chosen
 // because it is about what can be guessed online within our guess budget;
-// longer ones turn away people without stopping anybody. All is lower case.
+// longer ones turn away people without stopping an attacker. All is lower case.
 //
 //go:embed common_passwords.txt
 var commonPasswords string

@@ -28,7 +28,7 @@ import (
 )
 
 // Profile is what people say of themselves: the standard claims (OpenID Connect Core
-// section 5.1) that are not the account's own. Nobody proves any of it. What is empty
+// section 5.1) that are not the account's own. None of it is proven. What is empty
 // is not said.
 type Profile struct {
 	Name        string  `json:"name,omitempty"`
@@ -47,7 +47,7 @@ type Profile struct {
 	Address     Address `json:"address,omitzero"`
 }
 
-// Address is where somebody gets post (OpenID Connect Core section 5.1.1).
+// Address is where a user gets post (OpenID Connect Core section 5.1.1).
 type Address struct {
 	Formatted     string `json:"formatted,omitempty"` // may have lines, as the next
 	StreetAddress string `json:"street_address,omitempty"`
@@ -186,7 +186,7 @@ func readableText(s string, lines bool) bool {
 		!strings.ContainsFunc(s, func(r rune) bool {
 			return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) ||
 				// Embeddings, overrides and isolates turn round the rest of the line
-				// unless somebody ends them (Unicode Standard Annex #9, section 2).
+				// unless they are ended (Unicode Standard Annex #9, section 2).
 				r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 		})
 }
@@ -211,7 +211,7 @@ func validPage(uri string) error {
 var errBirthdate = errors.New("must be a date like 2001-12-31, a year like 2001, or a day without the year like 0000-12-31")
 
 // validBirthdate says what is wrong with a birthdate. Without its year it has the year
-// 0000, which has a 29th of February; nobody was born in just that.
+// 0000, which has a 29th of February; no user was born in just that.
 func validBirthdate(s string) error {
 	layout := time.DateOnly
 	if len(s) == len("2006") {

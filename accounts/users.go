@@ -31,7 +31,7 @@ type Options struct {
 	// Mail says that letters are sent. They take Seal, for their tokens.
 	Mail bool
 	Seal *seal.Keys
-	// RequireVerifiedEmail bars accounts whose address nobody has proven.
+	// RequireVerifiedEmail bars accounts whose address is not proven.
 	RequireVerifiedEmail bool
 	Log                  *slog.Logger
 }
@@ -71,7 +71,7 @@ func New(o Options) (*Users, error) {
 	}, nil
 }
 
-// NewUser is what somebody fills in to get an account.
+// NewUser is what a visitor fills in to get an account.
 type NewUser struct {
 	Username string
 	Email    string // optional

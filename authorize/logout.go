@@ -85,8 +85,8 @@ func (s *Service) identifyLogout(ctx context.Context, r *Logout) error {
 	return nil
 }
 
-// Agreed reports whether the client has shown that it means whoever is signed in, or
-// nobody is: then nobody has to be asked.
+// Agreed reports whether the client has shown that it means the user who is signed in,
+// or no user is: then the user need not be asked.
 func (r *Logout) Agreed(l *tokens.Login) bool {
 	if l == nil {
 		return r.ClientID != ""

@@ -180,7 +180,7 @@ func (s *Service) readScope(r *Request, form url.Values) error {
 }
 
 // readChallenge reads PKCE (RFC 7636 section 4.3). The method plain protects from
-// nobody who reads the request, so there is none (RFC 9700 section 2.1.1).
+// no attacker who reads the request, so there is none (RFC 9700 section 2.1.1).
 func (s *Service) readChallenge(r *Request, form url.Values) error {
 	r.Challenge = form.Get("code_challenge")
 	method := form.Get("code_challenge_method")
@@ -282,7 +282,7 @@ func (s *Service) readClaims(r *Request, form url.Values) error {
 		means, _ := sub.Value.(string)
 		means = subject(means)
 		if means == "" || r.Subject != "" && r.Subject != means {
-			return refusals.LoginRequired // nobody has it
+			return refusals.LoginRequired // no user has it
 		}
 		r.Subject = means
 	}

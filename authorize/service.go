@@ -9,7 +9,7 @@
 // the request travels with the browser as a ticket ([Service.Ticket]); the server keeps
 // nothing for strangers.
 //
-// A mistake that may be the work of somebody else than the client, which is that of
+// A mistake that may be an attacker's and not the client's, which is that of
 // client_id and redirect_uri, is told to the person (*[PageError]). All others go to
 // the client (*[oauth.Error]).
 package authorize
@@ -45,7 +45,7 @@ type Service struct{ o Options }
 // New returns a Service.
 func New(o Options) *Service { return &Service{o} }
 
-// PageError is a request that is answered with a page: nobody may be sent to the
+// PageError is a request that is answered with a page: no browser may be sent to the
 // redirect URI that it names (RFC 6749 section 4.1.2.1).
 type PageError struct {
 	Code   string // for the page's words: unknown_client, invalid_redirect_uri, invalid_request, expired

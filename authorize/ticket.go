@@ -13,7 +13,7 @@ const (
 	ticketPrefix   = "cs_ar_"
 	requestPurpose = "authorization request"
 	logoutPurpose  = "logout request"
-	// ticketTTL is how long somebody may take to sign in or up.
+	// ticketTTL is how long a user may take to sign in or up.
 	ticketTTL = time.Hour
 	// maxTicket bounds a ticket, which has to fit into the address of a page.
 	maxTicket = 12 << 10
@@ -26,7 +26,7 @@ func (s *Service) Ticket(r *Request) string { return s.ticket(requestPurpose, r)
 func (s *Service) LogoutTicket(r *Logout) string { return s.ticket(logoutPurpose, r) }
 
 // ticket makes a ticket (seal.Keys.Token) of a *Request or a *Logout: only we can make
-// one, and everybody may read it.
+// one, and any holder may read it.
 func (s *Service) ticket(purpose string, r any) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

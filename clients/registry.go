@@ -22,7 +22,7 @@ var ErrPublic = errors.New("a public client has no secret")
 type Options struct {
 	Store Store
 	Rules Rules
-	// Argon2 is the price of hashing a secret that somebody chose.
+	// Argon2 is the price of hashing a secret that an operator chose.
 	Argon2 hashing.Argon2
 	// Slots bound the hashing of secrets. They must not be those of passwords:
 	// clients have to get through while logins are flooded.
@@ -65,12 +65,12 @@ type Credentials struct {
 
 // Authenticate returns the client that presents these credentials. A public
 // client has to present no secret, a confidential one its own; everything else
-// is ErrBadCredentials. Whoever guesses too often, by client id and network of the
+// is ErrBadCredentials. A caller who guesses too often, by client id and network of the
 // address, gets a *limits.WaitError. limits.ErrBusy says to come back later.
 //
 // A client id is no secret (RFC 6749 section 2.2), so it isn't hidden what kind
 // of client has which id. But an unknown id takes the same work as a secret
-// that somebody chose, which makes guessing ids no cheaper than guessing secrets.
+// that an operator chose, which makes guessing ids no cheaper than guessing secrets.
 func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credentials, from caller.Caller) (Client, error) {
 	client, err := s.store.Client(ctx, cred.ID)
 	known := err == nil

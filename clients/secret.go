@@ -47,7 +47,7 @@ func verifyDigest(digest, secret string) bool {
 	return subtle.ConstantTimeCompare([]byte(digest), []byte(digestSecret(secret))) == 1
 }
 
-// checkChosenSecret adds what is wrong with a secret somebody chose. RFC 6749
+// checkChosenSecret adds what is wrong with a secret that an operator chose. RFC 6749
 // appendix A.2 limits its characters.
 func checkChosenSecret(bad *input.Error, secret string) {
 	switch {

@@ -118,7 +118,7 @@ func (c *Config) checkNetwork(r *report) {
 		_, errAddr := netip.ParseAddr(s)
 		network, errNet := netip.ParsePrefix(s)
 		if errNet == nil && network.Bits() == 0 {
-			r.add(item("trusted_proxies", i), "%s is everybody, who could then claim any address: name your proxies", quote(s))
+			r.add(item("trusted_proxies", i), "%s is every machine, and each could then claim any address: name your proxies", quote(s))
 		}
 		if errAddr != nil && errNet != nil {
 			r.add(item("trusted_proxies", i), "must be an IP address or a network such as 10.0.0.0/8, not %s", quote(s))
@@ -204,7 +204,7 @@ func (c *Config) checkSessionCookie(r *report) {
 	} else if u, err := url.Parse(c.Issuer); err == nil && s.Domain != "" && c.Issuer != "" && u.Hostname() != s.Domain && !strings.HasSuffix(u.Hostname(), "."+s.Domain) {
 		r.add("session_cookie.domain", "must be the issuer's host %s or a domain above it, or browsers refuse the cookies; not %s", u.Hostname(), quote(s.Domain))
 	} else if suffix, listed := publicsuffix.PublicSuffix(s.Domain); suffix == s.Domain && (listed || strings.Contains(suffix, ".")) {
-		r.add("session_cookie.domain", "must be a domain of yours, not %s, below which anybody can have one: browsers refuse cookies for it", quote(s.Domain))
+		r.add("session_cookie.domain", "must be a domain of yours, not %s, below which any site can have one: browsers refuse cookies for it", quote(s.Domain))
 	}
 	if !slices.Contains([]string{"strict", "lax", "none"}, s.SameSite) {
 		r.add("session_cookie.same_site", "must be strict, lax or none, not %s", quote(s.SameSite))

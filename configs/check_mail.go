@@ -47,7 +47,7 @@ func (c *Config) links() []link {
 	return []link{{"links.reset_password", c.Links.ResetPassword}, {"links.verify_email", c.Links.VerifyEmail}}
 }
 
-// validLink reports whether s can lead somebody to a page with a token.
+// validLink reports whether s can lead a user to a page with a token.
 func validLink(s string) bool {
 	u, err := url.Parse(strings.ReplaceAll(s, "{token}", "t"))
 	return err == nil && u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && uris.IsLoopback(u.Hostname())) &&

@@ -154,7 +154,7 @@ func TestBadValues(t *testing.T) {
 		{`passwords: {argon2: {iterations: 0}}`, "passwords.argon2.iterations", "must be 1 to 64, not 0"},
 		{`passwords: {argon2: {parallelism: 256}}`, "passwords.argon2.parallelism", "must be 1 to 16"},
 		{`throttle: {window: 1m, max_wait: 1h}`, "throttle.window", "no wait would ever be so long"},
-		{`trusted_proxies: [0.0.0.0/0]`, "trusted_proxies[0]", "is everybody"},
+		{`trusted_proxies: [0.0.0.0/0]`, "trusted_proxies[0]", "is every machine"},
 
 		{`session_cookie: {client: ""}`, "session_cookie.client", "must be the id of a client"},
 		{`session_cookie: {domain: "a b"}`, "session_cookie.domain", "must be a domain name"},

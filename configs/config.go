@@ -170,7 +170,7 @@ type Config struct {
 	} `yaml:"passwords"`
 
 	Signup struct {
-		// Enabled lets anybody create an account. Default true; if false, only
+		// Enabled lets any visitor create an account. Default true; if false, only
 		// the command line creates them.
 		Enabled bool `yaml:"enabled" default:"true"`
 		// RequireVerifiedEmail bars an account until its e-mail address is

@@ -95,7 +95,7 @@ var envElsewhere = []string{envPrefix + "CONFIG", envPrefix + "DATA", envPrefix 
 
 // fromKubernetes reports whether the variable is one that Kubernetes puts into
 // every pod about a service called countersign or countersign-anything. Their
-// COUNTERSIGN_PORT is a URL; one that is 8080 is somebody's mistake.
+// COUNTERSIGN_PORT is a URL; one that is 8080 is an operator's mistake.
 func fromKubernetes(name, text string) bool {
 	return kubernetesEnv.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(text, "://")
 }

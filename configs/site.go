@@ -7,7 +7,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// Cookieless returns those of the origins whose pages can't sign anybody in by a
+// Cookieless returns those of the origins whose pages can't sign users in by a
 // cookie: they are on another site than the issuer, and session_cookie.same_site is for
 // the same one. Patterns of many origins are left out.
 func (c *Config) Cookieless(origins []string) []string {
@@ -20,7 +20,7 @@ func (c *Config) Cookieless(origins []string) []string {
 	return list
 }
 
-// site is the site of an origin or a URL: its scheme, and the domain that somebody
+// site is the site of an origin or a URL: its scheme, and the domain that its owner
 // registered (https://html.spec.whatwg.org/#sites).
 func site(address string) string {
 	u, err := url.Parse(address)

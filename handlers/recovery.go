@@ -109,7 +109,7 @@ func (h *Recovery) verify(c *gin.Context) error {
 	return noContent(c)
 }
 
-// accepted says that a mail is on its way, if there is anybody to send it to.
+// accepted says that a mail is on its way, if there is an account to send it to.
 func accepted(c *gin.Context, err error) error {
 	if err != nil {
 		return err

@@ -97,7 +97,7 @@ func (p *CORS) allows(ctx context.Context, origin string) (rule string, ok bool)
 }
 
 // registeredOrigins are the clients' origins, read again by one request when
-// they may be old; the others go on with what is known, and so does everybody if
+// they may be old; the others go on with what is known, and so do all if
 // they can't be read. Only the very first read is waited for.
 func (p *CORS) registeredOrigins(ctx context.Context) []clients.Origin {
 	known := p.registered.Load()
@@ -108,7 +108,7 @@ func (p *CORS) registeredOrigins(ctx context.Context) []clients.Origin {
 		p.reading.Lock()
 	}
 	defer p.reading.Unlock()
-	if now := p.registered.Load(); now != known { // somebody else has just read them
+	if now := p.registered.Load(); now != known { // another request has just read them
 		return now.list
 	}
 	read := &registrations{}
@@ -125,8 +125,8 @@ func (p *CORS) registeredOrigins(ctx context.Context) []clients.Origin {
 	return read.list
 }
 
-// know reads the clients' origins before anybody asks, for pages that first call
-// when the database has just gone away. They count as old: whoever asks first reads
+// know reads the clients' origins before a page asks, for pages that first call
+// when the database has just gone away. They count as old: the first request reads
 // them again, and so finds a client that has just been made.
 func (p *CORS) know(ctx context.Context) {
 	p.registered.Store(&registrations{list: p.registeredOrigins(ctx)})
@@ -164,7 +164,7 @@ func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string
 		return fmt.Sprintf("%s is let in to %s %s: %s", origin, method, path, rule), true
 	}
 	if origin == "null" {
-		return "null is kept out: pages from a file and sandboxed frames send it, whoever made them; serve the page over http://localhost", false
+		return "null is kept out: pages from a file and sandboxed frames send it, whatever site made them; serve the page over http://localhost", false
 	}
 	if err := origins.Check(origin); err != nil {
 		return fmt.Sprintf("%s is kept out: no browser sends it as an origin (%v)", origin, err), false
@@ -194,7 +194,7 @@ func (p *CORS) middleware() gin.HandlerFunc {
 		origin := c.GetHeader("Origin")
 		switch p.access(c.Request.Method, c.Request.URL.Path) {
 		case anyOrigin:
-			// Said to everybody: what a cache got without an Origin it gives
+			// Said to all callers: what a cache got without an Origin it gives
 			// to pages too.
 			c.Header("Access-Control-Allow-Origin", "*")
 			withoutHost(c, open)
@@ -256,7 +256,7 @@ func (p *CORS) fromOwn(r *http.Request) bool {
 		return true
 	}
 	// The host may be another behind a proxy, the scheme may not: a page that came
-	// over plain HTTP can be anybody's.
+	// over plain HTTP can be an attacker's.
 	scheme, _, _ := strings.Cut(p.own, "://")
 	if len(origins) > 1 || len(origins) == 1 && !strings.HasPrefix(origins[0], scheme+"://") {
 		return false

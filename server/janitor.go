@@ -7,7 +7,7 @@ import (
 )
 
 // The janitor removes what has expired: a batch at a time, with pauses, so that
-// nobody who is writing waits for more than one small statement. Replicas take
+// no writer waits for more than one small statement. Replicas take
 // turns: each minute one of them cleans. There is no leader that could be lost;
 // who dies in the middle leaves the rest for the next turn.
 const (

@@ -10,7 +10,7 @@ import (
 	"countersign/mail"
 )
 
-// The postman sends the letters that are due. Every replica has one: whoever claims
+// The postman sends the letters that are due. Every replica has one: the one that claims
 // a letter sends it, and one whose sender died is due again after a while. A mail
 // may so be sent twice, and is never forgotten.
 const (

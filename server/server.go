@@ -191,7 +191,7 @@ func claimsOf(users *accounts.Users) func(context.Context, uuid.UUID, []string) 
 }
 
 // queuePerSlot is how many may wait for each hashing slot: about a second's
-// work, which is what somebody who signs in will wait without trying again.
+// work, which is what a user who signs in will wait without trying again.
 const queuePerSlot = 32
 
 // newThrottle returns the guess budgets kept in a store. What is zero takes its
@@ -305,7 +305,7 @@ func (a *App) Ready(ctx context.Context) error {
 	if a.draining.Load() {
 		return errDraining
 	}
-	// Anybody may ask, so the database is asked for all of them at once.
+	// Any caller may ask, so the database is asked once for all of them.
 	a.probe.Lock()
 	defer a.probe.Unlock()
 	if now := time.Now(); now.Sub(a.probedAt) >= probeMaxAge {

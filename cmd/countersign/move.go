@@ -18,7 +18,7 @@ import (
 )
 
 type moveCmd struct {
-	To             string `help:"The empty database to move to: sqlite:PATH or mysql://USER@HOST/DATABASE. A password is better in the environment or a file, for everybody on the machine sees command lines." env:"COUNTERSIGN_MOVE_TO" placeholder:"URL"`
+	To             string `help:"The empty database to move to: sqlite:PATH or mysql://USER@HOST/DATABASE. A password is better in the environment or a file, for every user of the machine sees command lines." env:"COUNTERSIGN_MOVE_TO" placeholder:"URL"`
 	ToPasswordFile string `help:"File with the password of that URL's user." placeholder:"FILE"`
 	Batch          int    `help:"Rows that are copied in one transaction (default: 5000)." placeholder:"N"`
 	Restart        bool   `help:"Empty the unfinished copy there first, and begin anew."`

@@ -156,7 +156,7 @@ func (c *cli) openKeys(ctx context.Context, needMaster bool) (*keys.Ring, *store
 // ownSlots are for a process that hashes one password and ends.
 func ownSlots() *limits.Slots { return limits.NewSlots(runtime.NumCPU(), 1) }
 
-// noThrottle serves commands, which authenticate nobody.
+// noThrottle serves commands, which authenticate no user.
 func noThrottle(db *store.DB) *limits.Throttle {
 	return limits.NewThrottle(limits.Options{Store: db})
 }

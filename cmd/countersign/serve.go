@@ -101,7 +101,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	log.Info("serving", "issuer", cfg.Issuer, "listen", ln.Addr().String(), "version", version().Version)
 	if cfg.Dev {
 		if addr := ln.Addr().(*net.TCPAddr); !addr.IP.IsLoopback() {
-			log.Warn("--dev is reachable from other machines, with clients that everybody knows", "listen", addr.String())
+			log.Warn("--dev is reachable from other machines, with well-known clients", "listen", addr.String())
 		}
 		printNextStep(std.out, cfg.Issuer)
 	}
@@ -127,9 +127,9 @@ func openToServe(ctx context.Context, cfg *configs.Config) (*store.DB, error) {
 	})
 	switch {
 	case errors.Is(err, store.ErrOtherPurpose) && cfg.Dev:
-		return nil, errors.New("this database is a production server's: --dev would add clients that everybody knows; choose another --data")
+		return nil, errors.New("this database is a production server's: --dev would add well-known clients; choose another --data")
 	case errors.Is(err, store.ErrOtherPurpose):
-		return nil, errors.New("this database was made by serve --dev, with clients that everybody knows: choose another --data for production")
+		return nil, errors.New("this database was made by serve --dev, with well-known clients: choose another --data for production")
 	}
 	return db, err
 }
@@ -189,7 +189,7 @@ func printNextStep(w io.Writer, issuer string) {
 	fmt.Fprintf(w, `
 Countersign is ready at %[1]s (development mode: not for production).
 
-A demo app is at %[1]s/demo. Or sign somebody up, then sign them in:
+A demo app is at %[1]s/demo. Or sign a user up, then in:
 
   curl %[1]s/signup -H 'Content-Type: application/json' \
     -d '{"username":"alice","password":"correct horse battery staple"}'
