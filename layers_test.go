@@ -2,7 +2,9 @@
 package countersign_test
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -46,12 +48,12 @@ var layers = map[string][]string{
 	// Above the domain.
 	"refusals":  {"accounts", "clients", "consents", "input", "limits", "oauth", "signin", "tokens"},
 	"grants":    {"accounts", "caller", "clients", "oauth", "refusals", "signin", "tokens"},
-	"authorize": {"audit", "caller", "clients", "consents", "oauth", "refusals", "seal", "tokens"},
+	"authorize": {"caller", "clients", "consents", "oauth", "refusals", "seal", "tokens"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
-	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "input", "keys", "limits", "oauth", "openapi", "origins", "pages", "refusals", "seal", "signin", "tokens", "web"},
+	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "signin", "tokens", "web"},
 	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "keys", "limits", "mail", "oauth", "origins", "seal", "signin", "tokens"},
 
-	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "consents", "examples/spa", "grants", "handlers", "hashing", "input", "keys", "limits", "mail", "oauth", "origins", "seal", "server", "store", "tokens"},
+	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "keys", "limits", "mail", "oauth", "seal", "server", "store", "tokens"},
 
 	// For tests alone.
 	"hashing/hashingtest": {"hashing"},
@@ -93,6 +95,11 @@ func TestLayers(t *testing.T) {
 			t.Errorf("package %s is not in the map: give it its place", name)
 			continue
 		}
+		for _, may := range allowed {
+			if !slices.Contains(paths[1:], "countersign/"+may) {
+				t.Errorf("%s may import %s and does not: the map has an arrow too many", name, may)
+			}
+		}
 		for _, path := range paths[1:] {
 			if ours, ok := strings.CutPrefix(path, "countersign/"); ok && !slices.Contains(allowed, ours) {
 				t.Errorf("%s imports %s, which the map does not allow", name, ours)
@@ -101,6 +108,34 @@ func TestLayers(t *testing.T) {
 				if (path == library || strings.HasPrefix(path, library+"/")) && !slices.Contains(may, name) {
 					t.Errorf("%s imports %s, which only %v may", name, path, may)
 				}
+			}
+		}
+	}
+}
+
+// A file is one noun or one endpoint: a longer one is two.
+func TestFilesAreShort(t *testing.T) {
+	const most = 400 // lines
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.ImportPath}} {{.Doc | len}} {{.Dir}}{{range .GoFiles}} {{.}}{{end}}", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		name := strings.TrimPrefix(fields[0], "countersign/")
+		if len(fields) == 3 || strings.HasPrefix(name, "test/") || name == "store/storetest" {
+			continue // tests, and what is for tests alone
+		}
+		if fields[1] == "0" {
+			t.Errorf("package %s has no comment that says what it is", name)
+		}
+		for _, file := range fields[3:] {
+			b, err := os.ReadFile(filepath.Join(fields[2], file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(b), "\n"); n > most {
+				t.Errorf("%s/%s has %d lines, want at most %d", name, file, n, most)
 			}
 		}
 	}

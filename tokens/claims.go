@@ -190,11 +190,3 @@ func accessTokenHash(alg, access string) string {
 	}
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
-
-// Access is the content of a valid access token.
-type Access struct {
-	Subject  string
-	ClientID string
-	Scopes   oauth.Scopes
-	Session  Session // the zero Session if no user is involved
-}

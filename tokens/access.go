@@ -1,0 +1,65 @@
+package tokens
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"countersign/oauth"
+)
+
+// Access is the content of a valid access token.
+type Access struct {
+	Subject  string
+	ClientID string
+	Scopes   oauth.Scopes
+	Session  Session // the zero Session if no user is involved
+}
+
+// Authenticate reads an access token presented to one of our own endpoints.
+// Its signature, times, issuer and audience must be right, without leeway, and
+// its session must still live. Anything else is ErrUnknown.
+func (s *Service) Authenticate(ctx context.Context, now time.Time, token string) (Access, error) {
+	var claims accessClaims
+	if err := s.signer.Verify(now, token, accessType, s.issuer, s.issuer, &claims); err != nil {
+		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	scopes, err := oauth.ParseScopes(claims.Scope)
+	if err != nil {
+		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	access := Access{Subject: claims.Subject, ClientID: claims.ClientID, Scopes: scopes}
+	if access.Session, err = s.claimedSession(ctx, now, &claims); err != nil {
+		return Access{}, err
+	}
+	return access, nil
+}
+
+// claimedSession returns the live session of an access token, or the zero Session if the
+// token is a client's own.
+func (s *Service) claimedSession(ctx context.Context, now time.Time, claims *accessClaims) (Session, error) {
+	if claims.SessionID == "" {
+		return Session{}, nil
+	}
+	id, err := uuid.Parse(claims.SessionID)
+	if err != nil {
+		return Session{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	session, err := s.Store.Session(ctx, id, now)
+	if err != nil {
+		return Session{}, fmt.Errorf("find session: %w", err)
+	}
+	return session, nil
+}
+
+// readAccess reads an access token of ours for any audience. It returns ErrUnknown if the
+// token is not valid now.
+func (s *Service) readAccess(now time.Time, token string) (*accessClaims, error) {
+	var claims accessClaims
+	if err := s.signer.VerifyAnyAudience(now, token, accessType, s.issuer, &claims); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	return &claims, nil
+}
