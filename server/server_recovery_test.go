@@ -508,6 +508,7 @@ func TestLateMailSaysHowLongItIsGood(t *testing.T) {
 		a.signup("alice")
 		a.page().forgot("alice@example.net").want(http.StatusAccepted)
 		time.Sleep(10 * time.Minute)
+		synctest.Wait() // until then the sender looks at them
 		answer, sent = nil, nil
 		time.Sleep(15 * time.Minute)
 		synctest.Wait()
