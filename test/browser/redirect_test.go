@@ -130,7 +130,7 @@ func TestRedirectAsksNobodyWhoIsSignedIn(t *testing.T) {
 		prompt: $1, redirectURI: location.origin + location.pathname + location.search }))`
 	s.openCode(b)
 	evaluate[any](b, silently, "none")
-	b.shows("Nobody is signed in")
+	b.shows("No user is signed in")
 	b.keepsNoCode()
 
 	b.open(s.url + "/login")
@@ -219,7 +219,7 @@ func TestRedirectWithALostAnswer(t *testing.T) {
 		s.opened.Store(&answer)
 		b.identify("alice")
 		b.wait("an outcome", `location.pathname === "/demo/index.html" && document.querySelector("h1") !== null &&
-			/You are signed in|can't be reached|too busy|no longer good/.test(document.body.innerText)`)
+			/You are signed in|can't be reached|too busy|sign-in has expired/.test(document.body.innerText)`)
 		if s.opened.Load() != nil {
 			t.Errorf("way %d: no answer was lost, so this test shows nothing", i)
 		}
