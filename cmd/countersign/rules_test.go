@@ -24,6 +24,7 @@ import (
 // The configuration file, the command line and the domain are asked the same question
 // about a client, and must give the same answer in the same words.
 func TestAClientIsJudgedAlikeHoweverItIsRegistered(t *testing.T) {
+	storetest.OnOwnDatabase(t) // commands, on SQLite
 	long := strings.Repeat("a", 64)
 	for _, c := range []struct {
 		name, yaml string
