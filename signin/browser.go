@@ -30,7 +30,7 @@ type Browser struct {
 	SignIns  *Service
 	Clients  *clients.Registry
 	ClientID string
-	// NoPassword refuses a Password (RFC 9700 section 2.4).
+	// NoPassword refuses every proof but a Code (RFC 9700 section 2.4).
 	NoPassword bool
 	Log        *slog.Logger
 }
@@ -49,7 +49,9 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 	if err != nil {
 		return Session{}, err
 	}
-	if _, password := p.(Password); password && (b.NoPassword || !client.AllowsGrant(oauth.GrantPassword)) {
+	// Only a code shows that the user gave the page no password: any other proof, also
+	// one that is yet to be thought of, needs leave for passwords.
+	if _, code := p.(Code); !code && (b.NoPassword || !client.AllowsGrant(oauth.GrantPassword)) {
 		return Session{}, ErrPasswordOff
 	}
 	to := browserRecipient(&client)
