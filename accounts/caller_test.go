@@ -109,3 +109,22 @@ func TestOnlyTheOperatorSetsAProfileWithoutASession(t *testing.T) {
 		t.Errorf("the operator: %v", err)
 	}
 }
+
+// To the store no session is the operator, so what a user's session asks for needs one.
+func TestUsersChangeNothingOfTheirOwnWithoutASession(t *testing.T) {
+	users := newUsers(t, open(t))
+	alice := create(t, users, "alice", goodPassword)
+	from := caller.Caller{Address: home}
+	if _, err := users.ChangePassword(t.Context(), time.Now(), alice, uuid.Nil, "another quiet harbour", from); !errors.Is(err, accounts.ErrSignedOut) {
+		t.Errorf("change the password: %v, want ErrSignedOut", err)
+	}
+	if err := users.RequestEmailChange(t.Context(), time.Now(), alice.ID, uuid.Nil, "a@example.com", from); !errors.Is(err, accounts.ErrSignedOut) {
+		t.Errorf("change the address: %v, want ErrSignedOut", err)
+	}
+	if err := users.DeleteOwn(t.Context(), time.Now(), alice.ID, uuid.Nil, from); !errors.Is(err, accounts.ErrSignedOut) {
+		t.Errorf("delete the account: %v, want ErrSignedOut", err)
+	}
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, from); err != nil {
+		t.Errorf("sign in afterwards: %v", err)
+	}
+}

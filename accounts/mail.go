@@ -238,6 +238,9 @@ func (u *Users) open(ctx context.Context, now time.Time, token string) (Letter, 
 // whether another account has the address. *input.Error, *limits.WaitError, ErrNoMail,
 // ErrSignedOut.
 func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id, session uuid.UUID, email string, from caller.Caller) error {
+	if session == uuid.Nil { // which to the store is a stranger's letter, of no epoch
+		return ErrSignedOut
+	}
 	if !u.mail {
 		return ErrNoMail
 	}

@@ -212,6 +212,9 @@ func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, pa
 // ErrBadCredentials if the account changed since the proof, ErrUnknownUser if it is
 // gone, limits.ErrBusy.
 func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, session uuid.UUID, password string, from caller.Caller) (User, error) {
+	if session == uuid.Nil { // which to the store is the operator
+		return User{}, ErrSignedOut
+	}
 	if err := u.setPassword(ctx, now, user.ID, "new_password", password, By{session, user.Epoch}, from); err != nil {
 		return User{}, err
 	}
@@ -272,6 +275,9 @@ func (u *Users) Delete(ctx context.Context, now time.Time, id uuid.UUID, from ca
 
 // DeleteOwn is Delete for a user whose session asks for it. ErrSignedOut.
 func (u *Users) DeleteOwn(ctx context.Context, now time.Time, id, session uuid.UUID, from caller.Caller) error {
+	if session == uuid.Nil { // which to the store is the operator
+		return ErrSignedOut
+	}
 	return u.delete(ctx, now, id, session, from)
 }
 
