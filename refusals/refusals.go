@@ -5,9 +5,9 @@
 // endpoint: those that answer a client, the redirect to a client, those that take an
 // access token, the hosted pages, and all others, which answer with a [Problem]. An error
 // that has no words in a column is a fault of ours there: the caller is told no more than
-// that, and the endpoint logs it. What a package finds wrong with a request by itself, such as a
-// missing parameter, it words itself, as an *oauth.Error or a *Problem, which passes
-// through here as it is.
+// that, and the endpoint logs it. What a package finds wrong with a request by itself,
+// such as a missing parameter, it words itself, as an *oauth.Error or a *Problem, which
+// passes through here as it is.
 //
 // Several errors share one wording on purpose: the caller must not learn which it was.
 package refusals
@@ -27,7 +27,7 @@ import (
 	"countersign/tokens"
 )
 
-// The words of OAuth endpoints that not the table alone says.
+// The words of OAuth endpoints, of which other packages say the exported ones, too.
 var (
 	// BadCode is told of an authorization code that is good for nothing. To the domain it
 	// is tokens.ErrUnknown, as a refresh token is.
