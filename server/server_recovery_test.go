@@ -50,23 +50,47 @@ func token(t testing.TB, l smtpd.Letter) string {
 
 // outbox is a mail server of the test's own process, for where time is simulated and
 // no network can be.
-type outbox struct{ sent []mail.Message }
+type outbox struct {
+	mu     sync.Mutex
+	sent   []mail.Message
+	at     []time.Time // of each, by the simulated clock
+	answer error       // to the next ones
+}
 
+// Send keeps a mail, and fails if the outbox was told to.
 func (o *outbox) Send(_ context.Context, m mail.Message) error {
-	o.sent = append(o.sent, m)
-	return nil
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sent, o.at = append(o.sent, m), append(o.at, time.Now())
+	return o.answer
+}
+
+// fail makes every Send after this return err.
+func (o *outbox) fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answer = err
+}
+
+// empty returns the mails sent until now, and when, and forgets them.
+func (o *outbox) empty() ([]mail.Message, []time.Time) {
+	synctest.Wait()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	sent, at := o.sent, o.at
+	o.sent, o.at = nil, nil
+	return sent, at
 }
 
 // take waits until a mail has been sent and returns the only one.
 func (o *outbox) take(t *testing.T) smtpd.Letter {
 	t.Helper()
 	time.Sleep(2 * time.Second)
-	synctest.Wait()
-	if len(o.sent) != 1 {
-		t.Fatalf("%d mails were sent, want 1: %v", len(o.sent), o.sent)
+	sent, _ := o.empty()
+	if len(sent) != 1 {
+		t.Fatalf("%d mails were sent, want 1: %v", len(sent), sent)
 	}
-	m := o.sent[0]
-	o.sent = nil
+	m := sent[0]
 	return smtpd.Letter{To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML}
 }
 
@@ -158,7 +182,7 @@ func TestForgotTellsNothing(t *testing.T) {
 		if err := a.Users.Disable(t.Context(), time.Now(), user.ID, caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
-		box.sent = nil
+		box.empty()
 		for _, path := range []string{"/account/password/forgot", "/account/email/resend"} {
 			var answers []string
 			for i, body := range []string{
@@ -177,11 +201,9 @@ func TestForgotTellsNothing(t *testing.T) {
 				}
 			}
 			time.Sleep(3 * time.Second)
-			synctest.Wait()
-			if len(box.sent) != 2 || box.sent[0].To != "alice@example.net" || box.sent[1].To != "alice@example.net" {
-				t.Errorf("%s: mails = %v", path, box.sent)
+			if sent, _ := box.empty(); len(sent) != 2 || sent[0].To != "alice@example.net" || sent[1].To != "alice@example.net" {
+				t.Errorf("%s: mails = %v", path, sent)
 			}
-			box.sent = nil
 		}
 		p := a.page()
 		for _, body := range []string{`{}`, `{"email":"a@example.com","username":"b"}`, `{"email":"no address"}`, `{"mail":"x"}`} {
@@ -340,9 +362,8 @@ func TestMailHasABudget(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if len(box.sent) != 5 {
-			t.Errorf("%d mails, want 5", len(box.sent))
+		if sent, _ := box.empty(); len(sent) != 5 {
+			t.Errorf("%d mails, want 5", len(sent))
 		}
 		p := a.page() // one network, many addresses
 		for i := range 11 {
@@ -415,9 +436,8 @@ func TestMailToOneAddressHasABudget(t *testing.T) {
 			}
 		}
 		time.Sleep(3 * time.Second)
-		synctest.Wait()
-		if len(box.sent) != 10 {
-			t.Errorf("%d mails to one address, want 10", len(box.sent))
+		if sent, _ := box.empty(); len(sent) != 10 {
+			t.Errorf("%d mails to one address, want 10", len(sent))
 		}
 	})
 }
@@ -438,9 +458,8 @@ func TestSignupMailHasABudget(t *testing.T) {
 			a.page().forgot("victim@example.net").want(http.StatusAccepted)
 		}
 		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if len(box.sent) != 5 { // no account has the address
-			t.Errorf("%d mails, want 5", len(box.sent))
+		if sent, _ := box.empty(); len(sent) != 5 { // no account has the address
+			t.Errorf("%d mails, want 5", len(sent))
 		}
 		time.Sleep(time.Hour)
 		signUp(6).want(http.StatusCreated)
@@ -456,42 +475,39 @@ func TestMailIsOffWithoutAServer(t *testing.T) {
 	p.bearer("POST", "/account/email", `{"email":"x@example.net"}`, in).wantProblem(http.StatusNotFound, "mail_off")
 }
 
-// Mail that the server doesn't take for now is tried again, for good it isn't; and of
-// two replicas one sends it.
+// Mail that the mail server doesn't take for now is tried again, mail that it refuses
+// for good is not; and of two replicas one sends it.
 func TestMailIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var tried []time.Time
-		answer := errors.New("try later")
-		change := func(o *server.Options) {
-			o.Mail = senderFunc(func(mail.Message) error { tried = append(tried, time.Now()); return answer })
-		}
-		a, _ := simulated(t, change)
-		b := openApp(t, a.path, a.master, withOptions(func(o *server.Options) { withMail(&smtpd.Server{})(o); change(o) }))
+		a, box := simulated(t)
+		b := openApp(t, a.path, a.master, withOptions(func(o *server.Options) { withMail(&smtpd.Server{})(o); o.Mail = box }))
 		b.run()
+		tries := func() int {
+			time.Sleep(20 * time.Minute)
+			_, at := box.empty()
+			for i := 1; i < len(at); i++ {
+				if pause := at[i].Sub(at[i-1]); pause < time.Minute {
+					t.Errorf("tried again after %v", pause)
+				}
+			}
+			return len(at)
+		}
+		box.fail(errors.New("try later"))
 		a.signup("alice")
-		time.Sleep(20 * time.Minute)
-		synctest.Wait()
-		if n := len(tried); n < 3 || n > 10 {
+		if n := tries(); n < 3 || n > 10 {
 			t.Errorf("tried %d times in twenty minutes", n)
 		}
-		for i := 1; i < len(tried); i++ {
-			if pause := tried[i].Sub(tried[i-1]); pause < time.Minute {
-				t.Errorf("tried again after %v", pause)
-			}
+		box.fail(nil)
+		if n := tries(); n != 1 {
+			t.Errorf("sent %d times, want 1", n)
 		}
-		answer = nil
-		time.Sleep(20 * time.Minute)
-		synctest.Wait()
-		sent := len(tried)
-		time.Sleep(20 * time.Minute)
-		if len(tried) != sent {
-			t.Error("sent twice")
+		if n := tries(); n != 0 {
+			t.Errorf("sent %d times more", n)
 		}
-		answer = fmt.Errorf("%w: no such mailbox", mail.ErrRefused)
+		box.fail(fmt.Errorf("%w: no such mailbox", mail.ErrRefused))
 		a.signup("bob")
-		time.Sleep(20 * time.Minute)
-		if len(tried) != sent+1 {
-			t.Errorf("refused mail was tried %d times", len(tried)-sent)
+		if n := tries(); n != 1 {
+			t.Errorf("refused mail was tried %d times", n)
 		}
 	})
 }
@@ -500,18 +516,15 @@ func TestMailIsTriedAgain(t *testing.T) {
 // isn't sent.
 func TestLateMailSaysHowLongItIsGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var sent []mail.Message
-		answer := errors.New("try later")
-		a, _ := simulated(t, func(o *server.Options) {
-			o.Mail = senderFunc(func(m mail.Message) error { sent = append(sent, m); return answer })
-		})
+		a, box := simulated(t)
+		box.fail(errors.New("try later"))
 		a.signup("alice")
 		a.page().forgot("alice@example.net").want(http.StatusAccepted)
 		time.Sleep(10 * time.Minute)
-		synctest.Wait() // until then the sender looks at them
-		answer, sent = nil, nil
+		box.fail(nil)
+		box.empty()
 		time.Sleep(15 * time.Minute)
-		synctest.Wait()
+		sent, _ := box.empty()
 		for _, m := range sent {
 			if m.Subject == "Set a new password" && strings.Contains(m.Text, "30 minutes") {
 				t.Errorf("letter = %s", m.Text)
@@ -522,7 +535,3 @@ func TestLateMailSaysHowLongItIsGood(t *testing.T) {
 		}
 	})
 }
-
-type senderFunc func(mail.Message) error
-
-func (f senderFunc) Send(_ context.Context, m mail.Message) error { return f(m) }
