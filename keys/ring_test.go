@@ -367,6 +367,42 @@ func (f *failing) Keys(ctx context.Context) ([]keys.Key, error) {
 	return f.Store.Keys(ctx)
 }
 
+// hanging is a store that doesn't take keys of one algorithm while it hangs.
+type hanging struct {
+	keys.Store
+	alg   string
+	hangs atomic.Bool
+}
+
+func (h *hanging) InsertKey(ctx context.Context, k keys.Key, e audit.Event) error {
+	if k.Alg == h.alg && h.hangs.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return h.Store.InsertKey(ctx, k, e)
+}
+
+func TestKeyThatTakesLongDelaysNoOtherAlgorithm(t *testing.T) {
+	inBubble(t, func(t *testing.T, db *store.DB) {
+		policy := keys.Policy{RotationPeriod: 2 * time.Minute, JWKSMaxAge: 30 * time.Second, AccessTTL: time.Minute}
+		hanging := &hanging{Store: db, alg: "RS256"}
+		ring, err := keys.Open(t.Context(), keys.Options{
+			Store: hanging, Seal: master(t), Algorithms: []string{"RS256", "ES256"}, Policy: policy,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := run(t, ring)
+		first := kidOf(t, sign(t, ring, "ES256", time.Minute))
+		hanging.hangs.Store(true)
+		time.Sleep(policy.RotationPeriod + time.Minute)
+		if kidOf(t, sign(t, ring, "ES256", time.Minute)) == first {
+			t.Error("the first key still signs")
+		}
+		stop()
+	})
+}
+
 func TestRingGoesOnFromMemoryWhileTheStoreFails(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		var logged strings.Builder

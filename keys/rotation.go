@@ -135,10 +135,12 @@ func (r *Ring) unseal(k Key) (crypto.Signer, error) {
 // upkeep makes the keys that are due, moves private keys to the first master
 // key, so that the others can be retired, and deletes keys long out of use.
 func (r *Ring) upkeep(ctx context.Context) error {
-	var errs []error
-	for _, alg := range r.algorithms {
-		errs = append(errs, r.ensure(ctx, alg))
+	errs := make([]error, len(r.algorithms))
+	var wg sync.WaitGroup
+	for i, alg := range r.algorithms { // at once: an RSA key may take longer than another algorithm can wait
+		wg.Go(func() { errs[i] = r.ensure(ctx, alg) })
 	}
+	wg.Wait()
 	return errors.Join(append(errs, r.reseal(ctx), r.clean(ctx))...)
 }
 

@@ -21,13 +21,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// shortKeys are about as short as makes sense: a key is published 10 seconds before it
-// signs, and signs for 16. Verifiers may cache for longer than the quarter of a period by
+// shortKeys are about as short as makes sense: a key is published 11 seconds before it
+// signs, and signs for 20. Verifiers may cache for longer than the quarter of a period by
 // which keys are early anyhow, so that the lead is tested; and that quarter leaves a busy
-// machine 2 seconds to make an RSA key after the poll that finds it missing.
+// machine 3 seconds to make an RSA key after the poll that finds it missing.
 var shortKeys = []string{
-	"COUNTERSIGN_KEYS_ROTATION_PERIOD=16s",
-	"COUNTERSIGN_KEYS_JWKS_MAX_AGE=5s",
+	"COUNTERSIGN_KEYS_ROTATION_PERIOD=20s",
+	"COUNTERSIGN_KEYS_JWKS_MAX_AGE=6s",
 	"COUNTERSIGN_KEYS_CLOCK_SKEW=0s",
 	"COUNTERSIGN_TOKENS_ACCESS_TTL=3s",
 }
