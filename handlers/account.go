@@ -19,7 +19,7 @@ import (
 	"countersign/tokens"
 )
 
-// Account is /account: people look after their own account.
+// Account serves /account, where users manage their own account.
 type Account struct {
 	Failures
 	Bearer  *Bearer
@@ -28,7 +28,7 @@ type Account struct {
 	Tokens  *tokens.Service
 	Cookies *Cookies
 	Devices *Devices
-	// Consents are in the export.
+	// Consents supplies the consents that the export lists.
 	Consents consents.Service
 	Events   func(context.Context, audit.Filter) ([]audit.Record, error) // security events, oldest first
 }
@@ -108,7 +108,8 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 	return noContent(c)
 }
 
-// wrongPassword says of which member the password was wrong: it isn't a sign-in.
+// wrongPassword names the member that holds the wrong password. The request isn't a
+// sign-in, so the answer may tell.
 func wrongPassword(err error) error {
 	if errors.Is(err, accounts.ErrBadCredentials) {
 		return refusals.InvalidInput(input.Problem{Field: "current_password", Code: input.Invalid, Detail: "current_password is not the account's password."})
@@ -116,7 +117,7 @@ func wrongPassword(err error) error {
 	return err
 }
 
-// export is everything that we keep about a person, in their hands.
+// export answers with everything that we keep about the user.
 func (h *Account) export(c *gin.Context, mine tokens.Session) error {
 	user, err := h.Users.ByID(c.Request.Context(), mine.UserID)
 	if err != nil {
@@ -161,7 +162,7 @@ type proofRequest struct {
 	Current string `json:"current_password"`
 }
 
-// prove makes sure that the owner of the account asks: see signin.Service.Confirm.
+// prove checks that the account's owner makes the request: see signin.Service.Confirm.
 func (h *Account) prove(c *gin.Context, mine *tokens.Session, password string) error {
 	return wrongPassword(h.SignIns.Confirm(c.Request.Context(), time.Now(), mine, password, h.Devices.caller(c, "")))
 }
@@ -201,7 +202,7 @@ func (h *Account) delete(c *gin.Context, mine tokens.Session) error {
 	return noContent(c)
 }
 
-// noContent says that it is done.
+// noContent answers 204.
 func noContent(c *gin.Context) error {
 	neverCache(c)
 	c.Status(http.StatusNoContent)

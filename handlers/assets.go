@@ -13,8 +13,8 @@ import (
 	"countersign/web"
 )
 
-// Assets are what browsers load from us: the module that signs people in, for pages
-// of any origin, and the demo app, if there is one.
+// Assets serves the files that browsers load from us: the sign-in module, to pages of
+// any origin, and the demo app, if there is one.
 type Assets struct {
 	Demo fs.FS
 }
@@ -31,7 +31,7 @@ func (h *Assets) Mount(r gin.IRouter) error {
 	}
 	demo := r.Group("", func(c *gin.Context) { c.Header("Content-Security-Policy", demoCSP) })
 	start := func(c *gin.Context) {
-		to := url.URL{Path: "demo/index.html", RawQuery: c.Request.URL.RawQuery} // which way to sign in
+		to := url.URL{Path: "demo/index.html", RawQuery: c.Request.URL.RawQuery} // the query selects how the demo signs in
 		c.Redirect(http.StatusFound, to.String())
 	}
 	demo.GET("/demo", start)
@@ -48,18 +48,19 @@ func (h *Assets) Mount(r gin.IRouter) error {
 	})
 }
 
-// moduleMaxAge is how long the module may be cached. A new version has the same
-// address.
+// moduleMaxAge is how long browsers may cache the module. It is short because a new
+// version has the same address.
 const moduleMaxAge = 10 * time.Minute
 
 // demoCSP lets the demo run its own scripts and no others, and call APIs of this
-// machine. Browsers submit none of its forms by themselves: where a script failed,
-// that would put a password into an address.
+// machine. It stops browsers from submitting forms: if a script failed, a submitted
+// form would put the password into the URL.
 const demoCSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
 	"connect-src 'self' http://localhost:* http://127.0.0.1:*; frame-ancestors 'none'; base-uri 'none'; " +
 	"form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// assetTypes are the media types by extension. The system's may differ.
+// assetTypes are the media types by extension. The operating system's own list may
+// differ.
 var assetTypes = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".html": "text/html; charset=utf-8",

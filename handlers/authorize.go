@@ -11,9 +11,8 @@ import (
 	"countersign/oauth"
 )
 
-// Authorization is the authorization endpoint, GET and POST /oauth/authorize (RFC 6749
-// section 3.1, OpenID Connect Core section 3.1.2), and where the pages on the way come
-// back to.
+// Authorization serves the authorization endpoint, GET and POST /oauth/authorize (RFC
+// 6749 section 3.1, OpenID Connect Core section 3.1.2). Our own pages lead back to it.
 type Authorization struct{ *Hosted }
 
 // Mount adds the endpoint's routes.
@@ -21,7 +20,8 @@ func (h *Authorization) Mount(r gin.IRouter) {
 	r.GET("/oauth/authorize", h.page(h.get))
 	r.POST("/oauth/authorize", h.page(h.post))
 	r.GET("/oauth/authorize/resume", h.page(h.resume))
-	// Errors are told where they happen; this is what they look like.
+	// Errors are shown where they happen; /error only shows what such a page looks
+	// like.
 	r.GET("/error", h.page(func(*gin.Context) error { return &authorize.PageError{Code: "invalid_request"} }))
 }
 
@@ -40,8 +40,8 @@ func (h *Authorization) get(c *gin.Context) error {
 	return h.proceed(c, r)
 }
 
-// post takes a request as a form, which may come from any site. Browsers leave out our
-// cookie then, so they are asked to come once more with a GET.
+// post takes a request as a form, which may come from any site. Browsers then leave out
+// our cookie, so post redirects them to the same request as a GET.
 func (h *Authorization) post(c *gin.Context) error {
 	body, err := readBody(c.Request)
 	if err != nil || len(body) > authorize.MaxRequest || !isForm(c.Request) || c.Request.URL.RawQuery != "" {
@@ -59,7 +59,7 @@ func (h *Authorization) post(c *gin.Context) error {
 	return nil
 }
 
-// read reads a request. Without one, it has answered.
+// read reads a request. It returns nil if it has already answered.
 func (h *Authorization) read(c *gin.Context, form url.Values) (*authorize.Request, error) {
 	r, err := h.Authorize.Read(c.Request.Context(), time.Now(), form)
 	if r != nil {
@@ -82,8 +82,9 @@ func (h *Authorization) resume(c *gin.Context) error {
 	return h.proceed(c, r)
 }
 
-// proceed goes on with a request as far as it gets. An application that waits in a hidden
-// frame is told when the database is away; people are told on a page, and try again.
+// proceed takes a request to its next step. When the database is away, an application
+// that waits in a hidden frame gets an error response; a user gets a page and can try
+// again.
 func (h *Authorization) proceed(c *gin.Context, r *authorize.Request) error {
 	l, err := h.login(c)
 	if err == nil {

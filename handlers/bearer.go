@@ -17,19 +17,20 @@ import (
 	"countersign/tokens"
 )
 
-// Bearer guards endpoints that take an access token (RFC 6750): in the header, or in
-// our cookie where that is configured.
+// Bearer guards endpoints that take an access token (RFC 6750), from the header or,
+// where configured, from our cookie.
 type Bearer struct {
 	Failures
 	Tokens  *tokens.Service
 	Clients *clients.Registry
 	Cookies *Cookies
 	// SameOrigin refuses pages of foreign origins. The browser sends a
-	// token in a cookie whichever page calls, so it changes nothing without this.
+	// token in a cookie whichever page calls, so a request with such a token must pass
+	// SameOrigin before it changes anything.
 	SameOrigin gin.HandlerFunc
 }
 
-// askForToken answers 401 to a caller who sent no token (RFC 6750 section 3.1).
+// askForToken answers 401 to a caller that sent no token (RFC 6750 section 3.1).
 func askForToken(c *gin.Context) {
 	c.Header("WWW-Authenticate", bearerScheme)
 	if !isOAuth(c.Request.URL.Path) {
@@ -42,8 +43,8 @@ func askForToken(c *gin.Context) {
 
 const bearerScheme = `Bearer realm="countersign"`
 
-// challenge tells a caller what is wrong with the token, as RFC 6750 section 3 says, and
-// which scope it lacks, if that is it.
+// challenge answers with what is wrong with the token (RFC 6750 section 3) and names
+// the scope that it lacks, if any.
 func challenge(c *gin.Context, say *oauth.Error, scope string) {
 	header := bearerScheme + `, error="` + say.Code + `", error_description="` + say.Description + `"`
 	if scope != "" {
@@ -57,8 +58,8 @@ func challenge(c *gin.Context, say *oauth.Error, scope string) {
 	writeOAuthError(c, say.Status, say.Code, say.Description)
 }
 
-// Require lets a request through whose access token is valid and has the
-// scope, and hands what the token says to next.
+// Require calls next with the token's claims if the request's access token is valid and
+// has the scope.
 func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		access, ok := b.authenticate(c)
@@ -73,8 +74,8 @@ func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) g
 	}
 }
 
-// Owner lets a request through whose access token is that of a user who signed in
-// to one of our own applications: no other may manage the account.
+// Owner calls next if the access token belongs to a user who signed in to one of our
+// own applications. No other application may manage the account.
 func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.HandlerFunc {
 	return b.handle(func(c *gin.Context) error {
 		access, ok := b.authenticate(c)
@@ -93,7 +94,7 @@ func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.Handle
 		if err == nil {
 			return nil
 		}
-		if say, known := refusals.ForBearer(err, b.Unavailable); known { // the session or the user went while we worked
+		if say, known := refusals.ForBearer(err, b.Unavailable); known { // the session or the user was removed during the request
 			challenge(c, say, "")
 			return nil
 		}
@@ -101,8 +102,8 @@ func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.Handle
 	})
 }
 
-// authenticate reads the access token of a request. If there is none to use, it
-// has answered.
+// authenticate reads the access token of a request. It returns false if there is none
+// to use; it has then answered.
 func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
 	candidates, ok := b.tokens(c)
 	if !ok {
@@ -125,8 +126,8 @@ func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
 }
 
 // tokens finds the access token of a request: the one in its header, or those in
-// cookies, where other hosts of the domain may have set their own. If there is none
-// to use, it has answered.
+// cookies, where other hosts of the domain may have set their own. It returns false if
+// there is none to use; it has then answered.
 func (b *Bearer) tokens(c *gin.Context) ([]string, bool) {
 	if b.Cookies.Access && len(c.Request.Header.Values("Authorization")) == 0 {
 		if found := b.Cookies.values(c.Request, accessCookie); len(found) > 0 {
@@ -140,7 +141,7 @@ func (b *Bearer) tokens(c *gin.Context) ([]string, bool) {
 	return []string{token}, ok
 }
 
-// fail answers an error: a token that is not good, or what is not the caller's fault.
+// fail answers an error: a bad token, or a failure that is not the caller's.
 func (b *Bearer) fail(c *gin.Context, err error) {
 	say, known := refusals.ForBearer(err, b.Unavailable)
 	switch {
@@ -157,8 +158,8 @@ func (b *Bearer) fail(c *gin.Context, err error) {
 
 // bearerToken finds the one access token of a request, in its header. A token
 // in the query never counts (RFC 9700 section 4.3.2), and one beside the header
-// makes the request ambiguous (RFC 6750 section 2). If there is none to
-// use, it has answered.
+// makes the request ambiguous (RFC 6750 section 2). It returns false if there is no
+// token to use; it has then answered.
 func bearerToken(c *gin.Context) (string, bool) {
 	headers := c.Request.Header.Values("Authorization")
 	if len(headers) == 0 {

@@ -11,7 +11,7 @@ import (
 	"countersign/pages"
 )
 
-// Consent is /consent: a user lets an application have what it asks for, or not.
+// Consent serves /consent, where a user allows or denies what an application asks for.
 type Consent struct{ *Hosted }
 
 // Mount adds the page's routes.
@@ -57,7 +57,7 @@ func (h *Consent) consent(c *gin.Context, ticket, decision string) error {
 		}
 		return h.respond(c, r, answer)
 	}
-	// The user who allows has to be the one who was asked, also where another has signed
-	// in since.
+	// The user who allows must be the user who was asked: another may have signed in
+	// since.
 	return h.show(c, http.StatusOK, pages.Consent, r.For(l), pages.Data{Username: l.Username, Scopes: r.Permissions()})
 }

@@ -11,8 +11,8 @@ import (
 	"countersign/tokens"
 )
 
-// Consents is /account/consents: people see which applications of others they let have
-// what, and take it back.
+// Consents serves /account/consents, where users see what they let third-party
+// applications have, and withdraw it.
 type Consents struct {
 	Bearer   *Bearer
 	Consents consents.Service

@@ -8,26 +8,27 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// Cookies are those that we set in browsers. No script can read them.
+// Cookies sets and reads our cookies. No script can read them.
 type Cookies struct {
-	// HTTPS says that browsers reach us over it. Without it, on localhost, a
-	// cookie can't have a prefix that promises it.
+	// HTTPS says that browsers reach us over HTTPS. Without it, on localhost, a cookie
+	// can't have a prefix that promises HTTPS.
 	HTTPS    bool
 	Domain   string        // shared with the hosts below it; empty: this host only
 	SameSite http.SameSite // Lax, Strict or None
-	// Access puts access tokens into a cookie, too.
+	// Access says that access tokens travel in a cookie, too.
 	Access bool
 }
 
-// What our cookies are called, but for the prefix.
+// The names of our cookies, without the prefix.
 const (
 	refreshCookie = "countersign_refresh"
 	accessCookie  = "countersign_access"
 	deviceCookie  = "countersign_device" // see browser.Known
 )
 
-// name is a cookie's name. Its prefix makes browsers refuse it from hosts and over
-// connections that it can't be ours from (RFC 6265bis section 4.1.3).
+// name returns a cookie's name with its prefix. The prefix makes browsers refuse the
+// cookie from other hosts and from connections without HTTPS (RFC 6265bis section
+// 4.1.3).
 func (k *Cookies) name(base string) string {
 	switch {
 	case !k.HTTPS:
@@ -39,12 +40,13 @@ func (k *Cookies) name(base string) string {
 	}
 }
 
-// set makes the browser keep a value for so long; not at all if that is over.
+// set makes the browser keep a value for life, and delete it if life is not positive.
 func (k *Cookies) set(c *gin.Context, base, value string, life time.Duration) {
 	cookie := &http.Cookie{
 		Name: k.name(base), Value: value, Path: "/", Domain: k.Domain, MaxAge: int(life / time.Second),
 		HttpOnly: true, SameSite: k.SameSite,
-		// On localhost some browsers refuse it, and others ask for it with None.
+		// On localhost some browsers refuse Secure, and others require it with
+		// SameSite=None.
 		Secure: k.HTTPS || k.SameSite == http.SameSiteNoneMode,
 	}
 	if cookie.MaxAge <= 0 {
@@ -53,7 +55,7 @@ func (k *Cookies) set(c *gin.Context, base, value string, life time.Duration) {
 	http.SetCookie(c.Writer, cookie)
 }
 
-// clear makes the browser forget its session.
+// clear makes the browser delete the cookies of its session.
 func (k *Cookies) clear(c *gin.Context) {
 	k.set(c, refreshCookie, "", 0)
 	if k.Access {
@@ -61,11 +63,11 @@ func (k *Cookies) clear(c *gin.Context) {
 	}
 }
 
-// maxCookies is how many cookies of one name are looked at.
+// maxCookies bounds how many cookies of one name we look at.
 const maxCookies = 4
 
-// values are what the browser has under a name: more than one where another host
-// of the domain has set its own.
+// values returns the browser's cookie values under a name. There are several if another
+// host of the domain has set its own.
 func (k *Cookies) values(r *http.Request, base string) []string {
 	var found []string
 	for _, cookie := range r.CookiesNamed(k.name(base)) {

@@ -11,7 +11,7 @@ import (
 	"countersign/refusals"
 )
 
-// Health is GET /healthz and /readyz.
+// Health serves GET /healthz and /readyz.
 type Health struct {
 	// Ready returns why the server can't serve, or nil.
 	Ready func(context.Context) error

@@ -21,8 +21,7 @@ import (
 	"countersign/tokens"
 )
 
-// Hosted is what our own pages share: who is signed in to the browser, and what people
-// see.
+// Hosted is what our own pages share: the browser's login, and how a page is shown.
 type Hosted struct {
 	Failures
 	Authorize *authorize.Service
@@ -30,34 +29,35 @@ type Hosted struct {
 	Users     *accounts.Users
 	SignIns   *signin.Service
 	Devices   *Devices
-	// Cookies are those of the pages alone: this host's, and sent along when another
-	// site leads here.
+	// Cookies are those of the pages alone. They are limited to this host, and browsers
+	// send them along when another site leads here.
 	Cookies *Cookies
 	// SameOrigin reports whether a form comes from our own pages.
 	SameOrigin func(*http.Request) bool
 
-	Service       string // what people call it
+	Service       string // the name that users see
 	Base          string // path of the issuer
-	Signup        bool   // people may sign up
-	Mail          bool   // letters are sent
-	EmailRequired bool   // an account takes a proven address
+	Signup        bool   // visitors may sign up
+	Mail          bool   // the server sends mail
+	EmailRequired bool   // an account needs a verified address
 	MinLength     int    // of passwords
 }
 
-// loginCookie has the token of the browser's login.
+// loginCookie holds the token of the browser's login.
 const loginCookie = "countersign_login"
 
-// pageCSP lets a page of ours load its style and icon, and nothing else. It doesn't say
-// where forms may go: browsers hold that against the redirects that follow, of which
-// the last leads to the client and on.
+// pageCSP lets a page of ours load its style and icon, and nothing else. It has no
+// form-action: browsers apply that to the redirects after a form, too, and the last of
+// those leads to the client.
 const (
 	pageCSP     = "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 	formPostCSP = pageCSP + "; script-src 'self'"
 )
 
-// prepare is for whatever a browser navigates to: no page of another origin may read
-// it, and what we send elsewhere doesn't tell the address. Our own forms do, or browsers
-// would keep from us where they come from.
+// prepare sets the headers of every page that a browser navigates to. No page of
+// another origin may read it, and requests to other origins carry no referrer. Requests
+// to our own origin do, because browsers would otherwise hide from us where a form
+// comes from.
 func (h *Hosted) prepare(c *gin.Context) {
 	for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers"} {
 		c.Writer.Header().Del(name)
@@ -67,7 +67,7 @@ func (h *Hosted) prepare(c *gin.Context) {
 	neverCache(c)
 }
 
-// page makes a gin handler of one that answers with pages.
+// page makes a gin handler of fn, and answers its errors with a page.
 func (h *Hosted) page(fn func(*gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		h.prepare(c)
@@ -77,7 +77,7 @@ func (h *Hosted) page(fn func(*gin.Context) error) gin.HandlerFunc {
 	}
 }
 
-// form makes a gin handler of one that takes a form of our own pages.
+// form makes a gin handler of fn, which gets a form of our own pages.
 func (h *Hosted) form(fn func(*gin.Context, url.Values) error) gin.HandlerFunc {
 	return h.page(func(c *gin.Context) error {
 		if !h.SameOrigin(c.Request) {
@@ -91,7 +91,7 @@ func (h *Hosted) form(fn func(*gin.Context, url.Values) error) gin.HandlerFunc {
 	})
 }
 
-// pageMessage is an error that a page tells in its own words.
+// pageMessage is an error for which the page has its own words.
 type pageMessage struct {
 	status  int
 	message string
@@ -101,7 +101,7 @@ func (e *pageMessage) Error() string { return e.message }
 
 var errMalformedForm = &authorize.PageError{Code: "invalid_request", Detail: "the form is malformed"}
 
-// readPageForm reads the form of a page: each field once.
+// readPageForm reads the form of a page. Each field may occur once.
 func readPageForm(r *http.Request) (url.Values, error) {
 	if !isForm(r) {
 		return nil, errMalformedForm
@@ -122,7 +122,7 @@ func readPageForm(r *http.Request) (url.Values, error) {
 	return form, nil
 }
 
-// isForm reports whether a request brings a form.
+// isForm reports whether the body of a request is a form.
 func isForm(r *http.Request) bool {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return err == nil && kind == "application/x-www-form-urlencoded"
@@ -157,7 +157,7 @@ func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales str
 	return nil
 }
 
-// failPage tells of an error on a page of its own.
+// failPage answers with the error page.
 func (h *Hosted) failPage(c *gin.Context, err error) {
 	d, status := pages.Data{}, http.StatusBadRequest
 	p, known := refusals.AsProblem(err, h.Unavailable)
@@ -177,12 +177,13 @@ func (h *Hosted) failPage(c *gin.Context, err error) {
 	}
 	c.Set(ErrorKey, d.Message)
 	if err := h.show(c, status, pages.Message, nil, d); err != nil {
-		panic(err) // the words are all there
+		panic(err) // our templates have words for every error
 	}
 	c.Abort()
 }
 
-// troubles are what a page says of an error that the person can do something about.
+// troubles returns what a page says about an error that the user can correct. It
+// returns false for other errors.
 func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, ok bool) {
 	if input, ok := errors.AsType[*input.Error](err); ok {
 		d.Fields = map[string]string{}
@@ -200,7 +201,7 @@ func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, 
 	return pages.Data{Errors: []string{say.Word}, Retry: say.RetryAfter}, say.Status, true
 }
 
-// login is the login of the browser, nil if no user is signed in.
+// login returns the login of the browser, nil if no user is signed in.
 func (h *Hosted) login(c *gin.Context) (*tokens.Login, error) {
 	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Remembered(h.Cookies.values(c.Request, loginCookie)), h.Devices.caller(c, ""))
 	if errors.Is(err, signin.ErrLoginRequired) {
@@ -226,7 +227,7 @@ func (h *Hosted) enter(c *gin.Context, o *signin.Outcome, had *tokens.Login) (*t
 	return &l, nil
 }
 
-// request is the authorization request that a page is part of, nil for none.
+// request returns the authorization request that a page is part of, nil for none.
 func (h *Hosted) request(c *gin.Context, ticket string) (*authorize.Request, error) {
 	if ticket == "" {
 		return nil, nil
@@ -238,16 +239,16 @@ func (h *Hosted) request(c *gin.Context, ticket string) (*authorize.Request, err
 	return r, err
 }
 
-// stepPaths are the pages of the steps that a user takes. The others are answers to the
-// client.
+// stepPaths are the pages of the steps that a user takes. The other steps are answers
+// to the client.
 var stepPaths = map[authorize.Step]string{
 	authorize.SignIn:  "/login",
 	authorize.SignUp:  "/signup",
 	authorize.Consent: "/consent",
 }
 
-// advance leads the browser to what has to happen next: another page of ours, or the
-// client with its answer. Without a request, that is where people see who they are.
+// advance redirects the browser to its next step: another page of ours, or the client
+// with its answer. Without a request, it leads to the page that shows who is signed in.
 func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) error {
 	if r == nil {
 		h.redirect(c, h.Base+"/logout")
@@ -260,7 +261,7 @@ func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) 
 	return h.follow(c, r, j)
 }
 
-// follow leads the browser to the next step of a request.
+// follow redirects the browser to the next step of a request.
 func (h *Hosted) follow(c *gin.Context, r *authorize.Request, j authorize.Judgment) error {
 	if path, ok := stepPaths[j.Step]; ok {
 		h.redirect(c, h.Base+path+"?ticket="+h.Authorize.Ticket(r))
@@ -290,10 +291,10 @@ func (h *Hosted) respond(c *gin.Context, r *authorize.Request, a authorize.Respo
 	return h.show(c, http.StatusOK, pages.FormPost, r, d)
 }
 
-// redirect leads the browser on with a GET, also after a POST: 307 would take the
-// password along (RFC 9700 section 4.12).
+// redirect sends the browser to another address with a GET, also after a POST: 307
+// would send the password along (RFC 9700 section 4.12).
 func (h *Hosted) redirect(c *gin.Context, to string) {
-	c.Header("Location", to) // as it is: http.Redirect would tidy it up
+	c.Header("Location", to) // unchanged: http.Redirect would clean the path
 	c.Status(http.StatusSeeOther)
 	c.Writer.WriteHeaderNow()
 }

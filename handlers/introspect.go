@@ -8,7 +8,7 @@ import (
 	"countersign/grants"
 )
 
-// Introspect is POST /oauth/introspect (RFC 7662).
+// Introspect serves POST /oauth/introspect (RFC 7662).
 type Introspect struct {
 	Grants *grants.Service
 }

@@ -35,11 +35,10 @@ func malformed(detail string) *refusals.Problem {
 	return refusals.NewProblem(http.StatusBadRequest, "malformed", "Malformed body", detail)
 }
 
-// readJSON decodes a body into the struct that into points to, strictly: one
-// JSON object whose members are all known and each there once, as are those of
-// the structs within. Anything that encoding/json would quietly make fit (another
-// case, the last of two) could mean something else to whatever stands in front of
-// us.
+// readJSON strictly decodes a body into the struct that into points to. The body must
+// be one JSON object with known members only, each at most once; the same holds for the
+// structs within. encoding/json would accept a name in another case, or take the last
+// of two; a proxy in front of us could read such a body differently.
 func readJSON(r *http.Request, into any) error {
 	if len(r.Header.Values("Content-Type")) > 1 {
 		return errMediaType
@@ -82,9 +81,9 @@ func decodeObject(body []byte, into reflect.Value) error {
 	return nil
 }
 
-// decodeMembers decodes the members of an object, after its opening brace, until
-// enough are wrong. It adds those to wrong, by their name behind the prefix. An error
-// says that the text is no JSON.
+// decodeMembers decodes the members of an object, after its opening brace. It adds the
+// wrong ones to wrong, by prefix and name, and stops at maxWrong. It returns an error
+// if the text is not JSON.
 func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong []input.Problem) ([]input.Problem, error) {
 	fields := membersOf(into)
 	seen := map[string]bool{}
@@ -116,8 +115,8 @@ func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong [
 	return wrong, nil
 }
 
-// decodeValue decodes the value of a member, which is an object if its field is a
-// struct. null is no value, in either case.
+// decodeValue decodes the value of a member, which must be an object if its field is a
+// struct. It refuses null in either case.
 func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong []input.Problem) ([]input.Problem, error) {
 	if field.Kind() == reflect.Struct {
 		dec := json.NewDecoder(bytes.NewReader(value))
@@ -142,8 +141,8 @@ func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong 
 // maxWrong bounds how many wrong members an answer lists.
 const maxWrong = 20
 
-// loneSurrogate reports whether decoding put a replacement character where the
-// text had half of a surrogate pair: two texts would become one.
+// loneSurrogate reports whether decoding put a replacement character in place of half a
+// surrogate pair. Accepting it would make two different texts equal.
 func loneSurrogate(raw json.RawMessage, field reflect.Value) bool {
 	if field.Kind() != reflect.String {
 		return false
@@ -162,7 +161,7 @@ func membersOf(v reflect.Value) map[string]reflect.Value {
 	return members
 }
 
-// shorten keeps what a stranger named something from filling the answer.
+// shorten cuts a name from the request, so that it can't fill the answer.
 func shorten(name string) string {
 	const most = 64
 	if len(name) <= most {

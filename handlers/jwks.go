@@ -13,7 +13,7 @@ import (
 	"countersign/keys"
 )
 
-// JWKS is GET /.well-known/jwks.json: the public signing keys (RFC 7517).
+// JWKS serves GET /.well-known/jwks.json, the public signing keys (RFC 7517).
 type JWKS struct {
 	Keys *keys.Ring
 }
@@ -31,7 +31,7 @@ func (h *JWKS) jwks(c *gin.Context) {
 }
 
 // writeCacheable answers with bytes that any cache may keep, or with 304 if
-// the caller has them (RFC 9110 section 13.1.2).
+// the caller already has them (RFC 9110 section 13.1.2).
 func writeCacheable(c *gin.Context, body []byte, etag, contentType string, maxAge time.Duration) {
 	c.Header("ETag", etag)
 	c.Header("Cache-Control", fmt.Sprintf("public, max-age=%d", int64(maxAge/time.Second)))
@@ -42,7 +42,7 @@ func writeCacheable(c *gin.Context, body []byte, etag, contentType string, maxAg
 	c.Data(http.StatusOK, contentType, body)
 }
 
-// etagOf is an ETag for bytes that are always the same.
+// etagOf returns a strong ETag for a body.
 func etagOf(body []byte) string {
 	sum := sha256.Sum256(body)
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`

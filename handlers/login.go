@@ -13,7 +13,8 @@ import (
 	"countersign/tokens"
 )
 
-// Login is /login: people sign in to the browser, on the way to an application or not.
+// Login serves /login, where users sign in to the browser, with or without an
+// authorization request.
 type Login struct{ *Hosted }
 
 // Mount adds the page's routes.
@@ -41,15 +42,16 @@ func (h *Login) open(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	// A user who comes back here when nothing asks for a sign-in goes on.
+	// A user who is signed in, and from whom no sign-in is asked, goes to the next
+	// step.
 	if l != nil && j.Step != authorize.SignIn && j.Step != authorize.SignUp {
 		return h.follow(c, r, j)
 	}
 	return h.ask(c, http.StatusOK, r, continuing(j, l), pages.Data{Username: r.LoginHint})
 }
 
-// continuing is the name of the user who only has to choose to go on as who they are,
-// empty if a proof is due.
+// continuing returns the name of a user who may continue without a new proof, empty if
+// a proof is due.
 func continuing(j authorize.Judgment, l *tokens.Login) string {
 	if !j.MayContinue {
 		return ""
@@ -57,7 +59,8 @@ func continuing(j authorize.Judgment, l *tokens.Login) string {
 	return l.Username
 }
 
-// ask shows the page. signedIn is the name of a user who may go on as who they are.
+// ask shows the page. signedIn is the name of a user who may continue without a new
+// proof.
 func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, signedIn string, d pages.Data) error {
 	d.Signup, d.Forgot, d.SignedIn = h.Signup, h.Mail, signedIn
 	return h.show(c, status, pages.Login, r, d)

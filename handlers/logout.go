@@ -13,8 +13,9 @@ import (
 	"countersign/tokens"
 )
 
-// Logout is GET and POST /oauth/logout (OpenID Connect RP-Initiated Logout section 2),
-// by which applications sign people out of this browser, and /logout, where people do.
+// Logout serves GET and POST /oauth/logout (OpenID Connect RP-Initiated Logout section
+// 2), where an application signs the user out of this browser, and /logout, where the
+// user does.
 type Logout struct{ *Hosted }
 
 // Mount adds the routes.
@@ -33,8 +34,8 @@ func (h *Logout) get(c *gin.Context) error {
 	return h.receive(c, form)
 }
 
-// post takes a request as a form, which may come from any site. Browsers leave out our
-// cookie then, so they are asked to come once more with a GET.
+// post takes a request as a form, which may come from any site. Browsers then leave out
+// our cookie, so post redirects them to the same request as a GET.
 func (h *Logout) post(c *gin.Context) error {
 	form, err := readPageForm(c.Request)
 	if err != nil {
@@ -43,7 +44,7 @@ func (h *Logout) post(c *gin.Context) error {
 	return h.receive(c, form)
 }
 
-// receive signs out at once, or asks first.
+// receive signs the user out at once, or asks first.
 func (h *Logout) receive(c *gin.Context, form url.Values) error {
 	r, err := h.Authorize.ReadLogout(c.Request.Context(), time.Now(), form)
 	if err != nil {
@@ -61,7 +62,7 @@ func (h *Logout) receive(c *gin.Context, form url.Values) error {
 	return h.end(c, r, l)
 }
 
-// end signs the browser out and leads it on.
+// end signs the browser out and redirects it to where the request says.
 func (h *Logout) end(c *gin.Context, r *authorize.Logout, l *tokens.Login) error {
 	if err := h.Authorize.SignOut(c.Request.Context(), time.Now(), r, l, callerOf(c, "")); err != nil {
 		return err
@@ -71,7 +72,7 @@ func (h *Logout) end(c *gin.Context, r *authorize.Logout, l *tokens.Login) error
 	return nil
 }
 
-// asked is the request that the page is part of; without a ticket, an empty one.
+// asked returns the request that the page is part of; without a ticket, an empty one.
 func (h *Logout) asked(c *gin.Context, ticket string) (*authorize.Logout, error) {
 	if ticket == "" {
 		return &authorize.Logout{}, nil
@@ -88,7 +89,7 @@ func (h *Logout) open(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.Agreed(l) { // it came by POST, without our cookie
+	if r.Agreed(l) { // the request came by POST, without our cookie
 		return h.end(c, r, l)
 	}
 	if l == nil {

@@ -12,20 +12,20 @@ import (
 	"countersign/pages"
 )
 
-// Metadata is what clients discover us by: OpenID Connect Discovery and RFC
-// 8414 share one document. It says what works, and nothing else.
+// Metadata serves the documents by which clients discover us. OpenID Connect Discovery
+// and RFC 8414 share one document. It lists what works, and nothing else.
 type Metadata struct {
 	Issuer            string
 	IDTokenAlgorithms []string
 	Grants            []string // grant_type values
 }
 
-// metadataMaxAge is how long the documents may be cached. They change only with
-// the configuration.
+// metadataMaxAge is how long caches may keep the documents. They change only with the
+// configuration.
 const metadataMaxAge = time.Hour
 
-// Mount adds the endpoint's routes below the issuer's path and, for RFC 8414,
-// with that path behind the well-known part (section 3.1).
+// Mount adds the routes below the issuer's path and, for RFC 8414, with that path
+// behind the well-known part (section 3.1).
 func (h *Metadata) Mount(root, issuer gin.IRouter, issuerPath string) {
 	body, etag := h.document()
 	answer := func(c *gin.Context) { writeCacheable(c, body, etag, "application/json", metadataMaxAge) }
@@ -72,7 +72,7 @@ func (h *Metadata) document() (body []byte, etag string) {
 		"introspection_endpoint_auth_methods_supported":  confidential,
 		"claims_parameter_supported":                     true,
 		"request_parameter_supported":                    false,
-		"request_uri_parameter_supported":                false, // left out, it would mean true
+		"request_uri_parameter_supported":                false, // absent would mean true
 	}, "", "  ")
 	if err != nil {
 		panic(err) // strings always marshal

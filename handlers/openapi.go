@@ -6,8 +6,7 @@ import (
 	"countersign/openapi"
 )
 
-// OpenAPI is GET /openapi.json, the description of this interface for people and
-// programs.
+// OpenAPI serves GET /openapi.json, the description of this interface.
 type OpenAPI struct {
 	Issuer string
 }

@@ -13,8 +13,7 @@ import (
 	"countersign/refusals"
 )
 
-// The problems that are found here, before the domain is asked, or that are about where
-// a caller is.
+// The problems that handlers find themselves, without the domain.
 var (
 	errNotFound = refusals.NewProblem(http.StatusNotFound, "not_found", "Not found",
 		"there is nothing at this path; /.well-known/openid-configuration says what there is")
@@ -32,7 +31,7 @@ var (
 		"you have no session with this id; it may have ended by itself")
 )
 
-// Failures is what endpoints need to report errors that are not the caller's.
+// Failures is what endpoints need to report errors that the caller didn't cause.
 type Failures struct {
 	Log         *slog.Logger
 	Unavailable func(error) bool // the error means that the database is away
@@ -67,7 +66,7 @@ func WriteProblem(c *gin.Context, p *refusals.Problem) {
 	c.Abort()
 }
 
-// setRetryAfter says when to come back, in whole seconds rounded up.
+// setRetryAfter tells the caller when to try again, in whole seconds rounded up.
 func setRetryAfter(c *gin.Context, d time.Duration) {
 	if d > 0 {
 		c.Header("Retry-After", strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10))

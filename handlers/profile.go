@@ -10,7 +10,7 @@ import (
 	"countersign/tokens"
 )
 
-// Profile is /account/profile: people say who they are.
+// Profile serves /account/profile, where users describe themselves.
 type Profile struct {
 	Bearer *Bearer
 	Users  *accounts.Users
@@ -32,7 +32,7 @@ func (h *Profile) show(c *gin.Context, mine tokens.Session) error {
 	return nil
 }
 
-// replace makes the body the whole profile: what isn't in it is not said any more.
+// replace makes the body the whole profile: claims that it leaves out are removed.
 func (h *Profile) replace(c *gin.Context, mine tokens.Session) error {
 	var profile accounts.Profile
 	if err := readJSON(c.Request, &profile); err != nil {

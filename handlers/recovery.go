@@ -12,8 +12,8 @@ import (
 	"countersign/caller"
 )
 
-// Recovery is what people do with their account by mail, signed in or not: set a new
-// password when they forgot it, and prove an address.
+// Recovery serves what users do by mail, signed in or not: set a new password after
+// forgetting the old one, and verify an address.
 type Recovery struct {
 	Failures
 	Devices *Devices
@@ -28,11 +28,11 @@ func (h *Recovery) Mount(r gin.IRouter) {
 	r.POST("/account/email/verify", h.handle(h.verify))
 }
 
-// maxLanguage bounds what people prefer to read.
+// maxLanguage bounds a list of preferred languages, in bytes.
 const maxLanguage = 255
 
-// language is what the reader of a letter prefers: the languages that the
-// application names, as in OpenID Connect's ui_locales, or those of the browser.
+// language returns the languages that the reader of a letter prefers: those that the
+// application names, as in OpenID Connect's ui_locales, or else the browser's.
 func language(c *gin.Context, uiLocales string) string {
 	text := cmp.Or(strings.Join(strings.Fields(uiLocales), ", "), c.GetHeader("Accept-Language"))
 	text = strings.Map(func(r rune) rune {
@@ -109,7 +109,7 @@ func (h *Recovery) verify(c *gin.Context) error {
 	return noContent(c)
 }
 
-// accepted says that a mail is on its way, if there is an account to send it to.
+// accepted answers 202: a mail is on its way, if there is an account to send it to.
 func accepted(c *gin.Context, err error) error {
 	if err != nil {
 		return err

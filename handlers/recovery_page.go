@@ -14,9 +14,9 @@ import (
 	"countersign/pages"
 )
 
-// RecoveryPages are /forgot, /reset and /verify: what people do by mail. The latter two
-// are where mailed links lead. Opening one changes nothing: programs that look at mail
-// do that, too.
+// RecoveryPages serves /forgot, /reset and /verify, where users do the same on our
+// pages. Mailed links lead to the latter two. Opening a link changes nothing, because
+// programs that scan mail open links, too.
 type RecoveryPages struct{ *Hosted }
 
 // Mount adds the pages' routes.
@@ -104,7 +104,7 @@ func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
 		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "verified"})
 	}
 	if input, ok := errors.AsType[*input.Error](err); ok && errors.Is(input, accounts.ErrEmailTaken) {
-		err = accounts.ErrBadToken // nothing that the person could do about it
+		err = accounts.ErrBadToken // the user can't correct the address here
 	}
 	d, status, ok := h.troubles(c, err)
 	if !ok {

@@ -19,7 +19,7 @@ type oauthError struct {
 	Description string `json:"error_description,omitempty"`
 }
 
-// writeOAuthError answers as OAuth endpoints do and ends the request.
+// writeOAuthError answers with an OAuth error body and ends the request.
 func writeOAuthError(c *gin.Context, status int, code, description string) {
 	neverCache(c)
 	c.Set(ErrorKey, code)
@@ -27,8 +27,7 @@ func writeOAuthError(c *gin.Context, status int, code, description string) {
 	c.Abort()
 }
 
-// refuseClient answers a client's request with the error that grants made of what
-// went wrong.
+// refuseClient answers a client's request with the error that grants returned.
 func refuseClient(c *gin.Context, err error) {
 	say, ok := errors.AsType[*oauth.Error](err)
 	if !ok {
@@ -47,15 +46,15 @@ func neverCache(c *gin.Context) {
 	c.Header("Pragma", "no-cache")
 }
 
-// oauthPaths are answered in OAuth's error format.
+// oauthPaths are the endpoints whose errors have OAuth's format.
 var oauthPaths = []string{"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/userinfo"}
 
-// isOAuth reports whether a path, below whatever issuer, is one of oauthPaths.
+// isOAuth reports whether a path, below any issuer's path, is one of oauthPaths.
 func isOAuth(path string) bool {
 	return slices.ContainsFunc(oauthPaths, func(suffix string) bool { return strings.HasSuffix(path, suffix) })
 }
 
-// NotFound answers a path that nothing is mounted at.
+// NotFound answers a request for an unknown path.
 func NotFound(c *gin.Context) { WriteProblem(c, errNotFound) }
 
 // MethodNotAllowed answers a method that the path doesn't take. gin has set

@@ -8,7 +8,7 @@ import (
 	"countersign/grants"
 )
 
-// Revoke is POST /oauth/revoke (RFC 7009).
+// Revoke serves POST /oauth/revoke (RFC 7009).
 type Revoke struct {
 	Grants *grants.Service
 }
@@ -24,5 +24,5 @@ func (h *Revoke) revoke(c *gin.Context) {
 		return
 	}
 	neverCache(c)
-	c.Status(http.StatusOK) // the body is empty: all there is to know is the status (section 2.2)
+	c.Status(http.StatusOK) // the body is empty: the status says everything (section 2.2)
 }

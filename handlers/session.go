@@ -13,8 +13,8 @@ import (
 	"countersign/signin"
 )
 
-// Session is /session: sign-in from a browser, whose refresh token stays in a
-// cookie (RFC 10017 section 6.2).
+// Session serves /session, the sign-in from a browser application. The refresh token
+// stays in a cookie (RFC 10017 section 6.2).
 type Session struct {
 	Failures
 	Browser *signin.Browser
@@ -30,8 +30,8 @@ func (h *Session) Mount(r gin.IRouter) {
 	r.POST("/session/refresh", h.handle(h.refresh))
 }
 
-// signInRequest is a username and a password, or an authorization code with what it was
-// asked for with.
+// signInRequest is a username and a password, or an authorization code with the
+// parameters of its request.
 type signInRequest struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
@@ -41,8 +41,8 @@ type signInRequest struct {
 	RedirectURI string `json:"redirect_uri"`
 }
 
-// signedIn is the answer to a sign-in and to a refresh. The access token isn't in
-// it when it is in a cookie.
+// signedIn is the answer to a sign-in and to a refresh. It leaves out the access token
+// when that is in a cookie.
 type signedIn struct {
 	AccessToken string   `json:"access_token,omitempty"`
 	TokenType   string   `json:"token_type,omitempty"`
@@ -67,7 +67,7 @@ func (h *Session) signIn(c *gin.Context) error {
 	return nil
 }
 
-// proof is what the request proves the user by.
+// proof returns the proof that the request carries.
 func (r *signInRequest) proof() signin.Proof {
 	if r.Code != "" {
 		return signin.Code{Code: r.Code, Verifier: r.Verifier, RedirectURI: r.RedirectURI}
@@ -75,7 +75,7 @@ func (r *signInRequest) proof() signin.Proof {
 	return signin.Password{Username: r.Username, Password: r.Password}
 }
 
-// check says which members are missing for the way that is chosen, or are of the other.
+// check returns which members are missing for the chosen proof, or belong to the other.
 func (r *signInRequest) check() error {
 	needs := []struct{ name, value string }{{"username", r.Username}, {"password", r.Password}}
 	others := []struct{ name, value string }{{"code_verifier", r.Verifier}, {"redirect_uri", r.RedirectURI}}
@@ -111,7 +111,7 @@ func (h *Session) refresh(c *gin.Context) error {
 	return nil
 }
 
-// answer hands out the tokens.
+// answer sends the tokens.
 func (h *Session) answer(c *gin.Context, s *signin.Session) {
 	c.Set(ClientIDKey, s.Session.ClientID)
 	c.Set(SubjectKey, s.User.ID.String())

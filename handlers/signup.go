@@ -10,15 +10,15 @@ import (
 	"countersign/api"
 )
 
-// Signup is POST /signup: a person creates an account.
+// Signup serves POST /signup, by which an application creates an account for a visitor.
 type Signup struct {
 	Failures
 	Users   *accounts.Users
 	Enabled bool
 }
 
-// Handler answers pages of origins that requireOrigin lets through. SignupPage mounts
-// it.
+// Handler serves pages of the origins that requireOrigin lets through. SignupPage
+// mounts it.
 func (h *Signup) Handler(requireOrigin gin.HandlerFunc) gin.HandlerFunc {
 	answer := h.handle(h.signup)
 	return func(c *gin.Context) {

@@ -14,11 +14,11 @@ import (
 	"countersign/signin"
 )
 
-// SignupPage is /signup as people see it: they create an account and are signed in. It
-// shares its address with the endpoint that applications use, which takes JSON.
+// SignupPage serves our page at /signup, where visitors create an account and are
+// signed in. The endpoint that applications use has the same address and takes JSON.
 type SignupPage struct{ *Hosted }
 
-// Mount adds the page's routes. A POST that is no form of our own page is for next.
+// Mount adds the page's routes. A POST that isn't a form of our own page goes to next.
 func (h *SignupPage) Mount(r gin.IRouter, next gin.HandlerFunc) {
 	r.GET("/signup", h.page(h.open))
 	submit := h.form(h.submit)
@@ -31,8 +31,8 @@ func (h *SignupPage) Mount(r gin.IRouter, next gin.HandlerFunc) {
 	})
 }
 
-// ours reports whether a POST is our page's form, which browsers say where it comes
-// from, or which has the ticket of one.
+// ours reports whether a POST is our page's form: browsers say where a form comes from,
+// or it carries a ticket.
 func (h *SignupPage) ours(r *http.Request) bool {
 	if !isForm(r) || !h.SameOrigin(r) {
 		return false

@@ -8,7 +8,7 @@ import (
 	"countersign/grants"
 )
 
-// Token is POST /oauth/token (RFC 6749 section 3.2).
+// Token serves POST /oauth/token (RFC 6749 section 3.2).
 type Token struct {
 	Grants *grants.Service
 }

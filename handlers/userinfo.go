@@ -11,7 +11,7 @@ import (
 	"countersign/tokens"
 )
 
-// UserInfo is GET and POST /userinfo (OpenID Connect Core section 5.3).
+// UserInfo serves GET and POST /userinfo (OpenID Connect Core section 5.3).
 type UserInfo struct {
 	Bearer *Bearer
 	Users  *accounts.Users
@@ -26,7 +26,7 @@ func (h *UserInfo) Mount(r gin.IRouter) {
 
 func (h *UserInfo) userinfo(c *gin.Context, access tokens.Access) {
 	id, err := uuid.Parse(access.Subject)
-	if err != nil { // a client's own token: no user to tell of
+	if err != nil { // a client's own token has no user
 		challenge(c, oauth.Refuse(oauth.InsufficientScope, "the access token is not a user's"), oauth.ScopeOpenID)
 		return
 	}
