@@ -12,19 +12,20 @@ import (
 	"countersign/limits"
 )
 
-// budget is whose wrong guesses are counted together.
+// budget is a pair of counters for wrong guesses.
 type budget struct {
 	own    [32]byte
-	shared *[32]byte // with callers that the account doesn't know; nil for a browser that it does
+	shared *[32]byte // with other callers whose browser the account doesn't know; nil for a known browser
 }
 
-// budgetOf is the budget for a guess at the password of the account with that name.
+// budgetOf returns the budget for a guess at the password of the account with that
+// name.
 //
-// A browser that has been there before has one of its own, for its owner gets in
-// whatever strangers do. All others have one by network, and besides share one. In
-// between are browsers that haven't been there since the password was last changed:
-// strangers don't spend what those have, but an attacker who knew the former password may
-// have made any number of them.
+// A browser that is known to the account has its own budget, so that its owner can sign
+// in whatever strangers do. All other callers have one per network and share one more.
+// A browser that was known only before the last change of the password has its own and
+// shares one with its like: strangers don't spend it, but an attacker who knew the
+// former password may hold any number of such browsers.
 func (u *Users) budgetOf(ctx context.Context, name string, from caller.Caller) (budget, error) {
 	if from.Browser != nil {
 		user, err := u.store.UserByUsername(ctx, name)
@@ -44,8 +45,7 @@ func (u *Users) budgetOf(ctx context.Context, name string, from caller.Caller) (
 	return budget{limits.Key("password", name, from.Network()), &strangers}, nil
 }
 
-// check returns the failures so far of the budget that is the caller's own, or a
-// *limits.WaitError.
+// check returns the failures so far in the caller's own budget, or a *limits.WaitError.
 func (u *Users) check(ctx context.Context, now time.Time, b budget) (limits.Failures, error) {
 	if b.shared != nil {
 		if err := u.throttle.CheckShared(ctx, now, *b.shared, u.strangers); err != nil {
@@ -64,12 +64,13 @@ func (u *Users) charge(ctx context.Context, now time.Time, b budget) error {
 	return err
 }
 
-// Authenticate returns the user with that name if the password is theirs.
+// Authenticate returns the user with that name if the password is correct.
 //
-// An unknown, disabled or malformed name, one whose address is yet to be proven where
-// that is asked for, and a wrong or malformed password are one ErrBadCredentials,
-// take the same work and are counted alike. A caller who guesses too often gets a
-// *limits.WaitError: see budgetOf. limits.ErrBusy says to come back later.
+// Every failure is the same ErrBadCredentials, takes the same work and counts alike: a
+// name that is unknown, disabled or malformed, an address that must be proven first,
+// and a wrong or malformed password. A caller that guesses too often gets a
+// *limits.WaitError: see budgetOf. limits.ErrBusy means that too many sign-ins wait
+// already.
 func (u *Users) Authenticate(ctx context.Context, now time.Time, username, password string, from caller.Caller) (User, error) {
 	name, err := NormalizeUsername(username)
 	b := budget{own: limits.Key("password of a malformed name", username, from.Network())}
@@ -78,7 +79,7 @@ func (u *Users) Authenticate(ctx context.Context, now time.Time, username, passw
 	} else if b, err = u.budgetOf(ctx, name, from); err != nil {
 		return User{}, err
 	}
-	// A caller who must wait anyhow takes no place in the queue.
+	// A caller that must wait takes no place in the queue.
 	if _, err := u.check(ctx, now, b); err != nil {
 		return User{}, err
 	}
@@ -90,8 +91,8 @@ func (u *Users) Authenticate(ctx context.Context, now time.Time, username, passw
 }
 
 // guess does the work of Authenticate. It runs in a slot, from checking the
-// budget to charging it, so that parallel guesses can't overdraw it. An empty
-// name is a malformed one.
+// budget to charging it, so that parallel guesses can't overdraw the budget. An empty
+// name stands for a malformed one.
 func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, password string) (User, error) {
 	spent, err := u.check(ctx, now, b)
 	if err != nil {
@@ -127,7 +128,7 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, passwo
 		return User{}, err
 	}
 	if outdated {
-		// The sign-in is good either way, and the next one tries again.
+		// The sign-in succeeds even if the upgrade fails; the next one tries again.
 		upgraded := u.hasher.Hash(prepared)
 		if err := u.store.UpgradePasswordHash(ctx, user.ID, stored, upgraded); err != nil {
 			u.log.WarnContext(ctx, "password hash not upgraded", "subject", user.ID, "err", err)
@@ -138,11 +139,11 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, passwo
 	return user, nil
 }
 
-// AddressDue reports whether the user has to prove the address before they can sign in.
+// AddressDue reports whether the user must prove the address before signing in.
 func (u *Users) AddressDue(user *User) bool { return u.verified && !user.EmailVerified }
 
 // Prove checks the password of a user who is signed in already, and returns the user
-// as it was then. It returns what Authenticate does, and ErrSignedOut.
+// as of the check. Its errors are those of Authenticate, and ErrSignedOut.
 func (u *Users) Prove(ctx context.Context, now time.Time, id uuid.UUID, password string, from caller.Caller) (User, error) {
 	user, err := u.store.User(ctx, id)
 	if errors.Is(err, ErrUnknownUser) {

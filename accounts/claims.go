@@ -10,9 +10,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// claims are all that a client may hear of a user with a profile: the standard claims
-// (OpenID Connect Core section 5.1), and the roles. A claim without a value is left
-// out (section 5.3.2).
+// claims returns everything that a client may learn about a user with profile p: the
+// standard claims (OpenID Connect Core section 5.1), and the roles. A claim without a
+// value is left out (section 5.3.2).
 func (u *User) claims(p *Profile) map[string]any {
 	claims := map[string]any{
 		"sub":                u.ID.String(),
@@ -31,7 +31,7 @@ func (u *User) claims(p *Profile) map[string]any {
 	}
 	claims["name"] = cmp.Or(p.Name, u.Username)
 	if p.PhoneNumber != "" {
-		claims["phone_number_verified"] = false // no user proves one
+		claims["phone_number_verified"] = false // we verify none
 	}
 	if p.Address != (Address{}) {
 		claims["address"] = p.Address
@@ -39,10 +39,10 @@ func (u *User) claims(p *Profile) map[string]any {
 	return claims
 }
 
-// ofProfile are the claims that take a profile to know.
+// ofProfile are the claims that come from the profile.
 var ofProfile = append(topLevel(ProfileClaims()), "phone_number_verified")
 
-// topLevel puts a claim in the place of its parts.
+// topLevel replaces the parts of a claim by the claim.
 func topLevel(names []string) []string {
 	for i, name := range names {
 		names[i], _, _ = strings.Cut(name, ".")
@@ -50,8 +50,8 @@ func topLevel(names []string) []string {
 	return slices.Compact(names)
 }
 
-// Claims returns those of the wanted claims of a user that have a value. Of a user who
-// is not there any more or disabled there are none: ErrUnknownUser.
+// Claims returns those of the wanted claims of a user that have a value. A deleted or
+// disabled user is ErrUnknownUser.
 func (u *Users) Claims(ctx context.Context, id uuid.UUID, wanted []string) (map[string]any, error) {
 	user, err := u.store.User(ctx, id)
 	if err == nil && user.Disabled() {
@@ -60,8 +60,8 @@ func (u *Users) Claims(ctx context.Context, id uuid.UUID, wanted []string) (map[
 	if err != nil {
 		return nil, fmt.Errorf("find user: %w", err)
 	}
-	// Read after the user: of a change in between the claims tell before updated_at
-	// does, so that a client which goes by that asks once more.
+	// The profile is read after the user. If it changes in between, the claims are
+	// newer than updated_at, so a client that compares updated_at asks again.
 	var profile Profile
 	if slices.ContainsFunc(wanted, func(claim string) bool { return slices.Contains(ofProfile, claim) }) {
 		if profile, err = u.Profile(ctx, id); err != nil {

@@ -11,25 +11,25 @@ import (
 	"countersign/seal"
 )
 
-// ErrBadToken says that a mailed token was never ours, has been used, has expired,
-// or was overtaken by another change of the account.
+// ErrBadToken means that a mailed token isn't ours, has been used, has expired, or
+// became void by a later change of the account.
 var ErrBadToken = errors.New("the mailed token is no good")
 
-// LetterKind says what a letter is about.
+// LetterKind is the purpose of a letter.
 type LetterKind string
 
-// The letters there are. The first three carry a token.
+// The kinds of letters. The first three carry a token.
 const (
 	VerifyEmail       LetterKind = "verify_email"       // proves the address of an account
-	ChangeEmail       LetterKind = "change_email"       // proves a new address, and goes there
-	ResetPassword     LetterKind = "reset_password"     // lets in a user who forgot the password
-	EmailChanged      LetterKind = "email_changed"      // tells the old address
-	PasswordChanged   LetterKind = "password_changed"   // tells the owner
-	AlreadyRegistered LetterKind = "already_registered" // tells who signs up a second time
+	ChangeEmail       LetterKind = "change_email"       // proves a new address, and is sent there
+	ResetPassword     LetterKind = "reset_password"     // lets a user set a new password
+	EmailChanged      LetterKind = "email_changed"      // notifies the old address
+	PasswordChanged   LetterKind = "password_changed"   // notifies the owner
+	AlreadyRegistered LetterKind = "already_registered" // notifies the owner that a visitor signs up with the address again
 )
 
-// lifetimes are how long a letter's token is good for, or how long it is worth
-// sending one without.
+// lifetimes are how long a letter's token is valid. A letter without one is sent within
+// that time or dropped.
 var lifetimes = map[LetterKind]time.Duration{
 	VerifyEmail:       24 * time.Hour,
 	ChangeEmail:       time.Hour,
@@ -39,27 +39,27 @@ var lifetimes = map[LetterKind]time.Duration{
 	AlreadyRegistered: time.Hour,
 }
 
-// Letter is a mail, kept until it is sent and its token used. The token
-// itself is kept nowhere: it is the letter's id under a MAC.
+// Letter is a mail, stored until it is sent and its token used. The token itself is not
+// stored: it is the letter's id under a MAC.
 type Letter struct {
 	ID        uuid.UUID
 	Kind      LetterKind
-	UserID    uuid.UUID // whom it is about; nil for one that is never sent, see DueAt
-	Address   string    // where it goes
-	Language  string    // what the reader prefers, as in Accept-Language
-	Epoch     int64     // of the account when it was asked for
+	UserID    uuid.UUID // the user it is about; nil if it is never sent, see DueAt
+	Address   string    // of the recipient
+	Language  string    // that the reader prefers, as in Accept-Language
+	Epoch     int64     // of the account when the letter was asked for
 	CreatedAt time.Time
 	ExpiresAt time.Time
-	// DueAt is when to send it; zero if it has been sent, or was never to be. One
-	// that goes nowhere is kept for a caller who asked for mail to an address that no
-	// account has: it takes the same work.
+	// DueAt is when to send it; zero if it was sent, or never will be. A request for
+	// mail to an unknown address stores a letter that is never sent, so that it takes
+	// the same work as any other.
 	DueAt    time.Time
-	Attempts int // at sending it
+	Attempts int // to send it
 
-	Username string // of the user now; not written
+	Username string // the user's current name; not stored
 }
 
-// nowhere makes a letter one that is never sent.
+// nowhere turns l into a letter that is never sent.
 func (l *Letter) nowhere() { l.UserID, l.Address, l.DueAt = uuid.Nil, "", time.Time{} }
 
 // HasToken reports whether the letter carries a token.
@@ -67,33 +67,33 @@ func (l *Letter) HasToken() bool {
 	return l.Kind == VerifyEmail || l.Kind == ChangeEmail || l.Kind == ResetPassword
 }
 
-// LetterStore is the memory for letters. Every method is atomic and safe for
-// concurrent use, on every replica together.
+// LetterStore stores letters. Every method is atomic and safe for concurrent use, also
+// across replicas.
 type LetterStore interface {
-	// PostLetter keeps a letter to be sent. A session that asks for it must be alive
-	// when the letter is written, and the letter is of its user's epoch. ErrSignedOut.
+	// PostLetter stores a letter for sending. session, if not nil, must be alive at
+	// that time, and the letter gets the epoch of its user. ErrSignedOut.
 	PostLetter(ctx context.Context, l Letter, session uuid.UUID) error
-	// Letter finds one that has not expired at now. ErrBadToken.
+	// Letter returns a letter that has not expired at now. ErrBadToken.
 	Letter(ctx context.Context, id uuid.UUID, now time.Time) (Letter, error)
-	// ConfirmEmail uses up a letter of VerifyEmail or ChangeEmail: its address
-	// becomes or is the user's, proven, and no other account's. Of any number of
-	// concurrent calls one succeeds. A change takes an account that is still in the
-	// letter's epoch, and links mailed before it die with it. letters are posted.
-	// ErrBadToken, ErrEmailTaken.
+	// ConfirmEmail uses up a letter of VerifyEmail or ChangeEmail: its address is now
+	// the user's, proven, and no other account's. Of any number of concurrent calls one
+	// succeeds. A change needs an account that is still in the letter's epoch, and
+	// voids the links mailed before it. letters are posted with it. ErrBadToken,
+	// ErrEmailTaken.
 	ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event, letters ...Letter) error
 	// ResetPassword uses up a letter of ResetPassword to an account that is still in
-	// the letter's epoch and has its address: the hash is replaced, the epoch moves,
-	// all sessions end, other such letters die, and the address is proven and the
-	// user's, unless it is another's. Of any number of concurrent calls one succeeds.
-	// letters are posted. ErrBadToken.
+	// the letter's epoch and has its address: it replaces the hash, moves the epoch,
+	// ends all sessions, voids other such letters, and marks the address as proven,
+	// unless it is another account's. Of any number of concurrent calls one succeeds.
+	// letters are posted with it. ErrBadToken.
 	ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event, letters ...Letter) error
 
 	// DueLetters lists at most limit letters that are due and have not expired.
 	DueLetters(ctx context.Context, now time.Time, limit int) ([]Letter, error)
-	// ClaimLetter puts a letter off from when it was due and counts an attempt.
-	// false: another replica has just done so, or it is gone.
+	// ClaimLetter postpones a letter from its DueAt to until and counts an attempt. It
+	// returns false if another replica has just done so, or if the letter is gone.
 	ClaimLetter(ctx context.Context, l Letter, until time.Time) (bool, error)
-	// LetterDone marks a letter as sent, or never to be.
+	// LetterDone marks a letter as sent, or as never to be sent.
 	LetterDone(ctx context.Context, id uuid.UUID) error
 	// PurgeLetters removes at most limit letters that had expired at the given
 	// time and returns how many.
@@ -106,7 +106,7 @@ const (
 	mailPurpose = "mailed token"
 )
 
-// MailToken is the token that a letter carries.
+// MailToken returns the token that a letter carries.
 func MailToken(keys *seal.Keys, letter uuid.UUID) string {
 	return keys.Token(mailPrefix, mailPurpose, letter[:])
 }

@@ -14,39 +14,40 @@ import (
 	"countersign/limits"
 )
 
-// ErrNoMail says that this server sends no mail.
+// ErrNoMail means that this server sends no mail.
 var ErrNoMail = errors.New("no mail is sent here")
 
-// Correspondent is the account that a caller asks mail for, by one of the two.
+// Correspondent names the account that a caller asks mail for, by exactly one of its
+// fields.
 type Correspondent struct {
 	Email    string
 	Username string
 }
 
-// No caller should be able to fill another's mailbox. Per window of the throttle
-// strangers get so many mails for one name or address that they give, and as many for
-// signing up with it; and an address gets so many all told, from whatever accounts.
+// These limits keep a caller from filling another user's mailbox. Per window of the
+// throttle, strangers get so many mails for one name or address, and as many for
+// signing up with it. An address gets so many in total, from all accounts.
 const (
 	mailsPerWindow = 5
 	mailsToAddress = 10
 )
 
 // RequestReset posts a letter with which the reader of the account's mail can set a
-// new password. Nothing tells whether there is such an account. *input.Error,
+// new password. Its result doesn't tell whether the account exists. *input.Error,
 // *limits.WaitError, ErrNoMail.
 func (u *Users) RequestReset(ctx context.Context, now time.Time, who Correspondent, from caller.Caller) error {
 	return u.request(ctx, now, ResetPassword, who, from)
 }
 
-// ResendVerification posts the letter again that proves an account's address.
-// Nothing tells whether there is such an account. *input.Error, *limits.WaitError,
+// ResendVerification posts the letter again that proves an account's address. Its
+// result doesn't tell whether the account exists. *input.Error, *limits.WaitError,
 // ErrNoMail.
 func (u *Users) ResendVerification(ctx context.Context, now time.Time, who Correspondent, from caller.Caller) error {
 	return u.request(ctx, now, VerifyEmail, who, from)
 }
 
-// request posts a letter to an account that a stranger names, or one that is never
-// sent if there is no such account.
+// request posts a letter to the account that a stranger names. If there is no such
+// account, it stores a letter that is never sent.
 func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who Correspondent, from caller.Caller) error {
 	if !u.mail {
 		return ErrNoMail
@@ -65,7 +66,7 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	}
 	name, err := NormalizeUsername(who.Username)
 	if err != nil {
-		name = who.Username // no account's, and counted as such
+		name = who.Username // no account has it; the budget counts it as given
 	}
 	if err := u.chargeMail(ctx, now, who.Email, name, from); err != nil {
 		return err
@@ -81,9 +82,9 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	return u.post(ctx, now, letter, uuid.Nil, who.Email+name)
 }
 
-// post keeps a letter that a stranger asks for, or a user's session. One too
-// many to its address goes nowhere, silently: that the address has got mail is no other
-// caller's business. asked stands for the address where there is none.
+// post stores a letter that a stranger or a user's session asks for. If its address has
+// got too many, it is silently never sent: the caller must not learn that the address
+// has got mail. asked replaces the address if there is none.
 func (u *Users) post(ctx context.Context, now time.Time, l Letter, session uuid.UUID, asked string) error {
 	if err := u.ration(ctx, now, &l, asked); err != nil {
 		return err
@@ -94,8 +95,8 @@ func (u *Users) post(ctx context.Context, now time.Time, l Letter, session uuid.
 	return nil
 }
 
-// ration counts a letter against what its address gets, from whatever caller and for whichever
-// account, and sends it nowhere if that is too many.
+// ration counts a letter against the budget of its address, which all callers and
+// accounts share. If the budget is spent, the letter is never sent.
 func (u *Users) ration(ctx context.Context, now time.Time, l *Letter, asked string) error {
 	to := limits.Key("mail to", EmailKey(l.Address))
 	if l.Address == "" {
@@ -109,7 +110,7 @@ func (u *Users) ration(ctx context.Context, now time.Time, l *Letter, asked stri
 	return err
 }
 
-// addressee is the user with that address or name; the zero User if there is none.
+// addressee returns the user with that address or name; the zero User if there is none.
 func (u *Users) addressee(ctx context.Context, email, name string) (user User, err error) {
 	if email != "" {
 		user, err = u.store.UserByEmail(ctx, EmailKey(email))
@@ -122,8 +123,8 @@ func (u *Users) addressee(ctx context.Context, email, name string) (user User, e
 	return user, err
 }
 
-// chargeMail counts a mail against the budgets of whom it is asked for and of the
-// network that asks. *limits.WaitError.
+// chargeMail counts a mail against the budget of the recipient and that of the caller's
+// network. *limits.WaitError.
 func (u *Users) chargeMail(ctx context.Context, now time.Time, email, username string, from caller.Caller) error {
 	asker := limits.Key("asking for mail", from.Network())
 	seen, err := u.throttle.Check(ctx, now, asker)
@@ -136,8 +137,9 @@ func (u *Users) chargeMail(ctx context.Context, now time.Time, email, username s
 	return u.throttle.Charge(ctx, now, asker, seen)
 }
 
-// chargeShared counts against a budget that many share. Once it is spent nothing more
-// is counted, or a caller who goes on asking would keep it spent. *limits.WaitError.
+// chargeShared counts against a budget that many callers share. Once that is spent it
+// counts nothing more; otherwise a caller that goes on asking would keep it spent.
+// *limits.WaitError.
 func (u *Users) chargeShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
 	if err := u.throttle.CheckShared(ctx, now, key, most); err != nil {
 		return err
@@ -145,7 +147,7 @@ func (u *Users) chargeShared(ctx context.Context, now time.Time, key [32]byte, m
 	return u.throttle.ChargeShared(ctx, now, key, most)
 }
 
-// letter writes a letter about a user that is due now.
+// letter returns a letter about a user, due now.
 func (u *Users) letter(now time.Time, kind LetterKind, user *User, address, language string) Letter {
 	return Letter{
 		ID: uuid.Must(uuid.NewRandom()), Kind: kind, UserID: user.ID, Address: address, Language: language,
@@ -153,7 +155,7 @@ func (u *Users) letter(now time.Time, kind LetterKind, user *User, address, lang
 	}
 }
 
-// notice writes a letter to a user's proven address, none if there is none.
+// notice returns a letter to a user's proven address, or none if the user has none.
 func (u *Users) notice(now time.Time, kind LetterKind, user *User, language string) []Letter {
 	if !u.mail || user.Email == "" || !user.EmailVerified {
 		return nil
@@ -161,9 +163,9 @@ func (u *Users) notice(now time.Time, kind LetterKind, user *User, language stri
 	return []Letter{u.letter(now, kind, user, user.Email, language)}
 }
 
-// alreadyRegistered writes to the owner of an address that another caller wants to use. It
-// goes to that address as its owner gave it, for one that merely looks like it may be
-// another's.
+// alreadyRegistered returns a letter to the owner of an address that another caller
+// wants to use. It goes to the address as its owner gave it: a different spelling may
+// be another person's mailbox.
 func (u *Users) alreadyRegistered(now time.Time, holder *User, language string) Letter {
 	return u.letter(now, AlreadyRegistered, holder, holder.Email, language)
 }
@@ -216,7 +218,7 @@ func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token string, f
 	return nil
 }
 
-// open finds the letter of a mailed token and the user it is about.
+// open returns the letter of a mailed token and the user it is about.
 func (u *Users) open(ctx context.Context, now time.Time, token string) (Letter, User, error) {
 	id, err := parseMailToken(u.seal, token)
 	if err != nil {
@@ -234,11 +236,11 @@ func (u *Users) open(ctx context.Context, now time.Time, token string) (Letter, 
 }
 
 // RequestEmailChange posts a letter to a new address of a user, which becomes the
-// user's once it is proven. A session of the user's asks for it. Nothing tells
-// whether another account has the address. *input.Error, *limits.WaitError, ErrNoMail,
-// ErrSignedOut.
+// user's once it is proven. One of the user's sessions must ask for it. The result
+// doesn't tell whether another account has the address. *input.Error,
+// *limits.WaitError, ErrNoMail, ErrSignedOut.
 func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id, session uuid.UUID, email string, from caller.Caller) error {
-	if session == uuid.Nil { // which to the store is a stranger's letter, of no epoch
+	if session == uuid.Nil { // the store takes nil for a stranger's letter, without an epoch
 		return ErrSignedOut
 	}
 	if !u.mail {

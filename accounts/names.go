@@ -17,8 +17,8 @@ import (
 
 const (
 	maxUsername = 64 // code points
-	// maxRawUsername bounds, in bytes, what is worth normalising: mapping a
-	// long text takes longer than refusing it is worth.
+	// maxRawUsername bounds, in bytes, the names that we normalise: mapping a long text
+	// costs too much.
 	maxRawUsername = 1024
 	maxEmail       = 254 // bytes: RFC 5321 section 4.5.3.1.3, less the angle brackets
 	maxRole        = 64  // code points
@@ -41,8 +41,8 @@ func NormalizeUsername(username string) (string, error) {
 	if err != nil {
 		return "", errNotUsername
 	}
-	// RFC 8264 section 7: the rules are meant to be idempotent; a name for which
-	// they aren't would be found under one form and stored under another.
+	// RFC 8264 section 7: the rules should be idempotent. A name for which they aren't
+	// would be stored under one form and looked up under another.
 	if again, err := precis.UsernameCaseMapped.String(name); err != nil || again != name {
 		return "", errNotUsername
 	}
@@ -62,7 +62,8 @@ func checkUsername(bad *input.Error, username string) string {
 	case n > maxUsername:
 		bad.Add("username", input.TooLong, "username must not be longer than %d characters.", maxUsername)
 	case uuid.Validate(name) == nil:
-		// Operators name users by either, and must not meet a stranger.
+		// Operators name users by name or id, so a name must not look like another
+		// user's id.
 		bad.Add("username", input.NotAllowed, "username must not have the form of a user's id.")
 	}
 	return name
@@ -79,8 +80,8 @@ func checkEmail(bad *input.Error, email string) {
 		return
 	}
 	// A bare address parses to itself: no display name, comment, quotes or
-	// surrounding space. Address literals are no mailbox of a person, and what
-	// doesn't print lets one address pass for another.
+	// surrounding space. Address literals are no user's mailbox, and characters that
+	// don't print let one address pass for another.
 	addr, err := mail.ParseAddress(email)
 	if err != nil || addr.Name != "" || addr.Address != email ||
 		strings.HasSuffix(email, "]") || !input.Printable(email) {
@@ -88,17 +89,17 @@ func checkEmail(bad *input.Error, email string) {
 	}
 }
 
-// EmailKey is the form of an e-mail address that is unique among users: folded
-// by case and compatibility, and its domain as people read it (RFC 5890 section
-// 2.3.2.1), so that no two accounts have addresses that look alike or are one mailbox.
-// Mail goes to the address as given, never to this.
+// EmailKey returns the form of an e-mail address that is unique among users: folded by
+// case and compatibility, with the domain in Unicode (RFC 5890 section 2.3.2.1). No two
+// accounts then have addresses that look alike or are one mailbox. Mail goes to the
+// address as given, never to its key.
 func EmailKey(email string) string {
 	at := strings.LastIndexByte(email, '@')
-	domain, _ := readable.ToUnicode(email[at+1:]) // what is wrong with it doesn't matter here
+	domain, _ := readable.ToUnicode(email[at+1:]) // errors don't matter here
 	return fold(email[:at+1] + domain)
 }
 
-// readable writes domains as people read them.
+// readable converts domains to Unicode.
 var readable = idna.New(idna.MapForLookup(), idna.Transitional(false))
 
 // checkRoles adds what is wrong with role names.
@@ -113,9 +114,9 @@ func checkRoles(bad *input.Error, roles []string) {
 	}
 }
 
-// fold erases the differences of case, width and composition. It goes round
-// twice because folding can undo composition and the reverse (Unicode Standard
-// section 3.13, "toNFKC_Casefold").
+// fold erases the differences of case, width and composition. It folds and composes
+// twice because each can undo the other (Unicode Standard section 3.13,
+// "toNFKC_Casefold").
 func fold(s string) string {
 	for range 2 {
 		s = norm.NFKC.String(cases.Fold().String(s))

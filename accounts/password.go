@@ -18,21 +18,20 @@ const (
 )
 
 // PasswordPolicy says which new passwords are good enough. Following NIST SP
-// 800-63B-4 section 3.1.1.2 it asks for length and for not being the first
-// guess, and for no mixture of character classes. Passwords in use aren't held
-// to it.
+// 800-63B-4 section 3.1.1.2 it requires length and refuses what attackers guess first;
+// it requires no mixture of character classes. It doesn't apply to passwords in use.
 type PasswordPolicy struct {
 	MinLength    int      // in code points; 0: 8
-	ServiceNames []string // words people would use here: our name, the host's
+	ServiceNames []string // words that users of this service would choose: its name, its host's
 }
 
-// The least is that of NIST SP 800-63B-4 section 3.1.1.2.
+// The minimum is that of NIST SP 800-63B-4 section 3.1.1.2.
 const (
 	leastMinLength = 8
 	mostMinLength  = 256
 )
 
-// Check says what is wrong with the policy, as an *input.Error, or returns nil.
+// Check returns what is wrong with the policy, an *input.Error, or nil.
 func (p PasswordPolicy) Check() error {
 	var bad input.Error
 	if p.MinLength != 0 && (p.MinLength < leastMinLength || p.MinLength > mostMinLength) {
@@ -46,15 +45,15 @@ var (
 	errPasswordLength = errors.New("password is too long")
 )
 
-// preparePassword maps a password to the form that is hashed, so that one typed
-// on another keyboard or system is the same: all spaces are U+0020, and
-// composition is NFC. These are the mappings of PRECIS OpaqueString (RFC 8265
-// section 4.2), and for what that profile accepts the result is the same.
+// preparePassword maps a password to the form that is hashed, so that it is the same
+// when typed on another keyboard or system: all spaces become U+0020, and composition
+// is NFC. These are the mappings of PRECIS OpaqueString (RFC 8265 section 4.2); for
+// passwords that the profile accepts the result is the same.
 //
-// Unlike the profile we let pass what is neither invalid nor a control. Its
-// base class (RFC 8264 section 4.3) leaves out the joiners and selectors inside
-// many emoji, and characters younger than the tables: those who use them would
-// be turned away, and no account be safer for it.
+// Unlike the profile we accept every character that is neither invalid nor a control.
+// Its base class (RFC 8264 section 4.3) excludes the joiners and selectors inside many
+// emoji, and characters newer than the tables. Refusing those would turn users away and
+// make no account safer.
 func preparePassword(password string) (string, error) {
 	if len(password) > 4*maxPassword { // composition can't make it fit
 		return "", errPasswordLength
@@ -98,7 +97,7 @@ func (p PasswordPolicy) check(bad *input.Error, field, password, username, email
 	if isCommon(prepared) {
 		bad.Add(field, input.TooCommon, "%s is among those that are guessed first: choose one that others don't.", field)
 	}
-	if len(email) > maxEmail { // refused for that: not worth folding
+	if len(email) > maxEmail { // refused elsewhere: not worth folding
 		email = ""
 	}
 	local, _, _ := strings.Cut(email, "@")
@@ -108,8 +107,8 @@ func (p PasswordPolicy) check(bad *input.Error, field, password, username, email
 	return prepared
 }
 
-// containsAny reports whether the password contains one of the words, or is one
-// that is too short to hold against a longer password.
+// containsAny reports whether the password contains one of the words. A word shorter
+// than shortestWord counts only if it is the whole password.
 func containsAny(password string, words []string) bool {
 	password = fold(password)
 	for _, w := range words {
@@ -124,15 +123,15 @@ func containsAny(password string, words []string) bool {
 // commonPasswords are the roughly 20,000 passwords that turn up most often in
 // breaches, collected by Royce Williams and taken from Django 5.2
 // (django/contrib/auth/common-passwords.txt.gz), whose BSD licence is in
-// common_passwords.LICENSE. We sorted them by bytes. This list was chosen
-// because it is about what can be guessed online within our guess budget;
-// longer ones turn away people without stopping an attacker. All is lower case.
+// common_passwords.LICENSE. We sorted them by bytes. We chose this list because its
+// size is about what an attacker can guess online within our guess budget; a longer
+// list refuses more passwords without stopping an attacker. All entries are lower case.
 //
 //go:embed common_passwords.txt
 var commonPasswords string
 
 // isCommon looks the password up without regard to case, by binary search over
-// the text itself: a map would take memory many times the list's, always.
+// the text itself: a map would permanently take many times the memory.
 func isCommon(password string) bool {
 	password = strings.ToLower(password)
 	rest := commonPasswords

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	// The list of time zones. Without it, one name would be right on a server that
-	// has the list in its file system and wrong in our image, which hasn't; that is
-	// worth 450 KB of the program's 40 MB.
+	// The list of time zones, 450 KB of the program's 40 MB. Without it, a name would
+	// be valid on a server whose file system has the list and invalid in our image,
+	// which has none.
 	_ "time/tzdata"
 	"unicode"
 	"unicode/utf8"
@@ -27,9 +27,9 @@ import (
 	"countersign/uris"
 )
 
-// Profile is what people say of themselves: the standard claims (OpenID Connect Core
-// section 5.1) that are not the account's own. None of it is proven. What is empty
-// is not said.
+// Profile is what users say of themselves: the standard claims (OpenID Connect Core
+// section 5.1) that are not the account's own. None of it is proven. An empty field is
+// a claim without a value.
 type Profile struct {
 	Name        string  `json:"name,omitempty"`
 	GivenName   string  `json:"given_name,omitempty"`
@@ -47,9 +47,9 @@ type Profile struct {
 	Address     Address `json:"address,omitzero"`
 }
 
-// Address is where a user gets post (OpenID Connect Core section 5.1.1).
+// Address is a user's postal address (OpenID Connect Core section 5.1.1).
 type Address struct {
-	Formatted     string `json:"formatted,omitempty"` // may have lines, as the next
+	Formatted     string `json:"formatted,omitempty"` // may have several lines, as the next
 	StreetAddress string `json:"street_address,omitempty"`
 	Locality      string `json:"locality,omitempty"`
 	Region        string `json:"region,omitempty"`
@@ -57,21 +57,20 @@ type Address struct {
 	Country       string `json:"country,omitempty"`
 }
 
-// ProfileStore is the memory of what people say of themselves.
+// ProfileStore stores profiles.
 type ProfileStore interface {
-	// Profile returns a user's profile, the zero Profile if there is none.
+	// Profile returns a user's profile, or the zero Profile.
 	Profile(ctx context.Context, user uuid.UUID) (Profile, error)
-	// PutProfile replaces a user's profile, moves the time of the user's last change
-	// and writes ev. A session that asks for it must be alive. ErrUnknownUser,
-	// ErrSignedOut.
+	// PutProfile replaces a user's profile, updates the user's UpdatedAt and writes ev.
+	// session, if not nil, must be alive. ErrUnknownUser, ErrSignedOut.
 	PutProfile(ctx context.Context, user, session uuid.UUID, p Profile, now time.Time, ev audit.Event) error
 }
 
 const (
-	maxText  = 256 // code points, as all bounds but the next
+	maxText  = 256 // code points, as in all bounds but the next
 	maxLines = 1024
-	// maxProfile bounds a profile as JSON, in bytes: what is stored, and what
-	// userinfo says of it.
+	// maxProfile bounds a profile as JSON, in bytes: as it is stored, and as userinfo
+	// sends it.
 	maxProfile = 8 << 10
 )
 
@@ -84,7 +83,7 @@ type entry struct {
 	check   func(string) error // nil: any text
 }
 
-// entries are all that a profile can say.
+// entries returns every claim that a profile can have.
 func (p *Profile) entries() []entry {
 	a := &p.Address
 	return []entry{
@@ -110,7 +109,7 @@ func (p *Profile) entries() []entry {
 	}
 }
 
-// All yields what the profile says, by claim. The parts of the address are
+// All yields the profile's claims with their values. The parts of the address are named
 // address.locality and so on.
 func (p *Profile) All() iter.Seq2[string, string] {
 	return func(yield func(claim, value string) bool) {
@@ -122,8 +121,8 @@ func (p *Profile) All() iter.Seq2[string, string] {
 	}
 }
 
-// Set sets one claim, named as in All; the empty value removes it. It reports whether
-// there is such a claim.
+// Set sets one claim, named as in All; the empty value removes it. It returns false if
+// there is no such claim.
 func (p *Profile) Set(claim, value string) bool {
 	for _, e := range p.entries() {
 		if e.name == claim {
@@ -175,8 +174,8 @@ func (p *Profile) check() error {
 	return bad.Err()
 }
 
-// readableText reports whether s is text with something to see in it, and nothing that
-// changes how a reader sees what is around it.
+// readableText reports whether s has visible characters, and none that change how the
+// text around it looks.
 func readableText(s string, lines bool) bool {
 	if lines {
 		s = strings.NewReplacer("\r\n", " ", "\n", " ").Replace(s)
@@ -185,14 +184,14 @@ func readableText(s string, lines bool) bool {
 		strings.ContainsFunc(s, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }) &&
 		!strings.ContainsFunc(s, func(r rune) bool {
 			return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) ||
-				// Embeddings, overrides and isolates turn round the rest of the line
-				// unless they are ended (Unicode Standard Annex #9, section 2).
+				// Embeddings, overrides and isolates reverse the rest of the line
+				// unless they are closed (Unicode Standard Annex #9, section 2).
 				r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 		})
 }
 
-// validPage says what is wrong with the URL of a page or picture. Unlike what clients
-// register, it may have a fragment.
+// validPage returns what is wrong with the URL of a page or picture. Unlike the URLs
+// that clients register, it may have a fragment.
 func validPage(uri string) error {
 	page, fragment, _ := strings.Cut(uri, "#")
 	u, err := uris.Parse(page)
@@ -210,8 +209,8 @@ func validPage(uri string) error {
 
 var errBirthdate = errors.New("must be a date like 2001-12-31, a year like 2001, or a day without the year like 0000-12-31")
 
-// validBirthdate says what is wrong with a birthdate. Without its year it has the year
-// 0000, which has a 29th of February; no user was born in just that.
+// validBirthdate returns what is wrong with a birthdate. A birthdate without a year has
+// the year 0000, which has a 29th of February.
 func validBirthdate(s string) error {
 	layout := time.DateOnly
 	if len(s) == len("2006") {
@@ -223,13 +222,13 @@ func validBirthdate(s string) error {
 	return nil
 }
 
-// zoneName is the form of a time zone's name. Files beside the zones, and copies of
-// them by other rules, have names in lower case.
+// zoneName is the form of a time zone's name. Lower-case names in the database are
+// other files, or copies of the zones under other rules.
 var zoneName = regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*){0,2}$`)
 
-// validZone says what is wrong with a time zone's name.
+// validZone returns what is wrong with a time zone's name.
 func validZone(name string) error {
-	ok := zoneName.MatchString(name) && name != "Local" // which is the server's own
+	ok := zoneName.MatchString(name) && name != "Local" // "Local" is the server's own zone
 	if ok {
 		_, err := time.LoadLocation(name)
 		ok = err == nil
@@ -240,8 +239,8 @@ func validZone(name string) error {
 	return nil
 }
 
-// validLocale says what is wrong with a language tag. The library takes underscores
-// and "root", too, which BCP 47 doesn't know.
+// validLocale returns what is wrong with a language tag. The library accepts
+// underscores and "root", too, which BCP 47 doesn't know.
 func validLocale(tag string) error {
 	if _, err := language.Parse(tag); err != nil || strings.Contains(tag, "_") || strings.EqualFold(tag, "root") {
 		return errors.New("must be a language tag, such as en-US")
@@ -251,7 +250,7 @@ func validLocale(tag string) error {
 
 var phoneNumber = regexp.MustCompile(`^\+[1-9][0-9]{1,14}(;ext=[0-9]{1,10})?$`)
 
-// validPhone says what is wrong with a phone number.
+// validPhone returns what is wrong with a phone number.
 func validPhone(number string) error {
 	if !phoneNumber.MatchString(number) {
 		return errors.New("must be a + and at most 15 digits, and after that ;ext= and digits if there is an extension")
@@ -268,8 +267,8 @@ func (u *Users) Profile(ctx context.Context, id uuid.UUID) (Profile, error) {
 	return p, nil
 }
 
-// SetProfile replaces what a user says of themselves, for one of their sessions or,
-// with none, for the operator. *input.Error, ErrUnknownUser, ErrSignedOut.
+// SetProfile replaces a user's profile, for one of the user's sessions or, if session
+// is nil, for the operator. *input.Error, ErrUnknownUser, ErrSignedOut.
 func (u *Users) SetProfile(ctx context.Context, now time.Time, id, session uuid.UUID, p Profile, from caller.Caller) error {
 	if err := p.check(); err != nil {
 		return err

@@ -18,25 +18,25 @@ import (
 	"countersign/seal"
 )
 
-// Options are the parts of Users. Store, Slots and Throttle are needed.
+// Options are the parts of Users. Store, Slots and Throttle are required.
 type Options struct {
 	Store    UserStore
 	Policy   PasswordPolicy
 	Argon2   hashing.Argon2
 	Slots    *limits.Slots // for hashing passwords, and nothing else
 	Throttle *limits.Throttle
-	// Strangers is how many wrong passwords for one account all callers whose
-	// browser isn't known to it have together per window of the Throttle; 0: 100.
+	// Strangers is how many wrong passwords per account and window of the Throttle all
+	// callers with unknown browsers have together; 0: 100.
 	Strangers int
-	// Mail says that letters are sent. They take Seal, for their tokens.
+	// Mail says that the server sends letters. Their tokens need Seal.
 	Mail bool
 	Seal *seal.Keys
-	// RequireVerifiedEmail bars accounts whose address is not proven.
+	// RequireVerifiedEmail bars accounts without a proven address from signing in.
 	RequireVerifiedEmail bool
 	Log                  *slog.Logger
 }
 
-// Users creates accounts and lets their people in.
+// Users creates accounts and authenticates their owners.
 type Users struct {
 	store     UserStore
 	policy    PasswordPolicy
@@ -45,12 +45,11 @@ type Users struct {
 	strangers int
 	mail      bool
 	seal      *seal.Keys
-	verified  bool // an address has to be proven first
+	verified  bool // users must prove their address before signing in
 	log       *slog.Logger
 }
 
-// New returns the users in a store. It fails if the price of a hash is
-// out of bounds.
+// New returns the users in a store. It fails if the cost of a hash is out of bounds.
 func New(o Options) (*Users, error) {
 	hasher, err := hashing.New(o.Argon2, o.Slots)
 	if err != nil {
@@ -76,17 +75,17 @@ type NewUser struct {
 	Username string
 	Email    string // optional
 	Password string
-	Roles    []string // never from a stranger
+	Roles    []string // set by the operator only
 }
 
-// Create adds an account, and posts a letter that proves its address. What is wrong
-// with the input is an *input.Error, all of it at once; one that is also
-// ErrUsernameTaken or ErrEmailTaken if that is all. limits.ErrBusy says to come back
-// later, and a *limits.WaitError that too many names were tried that are taken, or
-// that the address has got enough mail.
+// Create adds an account, and posts a letter that proves its address. Malformed input
+// is an *input.Error with all problems at once; it is also ErrUsernameTaken or
+// ErrEmailTaken if that is the only one. limits.ErrBusy means that too many requests
+// wait already. A *limits.WaitError means that the caller tried too many taken names,
+// or that the address has got enough mail.
 //
-// Where an address has to be proven, nothing tells whether another account has it:
-// that one's owner is told by mail, and the new account can't be used.
+// Where users must prove their address, the result doesn't tell whether another account
+// has it: the other account's owner gets a letter, and the new account can't be used.
 func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from caller.Caller) (User, error) {
 	var bad input.Error
 	name := checkUsername(&bad, n.Username)
@@ -99,7 +98,8 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 	if err := bad.Err(); err != nil {
 		return User{}, err
 	}
-	// Whether a name is taken is worth a guess, and costs one. The operator's are free.
+	// Learning that a name is taken helps an attacker, so it costs a guess. The
+	// operator's attempts are free.
 	asking := limits.Key("sign-up", from.Network())
 	var seen limits.Failures
 	if !from.IsOperator() {
@@ -115,9 +115,9 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 	return user, err
 }
 
-// create adds an account with a name and a password that are fit for one.
+// create adds an account whose name and password have been checked.
 func (u *Users) create(ctx context.Context, now time.Time, name, prepared string, n NewUser, from caller.Caller) (User, error) {
-	// CreateUser decides; asking first spares a hash for a name that is gone.
+	// CreateUser decides; asking first saves the hash for a name that is taken.
 	switch _, err := u.store.UserByUsername(ctx, name); {
 	case err == nil:
 		return User{}, alreadyTaken(ErrUsernameTaken)
@@ -174,13 +174,15 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 	return user, nil
 }
 
-// signUpMail is the budget of letters to those who sign up with an address. It is one
-// of its own: what is left of the other would tell who has signed up of late.
+// signUpMail returns the key of the budget for letters to visitors who sign up with an
+// address. It is separate from the budget of other mail, whose remainder would tell who
+// has signed up lately.
 func signUpMail(user *User) [32]byte {
 	return limits.Key("mail of a sign-up", EmailKey(user.Email))
 }
 
-// welcome is the letter to a new account's address, or to the holder of that.
+// welcome returns the letter to a new account's address: the verification or, if holder
+// has the address already, a notice to holder.
 func (u *Users) welcome(now time.Time, user, holder *User, language string) Letter {
 	if holder.ID != uuid.Nil {
 		return u.alreadyRegistered(now, holder, language)
@@ -200,19 +202,20 @@ func alreadyTaken(err error) error {
 }
 
 // SetPassword replaces the password and ends all of the user's sessions. It
-// doesn't ask who calls: see ChangePassword. *input.Error, ErrUnknownUser, limits.ErrBusy.
+// doesn't check who calls: see ChangePassword. *input.Error, ErrUnknownUser,
+// limits.ErrBusy.
 func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, password string, from caller.Caller) error {
 	return u.setPassword(ctx, now, id, "password", password, By{}, from)
 }
 
-// ChangePassword replaces the password of a user who has just proven who they are, ends
-// all of their sessions but the one that asks, and returns the user with the new epoch.
-// user is the account as it was before the proof: of all changes that rest on one proof,
-// one succeeds. The proof is the caller's duty. *input.Error, ErrSignedOut,
-// ErrBadCredentials if the account changed since the proof, ErrUnknownUser if it is
-// gone, limits.ErrBusy.
+// ChangePassword replaces the password of a user who has just given a proof, ends all
+// of the user's sessions but the given one, and returns the user with the new epoch.
+// The caller must have checked the proof. user is the account as it was before the
+// proof: of all changes that rest on one proof, one succeeds. *input.Error,
+// ErrSignedOut, ErrBadCredentials if the account changed since the proof,
+// ErrUnknownUser if it is gone, limits.ErrBusy.
 func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, session uuid.UUID, password string, from caller.Caller) (User, error) {
-	if session == uuid.Nil { // which to the store is the operator
+	if session == uuid.Nil { // the store takes nil for the operator
 		return User{}, ErrSignedOut
 	}
 	if err := u.setPassword(ctx, now, user.ID, "new_password", password, By{session, user.Epoch}, from); err != nil {
@@ -222,8 +225,8 @@ func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, se
 	return user, nil
 }
 
-// setPassword sets a password that came in the named field, and tells the user of it
-// in the language of the caller.
+// setPassword sets a password that came in the named field, and notifies the user in
+// the caller's language.
 func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, field, password string, by By, from caller.Caller) error {
 	user, err := u.store.User(ctx, id)
 	if err != nil {
@@ -275,7 +278,7 @@ func (u *Users) Delete(ctx context.Context, now time.Time, id uuid.UUID, from ca
 
 // DeleteOwn is Delete for a user whose session asks for it. ErrSignedOut.
 func (u *Users) DeleteOwn(ctx context.Context, now time.Time, id, session uuid.UUID, from caller.Caller) error {
-	if session == uuid.Nil { // which to the store is the operator
+	if session == uuid.Nil { // the store takes nil for the operator
 		return ErrSignedOut
 	}
 	return u.delete(ctx, now, id, session, from)
@@ -288,12 +291,12 @@ func (u *Users) delete(ctx context.Context, now time.Time, id, session uuid.UUID
 	return nil
 }
 
-// ByID finds a user. ErrUnknownUser.
+// ByID returns a user. ErrUnknownUser.
 func (u *Users) ByID(ctx context.Context, id uuid.UUID) (User, error) {
 	return u.store.User(ctx, id)
 }
 
-// ByUsername finds a user by name, in whatever form it is typed. ErrUnknownUser.
+// ByUsername returns a user by name, which it normalises. ErrUnknownUser.
 func (u *Users) ByUsername(ctx context.Context, username string) (User, error) {
 	name, err := NormalizeUsername(username)
 	if err != nil {
