@@ -28,7 +28,7 @@ func scanClient(row scanner) (clients.Client, error) {
 		created, updated sql.NullInt64
 	)
 	if err := row.Scan(&c.ID, &name, &secret, &c.Declared, &origins, &details, &created, &updated); err != nil {
-		return c, missing(err, clients.ErrUnknown)
+		return c, ifNoRows(err, clients.ErrUnknown)
 	}
 	c.SecretHash, c.CreatedAt, c.UpdatedAt = secret.String, instant(created), instant(updated)
 	err := errors.Join(json.Unmarshal([]byte(details), &c.Settings), json.Unmarshal([]byte(origins), &c.Origins))

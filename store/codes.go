@@ -79,7 +79,7 @@ func scanCode(row scanner) (tokens.Code, error) {
 	)
 	err := row.Scan(&id, &c.ClientID, &user, &c.Epoch, &login, &auth, &scopes, &text, &device, &expires, &session, &roles)
 	if err != nil {
-		return c, missing(err, tokens.ErrUnknown)
+		return c, ifNoRows(err, tokens.ErrUnknown)
 	}
 	copy(c.ID[:], id)
 	copy(c.UserID[:], user)
@@ -144,7 +144,7 @@ func loginOfCode(ctx context.Context, tx *sql.Tx, code [sha256.Size]byte) (login
 	var id []byte
 	err = tx.QueryRowContext(ctx, `SELECT login_id FROM codes WHERE id = ?`, code[:]).Scan(&id)
 	copy(login[:], id)
-	return login, missing(err, tokens.ErrUnknown)
+	return login, ifNoRows(err, tokens.ErrUnknown)
 }
 
 // notRedeemed says why a client's code could not be redeemed.
@@ -154,7 +154,7 @@ func notRedeemed(ctx context.Context, tx *sql.Tx, id [sha256.Size]byte, client s
 	if err == nil {
 		return tokens.ErrCodeUsed
 	}
-	return missing(err, tokens.ErrUnknown)
+	return ifNoRows(err, tokens.ErrUnknown)
 }
 
 // PurgeCodes implements [tokens.CodeStore].

@@ -25,7 +25,7 @@ func scanConsent(row scanner) (consents.Consent, error) {
 	)
 	err := row.Scan(&id, &user, &c.ClientID, &scopes, &created, &updated, &c.ClientName)
 	if err != nil {
-		return c, missing(err, consents.ErrUnknown)
+		return c, ifNoRows(err, consents.ErrUnknown)
 	}
 	copy(c.ID[:], id)
 	copy(c.UserID[:], user)

@@ -68,7 +68,7 @@ func (db *DB) RevokeKey(ctx context.Context, kid string, now time.Time, ev audit
 		if n == 0 {
 			var one int
 			err := tx.QueryRowContext(ctx, `SELECT 1 FROM signing_keys WHERE kid = ?`, kid).Scan(&one)
-			return missing(err, keys.ErrUnknownKey)
+			return ifNoRows(err, keys.ErrUnknownKey)
 		}
 		return record(ctx, tx, ev)
 	})

@@ -60,7 +60,7 @@ func scanLetter(row scanner) (accounts.Letter, error) {
 	copy(l.UserID[:], user)
 	l.CreatedAt, l.ExpiresAt, l.DueAt = instant(created), instant(expires), instant(due)
 	l.Username = username.String
-	return l, missing(err, accounts.ErrBadToken)
+	return l, ifNoRows(err, accounts.ErrBadToken)
 }
 
 // Letter implements [accounts.LetterStore].
@@ -68,9 +68,9 @@ func (db *DB) Letter(ctx context.Context, id uuid.UUID, now time.Time) (accounts
 	return one(ctx, db, scanLetter, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }
 
-// use returns a letter and deletes it: of concurrent callers, the one whose DELETE removes
+// consumeLetter returns a letter and deletes it. Of concurrent callers, only the one whose DELETE removes
 // the row has it.
-func use(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) (accounts.Letter, error) {
+func consumeLetter(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) (accounts.Letter, error) {
 	l, err := scanLetter(tx.QueryRowContext(ctx, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli()))
 	if err != nil {
 		return l, err
@@ -85,7 +85,7 @@ func use(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) (accounts
 // ConfirmEmail implements [accounts.LetterStore].
 func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		l, err := use(ctx, tx, id, now)
+		l, err := consumeLetter(ctx, tx, id, now)
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev 
 // ResetPassword implements [accounts.LetterStore].
 func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		l, err := use(ctx, tx, id, now)
+		l, err := consumeLetter(ctx, tx, id, now)
 		if err != nil {
 			return err
 		}

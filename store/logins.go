@@ -53,7 +53,7 @@ func scanLogin(row scanner) (tokens.Login, error) {
 	l.AuthTime, l.CreatedAt = instant(auth), instant(created)
 	l.ExpiresAt, l.AbsoluteExpiresAt = instant(expires), instant(absolute)
 	l.Device = device.String
-	return l, missing(err, tokens.ErrUnknown)
+	return l, ifNoRows(err, tokens.ErrUnknown)
 }
 
 // Login implements [tokens.LoginStore]. Like a session, a login dies when the user's epoch
@@ -155,7 +155,7 @@ func loginOf(ctx context.Context, tx *sql.Tx, session uuid.UUID) (login uuid.UUI
 	var id []byte
 	err = tx.QueryRowContext(ctx, `SELECT login_id FROM authorizations WHERE session_id = ?`, session[:]).Scan(&id)
 	copy(login[:], id)
-	return login, missing(err, nil)
+	return login, ifNoRows(err, nil)
 }
 
 // PurgeLogins implements [tokens.LoginStore].

@@ -345,8 +345,8 @@ func TestMovedDatabaseIsWorkedOn(t *testing.T) {
 	})
 }
 
-// refused opens a database in all ways, and fails the test unless each returns the error.
-func refused(t *testing.T, url string, want error, hint string) {
+// cannotOpen opens a database in all ways, and fails the test unless each returns the error.
+func cannotOpen(t *testing.T, url string, want error, hint string) {
 	t.Helper()
 	for _, opts := range []store.Options{{}, {NoMigrate: true, MustExist: true}, {Purpose: store.Production}} {
 		db, err := store.Open(t.Context(), url, opts)
@@ -382,8 +382,8 @@ func TestMoveGoesOnAfterItWasCut(t *testing.T) {
 			if cuts > 200 {
 				t.Fatalf("it doesn't get on: %v", err)
 			}
-			refused(t, from, store.ErrBeingMoved, "--abandon")
-			refused(t, to, store.ErrUnfinishedCopy, "countersign move")
+			cannotOpen(t, from, store.ErrBeingMoved, "--abandon")
+			cannotOpen(t, to, store.ErrUnfinishedCopy, "countersign move")
 		}
 		if cuts < 5 {
 			t.Errorf("it was cut %d times: this test shows nothing", cuts)
@@ -391,7 +391,7 @@ func TestMoveGoesOnAfterItWasCut(t *testing.T) {
 		if diff := cmp.Diff(want, kept(t, to)); diff != "" {
 			t.Errorf("rows (-original +copy):\n%s", diff)
 		}
-		refused(t, from, store.ErrMovedAway, "--go-back")
+		cannotOpen(t, from, store.ErrMovedAway, "--go-back")
 		open(t, to)
 	})
 }
@@ -565,7 +565,7 @@ func TestMoveIsGivenUp(t *testing.T) {
 		if n := nextNumber(t, from); n != 41 {
 			t.Errorf("the next event has number %d, want 41", n)
 		}
-		refused(t, cut, store.ErrUnfinishedCopy, "")
+		cannotOpen(t, cut, store.ErrUnfinishedCopy, "")
 
 		// An abandoned move doesn't go on, a finished one can't be abandoned by
 		// mistake, and an abandoned database can be moved.
@@ -631,8 +631,8 @@ func TestMoveIsFinishedWhereOnlyThatIsMissing(t *testing.T) {
 		id := strings.Fields(mark)[1]
 		_, err := raw(t, to).Exec(`INSERT INTO settings (name, value) VALUES ('move', ?)`, "arriving "+id+" somewhere")
 		noError(t, err)
-		refused(t, from, store.ErrMovedAway, "")
-		refused(t, to, store.ErrUnfinishedCopy, "")
+		cannotOpen(t, from, store.ErrMovedAway, "")
+		cannotOpen(t, to, store.ErrUnfinishedCopy, "")
 		_, err = store.Move(t.Context(), from, to, store.MoveOptions{Progress: func(p store.MoveProgress) {
 			if !p.Verifying && p.Done != p.Total {
 				t.Errorf("%s: %d of %d rows are there", p.Table, p.Done, p.Total)
@@ -640,7 +640,7 @@ func TestMoveIsFinishedWhereOnlyThatIsMissing(t *testing.T) {
 		}})
 		noError(t, err)
 		open(t, to)
-		refused(t, from, store.ErrMovedAway, "")
+		cannotOpen(t, from, store.ErrMovedAway, "")
 	})
 }
 
@@ -792,7 +792,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 				tampered++
 			}
 		}
-		refused(t, to, store.ErrUnfinishedCopy, "")
+		cannotOpen(t, to, store.ErrUnfinishedCopy, "")
 		if tampered < 60 {
 			t.Errorf("%d columns were changed, there are more", tampered)
 		}
@@ -834,8 +834,8 @@ func TestMoveFindsAChangedOriginal(t *testing.T) {
 			}
 		}})
 		oneLine(t, err, store.ErrNotTheSame, "sessions")
-		refused(t, from, store.ErrBeingMoved, "")
-		refused(t, to, store.ErrUnfinishedCopy, "")
+		cannotOpen(t, from, store.ErrBeingMoved, "")
+		cannotOpen(t, to, store.ErrUnfinishedCopy, "")
 		_, err = store.Move(t.Context(), from, to, store.MoveOptions{Restart: true})
 		noError(t, err)
 	})

@@ -66,7 +66,7 @@ func scanSession(row scanner) (tokens.Session, error) {
 	err := row.Scan(&id, &user, &s.ClientID, &scopes, &counter, &rotations, &auth,
 		&created, &used, &expires, &absolute, &device, new(sql.NullInt64), &roles, &login, &details)
 	if err != nil {
-		return s, missing(err, tokens.ErrUnknown)
+		return s, ifNoRows(err, tokens.ErrUnknown)
 	}
 	copy(s.ID[:], id)
 	copy(s.UserID[:], user)

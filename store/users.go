@@ -31,7 +31,7 @@ func scanUser(row scanner) (accounts.User, error) {
 	)
 	err := row.Scan(&id, &u.Username, &email, new(sql.NullString), &u.EmailVerified, &roles, &u.PasswordHash, &u.Epoch, &disabled, &created, &updated)
 	if err != nil {
-		return u, missing(err, accounts.ErrUnknownUser)
+		return u, ifNoRows(err, accounts.ErrUnknownUser)
 	}
 	copy(u.ID[:], id)
 	u.Email = email.String
@@ -139,7 +139,7 @@ func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event,
 			return err
 		}
 		if n == 0 {
-			return cmp.Or(known(ctx, tx, id), errUnchanged)
+			return cmp.Or(requireUser(ctx, tx, id), errUnchanged)
 		}
 		if err := db.expel(ctx, tx, id, keep); err != nil {
 			return err
@@ -180,7 +180,7 @@ func (db *DB) EnableUser(ctx context.Context, id uuid.UUID, now time.Time, ev au
 			return err
 		}
 		if n == 0 {
-			return known(ctx, tx, id)
+			return requireUser(ctx, tx, id)
 		}
 		return record(ctx, tx, ev)
 	})
@@ -200,15 +200,15 @@ func (db *DB) DeleteUser(ctx context.Context, id, session uuid.UUID, now time.Ti
 	return db.change(ctx, accounts.ErrSignedOut, ev, `DELETE FROM users WHERE id = ? AND `+sessionLives, id[:], session[:], now.UnixMilli())
 }
 
-// known returns ErrUnknownUser if there is no such user.
-func known(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
+// requireUser returns ErrUnknownUser if there is no such user.
+func requireUser(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
 	var one int
 	err := tx.QueryRowContext(ctx, `SELECT 1 FROM users WHERE id = ?`, id[:]).Scan(&one)
-	return missing(err, accounts.ErrUnknownUser)
+	return ifNoRows(err, accounts.ErrUnknownUser)
 }
 
-// missing returns instead for sql.ErrNoRows, and any other error as it is.
-func missing(err, instead error) error {
+// ifNoRows returns instead for sql.ErrNoRows, and any other error as it is.
+func ifNoRows(err, instead error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return instead
 	}

@@ -230,7 +230,7 @@ var clientPromises = []promise{
 		}, event(audit.ClientDeleted))
 		_, err := db.Client(t.Context(), s.ClientID)
 		fails(t, "client", err, clients.ErrUnknown)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		lives(t, db, other)
 	}},
 	{"Client/what is no text, or would be SQL, is unknown and does no harm", func(t *testing.T, db *store.DB) {

@@ -124,7 +124,7 @@ var codeRacePromises = []racePromise{
 					if i == winner {
 						lives(t, db, s)
 					} else {
-						dead(t, db, s)
+						sessionGone(t, db, s)
 					}
 				}
 			}
@@ -152,8 +152,8 @@ var codeRacePromises = []racePromise{
 						}
 					}
 					for _, s := range append(b.sessions, b.first) {
-						dead(t, r[0], s)
-						dead(t, r[1], s)
+						sessionGone(t, r[0], s)
+						sessionGone(t, r[1], s)
 					}
 				}
 				t.Logf("%d of %d exchanges came after", refused-rounds, rounds*(racers-1))
@@ -179,7 +179,7 @@ var codeRacePromises = []racePromise{
 						if got[i] {
 							lives(t, r[1], s)
 						} else {
-							dead(t, r[1], s)
+							sessionGone(t, r[1], s)
 						}
 					}
 				}
@@ -194,8 +194,8 @@ var codeRacePromises = []racePromise{
 			})
 			lives(t, r[0], b.first)
 			for _, s := range b.sessions {
-				dead(t, r[0], s)
-				dead(t, r[1], s)
+				sessionGone(t, r[0], s)
+				sessionGone(t, r[1], s)
 			}
 			isOver(t, r[1], b.login)
 		}
@@ -254,7 +254,7 @@ var codeRacePromises = []racePromise{
 			}
 			succeeds(t, r[1].EndLogin(t.Context(), winner.ID, event(audit.LoginEnded)))
 			for _, s := range append(b.sessions, b.first) {
-				dead(t, r[0], s)
+				sessionGone(t, r[0], s)
 			}
 		}
 	}},
@@ -276,7 +276,7 @@ var codeRacePromises = []racePromise{
 						}
 						return err
 					}))
-					dead(t, r[1], b.first)
+					sessionGone(t, r[1], b.first)
 					isOver(t, r[1], b.login)
 					isOver(t, r[1], next)
 				}
@@ -329,7 +329,7 @@ var codeRacePromises = []racePromise{
 						if !errors.Is(err, tokens.ErrUserGone) && !errors.Is(err, tokens.ErrUnknown) {
 							t.Errorf("redeem: got error %v", err)
 						}
-						dead(t, r[1], s)
+						sessionGone(t, r[1], s)
 					}
 				}
 			})
@@ -402,7 +402,7 @@ var codeRacePromises = []racePromise{
 			}))
 			for i, l := range all {
 				if won[i] {
-					stays(t, r[1], l)
+					loginLives(t, r[1], l)
 				} else {
 					isOver(t, r[1], l)
 				}

@@ -51,16 +51,16 @@ func exchanged(t testing.TB, db *store.DB, c tokens.Code) tokens.Session {
 	return s
 }
 
-// refused fails the test unless the exchange of a code returns the wanted error and
+// redeemFails fails the test unless the exchange of a code returns the wanted error and
 // changes nothing.
-func refused(t testing.TB, db *store.DB, c tokens.Code, want error) {
+func redeemFails(t testing.TB, db *store.DB, c tokens.Code, want error) {
 	t.Helper()
 	before, known := db.Code(t.Context(), c.ID)
 	s := sessionFor(c)
 	leaves(t, db, func(ctx context.Context) {
 		fails(t, "redeem", db.RedeemCode(ctx, c, s, at, event(audit.SessionCreated)), want)
 	})
-	dead(t, db, s)
+	sessionGone(t, db, s)
 	after, err := db.Code(t.Context(), c.ID)
 	fails(t, "code", err, known)
 	same(t, "code", after, before)
@@ -80,7 +80,7 @@ func isNoCode(t testing.TB, db *store.DB, c tokens.Code) {
 	t.Helper()
 	_, err := db.Code(t.Context(), c.ID)
 	fails(t, "code", err, tokens.ErrUnknown)
-	refused(t, db, c, tokens.ErrUnknown)
+	redeemFails(t, db, c, tokens.ErrUnknown)
 }
 
 var codePromises = []promise{
@@ -118,8 +118,8 @@ var codePromises = []promise{
 		bystander := addLogin(t, db, accounts.User{ID: l.UserID, Username: l.Username})
 		l.ExpiresAt = at.Add(2 * time.Hour)
 		addCode(t, db, l, c.ID)
-		stays(t, db, l)
-		stays(t, db, bystander)
+		loginLives(t, db, l)
+		loginLives(t, db, bystander)
 	}},
 	{"CreateCode/refused without a live login", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
@@ -141,7 +141,7 @@ var codePromises = []promise{
 		later := l
 		later.Epoch++
 		try("of an epoch to come", code(later, c.ID), at)
-		stays(t, db, l)
+		loginLives(t, db, l)
 		succeeds(t, db.CreateCode(t.Context(), code(l, c.ID), l.ExpiresAt, l.ExpiresAt.Add(-time.Millisecond)))
 		succeeds(t, db.ForgetLogin(t.Context(), l.ID))
 		try("forgotten", code(l, c.ID), at)
@@ -161,7 +161,7 @@ var codePromises = []promise{
 		c.WithoutConsent = false
 		fails(t, "create", db.CreateCode(t.Context(), c, at.Add(2*time.Hour), at), tokens.ErrUnknown)
 		isNoCode(t, db, c)
-		stays(t, db, l)
+		loginLives(t, db, l)
 		addConsent(t, db, u, client, "openid")
 		succeeds(t, db.CreateCode(t.Context(), c, l.ExpiresAt, at))
 		isCode(t, db, c)
@@ -171,7 +171,7 @@ var codePromises = []promise{
 		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
 		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
 		fails(t, "create", db.CreateCode(t.Context(), code(l, c.ID), at.Add(2*time.Hour), at), tokens.ErrUnknown)
-		stays(t, db, l) // nothing has changed
+		loginLives(t, db, l) // nothing has changed
 	}},
 
 	{"Code/also one that has expired or been used", func(t *testing.T, db *store.DB) {
@@ -223,20 +223,20 @@ var codePromises = []promise{
 	{"RedeemCode/once", func(t *testing.T, db *store.DB) {
 		c := addCode(t, db, addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app").ID)
 		s := exchanged(t, db, c)
-		refused(t, db, c, tokens.ErrCodeUsed)
+		redeemFails(t, db, c, tokens.ErrCodeUsed)
 		lives(t, db, s) // the caller must end it
 		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.CodeReused)))
-		refused(t, db, c, tokens.ErrCodeUsed)
+		redeemFails(t, db, c, tokens.ErrCodeUsed)
 		late := sessionFor(c)
 		fails(t, "after it has expired", db.RedeemCode(t.Context(), c, late, c.ExpiresAt.Add(time.Hour), event(audit.SessionCreated)), tokens.ErrCodeUsed)
-		dead(t, db, late)
+		sessionGone(t, db, late)
 	}},
 	{"RedeemCode/not an expired one", func(t *testing.T, db *store.DB) {
 		c := addCode(t, db, addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app").ID)
 		for _, late := range []time.Duration{0, time.Millisecond, 30 * time.Minute} {
 			s := sessionFor(c)
 			fails(t, "expired for "+late.String(), db.RedeemCode(t.Context(), c, s, c.ExpiresAt.Add(late), event(audit.SessionCreated)), tokens.ErrUnknown)
-			dead(t, db, s)
+			sessionGone(t, db, s)
 		}
 		isCode(t, db, c)
 		s := sessionFor(c)
@@ -251,7 +251,7 @@ var codePromises = []promise{
 				s := sessionFor(c)
 				s.ClientID = client
 				fails(t, state+", as client "+client, db.RedeemCode(t.Context(), c, s, at, event(audit.SessionCreated)), tokens.ErrUnknown)
-				dead(t, db, s)
+				sessionGone(t, db, s)
 			}
 			if state == "unused" {
 				exchanged(t, db, c)
@@ -267,9 +267,9 @@ var codePromises = []promise{
 			if end.name == "deleted" {
 				isNoCode(t, db, c)
 			} else {
-				refused(t, db, c, tokens.ErrUserGone)
+				redeemFails(t, db, c, tokens.ErrUserGone)
 			}
-			dead(t, db, before)
+			sessionGone(t, db, before)
 		}
 	}},
 	{"RedeemCode/refused once the login has expired", func(t *testing.T, db *store.DB) {
@@ -279,7 +279,7 @@ var codePromises = []promise{
 		succeeds(t, db.CreateCode(t.Context(), c, l.ExpiresAt, at))
 		s := sessionFor(c)
 		fails(t, "redeem", db.RedeemCode(t.Context(), c, s, l.ExpiresAt, event(audit.SessionCreated)), tokens.ErrUserGone)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		lives(t, db, exchanged(t, db, c))
 	}},
 	{"RedeemCode/refused once the client is gone", func(t *testing.T, db *store.DB) {
@@ -287,7 +287,7 @@ var codePromises = []promise{
 		pending := addCode(t, db, l, c.ID)
 		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
 		isNoCode(t, db, pending)
-		stays(t, db, l)
+		loginLives(t, db, l)
 	}},
 	{"RedeemCode/a cancelled one leaves nothing", func(t *testing.T, db *store.DB) {
 		c := addCode(t, db, addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app").ID)
@@ -297,7 +297,7 @@ var codePromises = []promise{
 			cancel()
 			fails(t, "cancelled", db.RedeemCode(ctx, c, s, at, event(audit.SessionCreated)), context.Canceled)
 		})
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		isCode(t, db, c)
 		lives(t, db, exchanged(t, db, c))
 	}},
@@ -336,7 +336,7 @@ var codePromises = []promise{
 		isOver(t, db, l)
 		isNoCode(t, db, pending)
 		isNoCode(t, db, used)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated))) // nothing of the old session is left
 	}},
 	{"DeleteClient/takes its codes along, and no login", func(t *testing.T, db *store.DB) {
@@ -346,7 +346,7 @@ var codePromises = []promise{
 		succeeds(t, db.DeleteClient(t.Context(), gone.ID, event(audit.ClientDeleted)))
 		isNoCode(t, db, pending)
 		isNoCode(t, db, used)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		lives(t, db, exchanged(t, db, other))
 	}},
 }

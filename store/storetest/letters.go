@@ -251,7 +251,7 @@ var letterPromises = []promise{
 		if won.Load() != 1 {
 			t.Errorf("%d callers used the letters, want 1", won.Load())
 		}
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		got, err := db.User(t.Context(), u.ID)
 		succeeds(t, err)
 		if got.Epoch != u.Epoch+1 || got.PasswordHash == u.PasswordHash || !got.EmailVerified {
@@ -306,7 +306,7 @@ var letterPromises = []promise{
 		reset, verify := posted(t, db, letter(accounts.ResetPassword, u)), posted(t, db, letter(accounts.VerifyEmail, u))
 		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Session: mine.ID, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged), letter(accounts.PasswordChanged, u)))
 		lives(t, db, mine)
-		dead(t, db, other)
+		sessionGone(t, db, other)
 		_, err := db.Letter(t.Context(), reset.ID, at)
 		fails(t, "reset", err, accounts.ErrBadToken)
 		_, err = db.Letter(t.Context(), verify.ID, at)

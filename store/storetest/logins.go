@@ -30,8 +30,8 @@ func addLogin(t testing.TB, db *store.DB, u accounts.User) tokens.Login {
 	return l
 }
 
-// stays fails the test if the login is missing or not as wanted.
-func stays(t testing.TB, db *store.DB, want tokens.Login) {
+// loginLives fails the test if the login is missing or not as wanted.
+func loginLives(t testing.TB, db *store.DB, want tokens.Login) {
 	t.Helper()
 	got, err := db.Login(t.Context(), want.ID, at)
 	if err != nil {
@@ -68,17 +68,17 @@ var loginPromises = []promise{
 			succeeds(t, db.CreateLogin(ctx, want, created))
 		}, created)
 		want.Username = u.Username // the user's, not the login's
-		stays(t, db, want)
+		loginLives(t, db, want)
 	}},
 	{"CreateLogin/what is absent stays absent", func(t *testing.T, db *store.DB) {
-		stays(t, db, addLogin(t, db, addUser(t, db, "alice")))
+		loginLives(t, db, addLogin(t, db, addUser(t, db, "alice")))
 	}},
 	{"CreateLogin/the longest fields fit", func(t *testing.T, db *store.DB) {
 		l := login(addUser(t, db, "alice"))
 		l.Device = strings.Repeat("𐐨", 100)
 		l.AbsoluteExpiresAt = time.Date(9999, 12, 31, 23, 59, 59, 999_000_000, time.UTC)
 		succeeds(t, db.CreateLogin(t.Context(), l, event(audit.LoginCreated)))
-		stays(t, db, l)
+		loginLives(t, db, l)
 	}},
 	{"CreateLogin/refused once the user may no longer sign in", func(t *testing.T, db *store.DB) {
 		for _, end := range partings {
@@ -120,7 +120,7 @@ var loginPromises = []promise{
 			succeeds(t, end.do(t.Context(), db, &u))
 			isOver(t, db, l)
 		}
-		stays(t, db, other)
+		loginLives(t, db, other)
 	}},
 
 	{"ReplaceLogin/what came of the former comes of the new one", func(t *testing.T, db *store.DB) {
@@ -133,9 +133,9 @@ var loginPromises = []promise{
 		ev := event(audit.LoginCreated)
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.ReplaceLogin(ctx, old.ID, next, at, ev)) }, ev)
 		isOver(t, db, old)
-		stays(t, db, next)
+		loginLives(t, db, next)
 		bystander.ExpiresAt = bystander.ExpiresAt.Add(time.Millisecond) // so much for the exchange
-		stays(t, db, bystander)
+		loginLives(t, db, bystander)
 		s.LoginID = next.ID
 		lives(t, db, s)
 		lives(t, db, other)
@@ -143,8 +143,8 @@ var loginPromises = []promise{
 		late.LoginID = next.ID
 		lives(t, db, late)
 		succeeds(t, db.EndLogin(t.Context(), next.ID, event(audit.LoginEnded)))
-		dead(t, db, s)
-		dead(t, db, late)
+		sessionGone(t, db, s)
+		sessionGone(t, db, late)
 		lives(t, db, other)
 	}},
 	{"ReplaceLogin/only one of the same user that is live, and in a good epoch", func(t *testing.T, db *store.DB) {
@@ -158,8 +158,8 @@ var loginPromises = []promise{
 			next.Epoch++
 			fails(t, "of another epoch", db.ReplaceLogin(ctx, l.ID, next, at, event(audit.LoginCreated)), tokens.ErrUserGone)
 		})
-		stays(t, db, l)
-		stays(t, db, others)
+		loginLives(t, db, l)
+		loginLives(t, db, others)
 	}},
 
 	{"ForgetLogin/removes it, and none of the sessions that came of it", func(t *testing.T, db *store.DB) {
@@ -168,7 +168,7 @@ var loginPromises = []promise{
 		s := exchanged(t, db, addCode(t, db, l, c.ID))
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.ForgetLogin(ctx, l.ID)) })
 		isOver(t, db, l)
-		stays(t, db, bystander)
+		loginLives(t, db, bystander)
 		lives(t, db, s)
 		succeeds(t, db.AdvanceSession(t.Context(), advanced(s, at), at))
 	}},
@@ -176,14 +176,14 @@ var loginPromises = []promise{
 		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
 		code := addCode(t, db, l, c.ID)
 		succeeds(t, db.ForgetLogin(t.Context(), l.ID))
-		refused(t, db, code, tokens.ErrUserGone)
+		redeemFails(t, db, code, tokens.ErrUserGone)
 	}},
 	{"ForgetLogin/without one it is no error", func(t *testing.T, db *store.DB) {
 		l := addLogin(t, db, addUser(t, db, "alice"))
 		for _, id := range []uuid.UUID{id(), uuid.Nil} {
 			succeeds(t, db.ForgetLogin(t.Context(), id))
 		}
-		stays(t, db, l)
+		loginLives(t, db, l)
 		succeeds(t, db.ForgetLogin(t.Context(), l.ID))
 		succeeds(t, db.ForgetLogin(t.Context(), l.ID))
 	}},
@@ -197,10 +197,10 @@ var loginPromises = []promise{
 		ended.UserID = u.ID
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.EndLogin(ctx, l.ID, ended)) }, ended)
 		isOver(t, db, l)
-		dead(t, db, first)
-		dead(t, db, second)
+		sessionGone(t, db, first)
+		sessionGone(t, db, second)
 		elsewhere.ExpiresAt = elsewhere.ExpiresAt.Add(time.Millisecond) // so much for the exchange
-		stays(t, db, elsewhere)
+		loginLives(t, db, elsewhere)
 		lives(t, db, other)
 		lives(t, db, byPassword)
 	}},
@@ -215,7 +215,7 @@ var loginPromises = []promise{
 		}
 		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))
 		for _, s := range online {
-			dead(t, db, s)
+			sessionGone(t, db, s)
 		}
 		for _, s := range offline {
 			lives(t, db, s)
@@ -236,8 +236,8 @@ var loginPromises = []promise{
 		unused, used := addCode(t, db, l, c.ID), addCode(t, db, l, c.ID, "offline_access")
 		s := exchanged(t, db, used)
 		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))
-		refused(t, db, unused, tokens.ErrUserGone)
-		refused(t, db, used, tokens.ErrCodeUsed)
+		redeemFails(t, db, unused, tokens.ErrUserGone)
+		redeemFails(t, db, used, tokens.ErrCodeUsed)
 		used.SessionID = s.ID
 		isCode(t, db, used)
 	}},
@@ -275,7 +275,7 @@ var loginPromises = []promise{
 				same(t, "logins purged", n, want)
 			}
 		})
-		stays(t, db, live)
+		loginLives(t, db, live)
 		for _, l := range expired {
 			isOver(t, db, l)
 		}
@@ -288,7 +288,7 @@ var loginPromises = []promise{
 		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
 		s, other := exchanged(t, db, addCode(t, db, l, c.ID)), exchanged(t, db, addCode(t, db, l, c.ID))
 		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		lives(t, db, other)
 		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
 	}},
@@ -300,11 +300,11 @@ var loginPromises = []promise{
 		revoked := event(audit.SessionRevoked)
 		revoked.SessionID = s.ID
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.EndSignIn(ctx, s.ID, revoked)) }, revoked)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		isOver(t, db, l)
-		refused(t, db, pending, tokens.ErrUserGone)
+		redeemFails(t, db, pending, tokens.ErrUserGone)
 		lives(t, db, sibling)
-		stays(t, db, elsewhere)
+		loginLives(t, db, elsewhere)
 	}},
 	{"EndSignIn/of a session without a login ends that", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
@@ -312,8 +312,8 @@ var loginPromises = []promise{
 		leaves(t, db, func(ctx context.Context) {
 			succeeds(t, db.EndSignIn(ctx, s.ID, event(audit.SessionRevoked)))
 		}, event(audit.SessionRevoked))
-		dead(t, db, s)
-		stays(t, db, l)
+		sessionGone(t, db, s)
+		loginLives(t, db, l)
 		lives(t, db, other)
 	}},
 	{"EndSignIn/ends a session whose login has ended", func(t *testing.T, db *store.DB) {
@@ -321,7 +321,7 @@ var loginPromises = []promise{
 		s := exchanged(t, db, addCode(t, db, l, c.ID, "offline_access"))
 		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))
 		succeeds(t, db.EndSignIn(t.Context(), s.ID, event(audit.SessionRevoked)))
-		dead(t, db, s)
+		sessionGone(t, db, s)
 	}},
 	{"EndSignIn/without a session it is ErrUnknown", func(t *testing.T, db *store.DB) {
 		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
@@ -345,10 +345,10 @@ var loginPromises = []promise{
 			succeeds(t, err)
 			same(t, "sessions ended", n, 1)
 		}, event(audit.SessionRevoked))
-		dead(t, db, offline)
+		sessionGone(t, db, offline)
 		isOver(t, db, l)
 		isOver(t, db, second)
-		refused(t, db, pending, tokens.ErrUserGone)
+		redeemFails(t, db, pending, tokens.ErrUserGone)
 		lives(t, db, exchanged(t, db, his))
 	}},
 	{"EndUserSessions/keeps one and its login", func(t *testing.T, db *store.DB) {
@@ -363,8 +363,8 @@ var loginPromises = []promise{
 		}, event(audit.SessionRevoked))
 		lives(t, db, kept)
 		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
-		dead(t, db, sibling)
-		dead(t, db, other)
+		sessionGone(t, db, sibling)
+		sessionGone(t, db, other)
 		isOver(t, db, elsewhere)
 	}},
 	{"EndUserSessions/keeps no login for a session without one, or another's", func(t *testing.T, db *store.DB) {
@@ -379,7 +379,7 @@ var loginPromises = []promise{
 		his := exchanged(t, db, addCode(t, db, other, c.ID))
 		_, err = db.EndUserSessions(t.Context(), u.ID, his.ID, event(audit.SessionRevoked))
 		succeeds(t, err)
-		dead(t, db, kept)
+		sessionGone(t, db, kept)
 		isOver(t, db, l)
 		lives(t, db, his)
 		lives(t, db, exchanged(t, db, addCode(t, db, other, c.ID)))
@@ -401,10 +401,10 @@ var loginPromises = []promise{
 		other := exchanged(t, db, addCode(t, db, elsewhere, c.ID))
 		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Session: mine.ID, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged)))
 		lives(t, db, mine)
-		dead(t, db, other)
+		sessionGone(t, db, other)
 		isOver(t, db, l)
 		isOver(t, db, elsewhere)
-		refused(t, db, pending, tokens.ErrUserGone)
+		redeemFails(t, db, pending, tokens.ErrUserGone)
 		l.Epoch++
 		isOver(t, db, l)
 	}},

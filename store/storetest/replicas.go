@@ -168,8 +168,8 @@ var racePromises = []racePromise{
 				return nil
 			})
 			allSucceed(t, errs)
-			dead(t, r[0], s)
-			dead(t, r[1], s)
+			sessionGone(t, r[0], s)
+			sessionGone(t, r[1], s)
 		}
 	}},
 
@@ -206,8 +206,8 @@ var racePromises = []racePromise{
 						return err
 					}))
 					for _, s := range tries {
-						dead(t, r[0], s)
-						dead(t, r[1], s)
+						sessionGone(t, r[0], s)
+						sessionGone(t, r[1], s)
 					}
 				}
 			})
@@ -445,7 +445,7 @@ var racePromises = []racePromise{
 				if won[i] {
 					lives(t, r[1], s)
 				} else {
-					dead(t, r[1], s)
+					sessionGone(t, r[1], s)
 				}
 			}
 		}

@@ -76,7 +76,7 @@ var sessionPromises = []promise{
 				leaves(t, db, func(ctx context.Context) {
 					fails(t, "create", db.CreateSession(ctx, s, u.Epoch, event(audit.SessionCreated)), tokens.ErrUserGone)
 				})
-				dead(t, db, s)
+				sessionGone(t, db, s)
 			})
 		}
 	}},
@@ -178,7 +178,7 @@ var sessionPromises = []promise{
 		_, s := signIn(t, db, "alice")
 		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
 		fails(t, "advance", db.AdvanceSession(t.Context(), advanced(s, at), at), tokens.ErrStale)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 	}},
 
 	{"EndSession/ends that one", func(t *testing.T, db *store.DB) {
@@ -189,7 +189,7 @@ var sessionPromises = []promise{
 		leaves(t, db, func(ctx context.Context) {
 			succeeds(t, db.EndSession(ctx, s.ID, revoked))
 		}, revoked)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		lives(t, db, other)
 	}},
 	{"EndSession/without one it is ErrUnknown", func(t *testing.T, db *store.DB) {
@@ -210,8 +210,8 @@ var sessionPromises = []promise{
 			succeeds(t, err)
 			same(t, "sessions ended", n, 2)
 		}, event(audit.SessionRevoked))
-		dead(t, db, s)
-		dead(t, db, second)
+		sessionGone(t, db, s)
+		sessionGone(t, db, second)
 		lives(t, db, other)
 		isUser(t, db, u) // the epoch stays
 	}},

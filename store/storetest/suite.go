@@ -157,8 +157,8 @@ func lives(t testing.TB, db *store.DB, want tokens.Session) {
 	same(t, "session", got, want)
 }
 
-// dead fails the test if the session exists.
-func dead(t testing.TB, db *store.DB, s tokens.Session) {
+// sessionGone fails the test if the session exists.
+func sessionGone(t testing.TB, db *store.DB, s tokens.Session) {
 	t.Helper()
 	_, err := db.Session(t.Context(), s.ID, at)
 	fails(t, "session that ended", err, tokens.ErrUnknown)

@@ -150,7 +150,7 @@ var userPromises = []promise{
 		}, event(audit.UserDisabled))
 		u.DisabledAt, u.UpdatedAt, u.Epoch = now, now, u.Epoch+1
 		isUser(t, db, u)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		lives(t, db, other)
 	}},
 	{"DisableUser/a second time changes nothing", func(t *testing.T, db *store.DB) {
@@ -177,7 +177,7 @@ var userPromises = []promise{
 		}, event(audit.UserEnabled))
 		u.UpdatedAt, u.Epoch = now, u.Epoch+1
 		isUser(t, db, u)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		lives(t, db, addSession(t, db, u, s.ClientID))
 	}},
 	{"EnableUser/an enabled user stays as is", func(t *testing.T, db *store.DB) {
@@ -203,7 +203,7 @@ var userPromises = []promise{
 		}, event(audit.UserPasswordChanged))
 		u.PasswordHash, u.UpdatedAt, u.Epoch = "new", now, u.Epoch+1
 		isUser(t, db, u)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		lives(t, db, other)
 	}},
 	{"SetPasswordHash/moves the epoch even if the hash is the same", func(t *testing.T, db *store.DB) {
@@ -211,7 +211,7 @@ var userPromises = []promise{
 		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, u.PasswordHash, accounts.By{}, at, event(audit.UserPasswordChanged)))
 		u.Epoch++
 		isUser(t, db, u)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 	}},
 	{"SetPasswordHash/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		leaves(t, db, func(ctx context.Context) {
@@ -249,7 +249,7 @@ var userPromises = []promise{
 		fails(t, "user", err, accounts.ErrUnknownUser)
 		_, err = db.UserByUsername(t.Context(), u.Username)
 		fails(t, "username", err, accounts.ErrUnknownUser)
-		dead(t, db, s)
+		sessionGone(t, db, s)
 		fails(t, "advance", db.AdvanceSession(t.Context(), advanced(s, at), at), tokens.ErrStale)
 		lives(t, db, other)
 	}},
