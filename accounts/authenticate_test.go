@@ -85,7 +85,7 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 
 // An account that has not signed in since hashing became dearer would stand out
 // by answering faster.
-func TestWrongPasswordForAnOlderHashCostsAsMuchAsForNobody(t *testing.T) {
+func TestWrongPasswordForAnOlderHashCostsAsMuchAsForAnUnknownUser(t *testing.T) {
 	db := open(t)
 	create(t, newUsers(t, db), "alice", goodPassword)
 	for _, dearer := range []hashing.Argon2{
@@ -206,7 +206,7 @@ func TestBurstOverdrawsTheBudgetByTheSlotsOnly(t *testing.T) {
 	}
 }
 
-func TestFloodIsBusyAndStrandsNobody(t *testing.T) {
+func TestFloodIsBusyAndReleasesEverySlot(t *testing.T) {
 	users := newUsers(t, open(t), func(o *accounts.Options) { o.Slots = limits.NewSlots(1, 1) })
 	create(t, users, "alice", goodPassword)
 	work, hashing, release := users.Watch(), make(chan struct{}, 9), make(chan struct{})

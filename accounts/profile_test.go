@@ -141,7 +141,7 @@ func TestProfileIsKept(t *testing.T) {
 		t.Errorf("profile is %+v, %v, want %+v", got, err, p)
 	}
 	if err := users.SetProfile(t.Context(), now, uuid.New(), uuid.Nil, p, caller.Operator()); !errors.Is(err, accounts.ErrUnknownUser) {
-		t.Errorf("of nobody: %v", err)
+		t.Errorf("of an unknown user: %v", err)
 	}
 	if err := users.SetProfile(t.Context(), now, user.ID, uuid.New(), p, caller.Operator()); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("of no session: %v", err)
@@ -151,7 +151,7 @@ func TestProfileIsKept(t *testing.T) {
 	}
 }
 
-func TestClaimsOfNobodyAreUnknown(t *testing.T) {
+func TestClaimsOfAnUnknownUser(t *testing.T) {
 	users := newUsers(t, open(t))
 	barred := create(t, users, "barred", goodPassword)
 	if err := users.Disable(t.Context(), time.Now(), barred.ID, caller.Operator()); err != nil {

@@ -92,9 +92,9 @@ func TestLongestNamesAndPasswordsAreAccepted(t *testing.T) {
 	}
 }
 
-// Whoever is called like somebody else's id would be met in their place by an
-// operator who goes by ids.
-func TestNobodyIsCalledLikeAnID(t *testing.T) {
+// Operators name users by id, too. A username that equals another user's id would make
+// them act on the wrong account.
+func TestUsernameInTheFormOfAnIDIsRefused(t *testing.T) {
 	users := newUsers(t, open(t))
 	for _, name := range []string{"01a2071a-4dd7-7296-bcc1-a76735431200", "01A2071A-4DD7-7296-BCC1-A76735431200", "01a2071a4dd77296bcc1a76735431200"} {
 		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, caller.Operator())
@@ -282,7 +282,7 @@ func TestListGoesOnAfterAName(t *testing.T) {
 	}
 }
 
-func TestMalformedNameIsNobodys(t *testing.T) {
+func TestMalformedNameIsAnUnknownUser(t *testing.T) {
 	if _, err := newUsers(t, open(t)).ByUsername(t.Context(), "a b"); !errors.Is(err, accounts.ErrUnknownUser) {
 		t.Errorf("ByUsername: %v, want ErrUnknownUser", err)
 	}
