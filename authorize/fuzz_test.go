@@ -88,8 +88,8 @@ func noError(t testing.TB, err error) {
 	}
 }
 
-// isPage reports whether err is one that is told on a page, and fails the test if it is
-// one that nobody expects.
+// isPage reports whether err is an error that a page shows, and fails the test if it is
+// an unexpected error.
 func isPage(t *testing.T, err error) bool {
 	t.Helper()
 	if err == nil {
@@ -230,9 +230,9 @@ func FuzzResume(f *testing.F) {
 	})
 }
 
-// FuzzReadLogout: whatever a request to sign out says, the browser goes nowhere that
-// isn't registered for the client afterwards, and nobody is signed out unasked whom an
-// ID token of the client doesn't name.
+// FuzzReadLogout: whatever a request to sign out says, the browser then goes only to an
+// address registered for the client, and a user whom the client's ID token doesn't name
+// is not signed out unasked.
 func FuzzReadLogout(f *testing.F) {
 	s := newRig(f)
 	bye := "post_logout_redirect_uri=" + url.QueryEscape("https://app.example.com/bye")
@@ -259,7 +259,7 @@ func FuzzReadLogout(f *testing.F) {
 			t.Errorf("%q: the request is %+v", query, r)
 		}
 		if r.Agreed(&tokens.Login{UserID: uuid.New()}) {
-			t.Errorf("%q: somebody else is signed out unasked", query)
+			t.Errorf("%q: another user is signed out unasked", query)
 		}
 		to := form.Get("post_logout_redirect_uri")
 		if r.GoTo() != "" && (!strings.HasPrefix(r.GoTo(), to) || !s.client.AllowsPostLogoutRedirectURI(to) || r.ClientID != "app") {
