@@ -317,7 +317,7 @@ func (r *response) want(status int) *response {
 }
 
 // wantError fails the test unless the answer is this OAuth error, as JSON that
-// nobody caches (RFC 6749 section 5.2).
+// no cache may keep (RFC 6749 section 5.2).
 func (r *response) wantError(status int, code string) *response {
 	r.t.Helper()
 	r.want(status)

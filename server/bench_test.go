@@ -152,7 +152,7 @@ func BenchmarkTellAccountsApart(b *testing.B) {
 	b.ReportMetric(math.Sqrt(float64(len(known)+len(other)+1)/(12*n)), "AUC-sd")
 }
 
-// BenchmarkSilentSignIn is a client's sign-in of somebody who is signed in to the
+// BenchmarkSilentSignIn is a client's sign-in of a user who is signed in to the
 // browser: two durable writes, for the code and the session, and one signature.
 func BenchmarkSilentSignIn(b *testing.B) {
 	a := newApp(b, quiet)

@@ -33,12 +33,12 @@ func (a *app) wantNoSessions(user string) {
 	}
 }
 
-// A code that many present at the same moment gets at most one of them tokens, and
-// these are good for nothing once the others were heard (RFC 6749 section 4.1.2): all
-// but one must have stolen it, and we can't know which.
+// If many callers present a code at the same moment, at most one gets tokens, and those
+// are void once the other requests were handled (RFC 6749 section 4.1.2): all callers
+// but one stole the code, and the server can't know which.
 //
 // Requirement: line 63.
-func TestCodePresentedByManyAtOnceGetsNobodyASession(t *testing.T) {
+func TestCodePresentedByManyAtOnceLeavesNoSession(t *testing.T) {
 	const callers = 32
 	for name, n := range map[string]int{"one server": 1, "two servers on one database": 2} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestCodePresentedByManyAtOnceGetsNobodyASession(t *testing.T) {
 			}
 			all[n-1].exchange(code).want(http.StatusOK)
 			if got == 0 {
-				t.Error("nobody ever got tokens: this test shows nothing")
+				t.Error("no caller ever got tokens: this test shows nothing")
 			}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// person is somebody with a browser who goes where applications and pages lead.
+// person is a user with a browser, who follows where applications and pages lead.
 type person struct {
 	a   *app
 	jar *cookiejar.Jar
@@ -162,8 +162,8 @@ func attribute(n *html.Node, name string) string {
 	return ""
 }
 
-// says fails the test unless r is a page of the status with these texts, that nobody
-// may frame, read from elsewhere or cache.
+// says fails the test unless r is a page of the status with these texts, that no other
+// page may frame or read and no cache may keep.
 func (r *response) says(status int, texts ...string) *response {
 	r.t.Helper()
 	r.want(status)
@@ -274,7 +274,7 @@ func (a *app) exchange(code string, pairs ...string) *response {
 	return a.token(exchangeForm("spa", code, pairs...))
 }
 
-// newPerson signs somebody up who then signs in to a client of ours in a new browser.
+// newPerson signs a user up, who then signs in to a client of ours in a new browser.
 func (a *app) newPerson(t testing.TB, username string) (*person, *response) {
 	t.Helper()
 	a.signup(username)

@@ -13,8 +13,8 @@ import (
 	"countersign/server"
 )
 
-// Replicas take turns, so one of them does the work; when it is gone another does.
-func TestWhatExpiredIsRemovedByWhoeverIsThere(t *testing.T) {
+// Replicas take turns, so one of them does the work. When it stops, another does.
+func TestAnyReplicaRemovesWhatExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, key := filepath.Join(t.TempDir(), "countersign.db"), seal.Generate()
 		short := func(o *server.Options, _ *keys.Options) { o.RefreshIdleTTL = 2 * time.Minute }

@@ -171,9 +171,9 @@ func (c linearCall) mayBeBeyond(window time.Duration, number uint64) bool {
 
 func wholeMillis(t int64) int64 { return t - t%int64(time.Millisecond) }
 
-// supersessions are when a session's tokens were superseded, by number. Token n
-// was by a call that presented it and was told of n+1, or of nothing; and before
-// anyone was told of n+1 or a later one.
+// supersessions are when a session's tokens were superseded, by number. A call that
+// presented token n, and got n+1 or no answer, superseded it; it did so before any call
+// got n+1 or a later one.
 func supersessions(history []porcupine.Operation, session int) []span {
 	var spans []span
 	at := func(n uint64) *span {

@@ -184,7 +184,7 @@ type linearUser struct {
 type linearSession struct {
 	id     uuid.UUID
 	tokens []string // by number, from 0 on without a gap; none as long as the sign-in is under way
-	over   bool     // as far as anybody noticed
+	over   bool     // as far as the callers know
 }
 
 // live has callers do things until the history is full.
@@ -284,7 +284,7 @@ func (u *linearUser) isDisabled() bool {
 	return u.disabled
 }
 
-// latest is the number of the latest token of a session that anybody was told of.
+// latest is the number of the latest token of a session that a caller got.
 func (u *linearUser) latest(session int) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()

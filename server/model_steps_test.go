@@ -345,8 +345,8 @@ func (w *world) living() []*modelSession {
 	return slices.DeleteFunc(slices.Clone(w.sessions), func(s *modelSession) bool { return !w.live(s, now) })
 }
 
-// token is a session and the number of one of its tokens that somebody knows:
-// mostly of a live session, and mostly a late one.
+// token is a session and the number of one of its tokens that a client knows: mostly of
+// a live session, and mostly a late one.
 func (w *world) token() (*modelSession, int, bool) {
 	among := w.sessions
 	if live := w.living(); len(live) > 0 && w.chance(95) {
@@ -481,7 +481,7 @@ func (w *world) stepBurst() {
 		wg.Go(func() { answers[n] = ask(w.servers[n%len(w.servers)], s.client, s.request(i, nil)) })
 	}
 	wg.Wait()
-	// Whoever was served first comes first.
+	// The caller that was served first comes first.
 	slices.SortStableFunc(answers, func(a, b *response) int { return cmp.Compare(a.Code, b.Code) })
 	for n, r := range answers {
 		if n > 0 {

@@ -90,7 +90,7 @@ func (r modelRules) judge(s *modelSession, i int, client string, ask []string, n
 }
 
 // apply does to the session what the verdict says. next is the token after the
-// current one, empty if nobody learned it.
+// current one, empty if no client learned it.
 func (s *modelSession) apply(v verdict, now time.Time, next string) {
 	switch v {
 	case rotates:

@@ -109,7 +109,7 @@ func TestAccountPasswordRefusals(t *testing.T) {
 	p.refresh().want(http.StatusOK)
 }
 
-// Whoever has got hold of an access token has no free guesses at the password.
+// An attacker who holds an access token has no free guesses at the password.
 func TestAccountPasswordGuessesAreCounted(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
@@ -180,7 +180,7 @@ func TestAccountDelete(t *testing.T) {
 		other.refresh().wantProblem(http.StatusUnauthorized, "login_required")
 		p.signIn("alice", password).wantProblem(http.StatusUnauthorized, "invalid_credentials")
 
-		a.signup("alice") // the name is free, and somebody else
+		a.signup("alice") // the name is free; this is a new account
 		in = p.signIn("alice", password).want(http.StatusOK)
 		p.bearer("DELETE", "/account", "", in).want(http.StatusNoContent) // has just signed in
 	})

@@ -491,8 +491,8 @@ func TestConsentIsOfWhoWasAsked(t *testing.T) {
 	})
 }
 
-// Scopes and resources that the client has lost while somebody signed in are refused as
-// if it had asked for them now.
+// If a client loses scopes or resources while the user signs in, they are refused as if
+// it had asked for them now.
 func TestTicketOfAClientThatMayHaveLess(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")

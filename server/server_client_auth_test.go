@@ -171,7 +171,7 @@ func TestOneWayToAuthenticateAtATime(t *testing.T) {
 }
 
 // A public client that sends a secret was registered otherwise than its author
-// thinks, or is somebody who looks for one that has a secret.
+// thinks, or is an attacker who looks for a client with a secret.
 func TestSecretOfAPublicClientIsRefused(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")

@@ -31,7 +31,8 @@ func TestPeopleTakeBackTheirConsent(t *testing.T) {
 	if exported := a.do(http.MethodGet, "/account/export", "", bearer...).want(http.StatusOK).json()["consents"].([]any); len(exported) != 1 {
 		t.Errorf("exported: %v", exported)
 	}
-	// An application of somebody else can't, for it may have been what asked for too much.
+	// A third-party application can't, because it may be the one that asked for too
+	// much.
 	a.do(http.MethodGet, "/account/consents", "", "Authorization", "Bearer "+theirs.text("access_token")).wantProblem(http.StatusForbidden, "insufficient_scope")
 
 	code := p.authorize(authorization("rp")).code(rpCallback)

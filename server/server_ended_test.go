@@ -29,8 +29,8 @@ func (b *lateBody) Read(p []byte) (int, error) {
 	return b.body.Read(p)
 }
 
-// Whoever has got into an account can't hold a request open, wait until its owner has
-// thrown them out, and then complete it.
+// An attacker who got into an account can't hold a request open, wait until the owner
+// has ended all sessions, and then complete it.
 func TestEndedSessionsCompleteNothing(t *testing.T) {
 	const resetTo = "reset by the owner"
 	for what, request := range map[string][3]string{

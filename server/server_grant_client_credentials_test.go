@@ -63,8 +63,8 @@ func TestClientCredentialsOpenNoSession(t *testing.T) {
 	}
 }
 
-// A client whose id is somebody's "sub" must not pass for that somebody (RFC
-// 9700 section 4.15).
+// A client whose id is a user's "sub" must not pass for that user (RFC 9700 section
+// 4.15).
 func TestClientNamedLikeAUserIsNotThatUser(t *testing.T) {
 	a := newApp(t)
 	alice := a.signup("alice")

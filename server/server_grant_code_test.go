@@ -15,7 +15,7 @@ import (
 )
 
 // Requirement: line 60.
-func TestNobodyIsSentToAStrangersAddress(t *testing.T) {
+func TestAnswersGoOnlyToRegisteredAddresses(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
 	for _, uri := range []string{
@@ -76,7 +76,8 @@ func TestTheVerifierHasToFit(t *testing.T) {
 		a.exchange(code, "code_verifier", v).wantError(http.StatusBadRequest, "invalid_grant")
 	}
 	a.exchange(code).want(http.StatusOK) // a wrong verifier doesn't spend the code
-	// A verifier to no challenge: somebody took that out (RFC 9700 section 4.8.2).
+	// A verifier without a challenge: an attacker removed the challenge (RFC 9700
+	// section 4.8.2).
 	bare := p.authorize(authorization("legacy", "code_challenge", "", "code_challenge_method", "")).code(spaCallback)
 	a.token(exchangeForm("legacy", bare)).wantError(http.StatusBadRequest, "invalid_grant")
 	a.token(exchangeForm("legacy", bare, "code_verifier", "")).want(http.StatusOK)

@@ -152,7 +152,7 @@ func TestNoPasswordWorkForAClientThatFailsToAuthenticate(t *testing.T) {
 	})
 }
 
-// Somebody without the client's secret can't spend the guesses of its users.
+// A caller without the client's secret can't spend the guesses of its users.
 //
 // Requirement: line 20.
 func TestAttemptsWithoutTheClientSpendNoGuesses(t *testing.T) {

@@ -191,8 +191,8 @@ func TestReuseEndsTheSession(t *testing.T) {
 	})
 }
 
-// Whoever comes back inside the window gets the token that is current,
-// however often, and moves nothing.
+// A client that comes back inside the window gets the current token, however often, and
+// changes nothing.
 //
 // Requirement: line 27.
 func TestSupersededInsideTheWindowGetsTheCurrentToken(t *testing.T) {
@@ -272,7 +272,7 @@ func TestWindowOfZeroIsStrict(t *testing.T) {
 }
 
 // The times of eight rotations are kept. An older token may or may not have been
-// superseded inside the window: it is refused, and nobody is signed out for it.
+// superseded inside the window: it is refused, and no session ends for it.
 func TestMoreRotationsInAWindowThanAreRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -519,7 +519,7 @@ func TestTokensThatAreNoGoodAreAlike(t *testing.T) {
 }
 
 // A token ahead of its session means that the database is an older copy. That
-// is nobody's theft.
+// is no theft.
 func TestTokenAheadOfARestoredDatabaseIsRefusedOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)

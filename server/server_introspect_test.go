@@ -51,7 +51,7 @@ func (r *response) wantInactive() *response {
 	return r.wantIntrospection()
 }
 
-// wantIntrospection fails the test unless the answer is JSON that nobody caches.
+// wantIntrospection fails the test unless the answer is JSON that no cache may keep.
 func (r *response) wantIntrospection() *response {
 	r.t.Helper()
 	if kind, cache := r.Header().Get("Content-Type"), r.Header().Get("Cache-Control"); kind != "application/json" || cache != "no-store" {

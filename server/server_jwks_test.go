@@ -225,8 +225,8 @@ func TestJWKSIsCacheable(t *testing.T) {
 		if len(etag) < 10 || etag[0] != '"' {
 			t.Fatalf("ETag = %q, want a strong one", etag)
 		}
-		// What a cache keeps is given to everybody, so every answer has to say
-		// that any page may read it, not only those to pages.
+		// A cache gives its copy to all callers, so every answer must say that any page
+		// may read it, not only the answers to pages.
 		if open := got.Header().Get("Access-Control-Allow-Origin"); open != "*" {
 			t.Errorf("without Origin: Access-Control-Allow-Origin = %q, want *", open)
 		}

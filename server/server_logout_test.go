@@ -64,7 +64,7 @@ func TestLogoutByTheClient(t *testing.T) {
 		goesTo(p.submit("/logout", f), rpSignedOut)
 		dead(refresh)
 
-		// Whoever has no hint is asked, too.
+		// Without a hint, the user is asked, too.
 		_, refresh = signedIn()
 		f = p.follow(p.open("/oauth/logout?" + form("client_id", "rp", "post_logout_redirect_uri", rpSignedOut, "state", "x").Encode())).page("logout-form")
 		lives()
@@ -84,25 +84,25 @@ func TestLogoutByTheClient(t *testing.T) {
 		p.open("/oauth/logout?" + form("id_token_hint", id+"x", "post_logout_redirect_uri", rpSignedOut).Encode()).says(http.StatusBadRequest)
 		p.open("/oauth/logout?" + form("id_token_hint", id, "client_id", "spa").Encode()).says(http.StatusBadRequest)
 		lives()
-		// Without a client nobody says whose the address is.
+		// Without a client, the address belongs to no registration.
 		f = p.follow(p.open("/oauth/logout?" + form("post_logout_redirect_uri", rpSignedOut).Encode())).page("logout-form")
 		goesTo(p.submit("/logout", f), "/logout")
 
-		// The hint of another user: whoever is signed in is asked.
+		// The hint names another user: the user who is signed in is asked.
 		id, _ = signedIn()
 		q, _ := a.newPerson(t, "bob")
 		q.follow(q.open("/oauth/logout?"+form("id_token_hint", id).Encode())).says(http.StatusOK, "bob").page("logout-form")
 		q.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 
-		// Nobody signed in: there is nothing to ask.
+		// No user is signed in: there is nothing to ask.
 		nobody := a.person()
 		goesTo(nobody.open("/oauth/logout?"+form("id_token_hint", id, "post_logout_redirect_uri", rpSignedOut).Encode()), rpSignedOut)
 		nobody.follow(nobody.open("/oauth/logout")).says(http.StatusOK, "Signed out")
 	})
 }
 
-// Signing out ends what came of the sign-in in this browser, at all clients, but for
-// what was granted for when nobody is there (OpenID Connect Core section 11).
+// Signing out ends the sessions that came of the sign-in in this browser, at all
+// clients, except those with offline access (OpenID Connect Core section 11).
 func TestLogoutEndsTheSessionsOfTheBrowser(t *testing.T) {
 	a := newApp(t)
 	p, here := a.newPerson(t, "alice")
@@ -119,7 +119,7 @@ func TestLogoutEndsTheSessionsOfTheBrowser(t *testing.T) {
 	elsewhere.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 }
 
-// An ID token is no proof: with it somebody without the user's cookies ends nothing.
+// An ID token is no proof: a caller who has it but not the user's cookies ends nothing.
 func TestLogoutHintAloneEndsNothing(t *testing.T) {
 	a := newApp(t)
 	p, tokens := a.newPerson(t, "alice")

@@ -171,7 +171,7 @@ func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
 	}
 }
 
-func TestPanicIsA500ThatTellsTheLogAndNobodyElse(t *testing.T) {
+func TestPanicIsA500ThatOnlyTheLogExplains(t *testing.T) {
 	f := &faults{}
 	a := newApp(t, withFaults(f))
 	a.signup("alice")
@@ -314,7 +314,7 @@ func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 		header  []string
 		want    string
 	}{
-		"nobody trusted":               {nil, []string{"X-Forwarded-For", "198.51.100.7", "X-Real-Ip", "198.51.100.7", "Forwarded", "for=198.51.100.7"}, peer},
+		"no trusted proxy":             {nil, []string{"X-Forwarded-For", "198.51.100.7", "X-Real-Ip", "198.51.100.7", "Forwarded", "for=198.51.100.7"}, peer},
 		"another trusted":              {[]string{"192.0.2.2"}, []string{"X-Forwarded-For", "198.51.100.7"}, peer},
 		"trusted":                      {[]string{peer}, []string{"X-Forwarded-For", "198.51.100.7"}, "198.51.100.7"},
 		"trusted network":              {[]string{"192.0.2.0/24"}, []string{"X-Forwarded-For", "198.51.100.7"}, "198.51.100.7"},
@@ -338,7 +338,7 @@ func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 	}
 }
 
-// A header that anybody may send must not give anybody a budget of their own.
+// A header that any caller may send must not give the caller a budget of its own.
 func TestForgedAddressesBuyNoGuesses(t *testing.T) {
 	a := newApp(t, func(o *server.Options, _ *keys.Options) { o.FreeFailures = 3 })
 	a.signup("alice")

@@ -68,7 +68,7 @@ func TestWellKnownPathsOfAnIssuerWithAPath(t *testing.T) {
 			t.Errorf("GET %s: readable from any page: %v", path, open)
 		}
 	}
-	// Whoever starts from either document gets a token that userinfo takes.
+	// A client that starts from either document gets a token that userinfo takes.
 	a.post(base+"/signup", `{"username":"alice","password":"`+password+`"}`).want(http.StatusCreated)
 	for _, path := range []string{base + documents[0], documents[1] + base} {
 		document := a.do(http.MethodGet, path, "")

@@ -205,7 +205,7 @@ func TestEveryAnswerIsAsTheOpenAPIDocumentSays(t *testing.T) {
 		delete(left, operation+" "+status)
 		answer := s.answer.Result()
 		if strings.HasSuffix(operation, " /userinfo") && status == "401" && s.answer.Body.Len() == 0 {
-			continue // where nobody tried, only the header says so (RFC 6750 section 3.1)
+			continue // without a token, only the header says so (RFC 6750 section 3.1)
 		}
 		_, wrong := answers.ValidateHttpResponse(s.request, answer)
 		if s.answer.Code < 400 {
@@ -252,7 +252,7 @@ func (o *observer) documents(a *app, operations map[string]described) {
 	a.do(http.MethodGet, "/readyz", "").want(http.StatusOK)
 }
 
-// signedIn is somebody who uses everything.
+// signedIn is a user who uses everything.
 type signedIn struct {
 	page    *page   // signed in with a cookie
 	browser *person // signed in at the hosted pages
@@ -300,7 +300,7 @@ func (o *observer) people(t *testing.T, a *app, box *outbox) *signedIn {
 	p.bearer(http.MethodPost, "/account/password", `{"current_password":"`+password+`","new_password":"`+password+`"}`, in.tokens).want(http.StatusNoContent)
 	box.take(t)
 
-	// An address that somebody else proves in the meantime.
+	// An address that another user proves in the meantime.
 	p.bearer(http.MethodPost, "/account/email", `{"email":"new@example.net"}`, in.tokens).want(http.StatusAccepted)
 	late := token(t, box.take(t))
 	p.do(http.MethodPost, "/signup", `{"username":"quick","password":"`+password+`","email":"new@example.net"}`).want(http.StatusCreated)
@@ -506,7 +506,7 @@ func (o *observer) otherServers(t *testing.T) {
 	}
 }
 
-// outage is what everybody is told while the database is away.
+// outage asks every operation while the database is away.
 func (o *observer) outage(a *app, in *signedIn, operations map[string]described) {
 	bearer := []string{"Authorization", "Bearer " + in.tokens.text("access_token"), "Content-Type", "application/json", "Origin", origin}
 	waiting := a.person().open("/oauth/authorize?" + authorization("spa").Encode())

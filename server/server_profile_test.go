@@ -56,14 +56,14 @@ func (a *app) withScopes(username, scope string) *response {
 	return a.token(f).want(http.StatusOK)
 }
 
-// putProfile replaces the profile of whoever an answer's access token is.
+// putProfile replaces the profile of the user whose access token is in an answer.
 func (a *app) putProfile(in *response, body string, header ...string) *response {
 	a.t.Helper()
 	return a.do(http.MethodPut, "/account/profile", body,
 		append([]string{"Content-Type", "application/json", "Authorization", "Bearer " + in.text("access_token")}, header...)...)
 }
 
-// profile is the profile of whoever an answer's access token is.
+// profile gets the profile of the user whose access token is in an answer.
 func (a *app) profile(in *response) *response {
 	a.t.Helper()
 	return a.do(http.MethodGet, "/account/profile", "", "Authorization", "Bearer "+in.text("access_token"))
@@ -119,8 +119,8 @@ func TestUserinfoSaysEveryClaimByItsScope(t *testing.T) {
 	}
 }
 
-// What nobody has said is left out (OpenID Connect Core section 5.3.2).
-func TestUserinfoLeavesOutWhatNobodySaid(t *testing.T) {
+// Claims without a value are left out (OpenID Connect Core section 5.3.2).
+func TestUserinfoLeavesOutAbsentClaims(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	said := func() string {
@@ -229,7 +229,7 @@ func TestClaimsAskedForByName(t *testing.T) {
 		t.Errorf("the ID token says %v", said)
 	}
 
-	// Of somebody who is deleted in this very moment there is nothing to tell.
+	// The user is deleted during the exchange: there are no claims.
 	f.set(func(_ context.Context, verb string) error {
 		if verb == "User" {
 			return accounts.ErrUnknownUser
@@ -237,7 +237,7 @@ func TestClaimsAskedForByName(t *testing.T) {
 		return nil
 	})
 	if _, err := exchange(); !errors.Is(err, tokens.ErrUserGone) {
-		t.Errorf("of somebody deleted: %v, want ErrUserGone", err)
+		t.Errorf("deleted user: %v, want ErrUserGone", err)
 	}
 }
 

@@ -124,8 +124,8 @@ func (p *page) verify(token string) *response {
 	return p.do("POST", "/account/email/verify", `{"token":"`+token+`"}`)
 }
 
-// Somebody signs up, proves the address, forgets the password and sets a new one, all
-// by mail that a real server took.
+// A user signs up, proves the address, forgets the password and sets a new one, all by
+// mail that a real server accepted.
 func TestForgottenPasswordByMail(t *testing.T) {
 	post := smtpd.Start(t)
 	a := newApp(t, withOptions(withMail(post)))
@@ -345,7 +345,8 @@ func TestChangeOfEmail(t *testing.T) {
 	})
 }
 
-// An address gets so many mails an hour, whoever asks, known or not.
+// An address gets so many mails an hour from all callers together, whether it has an
+// account or not.
 func TestMailHasABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t, func(o *server.Options) { o.TrustedProxies = []string{"192.0.2.0/24"} })
@@ -420,8 +421,8 @@ func TestMailHasABudgetForRacers(t *testing.T) {
 	}
 }
 
-// Whoever gives somebody's address to any number of accounts gets no more letters to
-// it than that, and isn't told.
+// An attacker who gives a victim's address to any number of accounts causes no more
+// letters than that to it, and isn't told.
 func TestMailToOneAddressHasABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true; o.TrustedProxies = []string{"192.0.2.0/24"} })
@@ -442,8 +443,8 @@ func TestMailToOneAddressHasABudget(t *testing.T) {
 	})
 }
 
-// Nobody's mailbox can be filled by signing up with its address, and what asking
-// leaves over doesn't tell that somebody has.
+// An attacker can't fill a mailbox by signing up with its address, and the rest of the
+// budget for other mail doesn't tell that a user has signed up.
 func TestSignupMailHasABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true })

@@ -41,7 +41,7 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080} }
 
-// dial connects, or fails once nobody listens any more.
+// dial connects, or fails once the server has stopped listening.
 func (p *pipes) dial() (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	select {
@@ -242,9 +242,9 @@ func TestRunWaitsForItsBackgroundWork(t *testing.T) {
 	})
 }
 
-// The first page to call may do so when the database has just gone away: it has to
-// be able to read that.
-func TestRunKnowsTheClientsOriginsBeforeAnybodyAsks(t *testing.T) {
+// The first page may call when the database has just gone away. It must be able to read
+// the error.
+func TestRunKnowsTheClientsOriginsBeforeTheFirstRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
 		r := run(t, withFaults(f))
@@ -264,7 +264,7 @@ func TestRunKnowsTheClientsOriginsBeforeAnybodyAsks(t *testing.T) {
 	})
 }
 
-// Whoever makes a client and calls at once is let in, as long as nobody has called
+// A page of a client that was just created may call at once, unless another page called
 // a moment before.
 func TestRunLetsANewClientsPagesInAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -292,7 +292,7 @@ func TestRunReturnsWhyItCanNotListen(t *testing.T) {
 	})
 }
 
-// Whoever opens connections and sends nothing, or one byte a second, must not
+// A caller that opens connections and sends nothing, or one byte a second, must not
 // hold them.
 func TestSlowCallersAreCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -26,8 +26,8 @@ import (
 	"countersign/store/storetest"
 )
 
-// Promise 4: whatever happens, no password, secret or token is in the log, also
-// not one that somebody sent in the wrong place. Nor is one at rest in the clear.
+// Promise 4: whatever happens, no password, secret or token is in the log, not even one
+// that a caller sent in the wrong place. Nor is one at rest in the clear.
 func TestNoSecretIsEverInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
@@ -244,8 +244,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Promise 4, the other half: a stolen database gives nobody a password, a
-// client secret, a refresh token or a private key.
+// Promise 4, the other half: a stolen database gives an attacker no password, client
+// secret, refresh token or private key.
 func TestNoSecretIsAtRestInTheClear(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	a := openApp(t, path, seal.Generate())

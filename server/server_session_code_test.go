@@ -68,8 +68,8 @@ func TestSessionByBadCode(t *testing.T) {
 	p.do(http.MethodPost, "/session/refresh", "", "Origin", origin).wantProblem(http.StatusUnauthorized, "login_required")
 }
 
-// A code that is no good signs nobody out, one that is used twice does: one of the two is
-// a thief.
+// A bad code ends no session. A code that is used twice does, because one of the two
+// callers is a thief.
 func TestSessionByALateOrUsedCode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -92,8 +92,8 @@ func TestSessionByALateOrUsedCode(t *testing.T) {
 	})
 }
 
-// A client that has lost the grant password takes none from pages, either, and signs
-// nobody out.
+// A client that has lost the grant password takes none from pages, either, and ends no
+// session.
 func TestSessionTakesNoPasswordWithoutTheGrant(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")

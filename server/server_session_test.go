@@ -266,8 +266,8 @@ func countEvents(t *testing.T, a *app, kind audit.Kind) int {
 	return n
 }
 
-// The browser's cookie has room for one session: the one before ends, and nobody
-// else's.
+// The browser's cookie has room for one session: the one before ends, and no other
+// user's.
 func TestSessionSignInAgainEndsTheFormer(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")

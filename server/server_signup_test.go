@@ -157,7 +157,7 @@ func TestPasswordRules(t *testing.T) {
 }
 
 // Requirement: line 75.
-func TestNobodysAddressIsVerifiedBySigningUp(t *testing.T) {
+func TestSigningUpVerifiesNoAddress(t *testing.T) {
 	a := newApp(t)
 	got := a.post("/signup", `{"username":"alice","password":"`+password+`","email":"alice@example.net"}`).want(http.StatusCreated)
 	if verified := got.json()["email_verified"]; verified != false {
@@ -179,7 +179,7 @@ func TestNobodysAddressIsVerifiedBySigningUp(t *testing.T) {
 	a.post("/signup", account("bob", password)).want(http.StatusCreated)
 	said = a.userinfo(a.login("bob").text("access_token")).want(http.StatusOK).json()
 	if _, there := said["email_verified"]; there || said["email"] != nil {
-		t.Errorf("userinfo of somebody without an address says %v", said)
+		t.Errorf("userinfo of a user without an address says %v", said)
 	}
 }
 
@@ -311,7 +311,8 @@ func TestTakenNamesAndAddressesAreConflicts(t *testing.T) {
 	} {
 		wantField(t, a.post("/signup", body).wantProblem(http.StatusConflict, "taken"), want)
 	}
-	// What is wrong comes before what is taken: nobody learns of accounts by nonsense.
+	// Malformed input is reported before taken names, so that malformed requests tell
+	// nothing of accounts.
 	wantField(t, a.post("/signup", account("alice", "7 chars")).want(http.StatusBadRequest), "password too_short")
 
 	a = newApp(t) // whose budget is untouched
@@ -390,7 +391,7 @@ func TestFullHashingQueueRefusesLoginsAndSignupsOnly(t *testing.T) {
 	})
 }
 
-// Whoever waits in the queue and gives up, or waits too long, is told to come back.
+// A caller that waits too long in the queue, or gives up, is told to come back.
 func TestWaitingForAHashingSlotHasAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}

@@ -99,8 +99,8 @@ func TestKnownBrowserHasItsOwnBudget(t *testing.T) {
 	})
 }
 
-// A new password makes former browsers less known: strangers don't keep them out, but
-// whoever knew the old password could have made any number of them, so that all of
+// A new password makes former browsers less known. Strangers don't lock them out, but
+// an attacker who knew the old password could have made any number of them, so all of
 // them together have no more guesses than strangers.
 func TestFormerBrowsersShareABudget(t *testing.T) {
 	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.StrangersPerAccount = 5 }))

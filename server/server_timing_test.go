@@ -16,12 +16,13 @@ import (
 	"countersign/test/soak"
 )
 
-// Nobody finds out by the clock who has an account. Requests go out in pairs, one about
-// an account and one about none, the first of them by chance, each from a network of its
-// own. The statistic is a sign test's: the share of pairs in which the one about the
-// account took longer. Where nothing tells them apart that is a half, whatever the
-// machine's noise is like, with a standard deviation of 1/(2√pairs); five of these are
-// too many. One that is put in by hand is seen.
+// A caller can't tell from response times which accounts exist. The test sends requests
+// in pairs, one about an account and one about none, in random order, each from its own
+// network. The statistic is a sign test's: the share of pairs in which the request
+// about the account took longer. If the times don't differ the share is a half,
+// whatever the machine's noise, with a standard deviation of 1/(2√pairs); the test
+// fails at five of these. It also checks that it detects a difference that it puts in
+// itself.
 //
 // Requirement: line 74.
 func TestTimeTellsNothing(t *testing.T) {
@@ -54,7 +55,7 @@ func TestTimeTellsNothing(t *testing.T) {
 		less float64 // of the time, for who is unknown
 	}{
 		{"sign in", signIn, 0},
-		{"sign in, half of it for nobody", signIn, 0.5},
+		{"sign in, half of it about no account", signIn, 0.5},
 		{"forgot by name", func(who string) *response {
 			return post(a, "/account/password/forgot", `{"username":"`+who+`"}`).want(http.StatusAccepted)
 		}, 0},
@@ -74,7 +75,7 @@ func TestTimeTellsNothing(t *testing.T) {
 		for i := range people {
 			a.signup(fmt.Sprint(letter, "known", i))
 		}
-		var took [2][]float64 // of those about nobody, and about somebody; in microseconds
+		var took [2][]float64 // of requests about no account, and about an account; in microseconds
 		longer := 0
 		for i := range pairs {
 			first := rand.IntN(2)

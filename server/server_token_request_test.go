@@ -58,7 +58,7 @@ func watchSignIns(f *faults) *signIns {
 
 type signIns struct {
 	begun atomic.Int64
-	held  atomic.Pointer[chan struct{}] // closed to let them go on; nil: nobody is held
+	held  atomic.Pointer[chan struct{}] // closed to let them go on; nil: none is held
 }
 
 // hold keeps those to come in their slots until release is called.
@@ -343,7 +343,7 @@ func TestOnlyFormsAreRead(t *testing.T) {
 }
 
 // Requirement: line 13.
-func TestSuccessIsJSONThatNobodyCaches(t *testing.T) {
+func TestSuccessIsJSONThatNoCacheKeeps(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
 	login := a.login("alice")
@@ -534,7 +534,7 @@ func TestTokensNeverRepeat(t *testing.T) {
 			t.Fatalf("refresh token %q: %v", token, err)
 		}
 		once("refresh token", token, 82) // 61 bytes
-		mac := raw[len(raw)-32:]         // 256 bits that nobody can guess
+		mac := raw[len(raw)-32:]         // 256 bits that no attacker can guess
 		once("MAC", string(mac), 32)
 		bits.Xor(&bits, new(big.Int).SetBytes(mac))
 
@@ -651,8 +651,8 @@ func TestDatabaseAwayIsTemporary(t *testing.T) {
 	a.refresh(login).want(http.StatusOK)
 }
 
-// A refresh whose commit succeeded and whose answer didn't can be tried again
-// with the same token: the session hasn't forked, and nobody is out.
+// After a refresh whose commit succeeded and whose answer was lost, the client can
+// retry with the same token: the session has neither forked nor ended.
 func TestBrokenWriteForksNoSession(t *testing.T) {
 	s := &brokenWrites{err: driver.ErrBadConn}
 	a := newApp(t, withBrokenWrites(s))
@@ -678,7 +678,7 @@ func TestBrokenWriteForksNoSession(t *testing.T) {
 	}
 }
 
-// A fault nobody foresaw is told in brief and logged in full.
+// An unforeseen fault is told in brief and logged in full.
 func TestUnforeseenErrorIsServerErrorWithoutTheInside(t *testing.T) {
 	s := &brokenWrites{before: "CreateSession", err: errors.New("constraint of table sessions")}
 	a := newApp(t, withBrokenWrites(s))

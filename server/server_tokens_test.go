@@ -32,8 +32,8 @@ func withAlgorithms(algs ...string) func(*server.Options, *keys.Options) {
 	return func(_ *server.Options, k *keys.Options) { k.Algorithms = algs }
 }
 
-// signingKey is the newest key of an algorithm with its private half, as
-// somebody who has the master key could take it out of the database.
+// signingKey is the newest key of an algorithm with its private half, as an attacker
+// with the master key could take it out of the database.
 func (a *app) signingKey(alg string) (keys.Key, crypto.Signer) {
 	a.t.Helper()
 	all, err := a.db.Keys(a.t.Context())
