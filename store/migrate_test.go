@@ -131,7 +131,7 @@ func TestMigratingAtOnceSucceedsForAll(t *testing.T) {
 	})
 }
 
-func TestMigratingStopsWhenNobodyWaits(t *testing.T) {
+func TestMigratingStopsWhenTheCallerCancels(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	path := filepath.Join(t.TempDir(), "countersign.db")
