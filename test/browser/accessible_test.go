@@ -82,7 +82,7 @@ func (b *tab) look(axe, name string) {
 	b.do(chromedp.EmulateViewport(1280, 900))
 }
 
-func TestDemoIsForEverybody(t *testing.T) {
+func TestDemoIsAccessible(t *testing.T) {
 	t.Parallel()
 	axe := axeSource(t)
 	s := newSite(t)

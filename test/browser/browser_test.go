@@ -332,7 +332,7 @@ func (b *tab) showsFocus(on string) {
 	}
 }
 
-// screenshot keeps a picture of the whole page, if anybody will look at it.
+// screenshot keeps a picture of the whole page, if the test keeps artifacts.
 func (b *tab) screenshot(name string) {
 	if f := flag.Lookup("test.artifacts"); f == nil || f.Value.String() != "true" {
 		return

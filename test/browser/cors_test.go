@@ -167,7 +167,7 @@ func TestPagesReadAnswersIfTheyMay(t *testing.T) {
 			p.tab = browser.newContext().newTab()
 		}
 		p.tab.blocked = !p.allowed
-		if !p.allowed { // there is somebody to spy upon
+		if !p.allowed { // an attacker needs a signed-in user to spy on
 			p.tab.open(p.server.origin(authHost) + "/page")
 			in := p.tab.ask(p.server.origin(authHost), call{Method: "POST", Path: "/session", JSON: map[string]string{"username": login, "password": password}})
 			if in.Status != http.StatusOK {

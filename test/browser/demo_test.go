@@ -44,7 +44,7 @@ func TestDemoJourney(t *testing.T) {
 	b.shows("alice")
 	b.keepsNoSecrets(password)
 
-	// The access token expires, and nobody sees it.
+	// The access token expires, and the user doesn't notice.
 	b.press("API")
 	b.press("Say hello")
 	b.shows(`"subject"`)
@@ -244,7 +244,7 @@ func TestSignOutIsToldToOtherTabs(t *testing.T) {
 	one.isAt("Profile")
 }
 
-// Whoever can't use a mouse gets everywhere.
+// A user without a mouse reaches everything.
 func TestDemoByKeyboard(t *testing.T) {
 	s := newSite(t)
 	b := newProfile(t).newTab()

@@ -189,7 +189,7 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 					`document.body.append(Object.assign(document.createElement("form"), { id: "f", method: "POST", action: $1 + "/session/refresh" })), f.submit()`,
 				} {
 					evaluate[any](b, away+", null", server)
-					time.Sleep(300 * time.Millisecond) // for it, and for beacons, which nobody waits for
+					time.Sleep(300 * time.Millisecond) // for it, and for beacons, which have no answer to wait for
 					visit(host)
 				}
 				t.Logf("%d forged requests from %s", sent, host)

@@ -59,9 +59,9 @@ func (h *hosted) expired() string {
 	return keys.Token("cs_ar_", "authorization request", request)
 }
 
-// Every page is for everybody: axe finds nothing, and nothing is too wide, in both
+// Every page is accessible: axe finds nothing, and nothing is too wide, in both
 // languages, light and dark, on a desktop, on a phone and enlarged.
-func TestHostedPagesAreForEverybody(t *testing.T) {
+func TestHostedPagesAreAccessible(t *testing.T) {
 	t.Parallel()
 	axe := axeSource(t)
 	h := newHosted(t)

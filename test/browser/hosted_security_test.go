@@ -82,7 +82,7 @@ func (b *tab) frames() []string {
 // A page of another origin sees nothing of the hosted pages, and sends them nothing
 // that has an effect: neither from another site nor from a host beside the server's,
 // whose requests bring the cookie along.
-func TestHostedPagesAreNobodyElses(t *testing.T) {
+func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 	t.Parallel()
 	h := newHosts(t)
 	server := h.origin(authHost)

@@ -130,7 +130,7 @@ type application struct {
 	callbacks []callback
 }
 
-// callback is how somebody came back.
+// callback is how a browser came back to the application.
 type callback struct {
 	method  string
 	answer  url.Values
@@ -165,7 +165,7 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `<!doctype html><html lang="en"><title>%s</title><link rel="icon" href="data:,"><h1>%[1]s</h1><script>document.title = "script"</script>`, title)
 }
 
-// backs is how often somebody came back.
+// backs is how often a browser came back.
 func (a *application) backs() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -244,7 +244,7 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 		t.Fatalf("scripts run, so this test shows nothing: %q", title)
 	}
 
-	// Somebody new lets an application in, whose answer comes as a form.
+	// A new user lets an application in, whose answer comes as a form.
 	b.open(h.authorization("response_mode", "form_post"))
 	b.isAt("Sign in")
 	b.shows("Sign in to go on to Acme Notes.")
@@ -361,7 +361,7 @@ func TestHostedPagesByKeyboard(t *testing.T) {
 	b.do(enter)
 	h.back(b, 1).code(t)
 
-	// Who is signed in goes on with one key, or as somebody else.
+	// A user who is signed in goes on with one key, or as another user.
 	b.open(h.authorization("prompt", "select_account"))
 	b.isAt("Sign in")
 	b.tabTo("Continue as alice")

@@ -23,9 +23,8 @@ func link(t *testing.T, l smtpd.Letter) (url, token string) {
 	return url, token
 }
 
-// Whoever has the mail proves an address, sets a new password, and changes the
-// address, once per link. No token is left where one looks, or Back leads, or in
-// the log.
+// The reader of the mail proves an address, sets a new password, and changes the
+// address, once per link. No token stays on the page, in the history or in the log.
 func TestDemoByMail(t *testing.T) {
 	post := smtpd.Start(t)
 	s := newSite(t, "COUNTERSIGN_SMTP_HOST=127.0.0.1", "COUNTERSIGN_SMTP_PORT="+strconv.Itoa(post.Port),

@@ -30,7 +30,7 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.referrers = append(l.referrers, r.Referer())
 }
 
-func TestModuleGivesTheTokenToNobodyElse(t *testing.T) {
+func TestModuleSendsTheTokenOnlyToTheAPI(t *testing.T) {
 	for mode, env := range map[string]string{
 		"in memory": "COUNTERSIGN_SESSION_COOKIE_ACCESS_COOKIE=false", "in a cookie": "COUNTERSIGN_SESSION_COOKIE_ACCESS_COOKIE=true",
 	} {

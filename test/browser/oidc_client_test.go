@@ -120,7 +120,7 @@ func TestRealClientOIDCClientTS(t *testing.T) {
 			t.Errorf("%s = %v, was %v", name, silent.Profile[name], first.Profile[name])
 		}
 	}
-	// A page that is opened anew has nobody asked for a password.
+	// A page that is opened again doesn't ask for the password.
 	evaluate[any](b, "window.left = true, void manager.signinRedirect()")
 	b.wait("the way there and back", "!window.left && document.querySelector('h1')?.textContent === 'alice'")
 

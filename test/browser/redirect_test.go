@@ -118,7 +118,7 @@ func TestRedirectJourney(t *testing.T) {
 	}
 }
 
-func TestRedirectAsksNobodyWhoIsSignedIn(t *testing.T) {
+func TestRedirectAsksNoSignedInUser(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	b := newProfile(t).newTab()
@@ -261,8 +261,8 @@ func TestRedirectFromAnotherOrigin(t *testing.T) {
 }
 
 // Where browsers keep no cookie for an app on another site, it is signed out at each
-// reload. The server's own cookie is no third party's on the way through its page, and
-// so signs in again, and asks nobody.
+// reload. On the way through the server's page the server's cookie is no third party's,
+// so it signs the user in again without asking.
 func TestAnotherSiteSignsInAgainByRedirect(t *testing.T) {
 	t.Parallel()
 	h := newHosts(t, "COUNTERSIGN_SESSION_COOKIE_CLIENT=web")

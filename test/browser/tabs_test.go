@@ -41,8 +41,8 @@ func pass(w http.ResponseWriter, said *httptest.ResponseRecorder, n int) {
 }
 
 // Six tabs of one browser call an API all the time with tokens that live for five
-// seconds, while a tenth of the refreshes' answers get lost. Nobody is signed out,
-// and no call fails.
+// seconds, while a tenth of the refreshes' answers get lost. No tab is signed out, and
+// no call fails.
 func TestTabsStaySignedIn(t *testing.T) {
 	t.Parallel()
 	const tabs = 6
