@@ -13,17 +13,17 @@ import (
 	"countersign/tokens"
 )
 
-// Step is what has to happen next with a request. The zero Step is none: it leads
-// nowhere and is answered with nothing.
+// Step is what must happen next with a request. The zero Step is invalid: it leads to
+// no page and gets no answer.
 type Step int
 
 // The steps, in the order in which a request takes them.
 const (
-	SignIn  Step = iota + 1 // the user proves who they are, or goes on as who they are
-	SignUp                  // the same, for a user who has yet to make an account
-	Consent                 // the user lets the client have what it asks for, or does not
+	SignIn  Step = iota + 1 // the user gives a proof, or continues without a new one
+	SignUp                  // the same, for a visitor without an account
+	Consent                 // the user allows or denies what the client asks for
 	Answer                  // the client gets its code
-	Refuse                  // the client is told why it gets none
+	Refuse                  // the client gets an error instead
 	end
 )
 
@@ -43,12 +43,12 @@ func (s Step) String() string {
 	return names[s]
 }
 
-// Judgment says what has to happen next with a request, given the login of the browser
-// that brings it. Only Judge makes one that leads anywhere.
+// Judgment says what must happen next with a request, given the login of the browser
+// that brings it. Only Judge makes a Judgment with a valid step.
 type Judgment struct {
 	Step Step
-	// MayContinue says that the user, who is signed in, may go on as who they are
-	// without a new proof, if they choose to ([Request.Choose]).
+	// MayContinue says that the user, who is signed in, may continue without a new
+	// proof after choosing to ([Request.Choose]).
 	MayContinue bool
 
 	request *Request
@@ -56,8 +56,8 @@ type Judgment struct {
 	refusal *oauth.Error // of Refuse
 }
 
-// Judge says what has to happen before the client gets its code, given the browser's
-// login, nil if no user is signed in to it.
+// Judge decides what must happen before the client gets its code. l is the browser's
+// login, nil if no user is signed in.
 func (s *Service) Judge(ctx context.Context, r *Request, l *tokens.Login) (Judgment, error) {
 	j := Judgment{request: r, login: l}
 	if l != nil {
@@ -76,8 +76,8 @@ func (s *Service) Judge(ctx context.Context, r *Request, l *tokens.Login) (Judgm
 	return j, nil
 }
 
-// identify says whether the request takes a proof of who the user is first, SignIn or
-// SignUp, or goes on to Consent with the user of the login.
+// identify decides whether the user must give a proof first (SignIn or SignUp), or the
+// request goes on to Consent with the user of the login.
 func (r *Request) identify(l *tokens.Login) (Step, *oauth.Error) {
 	asked := time.UnixMilli(r.AskedAt)
 	switch {
@@ -86,8 +86,8 @@ func (r *Request) identify(l *tokens.Login) (Step, *oauth.Error) {
 		r.MaxAge != nil && l.AuthTime.Add(time.Duration(*r.MaxAge)*time.Second).Before(asked):
 		return r.signIn()
 	case r.Subject != "" && r.Subject != l.UserID.String():
-		// Another user than the client means. One who has just signed in for this
-		// request won't become the other by being asked again.
+		// The client means another user. If this user has just signed in for this
+		// request, asking again doesn't help.
 		if !l.AuthTime.Before(asked) {
 			return 0, refusals.LoginRequired
 		}
@@ -111,7 +111,7 @@ func (r *Request) signIn() (Step, *oauth.Error) {
 	}
 }
 
-// settle says whether the user has to consent first, or the client gets its answer.
+// settle decides whether the user must consent first, or the client gets its answer.
 func (s *Service) settle(ctx context.Context, r *Request, l *tokens.Login) (Step, *oauth.Error, error) {
 	switch {
 	case r.prompts("consent"):
@@ -132,8 +132,8 @@ func (s *Service) settle(ctx context.Context, r *Request, l *tokens.Login) (Step
 	}
 }
 
-// Permissions are the scopes that a request is about: those it asks for, and those that
-// open the claims it asks for by name.
+// Permissions returns the scopes that the user must allow: those that the request asks
+// for, and those that open the claims it names.
 func (r *Request) Permissions() []string {
 	all := slices.Clone([]string(r.Scopes))
 	for _, scope := range r.implied {
@@ -144,12 +144,12 @@ func (r *Request) Permissions() []string {
 	return all
 }
 
-// errNotDue says that the caller answers at a step that has no answer. It is a
-// programmer's mistake.
+// errNotDue means that the caller answers a request at a step that has no answer. It is
+// a programmer's mistake.
 var errNotDue = errors.New("the request is not to be answered at this step")
 
-// Answer returns what the client gets at the steps Answer and Refuse: a code, or why
-// there is none. At any other step it is an error.
+// Answer returns what the client gets at the steps Answer and Refuse: a code, or an
+// OAuth error. At any other step Answer returns an error.
 func (s *Service) Answer(ctx context.Context, now time.Time, j Judgment) (Response, error) {
 	switch j.Step {
 	case Answer:
@@ -161,8 +161,8 @@ func (s *Service) Answer(ctx context.Context, now time.Time, j Judgment) (Respon
 	}
 }
 
-// Allow records, at the step Consent, that the user lets the client have what it asks
-// for, and answers. At any other step it is an error.
+// Allow records, at the step Consent, that the user allows what the client asks for,
+// and answers with a code. At any other step it returns an error.
 func (s *Service) Allow(ctx context.Context, now time.Time, j Judgment, from caller.Caller) (Response, error) {
 	if j.Step != Consent {
 		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.Step)
@@ -173,8 +173,8 @@ func (s *Service) Allow(ctx context.Context, now time.Time, j Judgment, from cal
 	return s.issue(ctx, now, j)
 }
 
-// Deny is the response, at the step Consent, to a client that the user does not let
-// have what it asks for. At any other step it is an error.
+// Deny returns, at the step Consent, the response that tells the client that the user
+// denied its request. At any other step it returns an error.
 func (s *Service) Deny(j Judgment) (Response, error) {
 	if j.Step != Consent {
 		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.Step)
@@ -182,7 +182,7 @@ func (s *Service) Deny(j Judgment) (Response, error) {
 	return s.Refuse(j.request, oauth.Refuse(oauth.AccessDenied, "the user or the server denied the request")), nil
 }
 
-// issue gives the client its code.
+// issue answers with a code.
 func (s *Service) issue(ctx context.Context, now time.Time, j Judgment) (Response, error) {
 	r := j.request
 	code, err := s.o.Tokens.IssueCode(ctx, now, r.client.Recipient(), j.login, tokens.Asked{
@@ -190,7 +190,7 @@ func (s *Service) issue(ctx context.Context, now time.Time, j Judgment) (Respons
 		Details:        tokens.Details{Resources: r.Resources, IDTokenClaims: r.IDTokenClaims, UserInfoClaims: r.UserInfoClaims},
 		WithoutConsent: r.client.FirstParty,
 	})
-	if refusal, ok := refusals.InRedirect(err); ok { // the user signed out, or took the consent back, a moment ago
+	if refusal, ok := refusals.InRedirect(err); ok { // the user has just signed out or withdrawn the consent
 		return s.Refuse(r, refusal), nil
 	}
 	if err != nil {
@@ -199,6 +199,6 @@ func (s *Service) issue(ctx context.Context, now time.Time, j Judgment) (Respons
 	return s.respond(r, Value{"code", code}), nil
 }
 
-// Unavailable is the response to a client that waits where no page is shown
-// ([Request.Silent]), while the database is away.
+// Unavailable returns the response to a silent request ([Request.Silent]) while the
+// database is away.
 func (s *Service) Unavailable(r *Request) Response { return s.Refuse(r, refusals.Unavailable) }

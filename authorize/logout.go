@@ -16,21 +16,21 @@ import (
 )
 
 // Logout is a request to sign the user out (OpenID Connect RP-Initiated Logout section
-// 2) that has been checked. Its JSON is what a ticket keeps.
+// 2) that has been checked. Its JSON is the content of a ticket.
 type Logout struct {
-	ClientID    string    `json:"client_id,omitempty"`    // empty: not said
-	RedirectURI string    `json:"redirect_uri,omitempty"` // post_logout_redirect_uri, of a client that is known
+	ClientID    string    `json:"client_id,omitempty"`    // empty: not given
+	RedirectURI string    `json:"redirect_uri,omitempty"` // post_logout_redirect_uri, only with a ClientID
 	State       string    `json:"state,omitempty"`
 	UILocales   string    `json:"ui_locales,omitempty"`
 	Subject     string    `json:"subject,omitempty"` // the user that the client means
-	Session     uuid.UUID `json:"session"`           // the client's session; nil: not said
+	Session     uuid.UUID `json:"session"`           // the client's session; nil: not given
 	AskedAt     int64     `json:"asked_at"`          // Unix milliseconds
 
-	// ClientName is what people call the client, empty if it isn't said who that is.
+	// ClientName is the client's name for users, empty if the client is unknown.
 	ClientName string `json:"-"`
 }
 
-// GoTo is where the browser goes afterwards; empty: a page of ours.
+// GoTo returns the address that the browser goes to afterwards; empty: a page of ours.
 func (r *Logout) GoTo() string {
 	if r.RedirectURI == "" {
 		return ""
@@ -42,8 +42,8 @@ func (r *Logout) GoTo() string {
 	return answer.Location()
 }
 
-// ReadLogout reads a request to sign out. *PageError: the browser goes to no client
-// with it.
+// ReadLogout reads a request to sign out. With a *PageError the browser must not be
+// sent to the client.
 func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values) (*Logout, error) {
 	for _, values := range form {
 		if len(values) > 1 {
@@ -58,7 +58,7 @@ func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values
 		}
 		r.ClientID, r.Subject, r.Session = hint.ClientID[0], hint.Subject, hint.Session
 	}
-	if r.ClientID != "" { // else nothing tells whose a post_logout_redirect_uri is
+	if r.ClientID != "" { // without a client we can't check a post_logout_redirect_uri
 		r.RedirectURI, r.State = form.Get("post_logout_redirect_uri"), form.Get("state")
 		if err := s.identifyLogout(ctx, r); err != nil {
 			return nil, err
@@ -70,7 +70,7 @@ func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values
 	return r, nil
 }
 
-// identifyLogout finds the client and makes sure of where the browser goes. *PageError.
+// identifyLogout finds the client and checks the redirect URI. *PageError.
 func (s *Service) identifyLogout(ctx context.Context, r *Logout) error {
 	client, err := s.o.Clients.ByID(ctx, r.ClientID)
 	switch {
@@ -85,8 +85,8 @@ func (s *Service) identifyLogout(ctx context.Context, r *Logout) error {
 	return nil
 }
 
-// Agreed reports whether the client has shown that it means the user who is signed in,
-// or no user is: then the user need not be asked.
+// Agreed reports whether the user need not be asked: the client's ID token names the
+// user who is signed in, or the client is known and no user is signed in.
 func (r *Logout) Agreed(l *tokens.Login) bool {
 	if l == nil {
 		return r.ClientID != ""
@@ -109,10 +109,10 @@ func (s *Service) ResumeLogout(ctx context.Context, now time.Time, ticket string
 	return &r, nil
 }
 
-// SignOut ends the login of a browser, if it has one, with the sessions that came of
-// it, and of the same user the session that the client's ID token names, wherever that
-// came of: but for those with offline_access. An ID token alone ends nothing, for it is
-// no proof.
+// SignOut ends the login of a browser, if any, and the sessions that came of it. It
+// also ends the session that the client's ID token names, if it is the same user's,
+// from whatever login. Sessions with offline_access live on. An ID token alone ends
+// nothing, because it is no proof.
 func (s *Service) SignOut(ctx context.Context, now time.Time, r *Logout, l *tokens.Login, from caller.Caller) error {
 	if l == nil {
 		return nil

@@ -19,8 +19,8 @@ import (
 	"countersign/tokens"
 )
 
-// Request is an authorization request that has been checked. Its JSON is what a ticket
-// keeps.
+// Request is an authorization request that has been checked. Its JSON is the content of
+// a ticket.
 type Request struct {
 	ClientID    string       `json:"client_id"`
 	RedirectURI string       `json:"redirect_uri"`
@@ -41,7 +41,7 @@ type Request struct {
 	UserInfoClaims []string `json:"userinfo_claims,omitempty"`
 
 	AskedAt int64 `json:"asked_at"`         // Unix milliseconds
-	Chosen  bool  `json:"chosen,omitempty"` // the user said to go on as who they are
+	Chosen  bool  `json:"chosen,omitempty"` // the user chose to continue without a new proof
 
 	client  clients.Client
 	implied []string // scopes that open the claims
@@ -50,17 +50,18 @@ type Request struct {
 // Client is the application that asks, as it is now.
 func (r *Request) Client() *clients.Client { return &r.client }
 
-// Silent reports whether the client wants an answer at once, and nothing be shown.
+// Silent reports whether the client wants an answer at once, without any page
+// (prompt=none).
 func (r *Request) Silent() bool { return r.prompts("none") }
 
-// Choose returns the request of a user who said to go on as who they are.
+// Choose returns the request with the user's choice to continue without a new proof.
 func (r *Request) Choose() *Request {
 	chosen := *r
 	chosen.Chosen = true
 	return &chosen
 }
 
-// For returns the request as one that is for the user of a login alone.
+// For returns the request limited to the user of a login.
 func (r *Request) For(l *tokens.Login) *Request {
 	theirs := *r
 	theirs.Subject = l.UserID.String()
@@ -69,12 +70,12 @@ func (r *Request) For(l *tokens.Login) *Request {
 
 func (r *Request) prompts(value string) bool { return slices.Contains(r.Prompt, value) }
 
-// MaxRequest bounds a request's parameters, in bytes as encoded: they have to fit into
-// an address once more, as a ticket.
+// MaxRequest bounds a request's parameters, in bytes as encoded: they must also fit
+// into an address as a ticket.
 const MaxRequest = 8 << 10
 
-// Read reads a request. With a *oauth.Error comes a request that is good enough to answer
-// it; any other error, such as a *PageError, comes alone.
+// Read reads a request. With an *oauth.Error it also returns a request, to which that
+// error can be answered. With any other error, such as a *PageError, it returns none.
 func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Request, error) {
 	r := &Request{ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"), AskedAt: now.UnixMilli()}
 	for _, name := range []string{"client_id", "redirect_uri"} {
@@ -98,7 +99,7 @@ func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Re
 	return r, nil
 }
 
-// identify finds the client and makes sure of where its answer goes. *PageError.
+// identify finds the client and checks its redirect URI. *PageError.
 func (s *Service) identify(ctx context.Context, r *Request) error {
 	client, err := s.o.Clients.ByID(ctx, r.ClientID)
 	switch {
@@ -113,11 +114,11 @@ func (s *Service) identify(ctx context.Context, r *Request) error {
 	return nil
 }
 
-// repeatable are the parameters that may be there more than once.
+// repeatable are the parameters that may occur more than once.
 var repeatable = []string{"resource"}
 
-// read reads what is not about who asks. Errors that come before state and
-// response_mode are known would be answered wrongly, so these come first.
+// read reads all parameters but the client's. It reads state and response_mode first,
+// because an error before that would be answered wrongly.
 func (s *Service) read(r *Request, form url.Values) error {
 	if len(form["state"]) == 1 {
 		r.State = form.Get("state")
@@ -179,8 +180,8 @@ func (s *Service) readScope(r *Request, form url.Values) error {
 	return err
 }
 
-// readChallenge reads PKCE (RFC 7636 section 4.3). The method plain protects from
-// no attacker who reads the request, so there is none (RFC 9700 section 2.1.1).
+// readChallenge reads PKCE (RFC 7636 section 4.3). The method plain doesn't protect
+// from an attacker who reads the request, so we refuse it (RFC 9700 section 2.1.1).
 func (s *Service) readChallenge(r *Request, form url.Values) error {
 	r.Challenge = form.Get("code_challenge")
 	method := form.Get("code_challenge_method")
@@ -200,12 +201,12 @@ func (s *Service) readChallenge(r *Request, form url.Values) error {
 	return nil
 }
 
-// needsPKCE reports whether the client has to use PKCE.
+// needsPKCE reports whether the client must use PKCE.
 func (s *Service) needsPKCE(r *Request) bool {
 	return s.o.AlwaysPKCE || r.client.Public || !r.client.PKCEOptional
 }
 
-// Prompts are the values of prompt that work (OpenID Connect Core section 3.1.2.1;
+// Prompts are the supported values of prompt (OpenID Connect Core section 3.1.2.1;
 // create is of Initiating User Registration).
 var Prompts = []string{"none", "login", "consent", "select_account", "create"}
 
@@ -247,15 +248,15 @@ func (s *Service) readHints(r *Request, form url.Values) error {
 	return nil
 }
 
-// claimRequest is how one claim is asked for (OpenID Connect Core section 5.5.1).
+// claimRequest is the request for one claim (OpenID Connect Core section 5.5.1).
 type claimRequest struct {
 	Essential bool  `json:"essential"`
 	Value     any   `json:"value"`
 	Values    []any `json:"values"`
 }
 
-// readClaims reads the claims parameter (OpenID Connect Core section 5.5). Claims that
-// we don't know, or that no scope of the client would open, are left out.
+// readClaims reads the claims parameter (OpenID Connect Core section 5.5). It ignores
+// claims that we don't know, or that no scope of the client would open.
 func (s *Service) readClaims(r *Request, form url.Values) error {
 	text := form.Get("claims")
 	if text == "" {
@@ -282,7 +283,7 @@ func (s *Service) readClaims(r *Request, form url.Values) error {
 		means, _ := sub.Value.(string)
 		means = subject(means)
 		if means == "" || r.Subject != "" && r.Subject != means {
-			return refusals.LoginRequired // no user has it
+			return refusals.LoginRequired // no user has such an id
 		}
 		r.Subject = means
 	}
@@ -302,7 +303,7 @@ func (s *Service) claims(r *Request, asked map[string]*claimRequest) (names []st
 	return names
 }
 
-// imply finds the scopes that open the claims that are asked for.
+// imply finds the scopes that open the requested claims.
 func (s *Service) imply(r *Request) {
 	for _, name := range slices.Concat(r.UserInfoClaims, r.IDTokenClaims) {
 		if scope := s.o.Claims[name]; !slices.Contains(r.implied, scope) {
@@ -311,5 +312,6 @@ func (s *Service) imply(r *Request) {
 	}
 }
 
-// escape is a value in a query: a space is %20, which no reader takes for a plus.
+// escape encodes a value for a query. A space becomes %20, because some readers take +
+// for a plus sign.
 func escape(value string) string { return strings.ReplaceAll(url.QueryEscape(value), "+", "%20") }

@@ -1,17 +1,17 @@
 // Package authorize is the authorization endpoint's protocol (RFC 6749 section 4.1,
-// OpenID Connect Core section 3.1.2): it reads a request, says what has to happen next,
-// and answers the client through the browser. It knows no HTTP and shows no page.
+// OpenID Connect Core section 3.1.2): it reads a request, decides what must happen
+// next, and answers the client through the browser. It knows no HTTP and shows no page.
 //
 // A request is read once ([Service.Read]) and then judged once for each page that the
-// user comes by ([Service.Judge]): the judgment says which [Step] comes next. What is
-// judged is the request and the browser's login, nothing else, and only a judgment gets
-// an answer ([Service.Answer]), so no step can be skipped by calling the next. In between
-// the request travels with the browser as a ticket ([Service.Ticket]); the server keeps
+// user visits ([Service.Judge]): the judgment says which [Step] comes next. It depends
+// only on the request and the browser's login, and only a judgment gets an answer
+// ([Service.Answer]), so a caller can't skip a step by calling the next. Between pages
+// the browser carries the request as a ticket ([Service.Ticket]); the server stores
 // nothing for strangers.
 //
-// A mistake that may be an attacker's and not the client's, which is that of
-// client_id and redirect_uri, is told to the person (*[PageError]). All others go to
-// the client (*[oauth.Error]).
+// An error in client_id or redirect_uri may be an attacker's doing and not the
+// client's, so the user sees it on a page (*[PageError]). All other errors go to the
+// client (*[oauth.Error]).
 package authorize
 
 import (
@@ -32,10 +32,12 @@ type Options struct {
 	Consents consents.Service
 	Tokens   *tokens.Service
 	Seal     *seal.Keys
-	Issuer   string // said in every answer (RFC 9207)
-	// Claims are the scopes that open each claim that can be asked for by name.
+	Issuer   string // sent in every answer (RFC 9207)
+	// Claims maps each claim that a client can ask for by name to the scope that opens
+	// it.
 	Claims map[string]string
-	// AlwaysPKCE asks for it also of clients registered without (RFC 9700 section 2.1.1).
+	// AlwaysPKCE requires PKCE also of clients registered without it (RFC 9700 section
+	// 2.1.1).
 	AlwaysPKCE bool
 }
 
@@ -45,35 +47,35 @@ type Service struct{ o Options }
 // New returns a Service.
 func New(o Options) *Service { return &Service{o} }
 
-// PageError is a request that is answered with a page: no browser may be sent to the
-// redirect URI that it names (RFC 6749 section 4.1.2.1).
+// PageError is an error that a page shows, because the browser must not be sent to the
+// redirect URI of the request (RFC 6749 section 4.1.2.1).
 type PageError struct {
-	Code   string // for the page's words: unknown_client, invalid_redirect_uri, invalid_request, expired
+	Code   string // selects the page's text: unknown_client, invalid_redirect_uri, invalid_request, expired
 	Detail string // for the developer
 }
 
 func (e *PageError) Error() string { return e.Code + ": " + e.Detail }
 
-// Response is what goes to the client through the browser: to its redirect URI, in the
+// Response is an answer to the client through the browser: to its redirect URI, in the
 // query or as a form.
 type Response struct {
 	URI      string
 	FormPost bool // as a form (OAuth 2.0 Form Post Response Mode)
 	Values   []Value
-	Error    string // the code of the refusal that it tells of; empty: none
+	Error    string // the error code, if it is an error
 }
 
 // Value is a parameter of a response.
 type Value struct{ Name, Value string }
 
-// Refuse is the response that tells the client of a refusal.
+// Refuse returns the response that sends an OAuth error to the client.
 func (s *Service) Refuse(r *Request, refusal *oauth.Error) Response {
 	answer := s.respond(r, Value{"error", refusal.Code}, Value{"error_description", refusal.Description})
 	answer.Error = refusal.Code
 	return answer
 }
 
-// respond is a response with the values, and with those that every response has.
+// respond returns a response with the values and those that every response has.
 func (s *Service) respond(r *Request, values ...Value) Response {
 	if r.State != "" {
 		values = append(values, Value{"state", r.State})
@@ -81,8 +83,8 @@ func (s *Service) respond(r *Request, values ...Value) Response {
 	return Response{URI: r.RedirectURI, FormPost: r.FormPost, Values: append(values, Value{"iss", s.o.Issuer})}
 }
 
-// Location is where to send the browser for a response in the query. The redirect URI
-// stays as it is, byte for byte, for the client may compare.
+// Location returns the address of a response in the query. It keeps the redirect URI
+// byte for byte, because the client may compare it.
 func (a *Response) Location() string {
 	var b strings.Builder
 	b.WriteString(a.URI)
@@ -97,7 +99,7 @@ func (a *Response) Location() string {
 	return b.String()
 }
 
-// subject is the id of a user as text, empty if it is none.
+// subject returns a user's id in canonical form, empty if id is no id.
 func subject(id string) string {
 	if u, err := uuid.Parse(id); err == nil {
 		return u.String()

@@ -13,16 +13,16 @@ const (
 	ticketPrefix   = "cs_ar_"
 	requestPurpose = "authorization request"
 	logoutPurpose  = "logout request"
-	// ticketTTL is how long a user may take to sign in or up.
+	// ticketTTL is how long a user may take to sign in or sign up.
 	ticketTTL = time.Hour
-	// maxTicket bounds a ticket, which has to fit into the address of a page.
+	// maxTicket bounds a ticket, which must fit into the address of a page.
 	maxTicket = 12 << 10
 )
 
-// Ticket is the request as it travels with the browser.
+// Ticket returns the request in the form that the browser carries.
 func (s *Service) Ticket(r *Request) string { return s.ticket(requestPurpose, r) }
 
-// LogoutTicket is a request to sign out as it travels with the browser.
+// LogoutTicket returns a request to sign out in the form that the browser carries.
 func (s *Service) LogoutTicket(r *Logout) string { return s.ticket(logoutPurpose, r) }
 
 // ticket makes a ticket (seal.Keys.Token) of a *Request or a *Logout: only we can make
@@ -30,15 +30,15 @@ func (s *Service) LogoutTicket(r *Logout) string { return s.ticket(logoutPurpose
 func (s *Service) ticket(purpose string, r any) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false) // it would make six bytes of one
+	encoder.SetEscapeHTML(false) // escaping makes six bytes of one
 	if err := encoder.Encode(r); err != nil {
 		panic(err) // texts and numbers always marshal
 	}
 	return s.o.Seal.Token(ticketPrefix, purpose, b.Bytes())
 }
 
-// open reads a ticket into r, of which askedAt is a part. *PageError for what is no
-// ticket or too old.
+// open reads a ticket into r, of which askedAt is a part. An invalid or expired ticket
+// is a *PageError.
 func (s *Service) open(now time.Time, purpose, ticket string, r any, askedAt *int64) error {
 	b, ok := s.o.Seal.OpenToken(ticketPrefix, purpose, ticket)
 	if !ok || json.Unmarshal(b, r) != nil {
@@ -50,8 +50,8 @@ func (s *Service) open(now time.Time, purpose, ticket string, r any, askedAt *in
 	return nil
 }
 
-// Resume reads a ticket. The client may have changed meanwhile, so what it may is
-// looked at once more: *PageError, also for what is no ticket or too old.
+// Resume reads a ticket and checks again what the client may do, which may have changed
+// meanwhile. An invalid or expired ticket is a *PageError.
 func (s *Service) Resume(ctx context.Context, now time.Time, ticket string) (*Request, error) {
 	var r Request
 	if err := s.open(now, requestPurpose, ticket, &r, &r.AskedAt); err != nil {
