@@ -24,7 +24,7 @@ import (
 	"countersign/uris"
 )
 
-// check reports values that can't be, whatever command runs.
+// check reports invalid values, for every command.
 func (c *Config) check(r *report) {
 	for _, l := range c.leaves() {
 		if err := l.errRange(); err != nil {
@@ -47,7 +47,7 @@ func (c *Config) check(r *report) {
 func (c *Config) checkServe(r *report) {
 	_, p, _ := net.SplitHostPort(c.Listen)
 	switch {
-	case c.Issuer == "" && c.Dev && (p == "0" || !r.sound("listen")): // for the caller to fill in
+	case c.Issuer == "" && c.Dev && (p == "0" || !r.sound("listen")): // the caller fills it in
 	case c.Issuer == "":
 		r.add("issuer", "is missing: set it to the https URL that clients reach this server under, such as https://auth.example.com")
 	default:
@@ -61,8 +61,8 @@ func (c *Config) checkServe(r *report) {
 	c.checkServeMail(r)
 }
 
-// issuerFault says what keeps s from being an issuer (RFC 8414 section 2), and
-// how to mend it.
+// issuerFault returns why s is no issuer (RFC 8414 section 2), and how to fix it; empty
+// if it is one.
 func issuerFault(s string, dev bool) string {
 	u, err := url.Parse(s)
 	switch {
@@ -146,7 +146,7 @@ func (c *Config) checkTokens(r *report) {
 	r.checkItems("tokens.audience", t.Audience, oauth.CheckAudience)
 }
 
-// KeyPolicy is how long signing keys and what depends on them live.
+// KeyPolicy returns the lifetimes of signing keys and of what depends on them.
 func (c *Config) KeyPolicy() keys.Policy {
 	return keys.Policy{
 		RotationPeriod: c.Keys.RotationPeriod,
@@ -167,8 +167,8 @@ func (c *Config) checkKeys(r *report) {
 	}, "keys.rotation_period", "keys.jwks_max_age", "keys.clock_skew", "tokens.access_ttl")
 }
 
-// Argon2 is the price of hashing a password. What is more than its type holds stays too
-// much.
+// Argon2 returns the cost of hashing a password. A value that overflows its type
+// becomes the type's maximum, which is too large, too.
 func (c *Config) Argon2() hashing.Argon2 {
 	a := c.Passwords.Argon2
 	return hashing.Argon2{
@@ -180,20 +180,20 @@ func (c *Config) Argon2() hashing.Argon2 {
 
 func (c *Config) checkPasswords(r *report) {
 	if n := c.Passwords.MinLength; n == 0 {
-		r.add("passwords.min_length", "must not be 0") // which is the default in a policy
+		r.add("passwords.min_length", "must not be 0") // 0 means the default in a policy
 	} else {
 		r.ask(accounts.PasswordPolicy{MinLength: n}.Check(), func(field string) string { return "passwords." + field })
 	}
 	inArgon2 := func(field string) string { return "passwords.argon2." + field }
 	price, together := c.Argon2(), []string{"passwords.argon2.memory", "passwords.argon2.iterations"}
-	if price.Check() != nil { // also the zero value, which is the default in a price
+	if price.Check() != nil { // also for the zero value, which means the default in a price
 		r.ask(price.Check(), inArgon2)
 	} else {
 		r.ask(price.CheckStrong(), inArgon2, together...)
 	}
 }
 
-// checkSessionCookie finds what would keep browsers from keeping our cookies.
+// checkSessionCookie reports settings with which browsers would refuse our cookies.
 func (c *Config) checkSessionCookie(r *report) {
 	s := c.SessionCookie
 	if !printable(s.Client) {
@@ -213,7 +213,7 @@ func (c *Config) checkSessionCookie(r *report) {
 
 func item(key string, i int) string { return key + "[" + strconv.Itoa(i) + "]" }
 
-// port reports whether s is a port number, written plainly.
+// port reports whether s is a port number of at least least, in plain decimal digits.
 func port(s string, least int) bool {
 	n, err := strconv.Atoi(s)
 	return err == nil && strconv.Itoa(n) == s && n >= least && n <= 65535
@@ -226,7 +226,7 @@ func hostname(s string) bool {
 	return err == nil || dnsName.MatchString(s)
 }
 
-// printable reports whether s is text of ASCII that leaves ink.
+// printable reports whether s has only visible ASCII characters.
 func printable(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(x rune) bool { return x <= ' ' || x > '~' })
 }

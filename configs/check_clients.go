@@ -7,7 +7,7 @@ import (
 	"countersign/input"
 )
 
-// ClientRules are what clients have to keep to under this configuration.
+// ClientRules returns the rules for clients under this configuration.
 func (c *Config) ClientRules() clients.Rules {
 	return clients.Rules{AnyLoopback: c.Dev, IDTokenAlgs: c.Keys.Algorithms}
 }
@@ -19,7 +19,7 @@ func (c *Config) checkClients(r *report) {
 		hasSecret := cl.SecretFile != "" || cl.Secret != ""
 		err := clients.CheckDeclared(cl.ID, cl.Settings, hasSecret, c.ClientRules())
 		if !r.sound(key+".public") || !r.sound(key+".first_party") || !r.sound(key+".may_introspect") {
-			err = nil // which of them are wrong together shows when they can be read
+			err = nil // the rules for several keys are checked once all can be read
 		}
 		r.ask(err, func(field string) string {
 			if field == "secret" {
@@ -38,8 +38,9 @@ func (c *Config) checkClients(r *report) {
 	}
 }
 
-// ask reports what the owner of a rule found, an *input.Error or nil. keyOf gives the
-// key that sets a field. Where the rule is about several keys, the others are with.
+// ask reports err, which is what the owner of a rule found, an *input.Error or nil.
+// keyOf returns the key that sets a field. If the rule is about several keys, with has
+// the others.
 func (r *report) ask(err error, keyOf func(field string) string, with ...string) {
 	bad, ok := errors.AsType[*input.Error](err)
 	if !ok {
@@ -58,7 +59,7 @@ func (r *report) ask(err error, keyOf func(field string) string, with ...string)
 	}
 }
 
-// checkItems reports what check finds wrong with the items of a list.
+// checkItems reports the errors that check returns for the items of a list.
 func (r *report) checkItems(key string, list []string, check func(string) error) {
 	for i, s := range list {
 		if err := check(s); err != nil {

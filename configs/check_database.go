@@ -6,7 +6,8 @@ import (
 	"countersign/store/dsn"
 )
 
-// checkDatabase shows nothing of the URL, in which a password may be anywhere.
+// checkDatabase checks the database's keys. It shows nothing of the URL, in which a
+// password may be anywhere.
 func (c *Config) checkDatabase(r *report) {
 	const key, file, idle, open = "database.url", "database.password_file", "database.pool.max_idle", "database.pool.max_open"
 	db := c.Database

@@ -9,7 +9,7 @@ import (
 	"countersign/uris"
 )
 
-// checkMail finds what would keep mail from being sent, or its links from working.
+// checkMail reports settings with which mail can't be sent or its links don't work.
 func (c *Config) checkMail(r *report) {
 	m := c.SMTP
 	if m.Host != "" && !hostname(m.Host) {
@@ -40,7 +40,7 @@ func (c *Config) checkMail(r *report) {
 	}
 }
 
-// link is a page and the key that it is set by.
+// link is the address of a page and the key that sets it.
 type link struct{ key, url string }
 
 func (c *Config) links() []link {
@@ -57,7 +57,7 @@ func validLink(s string) bool {
 // checkServeMail reports what serve lacks to send mail.
 func (c *Config) checkServeMail(r *report) {
 	if c.Dev {
-		return // it prints what there is no server for
+		return // without a server, --dev prints the mail
 	}
 	if c.SMTP.Host == "" && c.Signup.RequireVerifiedEmail {
 		r.add("signup.require_verified_email", "true needs mail: set smtp.host, or this to false")

@@ -2,8 +2,8 @@
 // is also its manual, and Load, which fills it from defaults, a YAML file, the
 // environment and flags, in rising precedence.
 //
-// Load is strict. It refuses what it does not know and reports everything that
-// is wrong in one go, each problem with the line or variable it comes from.
+// Load is strict. It refuses unknown keys and reports all problems at once, each with
+// the line or variable that it comes from.
 //
 // A key is added in one place, as a field of Config: the yaml tag names it
 // (and so its environment variable), default gives its value when nothing sets
@@ -30,14 +30,14 @@ type Config struct {
 	// Issuer stays empty for the caller to fill in once it listens.
 	Issuer string `yaml:"issuer"`
 
-	// ServiceName is shown to people on pages, and refused inside passwords.
-	// Default Countersign.
+	// ServiceName is shown to users on pages, and refused inside passwords. Default
+	// Countersign.
 	ServiceName string `yaml:"service_name" default:"Countersign"`
 
-	// Profile tightens the protocol as a whole. rfc9700 leaves out what RFC 9700
-	// advises against: passwords given to applications (the password grant, and POST
-	// /session with one), and authorization codes without PKCE. Default empty: each
-	// client's settings decide.
+	// Profile tightens the protocol as a whole. rfc9700 disables what RFC 9700 advises
+	// against: passwords given to applications (the password grant, and POST /session
+	// with one), and authorization codes without PKCE. Default empty: each client's
+	// settings decide.
 	Profile string `yaml:"profile"`
 
 	// Listen is the host:port to serve on; an empty host is every interface.
@@ -49,8 +49,8 @@ type Config struct {
 	AdminListen string `yaml:"admin_listen" unused:"true"`
 
 	// ShutdownDelay is how long the server goes on serving after it was told to
-	// stop, while /readyz says no already: time for a load balancer to look, and to
-	// send its requests elsewhere. Default 0s.
+	// stop, while /readyz already answers 503. In that time a load balancer notices and
+	// sends its requests elsewhere. Default 0s.
 	ShutdownDelay time.Duration `yaml:"shutdown_delay" default:"0s" min:"0s"`
 
 	// ShutdownTimeout is how long running requests may take to finish after
@@ -59,34 +59,36 @@ type Config struct {
 
 	Database struct {
 		// URL says where everything is stored: sqlite:PATH, or
-		// mysql://USER:PASSWORD@HOST:PORT/DATABASE for MySQL, MariaDB and what speaks
-		// their protocol. There may be several HOST:PORT joined by commas, tried in
-		// that order, and options of the driver after a question mark. In user and
-		// password / ? % are written %2F %3F %25, an IPv6 address is in brackets, and
-		// ?socket=PATH with the host localhost is a Unix socket. Default: the file
-		// countersign.db in the data folder.
+		// mysql://USER:PASSWORD@HOST:PORT/DATABASE for MySQL, MariaDB and databases
+		// with their protocol. Several HOST:PORT, joined by commas, are tried in that
+		// order; options of the driver follow a question mark. Write / ? % in user and
+		// password as %2F %3F %25, and an IPv6 address in brackets, and ?socket=PATH
+		// with the host localhost is a Unix socket. Default: the file countersign.db in
+		// the data folder.
 		URL string `yaml:"url"`
 		// PasswordFile names the file, from the working directory if it is not
-		// absolute, with the password of the mysql:// user, as it is but for a line
-		// break at its end. For a URL that has none. Default empty: no password.
+		// absolute, with the password of the mysql:// user, if the URL has none. A line
+		// break at its end is ignored. Default empty: no password.
 		PasswordFile string `yaml:"password_file"`
 		// AutoMigrate lets serve bring the schema to this binary's version.
 		// Default true; if false, run countersign migrate first.
 		AutoMigrate bool `yaml:"auto_migrate" default:"true"`
 		// Pool bounds the connections of one server, that is of each replica, to a
-		// mysql:// database. It does nothing for sqlite.
+		// mysql:// database. It has no effect for sqlite.
 		Pool struct {
-			// MaxOpen is how many there are at a time; more requests wait. Replicas
-			// times this must stay below the database's max_connections. Default 32;
-			// at least 2, for a migration needs two.
+			// MaxOpen is how many connections are open at a time; further requests
+			// wait. The number of replicas times MaxOpen must stay below the database's
+			// max_connections. Default 32; at least 2, because a migration needs two.
 			MaxOpen int `yaml:"max_open" default:"32" min:"2"`
-			// MaxIdle is how many are kept while there is nothing to do; at most
-			// MaxOpen. Default 16.
+			// MaxIdle is how many idle connections are kept; at most MaxOpen. Default
+			// 16.
 			MaxIdle int `yaml:"max_idle" default:"16" min:"1"`
-			// MaxLifetime is when a connection is made anew, which lets it go back to
-			// a host that comes first in the URL, or follow a load balancer. Default 3m.
+			// MaxLifetime is the age at which a connection is replaced. The new one may
+			// go back to an earlier host in the URL, or follow a load balancer. Default
+			// 3m.
 			MaxLifetime time.Duration `yaml:"max_lifetime" default:"3m" min:"1s"`
-			// MaxIdleTime is when an idle one is closed. Default 1m.
+			// MaxIdleTime is how long a connection may be idle before it is closed.
+			// Default 1m.
 			MaxIdleTime time.Duration `yaml:"max_idle_time" default:"1m" min:"1s"`
 		} `yaml:"pool"`
 	} `yaml:"database"`
@@ -94,39 +96,39 @@ type Config struct {
 	// MasterKeyFile names the file, from the working directory if it is not
 	// absolute, with the master key: 32 bytes in base64.
 	// With several, one per line, the first seals and all open. Default:
-	// master.key in the data folder if that exists; with --dev always that one.
+	// master.key in the data folder if that exists; with --dev always that file.
 	MasterKeyFile string `yaml:"master_key_file"`
-	// MasterKey is the same given as text, and then used instead of the file. It
-	// comes from COUNTERSIGN_MASTER_KEY only, for neither a configuration file
-	// nor a command line keeps a secret. Default empty: MasterKeyFile is used.
+	// MasterKey is the master key as text, which replaces the file. It comes from
+	// COUNTERSIGN_MASTER_KEY only, because neither a configuration file nor a command
+	// line keeps a secret. Default empty: MasterKeyFile is used.
 	MasterKey Secret `yaml:"master_key" only:"env"`
 
 	// TrustedProxies are the IP addresses and networks (CIDR) of reverse proxies
-	// whose X-Forwarded-For is believed; no other header is. Default none: the
-	// peer's address is the caller's, in the log and in the guess budgets.
+	// whose X-Forwarded-For the server trusts; it trusts no other header. Default none:
+	// the peer's address is the caller's, in the log and in the guess budgets.
 	TrustedProxies []string `yaml:"trusted_proxies"`
 
 	CORS struct {
 		// AllowedOrigins are the web origins whose scripts may call the server,
 		// as browsers send them: scheme://host[:port]. The port may be * on
 		// localhost and 127.0.0.1. Default none, with --dev any port on
-		// localhost. Origins registered with clients come on top.
+		// localhost. Origins registered with clients are allowed, too.
 		AllowedOrigins []string `yaml:"allowed_origins" dev:"http://localhost:*,http://127.0.0.1:*"`
 	} `yaml:"cors"`
 
 	Tokens struct {
-		// AccessTTL is how long an access token is good for. Default 10m.
+		// AccessTTL is how long an access token is valid. Default 10m.
 		AccessTTL time.Duration `yaml:"access_ttl" default:"10m" min:"1s"`
-		// RefreshIdleTTL ends a session that wasn't refreshed for so long.
-		// Default 720h (30 days); at most RefreshAbsoluteTTL.
+		// RefreshIdleTTL ends a session that was not refreshed for this long. Default
+		// 720h (30 days); at most RefreshAbsoluteTTL.
 		RefreshIdleTTL time.Duration `yaml:"refresh_idle_ttl" default:"720h" min:"1s"`
-		// RefreshAbsoluteTTL ends a session so long after sign-in, however busy
-		// it is. Default 4320h (180 days).
+		// RefreshAbsoluteTTL ends a session this long after the sign-in, even if it is
+		// in use. Default 4320h (180 days).
 		RefreshAbsoluteTTL time.Duration `yaml:"refresh_absolute_ttl" default:"4320h" min:"1s"`
-		// RefreshReplayWindow is how long a refresh token that was just used may
-		// come again, as after a lost response or from a second tab, and get the
-		// current one. Later it counts as theft and ends the session. Default
-		// 60s; 0 is strict: every second use counts as theft.
+		// RefreshReplayWindow is how long a client may present a used refresh token
+		// again, as after a lost response or from a second tab, and get the current
+		// one. A later use counts as theft and ends the session. Default 60s; 0 is
+		// strict: every second use counts as theft.
 		RefreshReplayWindow time.Duration `yaml:"refresh_replay_window" default:"60s"`
 		// Audience is the "aud" of access tokens whose client names no audience
 		// of its own. Default empty: the issuer.
@@ -134,19 +136,19 @@ type Config struct {
 	} `yaml:"tokens"`
 
 	Keys struct {
-		// Algorithms are those that there are signing keys for: ES256, RS256,
-		// PS256, EdDSA. The first signs access tokens; ID tokens default to
-		// RS256, as OpenID Connect requires. Default ES256, RS256.
+		// Algorithms are the algorithms of the signing keys: ES256, RS256, PS256,
+		// EdDSA. The first signs access tokens; ID tokens default to RS256, as OpenID
+		// Connect requires. Default ES256, RS256.
 		Algorithms []string `yaml:"algorithms" default:"ES256,RS256"`
 		// RotationPeriod is how long a key signs before the next one takes over.
 		// Default 720h (30 days).
 		RotationPeriod time.Duration `yaml:"rotation_period" default:"720h" min:"1s"`
 		// JWKSMaxAge is how long verifiers may cache the public keys
-		// (Cache-Control: max-age), so a new key is published at least so long
-		// before it signs. Default 15m.
+		// (Cache-Control: max-age), so a new key is published at least this long before
+		// it signs. Default 15m.
 		JWKSMaxAge time.Duration `yaml:"jwks_max_age" default:"15m" min:"1s"`
-		// ClockSkew is how far clocks of servers and verifiers may differ.
-		// Default 30s; 0 trusts them to agree.
+		// ClockSkew is how far the clocks of replicas and verifiers may differ. Default
+		// 30s; 0 means that they agree.
 		ClockSkew time.Duration `yaml:"clock_skew" default:"30s"`
 	} `yaml:"keys"`
 
@@ -155,17 +157,19 @@ type Config struct {
 		// Default 8.
 		MinLength int `yaml:"min_length" default:"8"`
 		// Argon2 is the cost of hashing a password with Argon2id. Hashes made
-		// at another cost stay good and are renewed at the next sign-in.
+		// at another cost stay valid and are renewed at the next sign-in.
 		Argon2 struct {
-			// Memory is what one hash takes, such as 19MiB, at most 1GiB. Default 19MiB.
+			// Memory is the memory that one hash takes, such as 19MiB, at most 1GiB.
+			// Default 19MiB.
 			Memory ByteSize `yaml:"memory" default:"19MiB"`
 			// Iterations is the number of passes over the memory, 1 to 64. Default 2.
 			Iterations int `yaml:"iterations" default:"2"`
 			// Parallelism is the number of lanes, 1 to 16. Default 1.
 			Parallelism int `yaml:"parallelism" default:"1"`
 		} `yaml:"argon2"`
-		// MaxConcurrentHashes bounds the hashes computed at one time, and so the
-		// memory they take, of passwords and of client secrets each. Default 0: the number of CPUs.
+		// MaxConcurrentHashes bounds how many hashes are computed at one time, and so
+		// their memory. Passwords and client secrets have this many each. Default 0:
+		// the number of CPUs.
 		MaxConcurrentHashes int `yaml:"max_concurrent_hashes" default:"0" min:"0" max:"1024"`
 	} `yaml:"passwords"`
 
@@ -174,18 +178,18 @@ type Config struct {
 		// the command line creates them.
 		Enabled bool `yaml:"enabled" default:"true"`
 		// RequireVerifiedEmail bars an account until its e-mail address is
-		// proven, and keeps sign-up from telling which addresses have accounts.
-		// Default false; true needs SMTP.
+		// proven, and stops sign-up from telling which addresses have accounts. Default
+		// false; true needs SMTP.
 		RequireVerifiedEmail bool `yaml:"require_verified_email" default:"false"`
 	} `yaml:"signup"`
 
 	// SessionCookie is about browser sign-in (/session).
 	SessionCookie struct {
-		// Client is the id of the client that its tokens belong to, which must be
-		// one of ours (FirstParty). Default spa.
+		// Client is the id of the client that the tokens belong to, which must be one
+		// of ours (FirstParty). Default spa.
 		Client string `yaml:"client" default:"spa"`
-		// Domain is the cookies' Domain attribute: the issuer's host or one above
-		// it, whose other hosts then get the cookies too. Default empty: this host
+		// Domain is the cookies' Domain attribute: the issuer's host or a parent
+		// domain, whose other hosts then get the cookies, too. Default empty: this host
 		// only, which is safer.
 		Domain string `yaml:"domain"`
 		// SameSite is the cookies' SameSite attribute: strict, lax, or none for
@@ -198,13 +202,13 @@ type Config struct {
 
 	// Throttle bounds guesses at passwords and client secrets.
 	Throttle struct {
-		// FreeFailures is how many failures an account and network together have
-		// before each makes the next try wait twice as long. Default 10.
+		// FreeFailures is how many failures one network has at one account before each
+		// further one doubles the wait for the next try. Default 10.
 		FreeFailures int `yaml:"free_failures" default:"10" min:"1" max:"1000000"`
 		// MaxWait is the longest such wait. Default 15m.
 		MaxWait time.Duration `yaml:"max_wait" default:"15m" min:"1s"`
-		// StrangersPerAccount is how many failures on one account all callers
-		// together have per Window whose browser never signed in to it. Default 100.
+		// StrangersPerAccount is how many failures per account and Window all callers
+		// have together whose browser never signed in to the account. Default 100.
 		StrangersPerAccount int `yaml:"strangers_per_account" default:"100" min:"1" max:"1000000"`
 		// Window is how long failures are remembered. Default 1h.
 		Window time.Duration `yaml:"window" default:"1h" min:"1s"`
@@ -212,36 +216,36 @@ type Config struct {
 
 	// SMTP is the server that takes outgoing mail.
 	SMTP struct {
-		// Host is its name or address. Default empty: no mail is sent; with --dev
-		// it is printed.
+		// Host is its name or address. Default empty: the server sends no mail; with
+		// --dev it prints mail.
 		Host string `yaml:"host"`
 		// Port is its port. Default 587.
 		Port int `yaml:"port" default:"587" min:"1" max:"65535"`
-		// TLS protects the connection: starttls begins in the clear and insists on
-		// TLS, tls is TLS from the start, none is for a server on the same machine.
-		// Default empty: tls on port 465, none on localhost without a username, else
-		// starttls.
+		// TLS protects the connection: starttls begins in the clear and requires TLS,
+		// tls is TLS from the start, none is for a server on the same machine. Default
+		// empty: tls on port 465, none on localhost without a username, else starttls.
 		TLS string `yaml:"tls"`
-		// Username signs in there. Default empty: no sign-in.
+		// Username authenticates the server there. Default empty: no authentication.
 		Username string `yaml:"username"`
 		// PasswordFile names the file, from the working directory if it is not
 		// absolute, with the password. Default empty: none.
 		PasswordFile string `yaml:"password_file"`
-		// Password is the same given as text, by COUNTERSIGN_SMTP_PASSWORD only,
-		// and then used instead of the file.
+		// Password is the password as text, which replaces the file. It comes from
+		// COUNTERSIGN_SMTP_PASSWORD only.
 		Password Secret `yaml:"password" only:"env"`
 		// From is the sender's address, such as no-reply@example.com or Example
 		// <no-reply@example.com>. Required with Host.
 		From string `yaml:"from"`
 	} `yaml:"smtp"`
 
-	// Links are the pages of yours that mailed links lead to. {token} in them is
-	// where the token goes: after a #, for then it comes into no log. Default: the
-	// server's own pages, /reset and /verify; with --dev the demo.
+	// Links are the addresses of your pages that mailed links lead to. {token} stands
+	// for the token; put it after a #, so that the token appears in no log. Default:
+	// the server's own pages, /reset and /verify; with --dev the demo.
 	Links struct {
-		// ResetPassword is where a new password is set (POST /account/password/reset).
+		// ResetPassword is where a user sets a new password (POST
+		// /account/password/reset).
 		ResetPassword string `yaml:"reset_password"`
-		// VerifyEmail is where an address is proven (POST /account/email/verify).
+		// VerifyEmail is where a user proves an address (POST /account/email/verify).
 		VerifyEmail string `yaml:"verify_email"`
 	} `yaml:"links"`
 
@@ -250,20 +254,20 @@ type Config struct {
 		Retention time.Duration `yaml:"retention" default:"2160h" min:"1s"`
 	} `yaml:"audit"`
 
-	// Clients are the declared clients, written to the database at every start.
-	// One taken out here stays there until countersign clients delete ID.
+	// Clients are the declared clients, written to the database at every start. A
+	// client removed here stays in the database until countersign clients delete ID.
 	// Default none; with --dev spa, postman and api, until the file has its own.
 	Clients []Client `yaml:"clients" only:"file"`
 
-	// Dev and Data are what Load was given: whether --dev was on, and the data
-	// folder (default ./countersign-data).
+	// Dev and Data come from Load's Source: whether --dev was on, and the data folder
+	// (default ./countersign-data).
 	Dev  bool   `yaml:"-"`
 	Data string `yaml:"-"`
 
 	places places
 }
 
-// RFC9700 is the value of Profile that leaves out what RFC 9700 advises against.
+// RFC9700 is the value of Profile that disables what RFC 9700 advises against.
 const RFC9700 = "rfc9700"
 
 // Client is a declared client: an application that asks for tokens.
@@ -273,7 +277,7 @@ type Client struct {
 	// SecretFile names the file with a confidential client's secret. Required
 	// unless Public.
 	SecretFile string `yaml:"secret_file"`
-	// Settings are all else; those of clients.Settings.
+	// Settings are the other fields.
 	clients.Settings `yaml:",inline"`
 
 	// Secret is the known secret of a --dev client, in place of a SecretFile.
@@ -281,7 +285,7 @@ type Client struct {
 	Secret Secret `yaml:"-"`
 }
 
-// masked stands for a secret wherever something is shown.
+// masked replaces a secret in all output.
 const masked = "[secret]"
 
 // Secret is text that no log or message shows. Convert it to string to use it.

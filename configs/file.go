@@ -14,12 +14,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxFile is the largest file that is read: a guard against the wrong one.
+// maxFile is the largest file that we read, in bytes: a guard against the wrong file.
 const maxFile = 1 << 20
 
-// file decodes one YAML file into a Config. It goes over the nodes itself
-// because yaml's own decoder stops at the first problem of each kind, and
-// knows neither our paths nor our value types.
+// file decodes one YAML file into a Config. It walks the nodes itself because yaml's
+// own decoder stops at the first problem of each kind, and knows neither our keys nor
+// our value types.
 type file struct {
 	name string
 	*report
@@ -34,7 +34,7 @@ func (f *file) load(c *Config) {
 	var doc, more yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return // empty, or nothing but comments
+		return // empty, or only comments
 	} else if err != nil {
 		f.syntax(err)
 		return
@@ -66,7 +66,7 @@ func readFile(name string) ([]byte, error) {
 
 var syntaxLine = regexp.MustCompile(`^line (\d+): `)
 
-// syntax reports an error of the YAML parser, which says yaml: line 3: reason.
+// syntax reports an error of the YAML parser, whose text is "yaml: line 3: reason".
 func (f *file) syntax(err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	where := f.name
@@ -78,10 +78,10 @@ func (f *file) syntax(err error) {
 
 func (f *file) at(n *yaml.Node) string { return fmt.Sprintf("%s:%d", f.name, n.Line) }
 
-// mapping decodes n into those of the leaves that are under prefix.
+// mapping decodes n into the leaves under prefix.
 func (f *file) mapping(n *yaml.Node, prefix string, ls []leaf) {
 	if isNull(n) {
-		return // a section with nothing in it, or only comments
+		return // an empty section, or only comments
 	}
 	if n.Kind != yaml.MappingNode {
 		f.addAt(f.at(n), prefix, "must be a mapping of keys to values, not %s", kind(n))
@@ -121,7 +121,7 @@ func (f *file) entry(name, value *yaml.Node, prefix string, ls []leaf) {
 	}
 }
 
-// names are the names that may stand in a file: leaves and their sections.
+// names returns the names that a file may have: leaves and their sections.
 func names(ls []leaf) []string {
 	var all []string
 	for _, l := range ls {
@@ -155,8 +155,8 @@ func (f *file) value(n *yaml.Node, key string, v reflect.Value) {
 	}
 }
 
-// text reads a string. A bare 5 or true is refused: YAML reads another value
-// there than the one written, as in 1_000 or 0x10.
+// text reads a string. It refuses a bare 5 or true, because YAML may read another value
+// than the one written, as in 1_000 or 0x10.
 func (f *file) text(n *yaml.Node, key string) (string, bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
 		f.add(key, "must be text, not %s: if it is meant so, put it in quotes", kind(n))
@@ -195,7 +195,7 @@ func (f *file) clients(n *yaml.Node, key string, to *[]Client) {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// kind names what n is, for a message.
+// kind returns the kind of n, for a message.
 func kind(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -211,7 +211,7 @@ func kind(n *yaml.Node) string {
 	return quote(n.Value)
 }
 
-// example is a value as v may have it, for a message.
+// example returns a value that v may have, for a message.
 func example(v reflect.Value) string {
 	switch v.Kind() {
 	case reflect.Slice:

@@ -12,7 +12,7 @@ import (
 	"countersign/clients"
 )
 
-// Source says what a configuration is made from.
+// Source says where a configuration comes from.
 type Source struct {
 	File    string   // path of the YAML file; empty for none
 	Environ []string // as os.Environ gives it
@@ -20,14 +20,14 @@ type Source struct {
 	Listen  string   // --listen; empty if not given
 	Data    string   // --data; empty if not given
 
-	// Serve also asks for what only the server needs: an issuer, a master key,
-	// and nothing that this version can't do.
+	// Serve also checks what only the server needs: an issuer, a master key, and no
+	// settings that this version can't fulfil.
 	Serve bool
 }
 
-// Load makes a Config from its defaults, over which go the file, the
-// environment and the flags, and checks it. The error, if any, has every
-// problem there is, one per line; see Problem.
+// Load makes a Config from the defaults, the file, the environment and the flags, of
+// which each overrides those before, and checks it. The error, if any, lists all
+// problems, one per line; see Problem.
 func Load(src Source) (*Config, error) {
 	c := &Config{Dev: src.Dev, Data: src.Data, places: places{}}
 	if c.Data == "" {
@@ -73,7 +73,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// setDerived gives those defaults that depend on other keys.
+// setDerived sets the defaults that depend on other keys.
 func (c *Config) setDerived() {
 	if _, set := c.places["issuer"]; c.Dev && !set {
 		if _, p, err := net.SplitHostPort(c.Listen); err == nil && port(p, 1) {
@@ -93,9 +93,9 @@ const envPrefix = "COUNTERSIGN_"
 // envElsewhere are the variables that the command line reads itself.
 var envElsewhere = []string{envPrefix + "CONFIG", envPrefix + "DATA", envPrefix + "MOVE_TO"}
 
-// fromKubernetes reports whether the variable is one that Kubernetes puts into
-// every pod about a service called countersign or countersign-anything. Their
-// COUNTERSIGN_PORT is a URL; one that is 8080 is an operator's mistake.
+// fromKubernetes reports whether the variable is one that Kubernetes sets in every pod
+// for a service called countersign or countersign-NAME. Its COUNTERSIGN_PORT is a URL;
+// a value like 8080 is an operator's mistake.
 func fromKubernetes(name, text string) bool {
 	return kubernetesEnv.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(text, "://")
 }
@@ -160,6 +160,6 @@ func devClients() []Client {
 	}}
 }
 
-// localhostPattern stands for any port and path there, among redirect URIs
-// under --dev. (As a CORS origin, where there is no path, it is any port.)
+// localhostPattern allows, under --dev, redirect URIs on localhost with any port and
+// path. (As CORS origins, which have no path, the patterns allow any port.)
 var localhostPattern = []string{"http://localhost:*", "http://127.0.0.1:*"}

@@ -13,11 +13,11 @@ import (
 // joins all of them (errors.Join), so its text is one problem per line.
 type Problem struct {
 	Key    string // dotted; empty if it is about a file or variable as a whole
-	Where  string // file:line, environment variable or flag; empty for what is missing
-	Reason string // the rule broken and how to mend it
+	Where  string // file:line, environment variable or flag; empty if the key is missing
+	Reason string // the broken rule and how to fix it
 }
 
-// Error is the problem in one line.
+// Error returns the problem in one line.
 func (p *Problem) Error() string {
 	text := p.Reason
 	for _, of := range []string{p.Key, p.Where} {
@@ -35,10 +35,10 @@ type place struct {
 }
 
 // places maps keys, and items such as clients[0].grants[1], to where they were
-// set. What has its default is absent.
+// set. Keys with their default are absent.
 type places map[string]place
 
-// of finds where key was set.
+// of returns where key was set.
 func (ps places) of(key string) place {
 	if p, ok := nearest(ps, key); ok {
 		return p
@@ -46,8 +46,8 @@ func (ps places) of(key string) place {
 	return place{source: "default"}
 }
 
-// nearest looks key up, or else what it is a part of: the client of a field,
-// the list of an item, and at last "", the whole file.
+// nearest looks key up, or else its nearest parent: the client of a field, the list of
+// an item, and at last "", the whole file.
 func nearest[V any](m map[string]V, key string) (v V, ok bool) {
 	for {
 		if v, ok = m[key]; ok {
@@ -65,26 +65,27 @@ type report struct {
 	places places
 	errs   []error
 	bad    map[string]bool // keys with a problem; "" if the file can't be read
-	unread map[string]bool // those of them that could not even be read
+	unread map[string]bool // those of bad that could not even be read
 }
 
-// add reports a problem with the value of key, wherever that was set. A key
-// that could not be read has had its problem, and a value not of its making.
+// add reports a problem with the value of key and where it was set. It ignores a key
+// that could not be read: that problem is already reported, and the value is not the
+// operator's.
 func (r *report) add(key, format string, args ...any) {
 	if _, unread := nearest(r.unread, key); !unread {
 		r.addAt(r.places.of(key).where, key, format, args...)
 	}
 }
 
-// addPair reports that the values of keys, each good, don't go together; the
-// first is to blame. It says nothing if one has a problem of its own.
+// addPair reports that the values of keys, each valid, contradict each other; it blames
+// the first. It reports nothing if one of them has a problem of its own.
 func (r *report) addPair(keys []string, format string, args ...any) {
 	where := ""
 	for _, k := range keys {
 		if !r.sound(k) {
 			return
 		}
-		if where == "" { // the key to blame may have its default
+		if where == "" { // the blamed key may have its default
 			where = r.places.of(k).where
 		}
 	}
@@ -96,7 +97,7 @@ func (r *report) addAt(where, key, format string, args ...any) {
 	r.bad[key] = true
 }
 
-// readDone ends the reading of values; what follows is checking them.
+// readDone ends the reading of values; the checks follow.
 func (r *report) readDone() { r.unread = maps.Clone(r.bad) }
 
 // sound reports whether key has no problem so far.
@@ -107,7 +108,7 @@ func (r *report) sound(key string) bool {
 
 func (r *report) err() error { return errors.Join(r.errs...) }
 
-// quote shows a value in a message: on one line, not endless, no password.
+// quote formats a value for a message: on one line, shortened, without passwords.
 func quote(text string) string {
 	text = redact(text)
 	if len(text) > 200 {
@@ -116,12 +117,12 @@ func quote(text string) string {
 	return strconv.Quote(text)
 }
 
-// password is the one in a URL. It goes from the first colon to the last @, for
-// an unescaped @ or / in it or in the user must not end it, and looks at URLs
-// that net/url refuses too.
+// password matches the password in a URL. It reaches from the first colon to the last
+// @, because an unescaped @ or / in user or password must not end it. It also matches
+// in URLs that net/url refuses.
 var password = regexp.MustCompile(`(?s)(://[^:]*:).*@`)
 
-// secretOption is an option of a URL whose name sounds like a secret.
+// secretOption matches an option of a URL whose name suggests a secret.
 var secretOption = regexp.MustCompile(`(?i)([?&][^=&]*(?:pass|pwd|secret|token)[^=&]*=)[^&]*`)
 
 func redact(text string) string {

@@ -8,12 +8,12 @@ import (
 // Setting is one key with the value in force.
 type Setting struct {
 	Key    string `json:"key"`
-	Value  string `json:"value"`  // as the environment would give it; secrets are masked
+	Value  string `json:"value"`  // in the form of an environment variable; secrets are masked
 	Source string `json:"source"` // default, file, env or flag
 }
 
-// Show lists all keys in the order of Config, then the fields of each client
-// that aren't empty. It shows no secret.
+// Show lists all keys in the order of Config, then the non-empty fields of each client.
+// It shows no secret.
 func (c *Config) Show() []Setting {
 	var all []Setting
 	add := func(l leaf) {
@@ -34,8 +34,8 @@ func (c *Config) Show() []Setting {
 	return all
 }
 
-// Unused lists the keys that were given a value but have no effect in this
-// version, so that serve can warn.
+// Unused lists the keys that have a value but no effect in this version, so that serve
+// can warn.
 func (c *Config) Unused() []string {
 	standard := &Config{Dev: c.Dev}
 	standard.setDefaults()

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// suggest ends a message about an unknown name with the known one that it
-// looks like, if there is one: one misspelt, or one in the wrong section.
+// suggest returns the end of a message about an unknown name: the known name that it
+// resembles, if any, misspelt or in the wrong section.
 func suggest(name string, known []string) string {
 	norm := strings.NewReplacer("_", "", "-", "", ".", "").Replace
 	name = strings.ToLower(name)
-	best, found := 3, "" // more than two slips apart is another word
+	best, found := 3, "" // with more than two edits it is another word
 	for _, k := range known {
 		d := distance(norm(name), norm(strings.ToLower(k)), best)
 		if found == "" && d >= best && last(name) == last(k) {
@@ -26,11 +26,11 @@ func suggest(name string, known []string) string {
 	return "; did you mean " + found + "?"
 }
 
-// last is the last part of a dotted key.
+// last returns the last part of a dotted key.
 func last(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
 
-// distance counts the letters to add, drop or change to make b from a
-// (Levenshtein), or says limit when that many aren't enough.
+// distance returns how many letters to add, drop or change to get from a to b
+// (Levenshtein), but at most limit.
 func distance(a, b string, limit int) int {
 	if len(a) > len(b)+limit || len(b) > len(a)+limit {
 		return limit
@@ -54,7 +54,7 @@ func distance(a, b string, limit int) int {
 	return min(row[len(b)], limit)
 }
 
-// oneLine makes a stranger's text safe to stand in a line of its own.
+// oneLine makes untrusted text safe to print in one line.
 func oneLine(text string) string {
 	q := strconv.Quote(text)
 	if len(text) > 200 || q != `"`+text+`"` {

@@ -19,9 +19,8 @@ type leaf struct {
 	unused bool
 }
 
-// leaves lists the keys of a struct in the order of its fields. It is the one
-// walk that the file, the environment, defaults and ranges, Show and Unused
-// all go by.
+// leaves lists the keys of a struct in the order of its fields. The file, the
+// environment, defaults and ranges, Show and Unused all use this one walk.
 func leaves(prefix string, v reflect.Value) []leaf {
 	var ls []leaf
 	for f, fv := range v.Fields() {
@@ -48,12 +47,12 @@ func leaves(prefix string, v reflect.Value) []leaf {
 
 func (c *Config) leaves() []leaf { return leaves("", reflect.ValueOf(c).Elem()) }
 
-// env is the environment variable that sets the key.
+// env returns the environment variable that sets the key.
 func (l leaf) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(l.key, ".", "_"))
 }
 
-// standard is the default of the key as its tags say, in text.
+// standard returns the default in the key's tags, as text.
 func (l leaf) standard(dev bool) string {
 	if text, ok := l.tag.Lookup("dev"); ok && dev {
 		return text
@@ -68,7 +67,7 @@ func join(prefix, name string) string {
 	return prefix + "." + name
 }
 
-// parse sets v to what text says. The error is the rule that text breaks.
+// parse sets v to the value of text. The error is the rule that text breaks.
 func parse(v reflect.Value, text string) (err error) {
 	switch p := v.Addr().Interface().(type) {
 	case *string:
@@ -98,7 +97,7 @@ func parse(v reflect.Value, text string) (err error) {
 	return err
 }
 
-// format is the inverse of parse, but for secrets, which stay hidden.
+// format is the inverse of parse, except for secrets, which it hides.
 func format(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
@@ -180,7 +179,7 @@ func (b ByteSize) String() string {
 	return fmt.Sprintf("%dKiB", b/KiB)
 }
 
-// errRange says that l's value is outside the range that its tags give, or nil.
+// errRange returns an error if l's value is outside the range in its tags, or nil.
 func (l leaf) errRange() error {
 	bound := func(name string) (text string, n int64, ok bool) {
 		if text, ok = l.tag.Lookup(name); !ok {
