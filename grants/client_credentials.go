@@ -9,7 +9,7 @@ import (
 	"countersign/tokens"
 )
 
-// clientCredentials is the grant of a client that asks for itself (RFC 6749 section
+// clientCredentials is the grant of a client that acts for itself (RFC 6749 section
 // 4.4).
 type clientCredentials struct{ tokens *tokens.Service }
 

@@ -10,8 +10,8 @@ import (
 	"countersign/clients"
 )
 
-// credentials finds out who a client says it is, and with what secret: HTTP
-// Basic, or parameters in the body (RFC 6749 section 2.3.1), never both.
+// credentials reads the client's id and secret from HTTP Basic or from the body (RFC
+// 6749 section 2.3.1), never both.
 func credentials(r *http.Request, form url.Values) (clients.Credentials, error) {
 	id, secret := form.Get("client_id"), form.Get("client_secret")
 	switch headers := r.Header.Values("Authorization"); len(headers) {
@@ -39,7 +39,7 @@ func credentials(r *http.Request, form url.Values) (clients.Credentials, error) 
 }
 
 // parseBasic reads an Authorization header of the Basic scheme. Both parts are
-// form-encoded inside it (RFC 6749 section 2.3.1), which net/http leaves alone.
+// form-encoded inside it (RFC 6749 section 2.3.1), which net/http doesn't decode.
 func parseBasic(header string) (id, secret string, ok bool) {
 	scheme, encoded, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Basic") {

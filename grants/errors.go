@@ -6,8 +6,7 @@ import (
 	"countersign/oauth"
 )
 
-// What is wrong with a request by itself. What the domain finds is worded by package
-// refusals.
+// Errors in the request itself. Package refusals has the words for the domain's errors.
 var (
 	errNoClient         = oauth.Refuse(oauth.InvalidClient, "client_id is missing")
 	errUnauthorized     = oauth.Refuse(oauth.UnauthorizedClient, "the client may not use this grant_type")
@@ -18,7 +17,7 @@ func invalidRequest(description string) *oauth.Error {
 	return oauth.Refuse(oauth.InvalidRequest, description)
 }
 
-// missing says that a request lacks a parameter, of those that it needs.
+// missing returns the error that the request lacks one of the parameters that it needs.
 func missing(needs ...string) *oauth.Error {
 	if len(needs) == 1 {
 		return invalidRequest(needs[0] + " is missing")

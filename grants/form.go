@@ -14,9 +14,9 @@ import (
 const maxForm = 64 << 10
 
 // readForm reads the parameters of a request to an OAuth endpoint: from the
-// body and nowhere else, each at most once (RFC 6749 section 3.2) but for resource
-// (RFC 8707 section 2). Those with an empty value are left out, as if they had not
-// been sent. known are the names of parameters that an error may quote.
+// body and nowhere else, each at most once (RFC 6749 section 3.2) except resource (RFC
+// 8707 section 2). It drops parameters with an empty value, as if the client had not
+// sent them. known are the names of parameters that an error may quote.
 func readForm(r *http.Request, known []string) (url.Values, error) {
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
 		// Addresses end up in logs and histories (RFC 6749 section 2.3.1).
@@ -58,7 +58,7 @@ func parseForm(body string, known []string) (url.Values, error) {
 	return form, nil
 }
 
-// shared are the parameters that are no grant's own.
+// shared are the parameters that don't belong to one grant.
 var shared = []string{"grant_type", "client_id", "client_secret", "scope", "token", "token_type_hint"}
 
 // parameterName names a parameter to a client. The name of one that we don't know is the

@@ -13,11 +13,11 @@ import (
 	"countersign/tokens"
 )
 
-// mayIntrospect checks that the client may introspect at all.
+// mayIntrospect checks that the client may introspect tokens.
 func (s *Service) mayIntrospect(_ context.Context, x *Request) error {
 	switch {
 	case x.Client.Public:
-		return clients.ErrBadCredentials // it has shown nothing but its name (RFC 7662 section 2.1)
+		return clients.ErrBadCredentials // a public client proves nothing (RFC 7662 section 2.1)
 	case !x.Client.MayIntrospect:
 		return errMayNotIntrospect
 	}
@@ -36,8 +36,8 @@ func (s *Service) introspect(ctx context.Context, x *Request) (map[string]any, e
 	return members, err
 }
 
-// active is what a reader is told of a live token. For all others, and for those
-// of people and clients that are gone or barred, it is tokens.ErrUnknown.
+// active returns what a reader may learn of a live token. Any other token, and one
+// whose user or client is deleted or disabled, is tokens.ErrUnknown.
 func (s *Service) active(ctx context.Context, x *Request, token string) (map[string]any, error) {
 	reader := &x.Client
 	live, err := s.tokens.Introspect(ctx, x.Now, tokens.Reader{
@@ -49,7 +49,8 @@ func (s *Service) active(ctx context.Context, x *Request, token string) (map[str
 	members := maps.Clone(live.Claims)
 	members["active"] = true
 	if live.UserID == uuid.Nil {
-		// No session ended with its client, so the client is looked for.
+		// The deletion of a client ends its sessions, but this token has none: check
+		// the client.
 		if _, err := s.clients.ByID(ctx, live.ClientID); errors.Is(err, clients.ErrUnknown) {
 			return nil, tokens.ErrUnknown
 		} else if err != nil {

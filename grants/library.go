@@ -37,7 +37,7 @@ func (l *library) serve(ctx context.Context, r *Request) (Answer, error) {
 	rules := r.grant.Rules()
 	server := oauthserver.NewServer(&oauthserver.Config{AllowedGrantTypes: []oauth2.GrantType{oauth2.GrantType(rules.Type)}}, l)
 	server.ClientInfoHandler = func(*http.Request) (id, secret string, err error) {
-		return r.Client.ID, "", nil // which the pipeline has authenticated
+		return r.Client.ID, "", nil // the pipeline has authenticated it
 	}
 	if l.prove != nil {
 		server.PasswordAuthorizationHandler = l.prove
@@ -72,7 +72,7 @@ func (l *library) generate(ctx context.Context, asked *oauth2.TokenGenerateReque
 	if l.issued, err = l.issue(ctx, asked); err != nil {
 		return nil, err
 	}
-	return models.NewToken(), nil // serve returns what was issued
+	return models.NewToken(), nil // serve returns the issued tokens itself
 }
 
 // The rest of [oauth2.Manager] serves the library's authorization endpoint, its

@@ -19,7 +19,7 @@ type password struct {
 
 func (g *password) Rules() Rules {
 	return Rules{
-		Type: oauth.GrantPassword, For: FirstPartyClient, // no other may see a password (RFC 9700 section 2.4)
+		Type: oauth.GrantPassword, For: FirstPartyClient, // no other client may see a password (RFC 9700 section 2.4)
 		Needs: []string{"username", "password"},
 	}
 }

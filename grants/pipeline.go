@@ -16,31 +16,32 @@ import (
 	"countersign/tokens"
 )
 
-// Grant is one way to ask for tokens. It adds what is its own to the checks that the
-// pipeline makes for every grant: see [Service.Token].
+// Grant is one way to ask for tokens. It adds its own checks to those that the pipeline
+// makes for every grant: see [Service.Token].
 type Grant interface {
 	// Rules are what the pipeline checks before Issue. They never change.
 	Rules() Rules
-	// Issue makes the grant's own checks and then the tokens. The client of r has
-	// proved who it is, and may use the grant; the parameters that the grant needs are
-	// there. Errors are *oauth.Error, or the domain's for package refusals to word.
+	// Issue makes the grant's own checks and then the tokens. The pipeline has already
+	// authenticated the client of r and checked that it may use the grant and sent the
+	// parameters that the grant needs. Errors are *oauth.Error, or the domain's, for
+	// which package refusals has the words.
 	Issue(ctx context.Context, r *Request) (Answer, error)
 }
 
-// Rules say who may use a grant and what it takes.
+// Rules say which clients may use a grant and which parameters it has.
 type Rules struct {
 	Type string // grant_type
 	For  Kind
-	// Needs are the parameters that must be there, and Takes those that may, besides
-	// the ones that every grant has: scope, resource and the client's credentials.
+	// Needs are the required parameters, and Takes the optional ones, besides those of
+	// every grant: scope, resource and the client's credentials.
 	Needs, Takes []string
 }
 
-// Kind says which clients may use a grant, of those that have registered it. The zero
-// Kind is no client.
+// Kind says which of the clients that registered a grant may use it. The zero Kind
+// allows no client.
 type Kind int
 
-// The kinds.
+// The kinds of clients.
 const (
 	_ Kind = iota
 	AnyClient
@@ -48,16 +49,16 @@ const (
 	FirstPartyClient   // our own
 )
 
-// Request is a request of a client, as far as it has come: each step of the pipeline
-// fills in its fields.
+// Request is a client's request on its way through the pipeline: each step fills in its
+// fields.
 type Request struct {
 	Now  time.Time
 	From caller.Caller
 
 	Form      url.Values     // by parse: each parameter once, but for resource, and none empty
 	Client    clients.Client // by authenticate
-	Scopes    oauth.Scopes   // by read: what is asked for; empty: what the client gets by default
-	Resources []string       // by read: what the access token is asked to be for, if anything
+	Scopes    oauth.Scopes   // by read: the requested scopes; empty: the client's default
+	Resources []string       // by read: the requested audience of the access token, if any
 
 	http   *http.Request
 	grant  Grant  // by choose
@@ -67,8 +68,8 @@ type Request struct {
 // step is one step of a pipeline. Its error ends the request.
 type step func(context.Context, *Request) error
 
-// run takes a request through the steps. Its error is an *oauth.Error; one that is ours
-// is logged.
+// run takes a request through the steps. Its error is an *oauth.Error; it logs errors
+// of the server.
 func (s *Service) run(r *http.Request, from caller.Caller, steps ...step) (*Request, error) {
 	x := &Request{Now: time.Now(), From: from, http: r}
 	for _, step := range steps {
@@ -85,13 +86,12 @@ func (s *Service) run(r *http.Request, from caller.Caller, steps ...step) (*Requ
 	return x, nil
 }
 
-// parse reads the form.
 func (s *Service) parse(_ context.Context, x *Request) (err error) {
 	x.Form, err = readForm(x.http, s.parameters)
 	return err
 }
 
-// choose finds the grant that is asked for.
+// choose finds the requested grant.
 func (s *Service) choose(_ context.Context, x *Request) error {
 	asked := x.Form.Get("grant_type")
 	if asked == "" {
@@ -105,7 +105,7 @@ func (s *Service) choose(_ context.Context, x *Request) error {
 	return nil
 }
 
-// authenticate finds out which client asks, and has it prove that.
+// authenticate finds the client and checks its credentials.
 func (s *Service) authenticate(ctx context.Context, x *Request) error {
 	cred, err := credentials(x.http, x.Form)
 	if err != nil {
@@ -137,8 +137,8 @@ func (s *Service) permit(_ context.Context, x *Request) error {
 	}
 }
 
-// read reads the parameters that every grant has, and checks that those are there that
-// this one needs.
+// read reads the parameters of every grant, and checks that those that this grant needs
+// are there.
 func (s *Service) read(_ context.Context, x *Request) (err error) {
 	if x.Scopes, err = oauth.ParseScopes(x.Form.Get("scope")); err != nil {
 		return oauth.Refuse(oauth.InvalidScope, err.Error())
@@ -153,13 +153,13 @@ func (s *Service) read(_ context.Context, x *Request) (err error) {
 	return nil
 }
 
-// issue has the grant make the tokens.
+// issue calls the grant.
 func (s *Service) issue(ctx context.Context, x *Request) (err error) {
 	x.answer, err = x.grant.Issue(ctx, x)
 	return err
 }
 
-// Answer is what a grant gives the client.
+// Answer is the result of a grant.
 type Answer struct {
 	tokens.Issued
 	TokenType string // how the access token is used (RFC 6749 section 7.1); empty: Bearer

@@ -7,7 +7,7 @@ import (
 	"countersign/tokens"
 )
 
-// revoke ends the session of the token that a request is about.
+// revoke ends the session of the token in the request.
 func (s *Service) revoke(ctx context.Context, x *Request) error {
 	token, err := tokenOf(x)
 	if err != nil {
@@ -20,8 +20,8 @@ func (s *Service) revoke(ctx context.Context, x *Request) error {
 	return err
 }
 
-// tokenOf is the token that a request is about. What kind it is shows in the token
-// itself, so a token_type_hint is never needed (RFC 7009 section 2.1).
+// tokenOf returns the token in the request. The token itself shows its kind, so we
+// ignore token_type_hint (RFC 7009 section 2.1).
 func tokenOf(x *Request) (string, error) {
 	token := x.Form.Get("token")
 	if token == "" {

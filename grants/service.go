@@ -1,14 +1,14 @@
-// Package grants is how tokens are asked for, by the grants of the token endpoint, and
-// how clients revoke and introspect them.
+// Package grants answers clients that ask for tokens, by the grants of the token
+// endpoint, and that revoke and introspect them.
 //
-// A token request passes a pipeline ([Service.Token]): the form is read strictly, the
-// grant is known, the client proves who it is and may use the grant, and only then does
-// the grant's own work begin. So no password is looked at for a client that has not
-// authenticated, and no grant can forget a check. A grant is one type in one file,
-// and a line in [New]. Revoking and introspecting have the same head.
+// A token request passes a pipeline ([Service.Token]), which reads the form strictly,
+// finds the grant, authenticates the client, checks that it may use the grant, and only
+// then calls the grant. So a client that has not authenticated gets no password
+// checked, and no grant can forget a check. A grant is one type in one file, and a line
+// in [New]. Revocation and introspection begin with the same steps.
 //
-// go-oauth2 serves the four grants of RFC 6749, each inside its own step: see library.go.
-// A grant that it doesn't know does without it.
+// go-oauth2 serves the four grants of RFC 6749, each inside its own step: see
+// library.go. Other grants don't use it.
 package grants
 
 import (
@@ -25,26 +25,27 @@ import (
 	"countersign/tokens"
 )
 
-// Options are what a Service is made of. All are required but NoPassword.
+// Options are what a Service is made of. All are required except NoPassword.
 type Options struct {
 	Users   *accounts.Users
 	Clients *clients.Registry
 	Tokens  *tokens.Service
 	SignIns *signin.Service
 	Log     *slog.Logger
-	// NoPassword leaves out the password grant (RFC 9700 section 2.4).
+	// NoPassword disables the password grant (RFC 9700 section 2.4).
 	NoPassword bool
 	// Unavailable reports whether an error means that the database is away,
-	// so that the caller may try again.
+	// so that the client may try again.
 	Unavailable func(error) bool
 }
 
-// Service answers what clients ask about tokens. It is safe for concurrent use.
+// Service answers clients' requests for and about tokens. It is safe for concurrent
+// use.
 type Service struct {
 	users       *accounts.Users
 	clients     *clients.Registry
 	tokens      *tokens.Service
-	grants      []Grant  // those that work here
+	grants      []Grant  // those that are enabled
 	parameters  []string // names that we know
 	log         *slog.Logger
 	unavailable func(error) bool
@@ -92,8 +93,8 @@ func (s *Service) Token(r *http.Request, from caller.Caller) (answer *Response, 
 }
 
 // Revoke answers a revocation request (RFC 7009 section 2): the session of the
-// client's token ends. No error also means that there was nothing to revoke, for
-// then the client has what it wants (section 2.2). Every error it returns is an
+// client's token ends. It returns no error if there was nothing to revoke, because the
+// client then has what it wants (section 2.2). Every error it returns is an
 // *oauth.Error.
 func (s *Service) Revoke(r *http.Request, from caller.Caller) (clientID string, err error) {
 	x, err := s.run(r, from, s.parse, s.authenticate, s.revoke)
@@ -101,7 +102,7 @@ func (s *Service) Revoke(r *http.Request, from caller.Caller) (clientID string, 
 }
 
 // Introspect answers an introspection request (RFC 7662 section 2) with the
-// members of the response. Why a token isn't active is not said (section 2.2).
+// members of the response. It doesn't tell why a token isn't active (section 2.2).
 // Every error it returns is an *oauth.Error.
 func (s *Service) Introspect(r *http.Request, from caller.Caller) (members map[string]any, clientID string, err error) {
 	x, err := s.run(r, from, s.parse, s.authenticate, s.mayIntrospect, func(ctx context.Context, x *Request) (err error) {
