@@ -16,16 +16,17 @@ import (
 	"countersign/tokens"
 )
 
-// ErrNoBrowserClient says that no user can sign in from a browser: the client that the
-// tokens would belong to does not exist, or is not one of ours.
+// ErrNoBrowserClient means that users can't sign in from a browser: the client of
+// Browser does not exist, or is not one of ours.
 var ErrNoBrowserClient = errors.New("no client for browser sign-in")
 
-// ErrPasswordOff says that pages may not sign users in with a password here.
+// ErrPasswordOff means that this server doesn't let pages sign users in with a
+// password.
 var ErrPasswordOff = errors.New("no sign-in with a password from pages")
 
-// Browser signs users in to our own applications in a browser, which never see the
-// refresh token: a cookie keeps it (RFC 10017 section 6.2). Its sessions belong to one
-// client. All fields are required but NoPassword.
+// Browser signs users in to our own applications in a browser. The applications never
+// see the refresh token: a cookie keeps it (RFC 10017 section 6.2). The sessions belong
+// to one client. All fields are required except NoPassword.
 type Browser struct {
 	SignIns  *Service
 	Clients  *clients.Registry
@@ -35,22 +36,22 @@ type Browser struct {
 	Log        *slog.Logger
 }
 
-// Session is a browser's session with what it gets.
+// Session is a browser's session with its user and tokens.
 type Session struct {
 	tokens.Issued
 	User accounts.User
 }
 
-// SignIn opens a session for the user of a proof, and ends those whose refresh tokens
-// the browser had: its cookie has room for one. It returns what the proof is refused
-// with, ErrPasswordOff, ErrNoBrowserClient and ErrIncomplete.
+// SignIn opens a session for the user of a proof, and ends the sessions of the refresh
+// tokens in had, because the browser's cookie has room for one. Its errors are those of
+// the proof, ErrPasswordOff, ErrNoBrowserClient and ErrIncomplete.
 func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []string, from caller.Caller) (Session, error) {
 	client, err := b.client(ctx)
 	if err != nil {
 		return Session{}, err
 	}
-	// Only a code shows that the user gave the page no password: any other proof, also
-	// one that is yet to be thought of, needs leave for passwords.
+	// Only a code shows that the user gave the page no password: any other proof,
+	// future ones included, needs permission for passwords.
 	if _, code := p.(Code); !code && (b.NoPassword || !client.AllowsGrant(oauth.GrantPassword)) {
 		return Session{}, ErrPasswordOff
 	}
@@ -63,9 +64,9 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 	if err != nil {
 		return Session{}, err
 	}
-	// The login that the former sessions came of ends with them, or signing out would
-	// leave it behind. A session that comes of a login itself lets it live: it may be the
-	// same one.
+	// The login that the former sessions came of ends with them, or it would outlive a
+	// sign-out. If the new session comes of a login itself, that may be the same login,
+	// so it stays.
 	end := b.SignIns.tokens.SignOutWithLogin
 	if issued.Session.LoginID != uuid.Nil {
 		end = b.SignIns.tokens.SignOut
@@ -78,9 +79,9 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 	return Session{issued, o.User}, nil
 }
 
-// Refresh gives the browser new tokens for one of those it has. There can be more than
-// one where another host of the domain has set a cookie, too; ours is the one that is
-// good. ErrLoginRequired, ErrNoBrowserClient.
+// Refresh exchanges one of the browser's refresh tokens for new tokens. The browser has
+// several if another host of the domain has set a cookie, too; only ours is valid.
+// ErrLoginRequired, ErrNoBrowserClient.
 func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from caller.Caller) (Session, error) {
 	if len(has) == 0 {
 		return Session{}, ErrLoginRequired
@@ -99,7 +100,7 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from
 	return Session{issued, user}, err
 }
 
-// User returns who is signed in, and changes nothing. ErrLoginRequired.
+// User returns the user who is signed in, and changes nothing. ErrLoginRequired.
 func (b *Browser) User(ctx context.Context, now time.Time, has []string, from caller.Caller) (accounts.User, error) {
 	session, err := first(has, func(token string) (tokens.Session, error) {
 		return b.SignIns.tokens.Holder(ctx, now, b.ClientID, token, from)
@@ -111,7 +112,7 @@ func (b *Browser) User(ctx context.Context, now time.Time, has []string, from ca
 }
 
 // SignOut ends the browser's sessions, and the login at the hosted pages that they came
-// of, or the next click would sign in again. That there is none is no error.
+// of, or the next click would sign the user in again. It is no error if there is none.
 func (b *Browser) SignOut(ctx context.Context, now time.Time, has []string, from caller.Caller) error {
 	for _, token := range has {
 		if err := b.SignIns.tokens.SignOutWithLogin(ctx, now, b.ClientID, token, from); err != nil && !errors.Is(err, tokens.ErrUnknown) {
@@ -121,8 +122,8 @@ func (b *Browser) SignOut(ctx context.Context, now time.Time, has []string, from
 	return nil
 }
 
-// first returns what use makes of the first token that is good for something.
-// ErrLoginRequired if none is.
+// first returns the result of use for the first token that is valid, or
+// ErrLoginRequired.
 func first[T any](candidates []string, use func(token string) (T, error)) (T, error) {
 	for _, token := range candidates {
 		got, err := use(token)
@@ -134,7 +135,8 @@ func first[T any](candidates []string, use func(token string) (T, error)) (T, er
 	return none, ErrLoginRequired
 }
 
-// user is the user of a session. ErrLoginRequired if the user has just gone.
+// user returns the user of a session. ErrLoginRequired if the user was just deleted or
+// disabled.
 func (s *Service) user(ctx context.Context, id uuid.UUID) (accounts.User, error) {
 	user, err := s.users.ByID(ctx, id)
 	if errors.Is(err, accounts.ErrUnknownUser) || err == nil && user.Disabled() {
@@ -143,7 +145,7 @@ func (s *Service) user(ctx context.Context, id uuid.UUID) (accounts.User, error)
 	return user, err
 }
 
-// client is the one that the browser's tokens belong to.
+// client returns the client that the browser's tokens belong to.
 func (b *Browser) client(ctx context.Context) (clients.Client, error) {
 	client, err := b.Clients.ByID(ctx, b.ClientID)
 	if errors.Is(err, clients.ErrUnknown) || err == nil && !client.FirstParty {

@@ -7,14 +7,14 @@ import (
 	"countersign/tokens"
 )
 
-// ErrBadCode says that an authorization code is no good, or does not fit what came with
-// it.
+// ErrBadCode means that an authorization code is invalid, or doesn't match the
+// parameters that came with it.
 var ErrBadCode = errors.New("bad authorization code")
 
 // Code proves a user by an authorization code, which the authorization endpoint gave to
 // the client for a login. One write spends the code and opens the session, so that
-// nothing comes between. It is refused with ErrBadCode, and with ErrLoginRequired if the
-// user has just gone.
+// no other change comes between. Its errors are ErrBadCode, and ErrLoginRequired if the
+// user was just deleted or disabled.
 type Code tokens.Exchange
 
 func (x Code) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {

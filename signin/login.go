@@ -8,9 +8,9 @@ import (
 	"countersign/tokens"
 )
 
-// Remembered proves a user by the login of a browser, whose tokens these are: there can
-// be more than one where another host of the domain has set its own cookie. The first
-// that is live counts. It is refused with ErrLoginRequired.
+// Remembered proves a user by the login of a browser. It holds the browser's login
+// tokens: there are several if another host of the domain has set its own cookie. The
+// first live one counts. Its error is ErrLoginRequired.
 type Remembered []string
 
 func (r Remembered) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {

@@ -11,8 +11,8 @@ import (
 	"countersign/tokens"
 )
 
-// Password proves a user by name and password. It is refused as
-// accounts.Users.Authenticate says.
+// Password proves a user by name and password. Its errors are those of
+// accounts.Users.Authenticate.
 type Password struct {
 	Username string
 	Password string
@@ -26,8 +26,8 @@ func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, er
 	return proven(a.now, user, MethodPassword), nil
 }
 
-// OwnPassword proves again, by the password, a user who is signed in already. It is
-// refused as accounts.Users.Prove says.
+// OwnPassword proves a user who is signed in already once more, by the password. Its
+// errors are those of accounts.Users.Prove.
 type OwnPassword struct {
 	UserID   uuid.UUID
 	Password string
@@ -41,16 +41,16 @@ func (p OwnPassword) prove(ctx context.Context, s *Service, a attempt) (Outcome,
 	return proven(a.now, user, MethodPassword), nil
 }
 
-// ErrStale says that a sign-in is too long ago to stand for a proof.
+// ErrStale means that a sign-in is too old to count as a proof.
 var ErrStale = errors.New("the sign-in is not recent")
 
-// fresh is how long a sign-in stands for a new proof.
+// fresh is how long a sign-in counts as a proof.
 const fresh = 10 * time.Minute
 
-// Confirm makes sure that the owner of the account asks for what can't be undone, and
-// not another person at a screen left unlocked: the session's sign-in is recent, or the
-// password is right. ErrStale if the password is empty and the sign-in is not recent;
-// otherwise what OwnPassword is refused with.
+// Confirm checks, before a change that can't be undone, that the account's owner asks
+// for it and not another person at an unlocked screen: the session's sign-in is recent,
+// or the password is right. It returns ErrStale if the password is empty and the
+// sign-in is not recent; its other errors are those of OwnPassword.
 func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Session, password string, from caller.Caller) error {
 	if password == "" {
 		if now.Sub(mine.AuthTime) <= fresh {

@@ -1,5 +1,5 @@
-// Package signin is where a proof becomes a sign-in. A caller brings a [Proof] of who a
-// user is; [Service.Prove] answers with an [Outcome]: the user is signed in, or has
+// Package signin turns a proof into a sign-in. A caller brings a [Proof] of who a user
+// is; [Service.Prove] answers with an [Outcome]: the user is signed in, or has
 // something left to do, or the proof is refused. Only the Outcome of a user who is
 // signed in opens a session ([Service.Start]) or a login ([Service.Enter]).
 //
@@ -19,35 +19,35 @@ import (
 	"countersign/tokens"
 )
 
-// ErrIncomplete says that an Outcome is used as a sign-in that is none: something is
-// still due, or the Outcome is the zero value. The caller has to look at its State.
+// ErrIncomplete means that the caller uses an Outcome as a sign-in although a step is
+// still due, or the Outcome is the zero value. The caller must check its State.
 var ErrIncomplete = errors.New("the user is not signed in")
 
-// ErrLoginRequired says that no user is signed in: there is no session or login, or it
+// ErrLoginRequired means that no user is signed in: there is no session or login, or it
 // has ended.
 var ErrLoginRequired = errors.New("no user is signed in")
 
-// Proof is what shows who a user is: a [Password], an [OwnPassword], a [Code], a
-// [SignUp] or a [Remembered] login. A nil Proof proves nothing.
+// Proof shows who a user is: a [Password], an [OwnPassword], a [Code], a [SignUp] or a
+// [Remembered] login. A nil Proof proves nothing.
 type Proof interface {
 	prove(context.Context, *Service, attempt) (Outcome, error)
 }
 
-// attempt is what surrounds a proof.
+// attempt is the context of a proof.
 type attempt struct {
 	now  time.Time
-	to   oauth.Recipient // the client that the sign-in is at; the zero Recipient is none
+	to   oauth.Recipient // the client of the sign-in; the zero Recipient for none
 	from caller.Caller
 }
 
-// State says what a proof comes to. The zero State is Refused.
+// State is the result of a proof. The zero State is Refused.
 type State int
 
-// The states.
+// The states of an Outcome.
 const (
 	Refused    State = iota // the user is not signed in
-	SignedIn                // nothing is due any more
-	AddressDue              // the user first proves the address that a letter went to
+	SignedIn                // no step is due
+	AddressDue              // the user must first prove the address that a letter went to
 )
 
 func (s State) String() string {
@@ -69,8 +69,8 @@ type Method string
 // MethodPassword is a password.
 const MethodPassword Method = "pwd"
 
-// Outcome is what a proof comes to. The zero Outcome refuses, and so does every Outcome
-// of a State but SignedIn.
+// Outcome is the result of a proof. Only an Outcome whose State is SignedIn opens a
+// session or a login.
 type Outcome struct {
 	State State
 	// User is the account as it was before the proof was checked. Of a Remembered login
@@ -81,7 +81,7 @@ type Outcome struct {
 	// Login is the browser's login that a Remembered proof found; otherwise nil.
 	Login *tokens.Login
 
-	issued *tokens.Issued // what a Code was exchanged for, which Start returns
+	issued *tokens.Issued // the tokens that a Code was exchanged for; Start returns them
 }
 
 // Service turns proofs into sign-ins. It is safe for concurrent use.
@@ -95,14 +95,14 @@ func New(users *accounts.Users, issuer *tokens.Service) *Service {
 	return &Service{users: users, tokens: issuer}
 }
 
-// Prove checks a proof. A proof that is no good is an error, which the type of the proof
-// names. Without an error the caller looks at the State of the Outcome.
+// Prove checks a proof. A failed proof is an error; the type of the proof documents
+// which. Without an error the caller must check the State of the Outcome.
 func (s *Service) Prove(ctx context.Context, now time.Time, p Proof, from caller.Caller) (Outcome, error) {
 	return s.prove(ctx, p, attempt{now: now, from: from})
 }
 
-// prove is Prove at a client. It alone runs a proof, so that what every sign-in has to
-// pass stands here.
+// prove is Prove at a client. Every proof runs here, so checks for all sign-ins belong
+// here.
 func (s *Service) prove(ctx context.Context, p Proof, a attempt) (Outcome, error) {
 	if p == nil {
 		return Outcome{}, ErrIncomplete
@@ -114,14 +114,14 @@ func (s *Service) prove(ctx context.Context, p Proof, a attempt) (Outcome, error
 	return o, nil
 }
 
-// proven is the Outcome of a user who has just proven who they are.
+// proven returns the Outcome of a user who has just given a proof.
 func proven(now time.Time, user accounts.User, methods ...Method) Outcome {
 	return Outcome{State: SignedIn, User: user, Methods: methods, AuthTime: now}
 }
 
-// Start opens a session at a client for a user who is signed in. It returns what
-// tokens.Service.Start does, but accounts.ErrBadCredentials if the account changed since
-// the proof; and ErrIncomplete.
+// Start opens a session at a client for a user who is signed in. Its errors are those
+// of tokens.Service.Start, except that it returns accounts.ErrBadCredentials if the
+// account changed since the proof; and ErrIncomplete.
 func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, o *Outcome, ask oauth.Scopes, resources []string, from caller.Caller) (tokens.Issued, error) {
 	if o.State != SignedIn {
 		return tokens.Issued{}, fmt.Errorf("%w: %v", ErrIncomplete, o.State)
@@ -136,8 +136,8 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 }
 
 // Enter starts a new login in a browser for a user who is signed in, replacing had,
-// which may be nil. accounts.ErrBadCredentials if the account changed since the proof;
-// ErrIncomplete.
+// which may be nil. It returns accounts.ErrBadCredentials if the account changed since
+// the proof, and ErrIncomplete.
 func (s *Service) Enter(ctx context.Context, now time.Time, o *Outcome, had *tokens.Login, from caller.Caller) (tokens.Login, error) {
 	if o.State != SignedIn {
 		return tokens.Login{}, fmt.Errorf("%w: %v", ErrIncomplete, o.State)
@@ -148,8 +148,8 @@ func (s *Service) Enter(ctx context.Context, now time.Time, o *Outcome, had *tok
 	return l, changed(err)
 }
 
-// changed says of an account that changed between proof and sign-in what is said of a
-// wrong proof: the proof is good no more.
+// changed turns the error for an account that changed between proof and sign-in into
+// that of a wrong proof: the proof no longer counts.
 func changed(err error) error {
 	if errors.Is(err, tokens.ErrUserGone) {
 		return accounts.ErrBadCredentials

@@ -6,9 +6,9 @@ import (
 	"countersign/accounts"
 )
 
-// SignUp makes an account, and proves its user by having made it. Where an address has
-// to be proven first, the Outcome is AddressDue. It is refused as accounts.Users.Create
-// says.
+// SignUp creates an account, which also proves its user. If the user must prove the
+// address first, the Outcome is AddressDue. Its errors are those of
+// accounts.Users.Create.
 type SignUp accounts.NewUser
 
 func (n SignUp) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
