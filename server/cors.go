@@ -19,11 +19,11 @@ import (
 	"countersign/origins"
 )
 
-// access is which pages may read the answers of a path.
+// access says which pages may read the answers of a path.
 type access int
 
 const (
-	noOrigin      access = iota // pages of ours that a browser navigates to
+	noOrigin      access = iota // our pages, which a browser navigates to
 	listedOrigins               // configured origins and those of clients
 	anyOrigin                   // public documents, without credentials
 )
@@ -31,39 +31,39 @@ const (
 // corsMethods are the methods that pages may use.
 var corsMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
 
-// originsMaxAge is how old our knowledge of the clients' origins may be.
+// originsMaxAge is how old the cached origins of the clients may be.
 const originsMaxAge = 2 * time.Second
 
 // CORS decides which web origins may call which path from a browser.
 type CORS struct {
 	base       string   // path of the issuer
-	own        string   // origin of the issuer, whose pages need no leave
+	own        string   // origin of the issuer, whose pages are always allowed
 	configured []string // origins; those of localhost may have "*" for the port, as clients' may
 	clients    func(context.Context) ([]clients.Origin, error)
 
-	reading    sync.Mutex // held by the one request that reads them again
+	reading    sync.Mutex // held by the one request that reads the origins again
 	registered atomic.Pointer[registrations]
 }
 
-// registrations are the clients' origins as they were read.
+// registrations are the clients' origins as last read.
 type registrations struct {
 	list []clients.Origin
 	at   time.Time
 }
 
-// NewCORS returns the policy of an issuer with the configured origins and those
-// of clients, which the function lists.
+// NewCORS returns the policy of an issuer for the configured origins and the clients'
+// origins, which registered lists.
 func NewCORS(issuer string, configured []string, registered func(context.Context) ([]clients.Origin, error)) *CORS {
 	return &CORS{base: issuerPath(issuer), own: originOf(issuer), configured: configured, clients: registered}
 }
 
-// hostedPages are what browsers navigate to.
+// hostedPages are the paths that browsers navigate to.
 var hostedPages = []string{
 	"/login", "/consent", "/logout", "/forgot", "/reset", "/verify", "/error",
 	"/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", // RFC 9700 section 2.6
 }
 
-// access classifies a path and the method that it is asked with.
+// access classifies a request by method and path.
 func (p *CORS) access(method, path string) access {
 	if strings.HasPrefix(path, "/.well-known/") {
 		return anyOrigin
@@ -81,7 +81,7 @@ func (p *CORS) access(method, path string) access {
 }
 
 // allows reports whether pages of the origin may call paths for listed origins,
-// and whose setting says so.
+// and which setting allows it.
 func (p *CORS) allows(ctx context.Context, origin string) (rule string, ok bool) {
 	for _, pattern := range p.configured {
 		if origins.Match(pattern, origin) {
@@ -96,9 +96,9 @@ func (p *CORS) allows(ctx context.Context, origin string) (rule string, ok bool)
 	return "", false
 }
 
-// registeredOrigins are the clients' origins, read again by one request when
-// they may be old; the others go on with what is known, and so do all if
-// they can't be read. Only the very first read is waited for.
+// registeredOrigins returns the clients' origins. When they are too old, one request
+// reads them again; the others use the old ones, as all do if the read fails. Requests
+// wait only for the very first read.
 func (p *CORS) registeredOrigins(ctx context.Context) []clients.Origin {
 	known := p.registered.Load()
 	if known != nil && (time.Since(known.at) < originsMaxAge || !p.reading.TryLock()) {
@@ -125,16 +125,16 @@ func (p *CORS) registeredOrigins(ctx context.Context) []clients.Origin {
 	return read.list
 }
 
-// know reads the clients' origins before a page asks, for pages that first call
-// when the database has just gone away. They count as old: the first request reads
-// them again, and so finds a client that has just been made.
+// know reads the clients' origins before the first request, which may come when the
+// database has just gone away. They count as old, so the first request reads them again
+// and finds a client that was just created.
 func (p *CORS) know(ctx context.Context) {
 	p.registered.Store(&registrations{list: p.registeredOrigins(ctx)})
 }
 
 // Explain says in one sentence whether a page of the origin may call the path
-// with the method, and which rule decides. No method is GET for the documents
-// that any origin may read, and POST for all else.
+// with the method, and which rule decides. An empty method means GET for the documents
+// that any origin may read, and POST for all other paths.
 func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string, bool) {
 	method = strings.ToUpper(method)
 	access := p.access(method, path)
@@ -172,8 +172,8 @@ func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string
 	return fmt.Sprintf("%s is kept out of %s %s: it is neither in cors.allowed_origins nor registered with a client (clients create --origin)", origin, method, path), false
 }
 
-// middleware answers preflights and marks every other answer, errors included,
-// so it must come before whatever can end a request.
+// middleware answers preflights and sets the CORS headers of every other answer, errors
+// included, so it must come before any handler that can end a request.
 func (p *CORS) middleware() gin.HandlerFunc {
 	expose := []string{"Retry-After", "WWW-Authenticate", handlers.RequestIDHeader, "DPoP-Nonce"}
 	open := cors.New(cors.Config{
@@ -183,7 +183,7 @@ func (p *CORS) middleware() gin.HandlerFunc {
 		MaxAge:          time.Hour,
 	})
 	listed := cors.New(cors.Config{
-		AllowOriginWithContextFunc: func(c *gin.Context, origin string) bool { return true }, // asked before: see below
+		AllowOriginWithContextFunc: func(c *gin.Context, origin string) bool { return true }, // checked before: see below
 		AllowCredentials:           true,
 		AllowMethods:               corsMethods,
 		AllowHeaders:               []string{"Authorization", "Content-Type", "DPoP", handlers.RequestIDHeader},
@@ -194,8 +194,8 @@ func (p *CORS) middleware() gin.HandlerFunc {
 		origin := c.GetHeader("Origin")
 		switch p.access(c.Request.Method, c.Request.URL.Path) {
 		case anyOrigin:
-			// Said to all callers: what a cache got without an Origin it gives
-			// to pages too.
+			// All callers get this header: a cache may give an answer that it got
+			// without an Origin to a page.
 			c.Header("Access-Control-Allow-Origin", "*")
 			withoutHost(c, open)
 			return
@@ -210,17 +210,17 @@ func (p *CORS) middleware() gin.HandlerFunc {
 			withoutHost(c, listed)
 			return
 		}
-		// The library would end any request of another origin here. A page
-		// can't read the answer without our headers, and what isn't a page
-		// may send whatever Origin it likes; but a preflight has no other use.
+		// The library would end any request of another origin here. We let it go on: a
+		// page can't read the answer without our headers, and other programs may send
+		// any Origin. Only a preflight ends, because it has no other use.
 		if isPreflight(c.Request) {
 			handlers.OriginNotAllowed(c)
 		}
 	}
 }
 
-// withoutHost calls the library, which takes an origin that has our host for
-// our own in whatever scheme, and then says nothing. It is told no host.
+// withoutHost calls the library without the request's host. With it, the library takes
+// an origin with our host for our own, whatever its scheme, and sends no headers.
 func withoutHost(c *gin.Context, handle gin.HandlerFunc) {
 	host := c.Request.Host
 	c.Request.Host = ""
@@ -247,28 +247,28 @@ func (p *CORS) requireOrigin() gin.HandlerFunc {
 	}
 }
 
-// fromOwn reports whether a request comes from a page of ours, as far as a browser
-// says. One that browsers say nothing about comes from no page, or from one of our own
-// that only reads.
+// fromOwn reports whether a request comes from our own pages, by the headers that
+// browsers set. A request without these headers comes from no page, or from one of our
+// own that only reads.
 func (p *CORS) fromOwn(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 1 && origins[0] == p.own {
 		return true
 	}
-	// The host may be another behind a proxy, the scheme may not: a page that came
+	// Behind a proxy the host may differ, but the scheme must not: a page that came
 	// over plain HTTP can be an attacker's.
 	scheme, _, _ := strings.Cut(p.own, "://")
 	if len(origins) > 1 || len(origins) == 1 && !strings.HasPrefix(origins[0], scheme+"://") {
 		return false
 	}
-	// The standard library lets reading pass, which our cookies must not: it renews
-	// nothing, but it may end a session.
+	// The standard library allows reads from any page. With our cookies we must not: a
+	// read renews nothing, but it may end a session.
 	asked := *r
 	asked.Method = http.MethodPost
 	return http.NewCrossOriginProtection().Check(&asked) == nil
 }
 
-// issuerPath is the path of an issuer, empty for none.
+// issuerPath returns the path of an issuer, empty for none.
 func issuerPath(issuer string) string {
 	u, err := url.Parse(issuer)
 	if err != nil {
@@ -277,7 +277,7 @@ func issuerPath(issuer string) string {
 	return strings.TrimSuffix(u.EscapedPath(), "/")
 }
 
-// originOf is the web origin of an issuer (RFC 6454 section 6.2).
+// originOf returns the web origin of an issuer (RFC 6454 section 6.2).
 func originOf(issuer string) string {
 	u, err := url.Parse(issuer)
 	if err != nil {

@@ -6,31 +6,29 @@ import (
 	"time"
 )
 
-// The janitor removes what has expired: a batch at a time, with pauses, so that
-// no writer waits for more than one small statement. Replicas take
-// turns: each minute one of them cleans. There is no leader that could be lost;
-// who dies in the middle leaves the rest for the next turn.
+// The janitor removes expired rows in batches, with pauses, so that a writer waits for
+// one small statement at most. Replicas take turns: each minute one of them cleans. No
+// replica is the leader; if one dies halfway, the next turn does the rest.
 const (
 	cleaningPeriod = time.Minute
 	batchSize      = 500
 	batchPause     = 50 * time.Millisecond
 )
 
-// chore removes at most limit things that have expired at now, and returns how
-// many.
+// chore removes at most limit rows that have expired at now, and returns how many.
 type chore struct {
 	name string
 	do   func(ctx context.Context, now time.Time, limit int) (int64, error)
 }
 
-// turns hands work out to one replica at a time.
+// turns gives work to one replica at a time.
 type turns interface {
 	// TakeTurn claims the named work from now until a later time, and reports
 	// whether it was free.
 	TakeTurn(ctx context.Context, name string, now, until time.Time) (bool, error)
 }
 
-// clean does the chores, when it is this replica's turn, until ctx ends.
+// clean does the chores whenever it is this replica's turn, until ctx ends.
 func clean(ctx context.Context, log *slog.Logger, turns turns, chores []chore) {
 	for {
 		now := time.Now()
@@ -66,7 +64,7 @@ func finish(ctx context.Context, c chore) error {
 	}
 }
 
-// sleep waits and reports whether ctx is still live.
+// sleep waits for d, or until ctx ends, and reports whether ctx is still live.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

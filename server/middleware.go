@@ -20,14 +20,14 @@ import (
 // the database included.
 const requestTimeout = 20 * time.Second
 
-// wellFormedID is a request id that we take over from the caller. Others are
-// replaced: they go into logs and headers.
+// wellFormedID matches a request id that we accept from the caller. We replace others,
+// because request ids go into logs and headers.
 var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
 
-// identify gives the request its id and its deadline. A caller who hangs up
-// doesn't stop the work: one who has only finished sending looks the same, and
-// what a half-done request answers could tell right passwords from wrong ones.
-// Only a shutdown that has run out of patience stops it.
+// identify gives the request its id and its deadline. A caller that hangs up doesn't
+// stop the work: a caller that has only finished sending looks the same, and an
+// interrupted request could tell right passwords from wrong ones. Only the end of the
+// shutdown timeout stops it.
 func (a *App) identify(c *gin.Context) {
 	a.underWay.Add(1)
 	defer a.underWay.Done()
@@ -37,7 +37,7 @@ func (a *App) identify(c *gin.Context) {
 	}
 	c.Header(handlers.RequestIDHeader, id)
 	if a.draining.Load() {
-		c.Header("Connection", "close") // the next request would come too late
+		c.Header("Connection", "close") // the server accepts no further request
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), requestTimeout)
 	defer cancel()
@@ -46,8 +46,8 @@ func (a *App) identify(c *gin.Context) {
 	c.Next()
 }
 
-// logRequests writes one line per request: which route, never the path or the
-// query, for people paste secrets into both.
+// logRequests writes one line per request. It logs the route, never the path or the
+// query, because users paste secrets into both.
 func logRequests(log *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		began := time.Now()
@@ -84,7 +84,7 @@ var knownMethods = []string{
 }
 
 // recoverPanics answers a request whose handler panicked. The stack goes to the
-// log, nothing of it to the caller.
+// log only.
 func recoverPanics(log *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		defer func() {
@@ -106,8 +106,8 @@ func recoverPanics(log *slog.Logger) gin.HandlerFunc {
 	}
 }
 
-// harden sets the headers that tell browsers to make nothing of our answers but
-// what they are. Nothing of ours is framed, runs script or leaks its address.
+// harden sets the headers that keep browsers from guessing content types, framing our
+// answers, running scripts in them, or sending their addresses elsewhere.
 func harden(https bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Header("X-Content-Type-Options", "nosniff")

@@ -10,9 +10,9 @@ import (
 	"countersign/mail"
 )
 
-// The postman sends the letters that are due. Every replica has one: the one that claims
-// a letter sends it, and one whose sender died is due again after a while. A mail
-// may so be sent twice, and is never forgotten.
+// The postman sends the letters that are due. Every replica has one; the replica that
+// claims a letter sends it. If that replica dies, the letter becomes due again after a
+// while. So a letter may be sent twice, but is never lost.
 const (
 	collectPeriod = time.Second
 	collectSize   = 20
@@ -21,14 +21,14 @@ const (
 	maxSendPause  = time.Hour
 )
 
-// Links are the pages that mailed links lead to. {token} in them is where the token
-// goes: after a #, for then it comes into no log and no Referer.
+// Links are the pages that mailed links lead to. {token} in them stands for the token;
+// after a # it appears in no log and no Referer.
 type Links struct {
 	ResetPassword string
 	VerifyEmail   string
 }
 
-// link is the link of a letter.
+// link returns the link for a letter.
 func (l Links) link(kind accounts.LetterKind, token string) string {
 	page := l.VerifyEmail
 	if kind == accounts.ResetPassword {
@@ -53,19 +53,19 @@ func (a *App) deliver(ctx context.Context) {
 	}
 }
 
-// send sends one letter, if no other replica does.
+// send sends one letter, unless another replica does.
 func (a *App) send(ctx context.Context, l accounts.Letter) {
 	now := time.Now()
 	left := l.ExpiresAt.Sub(now)
 	if left <= 0 {
-		return // while those before it were sent
+		return // it expired while the letters before it were sent
 	}
 	mine, err := a.o.Store.ClaimLetter(ctx, l, now.Add(sendPause(l.Attempts)))
 	if err != nil && ctx.Err() == nil {
 		a.o.Log.WarnContext(ctx, "letter not claimed, will try again", "kind", l.Kind, "subject", l.UserID, "err", err)
 	}
 	if !mine || err != nil {
-		return // it is due, here or elsewhere
+		return // it becomes due again, here or on another replica
 	}
 	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: left.Round(time.Minute)}
 	if l.HasToken() {
@@ -87,13 +87,14 @@ func (a *App) send(ctx context.Context, l accounts.Letter) {
 		a.o.Log.WarnContext(ctx, "mail not sent, will try again", "kind", l.Kind, "subject", l.UserID, "attempts", l.Attempts+1, "err", err)
 		return
 	}
-	// Also when the server has just been told to stop: it would be sent again.
+	// Even while the server stops: otherwise the letter would be sent again.
 	if err := a.o.Store.LetterDone(context.WithoutCancel(ctx), l.ID); err != nil {
 		a.o.Log.WarnContext(ctx, "mail will be sent twice", "kind", l.Kind, "subject", l.UserID, "err", err)
 	}
 }
 
-// sendPause is how long after so many failures a letter is tried again.
+// sendPause returns how long to wait after this many attempts before sending a letter
+// again.
 func sendPause(attempts int) time.Duration {
 	return min(claimedFor<<min(attempts, 10), maxSendPause)
 }

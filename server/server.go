@@ -36,7 +36,7 @@ import (
 	"countersign/tokens"
 )
 
-// Store is the memory the application needs, whole.
+// Store is everything that the application stores.
 type Store interface {
 	accounts.UserStore
 	consents.Store
@@ -97,7 +97,8 @@ type Options struct {
 	ShutdownTimeout time.Duration // then requests under way get this long to end
 }
 
-// App is the whole server. Its parts are there for those who need one of them.
+// App is the whole server. Its exported parts are for callers that need only one of
+// them.
 type App struct {
 	Users   *accounts.Users
 	Clients *clients.Registry
@@ -179,7 +180,8 @@ func New(o Options) (*App, error) {
 	return app, app.route()
 }
 
-// claimsOf tells ID tokens about users, in the words of tokens.
+// claimsOf returns the source of the claims about users in ID tokens, with the errors
+// that tokens expects.
 func claimsOf(users *accounts.Users) func(context.Context, uuid.UUID, []string) (map[string]any, error) {
 	return func(ctx context.Context, id uuid.UUID, wanted []string) (map[string]any, error) {
 		claims, err := users.Claims(ctx, id, wanted)
@@ -190,12 +192,12 @@ func claimsOf(users *accounts.Users) func(context.Context, uuid.UUID, []string) 
 	}
 }
 
-// queuePerSlot is how many may wait for each hashing slot: about a second's
-// work, which is what a user who signs in will wait without trying again.
+// queuePerSlot is how many requests may wait for each hashing slot: about a second's
+// work, which a user who signs in will wait for without trying again.
 const queuePerSlot = 32
 
-// newThrottle returns the guess budgets kept in a store. What is zero takes its
-// default.
+// newThrottle returns the guess budgets kept in a store. Zero values take their
+// defaults.
 func newThrottle(store limits.Store, master *seal.Keys, free int, maxWait, window time.Duration) *limits.Throttle {
 	secret, _ := master.MAC(master.Primary(), "guesses", nil)
 	return limits.NewThrottle(limits.Options{Store: store, Free: free, MaxWait: maxWait, Window: window, Secret: secret[:]})
@@ -213,7 +215,7 @@ func (a *App) route() error {
 	if err := e.SetTrustedProxies(a.o.TrustedProxies); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
-	e.RemoteIPHeaders = []string{"X-Forwarded-For"} // gin would fall back to X-Real-IP, which proxies let through
+	e.RemoteIPHeaders = []string{"X-Forwarded-For"} // gin would also trust X-Real-IP, which proxies pass on from callers
 	policy := NewCORS(a.o.Issuer, a.o.AllowedOrigins, a.Clients.Origins)
 	a.cors = policy
 	// The order matters: every answer has its id and is logged, also one to a
@@ -269,8 +271,8 @@ func (a *App) route() error {
 	return nil
 }
 
-// hosted mounts what browsers navigate to. signup takes what is posted to that page by
-// applications.
+// hosted mounts the pages that browsers navigate to. signup handles what applications
+// post to /signup.
 func (a *App) hosted(issuer gin.IRouter, base string, failures handlers.Failures, devices *handlers.Devices, policy *CORS, signup gin.HandlerFunc) {
 	cookies := handlers.Cookies{HTTPS: a.o.Cookies.HTTPS, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
 	if a.o.Cookies.SameSite == http.SameSiteNoneMode {
@@ -297,7 +299,7 @@ func (a *App) hosted(issuer gin.IRouter, base string, failures handlers.Failures
 // ServeHTTP answers one request.
 func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.engine.ServeHTTP(w, r) }
 
-// errDraining says that the server is about to stop.
+// errDraining means that the server is about to stop.
 var errDraining = errors.New("shutting down")
 
 // Ready returns why the server can't serve now, or nil.
@@ -305,7 +307,7 @@ func (a *App) Ready(ctx context.Context) error {
 	if a.draining.Load() {
 		return errDraining
 	}
-	// Any caller may ask, so the database is asked once for all of them.
+	// Any caller may ask, so one query answers all of them.
 	a.probe.Lock()
 	defer a.probe.Unlock()
 	if now := time.Now(); now.Sub(a.probedAt) >= probeMaxAge {
@@ -317,11 +319,11 @@ func (a *App) Ready(ctx context.Context) error {
 	return a.o.Keys.Ready(time.Now())
 }
 
-// probeMaxAge is how old the answer to whether the database works may be.
+// probeMaxAge is how old the result of the last database check may be.
 const probeMaxAge = time.Second
 
-// Background does the work that goes on beside requests, until ctx ends: key
-// rotation, sending mail, and removing what has expired.
+// Background does the work besides requests, until ctx ends: it rotates keys, sends
+// mail, and removes expired rows.
 func (a *App) Background(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.o.Keys.Run(ctx) })
@@ -332,9 +334,9 @@ func (a *App) Background(ctx context.Context) {
 	wg.Wait()
 }
 
-// Run serves on ln until ctx ends. Then Ready says no, and after the shutdown delay
-// it takes no more requests, lets those under way end within the shutdown timeout,
-// and returns.
+// Run serves on ln until ctx ends. Then Ready returns an error. After the shutdown
+// delay Run takes no more requests, lets those under way end within the shutdown
+// timeout, and returns.
 func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{
 		Handler:           a,
@@ -371,7 +373,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	if err := srv.Shutdown(deadline); err != nil {
 		srv.Close()
 		a.cutOff()
-		a.underWay.Wait() // they end at once now, before what they use is closed
+		a.underWay.Wait() // they now end at once; their resources are closed after that
 		a.o.Log.Warn("requests were cut off", "err", err)
 	}
 	return nil
