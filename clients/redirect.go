@@ -8,13 +8,13 @@ import (
 	"countersign/uris"
 )
 
-// Patterns that stand for any port, path and query on the developer's own
-// machine, in place of a redirect URI. Nothing else has wildcards.
+// Patterns for redirect URIs with any port, path and query on the developer's own
+// machine. No other redirect URI has wildcards.
 var anyLoopback = []string{"http://localhost:*", "http://127.0.0.1:*"}
 
-// CheckRedirectURI says what is wrong with a redirect URI that a client wants
-// to register, or nil. It has to be absolute and without a fragment (RFC 6749
-// section 3.1.2), and one of
+// CheckRedirectURI returns what is wrong with a redirect URI that a client wants to
+// register, or nil. It must be absolute and without a fragment (RFC 6749 section
+// 3.1.2), and one of
 //   - https://host...
 //   - http:// on a loopback host (RFC 8252 section 7.3), or with AnyLoopback one of the
 //     patterns http://localhost:* and http://127.0.0.1:*
@@ -45,17 +45,17 @@ func (r Rules) CheckRedirectURI(uri string) error {
 	return nil
 }
 
-// matchRedirectURI reports whether a request may redirect to uri where
-// registered is registered: the same, byte for byte (RFC 9700 section 4.1.3),
-// but for the port of a loopback URI, which a native app can't choose in
-// advance (RFC 8252 section 7.3).
+// matchRedirectURI reports whether a request may redirect to uri if registered is
+// registered. Both must be equal, byte for byte (RFC 9700 section 4.1.3), except for
+// the port of a loopback URI, which a native app can't choose in advance (RFC 8252
+// section 7.3).
 func matchRedirectURI(registered, uri string) bool {
 	if registered == uri {
 		return !slices.Contains(anyLoopback, uri) // a pattern is no address
 	}
 	u, err := uris.Parse(uri)
 	if err != nil || !strings.HasPrefix(uri, "http://") || !uris.IsLoopback(u.Hostname()) || uris.CheckHost(u) != nil {
-		return false // url.Parse takes a scheme in any case
+		return false // url.Parse accepts a scheme in upper case, too
 	}
 	if registered == "http://"+u.Hostname()+":*" {
 		return true

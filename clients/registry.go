@@ -15,23 +15,23 @@ import (
 	"countersign/limits"
 )
 
-// ErrPublic says that a public client has no secret to replace.
+// ErrPublic means that a public client has no secret to replace.
 var ErrPublic = errors.New("a public client has no secret")
 
-// Options are the parts of a Registry. Store, Slots and Throttle are needed.
+// Options are the parts of a Registry. Store, Slots and Throttle are required.
 type Options struct {
 	Store Store
 	Rules Rules
-	// Argon2 is the price of hashing a secret that an operator chose.
+	// Argon2 is the cost of hashing a secret that an operator chose.
 	Argon2 hashing.Argon2
-	// Slots bound the hashing of secrets. They must not be those of passwords:
-	// clients have to get through while logins are flooded.
+	// Slots bound the hashing of secrets. They must not be the slots for passwords:
+	// clients must still be able to authenticate during a flood of sign-ins.
 	Slots    *limits.Slots
 	Throttle *limits.Throttle
 	Log      *slog.Logger
 }
 
-// Registry registers applications and recognises them.
+// Registry registers applications and authenticates them.
 type Registry struct {
 	store    Store
 	rules    Rules
@@ -41,8 +41,7 @@ type Registry struct {
 	proven   *proven
 }
 
-// New returns the clients in a store. It fails if the price of a hash
-// is out of bounds.
+// New returns the clients in a store. It fails if the cost of a hash is out of bounds.
 func New(o Options) (*Registry, error) {
 	hasher, err := hashing.New(o.Argon2, o.Slots)
 	if err != nil {
@@ -58,19 +57,19 @@ func New(o Options) (*Registry, error) {
 type Credentials struct {
 	ID string
 	// Secret is empty if there is none. An empty secret and an absent one are
-	// the same (RFC 6749 sections 2.3.1 and 3.2); HTTP Basic can only send the
-	// former.
+	// the same (RFC 6749 sections 2.3.1 and 3.2); HTTP Basic can only send an empty
+	// one.
 	Secret string
 }
 
 // Authenticate returns the client that presents these credentials. A public
-// client has to present no secret, a confidential one its own; everything else
-// is ErrBadCredentials. A caller who guesses too often, by client id and network of the
-// address, gets a *limits.WaitError. limits.ErrBusy says to come back later.
+// client must present no secret, a confidential one its own; everything else is
+// ErrBadCredentials. A caller that guesses too often, by client id and network, gets a
+// *limits.WaitError. limits.ErrBusy means that too many requests wait already.
 //
-// A client id is no secret (RFC 6749 section 2.2), so it isn't hidden what kind
-// of client has which id. But an unknown id takes the same work as a secret
-// that an operator chose, which makes guessing ids no cheaper than guessing secrets.
+// A client id is no secret (RFC 6749 section 2.2), so the answer may tell which kind of
+// client has an id. But an unknown id takes the same work as a secret that an operator
+// chose, so guessing ids is no cheaper than guessing secrets.
 func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credentials, from caller.Caller) (Client, error) {
 	client, err := s.store.Client(ctx, cred.ID)
 	known := err == nil
@@ -85,8 +84,8 @@ func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credent
 	}
 	key := limits.Key("client secret", cred.ID, from.Network())
 	if strings.HasPrefix(client.SecretHash, digestPrefix) {
-		// 256 random bits aren't guessed: their owner never has to wait for
-		// the guesses of others, not even for reading how many there were.
+		// An attacker can't guess 256 random bits. So their owner never waits for the
+		// guesses of others, not even to read how many there were.
 		if verifyDigest(client.SecretHash, cred.Secret) {
 			return client, nil
 		}
@@ -96,8 +95,8 @@ func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credent
 		return Client{}, s.refuse(ctx, now, key)
 	}
 
-	// The budget comes before what is remembered: letting a right guess
-	// through while wrong ones have to wait would tell which it is.
+	// The budget is checked before the remembered secrets: if a right guess passed
+	// while wrong ones must wait, an attacker could tell it.
 	spent, err := s.throttle.Check(ctx, now, key)
 	if err != nil {
 		return Client{}, err
@@ -145,9 +144,9 @@ func (s *Registry) refuse(ctx context.Context, now time.Time, key [32]byte) erro
 }
 
 // Create registers a client. A confidential one needs a secret: one from
-// GenerateSecret, or a chosen one. SecretHash and the times are set here. What
-// is wrong with c is an *input.Error, all of it at once; one that is also
-// ErrExists if that is all.
+// GenerateSecret, or a chosen one. Create sets SecretHash and the times. Malformed
+// input is an *input.Error with all problems at once; it is also ErrExists if that is
+// the only one.
 func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret string, from caller.Caller) (Client, error) {
 	c, err := s.checked(c, secret)
 	if err != nil {
@@ -167,10 +166,9 @@ func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret s
 	return c, nil
 }
 
-// Put makes the client be as declared, whether or not it exists. One that is so
-// already stays untouched, hash and all, so that servers which declare their
-// clients at every start, several at once, leave no trail of changes that are none.
-// *input.Error.
+// Put creates or changes the client to be as declared. It doesn't touch a client that
+// is so already, not even its hash, so that servers that declare their clients at every
+// start, several at once, record no changes that are none. *input.Error.
 func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret string, from caller.Caller) (Client, error) {
 	c, err := s.checked(c, secret)
 	if err != nil {
@@ -188,7 +186,7 @@ func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret stri
 		var change Change
 		change, err = s.store.PutClient(ctx, c, old.SecretHash, clientEvent("", now, c.ID, from))
 		if errors.Is(err, ErrStale) {
-			continue // another server has just stored a hash: it may be of the same secret
+			continue // another replica has just stored a hash: it may be of the same secret
 		}
 		switch change {
 		case Updated:
@@ -207,7 +205,7 @@ func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret stri
 // maxPuts bounds how often Put decides again because the secret was changed meanwhile.
 const maxPuts = 5
 
-// checked is the client as it is stored, if it keeps the rules.
+// checked returns the client in its stored form, or an error if it breaks a rule.
 func (s *Registry) checked(c Client, secret string) (Client, error) {
 	if c.Name == "" {
 		c.Name = c.ID
@@ -242,7 +240,7 @@ func (s *Registry) Delete(ctx context.Context, now time.Time, id string, from ca
 	return nil
 }
 
-// ByID finds a client. ErrUnknown.
+// ByID returns a client. ErrUnknown.
 func (s *Registry) ByID(ctx context.Context, id string) (Client, error) {
 	return s.store.Client(ctx, id)
 }

@@ -14,7 +14,7 @@ const (
 	maxClientID   = 64  // bytes
 	maxClientName = 128 // code points
 
-	// What all its tokens carry must stay small enough for a header.
+	// A client's tokens carry these texts, and must fit into a header.
 	maxScopes         = 100
 	maxScopeBytes     = 2048 // all together
 	maxAudiences      = 10
@@ -27,29 +27,29 @@ var knownGrants = []string{oauth.GrantPassword, oauth.GrantRefreshToken, oauth.G
 func (c Client) AllowsGrant(grant string) bool { return slices.Contains(c.Grants, grant) }
 
 // AllowsRedirectURI reports whether the client registered a redirect URI, byte
-// for byte but for the port of a loopback URI (RFC 8252 section 7.3).
+// for byte except for the port of a loopback URI (RFC 8252 section 7.3).
 func (c Client) AllowsRedirectURI(uri string) bool {
 	return slices.ContainsFunc(c.RedirectURIs, func(r string) bool { return matchRedirectURI(r, uri) })
 }
 
-// AllowsPostLogoutRedirectURI is AllowsRedirectURI for where to go after signing out.
+// AllowsPostLogoutRedirectURI is AllowsRedirectURI for the redirect after signing out.
 func (c Client) AllowsPostLogoutRedirectURI(uri string) bool {
 	return slices.ContainsFunc(c.PostLogoutRedirectURIs, func(r string) bool { return matchRedirectURI(r, uri) })
 }
 
-// Rules are what clients have to keep to at one server, besides what holds for all. The
-// zero value refuses what it can't judge.
+// Rules are the rules for clients that depend on the server. The zero value refuses
+// what it can't judge.
 type Rules struct {
-	// AnyLoopback lets redirect URIs be patterns for any page on the developer's own
-	// machine: serve --dev, and nothing else.
+	// AnyLoopback allows redirect URIs that are patterns for any page on the
+	// developer's own machine. Only serve --dev sets it.
 	AnyLoopback bool
 	// IDTokenAlgs are the algorithms that the server signs with.
 	IDTokenAlgs []string
 }
 
-// Check says what is wrong with a client and its secret, as an *input.Error
-// with all of it, or returns nil. A secret is for confidential clients: one from
-// GenerateSecret, or a chosen one.
+// Check returns everything that is wrong with a client and its secret, an *input.Error,
+// or nil. A secret is for confidential clients: one from GenerateSecret, or a chosen
+// one.
 func Check(c Client, secret string, rules Rules) error {
 	var bad input.Error
 	checkClientID(&bad, c.ID)
@@ -61,8 +61,8 @@ func Check(c Client, secret string, rules Rules) error {
 	return bad.Err()
 }
 
-// CheckDeclared is Check where the secret itself is not at hand: hasSecret says whether
-// there is one.
+// CheckDeclared is Check without the secret itself: hasSecret says whether there is
+// one.
 func CheckDeclared(id string, s Settings, hasSecret bool, rules Rules) error {
 	var bad input.Error
 	checkClientID(&bad, id)
@@ -113,10 +113,10 @@ func checkSettings(bad *input.Error, c Settings, rules Rules) {
 }
 
 // checkClientID adds what is wrong with a client id. RFC 6749 appendix A.1
-// allows all printable ASCII. We leave out quotes and backslashes, which break
-// out of whatever quotes an id, and spaces at the ends, which get lost. Those of
-// : % + and space work, but only for callers that encode them in HTTP Basic as
-// section 2.3.1 says, which many forget.
+// allows all printable ASCII. We refuse quotes and backslashes, which would end a
+// quoted id, and spaces at the ends, which get lost. The characters : % + and space
+// work only for callers that encode them in HTTP Basic as section 2.3.1 says, which
+// many forget.
 func checkClientID(bad *input.Error, id string) {
 	switch {
 	case id == "":
@@ -149,7 +149,7 @@ func checkGrants(bad *input.Error, c Settings) {
 	}
 }
 
-// checkList adds what valid finds wrong with the items of a list.
+// checkList adds the errors that valid returns for the items of a list.
 func checkList(bad *input.Error, field string, items []string, valid func(string) error) {
 	for i, item := range items {
 		if err := valid(item); err != nil {

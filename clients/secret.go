@@ -25,9 +25,9 @@ var b64url = base64.RawURLEncoding.Strict()
 // GenerateSecret returns a client secret with 256 random bits.
 func GenerateSecret() string { return secretPrefix + b64url.EncodeToString(random(secretBytes)) }
 
-// isGenerated reports whether a secret is one that GenerateSecret makes. Such a
-// secret can't be searched for, so it is stored as a plain digest that costs
-// nothing to verify (digestSecret); what people choose is hashed with argon2id.
+// isGenerated reports whether a secret is one that GenerateSecret makes. An attacker
+// can't find such a secret by search, so a plain digest, which costs nothing to verify,
+// is enough (digestSecret). Secrets that operators choose are hashed with argon2id.
 func isGenerated(secret string) bool {
 	encoded, ok := strings.CutPrefix(secret, secretPrefix)
 	raw, err := b64url.DecodeString(encoded)
@@ -36,13 +36,13 @@ func isGenerated(secret string) bool {
 
 const digestPrefix = "$sha256$"
 
-// digestSecret is the stored form of a generated secret.
+// digestSecret returns the stored form of a generated secret.
 func digestSecret(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return digestPrefix + b64url.EncodeToString(sum[:])
 }
 
-// verifyDigest reports whether secret is the one stored as digest.
+// verifyDigest reports whether digest is the stored form of secret.
 func verifyDigest(digest, secret string) bool {
 	return subtle.ConstantTimeCompare([]byte(digest), []byte(digestSecret(secret))) == 1
 }
@@ -64,8 +64,8 @@ const maxProven = 1024 // entries of 32 bytes
 
 // proven remembers which chosen secrets have verified, because a client sends
 // its secret with every request and argon2 each time would be slow. It keeps
-// only MACs under a key that dies with the process; the stored hash is among
-// what they cover, so a secret that was replaced is forgotten by itself.
+// only MACs under a key that dies with the process. They cover the stored hash, too, so
+// a replaced secret no longer matches.
 type proven struct {
 	key  []byte
 	mu   sync.Mutex
@@ -89,7 +89,7 @@ func (p *proven) add(clientID, stored, secret string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.seen) >= maxProven {
-		for old := range p.seen { // any one will do: it proves itself again
+		for old := range p.seen { // any entry will do: that client pays for argon2 once more
 			delete(p.seen, old)
 			break
 		}

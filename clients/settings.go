@@ -2,12 +2,12 @@ package clients
 
 import "reflect"
 
-// Settings are what an application is and may do. A new one takes a field here and its
-// rule in Check: the configuration file (yaml), the flags of clients create (name, help
-// and the like, see kong), the views and the store (json) all go by these fields. None
-// may be a secret, for views show all of them.
+// Settings describe an application and what it may do. A new setting needs a field here
+// and its rule in Check: the configuration file (yaml), the flags of clients create
+// (name, help and others, see kong), the views and the store (json) all use these
+// fields. No setting may be a secret, because views show all of them.
 type Settings struct {
-	// Name is shown to people. Default: the id.
+	// Name is shown to users. Default: the id.
 	Name string `json:"name" yaml:"name" placeholder:"N" help:"Name shown to people."`
 	// Public marks an application that can keep no secret, such as one in a
 	// browser (RFC 6749 section 2.1). Default false: it has a secret.
@@ -15,19 +15,18 @@ type Settings struct {
 	// FirstParty marks an application of ours: it may use the password grant and
 	// needs no consent. Default false.
 	FirstParty bool `json:"first_party" yaml:"first_party" help:"Ours: may use the password grant, needs no consent."`
-	// Grants are how it may ask for tokens, the grant_type values: password,
-	// refresh_token, authorization_code, client_credentials. At least one, unless it
-	// may introspect.
+	// Grants are the grant_type values that it may use: password, refresh_token,
+	// authorization_code, client_credentials. At least one, unless it may introspect.
 	Grants []string `json:"grants" yaml:"grants" name:"grant" placeholder:"G" help:"password, refresh_token, authorization_code or client_credentials; may be repeated."`
 	// Scopes are the most it may ask for. Default none.
 	Scopes []string `json:"scopes" yaml:"scopes" name:"scope" placeholder:"S" help:"Scope it may ask for; may be repeated."`
-	// Audiences are the "aud" of its access tokens. Default: the server's.
+	// Audiences are the "aud" values of its access tokens. Default: the server's.
 	Audiences []string `json:"audiences" yaml:"audiences" name:"audience" placeholder:"A" sep:"none" help:"Audience of its access tokens; may be repeated."`
-	// RedirectURIs are where codes may be sent; see CheckRedirectURI. Required for
-	// authorization_code.
+	// RedirectURIs are the addresses that codes may go to; see CheckRedirectURI.
+	// Required for authorization_code.
 	RedirectURIs []string `json:"redirect_uris" yaml:"redirect_uris" name:"redirect-uri" placeholder:"U" sep:"none" help:"Where codes may be sent; may be repeated."`
-	// PostLogoutRedirectURIs are where a browser may be sent after signing out;
-	// same form. Default none.
+	// PostLogoutRedirectURIs are the addresses that a browser may go to after signing
+	// out, in the same form. Default none.
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris" yaml:"post_logout_redirect_uris" name:"post-logout-redirect-uri" placeholder:"U" sep:"none" help:"Where browsers may go after signing out; may be repeated."`
 	// Origins are the web origins whose scripts may call the server (CORS); see
 	// origins.Check. Default none.
@@ -41,8 +40,8 @@ type Settings struct {
 	IDTokenAlg string `json:"id_token_alg,omitempty" yaml:"id_token_alg" name:"id-token-alg" placeholder:"ALG" help:"Signature algorithm of its ID tokens."`
 }
 
-// Whole returns s with an empty list in place of each absent one, which JSON would
-// have as null.
+// Whole returns s with an empty list in place of each absent one, which would be null
+// in JSON.
 func (s Settings) Whole() Settings {
 	for _, field := range reflect.ValueOf(&s).Elem().Fields() {
 		if field.Kind() == reflect.Slice && field.IsNil() {
@@ -52,8 +51,8 @@ func (s Settings) Whole() Settings {
 	return s
 }
 
-// Same reports whether two clients are equal but for their times. An empty list and an
-// absent one are the same.
+// Same reports whether two clients are equal except for their times. An empty list and
+// an absent one are the same.
 func (c Client) Same(as Client) bool {
 	return c.ID == as.ID && c.SecretHash == as.SecretHash && c.Declared == as.Declared &&
 		reflect.DeepEqual(c.Settings.Whole(), as.Settings.Whole())
