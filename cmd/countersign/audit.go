@@ -81,13 +81,13 @@ func eachEvent(ctx context.Context, db *store.DB, filter audit.Filter, fn func(a
 	}
 }
 
-// lateness is how much later than others an event may turn up: the request that
-// causes it may take as long, and servers' clocks may differ.
+// lateness is how much later than newer events an event may appear: its request may
+// take that long, and the clocks of replicas may differ.
 const lateness = 2 * time.Minute
 
-// follow prints events as they turn up, each once, until ctx ends.
+// follow prints events as they appear, each once, until ctx ends.
 func (a *auditCmd) follow(ctx context.Context, db *store.DB, filter audit.Filter, w io.Writer) error {
-	printed := map[int64]time.Time{} // by number, those that may be met again
+	printed := map[int64]time.Time{} // by number, those that may be read again
 	var newest time.Time
 	for {
 		err := eachEvent(ctx, db, filter, func(e audit.Record) error {
@@ -115,7 +115,7 @@ func (a *auditCmd) follow(ctx context.Context, db *store.DB, filter audit.Filter
 	}
 }
 
-// interrupted is nil if the command was told to stop.
+// interrupted returns nil if err came because the command was told to stop.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -123,7 +123,7 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// printLine prints one event as it comes.
+// printLine prints one event as soon as it appears.
 func (a *auditCmd) printLine(w io.Writer, e api.Event) error {
 	if a.JSON {
 		return encoder(w).Encode(e)

@@ -46,7 +46,7 @@ func clientColumns(list bool) []column[api.Client] {
 		column[api.Client]{"updated_at", func(c api.Client) string { return c.UpdatedAt }})
 }
 
-// setting is a client's setting as a table shows it.
+// setting returns a client's setting as a table shows it.
 func setting(name string, value any) string {
 	switch value := value.(type) {
 	case bool:
@@ -61,7 +61,7 @@ func setting(name string, value any) string {
 	}
 }
 
-// withSecret adds the line that is printed once.
+// withSecret adds the secret, which is printed only once.
 func withSecret(columns []column[api.Client], c api.Client) []column[api.Client] {
 	if c.Secret == "" {
 		return columns
@@ -107,9 +107,9 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	return printOne(cc.printing, std.out, record, withSecret(clientColumns(false), record))
 }
 
-// clientRules are the rules that clients keep to at the server of this database. Before
-// its first start, which makes its signing keys, the configuration says which it will
-// have.
+// clientRules returns the rules for clients at the server of this database. Its signing
+// keys decide the algorithms; before the first start, which makes the keys, the
+// configuration does.
 func clientRules(ctx context.Context, db *store.DB, cfg *configs.Config) (clients.Rules, error) {
 	rules := cfg.ClientRules()
 	purpose, err := db.Purpose(ctx)
@@ -167,8 +167,8 @@ type clientsRotateSecretCmd struct {
 
 func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	return withClients(ctx, c, r.ID, func(registry *clients.Registry) error {
-		// Read before: once the secret has changed, nothing may keep it from
-		// being printed.
+		// Read the client first: once the secret has changed, no error may prevent
+		// printing it.
 		client, err := registry.ByID(ctx, r.ID)
 		if err != nil {
 			return err
@@ -204,7 +204,8 @@ func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	})
 }
 
-// withClients opens the clients and says which is missing if one is.
+// withClients opens the clients for do, and names the client in the error if it is
+// unknown.
 func withClients(ctx context.Context, c *cli, id string, do func(*clients.Registry) error) error {
 	registry, db, err := c.openClients(ctx, nil)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Command countersign is an authorization server: it signs people up, signs
-// them in and gives their applications tokens that any resource server can
-// verify. Its commands are documented by countersign --help.
+// Command countersign is an authorization server: it signs users up, signs them in and
+// gives their applications tokens that any resource server can verify. countersign
+// --help documents its commands.
 package main
 
 import (
@@ -56,7 +56,7 @@ const (
 	exitUsage  = 2
 )
 
-// errUsage marks an error as wrong usage, where the parser can't see it.
+// errUsage marks an error as wrong usage that the parser can't detect.
 var errUsage = errors.New("wrong usage")
 
 // run parses and runs one command and returns the exit code.

@@ -35,7 +35,7 @@ func (m *migrateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	return err
 }
 
-// schemaRecord is where a schema stands, as operators see it.
+// schemaRecord is the status of a schema, as operators see it.
 type schemaRecord struct {
 	Version int64             `json:"version"` // of the database; 0 is none
 	Target  int64             `json:"target"`  // of this binary

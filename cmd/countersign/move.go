@@ -70,7 +70,7 @@ This database stays as it is, and no server starts on it any more: keep it until
 	return err
 }
 
-// options are how to move, from a database that is opened with the given ones.
+// options returns the options of a move whose original is opened with from.
 func (m *moveCmd) options(from store.Options) (store.MoveOptions, error) {
 	to := store.Options{Pool: from.Pool}
 	opts := store.MoveOptions{From: from, Batch: m.Batch, Restart: m.Restart}
@@ -114,8 +114,8 @@ func movedRecords(tables []store.MovedTable) (records []movedRecord) {
 	return records
 }
 
-// moveLines tells how far a move is: in one line that changes, for people at a
-// terminal, and in a line for each table for all else.
+// moveLines prints the progress of a move: at a terminal in one line that changes,
+// otherwise in a line for each table.
 type moveLines struct {
 	w        io.Writer
 	terminal bool
@@ -130,7 +130,7 @@ func newMoveLines(w io.Writer) *moveLines {
 	return &moveLines{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))}
 }
 
-// show takes in a report.
+// show prints a report.
 func (l *moveLines) show(p store.MoveProgress) {
 	now := time.Now()
 	first := p.Table != l.at.Table || p.Verifying != l.at.Verifying
@@ -147,7 +147,7 @@ func (l *moveLines) show(p store.MoveProgress) {
 	}
 }
 
-// end leaves a terminal's line.
+// end ends a terminal's changing line.
 func (l *moveLines) end() {
 	if l.terminal && l.at != (store.MoveProgress{}) {
 		fmt.Fprint(l.w, "\r\x1b[K")
@@ -161,7 +161,7 @@ func (l *moveLines) verb() string {
 	return "copying"
 }
 
-// beginning is the line for a table.
+// beginning returns the first line for a table.
 func (l *moveLines) beginning() string {
 	line := fmt.Sprintf("%s %s: %d rows", l.verb(), l.at.Table, l.at.Total)
 	if l.begun > 0 {
@@ -170,7 +170,7 @@ func (l *moveLines) beginning() string {
 	return line
 }
 
-// line is the line that changes.
+// line returns the line that changes.
 func (l *moveLines) line(now time.Time) string {
 	line := fmt.Sprintf("%s %s: %d of %d rows", l.verb(), l.at.Table, l.at.Done, l.at.Total)
 	if l.at.Total > 0 {

@@ -34,8 +34,8 @@ func (c *cli) load(src configs.Source) (*configs.Config, error) {
 	return cfg, store.CheckURL(cfg.Database.URL)
 }
 
-// storeOptions are how the configured database is opened, before a command adds
-// what it wants.
+// storeOptions returns the options for the configured database, to which a command may
+// add its own.
 func storeOptions(cfg *configs.Config) (store.Options, error) {
 	pool := cfg.Database.Pool
 	opts := store.Options{Pool: store.Pool{
@@ -50,8 +50,8 @@ func storeOptions(cfg *configs.Config) (store.Options, error) {
 	return opts, nil
 }
 
-// readPassword reads the file with the password of a database's user, which a
-// setting or a flag names.
+// readPassword reads the password of a database's user from the file that a setting or
+// a flag names.
 func readPassword(named, name string) (string, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -64,7 +64,7 @@ func readPassword(named, name string) (string, error) {
 	return password, nil
 }
 
-// openStore opens the configured database as change says.
+// openStore opens the configured database, with the options that change makes.
 func openStore(ctx context.Context, cfg *configs.Config, change func(*store.Options)) (*store.DB, error) {
 	opts, err := storeOptions(cfg)
 	if err != nil {
@@ -74,15 +74,14 @@ func openStore(ctx context.Context, cfg *configs.Config, change func(*store.Opti
 	return store.Open(ctx, cfg.Database.URL, opts)
 }
 
-// besides opens an existing database as it is, for the server may be of another
-// version.
+// besides sets options that open an existing database without migrating it, because the
+// server may be of another version.
 func besides(o *store.Options) { o.MustExist, o.NoMigrate = true, true }
 
 // open loads the configuration and opens the database for a command that works
-// beside the server. It leaves the schema alone, for the server may be of
-// another version. A command that may come before the first serve gives news:
-// it makes the database if there is none, and says so there. The caller closes
-// the database.
+// beside the server. It doesn't migrate the schema, because the server may be of
+// another version. A command that may run before the first serve passes news: open then
+// creates a missing database and says so there. The caller closes the database.
 func (c *cli) open(ctx context.Context, news io.Writer) (*configs.Config, *store.DB, error) {
 	cfg, err := c.load(configs.Source{})
 	if err != nil {
@@ -96,7 +95,7 @@ func (c *cli) open(ctx context.Context, news io.Writer) (*configs.Config, *store
 	return cfg, db, err
 }
 
-// openUsers is open for commands about people.
+// openUsers is open for commands about users.
 func (c *cli) openUsers(ctx context.Context, news io.Writer) (*accounts.Users, *store.DB, error) {
 	cfg, db, err := c.open(ctx, news)
 	if err != nil {
@@ -156,12 +155,12 @@ func (c *cli) openKeys(ctx context.Context, needMaster bool) (*keys.Ring, *store
 // ownSlots are for a process that hashes one password and ends.
 func ownSlots() *limits.Slots { return limits.NewSlots(runtime.NumCPU(), 1) }
 
-// noThrottle serves commands, which authenticate no user.
+// noThrottle returns a throttle for commands, which authenticate no user.
 func noThrottle(db *store.DB) *limits.Throttle {
 	return limits.NewThrottle(limits.Options{Store: db})
 }
 
-// masterKeys finds the master keys. create makes the file if it isn't there.
+// masterKeys returns the master keys. If create is true, it creates a missing file.
 func masterKeys(cfg *configs.Config, create bool) (*seal.Keys, error) {
 	switch {
 	case cfg.MasterKey != "":
@@ -173,7 +172,7 @@ func masterKeys(cfg *configs.Config, create bool) (*seal.Keys, error) {
 	case cfg.MasterKeyFile == "":
 		return nil, errors.New("no master key is given: set COUNTERSIGN_MASTER_KEY or master_key_file")
 	case create:
-		// SQLite makes the data folder, another database doesn't.
+		// SQLite creates the data folder; another database doesn't.
 		if err := os.MkdirAll(filepath.Dir(cfg.MasterKeyFile), 0o700); err != nil {
 			return nil, fmt.Errorf("create the data folder: %w", err)
 		}
@@ -190,7 +189,7 @@ func passwordPolicy(cfg *configs.Config) accounts.PasswordPolicy {
 	}
 }
 
-// serverOptions translates the configuration for the server.
+// serverOptions translates the configuration into the server's options.
 func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *seal.Keys, sender mail.Sender, log *slog.Logger) server.Options {
 	return server.Options{
 		Store: db, Keys: ring, Seal: master, Log: log,
@@ -255,8 +254,8 @@ func mailSender(cfg *configs.Config, terminal io.Writer) (mail.Sender, error) {
 	return &mail.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, Password: password, From: m.From}, nil
 }
 
-// links are the pages that mailed links lead to: those configured, or else our own. A
-// developer's lead to the demo.
+// links returns the pages that mailed links lead to: the configured ones, or else our
+// own; with --dev those of the demo.
 func links(cfg *configs.Config) server.Links {
 	reset, verify := cfg.Issuer+"/reset?token={token}", cfg.Issuer+"/verify?token={token}"
 	if cfg.Dev {

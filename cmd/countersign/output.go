@@ -60,8 +60,8 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// encoder writes JSON for a terminal or a program, where no HTML is: & stays & and is
-// found by searching.
+// encoder writes JSON for a terminal or a program, not for HTML: & stays &, so that a
+// text search finds it.
 func encoder(w io.Writer) *json.Encoder {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

@@ -47,7 +47,7 @@ func (u *usersSetProfileCmd) Run(ctx context.Context, c *cli) error {
 	})
 }
 
-// change sets in p what the flags say.
+// change applies the flags to p.
 func (u *usersSetProfileCmd) change(p *accounts.Profile) error {
 	for _, claim := range u.Claim {
 		name, value, ok := strings.Cut(claim, "=")

@@ -30,7 +30,7 @@ type serveCmd struct {
 	Listen string `help:"Address to listen on." placeholder:"HOST:PORT"`
 }
 
-// otherSite is the warning of an allowed origin whose pages get none of our cookies.
+// otherSite is the warning about an allowed origin whose pages get none of our cookies.
 const otherSite = "a page of cors.allowed_origins " + configs.OtherSite
 
 func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -95,8 +95,8 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	for _, key := range cfg.Unused() {
 		log.Warn("this setting has no effect in this version", "key", key)
 	}
-	// Hashing at start, for declared clients, took memory that an idle server
-	// has no use for.
+	// Hashing the secrets of declared clients took memory that an idle server doesn't
+	// need.
 	debug.FreeOSMemory()
 	log.Info("serving", "issuer", cfg.Issuer, "listen", ln.Addr().String(), "version", version().Version)
 	if cfg.Dev {
@@ -108,7 +108,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	return app.Run(ctx, ln)
 }
 
-// newLogger writes text for people at a terminal, and JSON for all else.
+// newLogger writes text to a terminal, and JSON otherwise.
 func newLogger(w io.Writer) *slog.Logger {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return slog.New(slog.NewTextHandler(w, nil))
@@ -116,8 +116,8 @@ func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, nil))
 }
 
-// openToServe opens the database. One that was tried out with stays out of
-// production, and one in production is not tried out with.
+// openToServe opens the database. It refuses a development database in production, and
+// a production database under --dev.
 func openToServe(ctx context.Context, cfg *configs.Config) (*store.DB, error) {
 	db, err := openStore(ctx, cfg, func(o *store.Options) {
 		o.NoMigrate, o.Purpose = !cfg.Database.AutoMigrate, store.Production
@@ -134,8 +134,8 @@ func openToServe(ctx context.Context, cfg *configs.Config) (*store.DB, error) {
 	return db, err
 }
 
-// declareClients makes the configured clients be as declared, and warns of those
-// that were declared once and still exist, and of those that can't work.
+// declareClients creates or changes the declared clients. It warns of clients that are
+// no longer declared but still exist, and of those that can't work.
 func declareClients(ctx context.Context, registry *clients.Registry, cfg *configs.Config, log *slog.Logger) error {
 	declared := map[string]bool{}
 	for _, d := range cfg.Clients {
@@ -172,7 +172,7 @@ func declareClients(ctx context.Context, registry *clients.Registry, cfg *config
 	return nil
 }
 
-// clientSecret is the secret of a declared client, empty if it is public.
+// clientSecret returns the secret of a declared client, empty if it is public.
 func clientSecret(d configs.Client) (string, error) {
 	if d.SecretFile == "" {
 		return string(d.Secret), nil
@@ -184,7 +184,7 @@ func clientSecret(d configs.Client) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// printNextStep tells a newcomer what to paste.
+// printNextStep prints the commands that a new user can paste next.
 func printNextStep(w io.Writer, issuer string) {
 	fmt.Fprintf(w, `
 Countersign is ready at %[1]s (development mode: not for production).

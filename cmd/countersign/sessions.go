@@ -82,7 +82,7 @@ func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	})
 }
 
-// withSessions opens what session commands need.
+// withSessions opens the sessions and users for do.
 func withSessions(ctx context.Context, c *cli, do func(tokens.Sessions, *accounts.Users) error) error {
 	users, db, err := c.openUsers(ctx, nil)
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// siteNames are the words by which people know the site of an issuer, which
-// make poor passwords there: for https://auth.example.co.uk its host, the
-// registered domain example.co.uk, and example.
+// siteNames returns the words by which users know the site of an issuer, which make
+// poor passwords there: for https://auth.example.co.uk its host, the registered domain
+// example.co.uk, and example.
 func siteNames(issuer string) []string {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Hostname() == "" {

@@ -145,7 +145,7 @@ func (u *usersDeleteCmd) Run(ctx context.Context, c *cli) error {
 	})
 }
 
-// withUser finds a user by name or id and does something with them.
+// withUser calls do with the user of that name or id.
 func withUser(ctx context.Context, c *cli, name string, do func(*accounts.Users, accounts.User) error) error {
 	users, db, err := c.openUsers(ctx, nil)
 	if err != nil {
@@ -159,7 +159,7 @@ func withUser(ctx context.Context, c *cli, name string, do func(*accounts.Users,
 	return do(users, user)
 }
 
-// findUser finds a user by id or name. No name has the form of an id.
+// findUser returns a user by id or name. No name has the form of an id.
 func findUser(ctx context.Context, users *accounts.Users, name string) (user accounts.User, err error) {
 	if id, parseErr := uuid.Parse(name); parseErr == nil {
 		user, err = users.ByID(ctx, id)

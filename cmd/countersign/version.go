@@ -11,14 +11,14 @@ var release string
 
 type versionCmd struct{ printing }
 
-// versionRecord says what binary this is.
+// versionRecord identifies this binary.
 type versionRecord struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit"`
 	Go      string `json:"go"`
 }
 
-// version reads what the toolchain recorded in the binary.
+// version returns what the toolchain recorded in the binary.
 func version() versionRecord {
 	v := versionRecord{Version: release, Commit: "unknown", Go: runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {
