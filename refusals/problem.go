@@ -14,31 +14,31 @@ type Problem struct {
 	Status     int             `json:"status"`
 	Detail     string          `json:"detail,omitempty"`
 	Errors     []input.Problem `json:"errors,omitempty"` // what is wrong with members of the body
-	RetryAfter time.Duration   `json:"-"`                // 0: not said
+	RetryAfter time.Duration   `json:"-"`                // 0: not sent
 }
 
 func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
 
-// ProblemTypes is what every type begins with; the rest is the kind.
+// ProblemTypes is the prefix of every type; the kind follows.
 const ProblemTypes = "urn:countersign:problem:"
 
-// NewProblem returns the problem of a kind.
+// NewProblem returns a problem of the given kind.
 func NewProblem(status int, kind, title, detail string) *Problem {
 	return &Problem{Type: ProblemTypes + kind, Title: title, Status: status, Detail: detail}
 }
 
-// InvalidInput is the problem of a body with members that are not acceptable.
+// InvalidInput returns the problem of a body with invalid members.
 func InvalidInput(wrong ...input.Problem) *Problem {
 	p := NewProblem(http.StatusBadRequest, "invalid_input", "Invalid input", "the body has members that are not acceptable, see errors")
 	p.Errors = wrong
 	return p
 }
 
-// The problems that not the table alone says.
+// The problems that are used outside the table, too.
 var (
 	InternalProblem    = NewProblem(http.StatusInternalServerError, "internal", "Internal error", ours)
 	UnavailableProblem = later(http.StatusServiceUnavailable, "unavailable", "Unavailable", away)
-	// LoginRequiredProblem is also told a caller who sends no access token.
+	// LoginRequiredProblem is also the answer to a caller that sends no access token.
 	LoginRequiredProblem = NewProblem(http.StatusUnauthorized, "login_required", "Sign-in required",
 		"no user is signed in here, or the session has ended: sign in again")
 )
@@ -66,7 +66,7 @@ var (
 		"you let no application with this client_id have anything")
 )
 
-// later is a problem that is over in a second or so.
+// later returns a problem after which the caller may try again in a second.
 func later(status int, kind, title, detail string) *Problem {
 	p := NewProblem(status, kind, title, detail)
 	p.RetryAfter = time.Second

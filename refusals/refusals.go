@@ -1,13 +1,12 @@
-// Package refusals says in which words callers are told the errors of the domain,
-// whatever format an endpoint answers in.
+// Package refusals has the words for the domain's errors, for every format of answer.
 //
 // There is one table. A row is an error of the domain, and a column is a kind of
 // endpoint: those that answer a client, the redirect to a client, those that take an
-// access token, the hosted pages, and all others, which answer with a [Problem]. An error
-// that has no words in a column is a fault of ours there: the caller is told no more than
-// that, and the endpoint logs it. What a package finds wrong with a request by itself,
-// such as a missing parameter, it words itself, as an *oauth.Error or a *Problem, which
-// passes through here as it is.
+// access token, the hosted pages, and all others, which answer with a [Problem]. An
+// error without words in a column is the server's fault there: the caller learns no
+// more, and the endpoint logs it. For an error in the request itself, such as a missing
+// parameter, a package has its own words, an *oauth.Error or a *Problem, which passes
+// through unchanged.
 //
 // Several errors share one wording on purpose: the caller must not learn which it was.
 package refusals
@@ -27,15 +26,15 @@ import (
 	"countersign/tokens"
 )
 
-// The words of OAuth endpoints, of which other packages say the exported ones, too.
+// The errors of OAuth endpoints. Other packages use the exported ones, too.
 var (
-	// BadCode is told of an authorization code that is good for nothing. To the domain it
-	// is tokens.ErrUnknown, as a refresh token is.
+	// BadCode is the error of an invalid authorization code. The domain returns
+	// tokens.ErrUnknown for it, as for a refresh token.
 	BadCode = oauth.Refuse(oauth.InvalidGrant, "the code is invalid, expired, used, another client's, or was issued to another redirect_uri")
-	// LoginRequired is told in a redirect if no user is signed in, or one whom the
-	// request is not for.
+	// LoginRequired is the error in a redirect if no user is signed in, or another than
+	// the request is for.
 	LoginRequired = oauth.Refuse(oauth.LoginRequired, "no user is signed in whom the request would do for")
-	// Unavailable is told while the database is away.
+	// Unavailable is the error while the database is away.
 	Unavailable = oauth.Later(away, time.Second)
 
 	serverError    = oauth.Refuse(oauth.ServerError, ours)
@@ -53,8 +52,8 @@ const (
 	ours = "something went wrong on our side"
 )
 
-// row is an error of the domain, and what is told of it at each kind of endpoint. nil:
-// it is not for the caller to hear there.
+// row is an error of the domain, and the answer to it at each kind of endpoint. nil:
+// the caller must not learn of it there.
 type row struct {
 	when     error
 	client   *oauth.Error // token, revocation and introspection endpoints (RFC 6749 section 5.2)
@@ -64,17 +63,17 @@ type row struct {
 	problem  *Problem     // all others (RFC 9457)
 }
 
-// Trouble is what a hosted page says of an error that the user can do something about.
+// Trouble is what a hosted page says about an error that the user can correct.
 type Trouble struct {
 	Word       string // of package pages
 	Status     int
 	RetryAfter time.Duration // 0: not said
 }
 
-// table says it all. Where an error is several of these, the first counts.
+// table has every error. If an error matches several rows, the first counts.
 var table = []row{
 	{
-		when:    limits.ErrThrottled, // said with the wait of the *limits.WaitError
+		when:    limits.ErrThrottled, // sent with the wait of the *limits.WaitError
 		client:  throttled,
 		page:    &Trouble{Word: "throttled", Status: http.StatusTooManyRequests},
 		problem: throttledProblem,
@@ -132,7 +131,7 @@ var table = []row{
 	},
 }
 
-// words finds what a column of the table has for an error, nil if nothing.
+// words returns a column's entry for an error, or nil.
 func words[T any](err error, column func(*row) *T) *T {
 	for i := range table {
 		if say := column(&table[i]); say != nil && errors.Is(err, table[i].when) {
@@ -142,21 +141,23 @@ func words[T any](err error, column func(*row) *T) *T {
 	return nil
 }
 
-// ForClient is what the token, revocation and introspection endpoints tell a client.
-// known is false for an error that is ours, which the caller of ForClient logs;
-// unavailable reports whether it means that the database is away.
+// ForClient returns the error that the token, revocation and introspection endpoints
+// send to a client. known is false for an error that is the server's, which the caller
+// of ForClient logs; unavailable reports whether an error means that the database is
+// away.
 func ForClient(err error, unavailable func(error) bool) (say *oauth.Error, known bool) {
 	return spoken(err, func(r *row) *oauth.Error { return r.client }, unavailable)
 }
 
-// ForBearer is what an endpoint that takes an access token tells the caller who sent
-// it. For known and unavailable see [ForClient].
+// ForBearer returns the error that an endpoint that takes an access token sends to the
+// caller. For known and unavailable see [ForClient].
 func ForBearer(err error, unavailable func(error) bool) (say *oauth.Error, known bool) {
 	return spoken(err, func(r *row) *oauth.Error { return r.bearer }, unavailable)
 }
 
-// InRedirect is what the authorization endpoint tells the client through the browser.
-// ok is false for an error that the client is not told: the user sees a page.
+// InRedirect returns the error that the authorization endpoint sends to the client
+// through the browser. ok is false for an error that the client must not learn: the
+// user sees a page.
 func InRedirect(err error) (say *oauth.Error, ok bool) {
 	if say, ok := errors.AsType[*oauth.Error](err); ok {
 		return say, true
@@ -180,8 +181,8 @@ func spoken(err error, column func(*row) *oauth.Error, unavailable func(error) b
 	return serverError, false
 }
 
-// wait is when a caller may come back, which a *limits.WaitError alone knows better than
-// the table.
+// wait returns how long a caller must wait: as a *limits.WaitError says, or else
+// otherwise.
 func wait(err error, otherwise time.Duration) time.Duration {
 	if w, ok := errors.AsType[*limits.WaitError](err); ok {
 		return w.RetryAfter
@@ -189,8 +190,8 @@ func wait(err error, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// OnPage is what a hosted page says of an error. ok is false for one that the user can
-// do nothing about.
+// OnPage returns what a hosted page says about an error. ok is false for an error that
+// the user can't correct.
 func OnPage(err error) (say Trouble, ok bool) {
 	trouble := words(err, func(r *row) *Trouble { return r.page })
 	if trouble == nil {
@@ -201,8 +202,8 @@ func OnPage(err error) (say Trouble, ok bool) {
 	return say, true
 }
 
-// AsProblem is what an endpoint outside OAuth tells its caller. For known and
-// unavailable see [ForClient].
+// AsProblem returns the problem that an endpoint outside OAuth sends to its caller. For
+// known and unavailable see [ForClient].
 func AsProblem(err error, unavailable func(error) bool) (say *Problem, known bool) {
 	if say, ok := errors.AsType[*Problem](err); ok {
 		return say, true
