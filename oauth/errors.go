@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// The error codes that there are. Each has one meaning wherever it is said: at the
-// token endpoint (RFC 6749 section 5.2), in a redirect (section 4.1.2.1, OpenID Connect
-// Core section 3.1.2.6), and to the bearer of a token (RFC 6750 section 3.1).
+// The error codes. Each has one meaning wherever it is sent: at the token endpoint (RFC
+// 6749 section 5.2), in a redirect (section 4.1.2.1, OpenID Connect Core section
+// 3.1.2.6), and to the bearer of a token (RFC 6750 section 3.1).
 const (
 	InvalidRequest          = "invalid_request"
 	InvalidClient           = "invalid_client"
@@ -37,12 +37,12 @@ var statuses = map[string]int{
 	TemporarilyUnavailable: http.StatusServiceUnavailable,
 }
 
-// Error is what a client is told when it doesn't get what it asked for.
+// Error is the answer to a client that doesn't get what it asked for.
 type Error struct {
 	Code        string
 	Description string        // printable ASCII without quote and backslash
 	Status      int           // of an HTTP response; a redirect has none
-	RetryAfter  time.Duration // 0: not said
+	RetryAfter  time.Duration // 0: not sent
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Description }

@@ -2,7 +2,7 @@
 // the recipient of tokens.
 package oauth
 
-// The grants that there are, by their grant_type.
+// The grant_type values.
 const (
 	GrantPassword          = "password"
 	GrantRefreshToken      = "refresh_token"

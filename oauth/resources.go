@@ -9,9 +9,9 @@ import (
 
 const maxAudience = 512 // bytes
 
-// CheckAudience says what is wrong with an "aud" that access tokens are to carry, or nil.
-// RFC 7519 section 4.1.3 allows any text; a comma would part two of them where a list is
-// written in one line.
+// CheckAudience returns what is wrong with an audience of access tokens, or nil. RFC
+// 7519 section 4.1.3 allows any text. We refuse commas, which separate the items of a
+// list in one line.
 func CheckAudience(audience string) error {
 	switch {
 	case audience == "" || len(audience) > maxAudience:
@@ -26,8 +26,8 @@ func CheckAudience(audience string) error {
 const maxResources = 10
 
 // ParseResources reads resource parameters (RFC 8707 section 2): absolute URIs without
-// a fragment. What else is wrong with one is for the client's audiences to say. Those
-// that are repeated count once. Errors are *Error.
+// a fragment. The client's audiences decide which of them it may name. A repeated one
+// counts once. Errors are *Error.
 func ParseResources(values []string) ([]string, error) {
 	var resources []string
 	for _, value := range values {

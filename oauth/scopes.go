@@ -18,11 +18,11 @@ const (
 	ScopeOfflineAccess = "offline_access"
 )
 
-// UserScopes are about a user, so they mean nothing in a client's own token.
+// UserScopes are the scopes about a user. They mean nothing in a client's own token.
 var UserScopes = Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeRoles, ScopeOfflineAccess}
 
-// ClaimsByScope says which claims each scope opens (OpenID Connect Core section
-// 5.4; roles is ours). Discovery advertises them.
+// ClaimsByScope has the claims that each scope opens (OpenID Connect Core section 5.4;
+// roles is ours). Discovery advertises them.
 var ClaimsByScope = map[string][]string{
 	ScopeOpenID: {"sub"},
 	ScopeProfile: {
@@ -35,7 +35,7 @@ var ClaimsByScope = map[string][]string{
 	ScopeRoles:   {"roles"},
 }
 
-// ScopeOfClaim says which scope opens a claim.
+// ScopeOfClaim returns the scope that opens each claim.
 func ScopeOfClaim() map[string]string {
 	scopes := map[string]string{}
 	for scope, claims := range ClaimsByScope {
@@ -49,7 +49,7 @@ func ScopeOfClaim() map[string]string {
 // maxScopes bounds what a request may ask for and a session must store.
 const maxScopes = 100
 
-// Scopes is a set of scopes. It keeps the order in which they were asked for.
+// Scopes is a set of scopes. It keeps the order of the request.
 type Scopes []string
 
 // ParseScopes reads a space-delimited scope parameter (RFC 6749 section 3.3).
@@ -84,13 +84,13 @@ func ValidScope(s string) bool {
 	return s != ""
 }
 
-// String is the set as a scope parameter.
+// String returns the set as a scope parameter.
 func (s Scopes) String() string { return strings.Join(s, " ") }
 
 // Has reports whether scope is in the set.
 func (s Scopes) Has(scope string) bool { return slices.Contains(s, scope) }
 
-// Claims are the claims that the scopes open.
+// Claims returns the claims that the scopes open.
 func (s Scopes) Claims() []string {
 	var claims []string
 	for _, scope := range s {
