@@ -1,4 +1,4 @@
-// Package origins knows web origins (RFC 6454) and the patterns that stand for several.
+// Package origins checks and compares web origins (RFC 6454) and patterns of them.
 package origins
 
 import (
@@ -8,10 +8,10 @@ import (
 	"countersign/uris"
 )
 
-// Check says what is wrong with a web origin, or nil. It has to be
-// written as browsers write it, for it is compared byte for byte:
-// scheme://host[:port], in lower case, without a default port or a final slash.
-// On localhost and 127.0.0.1 the port may be *, for any.
+// Check returns what is wrong with a web origin, or nil. It must have the form that
+// browsers send, because it is compared byte for byte: scheme://host[:port], in lower
+// case, without a default port or a final slash. On localhost and 127.0.0.1 the port
+// may be *, for any.
 func Check(origin string) error {
 	switch host, _ := strings.CutSuffix(origin, ":*"); host {
 	case "http://localhost", "http://127.0.0.1", "https://localhost", "https://127.0.0.1":
