@@ -1,5 +1,5 @@
-// Package hashing makes and verifies the hashes of what people choose, passwords and
-// chosen secrets, in a bounded number of slots.
+// Package hashing makes and verifies the hashes of passwords and chosen secrets, in a
+// bounded number of slots.
 package hashing
 
 import (
@@ -18,17 +18,16 @@ import (
 	"countersign/limits"
 )
 
-// Argon2 is the price of one argon2id hash (RFC 9106). The zero value means
-// 19 MiB, two iterations, one lane: OWASP's recommendation for servers.
+// Argon2 is the cost of one argon2id hash (RFC 9106). The zero value means 19 MiB, two
+// iterations, one lane: OWASP's recommendation for servers.
 type Argon2 struct {
 	MemoryKiB   uint32
 	Iterations  uint32
 	Parallelism uint8
 }
 
-// What is accepted from the configuration or from a stored hash. A stored hash
-// is no caller's input, but a tampered or imported one must not take the server
-// down with the memory it asks for.
+// The bounds for the configuration and for stored hashes. A caller can't choose a
+// stored hash, but a tampered or imported one must not exhaust the server's memory.
 const (
 	maxMemoryKiB   = 1 << 20 // 1 GiB
 	maxIterations  = 64
@@ -45,11 +44,10 @@ func (p Argon2) orDefault() Argon2 {
 	return p
 }
 
-// work is how much memory a hash passes over, in KiB, which is what it costs.
+// work returns how much memory a hash passes over, in KiB: its cost.
 func (p Argon2) work() int64 { return int64(p.MemoryKiB) * int64(p.Iterations) }
 
-// Check says what is wrong with a price, as an *input.Error with all of it, or returns
-// nil.
+// Check returns everything that is wrong with a cost, an *input.Error, or nil.
 func (p Argon2) Check() error {
 	var bad input.Error
 	if p.Parallelism < 1 || p.Parallelism > maxParallelism {
@@ -64,15 +62,15 @@ func (p Argon2) Check() error {
 	return bad.Err()
 }
 
-// floors are the least memory for so many iterations by the OWASP Password Storage Cheat
-// Sheet; its rows cost an attacker about the same.
+// floors are the minimum of memory for each number of iterations in the OWASP Password
+// Storage Cheat Sheet. All rows cost an attacker about the same.
 var floors = []Argon2{
 	{Iterations: 5, MemoryKiB: 7 << 10}, {Iterations: 4, MemoryKiB: 9 << 10}, {Iterations: 3, MemoryKiB: 12 << 10},
 	{Iterations: 2, MemoryKiB: 19 << 10}, {Iterations: 1, MemoryKiB: 46 << 10},
 }
 
-// CheckStrong is Check for new hashes of passwords: besides, the price must be one that
-// OWASP recommends. The zero value is.
+// CheckStrong is Check for new hashes of passwords: the cost must also be at least what
+// OWASP recommends, as the zero value is.
 func (p Argon2) CheckStrong() error {
 	p = p.orDefault()
 	if err := p.Check(); err != nil {
@@ -118,7 +116,7 @@ func (h phc) String() string {
 
 var errHash = errors.New("not an argon2id hash we can verify")
 
-// parsePHC reads what String writes, and nothing that only looks like it.
+// parsePHC reads exactly what String writes.
 func parsePHC(s string) (phc, error) {
 	var h phc
 	fields := strings.Split(s, "$")
@@ -153,8 +151,8 @@ func parsePHC(s string) (phc, error) {
 	return h, nil
 }
 
-// Hasher makes and verifies hashes of what people choose. Hash, Verify and TopUp are
-// expensive: call them in a slot ([Hasher.Do]).
+// Hasher makes and verifies hashes of passwords and chosen secrets. Hash, Verify and
+// TopUp are expensive: call them in a slot ([Hasher.Do]).
 type Hasher struct {
 	params Argon2
 	slots  *limits.Slots
@@ -163,8 +161,8 @@ type Hasher struct {
 	Derive func(password, salt []byte, time, memory uint32, threads uint8, keyLen uint32) []byte
 }
 
-// New returns a Hasher that works at a price in the slots. It fails if the price is
-// out of bounds.
+// New returns a Hasher with the given cost and slots. It fails if the cost is out of
+// bounds.
 func New(params Argon2, slots *limits.Slots) (*Hasher, error) {
 	params = params.orDefault()
 	if err := params.Check(); err != nil {
@@ -177,9 +175,8 @@ func New(params Argon2, slots *limits.Slots) (*Hasher, error) {
 // Do runs fn in a slot. Errors are those of [limits.Slots.Do].
 func (h *Hasher) Do(ctx context.Context, fn func()) error { return h.slots.Do(ctx, fn) }
 
-// Dummy is the hash of no password, at the current price. Verifying against it is the
-// work to do where there is nothing to verify, so that the time doesn't tell whether
-// an account exists.
+// Dummy returns the hash of no password, at the current cost. Callers verify against it
+// if there is no hash, so that the time doesn't tell whether an account exists.
 func (h *Hasher) Dummy() string { return h.dummy }
 
 // Hash returns the stored form of a password, a PHC string.
@@ -187,12 +184,11 @@ func (h *Hasher) Hash(password string) string {
 	return h.compute(password, phc{Argon2: h.params, salt: random(saltBytes), tag: make([]byte, tagBytes)}).String()
 }
 
-// IsHash reports whether a stored text is a hash that Hash made, at whatever price.
+// IsHash reports whether a stored text is a hash that Hash made, at any cost.
 func IsHash(stored string) bool { return strings.HasPrefix(stored, "$argon2id$") }
 
-// Verify reports whether password is the one that was hashed, and whether the
-// hash is one that Hash would no longer make. This is where schemes that come
-// with imported accounts have their place.
+// Verify reports whether stored is a hash of password, and whether Hash would now make
+// it differently. Other schemes, such as those of imported accounts, belong here.
 func (h *Hasher) Verify(stored, password string) (match, outdated bool, err error) {
 	switch {
 	case strings.HasPrefix(stored, "$argon2id$"):
@@ -208,10 +204,10 @@ func (h *Hasher) Verify(stored, password string) (match, outdated bool, err erro
 	}
 }
 
-// TopUp does the rest of the work of a hash at the current price after one like
-// stored, which was cheaper, so that a wrong password takes the same time for an
-// account with an older hash as for one that doesn't exist. Where hashes used to
-// be dearer, nothing can make up for it but the next sign-in.
+// TopUp does the work that stored, a cheaper hash, lacks compared with the current
+// cost. So a wrong password takes the same time for an account with an older hash as
+// for one that doesn't exist. If hashes used to cost more, only the next sign-in can
+// even that out.
 func (h *Hasher) TopUp(stored, password string) {
 	old, err := parsePHC(stored)
 	if err != nil {
@@ -224,7 +220,7 @@ func (h *Hasher) TopUp(stored, password string) {
 	h.Derive([]byte(password), old.salt, h.params.Iterations, uint32(left/int64(h.params.Iterations)), h.params.Parallelism, tagBytes)
 }
 
-// compute is like, but with the tag that belongs to password.
+// compute returns like with the tag for password.
 func (h *Hasher) compute(password string, like phc) phc {
 	like.tag = h.Derive([]byte(password), like.salt, like.Iterations, like.MemoryKiB, like.Parallelism, uint32(len(like.tag)))
 	return like
