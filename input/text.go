@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// Printable reports whether s has only characters that leave ink: no spaces, no
-// controls, nothing invisible.
+// Printable reports whether s has only visible characters: no spaces, no controls,
+// nothing invisible.
 func Printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) })
 }
 
-// Size is how many bytes the texts have together, each with a separator.
+// Size returns the total size of the texts in bytes, with a separator for each.
 func Size(texts []string) (n int) {
 	for _, s := range texts {
 		n += len(s) + 1
@@ -21,7 +21,7 @@ func Size(texts []string) (n int) {
 	return n
 }
 
-// Duration writes 720h where [time.Duration.String] writes 720h0m0s.
+// Duration formats a duration as 720h where [time.Duration.String] gives 720h0m0s.
 func Duration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
