@@ -1,5 +1,5 @@
-// Package uris reads URIs strictly: what browsers and this server would read
-// differently is refused.
+// Package uris reads URIs strictly: it refuses any URI that browsers and this server
+// would read differently.
 package uris
 
 import (
@@ -14,9 +14,9 @@ import (
 // MaxLength bounds a URI, in bytes.
 const MaxLength = 2048
 
-// Parse parses an absolute URI without credentials or a fragment. Characters
-// that no URI has (RFC 3986 section 2) are refused first: they are where Go
-// and browsers read a URI differently, the backslash above all.
+// Parse parses an absolute URI without credentials or a fragment. It first refuses
+// characters that no URI has (RFC 3986 section 2): Go and browsers read URIs with them
+// differently, above all with a backslash.
 func Parse(uri string) (*url.URL, error) {
 	if len(uri) > MaxLength {
 		return nil, errors.New("must not be longer than " + strconv.Itoa(MaxLength) + " bytes")
@@ -41,14 +41,14 @@ func Parse(uri string) (*url.URL, error) {
 // NotInURI reports whether a character is one that no URI has.
 func NotInURI(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }
 
-// CheckHost says what is wrong with the host and port of an http or https URI.
+// CheckHost returns what is wrong with the host and port of an http or https URI.
 func CheckHost(u *url.URL) error {
 	host, port := u.Hostname(), u.Port()
 	if host == "" || u.Opaque != "" {
 		return errors.New("must have a host")
 	}
-	// What Go calls the host has to be all there is between the slashes: no
-	// empty port, no percent-encoding.
+	// Go's idea of the host must be everything between the slashes: no empty port, no
+	// percent-encoding.
 	canonical := host
 	if strings.Contains(host, ":") {
 		a, err := netip.ParseAddr(host)
@@ -71,8 +71,8 @@ func CheckHost(u *url.URL) error {
 	return nil
 }
 
-// CheckHostname reports whether host is a DNS name or an IPv4 address. A name
-// that ends in a number is an IPv4 address to browsers, however it is written.
+// validHostname reports whether host is a DNS name or an IPv4 address. Browsers take
+// any name that ends in a number for an IPv4 address.
 func validHostname(host string) bool {
 	labels := strings.Split(host, ".")
 	for _, l := range labels {
