@@ -1,15 +1,15 @@
-// Package api is how records look to a program outside: the command line and the HTTP API
-// print these types.
+// Package api has the JSON forms of records, which the command line and the HTTP API
+// print.
 //
-// It promises that a record has one type, one constructor and one set of JSON members,
-// wherever it is printed. A constructor copies member by member, so a new field of the
-// domain, which may be a secret, stays inside until a view names it. Lists are never
-// null. Times are RFC 3339 in UTC.
+// A record has one type, one constructor and one set of JSON members wherever it is
+// printed. A constructor copies field by field, so a new field of the domain, which may
+// be a secret, is not printed until a view names it. Lists are never null. Times are
+// RFC 3339 in UTC.
 package api
 
 import "time"
 
-// List describes all of records. It is never nil, so that it is [] in JSON.
+// List describes all records. Its result is never nil, so that it is [] in JSON.
 func List[R, V any](records []R, describe func(R) V) []V {
 	views := make([]V, len(records))
 	for i, r := range records {
@@ -18,10 +18,10 @@ func List[R, V any](records []R, describe func(R) V) []V {
 	return views
 }
 
-// at writes an instant in whole seconds.
+// at formats an instant in whole seconds.
 func at(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// exactly writes an instant as exactly as it is kept, for what happens by the clock.
+// exactly formats an instant as precisely as it is stored, for times that servers obey.
 func exactly(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // texts copies a list of strings; an absent one becomes empty.

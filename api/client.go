@@ -10,12 +10,12 @@ type Client struct {
 	CreatedAt string `json:"created_at"`
 	UpdatedAt string `json:"updated_at"`
 
-	// Secret is the generated secret, in the one answer that tells it. The caller sets
-	// it: no record keeps it.
+	// Secret is the generated secret, present in one answer only. The caller sets it,
+	// because no record has it.
 	Secret string `json:"client_secret,omitempty"`
 }
 
-// DescribeClient is the view of an application, without its secret.
+// DescribeClient returns the view of an application, without its secret.
 func DescribeClient(c clients.Client) Client {
 	return Client{
 		ID: c.ID, Settings: c.Settings.Whole(), Declared: c.Declared, CreatedAt: at(c.CreatedAt), UpdatedAt: at(c.UpdatedAt),

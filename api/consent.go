@@ -15,7 +15,7 @@ type Consent struct {
 	UpdatedAt  string `json:"updated_at"`
 }
 
-// DescribeConsent is the view of a consent.
+// DescribeConsent returns the view of a consent.
 func DescribeConsent(c consents.Consent) Consent {
 	return Consent{
 		ClientID: c.ClientID, ClientName: c.ClientName, Scope: strings.Join(c.Scopes, " "),

@@ -18,7 +18,7 @@ type Event struct {
 	RequestID string `json:"request_id,omitempty"`
 }
 
-// DescribeEvent is the view of a security event.
+// DescribeEvent returns the view of a security event.
 func DescribeEvent(e audit.Record) Event {
 	id := func(id uuid.UUID) string {
 		if id == uuid.Nil {
@@ -32,7 +32,7 @@ func DescribeEvent(e audit.Record) Event {
 	}
 }
 
-// ForUser is e as the user sees it whom it is about.
+// ForUser returns e in the form for the user whom it concerns.
 func (e Event) ForUser() Event {
 	return Event{Time: e.Time, Kind: e.Kind, ClientID: e.ClientID, Address: e.Address}
 }

@@ -14,7 +14,7 @@ type Key struct {
 	PublishedUntil string `json:"published_until"`
 }
 
-// DescribeKey is the view of a signing key.
+// DescribeKey returns the view of a signing key.
 func DescribeKey(k keys.Info) Key {
 	return Key{
 		KID: k.KID, Alg: k.Alg, State: string(k.State),

@@ -14,7 +14,7 @@ type Session struct {
 	Device     string `json:"device"`
 }
 
-// DescribeSession is the view of a session.
+// DescribeSession returns the view of a session.
 func DescribeSession(s tokens.Session) Session {
 	return Session{
 		ID: s.ID.String(), UserID: s.UserID.String(), ClientID: s.ClientID, Scope: s.Scopes.String(),
@@ -22,8 +22,8 @@ func DescribeSession(s tokens.Session) Session {
 	}
 }
 
-// OwnSession is a session in the list that its owner asks for.
+// OwnSession is a session in its owner's own list.
 type OwnSession struct {
 	Session
-	Current bool `json:"current"` // the one that asks
+	Current bool `json:"current"` // the session that asks
 }

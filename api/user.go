@@ -13,7 +13,7 @@ type User struct {
 	CreatedAt     string   `json:"created_at"`
 }
 
-// DescribeUser is the view of an account.
+// DescribeUser returns the view of an account.
 func DescribeUser(u accounts.User) User {
 	return User{
 		ID: u.ID.String(), Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified,
@@ -21,7 +21,7 @@ func DescribeUser(u accounts.User) User {
 	}
 }
 
-// UserWithProfile is an account with what its user says of themselves.
+// UserWithProfile is an account with its user's profile.
 type UserWithProfile struct {
 	User
 	Profile accounts.Profile `json:"profile"`
