@@ -1,7 +1,7 @@
 // Package dsn reads the URLs of databases, sqlite:PATH and mysql://, without opening one.
 //
-// It promises that its errors hold nothing of the URL, in which a password may be
-// anywhere; they are sentences whose subject is the URL.
+// Its errors show nothing of the URL, in which a password may be anywhere. They are
+// phrases whose subject is the URL.
 package dsn
 
 import (
@@ -14,8 +14,8 @@ import (
 	"countersign/uris"
 )
 
-// Check says what is wrong with a database URL, or nil. What the driver's options mean
-// is for the store to check.
+// Check returns what is wrong with a database URL, or nil. The store checks the
+// driver's options.
 func Check(text string) error {
 	path, isSQLite := strings.CutPrefix(text, "sqlite:")
 	switch {
@@ -28,7 +28,7 @@ func Check(text string) error {
 	return err
 }
 
-// MySQL is what a mysql:// URL says.
+// MySQL is the content of a mysql:// URL.
 type MySQL struct {
 	User, Password string
 	Hosts          []string // host:port, in the order they are tried
@@ -38,11 +38,11 @@ type MySQL struct {
 	CA, Cert, Key  string     // files of PEM for TLS
 }
 
-// options is the form of a query. Names must be plain, for messages name them.
+// options is the form of a query. Names must be plain, because messages show them.
 var options = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*=[^&]*(&[A-Za-z_][A-Za-z0-9_.]*=[^&]*)*$`)
 
-// ParseMySQL reads mysql://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?OPTIONS. It goes by
-// hand, for net/url refuses several hosts with ports.
+// ParseMySQL reads mysql://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?OPTIONS. It
+// parses by hand, because net/url refuses several hosts with ports.
 func ParseMySQL(text string) (m MySQL, err error) {
 	rest, ok := strings.CutPrefix(text, "mysql://")
 	if !ok {
