@@ -35,7 +35,7 @@ const (
 	password = "correct horse battery staple"
 )
 
-// app is the whole server over a fresh database, driven through its HTTP engine.
+// app is the whole server with a fresh database, called through its HTTP engine.
 type app struct {
 	*server.App
 	t       testing.TB
@@ -49,7 +49,7 @@ type app struct {
 	watch func(method, target, body string, header []string, r *response) // if set, sees what do does
 }
 
-// newApp builds a server. It may be called in a synctest bubble: everything it
+// newApp builds a server. A test may call it in a synctest bubble: everything that it
 // opens is closed when the test ends, inside the bubble.
 func newApp(t testing.TB, change ...func(*server.Options, *keys.Options)) *app {
 	t.Helper()
@@ -82,7 +82,7 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 		RefreshAbsoluteTTL: 4320 * time.Hour,
 		ReplayWindow:       time.Minute,
 		Passwords:          accounts.PasswordPolicy{MinLength: 8, ServiceNames: []string{"countersign", "example.com"}},
-		// As cheap as it gets: what is tested is not the hash.
+		// As cheap as possible: the tests are not about the hash.
 		Argon2:              hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1},
 		MaxConcurrentHashes: 4,
 		ShutdownTimeout:     time.Second,
@@ -116,7 +116,7 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 	return a
 }
 
-// The keys of a server where a test doesn't say otherwise.
+// The keys of a server, unless a test wants others.
 var (
 	algorithms = []string{"ES256", "RS256"}
 	policy     = keys.Policy{RotationPeriod: 720 * time.Hour, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute}
@@ -131,7 +131,7 @@ var made struct {
 	master *seal.Keys
 }
 
-// giveKeys gives an empty database those keys, as if its server had made them just now.
+// giveKeys puts these keys into an empty database, as if its server had just made them.
 func (a *app) giveKeys(master *seal.Keys) {
 	a.t.Helper()
 	made.Lock()
@@ -156,7 +156,7 @@ func (a *app) giveKeys(master *seal.Keys) {
 	}
 }
 
-// keepKeys keeps the keys that a server has made for the next ones.
+// keepKeys keeps the keys that a server has made, for the next servers.
 func (a *app) keepKeys(master *seal.Keys) {
 	a.t.Helper()
 	made.Lock()
@@ -174,7 +174,7 @@ func (a *app) keepKeys(master *seal.Keys) {
 // secret is a client secret with characters that Basic must percent-encode.
 const secret = "s3cret:with%odd+chars and space"
 
-// The clients every test server knows.
+// The clients of every test server.
 var testClients = []struct {
 	clients.Client
 	secret string

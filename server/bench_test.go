@@ -23,9 +23,9 @@ import (
 	"countersign/server"
 )
 
-// The hot paths, and in the same run what bounds them: an answer can't be
-// faster than the engine, a refresh not faster than one durable write and one
-// signature. Compare ratios, not times: machines differ.
+// The hot paths, and in the same run their bounds: an answer can't be faster than the
+// engine, and a refresh not faster than one durable write and one signature. Compare
+// ratios, not times: machines differ.
 
 func quiet(o *server.Options, _ *keys.Options) { o.Log = slog.New(slog.DiscardHandler) }
 
@@ -115,15 +115,15 @@ func BenchmarkClientCredentials(b *testing.B) {
 	}
 }
 
-// BenchmarkTellAccountsApart fails to sign in to accounts that exist and to ones that
-// don't, in turns, and reports how well the time of one answer tells which it was:
-// the chance that the former takes longer than the latter (the area under the ROC
-// curve). 0.5 is no better than a coin.
+// BenchmarkTellAccountsApart signs in with wrong passwords to existing and unknown
+// accounts in turns, and reports how well the time of one answer tells them apart: the
+// chance that the former takes longer than the latter (the area under the ROC curve).
+// 0.5 is no better than a coin.
 func BenchmarkTellAccountsApart(b *testing.B) {
 	const people = 100
 	a := newApp(b, quiet, withOptions(func(o *server.Options) {
 		o.StrangersPerAccount, o.FreeFailures = 1_000_000, 1_000_000
-		o.Argon2 = hashing.Argon2{MemoryKiB: 19 << 10, Iterations: 2, Parallelism: 1} // as people run it
+		o.Argon2 = hashing.Argon2{MemoryKiB: 19 << 10, Iterations: 2, Parallelism: 1} // as in production
 	}))
 	for i := range people {
 		a.signup(fmt.Sprint("known", i))

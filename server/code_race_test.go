@@ -14,7 +14,7 @@ import (
 	"countersign/server"
 )
 
-// at is the same browser, led to another server.
+// at returns the same browser at another server.
 func (p *person) at(a *app) *person { return &person{a: a, jar: p.jar, language: p.language} }
 
 // wantNoSessions fails the test unless the user has no session.
@@ -77,7 +77,7 @@ func TestCodePresentedByManyAtOnceLeavesNoSession(t *testing.T) {
 				}
 				got += winners
 				all[n-1].wantNoSessions("alice")
-				code = p.at(all[round%n]).authorize(ask).code(spaCallback) // she is signed in to the browser still
+				code = p.at(all[round%n]).authorize(ask).code(spaCallback) // alice is still signed in to the browser
 			}
 			all[n-1].exchange(code).want(http.StatusOK)
 			if got == 0 {
@@ -87,8 +87,8 @@ func TestCodePresentedByManyAtOnceLeavesNoSession(t *testing.T) {
 	}
 }
 
-// Who signs out of the browser while an application exchanges its code is signed out,
-// whichever comes first.
+// A user who signs out of the browser while an application exchanges its code is signed
+// out, in either order.
 func TestSignOutWhileACodeIsExchanged(t *testing.T) {
 	all := replicas(t, 2)
 	all[0].signup("alice")
@@ -115,8 +115,8 @@ func TestSignOutWhileACodeIsExchanged(t *testing.T) {
 	t.Logf("%d exchanges came first", before)
 }
 
-// What a browser has been given outlives the server: its sign-in, a code, and the
-// memory of a code that was used.
+// After a restart the server still knows a browser's login, a code, and that a code was
+// used.
 func TestLoginsAndCodesSurviveARestart(t *testing.T) {
 	path, key := filepath.Join(t.TempDir(), "countersign.db"), seal.Generate()
 	a := openApp(t, path, key, quick)
@@ -132,14 +132,14 @@ func TestLoginsAndCodesSurviveARestart(t *testing.T) {
 	b := openApp(t, path, key, quick)
 	b.exchange(unused).want(http.StatusOK)
 	p.at(b).authorize(authorization("spa", "prompt", "none")).code(spaCallback)
-	b.person().signIn(login, "alice").code(spaCallback) // the page from before
+	b.person().signIn(login, "alice").code(spaCallback) // the page from before the restart
 	b.refresh(tokens.text("refresh_token")).want(http.StatusOK)
 	b.exchange(used).wantError(http.StatusBadRequest, "invalid_grant")
 	b.refresh(tokens.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant")
 }
 
-// The janitor removes logins and codes once they are of no more use, and not before a
-// second use of a code can be noticed.
+// The janitor removes expired logins and codes, but keeps a used code long enough to
+// notice a second use.
 func TestExpiredLoginsAndCodesAreRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const idle = 30 * time.Minute
@@ -157,7 +157,7 @@ func TestExpiredLoginsAndCodesAreRemoved(t *testing.T) {
 		a.exchange(code).wantError(http.StatusBadRequest, "invalid_grant")
 		a.refresh(tokens.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant")
 
-		// What is left is counted by removing it.
+		// The test counts what is left by removing it.
 		left := func(purge func(context.Context, time.Time, int) (int64, error)) int64 {
 			t.Helper()
 			n, err := purge(t.Context(), time.Now().Add(1000*time.Hour), 1000)

@@ -18,7 +18,7 @@ import (
 	"countersign/tokens"
 )
 
-// faults is a store whose reads, and cleaning, can be made to fail, panic or wait.
+// faults is a store whose reads and purges can fail, panic or wait.
 type faults struct {
 	server.Store
 
@@ -31,7 +31,7 @@ func withFaults(f *faults) func(*server.Options, *keys.Options) {
 	return func(o *server.Options, _ *keys.Options) { f.Store, o.Store = o.Store, f }
 }
 
-// set says what happens before every read from now on; nil is nothing.
+// set sets the hook that runs before every read from now on, if not nil.
 func (f *faults) set(hook func(ctx context.Context, verb string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -45,7 +45,7 @@ func (p *person) do(method, target, body string, header ...string) *response {
 	return r
 }
 
-// open follows a link, from wherever.
+// open follows a link from any site.
 func (p *person) open(target string) *response {
 	p.a.t.Helper()
 	return p.do(http.MethodGet, target, "", "Sec-Fetch-Site", "cross-site")
@@ -58,15 +58,14 @@ func (p *person) submit(path string, f url.Values) *response {
 		"Content-Type", "application/x-www-form-urlencoded", "Origin", issuer, "Sec-Fetch-Site", "same-origin")
 }
 
-// post sends a form that a page of another site made the browser send, which leaves out
-// our cookies then.
+// post sends a form from a page of another site, so the browser leaves out our cookies.
 func (p *person) post(path string, f url.Values) *response {
 	p.a.t.Helper()
 	return p.a.do(http.MethodPost, path, f.Encode(),
 		"Content-Type", "application/x-www-form-urlencoded", "Origin", "https://elsewhere.example.org", "Sec-Fetch-Site", "cross-site")
 }
 
-// follow goes where an answer leads, until it leads out of the server or shows a page.
+// follow follows redirects until one leaves the server or a page is shown.
 func (p *person) follow(r *response) *response {
 	p.a.t.Helper()
 	for range 10 {
@@ -96,7 +95,7 @@ const (
 )
 
 // request makes an authorization request of a client. Pairs change it; an empty value
-// takes a parameter out.
+// removes a parameter.
 func authorization(client string, pairs ...string) url.Values {
 	f := form("response_type", "code", "client_id", client, "redirect_uri", spaCallback, "scope", "openid",
 		"state", "the state", "nonce", "the nonce", "code_challenge", challengeOf(pkceVerifier), "code_challenge_method", "S256")
@@ -111,13 +110,13 @@ func authorization(client string, pairs ...string) url.Values {
 	return f
 }
 
-// authorize opens an authorization request and goes as far as it leads.
+// authorize opens an authorization request and follows it.
 func (p *person) authorize(f url.Values) *response {
 	p.a.t.Helper()
 	return p.follow(p.open("/oauth/authorize?" + f.Encode()))
 }
 
-// signIn fills in the sign-in page that r is, and goes as far as that leads.
+// signIn fills in the sign-in page r, and follows the answer.
 func (p *person) signIn(r *response, username string) *response {
 	p.a.t.Helper()
 	f := r.page("login-form")
@@ -233,7 +232,7 @@ func (r *response) code(redirectURI string) string {
 	return code
 }
 
-// refuses fails the test unless r tells the client of an error.
+// refuses fails the test unless r sends the error to the client.
 func (r *response) refuses(redirectURI, code string) url.Values {
 	r.t.Helper()
 	values := r.params(redirectURI)

@@ -19,8 +19,8 @@ import (
 	"countersign/tokens"
 )
 
-// TestLinearCheckFindsBugs plants bugs of the kind that TestLinearSessions is
-// there to find. Each must be found.
+// TestLinearCheckFindsBugs plants bugs of the kind that TestLinearSessions must find,
+// and checks that it finds each.
 func TestLinearCheckFindsBugs(t *testing.T) {
 	window := linearWindow(t)
 	for _, bug := range []struct {
@@ -97,7 +97,7 @@ func TestLinearCheckFindsBugs(t *testing.T) {
 	}
 }
 
-// buggy is a store whose sessions are not what they should be.
+// buggy is a store with a planted bug.
 type buggy struct {
 	server.Store
 	advance, end func(do func() error) error
@@ -128,8 +128,8 @@ func (b buggy) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) err
 	return b.end(do)
 }
 
-// tornSwap is a store that looks whether a session still is at its counter, and
-// then, a while later, writes the next one.
+// tornSwap is a store that checks a session's counter and writes the next one a while
+// later, not atomically.
 type tornSwap struct {
 	server.Store
 	past  *sql.DB
@@ -152,7 +152,7 @@ func (s tornSwap) AdvanceSession(ctx context.Context, next tokens.Session, now t
 	return err
 }
 
-// openPast opens the database of a path past the store.
+// openPast opens the database of a path directly, without the store.
 func openPast(t testing.TB, path string) *sql.DB {
 	t.Helper()
 	driver, source := "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
@@ -175,7 +175,7 @@ func openPast(t testing.TB, path string) *sql.DB {
 	return db
 }
 
-// staleReads is a store that tells again for a while what it has read of a session.
+// staleReads is a store that for a while returns old reads of a session again.
 type staleReads struct {
 	server.Store
 	age time.Duration
@@ -202,7 +202,7 @@ func (s *staleReads) Session(ctx context.Context, id uuid.UUID, now time.Time) (
 	return r.session, r.err
 }
 
-// forgivingStore says of a user that they are disabled, and of their sessions nothing.
+// forgivingStore disables a user without ending the sessions.
 type forgivingStore struct{ server.Store }
 
 func (s forgivingStore) DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error {

@@ -20,7 +20,7 @@ import (
 // linearSessions is how many sessions a user has in a history, at most.
 const linearSessions = 8
 
-// What a call wants.
+// The kinds of calls.
 const (
 	linSignIn     = "sign in"
 	linRefresh    = "refresh"
@@ -31,7 +31,7 @@ const (
 	linEnable     = "enable"
 )
 
-// linearCall is what was asked, and when by the wall clock, in nanoseconds.
+// linearCall is a call, with its wall-clock time in nanoseconds.
 type linearCall struct {
 	what         string
 	session      int    // which of the user's
@@ -40,13 +40,13 @@ type linearCall struct {
 	superseded   []span // when the session's tokens were, by number
 }
 
-// span is when something happened, as closely as the history tells.
+// span is the time in which something happened, as exactly as the history tells.
 type span struct{ from, until int64 }
 
-// linearAnswer is what came of a call.
+// linearAnswer is the result of a call.
 type linearAnswer struct {
 	outcome outcome
-	number  uint64 // of the refresh token that was given, or how many sessions were ended
+	number  uint64 // of the new refresh token, or how many sessions were ended
 }
 
 type outcome string
@@ -54,10 +54,10 @@ type outcome string
 const (
 	happened  outcome = "done"
 	denied    outcome = "refused"
-	uncertain outcome = "uncertain" // the server said that it failed: it happened or not
+	uncertain outcome = "uncertain" // the server reported a failure: the change happened or not
 )
 
-// linearState is a user's sessions as they are.
+// linearState is the state of a user's sessions.
 type linearState struct {
 	disabled bool
 	sessions [linearSessions]struct {
@@ -66,7 +66,7 @@ type linearState struct {
 	}
 }
 
-// effect is an answer, and the state it leaves.
+// effect is a possible answer, and the state after it.
 type effect struct {
 	answer linearAnswer
 	state  linearState
@@ -80,7 +80,7 @@ func (e effect) explains(a linearAnswer) bool {
 	return a.outcome == uncertain || a == e.answer
 }
 
-// effects are all that the call may come to.
+// effects returns all possible effects of the call.
 func (s linearState) effects(c linearCall, window time.Duration) []effect {
 	refuse := effect{answer: linearAnswer{outcome: denied}, state: s}
 	did := effect{answer: linearAnswer{outcome: happened}}
@@ -124,7 +124,7 @@ func (s *linearState) endAll() (n uint64) {
 	return n
 }
 
-// refresh is what may come of a refresh token that its own client presents.
+// refresh returns the possible effects when a client presents its own refresh token.
 func (s linearState) refresh(c linearCall, window time.Duration) (all []effect) {
 	same, session := s, &s.sessions[c.session]
 	may := func(becomes linearState, o outcome, number uint64) {
@@ -164,7 +164,7 @@ func (c linearCall) mayBeWithin(window time.Duration, number uint64) bool {
 	return c.began-wholeMillis(c.superseded[number].until) <= int64(window)
 }
 
-// mayBeBeyond reports whether it can have called it long ago.
+// mayBeBeyond reports whether such a clock can have called the rotation long ago.
 func (c linearCall) mayBeBeyond(window time.Duration, number uint64) bool {
 	return c.ended-wholeMillis(c.superseded[number].from) > int64(window)
 }

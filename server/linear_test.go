@@ -37,9 +37,9 @@ const (
 	linearCalls   = 120 // in a user's history
 )
 
-// TestLinearSessions has callers do what they like with sessions, all at once and
-// to two servers on one database, and then looks for an order in which the
-// answers make sense (linear_model_test.go).
+// TestLinearSessions has concurrent callers use sessions at random, on two servers with
+// one database, and then looks for an order that explains all answers
+// (linear_model_test.go).
 func TestLinearSessions(t *testing.T) {
 	calls := soak.Size(12_000, 500)
 	var faults atomic.Int64
@@ -47,8 +47,7 @@ func TestLinearSessions(t *testing.T) {
 		o.Store = &unreliable{o.Store, &faults}
 	})
 	began, counts, checking := time.Now(), map[string]int{}, time.Duration(0)
-	// A machine that is busy with other things may need more calls to see
-	// everything happen.
+	// A busy machine may need more calls until everything has happened.
 	for n := 0; n < calls || n < 4*calls && len(tooFew(counts, calls)) > 0; n = counts["calls"] {
 		users := l.live(2 * linearAtOnce)
 		checked := time.Now()
@@ -76,8 +75,8 @@ func TestLinearSessions(t *testing.T) {
 	}
 }
 
-// tooFew are the kinds of things that happened too rarely for the check to mean
-// something.
+// tooFew returns the kinds of events that happened too rarely for the check to be
+// meaningful.
 func tooFew(counts map[string]int, calls int) (kinds []string) {
 	for what, rate := range map[string]int{ // one in so many calls
 		"met by others": 3, "rotations": 10, "replays": 20, "presented at once by several": 50,
@@ -108,7 +107,7 @@ func newLinear(t *testing.T, window time.Duration, change func(l *linear, o *ser
 	key := seal.Generate()
 	for range 2 {
 		l.replicas = append(l.replicas, openApp(t, l.path, key, quick, func(o *server.Options, _ *keys.Options) {
-			o.FreeFailures = 1000 // for those who sign in while they are disabled
+			o.FreeFailures = 1000 // for sign-ins of a disabled user
 			o.ReplayWindow = window
 			change(l, o)
 		}))
@@ -142,7 +141,7 @@ func linearWindow(t *testing.T) time.Duration {
 	return max(50*time.Millisecond, 20*took[len(took)/2])
 }
 
-// live makes the histories of n users, a few at a time.
+// live records the histories of n users, a few at a time.
 func (l *linear) live(n int) []*linearUser {
 	users := make([]*linearUser, n)
 	for i := range users {
@@ -168,7 +167,7 @@ func (l *linear) live(n int) []*linearUser {
 	return users
 }
 
-// linearUser is a user, and what the callers know.
+// linearUser is a user, with what the callers know.
 type linearUser struct {
 	*linear
 	name string
@@ -187,7 +186,7 @@ type linearSession struct {
 	over   bool     // as far as the callers know
 }
 
-// live has callers do things until the history is full.
+// live lets the callers act until the history is full.
 func (u *linearUser) live() {
 	var wg sync.WaitGroup
 	for who := range linearCallers {
@@ -200,8 +199,8 @@ func (u *linearUser) live() {
 	wg.Wait()
 }
 
-// goesOn reports whether a caller has more to do. Where all sessions are over,
-// that is a few calls more, to see that they stay so.
+// goesOn reports whether a caller has more to do. After all sessions are over it makes
+// a few more calls, to check that they stay over.
 func (u *linearUser) goesOn() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -230,10 +229,10 @@ func (u *linearUser) act(who int) {
 		u.refresh(who, session, latest)
 	case n < 835: // of another tab, or a lost answer
 		u.refresh(who, session, latest-rand.IntN(7))
-	case n < 865: // of a thief, perhaps, who takes their time
+	case n < 865: // perhaps of a thief, who waits
 		time.Sleep(rand.N(u.window * 3 / 2))
 		u.refresh(who, session, rand.IntN(latest+1))
-	case n < 895: // until it can't be told
+	case n < 895: // until the server can't tell
 		for range remembered + 2 {
 			u.refresh(who, session, u.latest(session))
 		}
@@ -291,7 +290,7 @@ func (u *linearUser) latest(session int) int {
 	return len(u.sessions[session].tokens) - 1
 }
 
-// do calls one of the servers, and writes down what was asked and answered.
+// do calls one of the servers, and records the call and its answer.
 func (u *linearUser) do(who int, c linearCall, serve func(a *app) linearAnswer) linearAnswer {
 	a, began := u.replicas[rand.IntN(len(u.replicas))], time.Now()
 	answer := serve(a)
@@ -385,7 +384,7 @@ func (u *linearUser) token(session, number int) (string, int) {
 	return u.sessions[session].tokens[number], number
 }
 
-// learn takes note of a token that was given for the session, and returns its number.
+// learn records a new token of the session, and returns its number.
 func (u *linearUser) learn(session int, token string) uint64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -405,7 +404,7 @@ func (u *linearUser) learn(session int, token string) uint64 {
 	return n
 }
 
-// sessionOf reads the session's id off a refresh token; see counter.
+// sessionOf returns the session's id in a refresh token; see counter.
 func sessionOf(t testing.TB, token string) uuid.UUID {
 	t.Helper()
 	counter(t, token)
@@ -413,14 +412,14 @@ func sessionOf(t testing.TB, token string) uuid.UUID {
 	return uuid.UUID(b[5:21])
 }
 
-// ended notes that a session is over.
+// ended records that a session is over.
 func (u *linearUser) ended(session int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.sessions[session].over = true
 }
 
-// allEnded notes that all sessions are over, and whether the user is disabled.
+// allEnded records that all sessions are over, and whether the user is disabled.
 func (u *linearUser) allEnded(disabled bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -432,7 +431,7 @@ func (u *linearUser) allEnded(disabled bool) {
 	}
 }
 
-// operator is what came of a thing that operators do.
+// operator returns the result of an operator's change.
 func (u *linearUser) operator(err error) linearAnswer {
 	switch {
 	case err == nil:
@@ -488,8 +487,7 @@ func (u *linearUser) check() porcupine.CheckResult {
 }
 
 // explain shows what led to the first call that has no place in the longest order
-// that explains some of the history: the calls that have to do with its session,
-// with their places.
+// that explains part of the history: the calls about its session, with their places.
 func (u *linearUser) explain() string {
 	history := withTimes(u.history)
 	_, info := porcupine.CheckOperationsVerbose(linearModel(u.window), history, time.Minute)
@@ -588,7 +586,7 @@ func (u *linearUser) livedAfter(op porcupine.Operation) bool {
 
 var errUnreliable = errors.New("the store is out of order")
 
-// unreliable is a store that sometimes fails, before or after it did its work.
+// unreliable is a store that sometimes fails, before or after the write.
 type unreliable struct {
 	server.Store
 	faults *atomic.Int64

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// logs are what a server logged. Requests and background work that go on side by side
+// logs is what a server logged. Requests and background work that go on side by side
 // may log while a test reads.
 type logs struct {
 	mu     sync.Mutex
@@ -18,7 +18,7 @@ func (l *logs) Write(b []byte) (int, error) {
 	return l.buffer.Write(b)
 }
 
-// String is all that was logged so far.
+// String returns everything logged so far.
 func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

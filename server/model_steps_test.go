@@ -34,12 +34,12 @@ const (
 	modelAccessTTL = 5 * time.Minute
 )
 
-// TestRefreshTokensObeyTheModel walks at random through what people, thieves,
-// operators, crashes and the clock do to sessions, on two servers that share a
-// database, and compares every answer and the sessions after every step with
-// the model in model_test.go.
+// TestRefreshTokensObeyTheModel walks at random through what users, thieves, operators,
+// crashes and the clock do to sessions, on two servers that share a database, and
+// compares every answer and the sessions after every step with the model in
+// model_test.go.
 //
-// MODEL_SEED walks one walk again, MODEL_SEQUENCES changes how many there are.
+// MODEL_SEED repeats one walk, MODEL_SEQUENCES changes their number.
 func TestRefreshTokensObeyTheModel(t *testing.T) {
 	number := func(name string, otherwise uint64) uint64 {
 		n, err := strconv.ParseUint(cmp.Or(os.Getenv(name), strconv.FormatUint(otherwise, 10)), 10, 64)
@@ -92,7 +92,7 @@ func (t *tally) add(counts map[string]int) {
 	}
 }
 
-// world is the servers of one walk, and what the model says of them.
+// world is the servers of one walk, and the model's state.
 type world struct {
 	t    *testing.T
 	rand *rand.Rand
@@ -118,8 +118,8 @@ type modelAccess struct {
 	expires time.Time
 }
 
-// faultyStore fails once when told to, before or after it did its work: the
-// caller can't tell one from the other.
+// faultyStore fails once when told to, before or after the write: the caller can't tell
+// which.
 type faultyStore struct {
 	server.Store
 	before, after atomic.Bool
@@ -144,7 +144,7 @@ func (f *faultyStore) EndSession(ctx context.Context, id uuid.UUID, ev audit.Eve
 	return f.fail(func() error { return f.Store.EndSession(ctx, id, ev) })
 }
 
-// walk does a sequence of random steps, the same for the same seed.
+// walk takes a sequence of random steps, the same for the same seed.
 func walk(t *testing.T, seed uint64, done *tally) {
 	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 0)), given: map[string]bool{}, began: time.Now(), done: map[string]int{}}
 	defer func() {
@@ -186,7 +186,7 @@ func walk(t *testing.T, seed uint64, done *tally) {
 	w.compareEvents()
 }
 
-// steps are what can happen, and how often.
+// steps are the possible steps, and how often each is taken.
 var steps = []struct {
 	weight int
 	name   string
@@ -230,10 +230,10 @@ func (w *world) step() {
 
 func pick[T any](w *world, of ...T) T { return of[w.rand.IntN(len(of))] }
 
-// chance is true in so many of a hundred cases.
+// chance returns true in percent of all cases.
 func (w *world) chance(percent int) bool { return w.rand.IntN(100) < percent }
 
-// now is the time as the server stores it.
+// now returns the time as the server stores it.
 func (w *world) now() time.Time { return time.Now().Truncate(time.Millisecond) }
 
 func (w *world) note(format string, args ...any) {
@@ -250,17 +250,17 @@ func (w *world) fatal(format string, args ...any) {
 	w.t.Fatalf("after %v: %s", time.Since(w.began), fmt.Sprintf(format, args...))
 }
 
-// server is any of the servers.
+// server returns a random server.
 func (w *world) server() *app { return pick(w, w.servers...) }
 
-// scopesOf are what the clients of app_test.go that sign people in may have.
+// scopesOf are the scopes of those clients in app_test.go that sign users in.
 var scopesOf = map[string][]string{
 	"spa":   {"openid", "profile", "email", "roles", "offline_access"},
 	"other": {"openid", "profile"},
 	"web":   {"openid", "profile", "email", "roles", "read", "write", "offline_access"},
 }
 
-// some are scopes of a set, at least one, in any order.
+// some returns a random non-empty subset of scopes, in random order.
 func (w *world) some(of []string) []string {
 	of = slices.Clone(of)
 	w.rand.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
@@ -306,7 +306,7 @@ func (w *world) stepLogin() {
 	w.wantAccess(r, s, scope, now)
 }
 
-// fresh is the refresh token of an answer, which must be a new one.
+// fresh returns the refresh token of an answer, which must be new.
 func (w *world) fresh(r *response) string {
 	w.t.Helper()
 	token := r.text("refresh_token")
@@ -339,7 +339,7 @@ func (w *world) wantAccess(r *response, s *modelSession, scope []string, now tim
 	w.access = append(w.access, modelAccess{r.text("access_token"), s, scope, expires})
 }
 
-// living are the sessions that are live.
+// living returns the live sessions.
 func (w *world) living() []*modelSession {
 	now := w.now()
 	return slices.DeleteFunc(slices.Clone(w.sessions), func(s *modelSession) bool { return !w.live(s, now) })
@@ -385,7 +385,7 @@ func (w *world) stepRefresh() {
 	if !ok {
 		return
 	}
-	if w.chance(3) { // no client of ours: the token isn't even looked at
+	if w.chance(3) { // an unknown client: the server doesn't even look at the token
 		w.note("%s, token %d of %d, by a client that can't prove itself", w.name(s), i, len(s.spent))
 		f := s.request(i, nil)
 		f.Set("client_id", "web")
@@ -442,7 +442,7 @@ func (w *world) settle(s *modelSession, v verdict, now time.Time, scope []string
 		next = w.fresh(r.want(http.StatusOK))
 	case replays:
 		got, last := r.want(http.StatusOK).text("refresh_token"), &s.tokens[len(s.spent)]
-		if *last == "" { // it was lost; this is how it is found
+		if *last == "" { // its answer was lost; this one reveals it
 			*last = w.fresh(r)
 		}
 		if got != *last {
@@ -515,7 +515,7 @@ func (w *world) stepFault() {
 	}
 }
 
-// stepForged presents what looks like a refresh token.
+// stepForged presents a forged refresh token.
 func (w *world) stepForged() {
 	s, i, ok := w.token()
 	if !ok {
@@ -691,7 +691,7 @@ func (w *world) stepRestart() {
 	w.servers[n], w.faults[n] = w.reopen()
 }
 
-// compare holds the sessions that a server tells of against the model's.
+// compare compares the sessions that a server lists with the model's.
 func (w *world) compare() {
 	w.t.Helper()
 	now, a := w.now(), w.server()
@@ -725,7 +725,7 @@ func (w *world) compare() {
 	}
 }
 
-// compareEvents checks that every reuse left its mark.
+// compareEvents checks that every reuse left an event.
 func (w *world) compareEvents() {
 	w.t.Helper()
 	events, err := w.servers[0].db.Events(w.t.Context(), audit.Filter{Limit: 1 << 20})

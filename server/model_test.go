@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// This file says again what docs/decisions/0001-refresh-tokens-without-storage.md promises of refresh tokens,
-// as plainly as can be and without a look at how the server does it: every
-// token ever given out is remembered, with the instant it was superseded. The
-// random walks of model_steps_test.go hold the server to it.
+// This file repeats what docs/decisions/0001-refresh-tokens-without-storage.md promises
+// about refresh tokens, as simply as possible and independently of the server's code:
+// the model remembers every token, with the instant when it was superseded. The random
+// walks of model_steps_test.go hold the server to it.
 
 // modelUser is an account.
 type modelUser struct {
@@ -48,7 +48,7 @@ func (r modelRules) live(s *modelSession, now time.Time) bool {
 	return !s.ended && now.Before(r.expires(s))
 }
 
-// verdict is what becomes of a refresh token that is presented.
+// verdict is the model's answer to a refresh token.
 type verdict string
 
 const (
@@ -63,7 +63,7 @@ const (
 // remembered is how many rotations back the server can tell when it happened.
 const remembered = 8
 
-// judge says what becomes of the session's token number i in the client's hands.
+// judge returns the verdict on the session's token number i that the client presents.
 func (r modelRules) judge(s *modelSession, i int, client string, ask []string, now time.Time) verdict {
 	if !r.live(s, now) || client != s.client {
 		return refused
@@ -89,8 +89,8 @@ func (r modelRules) judge(s *modelSession, i int, client string, ask []string, n
 	return rotates
 }
 
-// apply does to the session what the verdict says. next is the token after the
-// current one, empty if no client learned it.
+// apply changes the session as the verdict says. next is the token after the current
+// one, empty if no client learned it.
 func (s *modelSession) apply(v verdict, now time.Time, next string) {
 	switch v {
 	case rotates:

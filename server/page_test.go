@@ -75,7 +75,7 @@ func (p *page) bearer(method, path, body string, from *response) *response {
 	return p.do(method, path, body, "Authorization", "Bearer "+from.text("access_token"))
 }
 
-// cookie is what the browser keeps under a name, or empty.
+// cookie returns the value of the browser's cookie of that name, or the empty text.
 func (p *page) cookie(name string) string {
 	for _, c := range p.jar.Cookies(p.site()) {
 		if c.Name == name {
@@ -107,7 +107,7 @@ func withOptions(change func(*server.Options)) func(*server.Options, *keys.Optio
 	return func(o *server.Options, _ *keys.Options) { change(o) }
 }
 
-// proxied lets tests say where a caller is, in X-Forwarded-For.
+// proxied lets tests set the caller's address in X-Forwarded-For.
 var proxied = withOptions(func(o *server.Options) { o.TrustedProxies = []string{"192.0.2.0/24"} })
 
 const (
@@ -124,5 +124,5 @@ func noToken(t *testing.T, r *response) {
 	}
 }
 
-// about reports whether two durations are the same but for rounding.
+// about reports whether two durations are equal except for rounding.
 func about(got, want time.Duration) bool { return got <= want && got > want-3*time.Second }

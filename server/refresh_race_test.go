@@ -46,8 +46,8 @@ func (a *app) loginWithoutID(username string) string {
 	return a.token(f).want(http.StatusOK).text("refresh_token")
 }
 
-// race presents each token at the same moment as all others, the i-th to the
-// i-th of the servers in turn, and returns the answers in the same order.
+// race presents all tokens at the same moment, to the servers in turn, and returns the
+// answers in the order of the tokens.
 func race(all []*app, tokens []string) []*response {
 	answers := make([]*response, len(tokens))
 	start := make(chan struct{})
@@ -63,8 +63,8 @@ func race(all []*app, tokens []string) []*response {
 	return answers
 }
 
-// counter reads the number of a refresh token off it, as docs/decisions/0001 says it is
-// written: version, master key, session, counter, MAC.
+// counter reads the number in a refresh token, whose form docs/decisions/0001
+// describes: version, master key, session, counter, MAC.
 func counter(t testing.TB, token string) uint64 {
 	t.Helper()
 	text, ok := strings.CutPrefix(token, "cs_rt_")
@@ -142,7 +142,7 @@ func testMixedRace(t *testing.T, all []*app, rounds int) {
 		}
 		for i, r := range answers {
 			got := r.want(http.StatusOK).text("refresh_token")
-			// Who came with an older token came before the rotation or after it.
+			// A caller with an older token came before the rotation or after it.
 			if got != next && (i%3 == 2 || got != current) {
 				t.Fatalf("round %d: caller %d left the chain: presented number %d of %d, got number %d\n%s",
 					round, i, counter(t, tokens[i]), counter(t, current), counter(t, got), got)
@@ -186,8 +186,8 @@ func testFreeRun(t *testing.T, all []*app, rotations uint64) {
 		defer mu.Unlock()
 		return chain[n]
 	}
-	// learn takes note of the answer to token number held, and returns the
-	// number to go on with.
+	// learn records the answer to token number held, and returns the number to go on
+	// with.
 	learn := func(held uint64, r *response) uint64 {
 		mu.Lock()
 		defer mu.Unlock()
@@ -260,8 +260,8 @@ func TestReplayAfterWindowEndsSessionEvenRightAfterARotation(t *testing.T) {
 	})
 }
 
-// A thief and the owner who come at the very same moment must not both walk
-// away: whichever order they are served in, the session is over.
+// If a thief and the owner present a token at the same moment, not both may succeed: in
+// either order, the session ends.
 //
 // Requirement: line 26.
 func TestReplayAfterWindowEndsSessionThatIsRotatedMeanwhile(t *testing.T) {

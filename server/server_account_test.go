@@ -25,7 +25,7 @@ func (p *page) sessions(in *response) []map[string]any {
 	return list.Sessions
 }
 
-// People list and end their sessions, and a new password ends all others.
+// Users list and end their sessions, and a new password ends all others.
 //
 // Requirement: line 76.
 func TestOwnSessions(t *testing.T) {
@@ -127,8 +127,8 @@ func TestAccountPasswordGuessesAreCounted(t *testing.T) {
 	}
 }
 
-// Only our own applications' users manage accounts: no third party's token, no
-// client's own, no ID token.
+// Only tokens of users at our own applications manage accounts: no third party's token,
+// no client's own, no ID token.
 func TestAccountIsForOurOwnApplications(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
@@ -182,7 +182,7 @@ func TestAccountDelete(t *testing.T) {
 
 		a.signup("alice") // the name is free; this is a new account
 		in = p.signIn("alice", password).want(http.StatusOK)
-		p.bearer("DELETE", "/account", "", in).want(http.StatusNoContent) // has just signed in
+		p.bearer("DELETE", "/account", "", in).want(http.StatusNoContent) // the user has just signed in
 	})
 }
 

@@ -42,8 +42,8 @@ func TestAuthorizationCodeFromSignInToTokens(t *testing.T) {
 	}
 }
 
-// Once signed in, no client asks for the password again; and who comes back sees the
-// same subject and the same auth_time.
+// Once a user is signed in, no client causes a question for the password again, and
+// every client gets the same subject and auth_time.
 func TestSignedInOnceIsSignedInEverywhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -68,7 +68,8 @@ func TestPromptLoginAsksAgain(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		login := p.authorize(authorization("spa", "prompt", "login"))
 		login.page("login-form")
-		// Signing in elsewhere meanwhile doesn't help: the ticket asks for after itself.
+		// An earlier sign-in elsewhere doesn't count: the ticket asks for one after
+		// itself.
 		if strings.Contains(login.Body.String(), "continue-as") {
 			t.Error("one may go on without the password")
 		}
@@ -91,7 +92,7 @@ func TestMaxAge(t *testing.T) {
 		}
 		p.authorize(authorization("spa", "max_age", "1", "prompt", "none")).refuses(spaCallback, "login_required")
 		asked := p.authorize(authorization("spa", "max_age", "1"))
-		time.Sleep(5 * time.Second) // who is slow to type isn't asked once more
+		time.Sleep(5 * time.Second) // a user who types slowly isn't asked again
 		again := a.exchange(p.signIn(asked, "alice").code(spaCallback)).want(http.StatusOK)
 		if _, now := again.claims("id_token"); now["auth_time"].(float64) < claims["auth_time"].(float64)+7 {
 			t.Errorf("max_age=1 didn't ask again: %v", now)
@@ -109,7 +110,7 @@ func TestIDTokenHintNamesTheUser(t *testing.T) {
 		time.Sleep(time.Hour) // the ID tokens have expired
 		p.authorize(authorization("spa", "prompt", "none", "id_token_hint", hers.text("id_token"))).code(spaCallback)
 		p.authorize(authorization("spa", "prompt", "none", "id_token_hint", his.text("id_token"))).refuses(spaCallback, "login_required")
-		// Asked, she signs in as herself, who isn't whom the client means.
+		// Alice signs in as herself, but the client means another user.
 		asked := p.authorize(authorization("spa", "id_token_hint", his.text("id_token")))
 		p.signIn(asked, "alice").refuses(spaCallback, "login_required")
 		time.Sleep(time.Second)
@@ -201,8 +202,8 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	p.authorize(authorization("spa", "prompt", "none")).code(spaCallback) // still signed in
 }
 
-// Browsers leave our cookie out of forms that other sites send: the server asks them to
-// come again.
+// Browsers leave our cookie out of forms that other sites send, so the server redirects
+// them to come again with a GET.
 func TestPostedAuthorizationRequest(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
@@ -315,7 +316,7 @@ func TestAuthorizationRequestIsReadStrictly(t *testing.T) {
 	for _, odd := range []string{"%zz=1", "client_id=spa&" + strings.Repeat("x", 9000)} {
 		p.open("/oauth/authorize?"+odd).says(http.StatusBadRequest, "This request doesn't work")
 	}
-	// What is of no use to us is tolerated.
+	// The server ignores parameters that it doesn't use.
 	p.authorize(authorization("spa", "display", "popup", "claims_locales", "ko", "acr_values", "1 2", "login_hint", "alice", "unknown", "x")).code(spaCallback)
 }
 
@@ -369,7 +370,7 @@ func TestWrongPasswordOnThePage(t *testing.T) {
 	p.submit("/login", f).says(http.StatusBadRequest, "Please fill in all fields.")
 }
 
-// Guesses on the page count as all others do, and the page says when to come back.
+// Guesses on the page count like all others, and the page says when to try again.
 func TestGuessesOnThePageAreThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -391,7 +392,7 @@ func TestGuessesOnThePageAreThrottled(t *testing.T) {
 	})
 }
 
-// What an expired or foreign ticket leads to is a page, not a sign-in.
+// An expired or foreign ticket leads to a page, not to a sign-in.
 func TestTicketsAreOursAndExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, other := newApp(t), newApp(t)
@@ -420,8 +421,8 @@ func TestTicketsAreOursAndExpire(t *testing.T) {
 	})
 }
 
-// The cookie of the pages is this host's alone, comes along when applications lead
-// here, and no script can read it.
+// The cookie of the pages is limited to this host, is sent when applications lead here,
+// and no script can read it.
 func TestLoginCookie(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
@@ -441,7 +442,7 @@ func TestLoginCookie(t *testing.T) {
 	if !found {
 		t.Error("there is no cookie")
 	}
-	// It is no token for anything else, nor is anything else one for it.
+	// Its value is no other kind of token, and no other token is valid in its place.
 	cookie := p.jar.Cookies(p.site())[0].Value
 	for _, c := range p.jar.Cookies(p.site()) {
 		if c.Name == "__Host-countersign_login" {
@@ -455,7 +456,7 @@ func TestLoginCookie(t *testing.T) {
 }
 
 // When the database is away, a page says so, and an application that waits in a hidden
-// frame is told.
+// frame gets an error.
 func TestAuthorizationWithoutDatabase(t *testing.T) {
 	f := &faults{}
 	a := newApp(t, withFaults(f))
@@ -475,7 +476,7 @@ func TestAuthorizationWithoutDatabase(t *testing.T) {
 	p.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 }
 
-// Who allows is who was asked.
+// The user who allows must be the user who was asked.
 func TestConsentIsOfWhoWasAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -522,7 +523,7 @@ func TestTicketOfAClientThatMayHaveLess(t *testing.T) {
 	}
 }
 
-// A ticket is worth no more than its client may by now.
+// A ticket grants no more than its client may have at that time.
 func TestTicketOfAClientThatMayLess(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
@@ -540,7 +541,7 @@ func TestTicketOfAClientThatMayLess(t *testing.T) {
 	p.submit("/login", f).says(http.StatusBadRequest, "Too much time has passed")
 }
 
-// What is accepted also fits into the addresses that it leads to.
+// A request that is accepted also fits into the addresses that it leads to.
 func TestLargeRequestsWorkOrAreRefused(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")

@@ -22,7 +22,7 @@ import (
 // ownToken asks for a token of a client's own.
 var ownToken = form("grant_type", "client_credentials")
 
-// rawBasic is an Authorization header of what is not encoded as it should be.
+// rawBasic returns an Authorization header whose text is not form-encoded.
 func rawBasic(text string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(text)) }
 
 // wantChallenge fails the test unless the answer is a 401 that asks for Basic
@@ -112,7 +112,7 @@ func TestBadBasicIsChallenged(t *testing.T) {
 			a := newApp(t, quick) // with all guesses still to come
 			a.signup("alice")
 			a.token(ownToken, "Authorization", authorization).wantChallenge()
-			// What fails is not made up for by what the body says.
+			// Credentials in the body don't replace a failed header.
 			a.token(with(ownToken, "client_id", "api", "client_secret", "dev-secret"), "Authorization", authorization).wantNothing()
 			a.token(passwordForm("alice"), "Authorization", authorization).wantNothing()
 		})
@@ -332,8 +332,8 @@ func TestGuessesAreThrottled(t *testing.T) {
 			a.signup("alice")
 			g.right(a, home).want(http.StatusOK)
 
-			// Whether the name exists shows in nothing: not in the answers, not
-			// in how many there are before one has to wait, not in for how long.
+			// Nothing shows whether the name exists: not the answers, not their number
+			// before a wait, not the length of the wait.
 			both := func() *response {
 				t.Helper()
 				known, unknown := g.known(a, home), g.unknown(a, home)
@@ -361,14 +361,15 @@ func TestGuessesAreThrottled(t *testing.T) {
 			}
 			both().wantWait(wait)
 			time.Sleep(wait)
-			g.right(a, home).want(http.StatusOK) // and all is forgiven
+			g.right(a, home).want(http.StatusOK) // and the budget is full again
 			g.known(a, home).wantNothing().wantError(g.status, g.code)
 			g.right(a, home).want(http.StatusOK)
 		})
 	}
 }
 
-// Guesses are counted by what a subscriber can't change at will.
+// Guesses are counted by the part of the address that a subscriber can't change at
+// will.
 //
 // Requirement: line 16.
 func TestGuessesAreCountedByNetwork(t *testing.T) {
@@ -411,8 +412,8 @@ func TestGuessesAreCountedByNetwork(t *testing.T) {
 	})
 }
 
-// Many at once get no more guesses than one after the other, but for those
-// whose work has begun already.
+// Parallel guesses get no more tries than guesses in a row, except for those whose work
+// has already begun.
 //
 // Requirement: line 16.
 func TestParallelGuessesOverdrawByTheSlotsOnly(t *testing.T) {
@@ -444,7 +445,7 @@ func TestParallelGuessesOverdrawByTheSlotsOnly(t *testing.T) {
 	}
 }
 
-// A flood of guesses at a client's secret must not keep out who has it.
+// A flood of guesses at a client's secret must not lock out its owner.
 func TestOwnerOfAGeneratedSecretNeverWaits(t *testing.T) {
 	a := newApp(t)
 	generated := clients.GenerateSecret()

@@ -45,7 +45,8 @@ func TestPeopleTakeBackTheirConsent(t *testing.T) {
 	a.refresh(mine.text("refresh_token")).want(http.StatusOK)
 }
 
-// A code that is asked for while the consent is taken back is none, or dies with it.
+// A code that is requested while the user withdraws the consent is not issued, or dies
+// with the consent.
 func TestNoCodeOutlivesItsConsent(t *testing.T) {
 	a := newApp(t)
 	p, mine := a.newPerson(t, "alice")

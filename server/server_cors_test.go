@@ -179,7 +179,7 @@ func TestPreflightsAreAnsweredBeforeAllElse(t *testing.T) {
 	f.set(func(_ context.Context, verb string) error { return context.DeadlineExceeded })
 	check()
 	f.set(nil)
-	// OPTIONS of who is no browser is no preflight.
+	// OPTIONS from another program than a browser is no preflight.
 	a.do(http.MethodOptions, "/oauth/token", "").want(http.StatusMethodNotAllowed)
 }
 

@@ -15,7 +15,7 @@ import (
 	"countersign/server"
 )
 
-// lateBody is a request's body that arrives after something else has happened.
+// lateBody is a request's body that arrives only after another action.
 type lateBody struct {
 	body  io.Reader
 	first func()
@@ -88,8 +88,8 @@ func TestEndedSessionsCompleteNothing(t *testing.T) {
 	}
 }
 
-// Of all changes that rest on one password one is done, and what it set is the
-// password.
+// Of all changes that rest on one password one succeeds, and its password is the new
+// one.
 func TestOnePasswordOneChange(t *testing.T) {
 	a := newApp(t, withOptions(func(o *server.Options) { o.MaxConcurrentHashes = 8 }))
 	a.signup("alice")
@@ -111,7 +111,7 @@ func TestOnePasswordOneChange(t *testing.T) {
 			case http.StatusNoContent:
 				won.Add(1)
 				winner.Store(int64(i))
-			case http.StatusBadRequest, http.StatusTooManyRequests, http.StatusServiceUnavailable: // wrong by now; guessed too often; no place in the queue
+			case http.StatusBadRequest, http.StatusTooManyRequests, http.StatusServiceUnavailable: // wrong by now; too many guesses; no place in the queue
 			default:
 				t.Errorf("change %d: %d %s", i, w.Code, w.Body)
 			}

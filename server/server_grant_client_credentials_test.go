@@ -74,7 +74,7 @@ func TestClientNamedLikeAUserIsNotThatUser(t *testing.T) {
 			Name: "Impostor", Grants: []string{"client_credentials"}, Scopes: []string{"openid", "profile", "email"},
 		},
 	}, secret, caller.Operator()); err != nil {
-		return // refusing such a name is as good
+		return // refusing such a name is fine, too
 	}
 	r := a.token(ownToken, "Authorization", basic(alice, secret)).want(http.StatusOK)
 	if info := a.userinfo(r.text("access_token")); info.Code == http.StatusOK {

@@ -123,7 +123,7 @@ func TestACodeIsGoodForOneUse(t *testing.T) {
 	})
 }
 
-// What ends the account's sessions ends codes that are under way.
+// What ends the account's sessions also ends its pending codes.
 func TestCodesDieWithWhatTheyCameOf(t *testing.T) {
 	for name, end := range map[string]func(a *app, p *person, id uuid.UUID) error{
 		"signed out": func(a *app, p *person, id uuid.UUID) error {
@@ -240,7 +240,7 @@ func TestResources(t *testing.T) {
 			t.Errorf("aud = %v, want %v", got, want)
 		}
 	}
-	// All of the client's, where none is asked for.
+	// If the client asks for none, it gets all of its own.
 	tokens := a.token(exchangeForm("legacy", p.authorize(authorization("legacy")).code(spaCallback)))
 	is(audience(tokens), one, two)
 	// The authorization request narrows what the session is for, and each token request
@@ -286,7 +286,7 @@ func TestIDTokensOfCodesAreSignedAsTheClientChose(t *testing.T) {
 	}
 }
 
-// A refresh token that came of a code belongs to its client, as all do.
+// A refresh token from a code belongs to its client, like all others.
 func TestRefreshTokenOfACodeIsTheClients(t *testing.T) {
 	a := newApp(t)
 	_, tokens := a.newPerson(t, "alice")

@@ -107,8 +107,8 @@ func TestFailedSignInsAreAlike(t *testing.T) {
 	}
 }
 
-// With every slot taken and the queue full, what needs a password hash can't be
-// answered; so what is answered, needed none.
+// With every slot taken and the queue full, a request that needs a password hash can't
+// be answered. So a request that is answered needed none.
 //
 // Requirement: line 20.
 func TestNoPasswordWorkForAClientThatFailsToAuthenticate(t *testing.T) {
@@ -145,7 +145,7 @@ func TestNoPasswordWorkForAClientThatFailsToAuthenticate(t *testing.T) {
 		if waited := time.Since(now); waited != 0 {
 			t.Errorf("the refusals waited %v", waited)
 		}
-		// The test sees what it must: a client that is who it says has to wait.
+		// The control: an authenticated client has to wait.
 		a.token(asWeb, "Authorization", basic("web", secret)).wantUnavailable()
 		release()
 		wg.Wait()
@@ -249,7 +249,8 @@ func TestFloodOfSignInsSlowsSignInsOnly(t *testing.T) {
 			t.Errorf("the others waited %v", waited)
 		}
 
-		// Who queues too long is told so too, and nothing is left behind.
+		// A caller that queues too long gets the same answer, and nothing is left
+		// behind.
 		time.Sleep(time.Minute)
 		wg.Wait()
 		for _, r := range flood {
@@ -260,7 +261,7 @@ func TestFloodOfSignInsSlowsSignInsOnly(t *testing.T) {
 	})
 }
 
-// The bounded work is the same for sign-ins that have to wait their turn.
+// Sign-ins that have to wait their turn do the same bounded work.
 func TestSignInsWaitTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
@@ -343,7 +344,7 @@ func TestAudienceIsTheClients(t *testing.T) {
 	}
 }
 
-// overtaken does something between the proof of a password and the session.
+// overtaken runs a change between the proof of a password and the session.
 type overtaken struct {
 	server.Store
 	by  func() error
@@ -357,7 +358,7 @@ func (s *overtaken) CreateSession(ctx context.Context, one tokens.Session, epoch
 	return s.Store.CreateSession(ctx, one, epoch, ev)
 }
 
-// A sign-in that began before the account was closed must not end after it.
+// A sign-in that began before the account was disabled must not succeed after that.
 func TestSignInThatIsOvertakenFails(t *testing.T) {
 	for name, overtake := range map[string]func(a *app, id uuid.UUID) error{
 		"disabled": func(a *app, id uuid.UUID) error {

@@ -34,14 +34,13 @@ func (a *app) refreshAs(id, clientSecret, token string, more ...string) *respons
 	return a.token(form(append([]string{"grant_type", "refresh_token", "refresh_token", token}, more...)...), "Authorization", basic(id, clientSecret))
 }
 
-// wantDead fails the test unless refreshing gets the one answer for every token
-// that is no good.
+// wantDead fails the test unless r is the one answer to every bad refresh token.
 func (r *response) wantDead() *response {
 	r.t.Helper()
 	return r.wantNothing().wantError(http.StatusBadRequest, "invalid_grant")
 }
 
-// next refreshes and returns the refresh token that comes.
+// next refreshes and returns the new refresh token.
 func (a *app) next(token string) string {
 	a.t.Helper()
 	return a.refresh(token).want(http.StatusOK).text("refresh_token")
@@ -117,7 +116,8 @@ func TestScopeNarrowsAndNeverWidens(t *testing.T) {
 	}
 }
 
-// A lost response asked again may ask for less too, and not for more.
+// A client that repeats a request after a lost response may ask for less, too, but not
+// for more.
 //
 // Requirement: line 25.
 func TestScopeOfASupersededToken(t *testing.T) {
@@ -138,7 +138,7 @@ func TestScopeOfASupersededToken(t *testing.T) {
 	}
 }
 
-// What the client may no longer have, its old sessions don't either.
+// A scope that the client loses is lost to its old sessions, too.
 func TestScopeTakenFromTheClientIsGoneAtRefresh(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
@@ -174,7 +174,7 @@ func TestReuseEndsTheSession(t *testing.T) {
 			t.Errorf("recorded reuses %+v, want one that says who, what and from where", reuse)
 		}
 
-		// What came after it is dead too, as are access tokens where we are asked.
+		// Its successors are dead, too, as are access tokens at our own endpoints.
 		a.refresh(second.text("refresh_token")).wantDead()
 		a.refresh(first.text("refresh_token")).wantDead()
 		for _, r := range []*response{first, second} {
@@ -220,7 +220,7 @@ func TestSupersededInsideTheWindowGetsTheCurrentToken(t *testing.T) {
 		}
 		a.wantCounter("alice", 1)
 
-		// The one before the last converges on the last too.
+		// The token before the last gets the last one, too.
 		third := a.next(second)
 		if got := a.next(second); got != third {
 			t.Errorf("refresh token %q, want the current %q", got, third)
@@ -232,7 +232,8 @@ func TestSupersededInsideTheWindowGetsTheCurrentToken(t *testing.T) {
 	})
 }
 
-// A replay prolongs nothing: else a thief could keep a session alive with one.
+// A replay doesn't extend the session: otherwise a thief could keep a session alive
+// with replays.
 //
 // Requirement: line 27.
 func TestReplayMovesNoExpiry(t *testing.T) {
@@ -300,7 +301,8 @@ func TestMoreRotationsInAWindowThanAreRemembered(t *testing.T) {
 			t.Errorf("%d reuses were recorded", n)
 		}
 
-		// With all that is remembered outside the window, it is decided.
+		// Once all remembered rotations are outside the window, the token counts as
+		// reused.
 		time.Sleep(2 * time.Minute)
 		chain = append(chain, a.next(chain[9]))
 		a.refresh(chain[0]).wantDead()

@@ -83,7 +83,7 @@ func (a *app) forge(login *response, change func(header, claims map[string]any))
 	return token
 }
 
-// resourceServer registers a client that does nothing but ask.
+// resourceServer registers a client that only introspects.
 func (a *app) resourceServer(id string, audiences ...string) {
 	a.t.Helper()
 	_, err := a.Clients.Put(a.t.Context(), time.Now(), clients.Client{
@@ -329,7 +329,7 @@ func TestTokensOfOthersAreInactive(t *testing.T) {
 			got.wantInactive()
 		}
 	}
-	// To whom a token was issued, may ask about it whatever it is meant for.
+	// The client that a token was issued to may ask about it, whatever its audience.
 	moved := user("of-mails", "read")
 	client("of-mails", files)
 	if got := a.introspectAs("of-mails", secret, moved); got.json()["active"] != true {
@@ -380,7 +380,7 @@ func TestRefreshTokenIsToldToItsClientOnly(t *testing.T) {
 			"sid": said["sid"], "auth_time": said["auth_time"], "exp": float64(time.Now().Add(720 * time.Hour).Unix()),
 		}
 		first := login.text("refresh_token")
-		for range 3 { // asking renews nothing
+		for range 3 { // introspection renews nothing
 			ask(first).wantActive(members)
 			time.Sleep(time.Hour)
 		}
@@ -409,8 +409,7 @@ func TestRefreshTokenIsToldToItsClientOnly(t *testing.T) {
 	})
 }
 
-// Introspection answers what our own endpoints would do, in every state that a
-// token can be in.
+// Introspection agrees with our own endpoints in every state of a token.
 func TestIntrospectionAgreesWithUserinfo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)

@@ -104,8 +104,8 @@ func TestKidIsTheKeysThumbprint(t *testing.T) {
 	}
 }
 
-// obedient is a verifier that caches the JWKS for exactly as long as it may. It
-// never asks again because it misses a key.
+// obedient is a verifier that caches the JWKS for exactly as long as it may. It doesn't
+// fetch the JWKS again when it misses a key.
 type obedient struct {
 	keys  verifier
 	until time.Time
@@ -193,7 +193,7 @@ func TestRotationsRefuseNoToken(t *testing.T) {
 					t.Fatalf("after %v: the key %s of a live token is not published", time.Since(began), i.kid)
 				}
 				if left := time.Until(i.exp); left > time.Minute && left < 9*time.Minute {
-					continue // when it is new and when it is old will do
+					continue // when it is new and when it is old is enough
 				}
 				if _, err := cache.keys.verify(i.token, i.typ, i.audience); err != nil {
 					t.Fatalf("after %v: a verifier that obeys the cache headers refuses a live %s: %v", time.Since(began), i.typ, err)
@@ -242,7 +242,8 @@ func TestJWKSIsCacheable(t *testing.T) {
 		}
 		a.do(http.MethodGet, path, "", "If-None-Match", `"other"`).want(http.StatusOK)
 
-		// The time that keys are announced before they sign covers what a cache may keep.
+		// Keys are published before they sign for at least as long as a cache may keep
+		// the JWKS.
 		if _, err := a.ring.Rotate(t.Context()); err != nil {
 			t.Fatal(err)
 		}

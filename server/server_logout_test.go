@@ -130,8 +130,8 @@ func TestLogoutHintAloneEndsNothing(t *testing.T) {
 	p.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 }
 
-// Who ends a session in the list of their own is rid of that browser: it doesn't come
-// back by itself.
+// If a user ends a session in the list of sessions, that session's browser doesn't sign
+// in again by itself.
 func TestEndedSessionDoesNotComeBackByItself(t *testing.T) {
 	a := newApp(t)
 	p, here := a.newPerson(t, "alice")
@@ -147,12 +147,12 @@ func TestEndedSessionDoesNotComeBackByItself(t *testing.T) {
 	r.authorize(authorization("spa", "prompt", "none")).refuses(spaCallback, "login_required")
 	q.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 	a.post("/account/password", `{"current_password":"`+password+`","new_password":"another long password"}`, "Authorization", "Bearer "+mine.text("access_token")).want(http.StatusNoContent)
-	a.refresh(mine.text("refresh_token")).want(http.StatusOK) // where it was changed, one goes on; at the pages one signs in again
+	a.refresh(mine.text("refresh_token")).want(http.StatusOK) // the session that changed it goes on; the hosted pages ask for a new sign-in
 	q.authorize(authorization("spa", "prompt", "none")).refuses(spaCallback, "login_required")
 }
 
-// Proving who one is makes the login a new one: a copy of its cookie from before is
-// worth nothing, and what came of it goes on.
+// Each proof replaces the login: a copy of its former cookie is worthless, and its
+// sessions go on.
 func TestLoginCookieChangesWithEachProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -165,6 +165,6 @@ func TestLoginCookieChangesWithEachProof(t *testing.T) {
 		thief.authorize(authorization("spa", "prompt", "none")).refuses(spaCallback, "login_required")
 		refreshed := a.refresh(tokens.text("refresh_token")).want(http.StatusOK)
 		p.submit("/logout", form()).want(http.StatusSeeOther)
-		a.refresh(refreshed.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant") // it came of this browser all the same
+		a.refresh(refreshed.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant") // it came of this browser, too
 	})
 }

@@ -47,7 +47,7 @@ func (a *app) last(msg string) map[string]any {
 	return nil
 }
 
-// everywhere are requests to every corner of the server.
+// everywhere has requests to every part of the server.
 var everywhere = []struct{ method, path string }{
 	{"POST", "/oauth/token"}, {"GET", "/oauth/token"}, {"POST", "/oauth/revoke"}, {"POST", "/oauth/introspect"}, {"GET", "/oauth/introspect"},
 	{"GET", "/userinfo"}, {"PUT", "/userinfo"}, {"POST", "/signup"}, {"GET", "/signup"},
@@ -205,7 +205,7 @@ func TestPanicIsA500ThatOnlyTheLogExplains(t *testing.T) {
 		}
 	}
 	f.set(nil)
-	a.login("alice") // and life goes on
+	a.login("alice") // the server goes on
 }
 
 func TestUnexpectedErrorIsLoggedAndNotTold(t *testing.T) {
@@ -232,8 +232,8 @@ func TestUnexpectedErrorIsLoggedAndNotTold(t *testing.T) {
 	}
 }
 
-// To net/http a caller who has finished sending looks like one who hung up. If
-// that stopped the work half-way, the answer would tell how far it had come.
+// To net/http a caller that has finished sending looks like one that hung up. If that
+// stopped the work half-way, the answer would tell how far it had come.
 func TestWhoHasFinishedSendingIsServed(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
@@ -368,7 +368,7 @@ func TestHealthAndReadiness(t *testing.T) {
 			}
 		}
 		a.db.Close()
-		time.Sleep(time.Second) // the database is asked once a second, however many ask us
+		time.Sleep(time.Second) // the server asks the database once a second, however many requests come
 		got := a.do(http.MethodGet, "/readyz", "").wantProblem(http.StatusServiceUnavailable, "unavailable")
 		if retry := got.Header().Get("Retry-After"); retry == "" {
 			t.Error("no Retry-After")
@@ -426,7 +426,7 @@ func TestDatabaseAwayIsA503ButPublicDocumentsGoOn(t *testing.T) {
 				a.do(http.MethodGet, "/.well-known/jwks.json", "", "Origin", "https://anybody.example").want(http.StatusOK)
 				a.do(http.MethodGet, "/.well-known/openid-configuration", "").want(http.StatusOK)
 				a.do(http.MethodGet, "/healthz", "").want(http.StatusOK)
-				// What is wrong by itself needs no database to be refused.
+				// A malformed request is refused without the database.
 				a.token(form()).wantError(http.StatusBadRequest, "invalid_request")
 				a.userinfo("nonsense").wantError(http.StatusUnauthorized, "invalid_token")
 				a.refresh("cs_rt_nonsense").want(http.StatusServiceUnavailable) // the client is looked up first

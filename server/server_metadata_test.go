@@ -243,7 +243,7 @@ func TestWhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 	_, idToken := full.claims("id_token")
 	said := a.userinfo(full.text("access_token")).json()
 	for _, claim := range advertised(t, document, "claims_supported") {
-		if idToken[claim] == nil && said[claim] == nil && claim != "nonce" { // which comes back to who sent one
+		if idToken[claim] == nil && said[claim] == nil && claim != "nonce" { // nonce is there only if the request had one
 			t.Errorf("claim %s is advertised, but in neither the ID token nor userinfo", claim)
 		}
 	}

@@ -31,7 +31,8 @@ type described struct {
 	Responses   map[string]any
 }
 
-// openapiOf is the document that a server serves: its operations by method and path.
+// openapiOf returns the document that a server serves, and its operations by method and
+// path.
 func openapiOf(t *testing.T, a *app) (document []byte, operations map[string]described) {
 	t.Helper()
 	got := a.do(http.MethodGet, "/openapi.json", "").want(http.StatusOK)
@@ -57,7 +58,7 @@ func openapiOf(t *testing.T, a *app) (document []byte, operations map[string]des
 	return got.Body.Bytes(), operations
 }
 
-// headersOfAny are those that any answer may have, and no operation tells of.
+// headersOfAny are the headers that any answer may have and that no operation lists.
 var headersOfAny = []string{
 	"Cache-Control", "Content-Security-Policy", "Pragma", "Referrer-Policy", "Strict-Transport-Security", "Vary",
 	"X-Content-Type-Options", "X-Frame-Options", "X-Request-Id",
@@ -173,9 +174,9 @@ func (o *observer) watch(a *app) {
 	}
 }
 
-// Every operation gives every answer that the document says it may, and no other, with
-// the headers and the members that it says and no others. What was taken was a request
-// as the document has it.
+// Every operation gives every answer that the document lists, and no other, with the
+// listed headers and members and no others. Every accepted request conforms to the
+// document.
 func TestEveryAnswerIsAsTheOpenAPIDocumentSays(t *testing.T) {
 	var o observer
 	var document []byte
@@ -184,8 +185,8 @@ func TestEveryAnswerIsAsTheOpenAPIDocumentSays(t *testing.T) {
 		document, operations = openapiOf(t, newApp(t))
 		o.everything(t, operations)
 	})
-	// An answer has nothing that the document doesn't mention. Browsers send more than
-	// that.
+	// An answer has nothing that the document doesn't mention. Requests may, because
+	// browsers send more.
 	answers := newValidator(t, document, config.WithStrictMode(), config.WithStrictIgnoredHeadersExtra(headersOfAny...))
 	requests := newValidator(t, document, config.WithURLEncodedBodyValidation(), config.WithRejectUndeclaredRequestBody())
 	router := http.NewServeMux()
@@ -221,13 +222,13 @@ func TestEveryAnswerIsAsTheOpenAPIDocumentSays(t *testing.T) {
 	}
 }
 
-// aboutEncoding reports whether an error is that a form has reserved characters, of which
-// the library looks at what they were before they were escaped.
+// aboutEncoding reports whether an error is about reserved characters in a form, which
+// the library checks after it has unescaped them.
 func aboutEncoding(err *openapierrors.ValidationError) bool {
 	return err.ValidationSubType == helpers.ReservedValues
 }
 
-// everything makes every operation give every answer that it has.
+// everything makes every operation give every answer.
 func (o *observer) everything(t *testing.T, operations map[string]described) {
 	a, box := simulated(t)
 	o.watch(a)
@@ -260,7 +261,8 @@ type signedIn struct {
 	mailed  string // a token that has been used
 }
 
-// people sign up, prove their address, sign in, look after their account and delete it.
+// people has users sign up, prove their address, sign in, manage their account and
+// delete it.
 func (o *observer) people(t *testing.T, a *app, box *outbox) *signedIn {
 	in := &signedIn{page: a.page(), browser: a.person()}
 	p := in.page
@@ -319,7 +321,7 @@ func (o *observer) people(t *testing.T, a *app, box *outbox) *signedIn {
 	return in
 }
 
-// clients get tokens by every grant, ask about them and revoke them.
+// clients has clients get tokens by every grant, introspect them and revoke them.
 func (o *observer) clients(a *app, in *signedIn) {
 	code := in.browser.signIn(in.browser.authorize(authorization("spa")), "alice").code(spaCallback)
 	a.exchange(code).want(http.StatusOK)
@@ -339,7 +341,8 @@ func (o *observer) clients(a *app, in *signedIn) {
 	a.do(http.MethodPost, "/userinfo", "", "Authorization", "Bearer "+own.text("access_token")).want(http.StatusForbidden)
 }
 
-// hostedPages are opened and filled in, with an application waiting and without.
+// hostedPages opens and fills in the hosted pages, with and without a waiting
+// application.
 func (o *observer) hostedPages(t *testing.T, a *app, in *signedIn) {
 	p, nobody := in.browser, a.person()
 	formPost := authorization("spa", "response_mode", "form_post")
@@ -403,8 +406,7 @@ func (o *observer) hostedPages(t *testing.T, a *app, in *signedIn) {
 	nobody.submit("/logout", form()).want(http.StatusSeeOther)
 }
 
-// refusals are what callers are told who do it wrong, in all the ways that the
-// document's answers suggest.
+// refusals makes wrong requests of every kind that the document's answers suggest.
 func (o *observer) refusals(a *app, in *signedIn, operations map[string]described) {
 	bearer := "Bearer " + in.tokens.text("access_token")
 	client := "Bearer " + a.token(form("grant_type", "client_credentials"), "Authorization", basic("api", "dev-secret")).text("access_token")
@@ -431,11 +433,11 @@ func (o *observer) refusals(a *app, in *signedIn, operations map[string]describe
 			a.do(method, path, body, "Content-Type", kind, "Origin", origin, "Authorization", bearer, "Authorization", bearer)
 		}
 	}
-	// Where it is not the origin that is wrong.
+	// From an allowed origin.
 	in.page.bearer(http.MethodPost, "/account/password", `{"current_password":"`+password+`","new_password":"short"}`, in.tokens).want(http.StatusBadRequest)
 }
 
-// throttles are what callers are told who guess, or ask for too much mail.
+// throttles guesses, and asks for too much mail.
 func (o *observer) throttles(a *app, in *signedIn) {
 	until429 := func(what string, try func(i int) *response) {
 		for i := range 40 {
@@ -471,7 +473,7 @@ func (o *observer) throttles(a *app, in *signedIn) {
 	})
 }
 
-// otherServers are set up differently.
+// otherServers asks servers with other configurations.
 func (o *observer) otherServers(t *testing.T) {
 	bare := newApp(t, withOptions(func(o *server.Options) { o.SignupEnabled, o.SessionClient = false, "nobody" }))
 	o.watch(bare)
@@ -512,7 +514,7 @@ func (o *observer) outage(a *app, in *signedIn, operations map[string]described)
 	waiting := a.person().open("/oauth/authorize?" + authorization("spa").Encode())
 	_, ticket, _ := strings.Cut(waiting.Header().Get("Location"), "ticket=")
 	a.db.Close()
-	time.Sleep(2 * time.Second) // so long an answer of /readyz is good for
+	time.Sleep(2 * time.Second) // the server keeps an answer of /readyz that long
 	a.do(http.MethodGet, "/readyz", "").want(http.StatusServiceUnavailable)
 	bodies := map[string]string{
 		"POST /signup":                  `{"username":"dave","password":"` + password + `"}`,

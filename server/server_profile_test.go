@@ -188,8 +188,8 @@ func TestUserinfoReadsTheProfileOnlyIfAsked(t *testing.T) {
 	a.userinfo(token).wantError(http.StatusInternalServerError, "server_error")
 }
 
-// What a client has asked for by name (OpenID Connect Core section 5.5) is told beside
-// what the scopes open, there where it was asked for.
+// Claims that a client asks for by name (OpenID Connect Core section 5.5) are added to
+// those of the scopes, in the place where it asked for them.
 func TestClaimsAskedForByName(t *testing.T) {
 	f := &faults{}
 	a := newApp(t, withFaults(f))
@@ -391,8 +391,8 @@ func TestAccountProfileIsForOurOwnApplications(t *testing.T) {
 	}
 }
 
-// A page of an allowed origin may ask and say, also with the token in a cookie; others
-// may not.
+// A page of an allowed origin may read and write the profile, also with the token in a
+// cookie; other pages may not.
 func TestAccountProfileFromPages(t *testing.T) {
 	a := newApp(t, withOptions(func(o *server.Options) { o.Cookies.Access = true }))
 	a.signup("alice")
@@ -410,7 +410,7 @@ func TestAccountProfileFromPages(t *testing.T) {
 	}
 }
 
-// A client's own token has no scopes that are about a person.
+// A client's own token has no scopes about a user.
 func TestPhoneAndAddressAreScopesOfUsers(t *testing.T) {
 	a := newApp(t)
 	client := clients.Client{ID: "robot", Settings: clients.Settings{Name: "Robot", Grants: []string{"client_credentials"}, Scopes: []string{"read", "phone", "address"}}}

@@ -309,7 +309,7 @@ func TestSlowCallersAreCutOff(t *testing.T) {
 		} {
 			conn := r.open(c.text)
 			began := time.Now()
-			io.Copy(io.Discard, conn) // what it answers is not the point
+			io.Copy(io.Discard, conn) // the answer doesn't matter
 			if took := time.Since(began); took > c.within+time.Second {
 				t.Errorf("%s: held for %v, want %v", name, took, c.within)
 			} else if name == "idle after a request" && took < time.Minute {
@@ -350,7 +350,7 @@ func TestHugeHeadersAreA431(t *testing.T) {
 }
 
 // A request line or header that net/http refuses is answered before our code
-// runs: it must tell nothing either.
+// runs: it must reveal nothing, either.
 func TestMalformedRequestsAreRefusedQuietly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t)

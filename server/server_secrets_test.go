@@ -32,7 +32,7 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
 		a := newApp(t, withFaults(f))
-		secrets := map[string]bool{} // all that must not be found
+		secrets := map[string]bool{} // all texts that must not be found
 		n := 0
 		fresh := func(kind string) string {
 			n++
@@ -126,8 +126,8 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 				a.ask(token)
 				a.revokeAs("other", "", token)
 				a.do("GET", "/account/password/reset?token="+q, "")
-				// A well-formed request id is the caller's to choose and is logged;
-				// no token of ours is well-formed as one.
+				// The caller chooses a well-formed request id, and it is logged; no
+				// token of ours is a well-formed request id.
 				if token != pass {
 					a.do("GET", "/readyz", "", "X-Request-Id", token)
 				}
@@ -229,7 +229,7 @@ func failAfter(calls *int, few int, panics bool) func(ctx context.Context, verb 
 	}
 }
 
-// letters leaves the letters, for a method that net/http would let through.
+// letters keeps only letters, for a method that net/http accepts.
 func letters(r rune) rune {
 	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 		return r

@@ -12,8 +12,8 @@ import (
 	"countersign/caller"
 )
 
-// signInByCode hands a code that the person's browser came back with to /session, as
-// the page does that it came back to.
+// signInByCode posts the code that the person's browser came back with to /session, as
+// the application's page does.
 func (a *app) signInByCode(p *person, code string, pairs ...string) *response {
 	a.t.Helper()
 	body := map[string]string{"code": code, "code_verifier": pkceVerifier, "redirect_uri": spaCallback}
@@ -39,7 +39,7 @@ func TestSessionByCode(t *testing.T) {
 	if user := r.json()["user"].(map[string]any); user["username"] != "alice" {
 		t.Errorf("user = %v", user)
 	}
-	// Signing out is signing out: the hosted pages ask for the password again.
+	// After the sign-out the hosted pages ask for the password again.
 	p.do(http.MethodDelete, "/session", "", "Origin", origin).want(http.StatusNoContent)
 	p.authorize(authorization("spa")).page("login-form")
 	a.userinfo(r.text("access_token")).want(http.StatusUnauthorized)
@@ -64,7 +64,7 @@ func TestSessionByBadCode(t *testing.T) {
 	a.do(http.MethodPost, "/session", `{"code":"`+code+`","code_verifier":"`+pkceVerifier+`","redirect_uri":"`+spaCallback+`"}`,
 		"Content-Type", "application/json", "Origin", "https://evil.example").wantProblem(http.StatusForbidden, "origin_not_allowed")
 	a.signInByCode(p, code).want(http.StatusOK)
-	a.signInByCode(p, code).wantProblem(http.StatusUnauthorized, "invalid_code") // and ends what the first use got
+	a.signInByCode(p, code).wantProblem(http.StatusUnauthorized, "invalid_code") // and ends the session of the first use
 	p.do(http.MethodPost, "/session/refresh", "", "Origin", origin).wantProblem(http.StatusUnauthorized, "login_required")
 }
 
@@ -114,8 +114,8 @@ func TestSessionTakesNoPasswordWithoutTheGrant(t *testing.T) {
 	a.signInByCode(p, p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)).want(http.StatusOK)
 }
 
-// Signing out of the app signs out of the hosted pages, or the next click would sign in
-// again.
+// Signing out of the app signs the user out of the hosted pages, or the next click
+// would sign the user in again.
 func TestSigningOutEndsTheLogin(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
@@ -135,7 +135,7 @@ func TestSigningOutEndsTheLogin(t *testing.T) {
 	here.do("DELETE", "/session", "").want(http.StatusNoContent)
 	gone()
 
-	// Also where the session has been replaced by one that came of no login.
+	// Also if a session without a login has replaced the session.
 	arrive()
 	here.signIn("bob", password).want(http.StatusOK)
 	gone()

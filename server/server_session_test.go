@@ -84,7 +84,7 @@ func TestSessionCookieVariants(t *testing.T) {
 	}
 }
 
-// A refused request changes nothing: the cookie it carried is still good.
+// A refused request changes nothing: its cookie stays valid.
 //
 // Requirement: line 68.
 func TestForeignPagesChangeNothing(t *testing.T) {
@@ -139,8 +139,8 @@ func TestForeignPagesChangeNothing(t *testing.T) {
 	}
 }
 
-// Access token expired, refresh alive: one request goes on. Both dead: the page is
-// told to go to its login, and the cookies are gone.
+// If only the access token has expired, one request renews it. If both have, the answer
+// is login_required, and the cookies are deleted.
 //
 // Requirement: line 71.
 func TestSilentRefreshAndLoginRequired(t *testing.T) {
@@ -208,8 +208,8 @@ func TestSessionSignOut(t *testing.T) {
 	p.do("DELETE", "/session", "").want(http.StatusNoContent) // twice is fine
 }
 
-// Who signs out with a token from before the last refresh, whose answer was lost, is
-// signed out all the same.
+// A user whose last refresh lost its answer still signs out, with the token from
+// before.
 func TestSessionSignOutWithOldCookie(t *testing.T) {
 	a := newApp(t, withOptions(func(o *server.Options) { o.ReplayWindow = 0 }))
 	a.signup("alice")
@@ -241,7 +241,7 @@ func TestSessionLostResponseHeals(t *testing.T) {
 		}
 		p.keep(refreshName, before)
 		time.Sleep(31 * time.Second)
-		p.do("GET", "/session", "").wantProblem(http.StatusUnauthorized, "login_required") // stolen: seen by a look, too
+		p.do("GET", "/session", "").wantProblem(http.StatusUnauthorized, "login_required") // stolen: a read notices it, too
 		p.keep(refreshName, after)
 		p.refresh().wantProblem(http.StatusUnauthorized, "login_required")
 		if n := countEvents(t, a, audit.SessionReused); n != 1 {
@@ -301,7 +301,7 @@ func TestSessionFindsItsOwnCookieAmongOthers(t *testing.T) {
 		wantProblem(http.StatusUnauthorized, "login_required")
 }
 
-// A token of another client is nothing to the browser.
+// The browser's endpoints ignore a token of another client.
 func TestSessionTakesNoOtherClientsToken(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")
@@ -381,7 +381,7 @@ func TestSessionAccessCookie(t *testing.T) {
 	p.do("GET", "/account/sessions", "").wantProblem(http.StatusUnauthorized, "login_required")
 }
 
-// Without access_cookie the cookie of that name means nothing.
+// Without access_cookie the server ignores the cookie of that name.
 func TestSessionAccessCookieIsOffByDefault(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")

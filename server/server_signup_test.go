@@ -23,8 +23,8 @@ func account(username, password string) string {
 	return string(b)
 }
 
-// wantField fails the test unless the answer is a 400 or 409 that says exactly
-// this about its input: "field code".
+// wantField fails the test unless the answer is a 400 or 409 with exactly this problem:
+// "field code".
 func wantField(t testing.TB, got *response, want string) {
 	t.Helper()
 	var body struct {
@@ -45,7 +45,7 @@ func wantField(t testing.TB, got *response, want string) {
 	}
 }
 
-// loginWith signs in with a password of one's own.
+// loginWith signs in with the given password.
 func (a *app) loginWith(username, password string) *response {
 	a.t.Helper()
 	f := passwordForm(username)
@@ -110,7 +110,7 @@ func TestPasswordLength(t *testing.T) {
 	}
 	a.loginWith("hundred", hundred[:99]+"X").wantError(http.StatusBadRequest, "invalid_grant")
 	a.loginWith("hundred", hundred+"X").wantError(http.StatusBadRequest, "invalid_grant")
-	// bcrypt would call these two the same, and so would one that stops at NUL.
+	// bcrypt would take these two for the same, and so would a hash that stops at NUL.
 	a.loginWith("lengthy", strings.Repeat("long pass phrase ", 15)[:254]+"X").wantError(http.StatusBadRequest, "invalid_grant")
 	a.loginWith("eight", "8 chars!\x00x").wantError(http.StatusBadRequest, "invalid_grant")
 	// The same password typed on another system: NFD for NFC, a no-break space.
@@ -175,7 +175,7 @@ func TestSigningUpVerifiesNoAddress(t *testing.T) {
 	}
 	wantField(t, a.post("/signup", `{"username":"mallory","password":"`+password+`","email":"m@example.net","email_verified":true}`).
 		want(http.StatusBadRequest), "email_verified unknown")
-	// Without an address nothing is said of it.
+	// Without an address there are no claims about one.
 	a.post("/signup", account("bob", password)).want(http.StatusCreated)
 	said = a.userinfo(a.login("bob").text("access_token")).want(http.StatusOK).json()
 	if _, there := said["email_verified"]; there || said["email"] != nil {
@@ -279,8 +279,8 @@ func TestSignupReadsJSONStrictly(t *testing.T) {
 	a.post("/signup", `{"username":"carol","password":"`+password+`","email":null}`).want(http.StatusCreated)
 }
 
-// Decoding makes one character of every half of a surrogate pair, so that two
-// passwords would be one.
+// Decoding turns every half of a surrogate pair into the same character, so two
+// passwords would be equal.
 func TestHalfASurrogatePairIsNoCharacter(t *testing.T) {
 	a := newApp(t)
 	wantField(t, a.post("/signup", `{"username":"alice","password":"zebra-quilt-\ud800"}`).wantProblem(http.StatusBadRequest, "invalid_input"), "password invalid_characters")
@@ -372,9 +372,9 @@ func TestFullHashingQueueRefusesLoginsAndSignupsOnly(t *testing.T) {
 		a.userinfo(login.text("access_token")).want(http.StatusOK)
 		a.do(http.MethodGet, "/.well-known/jwks.json", "").want(http.StatusOK)
 		a.do(http.MethodGet, "/readyz", "").want(http.StatusOK)
-		// Also clients with a secret, whose hashing has slots of its own.
+		// Clients with a secret pass, too: their hashing has its own slots.
 		a.token(form("grant_type", "client_credentials"), "Authorization", basic("api", "dev-secret")).want(http.StatusOK)
-		// What needs no hash is refused for what it is.
+		// A request that needs no hash gets its own error.
 		a.post("/signup", account("bob", "x")).want(http.StatusBadRequest)
 		a.post("/signup", account("alice", password)).want(http.StatusConflict)
 

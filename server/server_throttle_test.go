@@ -14,9 +14,9 @@ import (
 
 func someEvent() audit.Event { return audit.Event{Time: time.Now(), Kind: audit.ClientUpdated} }
 
-// More than a hundred failures on one account: strangers are refused until it has
-// been quiet; other accounts are unaffected, and the owner gets in from a browser
-// that was there before, and before that from another network.
+// More than a hundred failures on one account: strangers are refused until the window
+// has passed without a failure. Other accounts are unaffected, and the owner signs in
+// from a browser that is known to the account.
 //
 // Requirement: line 22.
 func TestStrangersHaveABudget(t *testing.T) {
@@ -79,7 +79,7 @@ func TestStrangersHaveABudget(t *testing.T) {
 	})
 }
 
-// A known browser has a budget, too: it may have been stolen, or lent.
+// A known browser has a budget, too: an attacker may use it.
 func TestKnownBrowserHasItsOwnBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t, proxied)
@@ -93,7 +93,7 @@ func TestKnownBrowserHasItsOwnBudget(t *testing.T) {
 		}
 		home.signIn("alice", password).wantProblem(http.StatusTooManyRequests, "throttled")
 		phone.signIn("alice", password).want(http.StatusOK)
-		a.page().signIn("alice", password).want(http.StatusOK) // strangers' weren't touched
+		a.page().signIn("alice", password).want(http.StatusOK) // the strangers' budget wasn't touched
 		time.Sleep(time.Second)
 		home.signIn("alice", password).want(http.StatusOK)
 	})
@@ -137,7 +137,7 @@ func TestFormerBrowsersShareABudget(t *testing.T) {
 	phone.signIn("alice", changed).want(http.StatusOK) // it is known again
 }
 
-// A browser is known to an account, not to its name.
+// A browser is known to an account, not to a username.
 func TestKnownBrowserOfAFormerAccount(t *testing.T) {
 	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.StrangersPerAccount = 2 }))
 	a.signup("alice")
@@ -188,8 +188,8 @@ func TestKnownBrowserCookieCannotBeMade(t *testing.T) {
 }
 
 // Ten thousand guesses from a hundred addresses at two replicas: the budget lets few
-// through, the owner signs in all the time, and nothing tells the account from one that
-// isn't.
+// through, the owner can always sign in, and nothing distinguishes the account from an
+// unknown one.
 func TestThousandsOfGuesses(t *testing.T) {
 	guesses := soak.Size(10_000, 1_500)
 	synctest.Test(t, func(t *testing.T) {
@@ -230,7 +230,7 @@ func TestThousandsOfGuesses(t *testing.T) {
 	})
 }
 
-// Trying names that are taken costs guesses, signing up doesn't.
+// Sign-ups with taken names cost guesses; successful sign-ups don't.
 func TestSignupHasABudgetForTakenNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)

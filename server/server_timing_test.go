@@ -29,7 +29,7 @@ func TestTimeTellsNothing(t *testing.T) {
 	pairs := soak.Size(2_000, 400)
 	setUp := withOptions(func(o *server.Options) {
 		withMail(&smtpd.Server{})(o)
-		// One hash more or less would show, and it drowns nothing else.
+		// One hash more or less shows, and doesn't hide other differences.
 		o.Argon2 = hashing.Argon2{MemoryKiB: 1024, Iterations: 1, Parallelism: 1}
 		o.StrangersPerAccount = 1 << 30
 		o.Log = slog.New(slog.DiscardHandler)
@@ -52,7 +52,7 @@ func TestTimeTellsNothing(t *testing.T) {
 	for n, c := range []struct {
 		name string
 		ask  func(who string) *response
-		less float64 // of the time, for who is unknown
+		less float64 // the share of work saved for unknown accounts
 	}{
 		{"sign in", signIn, 0},
 		{"sign in, half of it about no account", signIn, 0.5},
@@ -71,7 +71,7 @@ func TestTimeTellsNothing(t *testing.T) {
 		}, 0},
 	} {
 		letter := string(rune('a' + n))
-		people := pairs / 4 // each may ask for five mails
+		people := pairs / 4 // each account may get five mails
 		for i := range people {
 			a.signup(fmt.Sprint(letter, "known", i))
 		}

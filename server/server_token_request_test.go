@@ -34,9 +34,9 @@ import (
 	"countersign/tokens"
 )
 
-// watchSignIns counts the sign-ins that get as far as their hashing slot: that is
-// where the user is looked up, and nothing else on the way to a token does. While
-// held, they stay in their slots.
+// watchSignIns counts the sign-ins that reach their hashing slot: there the server
+// looks the user up, which it does nowhere else on the way to a token. While held, they
+// stay in their slots.
 func watchSignIns(f *faults) *signIns {
 	s := &signIns{}
 	f.set(func(ctx context.Context, verb string) error {
@@ -61,23 +61,23 @@ type signIns struct {
 	held  atomic.Pointer[chan struct{}] // closed to let them go on; nil: none is held
 }
 
-// hold keeps those to come in their slots until release is called.
+// hold keeps later sign-ins in their slots until release is called.
 func (s *signIns) hold() (release func()) {
 	c := make(chan struct{})
 	s.held.Store(&c)
 	return func() { s.held.Store(nil); close(c) }
 }
 
-// hashMiB is the memory of one hash in tests that count hashes by it: more
-// than all else that a request allocates, by far.
+// hashMiB is the memory of one hash in tests that count hashes by it: far more than
+// everything else that a request allocates.
 const hashMiB = 16
 
 func withHeavyHashes(o *server.Options, _ *keys.Options) {
 	o.Argon2 = hashing.Argon2{MemoryKiB: hashMiB << 10, Iterations: 1, Parallelism: 1}
 }
 
-// hashesIn counts the hashes that f computes, by the memory they take, so that
-// equal work can be told without timing it. No other test may run beside.
+// hashesIn counts the hashes that f computes, by their memory, so that a test can
+// compare work without timing it. No other test may run at the same time.
 func hashesIn(f func()) int {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -86,20 +86,20 @@ func hashesIn(f func()) int {
 	return int((after.TotalAlloc - before.TotalAlloc + hashMiB<<19) / (hashMiB << 20))
 }
 
-// from is a header that gives the request another address, in apps that trust
-// the harness as their proxy.
+// from returns a header that gives the request another address, in apps that trust the
+// test as a proxy.
 func from(address string) []string { return []string{"X-Forwarded-For", address} }
 
 func withProxy(o *server.Options, _ *keys.Options) { o.TrustedProxies = []string{"192.0.2.1"} }
 
-// in is the app as a subtest sees it: what fails there, fails the subtest.
+// in returns the app for a subtest: failures then fail the subtest.
 func (a *app) in(t testing.TB) *app {
 	sub := *a
 	sub.t = t
 	return &sub
 }
 
-// answer is all that a caller can tell an answer by, but for its random id.
+// answer returns everything that a caller sees of an answer, except its random id.
 func (r *response) answer() string {
 	header := r.Header().Clone()
 	header.Del("X-Request-Id")
@@ -121,7 +121,7 @@ func (r *response) wantNothing() *response {
 	return r
 }
 
-// sessionsOf is how many sessions a user has.
+// sessionsOf returns how many sessions a user has.
 func (a *app) sessionsOf(username string) int {
 	a.t.Helper()
 	user, err := a.Users.ByUsername(a.t.Context(), username)
@@ -480,7 +480,7 @@ func TestScopeIsWellFormedAndAllowed(t *testing.T) {
 	}
 }
 
-// An answer to a scope that can't be had must not depend on the password.
+// The answer to a scope that the client can't have must not depend on the password.
 func TestScopeIsRefusedBeforeThePasswordIsLookedAt(t *testing.T) {
 	f := &faults{}
 	a := newApp(t, withFaults(f))
@@ -517,7 +517,7 @@ func TestTokensNeverRepeat(t *testing.T) {
 		}
 		seen[token] = true
 	}
-	var bits big.Int // of all MACs, combined: one that never changes is no secret
+	var bits big.Int // of all MACs, combined: a bit that never changes is no secret
 	for range samples {
 		issued, err := a.Tokens.Start(t.Context(), time.Now(), to, tokens.SignIn{UserID: uuid.New()}, nil, nil, caller.Operator())
 		if err != nil {
@@ -548,7 +548,7 @@ func TestTokensNeverRepeat(t *testing.T) {
 		t.Errorf("the MACs differ in their last %d bits only", n)
 	}
 
-	// What the endpoint hands out is of the same make.
+	// The endpoint issues tokens of the same form.
 	a = newApp(t)
 	a.signup("alice")
 	r := a.login("alice")
