@@ -14,7 +14,7 @@ import (
 	"countersign/test/programs"
 )
 
-// rule is one that axe has looked at, with the places where it is broken.
+// rule is a rule of axe, with the places that break it.
 type rule struct {
 	ID    string `json:"id"`
 	Help  string `json:"help"`
@@ -24,7 +24,7 @@ type rule struct {
 	} `json:"nodes"`
 }
 
-// axe finds what keeps people from using the page as it is now.
+// axe reports accessibility problems of the page in its present state.
 func (b *tab) axe(source, name string) {
 	b.t.Helper()
 	if !evaluate[bool](b, "'axe' in window") {
@@ -47,7 +47,7 @@ func (b *tab) axe(source, name string) {
 	}
 }
 
-// axeSource is the script that makes it be there.
+// axeSource returns axe's script.
 func axeSource(t *testing.T) string {
 	t.Helper()
 	dir, err := programs.NodePackage("node")
@@ -61,7 +61,7 @@ func axeSource(t *testing.T) string {
 	return string(source)
 }
 
-// look looks at the page as people with different devices see it.
+// look checks the page on different devices.
 func (b *tab) look(axe, name string) {
 	b.t.Helper()
 	for _, scheme := range []string{"light", "dark"} {

@@ -1,7 +1,7 @@
-// Package browser_test drives Chromium, as people use it, against the server that
-// they run: the hosted pages, the module that pages use, and the demo app.
+// Package browser_test drives Chromium as users do, against a real server: the hosted
+// pages, the module that pages use, and the demo app.
 //
-// COUNTERSIGN_SOAK=1 makes the long ones long. Where the screenshots go:
+// COUNTERSIGN_SOAK=1 runs the long tests at full size. To keep the screenshots:
 //
 //	go test ./test/browser -artifacts -outputdir DIR
 package browser_test
@@ -53,7 +53,7 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// patience is how long the browser may take for what we wait for.
+// patience is how long a test waits for the browser.
 const patience = 20 * time.Second
 
 // profile is a fresh browser, without anything from before.
@@ -62,7 +62,8 @@ type profile struct {
 	ctx context.Context
 }
 
-// newProfile is a browser that shares nothing with any other, and ends with the test.
+// newProfile returns a browser that shares nothing with any other, and ends with the
+// test.
 func newProfile(t *testing.T) *profile {
 	t.Helper()
 	path := chromium(t)
@@ -77,8 +78,8 @@ func newProfile(t *testing.T) *profile {
 	return (&profile{t, shared.ctx}).newContext()
 }
 
-// shared is the program behind the browsers of all tests that ask nothing special of
-// it: it takes longer to start than most tests do.
+// shared is the browser process for all tests without special flags: it takes longer to
+// start than most tests run.
 var shared struct {
 	start  sync.Once
 	folder string
@@ -117,7 +118,8 @@ func startBrowser(path, folder string, flags ...chromedp.ExecAllocatorOption) (c
 	return ctx, nil
 }
 
-// newContext is the same browser as if it were another one: nothing is shared.
+// newContext returns a separate browser in the same process, which shares nothing with
+// the first.
 func (p *profile) newContext() *profile {
 	ctx, cancel := chromedp.NewContext(p.ctx, chromedp.WithNewBrowserContext())
 	p.t.Cleanup(cancel)
@@ -134,11 +136,11 @@ type tab struct {
 
 	mu         sync.Mutex
 	complaints []string // of the browser, about the page
-	blocked    bool     // what it does is to be blocked, of which browsers complain
+	blocked    bool     // its requests are meant to be blocked, and browsers complain of that
 }
 
-// newTab opens a tab. If a script fails there, or the page does what its policy
-// forbids, the test fails.
+// newTab opens a tab. If a script fails in it, or the page violates its policy, the
+// test fails.
 func (p *profile) newTab() *tab {
 	p.t.Helper()
 	b := &tab{t: p.t}
@@ -197,7 +199,7 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// evaluate runs a script in the page and returns what it, or its promise, results in.
+// evaluate runs a script in the page and returns its result, or that of its promise.
 func evaluate[T any](b *tab, script string, args ...any) T {
 	b.t.Helper()
 	result, err := try[T](b, script, args...)
@@ -216,7 +218,7 @@ func try[T any](b *tab, script string, args ...any) (T, error) {
 	return chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 }
 
-// fail ends the test, with a picture of what is to be seen.
+// fail ends the test, with a screenshot.
 func (b *tab) fail(format string, args ...any) {
 	b.t.Helper()
 	b.screenshot("failed")
@@ -230,7 +232,7 @@ func (b *tab) open(url string) {
 	b.do(chromedp.Navigate(url))
 }
 
-// wait waits until a script says true.
+// wait waits until a script returns true.
 func (b *tab) wait(what, script string, args ...any) {
 	b.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(25 * time.Millisecond) {
@@ -242,7 +244,7 @@ func (b *tab) wait(what, script string, args ...any) {
 	}
 }
 
-// shows waits for a text to be seen.
+// shows waits until a text is visible.
 func (b *tab) shows(text string) {
 	b.t.Helper()
 	b.wait(text, "document.body.innerText.includes($1)", text)
@@ -254,7 +256,7 @@ func (b *tab) isAt(title string) {
 	b.wait("the view "+title, "document.querySelector('h1')?.innerText === $1", title)
 }
 
-// hasNot fails if a text is to be seen.
+// hasNot fails the test if a text is visible.
 func (b *tab) hasNot(text string) {
 	b.t.Helper()
 	if evaluate[bool](b, "document.body.innerText.includes($1) || document.title.includes($1)", text) {
@@ -287,7 +289,7 @@ func (b *tab) click(what, script string, args ...any) {
 	b.mouse(chromedp.MouseReleased, x, y)
 }
 
-// place is where the middle of an element is, which it brings into sight.
+// place scrolls an element into view and returns the position of its middle.
 func (b *tab) place(script string, args ...any) (x, y float64) {
 	b.t.Helper()
 	at := evaluate[[]float64](b, `(() => {
@@ -310,7 +312,7 @@ func (b *tab) mouse(does input.DispatchMouseEventType, x, y float64) {
 	})
 }
 
-// tabTo presses Tab until the focus is on what has a name.
+// tabTo presses Tab until the element with that name has the focus.
 func (b *tab) tabTo(name string) {
 	b.t.Helper()
 	for range 25 {
@@ -324,7 +326,7 @@ func (b *tab) tabTo(name string) {
 	b.fail("Tab doesn't lead to %s", name)
 }
 
-// showsFocus fails if one can't see where the focus is.
+// showsFocus fails the test if the focus isn't visible.
 func (b *tab) showsFocus(on string) {
 	b.t.Helper()
 	if evaluate[string](b, "getComputedStyle(document.activeElement).outlineStyle") == "none" {
@@ -348,7 +350,7 @@ func (b *tab) screenshot(name string) {
 	}
 }
 
-// colours makes the page light or dark, for people who like less motion.
+// colours makes the page light or dark, with reduced motion.
 func (b *tab) colours(scheme string) {
 	b.t.Helper()
 	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
@@ -359,7 +361,7 @@ func (b *tab) colours(scheme string) {
 	})
 }
 
-// history are the addresses that Back and Forward lead to.
+// history returns the addresses that Back and Forward lead to.
 func (b *tab) history() []string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -375,8 +377,8 @@ func (b *tab) history() []string {
 	return urls
 }
 
-// back presses Back. A page may come from the back-forward cache, which sends no
-// events of a page that loads.
+// back presses Back. A page may come from the back-forward cache, which sends no load
+// events.
 func (b *tab) back() {
 	b.t.Helper()
 	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
@@ -390,7 +392,7 @@ func (b *tab) back() {
 	})
 }
 
-// Nothing that opens an account may be left where another script, person or
+// keepsNoSecrets fails the test if a secret is left where another script, person or
 // program can find it.
 func (b *tab) keepsNoSecrets(secrets ...string) {
 	b.t.Helper()

@@ -38,7 +38,7 @@ declare global {
 window.journey = journey;
 `
 
-// The module and its types work from a bundler as from our server.
+// The module and its types work in a bundle as they do from our server.
 func TestModuleInABundle(t *testing.T) {
 	s := newSite(t)
 	tools, err := programs.NodePackage("node")

@@ -21,7 +21,7 @@ type call struct {
 
 // answer is what a page can read of the answer to a call.
 type answer struct {
-	Error           string // that fetch fails with: it can read nothing
+	Error           string // with which fetch fails: the page can read nothing
 	Status          int
 	Body            string
 	RequestID       string
@@ -56,7 +56,7 @@ func (b *tab) ask(server string, c call) answer {
 	})()`, server)
 }
 
-// cell is an answer that the server gives to a call, and what the body says.
+// cell is an answer of the server to a call, and its body.
 type cell struct {
 	name   string
 	call   call
@@ -64,11 +64,10 @@ type cell struct {
 	says   string
 }
 
-// The cells of {sign in, refresh, userinfo, sign out} x {200, 400, 401, 403, 429, 503}
-// that there are. There is no 403 for a listed origin but for a token of too little
-// scope; refreshing and signing out take nothing that could be malformed (400) and
-// guess at nothing (429), as userinfo doesn't; and who isn't signed in is signed out
-// already (401).
+// The existing cells of {sign in, refresh, userinfo, sign out} x {200, 400, 401, 403,
+// 429, 503}. A listed origin gets a 403 only for a token with too little scope. Refresh
+// and sign-out have no input that could be malformed (400) or be guessed (429), nor has
+// userinfo. A sign-out without a session succeeds, so it has no 401.
 func cells(login, token, narrow string) (calm, outage []cell) {
 	account := func(password string) map[string]string {
 		return map[string]string{"username": login, "password": password}
@@ -100,7 +99,8 @@ func cells(login, token, narrow string) (calm, outage []cell) {
 	return calm, outage
 }
 
-// Pages of listed origins can read every answer, whatever goes wrong, and others none.
+// Pages of listed origins can read every answer, errors included; other pages can read
+// none.
 func TestPagesReadAnswersIfTheyMay(t *testing.T) {
 	t.Parallel()
 	db, err := mariadb.Start()
@@ -192,9 +192,9 @@ func TestPagesReadAnswersIfTheyMay(t *testing.T) {
 	t.Logf("%d answers were read, %d could not be", read, kept)
 }
 
-// What another site has to be content with: under strict it can sign people in, and
-// they are signed out at once; under none they stay signed in where their browser
-// lets third-party cookies be.
+// What an application on another site gets: under strict it can sign users in, and they
+// are signed out at once; under none they stay signed in if their browser allows
+// third-party cookies.
 func TestOtherSitesNeedSameSiteNoneAndThirdPartyCookies(t *testing.T) {
 	for _, c := range []struct {
 		sameSite     string

@@ -77,7 +77,7 @@ func TestDemoAccount(t *testing.T) {
 	s.signUp(b, "alice")
 	s.signIn(other, "alice")
 
-	// Ended elsewhere, the session is over here with the next call.
+	// After the session was ended elsewhere, the next call here shows the sign-in.
 	other.press("Sessions")
 	other.wait("two sessions", "document.querySelectorAll('li .name').length === 2")
 	other.press("End all others")
@@ -89,7 +89,7 @@ func TestDemoAccount(t *testing.T) {
 	b.shows("Your session has ended. Please sign in again.")
 	b.hasNot("alice")
 
-	// One goes on where one was.
+	// The user goes on where they were.
 	b.fill("Username", "alice")
 	b.fill("Password", password)
 	b.press("Sign in")
@@ -124,8 +124,8 @@ func TestDemoAccount(t *testing.T) {
 	b.isAt("Sign in")
 }
 
-// A list that comes late neither pushes away what is about to be clicked, nor takes
-// away a button between press and release.
+// A list that comes late neither moves a button that the user is about to click, nor
+// removes a button between press and release.
 func TestDemoLosesNoPress(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -191,7 +191,7 @@ func TestBackAfterSignOutShowsNothing(t *testing.T) {
 	b.keepsNoSecrets(password)
 }
 
-// A page that the browser keeps whole comes back as it was left.
+// A page in the back-forward cache comes back as it was left.
 func TestBackFromTheBackForwardCacheShowsNothing(t *testing.T) {
 	s := newSite(t)
 	p := newProfile(t)
@@ -276,7 +276,7 @@ func TestDemoByKeyboard(t *testing.T) {
 	b.isAt("Sign in")
 }
 
-// The app may come from another server than ours: CORS and a cookie of the same site.
+// Another server may serve the app: it then needs CORS and a cookie of the same site.
 func TestDemoFromAnotherOrigin(t *testing.T) {
 	s := newSite(t)
 	app := s.elsewhere(t)

@@ -16,10 +16,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// forge does from a page all that pages can do to other origins without leave:
-// forms of every encoding, requests without CORS and with, beacons, images, scripts,
-// style sheets, frames, and sandboxed frames, whose origin is null. It returns how
-// many it sent.
+// forge sends from a page every request that pages can send to other origins without
+// permission: forms of every encoding, requests without CORS and with, beacons, images,
+// scripts, style sheets, frames, and sandboxed frames, whose origin is null. It returns
+// how many it sent.
 const forge = `(async (server, calls) => {
 	const settled = [];
 	const loads = (element) => {
@@ -74,7 +74,7 @@ const forge = `(async (server, calls) => {
 	return sent;
 })($1, JSON.parse($2))`
 
-// target is a request that changes something, or tells something.
+// target is a request that changes or reveals something.
 type target struct {
 	Method string            `json:"method"`
 	Path   string            `json:"path"`
@@ -105,7 +105,7 @@ func (b *tab) cookies(server string) map[string]string {
 
 // A page of another origin changes nothing, whatever it sends with the victim's
 // cookies: from another site, which gets the cookies by same_site none, and from a
-// host of ours that isn't listed. What it is made of has an effect from a listed
+// host of ours that isn't listed. The same requests have an effect from a listed
 // origin, so it is the origin that counts.
 func TestForgedRequestsChangeNothing(t *testing.T) {
 	t.Parallel()
@@ -115,7 +115,7 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 			server := h.origin(authHost)
 			h.signUp("alice")
 			h.signUp("mallory")
-			h.token("alice", "openid") // another session of hers
+			h.token("alice", "openid") // another session of alice
 			b := browse(t, true).newTab()
 			b.blocked = true
 			visit := func(host string) {
@@ -183,7 +183,7 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 				visit(host)
 				name := fmt.Sprint("forged", i)
 				sent := evaluate[int](b, forge, server, tickets(name))
-				// Navigations carry cookies where nothing else does.
+				// Navigations carry cookies even when other requests don't.
 				for _, away := range []string{
 					`location.assign($1 + "/session")`, `location.assign($1 + "/account/export")`,
 					`document.body.append(Object.assign(document.createElement("form"), { id: "f", method: "POST", action: $1 + "/session/refresh" })), f.submit()`,

@@ -145,7 +145,7 @@ func TestHostedPagesAreAccessible(t *testing.T) {
 
 			b.scripts(false)
 			b.open(h.authorization("response_mode", "form_post", "prompt", "none"))
-			b.scripts(true) // axe is one
+			b.scripts(true) // axe is a script
 			look("form-post")
 		})
 	}

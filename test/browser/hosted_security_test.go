@@ -20,7 +20,7 @@ import (
 	"countersign/test/programs"
 )
 
-// loginCookie is the cookie of the hosted pages, as the browser keeps it.
+// loginCookie returns the browser's cookie of the hosted pages.
 func (b *tab) loginCookie(server, name string) *network.Cookie {
 	b.t.Helper()
 	var found *network.Cookie
@@ -42,8 +42,8 @@ func (b *tab) loginCookie(server, name string) *network.Cookie {
 	return found
 }
 
-// frames are the addresses of what the page shows in frames. What a browser doesn't
-// show is at an address of its own.
+// frames returns the addresses of the page's frames. A frame that the browser refuses
+// to show has an address of its own.
 func (b *tab) frames() []string {
 	b.t.Helper()
 	var urls []string
@@ -98,7 +98,7 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 		"code_challenge": {challenge}, "code_challenge_method": {"S256"},
 	}
 	authorization := server + "/oauth/authorize?" + request.Encode()
-	// ticket is one that mallory got.
+	// ticket is a ticket that mallory got.
 	asks, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1"+h.port+"/oauth/authorize?"+request.Encode(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -190,11 +190,11 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 			}
 		}
 		if host == appHost {
-			break // where it may sign people up, too
+			break // where it may sign users up, too
 		}
 		t.Logf("%d forged requests from %s", evaluate[int](b, forge, server, forms), host)
 		unchanged(host)
-		// People may be led away by a form, too.
+		// A form may lead users away, too.
 		for _, one := range []string{"/consent", "/logout", "/login"} {
 			b.open(h.origin(host) + "/page")
 			b.sendForm(server+one, url.Values{"ticket": {ticket}, "decision": {"allow"}, "username": {"mallory"}, "password": {password}})
@@ -203,7 +203,7 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 		unchanged(host)
 	}
 
-	// What is refused above works from the page itself.
+	// The requests refused above work from the page itself.
 	b.open(authorization)
 	b.isAt("Allow access?")
 	b.press("Allow")
@@ -218,7 +218,7 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 	}
 }
 
-// marshal is a value as JSON.
+// marshal returns a value as JSON.
 func marshal(t *testing.T, v any) string {
 	t.Helper()
 	text, err := json.Marshal(v)
@@ -279,8 +279,8 @@ func TestPostedAuthorizationRequestKeepsTheSignIn(t *testing.T) {
 	}
 }
 
-// Neither the password nor the code is left where one looks, or Back leads, or said to
-// whom it isn't for, or in the log.
+// Neither the password nor the code is left on a page, in the history or in the log, or
+// sent to another server.
 func TestHostedPagesLeaveNoTrace(t *testing.T) {
 	h := newHosted(t)
 	b := newProfile(t).newTab()
@@ -301,7 +301,7 @@ func TestHostedPagesLeaveNoTrace(t *testing.T) {
 	b.open(h.origin + "/logout")
 	b.isAt("Sign out?")
 	b.keepsNoSecrets(password, codes[1])
-	// The page with the form isn't one to come back to: it would send the code again.
+	// Back must not lead to the page with the form, which would send the code again.
 	for _, url := range b.history() {
 		if strings.HasPrefix(url, h.origin) && (strings.Contains(url, codes[0]) || strings.Contains(url, "/consent") && !strings.Contains(url, "ticket=")) {
 			t.Errorf("Back leads to %s", url)

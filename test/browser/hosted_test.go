@@ -24,8 +24,8 @@ import (
 	"countersign/test/smtpd"
 )
 
-// hosted is a server whose own pages people see, with a proxy before it that notes what
-// browsers ask for, and an application that leads people there.
+// hosted is a server with its hosted pages, a proxy before it that records requests,
+// and an application that sends users there.
 type hosted struct {
 	t      *testing.T
 	origin string // the issuer
@@ -37,7 +37,7 @@ type hosted struct {
 }
 
 // newHosted starts them; env changes the server's configuration. The application is
-// registered as notes, which isn't ours.
+// registered as notes, a third-party client.
 func newHosted(t *testing.T, env ...string) *hosted {
 	t.Helper()
 	h := &hosted{t: t, post: smtpd.Start(t), app: newApplication(t)}
@@ -69,7 +69,7 @@ func newHosted(t *testing.T, env ...string) *hosted {
 	return h
 }
 
-// register makes a client as operators do.
+// register creates a client as operators do.
 func (h *hosted) register(id, name string, more ...string) {
 	h.t.Helper()
 	args := append([]string{"clients", "create", "--data", h.data, "--id", id, "--name", name, "--grant", "authorization_code"}, more...)
@@ -78,7 +78,7 @@ func (h *hosted) register(id, name string, more ...string) {
 	}
 }
 
-// signUp makes an account, past the browser.
+// signUp creates an account, without the browser.
 func (h *hosted) signUp(username string) {
 	h.t.Helper()
 	body, _ := json.Marshal(map[string]string{"username": username, "password": password, "email": username + "@example.net"})
@@ -95,7 +95,8 @@ func (h *hosted) signUp(username string) {
 // The code_challenge of all requests.
 const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
-// authorization is the address of an authorization request of notes. Pairs change it.
+// authorization returns the address of an authorization request of notes. Pairs change
+// it.
 func (h *hosted) authorization(pairs ...string) string {
 	q := url.Values{
 		"response_type": {"code"}, "client_id": {"notes"}, "redirect_uri": {h.app.far + "/callback"}, "scope": {"openid profile notes:read"},
@@ -107,7 +108,7 @@ func (h *hosted) authorization(pairs ...string) string {
 	return h.origin + "/oauth/authorize?" + q.Encode()
 }
 
-// link is that of the latest letter to an address, as soon as there are n to it.
+// link waits for n letters to an address and returns the link in the latest.
 func (h *hosted) link(to string, n int) string {
 	h.t.Helper()
 	for all := 1; ; all++ {
@@ -119,9 +120,9 @@ func (h *hosted) link(to string, n int) string {
 	}
 }
 
-// application is a server that people are led to the hosted pages from, and back to. It
-// has two origins: near is of the same site as the server's, as localhost with any port
-// is one site, far is of another.
+// application is a server that sends users to the hosted pages, which send them back.
+// It has two origins: near is on the same site as the server, because localhost with
+// any port is one site; far is on another.
 type application struct {
 	near, far string
 
@@ -172,8 +173,8 @@ func (a *application) backs() int {
 	return len(a.callbacks)
 }
 
-// back waits for the browser to be back at the application, for the first time since
-// there were n, and returns the answer.
+// back waits until the browser has come back to the application more than n times, and
+// returns the answer.
 func (h *hosted) back(b *tab, n int) callback {
 	b.t.Helper()
 	b.isAt("Back")
@@ -192,7 +193,7 @@ func (h *hosted) back(b *tab, n int) callback {
 	return last
 }
 
-// code is the code of an answer.
+// code returns the code of an answer.
 func (c callback) code(t *testing.T) string {
 	t.Helper()
 	code := c.answer.Get("code")
@@ -210,13 +211,13 @@ func (c callback) refuses(t *testing.T, code string) {
 	}
 }
 
-// of is the same browser for a subtest, as if it were another one.
+// of returns a separate browser in the same process, for a subtest.
 func (p *profile) of(t *testing.T) *profile {
 	t.Helper()
 	return (&profile{t, p.ctx}).newContext()
 }
 
-// scripts makes the tab run the scripts of pages, or none. The test's own still run.
+// scripts turns the scripts of pages on or off. The test's own still run.
 func (b *tab) scripts(run bool) {
 	b.t.Helper()
 	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {

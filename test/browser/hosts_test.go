@@ -19,7 +19,7 @@ import (
 	"countersign/test/programs"
 )
 
-// The hosts there are. Those below example.test are one site.
+// The hosts. Those below example.test are one site.
 const (
 	authHost = "auth.example.test" // the server's
 	appHost  = "app.example.test"
@@ -37,7 +37,7 @@ type hosts struct {
 	client http.Client // which reaches all of them
 }
 
-// newHosts starts a server that lets in the origins of two hosts.
+// newHosts starts a server that allows the origins of two hosts.
 func newHosts(t *testing.T, env ...string) *hosts {
 	t.Helper()
 	h := &hosts{t: t}
@@ -89,8 +89,8 @@ func browse(t *testing.T, thirdParties bool) *profile {
 	return startProfile(t, folder, chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1"), chromedp.Flag("ignore-certificate-errors", true))
 }
 
-// post sends what no page does: a request of a program, past the browser. It returns
-// the JSON of the answer, if that has the status.
+// post sends a request of a program, without the browser. It returns the JSON of the
+// answer, which must have the status.
 func (h *hosts) post(path, kind, body string, status int) map[string]any {
 	h.t.Helper()
 	got, answer := h.try(path, kind, body)
@@ -117,13 +117,13 @@ func (h *hosts) try(path, kind, body string) (status int, answer map[string]any)
 	return resp.StatusCode, answer
 }
 
-// signUp makes an account.
+// signUp creates an account.
 func (h *hosts) signUp(username string) {
 	h.t.Helper()
 	h.post("/signup", "application/json", fmt.Sprintf(`{"username":%q,"password":%q,"email":"%s@example.net"}`, username, password, username), http.StatusCreated)
 }
 
-// usernames are those of all accounts.
+// usernames returns the usernames of all accounts.
 func (h *hosts) usernames() []string {
 	h.t.Helper()
 	out, err := programs.Command(h.t, programs.Path(h.t, "countersign"), "users", "list", "--json", "--data", h.data).Output()
@@ -142,7 +142,7 @@ func (h *hosts) usernames() []string {
 	return names
 }
 
-// token is an access token with a scope.
+// token returns an access token with a scope.
 func (h *hosts) token(username, scope string) string {
 	h.t.Helper()
 	form := url.Values{"grant_type": {"password"}, "client_id": {"spa"}, "username": {username}, "password": {password}, "scope": {scope}}

@@ -12,7 +12,7 @@ import (
 
 var linkIn = regexp.MustCompile(`http://\S+`)
 
-// link is the link of a letter, and the token in it.
+// link returns the link of a letter, and the token in it.
 func link(t *testing.T, l smtpd.Letter) (url, token string) {
 	t.Helper()
 	url = linkIn.FindString(l.Text)
@@ -71,7 +71,7 @@ func TestDemoByMail(t *testing.T) {
 			b.isAt("Sign in")
 		}
 	}
-	post.Wait(3) // which tells of it
+	post.Wait(3) // the letter that reports the change
 	other.press("Sessions")
 	other.isAt("Sign in") // wherever the account was signed in
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// listener is a server that notes what it is sent.
+// listener is a server that records its requests.
 type listener struct {
 	mu             sync.Mutex
 	authorizations []string
@@ -71,7 +71,8 @@ func TestModuleSendsTheTokenOnlyToTheAPI(t *testing.T) {
 			if len(stranger.authorizations) < 2 {
 				t.Errorf("the stranger was sent %d requests, so this test shows nothing", len(stranger.authorizations))
 			}
-			// Cookies know no ports. What keeps them from other hosts is their own rules.
+			// Browsers send cookies to every port of a host, and by their own rules to
+			// no other host.
 			if slices.ContainsFunc(stranger.authorizations, func(heard string) bool { return heard != "" }) {
 				t.Errorf("the stranger heard %q", stranger.authorizations)
 			}

@@ -10,8 +10,8 @@ import (
 	"countersign/test/programs"
 )
 
-// oidcApp is every page of an application that signs people in by oidc-client-ts, as it
-// is published.
+// oidcApp is every page of an application that signs users in with the published
+// oidc-client-ts.
 const oidcApp = `<!doctype html>
 <html lang="en">
 <title>app</title>
@@ -50,8 +50,8 @@ default: // of a redirect, or of the hidden frame
 </script>
 `
 
-// An application in a browser signs in, stays signed in and signs out by a library that
-// is used as it comes.
+// An application in a browser signs in, stays signed in and signs out with an
+// unmodified library.
 func TestRealClientOIDCClientTS(t *testing.T) {
 	tools, err := programs.NodePackage("node")
 	if err != nil {
@@ -96,7 +96,7 @@ func TestRealClientOIDCClientTS(t *testing.T) {
 		t.Errorf("signed in: %+v", first)
 	}
 
-	// Tokens are renewed by the refresh token, all by itself.
+	// The library renews tokens by itself, with the refresh token.
 	b.wait("a new token", "renewed.at(-1) && renewed.at(-1) !== $1", first.Access)
 	if n := asks(framed); n > 0 {
 		t.Errorf("renewed by %d frames", n)
@@ -105,7 +105,7 @@ func TestRealClientOIDCClientTS(t *testing.T) {
 		t.Errorf("%d requests for tokens", n)
 	}
 	evaluate[any](b, "manager.stopSilentRenew()")
-	// Or by a hidden frame.
+	// Or it uses a hidden frame.
 	before := now()
 	evaluate[any](b, "manager.signinSilent({ forceIframeAuth: true }).then(() => null)")
 	silent := now()
@@ -124,7 +124,8 @@ func TestRealClientOIDCClientTS(t *testing.T) {
 	evaluate[any](b, "window.left = true, void manager.signinRedirect()")
 	b.wait("the way there and back", "!window.left && document.querySelector('h1')?.textContent === 'alice'")
 
-	// Signed out on our page, the application is told as soon as it asks.
+	// After the user signs out on our page, the application learns it with its next
+	// request.
 	evaluate[any](b, "manager.stopSilentRenew()")
 	other.open(h.origin + "/logout")
 	other.press("Sign out")
@@ -143,7 +144,7 @@ func TestRealClientOIDCClientTS(t *testing.T) {
 	b.isAt("alice")
 	evaluate[any](b, "manager.stopSilentRenew(), manager.revokeTokens(['refresh_token']).then(() => null)")
 	evaluate[any](b, `void manager.signoutRedirect({ state: "so long" })`)
-	b.isAt("Bye") // without being asked, as the ID token shows that it is the user's own
+	b.isAt("Bye") // without a question, because the ID token names the user
 	if got := evaluate[string](b, "new URLSearchParams(location.search).get('state') ?? ''"); got == "" {
 		t.Error("state got lost")
 	}

@@ -13,7 +13,7 @@ import (
 	"countersign/test/programs"
 )
 
-// openCode opens the demo as it is with the code flow.
+// openCode opens the demo with the code flow.
 func (s *site) openCode(b *tab) {
 	b.t.Helper()
 	b.open(s.url + "/demo/index.html?flow=code")
@@ -35,7 +35,7 @@ func (b *tab) identify(username string) {
 	b.press("Sign in")
 }
 
-// keepsNoCode fails if there is anything left of an answer, or of the attempt.
+// keepsNoCode fails the test if anything is left of an answer or of the attempt.
 func (b *tab) keepsNoCode() {
 	b.t.Helper()
 	for _, url := range append(b.history(), evaluate[string](b, "location.href"), evaluate[string](b, "document.referrer")) {
@@ -77,7 +77,7 @@ func TestRedirectJourney(t *testing.T) {
 	b.shows(`"subject"`)
 	b.keepsNoCode()
 
-	// Signed out is signed out, of the server's page, too.
+	// Signing out of the app signs the user out of the server's page, too.
 	b.press("Sign out")
 	b.isAt("Sign in")
 	b.shows("You are signed out.")
@@ -87,7 +87,7 @@ func TestRedirectJourney(t *testing.T) {
 	b.shows("You are signed in.")
 	b.keepsNoCode()
 
-	// Back, everything is as it was, or as it is now.
+	// Back shows the page as it was, or in its present state.
 	b.back()
 	b.isAt("Profile")
 	b.keepsNoCode()
@@ -135,14 +135,14 @@ func TestRedirectAsksNoSignedInUser(t *testing.T) {
 
 	b.open(s.url + "/login")
 	b.identify("alice")
-	b.isAtPage("/logout") // says who one is
+	b.isAtPage("/logout") // shows who is signed in
 	s.openCode(b)
 	b.press("Sign in")
 	b.isAt("Profile")
 	b.shows("alice")
 	b.keepsNoCode()
 
-	// One may be asked, and refuse.
+	// The server may ask the user, who may refuse.
 	evaluate[any](b, silently, "consent")
 	b.isAtPage("/consent")
 	b.press("Deny")
@@ -151,8 +151,8 @@ func TestRedirectAsksNoSignedInUser(t *testing.T) {
 	b.keepsNoCode()
 }
 
-// Where the session was ended from elsewhere, the server's page asks, too, and leads
-// back to where one was.
+// If the session was ended elsewhere, the server's page asks for the password, too, and
+// leads back to where the user was.
 func TestRedirectAfterTheSessionHasEndedElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -201,8 +201,8 @@ func TestRedirectInTwoTabs(t *testing.T) {
 	other.isAt("Sign in")
 }
 
-// Wherever the answer with the session gets lost, people are signed in, or one click
-// away from it.
+// Wherever the answer with the session gets lost, users are signed in, or one click
+// away from that.
 func TestRedirectWithALostAnswer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -231,8 +231,7 @@ func TestRedirectWithALostAnswer(t *testing.T) {
 		b.shows("alice")
 		b.keepsNoCode()
 	}
-	// Where a connection that was open before breaks, browsers send the request again
-	// by themselves.
+	// When an open connection breaks, browsers repeat the request by themselves.
 	if n := strings.Count(s.log.String(), "used twice"); n > 1 {
 		t.Errorf("codes were used twice %d times:\n%s", n, s.log.String())
 	}

@@ -18,29 +18,29 @@ import (
 	"countersign/test/programs"
 )
 
-// cheapHashes are as little work for a password as is allowed.
+// cheapHashes is the cheapest password hash that is allowed.
 var cheapHashes = []string{"COUNTERSIGN_PASSWORDS_ARGON2_MEMORY=7MiB", "COUNTERSIGN_PASSWORDS_ARGON2_ITERATIONS=5"}
 
 const password = "correct horse battery staple"
 
-// site is a server with the demo app and the example API, and a proxy before the
-// server that a test can make fail.
+// site is a server with the demo app and the example API, behind a proxy that a test
+// can make fail.
 type site struct {
 	url string // of the proxy: the issuer
 	api string
-	// refreshed answers a refresh instead of the server, which has done it: it is
-	// told what the server said. nil: nothing happens to it.
+	// refreshed replaces the server's answer said to a refresh, which the server has
+	// already done. nil: the answer passes unchanged.
 	refreshed atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
 	refreshes atomic.Int64 // how many reached the server
 	// opened does the same for sign-ins at /session.
 	opened atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
 	// listed does the same for lists of sessions.
 	listed atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
-	asked  record // what addresses and referrers the proxy was told
+	asked  record // the addresses and referrers that the proxy received
 	log    record
 }
 
-// record is what a server says.
+// record collects lines.
 type record struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -89,7 +89,7 @@ func (s *site) proxy(server http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(&s.asked, "%s referrer %q\n", r.RequestURI, r.Referer())
 		switch r.URL.Path {
-		case "/demo/config.js": // the API's port is another one in each test
+		case "/demo/config.js": // the API's port is different in each test
 			w.Header().Set("Content-Type", "text/javascript")
 			fmt.Fprint(w, s.config("location.origin"))
 		case "/session/refresh":
@@ -113,7 +113,7 @@ func (s *site) proxy(server http.Handler) http.Handler {
 	})
 }
 
-// answerBy lets answer, if there is one, answer instead of the server.
+// answerBy lets answer, if not nil, replace the server's answer.
 func answerBy(answer *func(http.ResponseWriter, *httptest.ResponseRecorder), server http.Handler, w http.ResponseWriter, r *http.Request) {
 	if answer == nil {
 		server.ServeHTTP(w, r)
@@ -126,7 +126,7 @@ func answerBy(answer *func(http.ResponseWriter, *httptest.ResponseRecorder), ser
 
 var addresses = regexp.MustCompile(`(?m)^export const (server|resourceServer) = .*$`)
 
-// config is the demo's config.js with the addresses of this site.
+// config returns the demo's config.js with the addresses of this site.
 func (s *site) config(server string) string {
 	config, err := spa.Files.ReadFile("config.js")
 	if err != nil {
@@ -150,7 +150,7 @@ func (s *site) elsewhere(t *testing.T) (origin string) {
 	}))
 }
 
-// signUp makes an account through the demo, which signs in to it.
+// signUp creates an account through the demo, which signs in to it.
 func (s *site) signUp(b *tab, username string) {
 	b.t.Helper()
 	b.open(s.url + "/demo#signup")

@@ -13,8 +13,8 @@ import (
 	"countersign/test/soak"
 )
 
-// lose are the ways in which the answer to a refresh doesn't reach the page, although
-// the server has done what was asked.
+// lose has the ways in which the answer to a refresh doesn't reach the page, although
+// the server has done the refresh.
 var lose = []func(w http.ResponseWriter, said *httptest.ResponseRecorder){
 	func(http.ResponseWriter, *httptest.ResponseRecorder) { panic(http.ErrAbortHandler) }, // hangs up
 	func(w http.ResponseWriter, said *httptest.ResponseRecorder) { // hangs up after half of it: the cookie has come
@@ -29,7 +29,7 @@ var lose = []func(w http.ResponseWriter, said *httptest.ResponseRecorder){
 	},
 }
 
-// pass hands on what the server said, and n bytes of the body.
+// pass forwards the server's header, and n bytes of its body.
 func pass(w http.ResponseWriter, said *httptest.ResponseRecorder, n int) {
 	for name, values := range said.Header() {
 		w.Header()[name] = values
@@ -105,7 +105,7 @@ func TestTabsStaySignedIn(t *testing.T) {
 			})()`, strconv.FormatInt(last.Milliseconds(), 10), s.api+"/hello")
 		})
 	}
-	// A seventh is reloaded again and again, so it knows nothing each time.
+	// A seventh tab is reloaded again and again, so it starts without tokens each time.
 	reloaded := p.newTab()
 	for time.Since(began) < last {
 		reloaded.open(s.url + "/demo")
@@ -164,7 +164,7 @@ func TestTabsRefreshOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// One that the machine kept waiting may come too late for the others' token.
+	// A tab that the machine delays may come too late for the others' token.
 	if n := s.refreshes.Load() - before; n < rounds || n >= 2*rounds {
 		t.Errorf("%d tabs refreshed %d times in %d rounds", tabs, n, rounds)
 	}
