@@ -202,7 +202,7 @@ func (s *staleReads) Session(ctx context.Context, id uuid.UUID, now time.Time) (
 	return r.session, r.err
 }
 
-// forgivingStore disables a user without ending the sessions.
+// forgivingStore acknowledges that a user is disabled, and changes nothing.
 type forgivingStore struct{ server.Store }
 
 func (s forgivingStore) DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error {

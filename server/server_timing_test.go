@@ -52,7 +52,7 @@ func TestTimeTellsNothing(t *testing.T) {
 	for n, c := range []struct {
 		name string
 		ask  func(who string) *response
-		less float64 // the share of work saved for unknown accounts
+		less float64 // the share of the time that the test takes off for an unknown account
 	}{
 		{"sign in", signIn, 0},
 		{"sign in, half of it about no account", signIn, 0.5},
