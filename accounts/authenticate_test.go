@@ -83,8 +83,8 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 	}
 }
 
-// An account that has not signed in since hashing became dearer would stand out
-// by answering faster.
+// An account without a sign-in since the cost of hashing rose would stand out by a
+// faster answer.
 func TestWrongPasswordForAnOlderHashCostsAsMuchAsForAnUnknownUser(t *testing.T) {
 	db := open(t)
 	create(t, newUsers(t, db), "alice", goodPassword)
@@ -228,7 +228,7 @@ func TestFloodIsBusyAndReleasesEverySlot(t *testing.T) {
 		}
 		queued <- err
 	}()
-	// The place in the queue is taken as soon as bob is turned away.
+	// Once bob is turned away, the place in the queue is taken.
 	turnedAway := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
@@ -288,7 +288,7 @@ func TestSignInUpgradesAnOutdatedHash(t *testing.T) {
 	}
 }
 
-// failing is a database of which one method fails, before it does its work.
+// failing is a database with one method that fails before its write.
 type failing struct {
 	*store.DB
 	upgrade, record, find bool

@@ -16,8 +16,8 @@ import (
 	"countersign/seal"
 )
 
-// A caller that a handler forgot to fill in is a stranger without an address: whatever
-// strangers have a budget for, the zero Caller has one for, too, which runs out.
+// A caller that a handler forgot to fill in is a stranger without an address: the zero
+// Caller has a limited budget for everything that strangers have one for.
 func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 	master, err := seal.Parse(seal.Generate())
 	if err != nil {
@@ -110,7 +110,7 @@ func TestOnlyTheOperatorSetsAProfileWithoutASession(t *testing.T) {
 	}
 }
 
-// To the store no session is the operator, so what a user's session asks for needs one.
+// The store takes no session for the operator, so a change by a user needs a session.
 func TestUsersChangeNothingOfTheirOwnWithoutASession(t *testing.T) {
 	users := newUsers(t, open(t))
 	alice := create(t, users, "alice", goodPassword)

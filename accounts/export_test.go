@@ -5,7 +5,7 @@ import "countersign/hashing/hashingtest"
 // Watch lets tests see the work instead of timing it.
 func (u *Users) Watch() *hashingtest.Work { return hashingtest.Watch(u.hasher) }
 
-// The inside that a stranger's bytes or an exhaustive list reach.
+// Internals that get untrusted input or that tests call with exhaustive lists.
 var (
 	PreparePassword = preparePassword
 	IsCommon        = isCommon
@@ -13,5 +13,5 @@ var (
 
 func CommonPasswords() string { return commonPasswords }
 
-// Check is check, which reads what strangers say of themselves.
+// Check exports check, which reads untrusted input.
 func (p *Profile) Check() error { return p.check() }

@@ -10,7 +10,7 @@ import (
 	"countersign/seal"
 )
 
-// Nothing but what we made is a mailed token, byte for byte.
+// Only the exact bytes that we made are a mailed token.
 func FuzzParseMailToken(f *testing.F) {
 	keys, err := seal.Parse(seal.Generate())
 	if err != nil {

@@ -95,7 +95,7 @@ func TestCommonPasswordsAreSortedAndAllFound(t *testing.T) {
 }
 
 // Where PRECIS OpaqueString (RFC 8265) accepts a password we agree with it. (The
-// library takes what is no UTF-8 for U+FFFD, so that such passwords are all one.)
+// library maps invalid UTF-8 to U+FFFD, so that all such passwords are equal.)
 func FuzzPassword(f *testing.F) {
 	for _, s := range []string{goodPassword, "e\u0301", "a\u3000b", "\u1112\u1161\u11ab", "❤️", "👩‍👧", "\x00", "\xff", "\u0344"} {
 		f.Add(s)

@@ -104,7 +104,8 @@ func TestUsernameInTheFormOfAnIDIsRefused(t *testing.T) {
 	}
 }
 
-// Normalising costs more the longer a text is; what is far too long isn't.
+// Normalising a longer text costs more, so a text that is far too long isn't
+// normalised.
 func TestEndlessNamesAreNotNormalised(t *testing.T) {
 	users := newUsers(t, open(t))
 	endless := strings.Repeat("\u0390", 30_000)
