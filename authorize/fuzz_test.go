@@ -29,8 +29,8 @@ import (
 
 const issuer = "https://auth.example.com"
 
-// rig is an authorize.Service over a fresh database with a client, and an ID token that
-// the client got.
+// rig is an authorize.Service with a fresh database, a client, and an ID token that the
+// client got.
 type rig struct {
 	*authorize.Service
 	seal    *seal.Keys
@@ -101,9 +101,9 @@ func isPage(t *testing.T, err error) bool {
 	return true
 }
 
-// FuzzRead: whatever a request says, the client is one that is registered and its answer
-// goes where it is registered for; what is let through is what the client may ask for,
-// and it comes back from its ticket as it was.
+// FuzzRead: whatever a request says, only a registered client is answered, at an
+// address registered for it; an accepted request asks only for what the client may
+// have, and its ticket restores it unchanged.
 func FuzzRead(f *testing.F) {
 	s := newRig(f)
 	good := "response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcallback&scope=openid&state=s&nonce=n" +
@@ -175,7 +175,7 @@ func FuzzRead(f *testing.F) {
 }
 
 // leadsBack fails the test unless an answer leads to the redirect URI, with parameters
-// that are read as they were meant.
+// that decode to the intended values.
 func (s *rig) leadsBack(t *testing.T, r *authorize.Request, answer *authorize.Response) {
 	t.Helper()
 	rest, ok := strings.CutPrefix(answer.Location(), r.RedirectURI)
@@ -196,8 +196,8 @@ func (s *rig) leadsBack(t *testing.T, r *authorize.Request, answer *authorize.Re
 	}
 }
 
-// FuzzResume: no change of a ticket is one; and what once was one, of whichever version,
-// leads nowhere that isn't registered.
+// FuzzResume: a changed ticket is invalid; and a valid one, of any version, leads only
+// to registered addresses.
 func FuzzResume(f *testing.F) {
 	s := newRig(f)
 	request := &authorize.Request{ClientID: "app", RedirectURI: "https://app.example.com/callback", Scopes: oauth.Scopes{"openid"}, AskedAt: s.now.UnixMilli()}
