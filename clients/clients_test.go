@@ -41,7 +41,7 @@ func newRegistry(t testing.TB, db *store.DB, change ...func(*clients.Options)) *
 
 func open(t testing.TB) *store.DB { return storetest.Open(t) }
 
-// failing is a database of which one method fails, before it does its work.
+// failing is a database with one method that fails before its write.
 type failing struct {
 	*store.DB
 	find, record bool

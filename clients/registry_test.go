@@ -263,8 +263,8 @@ func TestListAndDeleteClients(t *testing.T) {
 	}
 }
 
-// What a client may have is in each of its tokens, which must fit into a header
-// and into what our own endpoints read.
+// A client's scopes and audiences are in each of its tokens, which must fit into a
+// header and into the limit of our own endpoints.
 func TestWhatTokensCarryIsBounded(t *testing.T) {
 	many := func(n, length int) (all []string) {
 		for i := range n {
