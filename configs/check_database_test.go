@@ -83,8 +83,8 @@ func TestDatabaseSettingsFromTheEnvironment(t *testing.T) {
 	}
 }
 
-// FuzzDatabaseURL holds configs to not telling a password, wherever a slip in
-// what is around it puts it.
+// FuzzDatabaseURL checks that configs never shows a password, wherever a typing error
+// in the URL puts it.
 func FuzzDatabaseURL(f *testing.F) {
 	f.Add("me", "db1:3306,db2/countersign?tls=true")
 	f.Add("me@corp", "[::1]:3306/countersign")

@@ -12,8 +12,8 @@ import (
 )
 
 // FuzzLoad holds Load to three promises: no file makes it panic, a problem is
-// one line, and what Show says of a good configuration is enough to make it
-// again from the environment, but for the secrets, which it doesn't say.
+// one line, and Show's output of a valid configuration, as environment variables, gives
+// the same configuration, except for the secrets, which Show hides.
 func FuzzLoad(f *testing.F) {
 	example, err := os.ReadFile(exampleFile)
 	if err != nil {
@@ -72,7 +72,7 @@ func wantOneLineEach(t *testing.T, err error) {
 	}
 }
 
-// values are the settings that the environment can give.
+// values returns the settings that the environment can have.
 func values(c *configs.Config) map[string]string {
 	m := map[string]string{}
 	for _, s := range c.Show() {

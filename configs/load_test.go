@@ -15,7 +15,7 @@ import (
 	"countersign/configs"
 )
 
-// write makes a configuration file. It is named c.yaml, as messages show.
+// write creates a configuration file named c.yaml, the name in the messages.
 func write(t *testing.T, yaml string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "c.yaml")
@@ -34,7 +34,7 @@ func load(t *testing.T, src configs.Source) *configs.Config {
 	return c
 }
 
-// problems loads what must not load, and returns the lines of the error.
+// problems loads an invalid configuration, and returns the lines of the error.
 func problems(t *testing.T, src configs.Source) []string {
 	t.Helper()
 	c, err := configs.Load(src)
