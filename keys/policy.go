@@ -25,8 +25,9 @@ type Policy struct {
 	AccessTTL      time.Duration // the longest life of a token signed here
 }
 
-// Check says what keeps the times from being met, as an *input.Error, or returns nil: verifiers have to know a key before it signs, and no token may outlive the
-// publication of its key.
+// Check says what keeps the times from being met, as an *input.Error, or returns nil:
+// verifiers have to know a key before it signs, and no token may outlive the publication
+// of its key.
 func (p Policy) Check() error {
 	var bad input.Error
 	in := input.Duration
@@ -49,8 +50,7 @@ func (p Policy) Check() error {
 	return bad.Err()
 }
 
-// usable is what a ring can't do without. It asks less than Check: a ring copes with times
-// that can't be met by publishing and signing at once.
+// usable is what the sums in Check can't do without.
 func (p Policy) usable() error {
 	switch {
 	case p.RotationPeriod < propagation:

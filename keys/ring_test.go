@@ -75,6 +75,17 @@ func open(t testing.TB, db keys.Store, master *seal.Keys, policy keys.Policy, al
 	return ring
 }
 
+// openUnchecked is open with times that a server refuses: a ring copes with them,
+// because another version or policy may have made its keys.
+func openUnchecked(t testing.TB, db keys.Store, master *seal.Keys, policy keys.Policy) *keys.Ring {
+	t.Helper()
+	ring, err := keys.OpenUnchecked(t.Context(), keys.Options{Store: db, Seal: master, Log: logTo(t), Algorithms: []string{"EdDSA"}, Policy: policy})
+	if err != nil {
+		t.Fatalf("open ring: %v", err)
+	}
+	return ring
+}
+
 // openAdmin opens a ring as the command line does, without configuration.
 func openAdmin(t testing.TB, db keys.Store, master *seal.Keys) *keys.Ring {
 	t.Helper()
@@ -256,6 +267,8 @@ func TestOpenRefusesNonsense(t *testing.T) {
 		"no rotation":         func(o *keys.Options) { o.Policy.RotationPeriod = 0 },
 		"tokens without life": func(o *keys.Options) { o.Policy.AccessTTL = 0 },
 		"negative skew":       func(o *keys.Options) { o.Policy.ClockSkew = -1 },
+		"short rotation":      func(o *keys.Options) { o.Policy.RotationPeriod = o.Policy.JWKSMaxAge },
+		"tokens that outlive": func(o *keys.Options) { o.Policy.AccessTTL = o.Policy.RotationPeriod },
 	} {
 		opts := keys.Options{Store: db, Seal: master(t), Algorithms: []string{"ES256"}, Policy: monthly}
 		change(&opts)
