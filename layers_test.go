@@ -16,9 +16,7 @@ var layers = map[string][]string{
 	// Leaves know nothing of the domain.
 	"audit":   {},
 	"input":   {},
-	"limits":  {},
 	"mail":    {},
-	"oauth":   {},
 	"openapi": {},
 	"pages":   {},
 	"seal":    {},
@@ -27,17 +25,19 @@ var layers = map[string][]string{
 	"browser": {"seal"},
 	"caller":  {"audit", "limits"},
 	"hashing": {"input", "limits"},
+	"limits":  {"input"},
+	"oauth":   {"uris"},
 	"origins": {"uris"},
 
 	// The domain. Its packages do not know each other.
 	"accounts": {"audit", "caller", "hashing", "input", "limits", "seal", "uris"},
 	"clients":  {"audit", "caller", "hashing", "input", "limits", "oauth", "origins", "uris"},
 	"consents": {"audit", "caller"},
-	"tokens":   {"audit", "caller", "oauth", "seal"},
+	"tokens":   {"audit", "caller", "input", "oauth", "seal"},
 	"keys":     {"audit", "input", "seal"},
 
 	// It asks the owners of rules and adds the place.
-	"configs": {"accounts", "clients", "hashing", "input", "keys", "oauth", "origins", "store/dsn", "uris"},
+	"configs": {"accounts", "clients", "hashing", "input", "keys", "limits", "oauth", "origins", "store/dsn", "tokens", "uris"},
 
 	"store/dsn":       {"uris"},
 	"store":           {"store/dsn", "accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "tokens"},

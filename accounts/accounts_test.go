@@ -25,10 +25,10 @@ func newUsers(t testing.TB, db *store.DB, change ...func(*accounts.Options)) *ac
 	t.Helper()
 	o := accounts.Options{
 		Store:    db,
-		Policy:   accounts.PasswordPolicy{ServiceNames: []string{"Countersign", "auth.example.com"}},
+		Settings: accounts.Settings{Passwords: accounts.PasswordPolicy{MinLength: 8, ServiceNames: []string{"Countersign", "auth.example.com"}}},
 		Argon2:   cheap,
 		Slots:    limits.NewSlots(2, 100),
-		Throttle: limits.NewThrottle(limits.Options{Store: db}),
+		Throttle: storetest.Throttle(t, db),
 		Log:      slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for _, c := range change {

@@ -48,7 +48,7 @@ func (u *Users) budgetOf(ctx context.Context, name string, from caller.Caller) (
 // check returns the failures so far in the caller's own budget, or a *limits.WaitError.
 func (u *Users) check(ctx context.Context, now time.Time, b budget) (limits.Failures, error) {
 	if b.shared != nil {
-		if err := u.throttle.CheckShared(ctx, now, *b.shared, u.strangers); err != nil {
+		if err := u.throttle.CheckShared(ctx, now, *b.shared, u.throttle.StrangersPerAccount()); err != nil {
 			return limits.Failures{}, err
 		}
 	}
@@ -140,7 +140,7 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, passwo
 }
 
 // AddressDue reports whether the user must prove the address before signing in.
-func (u *Users) AddressDue(user *User) bool { return u.verified && !user.EmailVerified }
+func (u *Users) AddressDue(user *User) bool { return u.requireVerifiedEmail && !user.EmailVerified }
 
 // Prove checks the password of a user who is signed in already, and returns the user
 // as of the check. Its errors are those of Authenticate, and ErrSignedOut.

@@ -321,7 +321,7 @@ func TestSignInWhileTheDatabaseFails(t *testing.T) {
 	db := &failing{DB: open(t)}
 	create(t, newUsers(t, db.DB), "alice", goodPassword)
 	users := newUsers(t, db.DB, func(o *accounts.Options) {
-		o.Store, o.Throttle = db, limits.NewThrottle(limits.Options{Store: db})
+		o.Store, o.Throttle = db, storetest.Throttle(t, db)
 		o.Argon2.Iterations = 2
 	})
 	db.upgrade = true
@@ -388,7 +388,9 @@ func TestSpacesAtTheEndsOfAPasswordCount(t *testing.T) {
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
-	users := newUsers(b, open(b), func(o *accounts.Options) { o.Argon2 = hashing.Argon2{} })
+	users := newUsers(b, open(b), func(o *accounts.Options) {
+		o.Argon2 = hashing.Argon2{MemoryKiB: 19 << 10, Iterations: 2, Parallelism: 1}
+	})
 	create(b, users, "alice", goodPassword)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -403,7 +405,7 @@ func TestBudgetsOfSecretsAndPasswordsAreApart(t *testing.T) {
 	users := newUsers(t, db)
 	create(t, users, "api", goodPassword)
 	registry, err := clients.New(clients.Options{
-		Store: db, Argon2: cheap, Slots: limits.NewSlots(1, 0), Throttle: limits.NewThrottle(limits.Options{Store: db}),
+		Store: db, Argon2: cheap, Slots: limits.NewSlots(1, 0), Throttle: storetest.Throttle(t, db),
 	})
 	if err != nil {
 		t.Fatal(err)

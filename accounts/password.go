@@ -21,7 +21,7 @@ const (
 // 800-63B-4 section 3.1.1.2 it requires length and refuses what attackers guess first;
 // it requires no mixture of character classes. It doesn't apply to passwords in use.
 type PasswordPolicy struct {
-	MinLength    int      // in code points; 0: 8
+	MinLength    int      // in code points
 	ServiceNames []string // words that users of this service would choose: its name, its host's
 }
 
@@ -34,7 +34,7 @@ const (
 // Check returns what is wrong with the policy, an *input.Error, or nil.
 func (p PasswordPolicy) Check() error {
 	var bad input.Error
-	if p.MinLength != 0 && (p.MinLength < leastMinLength || p.MinLength > mostMinLength) {
+	if p.MinLength < leastMinLength || p.MinLength > mostMinLength {
 		bad.Add("min_length", input.Invalid, "min_length must be %d (the least by NIST SP 800-63B) to %d, not %d.", leastMinLength, mostMinLength, p.MinLength)
 	}
 	return bad.Err()

@@ -63,16 +63,16 @@ func TestPasswordPolicy(t *testing.T) {
 }
 
 func TestShortNameMustNotBeThePassword(t *testing.T) {
-	users := newUsers(t, open(t), func(o *accounts.Options) { o.Policy.MinLength = 3 })
+	users := newUsers(t, open(t))
 	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "zyx", Password: "ZYX"}, caller.Operator())
-	inputtest.Want(t, err, "password contains_personal")
-	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "zyx", Password: "zyxw"}, caller.Operator()); err != nil {
+	inputtest.Want(t, err, "password too_short", "password contains_personal")
+	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "zyx", Password: "zyxwzyxw"}, caller.Operator()); err != nil {
 		t.Errorf("longer than the name: %v", err)
 	}
 }
 
 func TestMinLengthIsConfigured(t *testing.T) {
-	users := newUsers(t, open(t), func(o *accounts.Options) { o.Policy.MinLength = 15 })
+	users := newUsers(t, open(t), func(o *accounts.Options) { o.Passwords.MinLength = 15 })
 	_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", Password: "fourteen chars"}, caller.Operator())
 	inputtest.Want(t, err, "password too_short")
 }

@@ -18,55 +18,55 @@ import (
 	"countersign/seal"
 )
 
-// Options are the parts of Users. Store, Slots and Throttle are required.
+// Settings are the rules for accounts.
+type Settings struct {
+	Passwords PasswordPolicy
+	// RequireVerifiedEmail bars accounts without a proven address from signing in. It
+	// needs mail.
+	RequireVerifiedEmail bool
+}
+
+// Options are the parts of Users. Store, Settings, Slots and Throttle are required.
 type Options struct {
+	Settings
 	Store    UserStore
-	Policy   PasswordPolicy
 	Argon2   hashing.Argon2
 	Slots    *limits.Slots // for hashing passwords, and nothing else
 	Throttle *limits.Throttle
-	// Strangers is how many wrong passwords per account and window of the Throttle all
-	// callers with unknown browsers have together; 0: 100.
-	Strangers int
 	// Mail says that the server sends letters. Their tokens need Seal.
 	Mail bool
 	Seal *seal.Keys
-	// RequireVerifiedEmail bars accounts without a proven address from signing in.
-	RequireVerifiedEmail bool
-	Log                  *slog.Logger
+	Log  *slog.Logger
 }
 
 // Users creates accounts and authenticates their owners.
 type Users struct {
-	store     UserStore
-	policy    PasswordPolicy
-	hasher    *hashing.Hasher
-	throttle  *limits.Throttle
-	strangers int
-	mail      bool
-	seal      *seal.Keys
-	verified  bool // users must prove their address before signing in
-	log       *slog.Logger
+	store                UserStore
+	policy               PasswordPolicy
+	hasher               *hashing.Hasher
+	throttle             *limits.Throttle
+	mail                 bool
+	seal                 *seal.Keys
+	requireVerifiedEmail bool
+	log                  *slog.Logger
 }
 
-// New returns the users in a store. It fails if the cost of a hash is out of bounds.
+// New returns the users in a store. It refuses a policy and a cost of a hash that don't
+// pass their Check.
 func New(o Options) (*Users, error) {
 	hasher, err := hashing.New(o.Argon2, o.Slots)
 	if err != nil {
 		return nil, err
 	}
-	if o.Policy.MinLength <= 0 {
-		o.Policy.MinLength = 8
-	}
-	if o.Strangers <= 0 {
-		o.Strangers = 100
+	if err := o.Passwords.Check(); err != nil {
+		return nil, err
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Users{
-		store: o.Store, policy: o.Policy, hasher: hasher, throttle: o.Throttle, strangers: o.Strangers,
-		mail: o.Mail, seal: o.Seal, verified: o.RequireVerifiedEmail, log: o.Log,
+		store: o.Store, policy: o.Passwords, hasher: hasher, throttle: o.Throttle,
+		mail: o.Mail, seal: o.Seal, requireVerifiedEmail: o.RequireVerifiedEmail, log: o.Log,
 	}, nil
 }
 
@@ -90,7 +90,7 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 	var bad input.Error
 	name := checkUsername(&bad, n.Username)
 	checkEmail(&bad, n.Email)
-	if u.verified && n.Email == "" {
+	if u.requireVerifiedEmail && n.Email == "" {
 		bad.Add("email", input.Required, "email must not be empty.")
 	}
 	checkRoles(&bad, n.Roles)
@@ -130,14 +130,14 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		if holder, err = u.addressee(ctx, n.Email, ""); err != nil {
 			return User{}, fmt.Errorf("find user: %w", err)
 		}
-		if holder.ID != uuid.Nil && !u.verified {
+		if holder.ID != uuid.Nil && !u.requireVerifiedEmail {
 			return User{}, alreadyTaken(ErrEmailTaken)
 		}
 	}
 	user := User{
 		Username:       name,
 		Email:          n.Email,
-		EmailUnclaimed: u.verified,
+		EmailUnclaimed: u.requireVerifiedEmail,
 		Roles:          n.Roles,
 		CreatedAt:      now,
 		UpdatedAt:      now,

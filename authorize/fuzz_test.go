@@ -50,14 +50,15 @@ func newRig(t testing.TB) *rig {
 		Policy: keys.Policy{RotationPeriod: 720 * time.Hour, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: time.Minute},
 	})
 	noError(t, err)
-	issued := tokens.New(tokens.Options{
-		Store: db, Signer: ring, Seal: master, Issuer: issuer, Audience: []string{issuer}, IDTokenAlg: "ES256",
-		AccessTTL: time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: time.Hour,
+	issued, err := tokens.New(tokens.Options{
+		Store: db, Signer: ring, Seal: master, Issuer: issuer, IDTokenAlg: "ES256",
+		Settings: tokens.Settings{AccessTTL: time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: time.Hour},
 	})
+	noError(t, err)
 	log := slog.New(slog.DiscardHandler)
 	registry, err := clients.New(clients.Options{
 		Store: db, Argon2: hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, Slots: limits.NewSlots(1, 1), Log: log,
-		Throttle: limits.NewThrottle(limits.Options{Store: db, Free: 10, MaxWait: time.Minute, Window: time.Hour, Secret: []byte("secret")}),
+		Throttle: storetest.Throttle(t, db),
 	})
 	noError(t, err)
 	r := &rig{seal: master, now: time.Now()}

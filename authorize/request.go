@@ -203,7 +203,7 @@ func (s *Service) readChallenge(r *Request, form url.Values) error {
 
 // needsPKCE reports whether the client must use PKCE.
 func (s *Service) needsPKCE(r *Request) bool {
-	return s.o.AlwaysPKCE || r.client.Public || !r.client.PKCEOptional
+	return s.o.RFC9700 || r.client.Public || !r.client.PKCEOptional
 }
 
 // Prompts are the supported values of prompt (OpenID Connect Core section 3.1.2.1;

@@ -36,9 +36,9 @@ type Options struct {
 	// Claims maps each claim that a client can ask for by name to the scope that opens
 	// it.
 	Claims map[string]string
-	// AlwaysPKCE requires PKCE also of clients registered without it (RFC 9700 section
+	// RFC9700 requires PKCE also of clients registered without it (RFC 9700 section
 	// 2.1.1).
-	AlwaysPKCE bool
+	RFC9700 bool
 }
 
 // Service answers authorization requests. It is safe for concurrent use.

@@ -114,7 +114,7 @@ func TestClientsWhileTheDatabaseFails(t *testing.T) {
 	db := &failing{DB: open(t)}
 	register(t, newRegistry(t, db.DB), api, chosen)
 	registry := newRegistry(t, db.DB, func(o *clients.Options) {
-		o.Store, o.Throttle = db, limits.NewThrottle(limits.Options{Store: db})
+		o.Store, o.Throttle = db, storetest.Throttle(t, db)
 	})
 	try := func(secret string) error {
 		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: secret}, caller.Caller{Address: home})
@@ -260,7 +260,9 @@ func BenchmarkClientSecret(b *testing.B) {
 	db := open(b)
 	generated := clients.GenerateSecret()
 	newest := func() *clients.Registry {
-		return newRegistry(b, db, func(o *clients.Options) { o.Argon2 = hashing.Argon2{} })
+		return newRegistry(b, db, func(o *clients.Options) {
+			o.Argon2 = hashing.Argon2{MemoryKiB: 19 << 10, Iterations: 2, Parallelism: 1}
+		})
 	}
 	registry := newest()
 	register(b, registry, api, chosen)

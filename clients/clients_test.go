@@ -26,7 +26,7 @@ func newRegistry(t testing.TB, db *store.DB, change ...func(*clients.Options)) *
 		Rules:    clients.Rules{AnyLoopback: true, IDTokenAlgs: []string{"ES256", "RS256", "PS256", "EdDSA"}},
 		Argon2:   cheap,
 		Slots:    limits.NewSlots(2, 100),
-		Throttle: limits.NewThrottle(limits.Options{Store: db}),
+		Throttle: storetest.Throttle(t, db),
 		Log:      slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for _, c := range change {

@@ -112,6 +112,13 @@ func checkSettings(bad *input.Error, c Settings, rules Rules) {
 	}
 }
 
+// CheckID says what keeps id from being a client's, as an *input.Error, or returns nil.
+func CheckID(id string) error {
+	var bad input.Error
+	checkClientID(&bad, id)
+	return bad.Err()
+}
+
 // checkClientID adds what is wrong with a client id. RFC 6749 appendix A.1
 // allows all printable ASCII. We refuse quotes and backslashes, which would end a
 // quoted id, and spaces at the ends, which get lost. The characters : % + and space

@@ -5,8 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +14,8 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"countersign/accounts"
+	"countersign/clients"
 	"countersign/hashing"
-	"countersign/input"
 	"countersign/keys"
 	"countersign/oauth"
 	"countersign/origins"
@@ -51,46 +49,14 @@ func (c *Config) checkServe(r *report) {
 	case c.Issuer == "":
 		r.add("issuer", "is missing: set it to the https URL that clients reach this server under, such as https://auth.example.com")
 	default:
-		if fault := issuerFault(c.Issuer, c.Dev); fault != "" {
-			r.add("issuer", "%s %s", quote(c.Issuer), fault)
+		if err := oauth.CheckIssuer(c.Issuer, c.Dev); err != nil {
+			r.add("issuer", "%s %v", quote(c.Issuer), err)
 		}
 	}
 	if c.MasterKey == "" && c.MasterKeyFile == "" {
 		r.add("master_key_file", "no master key is given: set this (or COUNTERSIGN_MASTER_KEY_FILE) to a file with, or COUNTERSIGN_MASTER_KEY to, 32 random bytes in base64 (head -c 32 /dev/urandom | base64)")
 	}
 	c.checkServeMail(r)
-}
-
-// issuerFault returns why s is no issuer (RFC 8414 section 2), and how to fix it; empty
-// if it is one.
-func issuerFault(s string, dev bool) string {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
-		return "must be a URL such as https://auth.example.com"
-	case u.Scheme != "https" && !(dev && u.Scheme == "http" && uris.IsLoopback(u.Hostname())):
-		if dev {
-			return "must begin with https://, or with http:// on localhost"
-		}
-		return "must begin with https:// (only --dev allows http, on localhost)"
-	case u.User != nil:
-		return "must not have a user or password: take out what is before the @"
-	case strings.ContainsAny(s, "?#"):
-		return "must not have a query or fragment: end it before the ? or #"
-	case strings.HasSuffix(s, "/"):
-		return "must not end in a slash: take it off"
-	case u.Path != "" && (path.Clean(u.Path) != u.Path || u.EscapedPath() != u.Path || strings.ContainsAny(u.Path, "%:*")):
-		return "must have a plain path: no //, no dots between slashes, no colon or star, nothing to percent-encode"
-	case strings.ToLower(u.Host) != u.Host || !printable(u.Host):
-		return "must have its host in lower-case ASCII"
-	case u.Port() != "" && !port(u.Port(), 1):
-		return "must have a port between 1 and 65535"
-	case u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80":
-		return "must not name the scheme's default port, which browsers leave out"
-	case strings.HasPrefix(u.Path, "/.well-known"):
-		return "must not have a path below /.well-known, where metadata is"
-	}
-	return ""
 }
 
 func (c *Config) checkNames(r *report) {
@@ -110,7 +76,7 @@ func (c *Config) checkNetwork(r *report) {
 		if l.key == "admin_listen" && l.value == "" {
 			continue
 		}
-		if err != nil || !port(p, 0) || host != "" && !hostname(host) {
+		if err != nil || !port(p, 0) || host != "" && !uris.IsHost(host) {
 			r.add(l.key, "must be host:port, such as :8080 or 127.0.0.1:8080, not %s", quote(l.value))
 		}
 	}
@@ -128,22 +94,8 @@ func (c *Config) checkNetwork(r *report) {
 }
 
 func (c *Config) checkTokens(r *report) {
-	t := c.Tokens
-	const idle, absolute, window = "tokens.refresh_idle_ttl", "tokens.refresh_absolute_ttl", "tokens.refresh_replay_window"
-	if t.RefreshIdleTTL > t.RefreshAbsoluteTTL {
-		r.addPair([]string{idle, absolute}, "%s is longer than %s (%s), which ends a session anyhow: lower the one or raise the other",
-			input.Duration(t.RefreshIdleTTL), absolute, input.Duration(t.RefreshAbsoluteTTL))
-	}
-	const maxWait, forget = "throttle.max_wait", "throttle.window"
-	if c.Throttle.Window < c.Throttle.MaxWait {
-		r.addPair([]string{forget, maxWait}, "%s is shorter than %s (%s), so that no wait would ever be so long: raise the one or lower the other",
-			input.Duration(c.Throttle.Window), maxWait, input.Duration(c.Throttle.MaxWait))
-	}
-	if t.RefreshReplayWindow >= t.RefreshIdleTTL {
-		r.addPair([]string{window, idle}, "%s must be shorter than %s (%s): lower it; 60s is plenty",
-			input.Duration(t.RefreshReplayWindow), idle, input.Duration(t.RefreshIdleTTL))
-	}
-	r.checkItems("tokens.audience", t.Audience, oauth.CheckAudience)
+	r.ask(c.Tokens.Check(), func(field string) string { return "tokens." + field })
+	r.ask(c.Throttle.Check(), func(field string) string { return "throttle." + field })
 }
 
 // KeyPolicy returns the lifetimes of signing keys and of what depends on them.
@@ -164,42 +116,40 @@ func (c *Config) checkKeys(r *report) {
 			return "tokens.access_ttl"
 		}
 		return inKeys(field)
-	}, "keys.rotation_period", "keys.jwks_max_age", "keys.clock_skew", "tokens.access_ttl")
+	})
 }
 
-// Argon2 returns the cost of hashing a password. A value that overflows its type
-// becomes the type's maximum, which is too large, too.
-func (c *Config) Argon2() hashing.Argon2 {
+// Hashing returns what hashing passwords and secrets may cost. A value that overflows its
+// type becomes the type's maximum, which is too large, too.
+func (c *Config) Hashing() hashing.Settings {
 	a := c.Passwords.Argon2
-	return hashing.Argon2{
-		MemoryKiB:   uint32(min(max(a.Memory/KiB, 0), math.MaxUint32)),
-		Iterations:  uint32(min(max(a.Iterations, 0), math.MaxUint32)),
-		Parallelism: uint8(min(max(a.Parallelism, 0), math.MaxUint8)),
+	return hashing.Settings{
+		Argon2: hashing.Argon2{
+			MemoryKiB:   uint32(min(max(a.Memory/KiB, 0), math.MaxUint32)),
+			Iterations:  uint32(min(max(a.Iterations, 0), math.MaxUint32)),
+			Parallelism: uint8(min(max(a.Parallelism, 0), math.MaxUint8)),
+		},
+		MaxConcurrentHashes: c.Passwords.MaxConcurrentHashes,
 	}
 }
 
 func (c *Config) checkPasswords(r *report) {
-	if n := c.Passwords.MinLength; n == 0 {
-		r.add("passwords.min_length", "must not be 0") // 0 means the default in a policy
-	} else {
-		r.ask(accounts.PasswordPolicy{MinLength: n}.Check(), func(field string) string { return "passwords." + field })
-	}
-	inArgon2 := func(field string) string { return "passwords.argon2." + field }
-	price, together := c.Argon2(), []string{"passwords.argon2.memory", "passwords.argon2.iterations"}
-	if price.Check() != nil { // also for the zero value, which means the default in a price
-		r.ask(price.Check(), inArgon2)
-	} else {
-		r.ask(price.CheckStrong(), inArgon2, together...)
-	}
+	r.ask(accounts.PasswordPolicy{MinLength: c.Passwords.MinLength}.Check(), func(field string) string { return "passwords." + field })
+	r.ask(c.Hashing().CheckStrong(), func(field string) string {
+		if field == "max_concurrent_hashes" {
+			return "passwords." + field
+		}
+		return "passwords.argon2." + field
+	})
 }
 
 // checkSessionCookie reports settings with which browsers would refuse our cookies.
 func (c *Config) checkSessionCookie(r *report) {
 	s := c.SessionCookie
-	if !printable(s.Client) {
+	if clients.CheckID(s.Client) != nil {
 		r.add("session_cookie.client", "must be the id of a client, not %s", quote(s.Client))
 	}
-	if s.Domain != "" && !hostname(s.Domain) {
+	if s.Domain != "" && !uris.IsHost(s.Domain) {
 		r.add("session_cookie.domain", "must be a domain name such as example.com, not %s", quote(s.Domain))
 	} else if u, err := url.Parse(c.Issuer); err == nil && s.Domain != "" && c.Issuer != "" && u.Hostname() != s.Domain && !strings.HasSuffix(u.Hostname(), "."+s.Domain) {
 		r.add("session_cookie.domain", "must be the issuer's host %s or a domain above it, or browsers refuse the cookies; not %s", u.Hostname(), quote(s.Domain))
@@ -217,16 +167,4 @@ func item(key string, i int) string { return key + "[" + strconv.Itoa(i) + "]" }
 func port(s string, least int) bool {
 	n, err := strconv.Atoi(s)
 	return err == nil && strconv.Itoa(n) == s && n >= least && n <= 65535
-}
-
-var dnsName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
-
-func hostname(s string) bool {
-	_, err := netip.ParseAddr(s)
-	return err == nil || dnsName.MatchString(s)
-}
-
-// printable reports whether s has only visible ASCII characters.
-func printable(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(x rune) bool { return x <= ' ' || x > '~' })
 }

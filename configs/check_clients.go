@@ -2,6 +2,7 @@ package configs
 
 import (
 	"errors"
+	"maps"
 
 	"countersign/clients"
 	"countersign/input"
@@ -39,18 +40,26 @@ func (c *Config) checkClients(r *report) {
 }
 
 // ask reports err, which is what the owner of a rule found, an *input.Error or nil.
-// keyOf returns the key that sets a field. If the rule is about several keys, with has
-// the others.
-func (r *report) ask(err error, keyOf func(field string) string, with ...string) {
+// keyOf returns the key that sets a field. It reports no second problem of a key that
+// another owner refused.
+func (r *report) ask(err error, keyOf func(field string) string) {
 	bad, ok := errors.AsType[*input.Error](err)
 	if !ok {
 		return
 	}
+	told := maps.Clone(r.bad)
 	for _, p := range bad.Problems {
 		key := keyOf(p.Field)
+		if _, refused := nearest(told, key); refused {
+			continue
+		}
 		switch {
-		case len(with) > 0:
-			r.addPair(append([]string{key}, with...), "%s", p.Detail)
+		case len(p.With) > 0:
+			keys := []string{key}
+			for _, field := range p.With {
+				keys = append(keys, keyOf(field))
+			}
+			r.addPair(keys, "%s", p.Detail)
 		case p.Item > 0:
 			r.add(item(key, p.Item-1), "%s", redact(p.Detail))
 		default:

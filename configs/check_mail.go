@@ -12,7 +12,7 @@ import (
 // checkMail reports settings with which mail can't be sent or its links don't work.
 func (c *Config) checkMail(r *report) {
 	m := c.SMTP
-	if m.Host != "" && !hostname(m.Host) {
+	if m.Host != "" && !uris.IsHost(m.Host) {
 		r.add("smtp.host", "must be a host name or an IP address, not %s", quote(m.Host))
 	}
 	if _, err := mail.ParseAddress(m.From); m.From != "" && err != nil {

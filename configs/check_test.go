@@ -132,8 +132,8 @@ func TestBadValues(t *testing.T) {
 		{`trusted_proxies: [10.0.0.1, proxy.example.com]`, "trusted_proxies[1]", `such as 10.0.0.0/8, not "proxy.example.com"`},
 
 		{`tokens: {access_ttl: 0s}`, "tokens.access_ttl", "must be at least 1s, not 0s"},
-		{`tokens: {refresh_idle_ttl: 5000h}`, "tokens.refresh_idle_ttl", "5000h is longer than tokens.refresh_absolute_ttl (4320h)"},
-		{`tokens: {refresh_idle_ttl: 1m}`, "tokens.refresh_replay_window", "1m must be shorter than tokens.refresh_idle_ttl (1m)"},
+		{`tokens: {refresh_idle_ttl: 5000h}`, "tokens.refresh_idle_ttl", "5000h is longer than refresh_absolute_ttl (4320h)"},
+		{`tokens: {refresh_idle_ttl: 1m}`, "tokens.refresh_replay_window", "1m must be shorter than refresh_idle_ttl (1m)"},
 		{`tokens: {audience: [""]}`, "tokens.audience[0]", "1 to 512 characters"},
 		{`tokens: {audience: ["a,b"]}`, "tokens.audience[0]", "commas"},
 
@@ -146,7 +146,7 @@ func TestBadValues(t *testing.T) {
 
 		{`passwords: {min_length: 7}`, "passwords.min_length", "must be 8 (the least by NIST SP 800-63B) to 256, not 7"},
 		{`passwords: {min_length: 257}`, "passwords.min_length", "not 257"},
-		{`passwords: {max_concurrent_hashes: -1}`, "passwords.max_concurrent_hashes", "must be at least 0, not -1"},
+		{`passwords: {max_concurrent_hashes: -1}`, "passwords.max_concurrent_hashes", "must be 0 (the number of CPUs) to 1024, not -1"},
 		{`passwords: {argon2: {memory: 12MiB}}`, "passwords.argon2.memory", "12MiB is too little with iterations: 2, OWASP asks for 19MiB at 2"},
 		{`passwords: {argon2: {iterations: 1}}`, "passwords.argon2.memory", "OWASP asks for 46MiB at 1"},
 		{`passwords: {argon2: {memory: 8KiB, iterations: 64}}`, "passwords.argon2.memory", "OWASP asks for 7MiB at 5"},
@@ -162,7 +162,7 @@ func TestBadValues(t *testing.T) {
 		{`{issuer: "https://auth.example.com", session_cookie: {domain: com}}`, "session_cookie.domain", "must be a domain of yours"},
 		{`{issuer: "https://me.github.io", session_cookie: {domain: github.io}}`, "session_cookie.domain", "must be a domain of yours"},
 		{`session_cookie: {same_site: Strict}`, "session_cookie.same_site", "must be strict, lax or none"},
-		{`throttle: {strangers_per_account: 0}`, "throttle.strangers_per_account", "must be at least 1"},
+		{`throttle: {strangers_per_account: 0}`, "throttle.strangers_per_account", "must be 1 to 1000000, not 0"},
 		{`smtp: {host: "https://mail", from: a@example.com}`, "smtp.host", "must be a host name"},
 		{`smtp: {host: mail.example.com}`, "smtp.host", "needs smtp.from"},
 		{`smtp: {tls: ssl}`, "smtp.tls", "must be starttls, tls or none"},

@@ -9,7 +9,12 @@
 // (and so its environment variable), default gives its value when nothing sets
 // it, dev its default under --dev, min and max its range. A key with an only
 // tag can come from that source alone, and one marked unused is accepted but
-// has no effect in this version. Start at Config, then Load.
+// has no effect in this version. Where a package takes all keys of a section, the section
+// is that package's type. Start at Config, then Load.
+//
+// A default is decided here, in a tag, and nowhere else. A rule belongs to the package
+// that needs it, which refuses what breaks it whoever asks; check asks that package and
+// adds the place.
 package configs
 
 import (
@@ -17,6 +22,8 @@ import (
 	"time"
 
 	"countersign/clients"
+	"countersign/limits"
+	"countersign/tokens"
 )
 
 // Config is the whole configuration. Keys are dotted paths through it, such as
@@ -116,24 +123,8 @@ type Config struct {
 		AllowedOrigins []string `yaml:"allowed_origins" dev:"http://localhost:*,http://127.0.0.1:*"`
 	} `yaml:"cors"`
 
-	Tokens struct {
-		// AccessTTL is how long an access token is valid. Default 10m.
-		AccessTTL time.Duration `yaml:"access_ttl" default:"10m" min:"1s"`
-		// RefreshIdleTTL ends a session that was not refreshed for this long. Default
-		// 720h (30 days); at most RefreshAbsoluteTTL.
-		RefreshIdleTTL time.Duration `yaml:"refresh_idle_ttl" default:"720h" min:"1s"`
-		// RefreshAbsoluteTTL ends a session this long after the sign-in, even if it is
-		// in use. Default 4320h (180 days).
-		RefreshAbsoluteTTL time.Duration `yaml:"refresh_absolute_ttl" default:"4320h" min:"1s"`
-		// RefreshReplayWindow is how long a client may present a used refresh token
-		// again, as after a lost response or from a second tab, and get the current
-		// one. A later use counts as theft and ends the session. Default 60s; 0 is
-		// strict: every second use counts as theft.
-		RefreshReplayWindow time.Duration `yaml:"refresh_replay_window" default:"60s"`
-		// Audience is the "aud" of access tokens whose client names no audience
-		// of its own. Default empty: the issuer.
-		Audience []string `yaml:"audience"`
-	} `yaml:"tokens"`
+	// Tokens are how long tokens live and who they are for.
+	Tokens tokens.Settings `yaml:"tokens"`
 
 	Keys struct {
 		// Algorithms are the algorithms of the signing keys: ES256, RS256, PS256,
@@ -170,7 +161,7 @@ type Config struct {
 		// MaxConcurrentHashes bounds how many hashes are computed at one time, and so
 		// their memory. Passwords and client secrets have this many each. Default 0:
 		// the number of CPUs.
-		MaxConcurrentHashes int `yaml:"max_concurrent_hashes" default:"0" min:"0" max:"1024"`
+		MaxConcurrentHashes int `yaml:"max_concurrent_hashes" default:"0"`
 	} `yaml:"passwords"`
 
 	Signup struct {
@@ -201,18 +192,7 @@ type Config struct {
 	} `yaml:"session_cookie"`
 
 	// Throttle bounds guesses at passwords and client secrets.
-	Throttle struct {
-		// FreeFailures is how many failures one network has at one account before each
-		// further one doubles the wait for the next try. Default 10.
-		FreeFailures int `yaml:"free_failures" default:"10" min:"1" max:"1000000"`
-		// MaxWait is the longest such wait. Default 15m.
-		MaxWait time.Duration `yaml:"max_wait" default:"15m" min:"1s"`
-		// StrangersPerAccount is how many failures per account and Window all callers
-		// have together whose browser never signed in to the account. Default 100.
-		StrangersPerAccount int `yaml:"strangers_per_account" default:"100" min:"1" max:"1000000"`
-		// Window is how long failures are remembered. Default 1h.
-		Window time.Duration `yaml:"window" default:"1h" min:"1s"`
-	} `yaml:"throttle"`
+	Throttle limits.Budgets `yaml:"throttle"`
 
 	// SMTP is the server that takes outgoing mail.
 	SMTP struct {

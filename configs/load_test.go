@@ -222,7 +222,7 @@ clients:
 	want := []string{
 		"c.yaml:2: nonsense: ", "c.yaml:4: tokens.access_ttl: ",
 		"COUNTERSIGN_THROTTLE_WINDOW: throttle.window: ", "COUNTERSIGN_NOPE: ",
-		"c.yaml:5: tokens.refresh_idle_ttl: ", "c.yaml:1: listen: ", "c.yaml:6: passwords.min_length: ",
+		"c.yaml:1: listen: ", "c.yaml:5: tokens.refresh_idle_ttl: ", "c.yaml:6: passwords.min_length: ",
 		"c.yaml:10: clients[0].grants[0]: grants: password", "c.yaml:10: clients[0].grants[1]: grants: client_credentials",
 		"issuer: ", "master_key_file: ",
 	}

@@ -26,9 +26,11 @@ import (
 	"countersign/clients"
 	"countersign/hashing"
 	"countersign/keys"
+	"countersign/limits"
 	"countersign/seal"
 	"countersign/server"
 	"countersign/store/storetest"
+	"countersign/tokens"
 )
 
 // The tests in this file run a request at the library's own server and manager,
@@ -173,8 +175,11 @@ func ourApp(t testing.TB) (*server.App, *watch) {
 	watched := &watch{Store: db}
 	app, err := server.New(server.Options{
 		Store: watched, Keys: ring, Seal: master, Log: log, Unavailable: db.IsUnavailable, Issuer: "https://auth.example.com",
-		AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: time.Hour, ReplayWindow: time.Minute,
-		Argon2: hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, MaxConcurrentHashes: 4,
+		Accounts:      accounts.Settings{Passwords: accounts.PasswordPolicy{MinLength: 8}},
+		Hashing:       hashing.Settings{Argon2: hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, MaxConcurrentHashes: 4},
+		Tokens:        tokens.Settings{AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: time.Hour, RefreshReplayWindow: time.Minute},
+		Throttle:      limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, Window: time.Hour},
+		SessionCookie: server.SessionCookie{Client: "a"},
 	})
 	if err != nil {
 		t.Fatal(err)

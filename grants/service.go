@@ -25,15 +25,15 @@ import (
 	"countersign/tokens"
 )
 
-// Options are what a Service is made of. All are required except NoPassword.
+// Options are what a Service is made of. All are required except RFC9700.
 type Options struct {
 	Users   *accounts.Users
 	Clients *clients.Registry
 	Tokens  *tokens.Service
 	SignIns *signin.Service
 	Log     *slog.Logger
-	// NoPassword disables the password grant (RFC 9700 section 2.4).
-	NoPassword bool
+	// RFC9700 disables the password grant (RFC 9700 section 2.4).
+	RFC9700 bool
 	// Unavailable reports whether an error means that the database is away,
 	// so that the client may try again.
 	Unavailable func(error) bool
@@ -60,7 +60,7 @@ func New(o Options) *Service {
 		&refreshToken{o.Tokens},
 		&clientCredentials{o.Tokens},
 	} {
-		if o.NoPassword && g.Rules().Type == oauth.GrantPassword {
+		if o.RFC9700 && g.Rules().Type == oauth.GrantPassword {
 			continue
 		}
 		s.add(g)

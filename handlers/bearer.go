@@ -129,7 +129,7 @@ func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
 // cookies, where other hosts of the domain may have set their own. It returns false if
 // there is none to use; it has then answered.
 func (b *Bearer) tokens(c *gin.Context) ([]string, bool) {
-	if b.Cookies.Access && len(c.Request.Header.Values("Authorization")) == 0 {
+	if b.Cookies.AccessCookie && len(c.Request.Header.Values("Authorization")) == 0 {
 		if found := b.Cookies.values(c.Request, accessCookie); len(found) > 0 {
 			if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead {
 				b.SameOrigin(c)

@@ -15,8 +15,8 @@ type Cookies struct {
 	HTTPS    bool
 	Domain   string        // shared with the hosts below it; empty: this host only
 	SameSite http.SameSite // Lax, Strict or None
-	// Access says that access tokens travel in a cookie, too.
-	Access bool
+	// AccessCookie says that access tokens travel in a cookie, too.
+	AccessCookie bool
 }
 
 // The names of our cookies, without the prefix.
@@ -58,7 +58,7 @@ func (k *Cookies) set(c *gin.Context, base, value string, life time.Duration) {
 // clear makes the browser delete the cookies of its session.
 func (k *Cookies) clear(c *gin.Context) {
 	k.set(c, refreshCookie, "", 0)
-	if k.Access {
+	if k.AccessCookie {
 		k.set(c, accessCookie, "", 0)
 	}
 }

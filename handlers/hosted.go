@@ -35,12 +35,12 @@ type Hosted struct {
 	// SameOrigin reports whether a form comes from our own pages.
 	SameOrigin func(*http.Request) bool
 
-	Service       string // the name that users see
-	Base          string // path of the issuer
-	Signup        bool   // visitors may sign up
-	Mail          bool   // the server sends mail
-	EmailRequired bool   // an account needs a verified address
-	MinLength     int    // of passwords
+	ServiceName          string // the name that users see
+	Base                 string // path of the issuer
+	SignupEnabled        bool   // visitors may sign up
+	Mail                 bool   // the server sends mail
+	RequireVerifiedEmail bool   // an account needs a verified address
+	MinLength            int    // of passwords
 }
 
 // loginCookie holds the token of the browser's login.
@@ -147,7 +147,7 @@ func locales(r *authorize.Request) string {
 // showIn answers with a page in the language that the application asks for by
 // ui_locales, or else the browser.
 func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales string, d pages.Data) error {
-	d.Service, d.Base, d.MinLength = h.Service, h.Base, h.MinLength
+	d.Service, d.Base, d.MinLength = h.ServiceName, h.Base, h.MinLength
 	preferred := cmp.Or(locales, c.GetHeader("Accept-Language"))
 	var body bytes.Buffer
 	if err := pages.Render(&body, pages.Language(preferred), page, &d); err != nil {

@@ -62,7 +62,7 @@ func continuing(j authorize.Judgment, l *tokens.Login) string {
 // ask shows the page. signedIn is the name of a user who may continue without a new
 // proof.
 func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, signedIn string, d pages.Data) error {
-	d.Signup, d.Forgot, d.SignedIn = h.Signup, h.Mail, signedIn
+	d.Signup, d.Forgot, d.SignedIn = h.SignupEnabled, h.Mail, signedIn
 	return h.show(c, status, pages.Login, r, d)
 }
 

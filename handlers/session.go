@@ -117,7 +117,7 @@ func (h *Session) answer(c *gin.Context, s *signin.Session) {
 	c.Set(SubjectKey, s.User.ID.String())
 	h.Cookies.set(c, refreshCookie, s.RefreshToken, time.Until(s.Session.ExpiresAt))
 	out := signedIn{ExpiresIn: int64(s.ExpiresIn / time.Second), User: api.DescribeUser(s.User)}
-	if h.Cookies.Access {
+	if h.Cookies.AccessCookie {
 		h.Cookies.set(c, accessCookie, s.AccessToken, s.ExpiresIn)
 	} else {
 		out.AccessToken, out.TokenType = s.AccessToken, "Bearer"

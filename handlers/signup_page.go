@@ -64,15 +64,15 @@ func (h *SignupPage) open(c *gin.Context) error {
 }
 
 func (h *SignupPage) ask(c *gin.Context, status int, r *authorize.Request, d pages.Data) error {
-	if !h.Signup {
+	if !h.SignupEnabled {
 		return errSignupOff
 	}
-	d.EmailRequired = h.EmailRequired
+	d.RequireVerifiedEmail = h.RequireVerifiedEmail
 	return h.show(c, status, pages.Signup, r, d)
 }
 
 func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
-	if !h.Signup {
+	if !h.SignupEnabled {
 		return errSignupOff
 	}
 	r, err := h.request(c, form.Get("ticket"))

@@ -18,8 +18,8 @@ import (
 	"countersign/limits"
 )
 
-// Argon2 is the cost of one argon2id hash (RFC 9106). The zero value means 19 MiB, two
-// iterations, one lane: OWASP's recommendation for servers.
+// Argon2 is the cost of one argon2id hash (RFC 9106). It has no default here: the
+// configuration's is OWASP's recommendation for servers.
 type Argon2 struct {
 	MemoryKiB   uint32
 	Iterations  uint32
@@ -37,19 +37,17 @@ const (
 	tagBytes  = 32
 )
 
-func (p Argon2) orDefault() Argon2 {
-	if p == (Argon2{}) {
-		return Argon2{MemoryKiB: 19 * 1024, Iterations: 2, Parallelism: 1}
-	}
-	return p
-}
-
 // work returns how much memory a hash passes over, in KiB: its cost.
 func (p Argon2) work() int64 { return int64(p.MemoryKiB) * int64(p.Iterations) }
 
 // Check returns everything that is wrong with a cost, an *input.Error, or nil.
 func (p Argon2) Check() error {
 	var bad input.Error
+	p.check(&bad)
+	return bad.Err()
+}
+
+func (p Argon2) check(bad *input.Error) {
 	if p.Parallelism < 1 || p.Parallelism > maxParallelism {
 		bad.Add("parallelism", input.Invalid, "parallelism must be 1 to %d, not %d.", maxParallelism, p.Parallelism)
 	}
@@ -59,7 +57,6 @@ func (p Argon2) Check() error {
 	if least := 8 * uint32(p.Parallelism); p.MemoryKiB < least || p.MemoryKiB > maxMemoryKiB { // RFC 9106 section 3.1
 		bad.Add("memory", input.Invalid, "memory must be %s to %s, not %s.", size(least), size(maxMemoryKiB), size(p.MemoryKiB))
 	}
-	return bad.Err()
 }
 
 // floors are the minimum of memory for each number of iterations in the OWASP Password
@@ -70,23 +67,26 @@ var floors = []Argon2{
 }
 
 // CheckStrong is Check for new hashes of passwords: the cost must also be at least what
-// OWASP recommends, as the zero value is.
+// OWASP recommends.
 func (p Argon2) CheckStrong() error {
-	p = p.orDefault()
-	if err := p.Check(); err != nil {
-		return err
-	}
 	var bad input.Error
+	p.checkStrong(&bad)
+	return bad.Err()
+}
+
+func (p Argon2) checkStrong(bad *input.Error) {
+	if p.check(bad); len(bad.Problems) > 0 {
+		return
+	}
 	for _, floor := range floors {
 		if p.Iterations >= floor.Iterations {
 			if p.MemoryKiB < floor.MemoryKiB {
-				bad.Add("memory", input.TooShort, "memory: %s is too little with iterations: %d, OWASP asks for %s at %d; raise it, or keep to 19MiB and 2.",
+				bad.AddTogether("memory", []string{"iterations"}, "memory: %s is too little with iterations: %d, OWASP asks for %s at %d; raise it, or keep to 19MiB and 2.",
 					size(p.MemoryKiB), p.Iterations, size(floor.MemoryKiB), floor.Iterations)
 			}
 			break
 		}
 	}
-	return bad.Err()
 }
 
 // size writes an amount of memory in the largest unit that divides it.
@@ -164,7 +164,6 @@ type Hasher struct {
 // New returns a Hasher with the given cost and slots. It fails if the cost is out of
 // bounds.
 func New(params Argon2, slots *limits.Slots) (*Hasher, error) {
-	params = params.orDefault()
 	if err := params.Check(); err != nil {
 		return nil, err
 	}

@@ -23,10 +23,11 @@ const (
 // Problem is one thing that is wrong with an input. It never quotes a password or a
 // secret.
 type Problem struct {
-	Field  string `json:"field"` // as the caller knows it: a JSON member, a flag in snake_case
-	Item   int    `json:"-"`     // which one of a list it is about, counted from 1; 0: all of the field
-	Code   string `json:"code"`
-	Detail string `json:"detail"` // a sentence for people that names the field and the rule
+	Field  string   `json:"field"` // as the caller knows it: a JSON member, a flag in snake_case
+	Item   int      `json:"-"`     // which one of a list it is about, counted from 1; 0: all of the field
+	With   []string `json:"-"`     // the other fields it is about, where each value is fine by itself; code NotAllowed
+	Code   string   `json:"code"`
+	Detail string   `json:"detail"` // a sentence for people that names the field and the rule
 }
 
 // Error lists all that is wrong with an input. The zero Error has no problem yet; see
@@ -55,6 +56,12 @@ func (e *Error) Add(field, code, format string, args ...any) {
 // AddItem is Add for the item of a list with the index i.
 func (e *Error) AddItem(field string, i int, code, format string, args ...any) {
 	e.Problems = append(e.Problems, Problem{Field: field, Item: i + 1, Code: code, Detail: fmt.Sprintf(format, args...)})
+}
+
+// AddTogether notes that the values of a field and of those in with don't go together,
+// although each is fine by itself.
+func (e *Error) AddTogether(field string, with []string, format string, args ...any) {
+	e.Problems = append(e.Problems, Problem{Field: field, With: with, Code: NotAllowed, Detail: fmt.Sprintf(format, args...)})
 }
 
 // Err returns e if it has any problems, else nil. (A nil *Error in an error isn't nil.)

@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -31,36 +30,34 @@ type Policy struct {
 func (p Policy) Check() error {
 	var bad input.Error
 	in := input.Duration
-	if err := p.usable(); err != nil {
-		bad.Add("rotation_period", input.Invalid, "%v.", err)
-		return bad.Err()
+	if p.RotationPeriod < propagation {
+		bad.Add("rotation_period", input.TooShort, "rotation_period must be at least %s, not %s.", in(propagation), in(p.RotationPeriod))
+	}
+	if p.JWKSMaxAge < 0 {
+		bad.Add("jwks_max_age", input.Invalid, "jwks_max_age must not be negative, but is %s.", in(p.JWKSMaxAge))
+	}
+	if p.ClockSkew < 0 {
+		bad.Add("clock_skew", input.Invalid, "clock_skew must not be negative, but is %s.", in(p.ClockSkew))
+	}
+	if p.AccessTTL <= 0 {
+		bad.Add("access_ttl", input.TooShort, "access_ttl must be positive, not %s.", in(p.AccessTTL))
+	}
+	if err := bad.Err(); err != nil {
+		return err // what follows counts with these
 	}
 	// The next key is made while a quarter of the period is left for whatever goes wrong.
 	if lead, room := p.lead(), p.RotationPeriod-p.RotationPeriod/4; lead > room {
 		least := (lead + lead/3 + time.Second).Truncate(time.Second)
-		bad.Add("rotation_period", input.TooShort,
+		bad.AddTogether("rotation_period", []string{"jwks_max_age", "clock_skew"},
 			"rotation_period: %s is too short, a key would sign before caches can know it: it is published jwks_max_age + clock_skew + %s = %s + %s + %s = %s before it signs, which must fit in 3/4 of this (%s); raise it to %s or more, or lower jwks_max_age.",
 			in(p.RotationPeriod), in(propagation), in(p.JWKSMaxAge), in(p.ClockSkew), in(propagation), in(lead), in(room), in(least))
 	}
 	if tail := p.tail(); bad.Err() == nil && tail > p.RotationPeriod {
-		bad.Add("access_ttl", input.TooLong,
+		bad.AddTogether("access_ttl", []string{"clock_skew", "rotation_period"},
 			"access_ttl: %s is too long, a token could outlive its key's publication: access_ttl + clock_skew = %s + %s = %s must be at most rotation_period (%s); lower it or raise that.",
 			in(p.AccessTTL), in(p.AccessTTL), in(p.ClockSkew), in(tail), in(p.RotationPeriod))
 	}
 	return bad.Err()
-}
-
-// usable is what the sums in Check can't do without.
-func (p Policy) usable() error {
-	switch {
-	case p.RotationPeriod < propagation:
-		return errors.New("rotation period must be at least " + propagation.String())
-	case p.JWKSMaxAge < 0 || p.ClockSkew < 0:
-		return errors.New("JWKS max age and clock skew must not be negative")
-	case p.AccessTTL <= 0:
-		return errors.New("access token TTL must be positive")
-	}
-	return nil
 }
 
 // CheckAlgorithms says what keeps a ring from signing with these, as an *input.Error with

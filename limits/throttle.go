@@ -46,12 +46,10 @@ type Store interface {
 	PurgeFailures(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
-// Options configure a Throttle. A zero field takes its default.
+// Options configure a Throttle. All but Secret are required.
 type Options struct {
 	Store   Store
-	Free    int           // failures that cost no wait; default 10
-	MaxWait time.Duration // the longest wait; default 15 minutes
-	Window  time.Duration // a budget refills when this long passes without a failure; default 1 hour
+	Budgets Budgets
 
 	// Secret keys the digests written to the Store. All replicas need the same one.
 	// Users type passwords into username fields: without a secret, an attacker who
@@ -63,21 +61,23 @@ type Options struct {
 // first failures are free, because users mistype; after each further one the caller
 // waits twice as long as after the one before. Every wait ends: no attacker can lock
 // a user out for good.
-type Throttle struct{ o Options }
-
-// NewThrottle returns a Throttle.
-func NewThrottle(o Options) *Throttle {
-	if o.Free <= 0 {
-		o.Free = 10
-	}
-	if o.MaxWait <= 0 {
-		o.MaxWait = 15 * time.Minute
-	}
-	if o.Window <= 0 {
-		o.Window = time.Hour
-	}
-	return &Throttle{o}
+type Throttle struct {
+	store   Store
+	budgets Budgets
+	secret  []byte
 }
+
+// NewThrottle returns a Throttle. It refuses budgets that don't pass their Check.
+func NewThrottle(o Options) (*Throttle, error) {
+	if err := o.Budgets.Check(); err != nil {
+		return nil, fmt.Errorf("guess budgets: %w", err)
+	}
+	return &Throttle{store: o.Store, budgets: o.Budgets, secret: o.Secret}, nil
+}
+
+// StrangersPerAccount is how many failures callers unknown to an account share: see
+// CheckShared.
+func (t *Throttle) StrangersPerAccount() int { return t.budgets.StrangersPerAccount }
 
 // Check returns a *WaitError if the next guess at key may not come yet, and otherwise
 // the failures so far, for Succeeded and Charge.
@@ -87,11 +87,11 @@ func NewThrottle(o Options) *Throttle {
 // a burst exceeds the budget by no more than the number of slots. Where no slots bound
 // the work, use Charge, which finds the callers that raced.
 func (t *Throttle) Check(ctx context.Context, now time.Time, key [32]byte) (Failures, error) {
-	f, err := t.o.Store.Failures(ctx, t.seal(key))
+	f, err := t.store.Failures(ctx, t.seal(key))
 	if err != nil {
 		return Failures{}, fmt.Errorf("check guess budget: %w", err)
 	}
-	if now.After(f.LastAt.Add(t.o.Window)) {
+	if now.After(f.LastAt.Add(t.budgets.Window)) {
 		return f, nil // refilled: the next failure starts again at 1
 	}
 	wait := t.wait(f.Count)
@@ -109,11 +109,11 @@ func (t *Throttle) Check(ctx context.Context, now time.Time, key [32]byte) (Fail
 // without a failure. With waits that grow, callers that don't wait would starve those
 // that do.
 func (t *Throttle) CheckShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
-	f, err := t.o.Store.Failures(ctx, t.seal(key))
+	f, err := t.store.Failures(ctx, t.seal(key))
 	if err != nil {
 		return fmt.Errorf("check shared guess budget: %w", err)
 	}
-	if rest := f.LastAt.Add(t.o.Window).Sub(now); f.Count >= most && rest > 0 {
+	if rest := f.LastAt.Add(t.budgets.Window).Sub(now); f.Count >= most && rest > 0 {
 		return &WaitError{RetryAfter: rest}
 	}
 	return nil
@@ -127,7 +127,7 @@ func (t *Throttle) Failed(ctx context.Context, now time.Time, key [32]byte) erro
 }
 
 func (t *Throttle) record(ctx context.Context, now time.Time, key [32]byte) (Failures, error) {
-	f, err := t.o.Store.RecordFailure(context.WithoutCancel(ctx), t.seal(key), now, t.o.Window)
+	f, err := t.store.RecordFailure(context.WithoutCancel(ctx), t.seal(key), now, t.budgets.Window)
 	if err != nil {
 		return Failures{}, fmt.Errorf("count wrong guess: %w", err)
 	}
@@ -152,7 +152,7 @@ func (t *Throttle) Charge(ctx context.Context, now time.Time, key [32]byte, seen
 func (t *Throttle) ChargeShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
 	f, err := t.record(ctx, now, key)
 	if err == nil && f.Count > most {
-		err = &WaitError{RetryAfter: t.o.Window}
+		err = &WaitError{RetryAfter: t.budgets.Window}
 	}
 	return err
 }
@@ -163,7 +163,7 @@ func (t *Throttle) Succeeded(ctx context.Context, key [32]byte, f Failures) erro
 	if f.Count == 0 {
 		return nil
 	}
-	if err := t.o.Store.ClearFailures(ctx, t.seal(key)); err != nil {
+	if err := t.store.ClearFailures(ctx, t.seal(key)); err != nil {
 		return fmt.Errorf("refill guess budget: %w", err)
 	}
 	return nil
@@ -172,25 +172,25 @@ func (t *Throttle) Succeeded(ctx context.Context, key [32]byte, f Failures) erro
 // Purge forgets at most limit budgets that the window has refilled and returns how
 // many it forgot.
 func (t *Throttle) Purge(ctx context.Context, now time.Time, limit int) (int64, error) {
-	return t.o.Store.PurgeFailures(ctx, now.Add(-t.o.Window), limit)
+	return t.store.PurgeFailures(ctx, now.Add(-t.budgets.Window), limit)
 }
 
 // wait returns how long after the last of count failures the next guess may come.
 func (t *Throttle) wait(count int) time.Duration {
-	if count <= t.o.Free {
+	if count <= t.budgets.FreeFailures {
 		return 0
 	}
 	wait := time.Second
-	for range count - t.o.Free - 1 {
-		if wait *= 2; wait >= t.o.MaxWait {
-			return t.o.MaxWait
+	for range count - t.budgets.FreeFailures - 1 {
+		if wait *= 2; wait >= t.budgets.MaxWait {
+			return t.budgets.MaxWait
 		}
 	}
-	return min(wait, t.o.MaxWait)
+	return min(wait, t.budgets.MaxWait)
 }
 
 func (t *Throttle) seal(key [32]byte) [32]byte {
-	mac := hmac.New(sha256.New, t.o.Secret)
+	mac := hmac.New(sha256.New, t.secret)
 	mac.Write(key[:])
 	return [32]byte(mac.Sum(nil))
 }

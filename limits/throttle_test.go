@@ -21,14 +21,31 @@ type guesser struct {
 }
 
 // inBubble runs test in a bubble with a guesser over a fresh database.
-func inBubble(t *testing.T, o limits.Options, test func(t *testing.T, g guesser)) {
+func inBubble(t *testing.T, b limits.Budgets, test func(t *testing.T, g guesser)) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	synctest.Test(t, func(t *testing.T) {
 		db := storetest.OpenFile(t, path)
 		defer db.Close()
-		o.Store = db
-		test(t, guesser{limits.NewThrottle(o), t, limits.Key("test", "alice")})
+		test(t, guesser{throttle(t, db, b), t, limits.Key("test", "alice")})
 	})
+}
+
+// usual are the budgets where a test doesn't say otherwise.
+var usual = limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, Window: time.Hour}
+
+func free(failures int) limits.Budgets {
+	b := usual
+	b.FreeFailures = failures
+	return b
+}
+
+func throttle(t testing.TB, db limits.Store, b limits.Budgets) *limits.Throttle {
+	t.Helper()
+	throttle, err := limits.NewThrottle(limits.Options{Store: db, Budgets: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return throttle
 }
 
 func (g guesser) fail(times int) {
@@ -55,7 +72,7 @@ func (g guesser) wait() time.Duration {
 }
 
 func TestFreeFailuresThenWaitsThatDouble(t *testing.T) {
-	inBubble(t, limits.Options{}, func(t *testing.T, g guesser) {
+	inBubble(t, usual, func(t *testing.T, g guesser) {
 		for n := range 10 {
 			if got := g.wait(); got != 0 {
 				t.Errorf("after %d failures: wait %v, want none", n, got)
@@ -83,7 +100,7 @@ func TestFreeFailuresThenWaitsThatDouble(t *testing.T) {
 // A caller that queued for a while comes with an earlier time than those that failed
 // meanwhile, and so does a caller of a replica whose clock is behind.
 func TestLatecomersNeitherWaitForFreeNorShortenAWait(t *testing.T) {
-	inBubble(t, limits.Options{}, func(t *testing.T, g guesser) {
+	inBubble(t, usual, func(t *testing.T, g guesser) {
 		began := time.Now()
 		time.Sleep(3 * time.Second)
 		g.fail(5)
@@ -104,7 +121,7 @@ func TestLatecomersNeitherWaitForFreeNorShortenAWait(t *testing.T) {
 }
 
 func TestSuccessRefillsTheBudget(t *testing.T) {
-	inBubble(t, limits.Options{Free: 3}, func(t *testing.T, g guesser) {
+	inBubble(t, free(3), func(t *testing.T, g guesser) {
 		g.fail(3)
 		f, err := g.Check(t.Context(), time.Now(), g.key)
 		if err != nil || f.Count != 3 {
@@ -121,13 +138,13 @@ func TestSuccessRefillsTheBudget(t *testing.T) {
 }
 
 func TestBudgetRefillsByItselfAfterTheWindow(t *testing.T) {
-	inBubble(t, limits.Options{Free: 1, MaxWait: 2 * time.Hour, Window: time.Hour}, func(t *testing.T, g guesser) {
+	inBubble(t, limits.Budgets{FreeFailures: 1, MaxWait: time.Hour, StrangersPerAccount: 1, Window: time.Hour}, func(t *testing.T, g guesser) {
 		g.fail(50)
-		time.Sleep(time.Hour)
-		if got := g.wait(); got != time.Hour {
-			t.Errorf("within the window: wait %v, want 1h", got)
+		time.Sleep(time.Hour - time.Second)
+		if got := g.wait(); got != time.Second {
+			t.Errorf("within the window: wait %v, want 1s", got)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Second)
 		if got := g.wait(); got != 0 {
 			t.Errorf("after the window: wait %v, want none", got)
 		}
@@ -139,7 +156,7 @@ func TestBudgetRefillsByItselfAfterTheWindow(t *testing.T) {
 }
 
 func TestBudgetsAreApart(t *testing.T) {
-	inBubble(t, limits.Options{Free: 1}, func(t *testing.T, g guesser) {
+	inBubble(t, free(1), func(t *testing.T, g guesser) {
 		g.fail(5)
 		g.key = limits.Key("test", "bob")
 		if got := g.wait(); got != 0 {
@@ -150,7 +167,7 @@ func TestBudgetsAreApart(t *testing.T) {
 
 func TestParallelFailuresAllCount(t *testing.T) {
 	db := storetest.Open(t)
-	throttle := limits.NewThrottle(limits.Options{Store: db, Free: 20})
+	throttle := throttle(t, db, free(20))
 	key, now := limits.Key("test", "alice"), time.Now()
 	var wg sync.WaitGroup
 	for range 20 {
@@ -167,7 +184,7 @@ func TestParallelFailuresAllCount(t *testing.T) {
 }
 
 func TestHangingUpDoesNotMakeAGuessFree(t *testing.T) {
-	throttle := limits.NewThrottle(limits.Options{Store: storetest.Open(t)})
+	throttle := throttle(t, storetest.Open(t), usual)
 	key, now := limits.Key("test", "alice"), time.Now()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -180,7 +197,7 @@ func TestHangingUpDoesNotMakeAGuessFree(t *testing.T) {
 }
 
 func TestPurgeForgetsOnlyWhatTheWindowRefilled(t *testing.T) {
-	throttle := limits.NewThrottle(limits.Options{Store: storetest.Open(t), Window: time.Hour})
+	throttle := throttle(t, storetest.Open(t), usual)
 	old, fresh, now := limits.Key("test", "old"), limits.Key("test", "fresh"), time.Now()
 	throttle.Failed(t.Context(), now.Add(-2*time.Hour), old)
 	throttle.Failed(t.Context(), now, fresh)
@@ -195,14 +212,21 @@ func TestPurgeForgetsOnlyWhatTheWindowRefilled(t *testing.T) {
 func TestDatabaseHoldsKeysOnlyUnderTheSecret(t *testing.T) {
 	db := storetest.Open(t)
 	key, now := limits.Key("test", "hunter2 typed as a name"), time.Now()
-	one := limits.NewThrottle(limits.Options{Store: db, Secret: []byte("one")})
+	secret := func(text string) *limits.Throttle {
+		throttle, err := limits.NewThrottle(limits.Options{Store: db, Budgets: usual, Secret: []byte(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return throttle
+	}
+	one := secret("one")
 	if err := one.Failed(t.Context(), now, key); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := db.Failures(t.Context(), key); err != nil || f.Count != 0 {
 		t.Errorf("found under the plain digest: %+v, %v", f, err)
 	}
-	other := limits.NewThrottle(limits.Options{Store: db, Secret: []byte("other")})
+	other := secret("other")
 	if f, err := other.Check(t.Context(), now, key); err != nil || f.Count != 0 {
 		t.Errorf("found under another secret: %+v, %v", f, err)
 	}
@@ -248,7 +272,7 @@ func TestNetwork(t *testing.T) {
 
 // A caller that waited exactly as long as it was told finds the whole budget.
 func TestSharedBudgetRefillsByItselfAfterTheWindow(t *testing.T) {
-	inBubble(t, limits.Options{Window: time.Hour}, func(t *testing.T, g guesser) {
+	inBubble(t, usual, func(t *testing.T, g guesser) {
 		for range 3 {
 			for n := range 5 {
 				if err := g.CheckShared(t.Context(), time.Now(), g.key, 5); err != nil {
@@ -263,4 +287,21 @@ func TestSharedBudgetRefillsByItselfAfterTheWindow(t *testing.T) {
 			time.Sleep(wait.RetryAfter)
 		}
 	})
+}
+
+func TestAThrottleRefusesBudgetsThatCantBe(t *testing.T) {
+	for name, change := range map[string]func(*limits.Budgets){
+		"no free failures":        func(b *limits.Budgets) { b.FreeFailures = 0 },
+		"endless free failures":   func(b *limits.Budgets) { b.FreeFailures = 1_000_001 },
+		"no strangers":            func(b *limits.Budgets) { b.StrangersPerAccount = 0 },
+		"no wait":                 func(b *limits.Budgets) { b.MaxWait = 0 },
+		"a window below a second": func(b *limits.Budgets) { b.MaxWait, b.Window = time.Second, time.Second-1 },
+		"a wait that never ends":  func(b *limits.Budgets) { b.MaxWait = b.Window + 1 },
+	} {
+		b := usual
+		change(&b)
+		if _, err := limits.NewThrottle(limits.Options{Store: storetest.Open(t), Budgets: b}); err == nil {
+			t.Errorf("%s: not refused", name)
+		}
+	}
 }

@@ -61,7 +61,7 @@ func (v view) Inputs() []field {
 			if v.Page == Forgot && f.Value == "" {
 				f.Value = v.Username
 			}
-			if v.EmailRequired {
+			if v.RequireVerifiedEmail {
 				f.Optional, f.Hint = false, ""
 			}
 		}

@@ -52,11 +52,11 @@ type Data struct {
 	Fields    map[string]string // what is wrong with a field: a code of package accounts, or a sentence
 	MinLength int               // of a new password, for its errors; 0: not mentioned
 
-	SignedIn       string   // Login: the user who may go on without a password; empty: none
-	Signup, Forgot bool     // Login: link to these pages
-	EmailRequired  bool     // Signup
-	Scopes         []string // Consent: the scopes asked for
-	Token          string   // Reset, Verify: the mailed token
+	SignedIn             string   // Login: the user who may go on without a password; empty: none
+	Signup, Forgot       bool     // Login: link to these pages
+	RequireVerifiedEmail bool     // Signup
+	Scopes               []string // Consent: the scopes asked for
+	Token                string   // Reset, Verify: the mailed token
 
 	Message string // Message: code of what it says, see words.go
 	Detail  string // Message: for developers, in English

@@ -38,7 +38,7 @@ func examples() []example {
 		{"login refused", pages.Login, pages.Data{Ticket: "a.b", Client: client, Username: user, Errors: []string{"invalid_credentials"}, Forgot: true}},
 		{"login throttled", pages.Login, pages.Data{Username: user, Errors: []string{"throttled"}, Retry: 61 * time.Second}},
 		{"signup", pages.Signup, pages.Data{}},
-		{"signup for a client", pages.Signup, pages.Data{Ticket: "a.b", Client: client, EmailRequired: true}},
+		{"signup for a client", pages.Signup, pages.Data{Ticket: "a.b", Client: client, RequireVerifiedEmail: true}},
 		{"signup refused", pages.Signup, pages.Data{
 			Username: user, Email: "nonsense", MinLength: 8,
 			Fields: map[string]string{"username": "taken", "email": "invalid", "password": "too_short"},

@@ -21,12 +21,15 @@ import (
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/handlers"
 	"countersign/hashing"
 	"countersign/keys"
+	"countersign/limits"
 	"countersign/seal"
 	"countersign/server"
 	"countersign/store"
 	"countersign/store/storetest"
+	"countersign/tokens"
 )
 
 const (
@@ -78,19 +81,19 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 		AllowedOrigins: []string{origin},
 		SignupEnabled:  true,
 
-		RefreshIdleTTL:     720 * time.Hour,
-		RefreshAbsoluteTTL: 4320 * time.Hour,
-		ReplayWindow:       time.Minute,
-		Passwords:          accounts.PasswordPolicy{MinLength: 8, ServiceNames: []string{"countersign", "example.com"}},
+		ServiceName:   "Countersign",
+		Accounts:      accounts.Settings{Passwords: accounts.PasswordPolicy{MinLength: 8, ServiceNames: []string{"countersign", "example.com"}}},
+		Tokens:        tokens.Settings{RefreshIdleTTL: 720 * time.Hour, RefreshAbsoluteTTL: 4320 * time.Hour, RefreshReplayWindow: time.Minute},
+		Throttle:      limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, Window: time.Hour},
+		SessionCookie: server.SessionCookie{Client: "spa", Cookies: handlers.Cookies{SameSite: http.SameSiteStrictMode}},
 		// As cheap as possible: the tests are not about the hash.
-		Argon2:              hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1},
-		MaxConcurrentHashes: 4,
-		ShutdownTimeout:     time.Second,
+		Hashing:         hashing.Settings{Argon2: hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, MaxConcurrentHashes: 4},
+		ShutdownTimeout: time.Second,
 	}
 	for _, c := range change {
 		c(&a.options, &ring)
 	}
-	a.options.AccessTTL = ring.Policy.AccessTTL
+	a.options.Tokens.AccessTTL = ring.Policy.AccessTTL
 	usual := reflect.DeepEqual(ring.Policy, policy) && slices.Equal(ring.Algorithms, algorithms)
 	if usual {
 		a.giveKeys(master)

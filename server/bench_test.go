@@ -122,8 +122,8 @@ func BenchmarkClientCredentials(b *testing.B) {
 func BenchmarkTellAccountsApart(b *testing.B) {
 	const people = 100
 	a := newApp(b, quiet, withOptions(func(o *server.Options) {
-		o.StrangersPerAccount, o.FreeFailures = 1_000_000, 1_000_000
-		o.Argon2 = hashing.Argon2{MemoryKiB: 19 << 10, Iterations: 2, Parallelism: 1} // as in production
+		o.Throttle.StrangersPerAccount, o.Throttle.FreeFailures = 1_000_000, 1_000_000
+		o.Hashing.Argon2 = hashing.Argon2{MemoryKiB: 19 << 10, Iterations: 2, Parallelism: 1} // as in production
 	}))
 	for i := range people {
 		a.signup(fmt.Sprint("known", i))

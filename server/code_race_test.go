@@ -143,7 +143,7 @@ func TestLoginsAndCodesSurviveARestart(t *testing.T) {
 func TestExpiredLoginsAndCodesAreRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const idle = 30 * time.Minute
-		a := newApp(t, quick, func(o *server.Options, _ *keys.Options) { o.RefreshIdleTTL = idle })
+		a := newApp(t, quick, func(o *server.Options, _ *keys.Options) { o.Tokens.RefreshIdleTTL = idle })
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { a.Background(ctx) })

@@ -56,12 +56,12 @@ func TestLinearCheckFindsBugs(t *testing.T) {
 		}},
 		{"the window is too long at one replica", func(l *linear, o *server.Options) {
 			if len(l.replicas) == 0 {
-				o.ReplayWindow *= 2
+				o.Tokens.RefreshReplayWindow *= 2
 			}
 		}},
 		{"the window is too short at one replica", func(l *linear, o *server.Options) {
 			if len(l.replicas) == 0 {
-				o.ReplayWindow /= 2
+				o.Tokens.RefreshReplayWindow /= 2
 			}
 		}},
 		{"too few rotations are remembered", func(_ *linear, o *server.Options) {

@@ -107,8 +107,8 @@ func newLinear(t *testing.T, window time.Duration, change func(l *linear, o *ser
 	key := seal.Generate()
 	for range 2 {
 		l.replicas = append(l.replicas, openApp(t, l.path, key, quick, func(o *server.Options, _ *keys.Options) {
-			o.FreeFailures = 1000 // for sign-ins of a disabled user
-			o.ReplayWindow = window
+			o.Throttle.FreeFailures = 1000 // for sign-ins of a disabled user
+			o.Tokens.RefreshReplayWindow = window
 			change(l, o)
 		}))
 	}

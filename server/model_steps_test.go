@@ -157,7 +157,7 @@ func walk(t *testing.T, seed uint64, done *tally) {
 	w.modelRules = modelRules{
 		window:   pick(w, 0, time.Second, time.Minute, time.Minute, 5*time.Minute),
 		idle:     pick(w, 10*time.Minute, time.Hour),
-		absolute: pick(w, 30*time.Minute, 3*time.Hour),
+		absolute: pick(w, time.Hour, 3*time.Hour),
 	}
 	w.note("window %v, idle %v, absolute %v", w.window, w.idle, w.absolute)
 	path, key := filepath.Join(t.TempDir(), "countersign.db"), seal.Generate()
@@ -166,8 +166,8 @@ func walk(t *testing.T, seed uint64, done *tally) {
 		a := openApp(t, path, key, func(o *server.Options, p *keys.Options) {
 			faulty = &faultyStore{Store: o.Store}
 			o.Store, o.Log, p.Algorithms = faulty, slog.New(slog.DiscardHandler), []string{"ES256"}
-			o.ReplayWindow, o.RefreshIdleTTL, o.RefreshAbsoluteTTL = w.window, w.idle, w.absolute
-			o.FreeFailures, p.Policy.AccessTTL = 1000, modelAccessTTL
+			o.Tokens.RefreshReplayWindow, o.Tokens.RefreshIdleTTL, o.Tokens.RefreshAbsoluteTTL = w.window, w.idle, w.absolute
+			o.Throttle.FreeFailures, p.Policy.AccessTTL = 1000, modelAccessTTL
 		})
 		return a, faulty
 	}

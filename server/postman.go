@@ -69,13 +69,13 @@ func (a *App) send(ctx context.Context, l accounts.Letter) {
 	}
 	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: left.Round(time.Minute)}
 	if l.HasToken() {
-		vars.Link = a.o.Links.link(l.Kind, accounts.MailToken(a.o.Seal, l.ID))
+		vars.Link = a.o.Mail.Links.link(l.Kind, accounts.MailToken(a.o.Seal, l.ID))
 	}
 	message, err := mail.Compose(mail.Kind(l.Kind), l.Language, vars)
 	message.To = l.Address
 	if err == nil {
 		deadline, cancel := context.WithTimeout(ctx, sendTimeout)
-		err = a.o.Mail.Send(deadline, message)
+		err = a.o.Mail.Sender.Send(deadline, message)
 		cancel()
 	}
 	switch {

@@ -6,11 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,10 +24,7 @@ import (
 	"countersign/consents"
 	"countersign/grants"
 	"countersign/handlers"
-	"countersign/hashing"
-	"countersign/keys"
 	"countersign/limits"
-	"countersign/mail"
 	"countersign/oauth"
 	"countersign/seal"
 	"countersign/signin"
@@ -50,51 +45,6 @@ type Store interface {
 	turns
 	// Ping reports whether the database answers and takes writes.
 	Ping(ctx context.Context) error
-}
-
-// Options are what an App is made of. Store, Keys, Seal, Issuer, the lifetimes
-// and Log are required.
-type Options struct {
-	Store Store
-	Keys  *keys.Ring
-	Seal  *seal.Keys
-	Log   *slog.Logger
-	// Unavailable reports whether an error of the Store means that the
-	// database is away, and not that something is wrong with the request.
-	Unavailable func(error) bool
-
-	Issuer         string
-	RFC9700        bool             // no passwords for applications, PKCE for all
-	SessionClient  string           // whose tokens people get who sign in from a browser; default spa
-	Cookies        handlers.Cookies // their attributes; HTTPS is set here
-	AnyLoopback    bool             // see clients.Rules; for development
-	AllowedOrigins []string         // for CORS, besides those of clients
-	TrustedProxies []string         // addresses or networks whose X-Forwarded-For is believed
-	SignupEnabled  bool
-	Demo           fs.FS // the demo app, served at /demo; nil: none
-
-	ServiceName          string      // what people call the service, in mail
-	Mail                 mail.Sender // nil: no mail is sent
-	Links                Links
-	RequireVerifiedEmail bool // an account can't be used before its address is proven; takes Mail
-
-	Audience           []string // default: the issuer
-	AccessTTL          time.Duration
-	RefreshIdleTTL     time.Duration
-	RefreshAbsoluteTTL time.Duration
-	ReplayWindow       time.Duration
-
-	Passwords           accounts.PasswordPolicy
-	Argon2              hashing.Argon2
-	MaxConcurrentHashes int // 0: number of CPUs
-	FreeFailures        int
-	MaxWait             time.Duration
-	StrangersPerAccount int
-	ThrottleWindow      time.Duration
-
-	AuditRetention  time.Duration // security events are kept this long; 0: for ever
-	ShutdownDelay   time.Duration // served on for so long after Ready says no, for a load balancer to see it
-	ShutdownTimeout time.Duration // then requests under way get this long to end
 }
 
 // App is the whole server. Its exported parts are for callers that need only one of
@@ -118,52 +68,38 @@ type App struct {
 	cutOff   context.CancelFunc
 }
 
-// New puts an App together.
+// New puts an App together. It refuses Options that break a rule of one of their owners.
 func New(o Options) (*App, error) {
-	if o.MaxConcurrentHashes == 0 {
-		o.MaxConcurrentHashes = runtime.NumCPU()
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	if len(o.Audience) == 0 {
-		o.Audience = []string{o.Issuer}
+	o.SessionCookie.HTTPS = strings.HasPrefix(o.Issuer, "https://")
+	throttle, err := newThrottle(o.Store, o.Seal, o.Throttle)
+	if err != nil {
+		return nil, err
 	}
-	if o.ServiceName == "" {
-		o.ServiceName = "Countersign"
-	}
-	if o.SessionClient == "" {
-		o.SessionClient = "spa"
-	}
-	if o.Cookies.SameSite == 0 {
-		o.Cookies.SameSite = http.SameSiteStrictMode
-	}
-	o.Cookies.HTTPS = strings.HasPrefix(o.Issuer, "https://")
-	throttle := newThrottle(o.Store, o.Seal, o.FreeFailures, o.MaxWait, o.ThrottleWindow)
 	users, err := accounts.New(accounts.Options{
-		Store: o.Store, Policy: o.Passwords, Argon2: o.Argon2, Log: o.Log,
-		Throttle: throttle, Strangers: o.StrangersPerAccount,
-		Mail: o.Mail != nil, Seal: o.Seal, RequireVerifiedEmail: o.RequireVerifiedEmail,
-		Slots: limits.NewSlots(o.MaxConcurrentHashes, queuePerSlot*o.MaxConcurrentHashes),
+		Settings: o.Accounts, Store: o.Store, Argon2: o.Hashing.Argon2, Slots: o.Hashing.Slots(), Throttle: throttle,
+		Mail: o.Mail.Sender != nil, Seal: o.Seal, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	registry, err := clients.New(clients.Options{
-		Store: o.Store, Rules: clients.Rules{AnyLoopback: o.AnyLoopback, IDTokenAlgs: o.Keys.Algorithms()}, Argon2: o.Argon2, Throttle: throttle, Log: o.Log,
-		Slots: limits.NewSlots(o.MaxConcurrentHashes, queuePerSlot*o.MaxConcurrentHashes),
+		Rules: clients.Rules{AnyLoopback: o.Dev, IDTokenAlgs: o.Keys.Algorithms()}, Store: o.Store,
+		Argon2: o.Hashing.Argon2, Slots: o.Hashing.Slots(), Throttle: throttle, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	app := &App{
-		Users:   users,
-		Clients: registry,
-		Tokens: tokens.New(tokens.Options{
-			Store: o.Store, Signer: o.Keys, Seal: o.Seal, Issuer: o.Issuer, Audience: o.Audience,
-			IDTokenAlg: o.Keys.IDTokenAlg(), AccessTTL: o.AccessTTL, RefreshIdleTTL: o.RefreshIdleTTL,
-			RefreshAbsoluteTTL: o.RefreshAbsoluteTTL, ReplayWindow: o.ReplayWindow, Claims: claimsOf(users), Log: o.Log,
-		}),
-		o: o,
+	issuing, err := tokens.New(tokens.Options{
+		Settings: o.Tokens, Store: o.Store, Signer: o.Keys, IDTokenAlg: o.Keys.IDTokenAlg(), Seal: o.Seal, Issuer: o.Issuer,
+		Claims: claimsOf(users), Log: o.Log,
+	})
+	if err != nil {
+		return nil, err
 	}
-	app.signIns = signin.New(app.Users, app.Tokens)
+	app := &App{Users: users, Clients: registry, Tokens: issuing, o: o, signIns: signin.New(users, issuing)}
 	app.hurry, app.cutOff = context.WithCancel(context.Background())
 	app.chores = []chore{
 		{"sessions", app.Tokens.Purge},
@@ -192,15 +128,10 @@ func claimsOf(users *accounts.Users) func(context.Context, uuid.UUID, []string) 
 	}
 }
 
-// queuePerSlot is how many requests may wait for each hashing slot: about a second's
-// work, which a user who signs in will wait for without trying again.
-const queuePerSlot = 32
-
-// newThrottle returns the guess budgets kept in a store. Zero values take their
-// defaults.
-func newThrottle(store limits.Store, master *seal.Keys, free int, maxWait, window time.Duration) *limits.Throttle {
+// newThrottle returns the guess budgets kept in a store.
+func newThrottle(store limits.Store, master *seal.Keys, budgets limits.Budgets) (*limits.Throttle, error) {
 	secret, _ := master.MAC(master.Primary(), "guesses", nil)
-	return limits.NewThrottle(limits.Options{Store: store, Free: free, MaxWait: maxWait, Window: window, Secret: secret[:]})
+	return limits.NewThrottle(limits.Options{Store: store, Budgets: budgets, Secret: secret[:]})
 }
 
 // route mounts the endpoints.
@@ -220,7 +151,7 @@ func (a *App) route() error {
 	a.cors = policy
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.
-	e.Use(a.identify, logRequests(a.o.Log), harden(a.o.Cookies.HTTPS),
+	e.Use(a.identify, logRequests(a.o.Log), harden(a.o.SessionCookie.HTTPS),
 		recoverPanics(a.o.Log), policy.middleware())
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)
@@ -232,7 +163,7 @@ func (a *App) route() error {
 
 	(&handlers.Health{Ready: a.Ready, Log: a.o.Log}).Mount(root)
 	granting := grants.New(grants.Options{
-		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, SignIns: a.signIns, NoPassword: a.o.RFC9700, Log: a.o.Log, Unavailable: a.o.Unavailable,
+		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, SignIns: a.signIns, RFC9700: a.o.RFC9700, Log: a.o.Log, Unavailable: a.o.Unavailable,
 	})
 	(&handlers.Metadata{
 		Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms(), Grants: granting.Supported(),
@@ -246,13 +177,13 @@ func (a *App) route() error {
 	(&handlers.Revoke{Grants: granting}).Mount(issuer)
 	(&handlers.Introspect{Grants: granting}).Mount(issuer)
 	bearer := &handlers.Bearer{
-		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Cookies: &a.o.Cookies, SameOrigin: policy.requireOrigin(),
+		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Cookies: &a.o.SessionCookie.Cookies, SameOrigin: policy.requireOrigin(),
 	}
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
-	devices := &handlers.Devices{Cookies: &a.o.Cookies, Seal: a.o.Seal}
+	devices := &handlers.Devices{Cookies: &a.o.SessionCookie.Cookies, Seal: a.o.Seal}
 	consents := consents.Service{Store: a.o.Store}
 	(&handlers.Account{
-		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Tokens: a.Tokens, Cookies: &a.o.Cookies, Devices: devices,
+		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, Devices: devices,
 		Consents: consents, Events: a.o.Store.Events,
 	}).Mount(issuer)
 	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(issuer)
@@ -262,9 +193,9 @@ func (a *App) route() error {
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
 	a.hosted(issuer, base, failures, devices, policy, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
-		Failures: failures, Cookies: &a.o.Cookies, Devices: devices,
+		Failures: failures, Cookies: &a.o.SessionCookie.Cookies, Devices: devices,
 		Browser: &signin.Browser{
-			SignIns: a.signIns, Clients: a.Clients, ClientID: a.o.SessionClient, NoPassword: a.o.RFC9700, Log: a.o.Log,
+			SignIns: a.signIns, Clients: a.Clients, ClientID: a.o.SessionCookie.Client, RFC9700: a.o.RFC9700, Log: a.o.Log,
 		},
 	}).Mount(pages)
 	a.engine = e
@@ -274,19 +205,19 @@ func (a *App) route() error {
 // hosted mounts the pages that browsers navigate to. signup handles what applications
 // post to /signup.
 func (a *App) hosted(issuer gin.IRouter, base string, failures handlers.Failures, devices *handlers.Devices, policy *CORS, signup gin.HandlerFunc) {
-	cookies := handlers.Cookies{HTTPS: a.o.Cookies.HTTPS, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
-	if a.o.Cookies.SameSite == http.SameSiteNoneMode {
+	cookies := handlers.Cookies{HTTPS: a.o.SessionCookie.HTTPS, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
+	if a.o.SessionCookie.SameSite == http.SameSiteNoneMode {
 		cookies.SameSite = http.SameSiteNoneMode // and ask in hidden frames there
 	}
 	h := &handlers.Hosted{
 		Failures: failures,
 		Authorize: authorize.New(authorize.Options{
 			Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
-			Claims: oauth.ScopeOfClaim(), AlwaysPKCE: a.o.RFC9700,
+			Claims: oauth.ScopeOfClaim(), RFC9700: a.o.RFC9700,
 		}),
 		Tokens: a.Tokens, Users: a.Users, SignIns: a.signIns, Devices: devices, Cookies: &cookies, SameOrigin: policy.fromOwn,
-		Service: a.o.ServiceName, Base: base, Signup: a.o.SignupEnabled, Mail: a.o.Mail != nil,
-		EmailRequired: a.o.RequireVerifiedEmail, MinLength: a.o.Passwords.MinLength,
+		ServiceName: a.o.ServiceName, Base: base, SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil,
+		RequireVerifiedEmail: a.o.Accounts.RequireVerifiedEmail, MinLength: a.o.Accounts.Passwords.MinLength,
 	}
 	(&handlers.Authorization{Hosted: h}).Mount(issuer)
 	(&handlers.Login{Hosted: h}).Mount(issuer)
@@ -327,7 +258,7 @@ const probeMaxAge = time.Second
 func (a *App) Background(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.o.Keys.Run(ctx) })
-	if a.o.Mail != nil {
+	if a.o.Mail.Sender != nil {
 		wg.Go(func() { a.deliver(ctx) })
 	}
 	wg.Go(func() { clean(ctx, a.o.Log, a.o.Store, a.chores) })

@@ -405,7 +405,7 @@ func TestTicketsAreOursAndExpire(t *testing.T) {
 		logout := p.open("/oauth/logout").Header().Get("Location")
 		for _, ticket := range []string{"x", foreign, f.Get("ticket") + "x", strings.TrimPrefix(logout, "/logout?ticket=")} {
 			for _, path := range []string{"/login", "/signup", "/consent", "/oauth/authorize/resume", "/forgot"} {
-				if path == "/forgot" && a.options.Mail == nil {
+				if path == "/forgot" && a.options.Mail.Sender == nil {
 					continue
 				}
 				p.open(path+"?ticket="+url.QueryEscape(ticket)).says(http.StatusBadRequest, "This request doesn't work")

@@ -420,7 +420,7 @@ func TestParallelGuessesOverdrawByTheSlotsOnly(t *testing.T) {
 	const slots = 2
 	for name, g := range guesses {
 		t.Run(name, func(t *testing.T) {
-			a := newApp(t, func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = slots })
+			a := newApp(t, func(o *server.Options, _ *keys.Options) { o.Hashing.MaxConcurrentHashes = slots })
 			a.signup("alice")
 			answers := make([]*response, 60)
 			var wg sync.WaitGroup

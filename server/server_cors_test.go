@@ -141,7 +141,7 @@ func TestPublicDocumentsAreReadableByAnyOriginWithoutCredentials(t *testing.T) {
 // Requirement: line 70.
 func TestPreflightsAreAnsweredBeforeAllElse(t *testing.T) {
 	f := &faults{}
-	a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.FreeFailures = 1 })
+	a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.Throttle.FreeFailures = 1 })
 	a.signup("alice")
 	wrong := passwordForm("alice")
 	wrong.Set("password", "wrong")
@@ -185,7 +185,7 @@ func TestPreflightsAreAnsweredBeforeAllElse(t *testing.T) {
 
 func TestErrorsOfEveryStatusCarryCORSHeaders(t *testing.T) {
 	f := &faults{}
-	a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.FreeFailures = 1 })
+	a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.Throttle.FreeFailures = 1 })
 	shut := newApp(t, func(o *server.Options, _ *keys.Options) { o.SignupEnabled = false })
 	a.signup("alice")
 	token := a.login("alice").text("access_token")

@@ -91,7 +91,7 @@ func TestEndedSessionsCompleteNothing(t *testing.T) {
 // Of all changes that rest on one password one succeeds, and its password is the new
 // one.
 func TestOnePasswordOneChange(t *testing.T) {
-	a := newApp(t, withOptions(func(o *server.Options) { o.MaxConcurrentHashes = 8 }))
+	a := newApp(t, withOptions(func(o *server.Options) { o.Hashing.MaxConcurrentHashes = 8 }))
 	a.signup("alice")
 	p := a.page()
 	bearer := "Bearer " + p.signIn("alice", password).text("access_token")

@@ -114,7 +114,7 @@ func TestFailedSignInsAreAlike(t *testing.T) {
 func TestNoPasswordWorkForAClientThatFailsToAuthenticate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = 1 })
+		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.Hashing.MaxConcurrentHashes = 1 })
 		a.signup("alice")
 		sign := watchSignIns(f)
 		release := sign.hold()
@@ -216,7 +216,7 @@ func TestFloodOfSignInsSlowsSignInsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const slots, queue = 2, 2 * 32
 		f := &faults{}
-		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = slots })
+		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.Hashing.MaxConcurrentHashes = slots })
 		a.signup("alice")
 		login := a.login("alice")
 		sign := watchSignIns(f)
@@ -265,7 +265,7 @@ func TestFloodOfSignInsSlowsSignInsOnly(t *testing.T) {
 func TestSignInsWaitTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = 1 })
+		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.Hashing.MaxConcurrentHashes = 1 })
 		a.signup("alice")
 		sign := watchSignIns(f)
 		release := sign.hold()

@@ -253,7 +253,7 @@ func TestReplayMovesNoExpiry(t *testing.T) {
 
 func lifetimes(idle, absolute, window time.Duration) func(*server.Options, *keys.Options) {
 	return func(o *server.Options, _ *keys.Options) {
-		o.RefreshIdleTTL, o.RefreshAbsoluteTTL, o.ReplayWindow = idle, absolute, window
+		o.Tokens.RefreshIdleTTL, o.Tokens.RefreshAbsoluteTTL, o.Tokens.RefreshReplayWindow = idle, absolute, window
 	}
 }
 

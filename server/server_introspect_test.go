@@ -339,7 +339,9 @@ func TestTokensOfOthersAreInactive(t *testing.T) {
 
 func TestDefaultAudienceIsTheResourceServersWithoutItsOwn(t *testing.T) {
 	const api = "https://api.example.com"
-	a := newApp(t, func(o *server.Options, _ *keys.Options) { o.Audience = []string{api, "https://api2.example.com"} })
+	a := newApp(t, func(o *server.Options, _ *keys.Options) {
+		o.Tokens.Audience = []string{api, "https://api2.example.com"}
+	})
 	a.signup("alice")
 	a.resourceServer("second", "https://api2.example.com")
 	a.resourceServer("issuer", issuer)

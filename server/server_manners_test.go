@@ -165,7 +165,7 @@ func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
 	}
 	f.set(nil)
 	// HSTS over plain HTTP would lock a developer's localhost into TLS.
-	dev := newApp(t, func(o *server.Options, _ *keys.Options) { o.Issuer = "http://localhost:8080" })
+	dev := newApp(t, func(o *server.Options, _ *keys.Options) { o.Issuer, o.Dev = "http://localhost:8080", true })
 	if got := dev.do(http.MethodGet, "/healthz", "").Header().Get("Strict-Transport-Security"); got != "" {
 		t.Errorf("issuer without TLS: Strict-Transport-Security = %q", got)
 	}
@@ -340,7 +340,7 @@ func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 
 // A header that any caller may send must not give the caller a budget of its own.
 func TestForgedAddressesBuyNoGuesses(t *testing.T) {
-	a := newApp(t, func(o *server.Options, _ *keys.Options) { o.FreeFailures = 3 })
+	a := newApp(t, func(o *server.Options, _ *keys.Options) { o.Throttle.FreeFailures = 3 })
 	a.signup("alice")
 	f := passwordForm("alice")
 	f.Set("password", "wrong")

@@ -475,7 +475,7 @@ func (o *observer) throttles(a *app, in *signedIn) {
 
 // otherServers asks servers with other configurations.
 func (o *observer) otherServers(t *testing.T) {
-	bare := newApp(t, withOptions(func(o *server.Options) { o.SignupEnabled, o.SessionClient = false, "nobody" }))
+	bare := newApp(t, withOptions(func(o *server.Options) { o.SignupEnabled, o.SessionCookie.Client = false, "nobody" }))
 	o.watch(bare)
 	p, browser := bare.page(), bare.person()
 	p.do(http.MethodPost, "/signup", `{"username":"alice","password":"`+password+`"}`).wantProblem(http.StatusForbidden, "signup_disabled")
@@ -497,7 +497,7 @@ func (o *observer) otherServers(t *testing.T) {
 	o.watch(modern)
 	modern.page().signIn("alice", password).wantProblem(http.StatusForbidden, "password_sign_in_off")
 
-	careful, _ := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true })
+	careful, _ := simulated(t, func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true })
 	o.watch(careful)
 	status := 0
 	for i := range 6 {

@@ -394,7 +394,7 @@ func TestAccountProfileIsForOurOwnApplications(t *testing.T) {
 // A page of an allowed origin may read and write the profile, also with the token in a
 // cookie; other pages may not.
 func TestAccountProfileFromPages(t *testing.T) {
-	a := newApp(t, withOptions(func(o *server.Options) { o.Cookies.Access = true }))
+	a := newApp(t, withOptions(func(o *server.Options) { o.SessionCookie.AccessCookie = true }))
 	a.signup("alice")
 	p := a.page()
 	p.signIn("alice", password).want(http.StatusOK)

@@ -23,8 +23,8 @@ import (
 func withMail(post *smtpd.Server) func(*server.Options) {
 	return func(o *server.Options) {
 		o.ServiceName = "Acme"
-		o.Mail = &mail.SMTP{Host: "localhost", Port: post.Port, From: "no-reply@example.com", RootCAs: post.Roots}
-		o.Links = server.Links{ResetPassword: "https://app.example.com/#reset={token}", VerifyEmail: "https://app.example.com/#verify={token}"}
+		o.Mail.Sender = &mail.SMTP{Host: "localhost", Port: post.Port, From: "no-reply@example.com", RootCAs: post.Roots}
+		o.Mail.Links = server.Links{ResetPassword: "https://app.example.com/#reset={token}", VerifyEmail: "https://app.example.com/#verify={token}"}
 	}
 }
 
@@ -99,7 +99,7 @@ func simulated(t *testing.T, change ...func(*server.Options)) (*app, *outbox) {
 	box := &outbox{}
 	all := withOptions(func(o *server.Options) {
 		withMail(&smtpd.Server{})(o)
-		o.Mail = box
+		o.Mail.Sender = box
 		for _, c := range change {
 			c(o)
 		}
@@ -218,7 +218,7 @@ func TestForgotTellsNothing(t *testing.T) {
 // Requirement: line 74.
 func TestSignupWithVerifiedEmailTellsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, box := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true })
+		a, box := simulated(t, func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true })
 		p := a.page()
 		p.do("POST", "/signup", `{"username":"alice","password":"`+password+`"}`).wantProblem(http.StatusBadRequest, "invalid_input")
 		first := a.post("/signup", `{"username":"alice","password":"`+password+`","email":"same@example.net"}`).want(http.StatusCreated)
@@ -425,7 +425,10 @@ func TestMailHasABudgetForRacers(t *testing.T) {
 // letters than that to it, and isn't told.
 func TestMailToOneAddressHasABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, box := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true; o.TrustedProxies = []string{"192.0.2.0/24"} })
+		a, box := simulated(t, func(o *server.Options) {
+			o.Accounts.RequireVerifiedEmail = true
+			o.TrustedProxies = []string{"192.0.2.0/24"}
+		})
 		for i := range 5 {
 			a.post("/signup", fmt.Sprintf(`{"username":"user%d","password":%q,"email":"victim@example.net"}`, i, password)).want(http.StatusCreated)
 		}
@@ -447,7 +450,7 @@ func TestMailToOneAddressHasABudget(t *testing.T) {
 // budget for other mail doesn't tell that a user has signed up.
 func TestSignupMailHasABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, box := simulated(t, func(o *server.Options) { o.RequireVerifiedEmail = true })
+		a, box := simulated(t, func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true })
 		signUp := func(i int) *response {
 			return a.post("/signup", fmt.Sprintf(`{"username":"user%d","password":%q,"email":"victim@example.net"}`, i, password))
 		}
@@ -481,7 +484,7 @@ func TestMailIsOffWithoutAServer(t *testing.T) {
 func TestMailIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t)
-		b := openApp(t, a.path, a.master, withOptions(func(o *server.Options) { withMail(&smtpd.Server{})(o); o.Mail = box }))
+		b := openApp(t, a.path, a.master, withOptions(func(o *server.Options) { withMail(&smtpd.Server{})(o); o.Mail.Sender = box }))
 		b.run()
 		tries := func() int {
 			time.Sleep(20 * time.Minute)

@@ -50,13 +50,13 @@ func TestSessionCookieVariants(t *testing.T) {
 		want   []string
 		not    []string
 	}{
-		"domain": {func(o *server.Options) { o.Cookies.Domain = "example.com" }, "__Secure-countersign_refresh",
+		"domain": {func(o *server.Options) { o.SessionCookie.Domain = "example.com" }, "__Secure-countersign_refresh",
 			[]string{"Domain=example.com", "Secure", "SameSite=Strict"}, nil},
-		"other site": {func(o *server.Options) { o.Cookies.SameSite = http.SameSiteNoneMode }, refreshName,
+		"other site": {func(o *server.Options) { o.SessionCookie.SameSite = http.SameSiteNoneMode }, refreshName,
 			[]string{"Secure", "SameSite=None"}, []string{"Domain"}},
-		"lax": {func(o *server.Options) { o.Cookies.SameSite = http.SameSiteLaxMode }, refreshName,
+		"lax": {func(o *server.Options) { o.SessionCookie.SameSite = http.SameSiteLaxMode }, refreshName,
 			[]string{"SameSite=Lax"}, nil},
-		"localhost": {func(o *server.Options) { o.Issuer = "http://localhost:8080" }, "countersign_refresh",
+		"localhost": {func(o *server.Options) { o.Issuer, o.Dev = "http://localhost:8080", true }, "countersign_refresh",
 			[]string{"HttpOnly", "SameSite=Strict"}, []string{"Secure"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestSessionSignOut(t *testing.T) {
 // A user whose last refresh lost its answer still signs out, with the token from
 // before.
 func TestSessionSignOutWithOldCookie(t *testing.T) {
-	a := newApp(t, withOptions(func(o *server.Options) { o.ReplayWindow = 0 }))
+	a := newApp(t, withOptions(func(o *server.Options) { o.Tokens.RefreshReplayWindow = 0 }))
 	a.signup("alice")
 	p := a.page()
 	p.signIn("alice", password).want(http.StatusOK)
@@ -336,7 +336,7 @@ func TestSessionEndsWithTheAccount(t *testing.T) {
 
 func TestSessionNeedsAClientOfOurs(t *testing.T) {
 	for _, client := range []string{"missing", "third"} {
-		a := newApp(t, withOptions(func(o *server.Options) { o.SessionClient = client }))
+		a := newApp(t, withOptions(func(o *server.Options) { o.SessionCookie.Client = client }))
 		a.signup("alice")
 		a.page().signIn("alice", password).wantProblem(http.StatusNotFound, "browser_sign_in_off")
 	}
@@ -345,7 +345,7 @@ func TestSessionNeedsAClientOfOurs(t *testing.T) {
 // In full cookie mode no token is in any body, and our endpoints and those of the
 // same site read the access token's cookie.
 func TestSessionAccessCookie(t *testing.T) {
-	a := newApp(t, withOptions(func(o *server.Options) { o.Cookies.Access = true }))
+	a := newApp(t, withOptions(func(o *server.Options) { o.SessionCookie.AccessCookie = true }))
 	a.signup("alice")
 	p := a.page()
 	in := p.signIn("alice", password).want(http.StatusOK)

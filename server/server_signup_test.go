@@ -344,7 +344,7 @@ func TestSignupCanBeClosed(t *testing.T) {
 func TestFullHashingQueueRefusesLoginsAndSignupsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = 1 })
+		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.Hashing.MaxConcurrentHashes = 1 })
 		a.signup("alice")
 		login := a.login("alice")
 		release := make(chan struct{})
@@ -395,7 +395,7 @@ func TestFullHashingQueueRefusesLoginsAndSignupsOnly(t *testing.T) {
 func TestWaitingForAHashingSlotHasAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.MaxConcurrentHashes = 1 })
+		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.Hashing.MaxConcurrentHashes = 1 })
 		a.signup("alice")
 		release := make(chan struct{})
 		f.set(func(ctx context.Context, verb string) error {

@@ -103,7 +103,7 @@ func TestKnownBrowserHasItsOwnBudget(t *testing.T) {
 // an attacker who knew the old password could have made any number of them, so all of
 // them together have no more guesses than strangers.
 func TestFormerBrowsersShareABudget(t *testing.T) {
-	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.StrangersPerAccount = 5 }))
+	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.Throttle.StrangersPerAccount = 5 }))
 	a.signup("alice")
 	home, phone := a.page(), a.page()
 	in := home.signIn("alice", password).want(http.StatusOK)
@@ -139,7 +139,7 @@ func TestFormerBrowsersShareABudget(t *testing.T) {
 
 // A browser is known to an account, not to a username.
 func TestKnownBrowserOfAFormerAccount(t *testing.T) {
-	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.StrangersPerAccount = 2 }))
+	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.Throttle.StrangersPerAccount = 2 }))
 	a.signup("alice")
 	p := a.page()
 	in := p.signIn("alice", password).want(http.StatusOK)
@@ -153,7 +153,7 @@ func TestKnownBrowserOfAFormerAccount(t *testing.T) {
 
 // The cookie of a known browser is signed, and of no use to another account.
 func TestKnownBrowserCookieCannotBeMade(t *testing.T) {
-	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.StrangersPerAccount = 5 }))
+	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.Throttle.StrangersPerAccount = 5 }))
 	a.signup("alice")
 	a.signup("mallory")
 	mallory := a.page()

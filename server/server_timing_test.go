@@ -30,12 +30,12 @@ func TestTimeTellsNothing(t *testing.T) {
 	setUp := withOptions(func(o *server.Options) {
 		withMail(&smtpd.Server{})(o)
 		// One hash more or less shows, and doesn't hide other differences.
-		o.Argon2 = hashing.Argon2{MemoryKiB: 1024, Iterations: 1, Parallelism: 1}
-		o.StrangersPerAccount = 1 << 30
+		o.Hashing.Argon2 = hashing.Argon2{MemoryKiB: 1024, Iterations: 1, Parallelism: 1}
+		o.Throttle.StrangersPerAccount = 1_000_000
 		o.Log = slog.New(slog.DiscardHandler)
 	})
 	a := newApp(t, proxied, setUp)
-	proving := openApp(t, a.path, a.master, proxied, setUp, withOptions(func(o *server.Options) { o.RequireVerifiedEmail = true }))
+	proving := openApp(t, a.path, a.master, proxied, setUp, withOptions(func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true }))
 
 	networks, names := 0, 0
 	post := func(to *app, path, body string) *response {

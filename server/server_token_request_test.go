@@ -73,7 +73,7 @@ func (s *signIns) hold() (release func()) {
 const hashMiB = 16
 
 func withHeavyHashes(o *server.Options, _ *keys.Options) {
-	o.Argon2 = hashing.Argon2{MemoryKiB: hashMiB << 10, Iterations: 1, Parallelism: 1}
+	o.Hashing.Argon2 = hashing.Argon2{MemoryKiB: hashMiB << 10, Iterations: 1, Parallelism: 1}
 }
 
 // hashesIn counts the hashes that f computes, by their memory, so that a test can

@@ -26,14 +26,14 @@ var ErrPasswordOff = errors.New("no sign-in with a password from pages")
 
 // Browser signs users in to our own applications in a browser. The applications never
 // see the refresh token: a cookie keeps it (RFC 10017 section 6.2). The sessions belong
-// to one client. All fields are required except NoPassword.
+// to one client. All fields are required except RFC9700.
 type Browser struct {
 	SignIns  *Service
 	Clients  *clients.Registry
 	ClientID string
-	// NoPassword refuses every proof but a Code (RFC 9700 section 2.4).
-	NoPassword bool
-	Log        *slog.Logger
+	// RFC9700 refuses every proof but a Code (RFC 9700 section 2.4).
+	RFC9700 bool
+	Log     *slog.Logger
 }
 
 // Session is a browser's session with its user and tokens.
@@ -52,7 +52,7 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 	}
 	// Only a code shows that the user gave the page no password: any other proof,
 	// future ones included, needs permission for passwords.
-	if _, code := p.(Code); !code && (b.NoPassword || !client.AllowsGrant(oauth.GrantPassword)) {
+	if _, code := p.(Code); !code && (b.RFC9700 || !client.AllowsGrant(oauth.GrantPassword)) {
 		return Session{}, ErrPasswordOff
 	}
 	to := browserRecipient(&client)

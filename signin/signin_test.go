@@ -52,8 +52,8 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 	noError(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	cheap := hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}
-	throttle := limits.NewThrottle(limits.Options{Store: db})
-	o := accounts.Options{Store: db, Argon2: cheap, Slots: limits.NewSlots(2, 100), Throttle: throttle, Seal: master, Log: log}
+	throttle := storetest.Throttle(t, db)
+	o := accounts.Options{Store: db, Settings: accounts.Settings{Passwords: accounts.PasswordPolicy{MinLength: 8}}, Argon2: cheap, Slots: limits.NewSlots(2, 100), Throttle: throttle, Seal: master, Log: log}
 	for _, c := range change {
 		c(&o)
 	}
@@ -62,10 +62,11 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 	noError(t, err)
 	registry, err := clients.New(clients.Options{Store: db, Argon2: cheap, Slots: limits.NewSlots(2, 100), Throttle: throttle, Log: log})
 	noError(t, err)
-	r.tokens = tokens.New(tokens.Options{
-		Store: db, Signer: ring, Seal: master, Issuer: "https://auth.example.com", Audience: []string{"https://auth.example.com"},
-		IDTokenAlg: "ES256", AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: 24 * time.Hour, Log: log,
+	r.tokens, err = tokens.New(tokens.Options{
+		Store: db, Signer: ring, Seal: master, Issuer: "https://auth.example.com", IDTokenAlg: "ES256", Log: log,
+		Settings: tokens.Settings{AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: 24 * time.Hour},
 	})
+	noError(t, err)
 	r.Service = signin.New(r.users, r.tokens)
 	r.browser = &signin.Browser{SignIns: r.Service, Clients: registry, ClientID: "app", Log: log}
 	r.alice, err = r.users.Create(t.Context(), r.now, accounts.NewUser{

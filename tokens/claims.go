@@ -93,7 +93,7 @@ func (c *idClaims) MarshalJSON() ([]byte, error) {
 // limited to granted and to ask where those are not empty (RFC 8707 section 2). It
 // returns ErrTarget if ask names any other.
 func (s *Service) audienceFor(to oauth.Recipient, granted, ask []string) ([]string, error) {
-	aud := s.audience
+	aud := s.settings.Audience
 	if len(to.Audiences) > 0 {
 		aud = to.Audiences
 	}
@@ -128,7 +128,7 @@ func (s *Service) accessToken(now time.Time, to oauth.Recipient, session *Sessio
 			Subject:   to.ClientID, // RFC 9068 section 2.2: with no user, the client
 			Audience:  aud,
 			IssuedAt:  jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(s.accessTTL)),
+			ExpiresAt: jwt.NewNumericDate(now.Add(s.settings.AccessTTL)),
 		},
 		ID:       rand.Text(),
 		ClientID: to.ClientID,
@@ -155,7 +155,7 @@ func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient
 			Issuer:    s.issuer,
 			Audience:  audience{to.ClientID},
 			IssuedAt:  jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(s.accessTTL)),
+			ExpiresAt: jwt.NewNumericDate(now.Add(s.settings.AccessTTL)),
 		},
 		AccessTokenHash: accessTokenHash(alg, access),
 		Nonce:           nonce,

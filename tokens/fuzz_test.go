@@ -71,8 +71,10 @@ func FuzzParseRefreshToken(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	service := tokens.New(tokens.Options{Seal: master})
-	foreign := tokens.New(tokens.Options{Seal: stranger})
+	service, err := tokens.New(tokens.Options{Seal: master, Settings: settings})
+	noError(f, err)
+	foreign, err := tokens.New(tokens.Options{Seal: stranger, Settings: settings})
+	noError(f, err)
 	session := uuid.MustParse("019a0000-0000-7000-8000-000000000001")
 	sid := session[:]
 	token := service.RefreshToken(session, 0)

@@ -45,7 +45,7 @@ func (s *Service) introspectRefresh(ctx context.Context, now time.Time, reader R
 	if session.ClientID != reader.ClientID {
 		return Live{}, ErrUnknown
 	}
-	if got := session.standing(counter, now, s.window); got != current && got != superseded {
+	if got := session.standing(counter, now, s.settings.RefreshReplayWindow); got != current && got != superseded {
 		return Live{}, ErrUnknown
 	}
 	claims := map[string]any{
@@ -99,7 +99,7 @@ func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Re
 
 // meant reports whether a token with the audience is meant for the reader.
 func (s *Service) meant(aud audience, reader Reader) bool {
-	names := s.audience
+	names := s.settings.Audience
 	if len(reader.Audiences) > 0 {
 		names = reader.Audiences
 	}

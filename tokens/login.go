@@ -93,7 +93,7 @@ func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, 
 	}
 	l := Login{
 		ID: id, UserID: who.UserID, Epoch: who.Epoch, AuthTime: now, CreatedAt: now, Device: from.Device,
-		AbsoluteExpiresAt: now.Add(s.absoluteTTL),
+		AbsoluteExpiresAt: now.Add(s.settings.RefreshAbsoluteTTL),
 	}
 	l.ExpiresAt = s.idleEnd(now, l.AbsoluteExpiresAt)
 	ev := from.Event(now, audit.LoginCreated)
@@ -132,7 +132,7 @@ func (s *Service) SignOutBrowser(ctx context.Context, now time.Time, l *Login, f
 
 // idleEnd returns when something last used now ends, unless it is used again.
 func (s *Service) idleEnd(now, absolute time.Time) time.Time {
-	return earlier(now.Add(s.idleTTL), absolute)
+	return earlier(now.Add(s.settings.RefreshIdleTTL), absolute)
 }
 
 // Hint is the content of an id_token_hint, one of our ID tokens, with which a client names

@@ -56,6 +56,9 @@ func onBoth(t *testing.T, test func(t *testing.T, s *service)) {
 	})
 }
 
+// settings are what the tests' tokens are issued by.
+var settings = tokens.Settings{AccessTTL: accessTTL, RefreshIdleTTL: idleTTL, RefreshAbsoluteTTL: absoluteTTL, RefreshReplayWindow: time.Minute}
+
 func newService(t testing.TB, db *store.DB) *service {
 	t.Helper()
 	master, err := seal.Parse(seal.Generate())
@@ -65,13 +68,14 @@ func newService(t testing.TB, db *store.DB) *service {
 		Policy: keys.Policy{RotationPeriod: 720 * time.Hour, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: accessTTL},
 	})
 	noError(t, err)
+	issuing, err := tokens.New(tokens.Options{
+		Store: db, Signer: ring, Seal: master, Issuer: issuer, IDTokenAlg: "ES256", Settings: settings,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	noError(t, err)
 	s := &service{
-		Service: tokens.New(tokens.Options{
-			Store: db, Signer: ring, Seal: master, Issuer: issuer, Audience: []string{issuer}, IDTokenAlg: "ES256",
-			AccessTTL: accessTTL, RefreshIdleTTL: idleTTL, RefreshAbsoluteTTL: absoluteTTL, ReplayWindow: time.Minute,
-			Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		}),
-		t: t, db: db, ring: ring, now: time.Now().Truncate(time.Millisecond).UTC(),
+		Service: issuing,
+		t:       t, db: db, ring: ring, now: time.Now().Truncate(time.Millisecond).UTC(),
 		app: oauth.Recipient{
 			ClientID: "app", Scopes: oauth.Scopes{"openid", "email", "offline_access"}, Audiences: []string{api, otherAPI}, Refresh: true,
 		},

@@ -51,14 +51,9 @@ type Options struct {
 	Store      Store
 	Signer     Signer
 	Seal       *seal.Keys
-	Issuer     string   // the "iss" of every token
-	Audience   []string // the "aud" of access tokens of clients without audiences of their own
-	IDTokenAlg string   // signs ID tokens of clients without a choice of their own
-
-	AccessTTL          time.Duration // life of access and ID tokens
-	RefreshIdleTTL     time.Duration // a session not refreshed for so long ends
-	RefreshAbsoluteTTL time.Duration // a session ends this long after the sign-in in any case
-	ReplayWindow       time.Duration // how long a superseded refresh token still gets the current one; 0 is never
+	Issuer     string // the "iss" of every token
+	IDTokenAlg string // signs ID tokens of clients without a choice of their own
+	Settings   Settings
 
 	// Claims returns those of the named claims of a user that have a value, for ID
 	// tokens. nil: none do.
@@ -73,27 +68,30 @@ type Service struct {
 	signer     Signer
 	seal       *seal.Keys
 	issuer     string
-	audience   []string
 	idTokenAlg string
-
-	accessTTL, idleTTL, absoluteTTL, window time.Duration
+	settings   Settings
 
 	claims func(ctx context.Context, user uuid.UUID, names []string) (map[string]any, error)
 	log    *slog.Logger
 }
 
-// New returns a Service.
-func New(o Options) *Service {
+// New returns a Service. It refuses settings that don't pass their Check.
+func New(o Options) (*Service, error) {
+	if err := o.Settings.Check(); err != nil {
+		return nil, fmt.Errorf("tokens: %w", err)
+	}
+	if len(o.Settings.Audience) == 0 {
+		o.Settings.Audience = []string{o.Issuer}
+	}
 	log := o.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
 		Sessions: Sessions{o.Store},
-		signer:   o.Signer, seal: o.Seal, issuer: o.Issuer, audience: o.Audience, idTokenAlg: o.IDTokenAlg,
-		accessTTL: o.AccessTTL, idleTTL: o.RefreshIdleTTL, absoluteTTL: o.RefreshAbsoluteTTL, window: o.ReplayWindow,
+		signer:   o.Signer, seal: o.Seal, issuer: o.Issuer, idTokenAlg: o.IDTokenAlg, settings: o.Settings,
 		claims: o.Claims, log: log,
-	}
+	}, nil
 }
 
 // A SignIn is a user who has just authenticated.
@@ -153,11 +151,11 @@ func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scop
 	session := Session{
 		ID: id, UserID: who.UserID, ClientID: to.ClientID, Scopes: scopes, Roles: who.Roles, Device: device,
 		AuthTime: who.AuthTime, CreatedAt: now, LastUsedAt: now,
-		AbsoluteExpiresAt: now.Add(s.absoluteTTL),
+		AbsoluteExpiresAt: now.Add(s.settings.RefreshAbsoluteTTL),
 	}
 	if !to.Refresh {
 		// Without a refresh token the session ends with its only access token.
-		session.AbsoluteExpiresAt = now.Add(s.accessTTL)
+		session.AbsoluteExpiresAt = now.Add(s.settings.AccessTTL)
 	}
 	session.ExpiresAt = s.idleEnd(now, session.AbsoluteExpiresAt)
 	return session, nil
@@ -180,7 +178,7 @@ func (s *Service) ForClient(now time.Time, to oauth.Recipient, ask oauth.Scopes,
 	if err != nil {
 		return Issued{}, fmt.Errorf("sign access token: %w", err)
 	}
-	return Issued{AccessToken: access, ExpiresIn: s.accessTTL, Scopes: scopes}, nil
+	return Issued{AccessToken: access, ExpiresIn: s.settings.AccessTTL, Scopes: scopes}, nil
 }
 
 // grant is what the client gets when it asks for ask.
@@ -228,7 +226,7 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 			return Issued{}, err
 		}
 		if standing == current {
-			session = session.rotated(now, s.idleTTL)
+			session = session.rotated(now, s.settings.RefreshIdleTTL)
 		}
 		issued, err := s.issue(ctx, now, to, &session, scopes, audience, "")
 		if err != nil { // before the counter moves
@@ -258,7 +256,7 @@ func (s *Service) present(ctx context.Context, now time.Time, clientID string, i
 	if session.ClientID != clientID {
 		return Session{}, undecidable, ErrUnknown
 	}
-	standing := session.standing(counter, now, s.window)
+	standing := session.standing(counter, now, s.settings.RefreshReplayWindow)
 	switch standing {
 	case reused:
 		return Session{}, standing, s.endReused(ctx, now, &session, from)
@@ -339,7 +337,7 @@ func (s *Service) endReused(ctx context.Context, now time.Time, session *Session
 
 // issue makes the tokens of a session.
 func (s *Service) issue(ctx context.Context, now time.Time, to oauth.Recipient, session *Session, scopes oauth.Scopes, audience []string, nonce string) (Issued, error) {
-	out := Issued{ExpiresIn: s.accessTTL, Scopes: scopes, Session: *session}
+	out := Issued{ExpiresIn: s.settings.AccessTTL, Scopes: scopes, Session: *session}
 	var err error
 	if out.AccessToken, err = s.accessToken(now, to, session, scopes, audience); err != nil {
 		return Issued{}, fmt.Errorf("sign access token: %w", err)

@@ -71,6 +71,12 @@ func CheckHost(u *url.URL) error {
 	return nil
 }
 
+// IsHost reports whether s is a DNS name, which may end in a dot, or an IP address.
+func IsHost(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil || validHostname(strings.TrimSuffix(s, "."))
+}
+
 // validHostname reports whether host is a DNS name or an IPv4 address. Browsers take
 // any name that ends in a number for an IPv4 address.
 func validHostname(host string) bool {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"countersign/accounts"
@@ -101,8 +100,15 @@ func (c *cli) openUsers(ctx context.Context, news io.Writer) (*accounts.Users, *
 	if err != nil {
 		return nil, nil, err
 	}
+	throttle, err := limits.NewThrottle(limits.Options{Store: db, Budgets: cfg.Throttle})
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
 	users, err := accounts.New(accounts.Options{
-		Store: db, Policy: passwordPolicy(cfg), Argon2: cfg.Argon2(), Slots: ownSlots(), Throttle: noThrottle(db),
+		// An address that the operator names needs no proof.
+		Settings: accounts.Settings{Passwords: passwordPolicy(cfg)},
+		Store:    db, Argon2: cfg.Hashing().Argon2, Slots: cfg.Hashing().Slots(), Throttle: throttle,
 	})
 	if err != nil {
 		db.Close()
@@ -122,8 +128,13 @@ func (c *cli) openClients(ctx context.Context, news io.Writer) (*clients.Registr
 		db.Close()
 		return nil, nil, err
 	}
+	throttle, err := limits.NewThrottle(limits.Options{Store: db, Budgets: cfg.Throttle})
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
 	registry, err := clients.New(clients.Options{
-		Store: db, Rules: rules, Argon2: cfg.Argon2(), Slots: ownSlots(), Throttle: noThrottle(db),
+		Store: db, Rules: rules, Argon2: cfg.Hashing().Argon2, Slots: cfg.Hashing().Slots(), Throttle: throttle,
 	})
 	if err != nil {
 		db.Close()
@@ -150,14 +161,6 @@ func (c *cli) openKeys(ctx context.Context, needMaster bool) (*keys.Ring, *store
 		return nil, nil, err
 	}
 	return ring, db, nil
-}
-
-// ownSlots are for a process that hashes one password and ends.
-func ownSlots() *limits.Slots { return limits.NewSlots(runtime.NumCPU(), 1) }
-
-// noThrottle returns a throttle for commands, which authenticate no user.
-func noThrottle(db *store.DB) *limits.Throttle {
-	return limits.NewThrottle(limits.Options{Store: db})
 }
 
 // masterKeys returns the master keys. If create is true, it creates a missing file.
@@ -195,37 +198,28 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		Store: db, Keys: ring, Seal: master, Log: log,
 		Unavailable: func(err error) bool { return db.IsUnavailable(err) || errors.Is(err, keys.ErrNoSigningKey) },
 
-		Issuer:        cfg.Issuer,
-		RFC9700:       cfg.Profile == configs.RFC9700,
-		SessionClient: cfg.SessionCookie.Client,
-		Cookies: handlers.Cookies{
-			Domain:   cfg.SessionCookie.Domain,
-			SameSite: handlers.ParseSameSite(cfg.SessionCookie.SameSite),
-			Access:   cfg.SessionCookie.AccessCookie,
-		},
-		ServiceName:          cfg.ServiceName,
-		Mail:                 sender,
-		Links:                links(cfg),
-		RequireVerifiedEmail: cfg.Signup.RequireVerifiedEmail,
+		Issuer:      cfg.Issuer,
+		Dev:         cfg.Dev,
+		RFC9700:     cfg.Profile == configs.RFC9700,
+		ServiceName: cfg.ServiceName,
 
-		AnyLoopback:    cfg.Dev,
+		Accounts: accounts.Settings{Passwords: passwordPolicy(cfg), RequireVerifiedEmail: cfg.Signup.RequireVerifiedEmail},
+		Hashing:  cfg.Hashing(),
+		Tokens:   cfg.Tokens,
+		Throttle: cfg.Throttle,
+		SessionCookie: server.SessionCookie{
+			Client: cfg.SessionCookie.Client,
+			Cookies: handlers.Cookies{
+				Domain:       cfg.SessionCookie.Domain,
+				SameSite:     handlers.ParseSameSite(cfg.SessionCookie.SameSite),
+				AccessCookie: cfg.SessionCookie.AccessCookie,
+			},
+		},
+		Mail: server.Mail{Sender: sender, Links: links(cfg)},
+
+		SignupEnabled:  cfg.Signup.Enabled,
 		AllowedOrigins: cfg.CORS.AllowedOrigins,
 		TrustedProxies: cfg.TrustedProxies,
-		SignupEnabled:  cfg.Signup.Enabled,
-
-		Audience:           cfg.Tokens.Audience,
-		AccessTTL:          cfg.Tokens.AccessTTL,
-		RefreshIdleTTL:     cfg.Tokens.RefreshIdleTTL,
-		RefreshAbsoluteTTL: cfg.Tokens.RefreshAbsoluteTTL,
-		ReplayWindow:       cfg.Tokens.RefreshReplayWindow,
-
-		Passwords:           passwordPolicy(cfg),
-		Argon2:              cfg.Argon2(),
-		MaxConcurrentHashes: cfg.Passwords.MaxConcurrentHashes,
-		FreeFailures:        cfg.Throttle.FreeFailures,
-		MaxWait:             cfg.Throttle.MaxWait,
-		ThrottleWindow:      cfg.Throttle.Window,
-		StrangersPerAccount: cfg.Throttle.StrangersPerAccount,
 
 		AuditRetention:  cfg.Audit.Retention,
 		ShutdownDelay:   cfg.ShutdownDelay,

@@ -90,3 +90,16 @@ func haveFailed(t testing.TB, db *store.DB, key [32]byte, want limits.Failures) 
 	succeeds(t, err)
 	same(t, "failures recorded", got, want)
 }
+
+// Throttle returns a throttle over a store with budgets like those of a server without
+// configuration, for the tests of other packages.
+func Throttle(t testing.TB, db limits.Store) *limits.Throttle {
+	t.Helper()
+	throttle, err := limits.NewThrottle(limits.Options{
+		Store: db, Budgets: limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, Window: time.Hour},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return throttle
+}

@@ -1,0 +1,91 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"countersign/accounts"
+	"countersign/clients"
+	"countersign/handlers"
+	"countersign/hashing"
+	"countersign/keys"
+	"countersign/limits"
+	"countersign/mail"
+	"countersign/oauth"
+	"countersign/origins"
+	"countersign/seal"
+	"countersign/tokens"
+)
+
+// Options are what an App is made of: what it works with, the settings of its parts as
+// these define them, and its own. New adds to a part's settings only what the App wires.
+// None has a default here but where a comment says so: the configuration decides them.
+type Options struct {
+	Store Store
+	Keys  *keys.Ring
+	Seal  *seal.Keys
+	Log   *slog.Logger
+	// Unavailable reports whether an error of the Store means that the
+	// database is away, and not that something is wrong with the request.
+	Unavailable func(error) bool
+
+	Issuer string
+	// Dev is serve --dev: the Issuer may be on localhost without TLS, and redirect
+	// URIs may be patterns for any page there.
+	Dev bool
+	// RFC9700 leaves out what RFC 9700 advises against: passwords given to
+	// applications, and codes without PKCE.
+	RFC9700     bool
+	ServiceName string // what people call the service, on pages and in mail
+
+	Accounts      accounts.Settings
+	Hashing       hashing.Settings
+	Tokens        tokens.Settings
+	Throttle      limits.Budgets
+	SessionCookie SessionCookie
+	Mail          Mail
+
+	SignupEnabled  bool
+	AllowedOrigins []string // for CORS, besides those of clients
+	TrustedProxies []string // addresses or networks whose X-Forwarded-For is believed
+	Demo           fs.FS    // the demo app, served at /demo; nil: none
+
+	AuditRetention  time.Duration // security events are kept this long; 0: for ever
+	ShutdownDelay   time.Duration // served on for so long after Ready says no, for a load balancer to see it
+	ShutdownTimeout time.Duration // then requests under way get this long to end
+}
+
+// SessionCookie is about browser sign-in at /session.
+type SessionCookie struct {
+	Client           string // the id of the client whose tokens people get there
+	handlers.Cookies        // New sets HTTPS
+}
+
+// Mail is how letters are sent.
+type Mail struct {
+	Sender mail.Sender // nil: none are
+	Links  Links
+}
+
+// check says which rules the options break that no part's New checks.
+func (o *Options) check() error {
+	var errs []error
+	if err := oauth.CheckIssuer(o.Issuer, o.Dev); err != nil {
+		errs = append(errs, fmt.Errorf("issuer: %q %w", o.Issuer, err))
+	}
+	for _, origin := range o.AllowedOrigins {
+		if err := origins.Check(origin); err != nil {
+			errs = append(errs, fmt.Errorf("allowed origins: %q %w", origin, err))
+		}
+	}
+	if err := clients.CheckID(o.SessionCookie.Client); err != nil {
+		errs = append(errs, fmt.Errorf("session cookie's client: %w", err))
+	}
+	if err := o.Hashing.Check(); err != nil {
+		errs = append(errs, fmt.Errorf("hashing: %w", err))
+	}
+	return errors.Join(errs...)
+}
