@@ -2,9 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +18,10 @@ import (
 	"countersign/clients"
 	"countersign/configs"
 	"countersign/hashing"
-	"countersign/input"
 	"countersign/keys"
 	"countersign/limits"
+	"countersign/seal"
+	"countersign/server"
 	"countersign/store"
 	"countersign/store/dsn"
 	"countersign/store/storetest"
@@ -103,38 +109,194 @@ func TestAClientIsJudgedAlikeHoweverItIsRegistered(t *testing.T) {
 	}
 }
 
-// A rule about a setting that no command sets is asked of the file and of its owner.
+// A setting is judged alike in the file, in the environment and by its owner, which is
+// asked by every server that is built without them.
 func TestASettingIsJudgedByItsOwner(t *testing.T) {
+	price := func(mib uint32, iterations uint32) hashing.Settings {
+		return hashing.Settings{Argon2: hashing.Argon2{MemoryKiB: mib << 10, Iterations: iterations, Parallelism: 1}}
+	}
+	policy := func(period time.Duration) keys.Policy {
+		return keys.Policy{RotationPeriod: period, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute}
+	}
+	const issuer, url = "https://auth.example.com/", "mysql://u@db:0/x"
 	for _, c := range []struct {
-		name, yaml string
-		owner      error
-		want       string
+		name, yaml, env string // env: its variable, if the environment can say the same
+		owners          map[string]error
+		want            string // empty: it is good
 	}{
-		{"key times", "keys: {rotation_period: 20m}",
-			keys.Policy{RotationPeriod: 20 * time.Minute, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute}.Check(),
-			"rotation_period: 20m is too short"},
-		{"key times that just do", "keys: {rotation_period: 1247s}",
-			keys.Policy{RotationPeriod: 1247 * time.Second, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute}.Check(), ""},
-		{"algorithms", "keys: {algorithms: [HS256]}", keys.CheckAlgorithms([]string{"HS256"}), `algorithms: "HS256" is none of`},
-		{"price of hashing", "passwords: {argon2: {memory: 12MiB}}", hashing.Argon2{MemoryKiB: 12 << 10, Iterations: 2, Parallelism: 1}.CheckStrong(),
+		{"key times", "keys: {rotation_period: 20m}", "KEYS_ROTATION_PERIOD=20m", map[string]error{
+			"the policy": policy(20 * time.Minute).Check(), "the ring": openRing(t, policy(20*time.Minute), "ES256"),
+		}, "rotation_period: 20m is too short"},
+		{"key times that just do", "keys: {rotation_period: 1247s}", "KEYS_ROTATION_PERIOD=1247s", map[string]error{
+			"the policy": policy(1247 * time.Second).Check(), "the ring": openRing(t, policy(1247*time.Second), "ES256"),
+		}, ""},
+		{"algorithms", "keys: {algorithms: [HS256]}", "KEYS_ALGORITHMS=HS256", map[string]error{
+			"the rule": keys.CheckAlgorithms([]string{"HS256"}), "the ring": openRing(t, policy(time.Hour), "HS256"),
+		}, `algorithms: "HS256" is none of`},
+		{"price of hashing", "passwords: {argon2: {memory: 12MiB}}", "PASSWORDS_ARGON2_MEMORY=12MiB", map[string]error{"hashing": price(12, 2).CheckStrong()},
 			"memory: 12MiB is too little with iterations: 2"},
-		{"least price", "passwords: {argon2: {memory: 7MiB, iterations: 5}}", hashing.Argon2{MemoryKiB: 7 << 10, Iterations: 5, Parallelism: 1}.CheckStrong(), ""},
-		{"database", "database: {url: 'mysql://u@db:0/x'}", dsn.Check("mysql://u@db:0/x"), "must have HOST or HOST:PORT"},
-		{"database at the store", "database: {url: 'mysql://u@db:0/x'}", store.CheckURL("mysql://u@db:0/x"), "must have HOST or HOST:PORT"},
+		{"least price", "passwords: {argon2: {memory: 7MiB, iterations: 5}}", "", map[string]error{"hashing": price(7, 5).CheckStrong()}, ""},
+		{"hashes at a time", "passwords: {max_concurrent_hashes: 1025}", "PASSWORDS_MAX_CONCURRENT_HASHES=1025",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.Hashing.MaxConcurrentHashes = 1025 })},
+			"max_concurrent_hashes must be 0 (the number of CPUs) to 1024, not 1025."},
+		{"length of passwords", "passwords: {min_length: 7}", "PASSWORDS_MIN_LENGTH=7",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.Accounts.Passwords.MinLength = 7 })},
+			"min_length must be 8 (the least by NIST SP 800-63B) to 256, not 7."},
+		{"free failures", "throttle: {free_failures: 0}", "THROTTLE_FREE_FAILURES=0",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.Throttle.FreeFailures = 0 })}, "free_failures must be 1 to 1000000, not 0."},
+		{"longest wait", "throttle: {max_wait: 61m}", "THROTTLE_MAX_WAIT=61m",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.Throttle.MaxWait = 61 * time.Minute })},
+			"window: 1h is shorter than max_wait (1h1m)"},
+		{"longest wait that just does", "throttle: {max_wait: 1h}", "THROTTLE_MAX_WAIT=1h",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.Throttle.MaxWait = time.Hour })}, ""},
+		{"life of tokens", "tokens: {access_ttl: 999ms}", "TOKENS_ACCESS_TTL=999ms",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.Tokens.AccessTTL = 999 * time.Millisecond })},
+			"access_ttl must be at least 1s, not 999ms."},
+		{"life of sessions", "tokens: {refresh_idle_ttl: 4321h}", "TOKENS_REFRESH_IDLE_TTL=4321h",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.Tokens.RefreshIdleTTL = 4321 * time.Hour })},
+			"refresh_idle_ttl: 4321h is longer than refresh_absolute_ttl (4320h)"},
+		{"replay window", "tokens: {refresh_replay_window: 720h}", "TOKENS_REFRESH_REPLAY_WINDOW=720h",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.Tokens.RefreshReplayWindow = 720 * time.Hour })},
+			"refresh_replay_window: 720h must be shorter than refresh_idle_ttl (720h)"},
+		{"audience", "tokens: {audience: ['a b']}", "TOKENS_AUDIENCE=a b",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.Tokens.Audience = []string{"a b"} })},
+			`audience: "a b" must be printable ASCII`},
+		{"issuer", "issuer: " + issuer, "ISSUER=" + issuer, map[string]error{"the server": newServer(t, func(o *server.Options) { o.Issuer = issuer })},
+			`"https://auth.example.com/" must not end in a slash`},
+		{"origins", "cors: {allowed_origins: ['https://a.example/']}", "CORS_ALLOWED_ORIGINS=https://a.example/",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.AllowedOrigins = []string{"https://a.example/"} })},
+			`"https://a.example/" must be scheme://host`},
+		{"database", "database: {url: '" + url + "'}", "DATABASE_URL=" + url, map[string]error{
+			"the rule": dsn.Check(url), "the store": store.CheckURL(url), "move": refusal(t, nil, "move", "--data", t.TempDir(), "--to", url),
+			"move by the environment": refusal(t, []string{"COUNTERSIGN_MOVE_TO=" + url}, "move", "--data", t.TempDir()),
+		}, "must have HOST or HOST:PORT"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			const rest = "master_key_file: key\n"
 			file := filepath.Join(t.TempDir(), "c.yaml")
-			if err := os.WriteFile(file, []byte(c.yaml+"\n"), 0o600); err != nil {
+			text := rest + c.yaml + "\n"
+			if c.name != "issuer" {
+				text += "issuer: https://auth.example.com\n"
+			}
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := configs.Load(configs.Source{File: file})
+			_, err := configs.Load(configs.Source{File: file, Serve: true})
 			answers(t, "the file", err, c.want)
-			answers(t, "the owner", c.owner, c.want)
-			if bad, ok := errors.AsType[*input.Error](c.owner); ok && (err == nil || !strings.Contains(err.Error(), bad.Problems[0].Detail)) {
-				t.Errorf("the file says %v, its owner %v", err, c.owner)
+			if c.env != "" {
+				_, err := configs.Load(configs.Source{Serve: true, Environ: []string{
+					"COUNTERSIGN_MASTER_KEY_FILE=key", "COUNTERSIGN_ISSUER=https://auth.example.com", "COUNTERSIGN_" + c.env,
+				}})
+				answers(t, "the environment", err, c.want)
+			}
+			for who, err := range c.owners {
+				answers(t, who, err, c.want)
 			}
 		})
 	}
+}
+
+// A new password is judged alike by the commands that take one and over HTTP.
+func TestAPasswordIsJudgedAlikeWhereverItIsSet(t *testing.T) {
+	storetest.OnOwnDatabase(t) // commands, on SQLite
+	dir := t.TempDir()
+	file, data := filepath.Join(dir, "c.yaml"), filepath.Join(dir, "data")
+	if err := os.WriteFile(file, []byte("passwords: {min_length: 15}\nissuer: https://auth.example.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at := []string{"--config", file, "--data", data, "--password-stdin"}
+	if err := refusal(t, []string{"stdin=a quiet harbour at dusk"}, append([]string{"users", "create", "--username", "alice"}, at...)...); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := configs.Load(configs.Source{File: file, Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := buildServer(t, func(o *server.Options) { o.Accounts.Passwords = passwordPolicy(cfg) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for password, want := range map[string]string{
+		"fourteen chars":     "password must have at least 15 characters.",
+		"auth.example.com's": "password must not contain the username, the e-mail address or the name of this service.",
+		"fifteen charact":    "",
+	} {
+		stdin := []string{"stdin=" + password}
+		name := "u" + strconv.Itoa(len(password))
+		answers(t, "users create", refusal(t, stdin, append([]string{"users", "create", "--username", name}, at...)...), want)
+		answers(t, "users set-password", refusal(t, stdin, append([]string{"users", "set-password", "alice"}, at...)...), want)
+		body, _ := json.Marshal(map[string]string{"username": name, "password": password})
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/signup", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Origin", "https://auth.example.com")
+		w := httptest.NewRecorder()
+		app.ServeHTTP(w, r)
+		var refused error
+		if w.Code != http.StatusCreated {
+			refused = errors.New(w.Body.String())
+		}
+		answers(t, "POST /signup", refused, want)
+	}
+}
+
+// refusal runs the command line in this process. What it is given besides is variables of
+// its environment, and its standard input as stdin=TEXT. The error is what it says.
+func refusal(t *testing.T, given []string, args ...string) error {
+	t.Helper()
+	var in string
+	for _, entry := range given {
+		name, value, _ := strings.Cut(entry, "=")
+		if name == "stdin" {
+			in = value
+			continue
+		}
+		t.Setenv(name, value)
+		defer os.Unsetenv(name)
+	}
+	var out, errs bytes.Buffer
+	if run(t.Context(), args, stdio{in: strings.NewReader(in), out: &out, err: &errs}) != 0 {
+		return errors.New(errs.String())
+	}
+	return nil
+}
+
+// openRing opens a ring with a policy over a new database.
+func openRing(t *testing.T, policy keys.Policy, alg string) error {
+	t.Helper()
+	_, err := keys.Open(t.Context(), keys.Options{Store: storetest.Open(t), Seal: masterKey(t), Algorithms: []string{alg}, Policy: policy})
+	return err
+}
+
+func masterKey(t *testing.T) *seal.Keys {
+	t.Helper()
+	master, err := seal.Parse(seal.Generate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return master
+}
+
+// newServer builds a server with the defaults of the configuration but for one change.
+func newServer(t *testing.T, change func(*server.Options)) error {
+	t.Helper()
+	_, err := buildServer(t, change)
+	return err
+}
+
+func buildServer(t *testing.T, change func(*server.Options)) (*server.App, error) {
+	t.Helper()
+	cfg, err := configs.Load(configs.Source{Environ: []string{"COUNTERSIGN_ISSUER=https://auth.example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, master, log := storetest.Open(t), masterKey(t), slog.New(slog.DiscardHandler)
+	ring, err := keys.Open(t.Context(), keys.Options{Store: db, Seal: master, Algorithms: []string{"ES256"}, Policy: cfg.KeyPolicy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := serverOptions(cfg, db, ring, master, nil, log)
+	change(&o)
+	return server.New(o)
 }
 
 // answers reports an answer that is not the wanted sentence, or none where none is wanted.
