@@ -14,7 +14,8 @@ import (
 // docs/architecture.md. All arrows end in the domain and its leaves.
 var layers = map[string][]string{
 	// Leaves know nothing of the domain.
-	"audit":   {},
+	"audit":   {"ids"},
+	"ids":     {},
 	"input":   {},
 	"mail":    {},
 	"openapi": {},
@@ -22,38 +23,38 @@ var layers = map[string][]string{
 	"seal":    {},
 	"uris":    {},
 	"web":     {},
-	"browser": {"seal"},
-	"caller":  {"audit", "limits"},
+	"browser": {"ids", "seal"},
+	"caller":  {"audit", "ids", "limits"},
 	"hashing": {"input", "limits"},
 	"limits":  {"input"},
 	"oauth":   {"uris"},
 	"origins": {"uris"},
 
 	// The domain. Its packages do not know each other.
-	"accounts": {"audit", "caller", "hashing", "input", "limits", "seal", "uris"},
+	"accounts": {"audit", "caller", "hashing", "ids", "input", "limits", "seal", "uris"},
 	"clients":  {"audit", "caller", "hashing", "input", "limits", "oauth", "origins", "uris"},
-	"consents": {"audit", "caller"},
-	"tokens":   {"audit", "caller", "input", "oauth", "seal"},
+	"consents": {"audit", "caller", "ids"},
+	"tokens":   {"audit", "caller", "ids", "input", "oauth", "seal"},
 	"keys":     {"audit", "input", "seal"},
 
 	// It asks the owners of rules and adds the place.
 	"configs": {"accounts", "clients", "hashing", "input", "keys", "limits", "oauth", "origins", "store/dsn", "tokens", "uris"},
 
 	"store/dsn":       {"uris"},
-	"store":           {"store/dsn", "accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "tokens"},
-	"store/storetest": {"accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "store", "tokens", "test/mariadb", "test/soak"},
+	"store":           {"ids", "store/dsn", "accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "tokens"},
+	"store/storetest": {"accounts", "audit", "clients", "consents", "ids", "keys", "limits", "oauth", "store", "tokens", "test/mariadb", "test/soak"},
 
-	"signin": {"accounts", "caller", "clients", "oauth", "tokens"},
+	"signin": {"accounts", "caller", "clients", "ids", "oauth", "tokens"},
 
 	// Above the domain.
 	"refusals":  {"accounts", "clients", "consents", "input", "limits", "oauth", "signin", "tokens"},
 	"grants":    {"accounts", "caller", "clients", "oauth", "refusals", "signin", "tokens"},
-	"authorize": {"caller", "clients", "consents", "oauth", "refusals", "seal", "tokens"},
+	"authorize": {"caller", "clients", "consents", "ids", "oauth", "refusals", "seal", "tokens"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
-	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "signin", "tokens", "web"},
-	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "keys", "limits", "mail", "oauth", "origins", "seal", "signin", "tokens"},
+	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "signin", "tokens", "web"},
+	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "oauth", "origins", "seal", "signin", "tokens"},
 
-	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "keys", "limits", "mail", "oauth", "seal", "server", "store", "tokens"},
+	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "oauth", "seal", "server", "store", "tokens"},
 
 	// For tests alone.
 	"hashing/hashingtest": {"hashing"},

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/limits"
 )
 
@@ -144,7 +143,7 @@ func (u *Users) AddressDue(user *User) bool { return u.requireVerifiedEmail && !
 
 // Prove checks the password of a user who is signed in already, and returns the user
 // as of the check. Its errors are those of Authenticate, and ErrSignedOut.
-func (u *Users) Prove(ctx context.Context, now time.Time, id uuid.UUID, password string, from caller.Caller) (User, error) {
+func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, password string, from caller.Caller) (User, error) {
 	user, err := u.store.User(ctx, id)
 	if errors.Is(err, ErrUnknownUser) {
 		return User{}, ErrSignedOut

@@ -18,6 +18,7 @@ import (
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/limits"
 	"countersign/oauth"
 	"countersign/store"
@@ -42,11 +43,11 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	garbled := create(t, users, "garbled", goodPassword)
-	if err := db.SetPasswordHash(t.Context(), garbled.ID, "$2b$12$notours", accounts.By{}, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
+	if err := db.SetPasswordHash(t.Context(), garbled.ID, "$2b$12$notours", accounts.By{Operator: true}, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
 		t.Fatal(err)
 	}
 	absurd := create(t, users, "absurd", goodPassword)
-	if err := db.SetPasswordHash(t.Context(), absurd.ID, "$argon2id$v=19$m=4294967295,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA", accounts.By{}, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
+	if err := db.SetPasswordHash(t.Context(), absurd.ID, "$argon2id$v=19$m=4294967295,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA", accounts.By{Operator: true}, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
 		t.Fatal(err)
 	}
 	work := users.Watch()
@@ -296,7 +297,7 @@ type failing struct {
 
 var errAway = errors.New("database is away")
 
-func (f *failing) UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash string) error {
+func (f *failing) UpgradePasswordHash(ctx context.Context, id ids.User, old, hash string) error {
 	if f.upgrade {
 		return errAway
 	}

@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/limits"
 	"countersign/seal"
 )
@@ -45,15 +44,15 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 			return users.ResendVerification(ctx, now, accounts.Correspondent{Username: fmt.Sprint("u", i)}, from)
 		},
 		"RequestEmailChange": func(ctx context.Context, users *accounts.Users, alice accounts.User, i int, from caller.Caller) error {
-			return users.RequestEmailChange(ctx, now, alice.ID, uuid.New(), fmt.Sprintf("a%d@example.com", i), from)
+			return users.RequestEmailChange(ctx, now, alice.ID, ids.New[ids.Session](), fmt.Sprintf("a%d@example.com", i), from)
 		},
 	}
 	// These have no budget: a token, a live session or a proof stands for the caller, or
-	// no endpoint calls them.
+	// the caller has to be the operator.
 	unlimited := map[string]bool{
 		"ResetPassword": true, "ConfirmEmail": true, // a mailed token
 		"ChangePassword": true, "DeleteOwn": true, "SetProfile": true, // a session
-		"SetPassword": true, "Disable": true, "Enable": true, "Delete": true, // the command line alone
+		"SetPassword": true, "Disable": true, "Enable": true, "Delete": true, // the operator alone
 	}
 	for method := range reflect.TypeFor[*accounts.Users]().Methods() {
 		takes := false
@@ -102,26 +101,58 @@ func TestOnlyTheOperatorSetsAProfileWithoutASession(t *testing.T) {
 	users := newUsers(t, open(t))
 	alice := create(t, users, "alice", goodPassword)
 	p := accounts.Profile{Name: "Alice"}
-	if err := users.SetProfile(t.Context(), time.Now(), alice.ID, uuid.Nil, p, caller.Caller{}); !errors.Is(err, accounts.ErrSignedOut) {
+	if err := users.SetProfile(t.Context(), time.Now(), alice.ID, ids.Session{}, p, caller.Caller{}); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("the zero Caller: %v, want ErrSignedOut", err)
 	}
-	if err := users.SetProfile(t.Context(), time.Now(), alice.ID, uuid.Nil, p, caller.Operator()); err != nil {
+	if err := users.SetProfile(t.Context(), time.Now(), alice.ID, ids.Session{}, p, caller.Operator()); err != nil {
 		t.Errorf("the operator: %v", err)
 	}
 }
 
-// The store takes no session for the operator, so a change by a user needs a session.
+func TestOnlyTheOperatorDisablesEnablesDeletesAndSetsPasswords(t *testing.T) {
+	users := newUsers(t, open(t))
+	alice := create(t, users, "alice", goodPassword)
+	now := time.Now()
+	for _, verb := range []struct {
+		name string
+		do   func(from caller.Caller) error
+	}{
+		{"SetPassword", func(from caller.Caller) error {
+			return users.SetPassword(t.Context(), now, alice.ID, "another quiet harbour", from)
+		}},
+		{"Disable", func(from caller.Caller) error { return users.Disable(t.Context(), now, alice.ID, from) }},
+		{"Enable", func(from caller.Caller) error { return users.Enable(t.Context(), now, alice.ID, from) }},
+		{"Delete", func(from caller.Caller) error { return users.Delete(t.Context(), now, alice.ID, from) }},
+	} {
+		before, err := users.ByID(t.Context(), alice.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, stranger := range map[string]caller.Caller{"the zero Caller": {}, "a stranger": {Address: home, RequestID: "r1"}} {
+			if err := verb.do(stranger); !errors.Is(err, accounts.ErrNotOperator) {
+				t.Errorf("%s by %s: %v, want ErrNotOperator", verb.name, name, err)
+			}
+		}
+		if after, err := users.ByID(t.Context(), alice.ID); err != nil || !reflect.DeepEqual(after, before) {
+			t.Fatalf("%s by a stranger: the account is %+v, %v, and was %+v", verb.name, after, err, before)
+		}
+		if err := verb.do(caller.Operator()); err != nil {
+			t.Errorf("%s by the operator: %v", verb.name, err)
+		}
+	}
+}
+
 func TestUsersChangeNothingOfTheirOwnWithoutASession(t *testing.T) {
 	users := newUsers(t, open(t))
 	alice := create(t, users, "alice", goodPassword)
 	from := caller.Caller{Address: home}
-	if _, err := users.ChangePassword(t.Context(), time.Now(), alice, uuid.Nil, "another quiet harbour", from); !errors.Is(err, accounts.ErrSignedOut) {
+	if _, err := users.ChangePassword(t.Context(), time.Now(), alice, ids.Session{}, "another quiet harbour", from); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("change the password: %v, want ErrSignedOut", err)
 	}
-	if err := users.RequestEmailChange(t.Context(), time.Now(), alice.ID, uuid.Nil, "a@example.com", from); !errors.Is(err, accounts.ErrSignedOut) {
+	if err := users.RequestEmailChange(t.Context(), time.Now(), alice.ID, ids.Session{}, "a@example.com", from); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("change the address: %v, want ErrSignedOut", err)
 	}
-	if err := users.DeleteOwn(t.Context(), time.Now(), alice.ID, uuid.Nil, from); !errors.Is(err, accounts.ErrSignedOut) {
+	if err := users.DeleteOwn(t.Context(), time.Now(), alice.ID, ids.Session{}, from); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("delete the account: %v, want ErrSignedOut", err)
 	}
 	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, from); err != nil {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
+	"countersign/ids"
 )
 
 // claims returns everything that a client may learn about a user with profile p: the
@@ -52,7 +52,7 @@ func topLevel(names []string) []string {
 
 // Claims returns those of the wanted claims of a user that have a value. A deleted or
 // disabled user is ErrUnknownUser.
-func (u *Users) Claims(ctx context.Context, id uuid.UUID, wanted []string) (map[string]any, error) {
+func (u *Users) Claims(ctx context.Context, id ids.User, wanted []string) (map[string]any, error) {
 	user, err := u.store.User(ctx, id)
 	if err == nil && user.Disabled() {
 		err = ErrUnknownUser

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/seal"
 )
 
@@ -42,12 +41,12 @@ var lifetimes = map[LetterKind]time.Duration{
 // Letter is a mail, stored until it is sent and its token used. The token itself is not
 // stored: it is the letter's id under a MAC.
 type Letter struct {
-	ID        uuid.UUID
+	ID        ids.Letter
 	Kind      LetterKind
-	UserID    uuid.UUID // the user it is about; nil if it is never sent, see DueAt
-	Address   string    // of the recipient
-	Language  string    // that the reader prefers, as in Accept-Language
-	Epoch     int64     // of the account when the letter was asked for
+	UserID    ids.User // the user it is about; zero if it is never sent, see DueAt
+	Address   string   // of the recipient
+	Language  string   // that the reader prefers, as in Accept-Language
+	Epoch     int64    // of the account when the letter was asked for
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	// DueAt is when to send it; zero if it was sent, or never will be. A request for
@@ -60,7 +59,7 @@ type Letter struct {
 }
 
 // nowhere turns l into a letter that is never sent.
-func (l *Letter) nowhere() { l.UserID, l.Address, l.DueAt = uuid.Nil, "", time.Time{} }
+func (l *Letter) nowhere() { l.UserID, l.Address, l.DueAt = ids.User{}, "", time.Time{} }
 
 // HasToken reports whether the letter carries a token.
 func (l *Letter) HasToken() bool {
@@ -72,21 +71,21 @@ func (l *Letter) HasToken() bool {
 type LetterStore interface {
 	// PostLetter stores a letter for sending. session, if not nil, must be alive at
 	// that time, and the letter gets the epoch of its user. ErrSignedOut.
-	PostLetter(ctx context.Context, l Letter, session uuid.UUID) error
+	PostLetter(ctx context.Context, l Letter, session ids.Session) error
 	// Letter returns a letter that has not expired at now. ErrBadToken.
-	Letter(ctx context.Context, id uuid.UUID, now time.Time) (Letter, error)
+	Letter(ctx context.Context, id ids.Letter, now time.Time) (Letter, error)
 	// ConfirmEmail uses up a letter of VerifyEmail or ChangeEmail: its address is now
 	// the user's, proven, and no other account's. Of any number of concurrent calls one
 	// succeeds. A change needs an account that is still in the letter's epoch, and
 	// voids the links mailed before it. letters are posted with it. ErrBadToken,
 	// ErrEmailTaken.
-	ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event, letters ...Letter) error
+	ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev audit.Event, letters ...Letter) error
 	// ResetPassword uses up a letter of ResetPassword to an account that is still in
 	// the letter's epoch and has its address: it replaces the hash, moves the epoch,
 	// ends all sessions, voids other such letters, and marks the address as proven,
 	// unless it is another account's. Of any number of concurrent calls one succeeds.
 	// letters are posted with it. ErrBadToken.
-	ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event, letters ...Letter) error
+	ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...Letter) error
 
 	// DueLetters lists at most limit letters that are due and have not expired.
 	DueLetters(ctx context.Context, now time.Time, limit int) ([]Letter, error)
@@ -94,7 +93,7 @@ type LetterStore interface {
 	// returns false if another replica has just done so, or if the letter is gone.
 	ClaimLetter(ctx context.Context, l Letter, until time.Time) (bool, error)
 	// LetterDone marks a letter as sent, or as never to be sent.
-	LetterDone(ctx context.Context, id uuid.UUID) error
+	LetterDone(ctx context.Context, id ids.Letter) error
 	// PurgeLetters removes at most limit letters that had expired at the given
 	// time and returns how many.
 	PurgeLetters(ctx context.Context, before time.Time, limit int) (int64, error)
@@ -107,15 +106,15 @@ const (
 )
 
 // MailToken returns the token that a letter carries.
-func MailToken(keys *seal.Keys, letter uuid.UUID) string {
+func MailToken(keys *seal.Keys, letter ids.Letter) string {
 	return keys.Token(mailPrefix, mailPurpose, letter[:])
 }
 
 // parseMailToken reads a mailed token. ErrBadToken if we didn't make it.
-func parseMailToken(keys *seal.Keys, token string) (uuid.UUID, error) {
+func parseMailToken(keys *seal.Keys, token string) (ids.Letter, error) {
 	message, ok := keys.OpenToken(mailPrefix, mailPurpose, token)
-	if !ok || len(message) != len(uuid.UUID{}) {
-		return uuid.Nil, ErrBadToken
+	if !ok || len(message) != len(ids.Letter{}) {
+		return ids.Letter{}, ErrBadToken
 	}
-	return uuid.UUID(message), nil
+	return ids.Letter(message), nil
 }

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/input"
 	"countersign/limits"
 )
@@ -79,13 +78,13 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	if user.Email == "" || user.Disabled() || kind == VerifyEmail && user.EmailVerified {
 		letter.nowhere()
 	}
-	return u.post(ctx, now, letter, uuid.Nil, who.Email+name)
+	return u.post(ctx, now, letter, ids.Session{}, who.Email+name)
 }
 
 // post stores a letter that a stranger or a user's session asks for. If its address has
 // got too many, it is silently never sent: the caller must not learn that the address
 // has got mail. asked replaces the address if there is none.
-func (u *Users) post(ctx context.Context, now time.Time, l Letter, session uuid.UUID, asked string) error {
+func (u *Users) post(ctx context.Context, now time.Time, l Letter, session ids.Session, asked string) error {
 	if err := u.ration(ctx, now, &l, asked); err != nil {
 		return err
 	}
@@ -150,7 +149,7 @@ func (u *Users) chargeShared(ctx context.Context, now time.Time, key [32]byte, m
 // letter returns a letter about a user, due now.
 func (u *Users) letter(now time.Time, kind LetterKind, user *User, address, language string) Letter {
 	return Letter{
-		ID: uuid.Must(uuid.NewRandom()), Kind: kind, UserID: user.ID, Address: address, Language: language,
+		ID: ids.NewRandom[ids.Letter](), Kind: kind, UserID: user.ID, Address: address, Language: language,
 		Epoch: user.Epoch, CreatedAt: now, ExpiresAt: now.Add(lifetimes[kind]), DueAt: now,
 	}
 }
@@ -239,8 +238,8 @@ func (u *Users) open(ctx context.Context, now time.Time, token string) (Letter, 
 // user's once it is proven. One of the user's sessions must ask for it. The result
 // doesn't tell whether another account has the address. *input.Error,
 // *limits.WaitError, ErrNoMail, ErrSignedOut.
-func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id, session uuid.UUID, email string, from caller.Caller) error {
-	if session == uuid.Nil { // the store takes nil for a stranger's letter, without an epoch
+func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.User, session ids.Session, email string, from caller.Caller) error {
+	if session.IsZero() { // the store takes nil for a stranger's letter, without an epoch
 		return ErrSignedOut
 	}
 	if !u.mail {
@@ -262,7 +261,7 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id, sessi
 	switch {
 	case err != nil:
 		return fmt.Errorf("find user: %w", err)
-	case holder.ID != uuid.Nil && holder.ID != id:
+	case !holder.ID.IsZero() && holder.ID != id:
 		letter = u.alreadyRegistered(now, &holder, from.Language)
 	}
 	return u.post(ctx, now, letter, session, email)

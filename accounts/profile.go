@@ -18,11 +18,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
 	"golang.org/x/text/language"
 
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/input"
 	"countersign/uris"
 )
@@ -60,10 +60,10 @@ type Address struct {
 // ProfileStore stores profiles.
 type ProfileStore interface {
 	// Profile returns a user's profile, or the zero Profile.
-	Profile(ctx context.Context, user uuid.UUID) (Profile, error)
+	Profile(ctx context.Context, user ids.User) (Profile, error)
 	// PutProfile replaces a user's profile, updates the user's UpdatedAt and writes ev.
-	// session, if not nil, must be alive. ErrUnknownUser, ErrSignedOut.
-	PutProfile(ctx context.Context, user, session uuid.UUID, p Profile, now time.Time, ev audit.Event) error
+	// ErrUnknownUser, ErrSignedOut.
+	PutProfile(ctx context.Context, user ids.User, by By, p Profile, now time.Time, ev audit.Event) error
 }
 
 const (
@@ -259,7 +259,7 @@ func validPhone(number string) error {
 }
 
 // Profile returns what a user says of themselves.
-func (u *Users) Profile(ctx context.Context, id uuid.UUID) (Profile, error) {
+func (u *Users) Profile(ctx context.Context, id ids.User) (Profile, error) {
 	p, err := u.store.Profile(ctx, id)
 	if err != nil {
 		return Profile{}, fmt.Errorf("find profile: %w", err)
@@ -269,14 +269,12 @@ func (u *Users) Profile(ctx context.Context, id uuid.UUID) (Profile, error) {
 
 // SetProfile replaces a user's profile, for one of the user's sessions or, if session
 // is nil, for the operator. *input.Error, ErrUnknownUser, ErrSignedOut.
-func (u *Users) SetProfile(ctx context.Context, now time.Time, id, session uuid.UUID, p Profile, from caller.Caller) error {
+func (u *Users) SetProfile(ctx context.Context, now time.Time, id ids.User, session ids.Session, p Profile, from caller.Caller) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	if session == uuid.Nil && !from.IsOperator() {
-		return ErrSignedOut
-	}
-	if err := u.store.PutProfile(ctx, id, session, p, now, userEvent(audit.UserProfileChanged, now, id, from)); err != nil {
+	by := By{Session: session, Operator: session.IsZero() && from.IsOperator()}
+	if err := u.store.PutProfile(ctx, id, by, p, now, userEvent(audit.UserProfileChanged, now, id, from)); err != nil {
 		return fmt.Errorf("set profile: %w", err)
 	}
 	return nil

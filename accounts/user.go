@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
+	"countersign/ids"
 )
 
 // The errors about a user, apart from malformed input (see input.Error).
@@ -19,14 +18,16 @@ var (
 	// address first, and a wrong password, also one that was right a moment ago. No
 	// caller can tell them apart.
 	ErrBadCredentials = errors.New("wrong username or password")
+	// ErrNotOperator says that only the operator may make a change.
+	ErrNotOperator = errors.New("only the operator may do this")
 	// ErrSignedOut means that the session that asks for a change has ended meanwhile.
 	ErrSignedOut = errors.New("the session has ended")
 )
 
 // User is a person's account.
 type User struct {
-	ID       uuid.UUID // the "sub" of every token; never changes, never reused
-	Username string    // in PRECIS UsernameCaseMapped form (RFC 8265), unique
+	ID       ids.User // the "sub" of every token; never changes, never reused
+	Username string   // in PRECIS UsernameCaseMapped form (RFC 8265), unique
 
 	Email         string // as given; empty if none
 	EmailVerified bool
@@ -49,11 +50,14 @@ type User struct {
 // Disabled reports whether the account is barred from signing in.
 func (u *User) Disabled() bool { return !u.DisabledAt.IsZero() }
 
-// By names the session that changes a password, and the epoch of the password that the
-// user has just proven in it. The zero By is the operator.
+// By is who changes an account: a session of the user, or the operator, who has to be
+// named as such. The zero By is neither and changes nothing.
 type By struct {
-	Session uuid.UUID
-	Epoch   int64
+	Session ids.Session // must be alive; ErrSignedOut
+	// Epoch is the epoch whose password the user has proven in the session. Only a
+	// change of the password asks for it.
+	Epoch    int64
+	Operator bool
 }
 
 // UserStore stores users. Every method is atomic, safe for concurrent use, and writes
@@ -69,24 +73,24 @@ type UserStore interface {
 	// UserByUsername returns a user by normalised username. ErrUnknownUser.
 	UserByUsername(ctx context.Context, username string) (User, error)
 	// User returns a user by id. ErrUnknownUser.
-	User(ctx context.Context, id uuid.UUID) (User, error)
+	User(ctx context.Context, id ids.User) (User, error)
 	// Users lists users by username, those after the given one, at most limit.
 	Users(ctx context.Context, after string, limit int) ([]User, error)
 	// DisableUser bars the user from signing in, moves the epoch and ends all sessions
 	// and logins. Disabling a disabled user changes nothing. ErrUnknownUser.
-	DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error
+	DisableUser(ctx context.Context, id ids.User, now time.Time, ev audit.Event) error
 	// EnableUser lets the user sign in again; ended sessions stay ended.
 	// ErrUnknownUser.
-	EnableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error
+	EnableUser(ctx context.Context, id ids.User, now time.Time, ev audit.Event) error
 	// SetPasswordHash replaces the hash, moves the epoch, ends all sessions and logins
 	// and posts letters. A session in by must be alive and stays alive. The account
 	// must still be in the epoch that by names, so that of all changes that rest on one
 	// password one succeeds. ErrUnknownUser, ErrSignedOut, ErrBadCredentials.
-	SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, by By, now time.Time, ev audit.Event, letters ...Letter) error
+	SetPasswordHash(ctx context.Context, id ids.User, hash string, by By, now time.Time, ev audit.Event, letters ...Letter) error
 	// UpgradePasswordHash replaces old by another hash of the same password, if old is
 	// still the user's hash. Sessions stay alive.
-	UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash string) error
-	// DeleteUser removes the user and everything that belongs to the user. session, if
-	// not nil, must be alive. ErrUnknownUser, ErrSignedOut.
-	DeleteUser(ctx context.Context, id, session uuid.UUID, now time.Time, ev audit.Event) error
+	UpgradePasswordHash(ctx context.Context, id ids.User, old, hash string) error
+	// DeleteUser removes the user and everything that belongs to the user.
+	// ErrUnknownUser, ErrSignedOut.
+	DeleteUser(ctx context.Context, id ids.User, by By, now time.Time, ev audit.Event) error
 }

@@ -8,11 +8,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/input"
 	"countersign/limits"
 	"countersign/seal"
@@ -130,21 +129,18 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		if holder, err = u.addressee(ctx, n.Email, ""); err != nil {
 			return User{}, fmt.Errorf("find user: %w", err)
 		}
-		if holder.ID != uuid.Nil && !u.requireVerifiedEmail {
+		if !holder.ID.IsZero() && !u.requireVerifiedEmail {
 			return User{}, alreadyTaken(ErrEmailTaken)
 		}
 	}
 	user := User{
+		ID:             ids.New[ids.User](),
 		Username:       name,
 		Email:          n.Email,
 		EmailUnclaimed: u.requireVerifiedEmail,
 		Roles:          n.Roles,
 		CreatedAt:      now,
 		UpdatedAt:      now,
-	}
-	var err error
-	if user.ID, err = uuid.NewV7(); err != nil {
-		return User{}, fmt.Errorf("create user: %w", err)
 	}
 	mailed := u.mail && user.Email != ""
 	if mailed && !from.IsOperator() {
@@ -184,7 +180,7 @@ func signUpMail(user *User) [32]byte {
 // welcome returns the letter to a new account's address: the verification or, if holder
 // has the address already, a notice to holder.
 func (u *Users) welcome(now time.Time, user, holder *User, language string) Letter {
-	if holder.ID != uuid.Nil {
+	if !holder.ID.IsZero() {
 		return u.alreadyRegistered(now, holder, language)
 	}
 	return u.letter(now, VerifyEmail, user, user.Email, language)
@@ -201,11 +197,14 @@ func alreadyTaken(err error) error {
 	}
 }
 
-// SetPassword replaces the password and ends all of the user's sessions. It
-// doesn't check who calls: see ChangePassword. *input.Error, ErrUnknownUser,
+// SetPassword replaces the password and ends all of the user's sessions, for the
+// operator: see ChangePassword. *input.Error, ErrUnknownUser, ErrNotOperator,
 // limits.ErrBusy.
-func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, password string, from caller.Caller) error {
-	return u.setPassword(ctx, now, id, "password", password, By{}, from)
+func (u *Users) SetPassword(ctx context.Context, now time.Time, id ids.User, password string, from caller.Caller) error {
+	if !from.IsOperator() {
+		return ErrNotOperator
+	}
+	return u.setPassword(ctx, now, id, "password", password, By{Operator: true}, from)
 }
 
 // ChangePassword replaces the password of a user who has just given a proof, ends all
@@ -214,11 +213,11 @@ func (u *Users) SetPassword(ctx context.Context, now time.Time, id uuid.UUID, pa
 // proof: of all changes that rest on one proof, one succeeds. *input.Error,
 // ErrSignedOut, ErrBadCredentials if the account changed since the proof,
 // ErrUnknownUser if it is gone, limits.ErrBusy.
-func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, session uuid.UUID, password string, from caller.Caller) (User, error) {
-	if session == uuid.Nil { // the store takes nil for the operator
+func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, session ids.Session, password string, from caller.Caller) (User, error) {
+	if session.IsZero() { // spares a hash
 		return User{}, ErrSignedOut
 	}
-	if err := u.setPassword(ctx, now, user.ID, "new_password", password, By{session, user.Epoch}, from); err != nil {
+	if err := u.setPassword(ctx, now, user.ID, "new_password", password, By{Session: session, Epoch: user.Epoch}, from); err != nil {
 		return User{}, err
 	}
 	user.Epoch++
@@ -227,7 +226,7 @@ func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, se
 
 // setPassword sets a password that came in the named field, and notifies the user in
 // the caller's language.
-func (u *Users) setPassword(ctx context.Context, now time.Time, id uuid.UUID, field, password string, by By, from caller.Caller) error {
+func (u *Users) setPassword(ctx context.Context, now time.Time, id ids.User, field, password string, by By, from caller.Caller) error {
 	user, err := u.store.User(ctx, id)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
@@ -255,44 +254,53 @@ func (u *Users) hashNew(ctx context.Context, field, password string, user *User)
 	return hash, err
 }
 
-// Disable bars the user from signing in and ends their sessions. ErrUnknownUser.
-func (u *Users) Disable(ctx context.Context, now time.Time, id uuid.UUID, from caller.Caller) error {
+// Disable bars the user from signing in and ends their sessions, for the operator.
+// ErrUnknownUser, ErrNotOperator.
+func (u *Users) Disable(ctx context.Context, now time.Time, id ids.User, from caller.Caller) error {
+	if !from.IsOperator() {
+		return ErrNotOperator
+	}
 	if err := u.store.DisableUser(ctx, id, now, userEvent(audit.UserDisabled, now, id, from)); err != nil {
 		return fmt.Errorf("disable user: %w", err)
 	}
 	return nil
 }
 
-// Enable lets a disabled user sign in again. ErrUnknownUser.
-func (u *Users) Enable(ctx context.Context, now time.Time, id uuid.UUID, from caller.Caller) error {
+// Enable lets a disabled user sign in again, for the operator. ErrUnknownUser,
+// ErrNotOperator.
+func (u *Users) Enable(ctx context.Context, now time.Time, id ids.User, from caller.Caller) error {
+	if !from.IsOperator() {
+		return ErrNotOperator
+	}
 	if err := u.store.EnableUser(ctx, id, now, userEvent(audit.UserEnabled, now, id, from)); err != nil {
 		return fmt.Errorf("enable user: %w", err)
 	}
 	return nil
 }
 
-// Delete removes the user and their sessions. ErrUnknownUser.
-func (u *Users) Delete(ctx context.Context, now time.Time, id uuid.UUID, from caller.Caller) error {
-	return u.delete(ctx, now, id, uuid.Nil, from)
+// Delete removes the user and their sessions, for the operator. ErrUnknownUser,
+// ErrNotOperator.
+func (u *Users) Delete(ctx context.Context, now time.Time, id ids.User, from caller.Caller) error {
+	if !from.IsOperator() {
+		return ErrNotOperator
+	}
+	return u.delete(ctx, now, id, By{Operator: true}, from)
 }
 
 // DeleteOwn is Delete for a user whose session asks for it. ErrSignedOut.
-func (u *Users) DeleteOwn(ctx context.Context, now time.Time, id, session uuid.UUID, from caller.Caller) error {
-	if session == uuid.Nil { // the store takes nil for the operator
-		return ErrSignedOut
-	}
-	return u.delete(ctx, now, id, session, from)
+func (u *Users) DeleteOwn(ctx context.Context, now time.Time, id ids.User, session ids.Session, from caller.Caller) error {
+	return u.delete(ctx, now, id, By{Session: session}, from)
 }
 
-func (u *Users) delete(ctx context.Context, now time.Time, id, session uuid.UUID, from caller.Caller) error {
-	if err := u.store.DeleteUser(ctx, id, session, now, userEvent(audit.UserDeleted, now, id, from)); err != nil {
+func (u *Users) delete(ctx context.Context, now time.Time, id ids.User, by By, from caller.Caller) error {
+	if err := u.store.DeleteUser(ctx, id, by, now, userEvent(audit.UserDeleted, now, id, from)); err != nil {
 		return fmt.Errorf("delete user: %w", err)
 	}
 	return nil
 }
 
 // ByID returns a user. ErrUnknownUser.
-func (u *Users) ByID(ctx context.Context, id uuid.UUID) (User, error) {
+func (u *Users) ByID(ctx context.Context, id ids.User) (User, error) {
 	return u.store.User(ctx, id)
 }
 
@@ -310,7 +318,7 @@ func (u *Users) List(ctx context.Context, after string, limit int) ([]User, erro
 	return u.store.Users(ctx, after, limit)
 }
 
-func userEvent(kind audit.Kind, now time.Time, id uuid.UUID, from caller.Caller) audit.Event {
+func userEvent(kind audit.Kind, now time.Time, id ids.User, from caller.Caller) audit.Event {
 	ev := from.Event(now, kind)
 	ev.UserID = id
 	return ev

@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/google/uuid"
 
 	"countersign/accounts"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/input"
 	"countersign/input/inputtest"
 	"countersign/store/storetest"
@@ -35,7 +37,7 @@ func TestCreatedUserIsStored(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("stored user (-returned +stored):\n%s", diff)
 	}
-	if got.Username != "alice" || got.Email != "Alice@Example.com" || got.EmailVerified || got.Disabled() || got.ID.Version() != 7 {
+	if got.Username != "alice" || got.Email != "Alice@Example.com" || got.EmailVerified || got.Disabled() || uuid.UUID(got.ID).Version() != 7 {
 		t.Errorf("user is %+v", got)
 	}
 	if strings.Contains(got.PasswordHash, goodPassword) || !strings.HasPrefix(got.PasswordHash, "$argon2id$v=19$m=8,t=1,p=1$") {
@@ -187,8 +189,10 @@ func TestSetPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	from := caller.Operator()
+	from.Address, from.RequestID = home, "r2"
 	set := func(password string) error {
-		return users.SetPassword(t.Context(), time.Now(), user.ID, password, caller.Caller{Address: home, RequestID: "r2"})
+		return users.SetPassword(t.Context(), time.Now(), user.ID, password, from)
 	}
 	inputtest.Want(t, set("short"), "password too_short")
 	inputtest.Want(t, set("password1"), "password too_common")
@@ -209,7 +213,7 @@ func TestSetPassword(t *testing.T) {
 	if diff := cmp.Diff([]string{"user.created from  in ", "user.password_changed from 192.0.2.1 in r2"}, storetest.Events(t, db)); diff != "" {
 		t.Errorf("audit (-want +got):\n%s", diff)
 	}
-	if err := users.SetPassword(t.Context(), time.Now(), uuid.New(), goodPassword, caller.Operator()); !errors.Is(err, accounts.ErrUnknownUser) {
+	if err := users.SetPassword(t.Context(), time.Now(), ids.New[ids.User](), goodPassword, caller.Operator()); !errors.Is(err, accounts.ErrUnknownUser) {
 		t.Errorf("unknown user: %v", err)
 	}
 }
@@ -218,7 +222,8 @@ func TestDisableEnableDelete(t *testing.T) {
 	db := open(t)
 	users := newUsers(t, db)
 	user := create(t, users, "alice", goodPassword)
-	origin := caller.Caller{Address: home, RequestID: "r3"}
+	origin := caller.Operator()
+	origin.Address, origin.RequestID = home, "r3"
 	signIn := func() error {
 		_, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home})
 		return err

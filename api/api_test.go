@@ -12,24 +12,25 @@ import (
 	"countersign/audit"
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/oauth"
 	"countersign/tokens"
 )
 
 var (
-	id    = uuid.MustParse("01a220a2-1cf2-7812-aed6-fbbd87b5b301")
-	other = uuid.MustParse("01a220a2-1d65-78b3-9605-e7fbfd0b5bcb")
-	seoul = time.FixedZone("KST", 9*60*60)
-	made  = time.Date(2026, 3, 1, 8, 0, 0, 123e6, seoul)
-	later = made.Add(time.Hour)
+	userID    = ids.User(uuid.MustParse("01a220a2-1cf2-7812-aed6-fbbd87b5b301"))
+	sessionID = ids.Session(uuid.MustParse("01a220a2-1d65-78b3-9605-e7fbfd0b5bcb"))
+	seoul     = time.FixedZone("KST", 9*60*60)
+	made      = time.Date(2026, 3, 1, 8, 0, 0, 123e6, seoul)
+	later     = made.Add(time.Hour)
 )
 
 // Programs rely on each member's name and form, and on there being no others: a secret
 // of a record must not come out with it.
 func TestRecordsInJSON(t *testing.T) {
 	user := accounts.User{
-		ID: id, Username: "alice", Email: "a@example.com", EmailVerified: true, Roles: []string{"admin"},
+		ID: userID, Username: "alice", Email: "a@example.com", EmailVerified: true, Roles: []string{"admin"},
 		PasswordHash: "$argon2id$", Epoch: 3, DisabledAt: later, CreatedAt: made, UpdatedAt: later,
 	}
 	client := clients.Client{
@@ -44,11 +45,11 @@ func TestRecordsInJSON(t *testing.T) {
 	told := api.DescribeClient(client)
 	told.Secret = "cs_secret_x"
 	session := tokens.Session{
-		ID: other, UserID: id, ClientID: "app", Scopes: oauth.Scopes{"openid", "email"}, Counter: 7, AuthTime: made,
-		CreatedAt: made, LastUsedAt: later, ExpiresAt: later.Add(time.Hour), Device: "Firefox", LoginID: id, Roles: []string{"admin"},
+		ID: sessionID, UserID: userID, ClientID: "app", Scopes: oauth.Scopes{"openid", "email"}, Counter: 7, AuthTime: made,
+		CreatedAt: made, LastUsedAt: later, ExpiresAt: later.Add(time.Hour), Device: "Firefox", LoginID: ids.Login(userID), Roles: []string{"admin"},
 	}
 	event := audit.Record{Number: 5, Event: audit.Event{
-		Time: made, Kind: audit.SessionCreated, UserID: id, ClientID: "app", SessionID: other, KeyID: "k1", Address: "192.0.2.1", RequestID: "R1",
+		Time: made, Kind: audit.SessionCreated, UserID: userID, ClientID: "app", SessionID: sessionID, KeyID: "k1", Address: "192.0.2.1", RequestID: "R1",
 	}}
 	const userMembers = `"id":"01a220a2-1cf2-7812-aed6-fbbd87b5b301","username":"alice","email":"a@example.com","email_verified":true,` +
 		`"roles":["admin"],"disabled":true,"created_at":"2026-02-28T23:00:00Z"`
@@ -65,7 +66,7 @@ func TestRecordsInJSON(t *testing.T) {
 	}{
 		"user":              {api.DescribeUser(user), `{` + userMembers + `}`},
 		"user with profile": {api.UserWithProfile{User: api.DescribeUser(user), Profile: accounts.Profile{Name: "Alice"}}, `{` + userMembers + `,"profile":{"name":"Alice"}}`},
-		"bare user": {api.DescribeUser(accounts.User{ID: id, Username: "bob", CreatedAt: made}),
+		"bare user": {api.DescribeUser(accounts.User{ID: userID, Username: "bob", CreatedAt: made}),
 			`{"id":"01a220a2-1cf2-7812-aed6-fbbd87b5b301","username":"bob","email_verified":false,"roles":[],"disabled":false,"created_at":"2026-02-28T23:00:00Z"}`},
 		"client":            {api.DescribeClient(client), `{` + clientMembers + `}`},
 		"client and secret": {told, `{` + clientMembers + `,"client_secret":"cs_secret_x"}`},
@@ -75,7 +76,7 @@ func TestRecordsInJSON(t *testing.T) {
 				`"created_at":"2026-02-28T23:00:00Z","updated_at":"2026-02-28T23:00:00Z"}`},
 		"session":     {api.DescribeSession(session), `{` + sessionMembers + `}`},
 		"own session": {api.OwnSession{Session: api.DescribeSession(session), Current: true}, `{` + sessionMembers + `,"current":true}`},
-		"consent": {api.DescribeConsent(consents.Consent{ID: other, UserID: id, ClientID: "app", ClientName: "App", Scopes: []string{"openid", "email"}, CreatedAt: made, UpdatedAt: later}),
+		"consent": {api.DescribeConsent(consents.Consent{ID: ids.Consent(sessionID), UserID: userID, ClientID: "app", ClientName: "App", Scopes: []string{"openid", "email"}, CreatedAt: made, UpdatedAt: later}),
 			`{"client_id":"app","client_name":"App","scope":"openid email","created_at":"2026-02-28T23:00:00Z","updated_at":"2026-03-01T00:00:00Z"}`},
 		"key": {api.DescribeKey(keys.Info{KID: "k1", Alg: "ES256", State: keys.StateNext, PublishedFrom: made, SignsFrom: later, SignsUntil: later.Add(time.Hour), PublishedUntil: later.Add(2 * time.Hour)}),
 			`{"kid":"k1","alg":"ES256","state":"next","published_from":"2026-02-28T23:00:00.123Z","signs_from":"2026-03-01T00:00:00.123Z",` +

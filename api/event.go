@@ -1,8 +1,6 @@
 package api
 
 import (
-	"github.com/google/uuid"
-
 	"countersign/audit"
 )
 
@@ -20,16 +18,21 @@ type Event struct {
 
 // DescribeEvent returns the view of a security event.
 func DescribeEvent(e audit.Record) Event {
-	id := func(id uuid.UUID) string {
-		if id == uuid.Nil {
-			return ""
-		}
-		return id.String()
-	}
 	return Event{
-		Time: at(e.Time), Kind: string(e.Kind), UserID: id(e.UserID), ClientID: e.ClientID,
-		SessionID: id(e.SessionID), KeyID: e.KeyID, Address: e.Address, RequestID: e.RequestID,
+		Time: at(e.Time), Kind: string(e.Kind), UserID: text(e.UserID), ClientID: e.ClientID,
+		SessionID: text(e.SessionID), KeyID: e.KeyID, Address: e.Address, RequestID: e.RequestID,
 	}
+}
+
+// text is an id as shown; one that says that there is none is left out.
+func text(id interface {
+	String() string
+	IsZero() bool
+}) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
 }
 
 // ForUser returns e in the form for the user whom it concerns.

@@ -7,7 +7,7 @@ package audit
 import (
 	"time"
 
-	"github.com/google/uuid"
+	"countersign/ids"
 )
 
 // Kind names what happened. Kinds are stable: operators alert on them.
@@ -53,17 +53,17 @@ const (
 type Event struct {
 	Time      time.Time
 	Kind      Kind
-	UserID    uuid.UUID // the account concerned, which may be deleted by now
-	ClientID  string    // the client concerned
-	SessionID uuid.UUID // the session concerned
-	KeyID     string    // the signing key concerned (its kid)
-	Address   string    // IP address the request came from; empty for the command line
-	RequestID string    // the X-Request-Id of the request; empty for the command line
+	UserID    ids.User    // the account concerned, which may be deleted by now
+	ClientID  string      // the client concerned
+	SessionID ids.Session // the session concerned
+	KeyID     string      // the signing key concerned (its kid)
+	Address   string      // IP address the request came from; empty for the command line
+	RequestID string      // the X-Request-Id of the request; empty for the command line
 }
 
 // Filter selects events. The zero value selects all.
 type Filter struct {
-	UserID uuid.UUID // only this account's
+	UserID ids.User  // only this account's
 	Since  time.Time // only at or after this instant
 	After  Place     // only those that come after this one, in the order of their times
 	Limit  int       // at most this many, oldest first; 0: 1000

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/authorize"
@@ -19,6 +17,7 @@ import (
 	"countersign/clients"
 	"countersign/consents"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/oauth"
@@ -35,7 +34,7 @@ type rig struct {
 	*authorize.Service
 	seal    *seal.Keys
 	client  clients.Client
-	alice   uuid.UUID
+	alice   ids.User
 	now     time.Time
 	idToken string
 }
@@ -71,7 +70,7 @@ func newRig(t testing.TB) *rig {
 		},
 	}, "", caller.Operator())
 	noError(t, err)
-	alice := accounts.User{ID: uuid.New(), Username: "alice", CreatedAt: r.now, UpdatedAt: r.now}
+	alice := accounts.User{ID: ids.New[ids.User](), Username: "alice", CreatedAt: r.now, UpdatedAt: r.now}
 	noError(t, db.CreateUser(t.Context(), alice, audit.Event{Time: r.now, Kind: audit.UserCreated}))
 	got, err := issued.Start(t.Context(), r.now, oauth.Recipient{ClientID: "app", Scopes: oauth.Scopes{"openid"}}, tokens.SignIn{UserID: alice.ID, AuthTime: r.now}, nil, nil, caller.Operator())
 	noError(t, err)
@@ -256,10 +255,10 @@ func FuzzReadLogout(f *testing.F) {
 			}
 			return
 		}
-		if r.Subject != "" && form.Get("id_token_hint") != s.idToken || r.Session != uuid.Nil && r.Subject == "" {
+		if r.Subject != "" && form.Get("id_token_hint") != s.idToken || !r.Session.IsZero() && r.Subject == "" {
 			t.Errorf("%q: the request is %+v", query, r)
 		}
-		if r.Agreed(&tokens.Login{UserID: uuid.New()}) {
+		if r.Agreed(&tokens.Login{UserID: ids.New[ids.User]()}) {
 			t.Errorf("%q: another user is signed out unasked", query)
 		}
 		to := form.Get("post_logout_redirect_uri")

@@ -8,23 +8,22 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/tokens"
 )
 
 // Logout is a request to sign the user out (OpenID Connect RP-Initiated Logout section
 // 2) that has been checked. Its JSON is the content of a ticket.
 type Logout struct {
-	ClientID    string    `json:"client_id,omitempty"`    // empty: not given
-	RedirectURI string    `json:"redirect_uri,omitempty"` // post_logout_redirect_uri, only with a ClientID
-	State       string    `json:"state,omitempty"`
-	UILocales   string    `json:"ui_locales,omitempty"`
-	Subject     string    `json:"subject,omitempty"` // the user that the client means
-	Session     uuid.UUID `json:"session"`           // the client's session; nil: not given
-	AskedAt     int64     `json:"asked_at"`          // Unix milliseconds
+	ClientID    string      `json:"client_id,omitempty"`    // empty: not given
+	RedirectURI string      `json:"redirect_uri,omitempty"` // post_logout_redirect_uri, only with a ClientID
+	State       string      `json:"state,omitempty"`
+	UILocales   string      `json:"ui_locales,omitempty"`
+	Subject     string      `json:"subject,omitempty"` // the user that the client means
+	Session     ids.Session `json:"session"`           // the client's session; zero: not given
+	AskedAt     int64       `json:"asked_at"`          // Unix milliseconds
 
 	// ClientName is the client's name for users, empty if the client is unknown.
 	ClientName string `json:"-"`
@@ -120,7 +119,7 @@ func (s *Service) SignOut(ctx context.Context, now time.Time, r *Logout, l *toke
 	if err := s.o.Tokens.SignOutBrowser(ctx, now, l, from); err != nil {
 		return err
 	}
-	if r.Session == uuid.Nil || r.Subject != l.UserID.String() {
+	if r.Session.IsZero() || r.Subject != l.UserID.String() {
 		return nil
 	}
 	err := s.o.Tokens.EndClientSession(ctx, now, r.ClientID, l.UserID, r.Session, from)

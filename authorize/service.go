@@ -17,10 +17,9 @@ package authorize
 import (
 	"strings"
 
-	"github.com/google/uuid"
-
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/seal"
 	"countersign/tokens"
@@ -101,7 +100,7 @@ func (a *Response) Location() string {
 
 // subject returns a user's id in canonical form, empty if id is no id.
 func subject(id string) string {
-	if u, err := uuid.Parse(id); err == nil {
+	if u, err := ids.Parse[ids.User](id); err == nil {
 		return u.String()
 	}
 	return ""

@@ -6,8 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 
-	"github.com/google/uuid"
-
+	"countersign/ids"
 	"countersign/seal"
 )
 
@@ -79,7 +78,7 @@ func parseValue(cookie string) (v value, ok bool) {
 
 // Knows returns the browser's id and the account's epoch at the last sign-in with this
 // browser. The id is empty if there was none.
-func (k *Known) Knows(account uuid.UUID) (id string, epoch int64) {
+func (k *Known) Knows(account ids.User) (id string, epoch int64) {
 	for _, v := range k.values {
 		if i := k.find(v, account); i >= 0 {
 			return encoding.EncodeToString(v.browser[:]), v.marks[i].epoch
@@ -90,7 +89,7 @@ func (k *Known) Knows(account uuid.UUID) (id string, epoch int64) {
 
 // Remember returns the cookie for the browser to keep after a sign-in to the account,
 // which is in epoch.
-func (k *Known) Remember(account uuid.UUID, epoch int64) string {
+func (k *Known) Remember(account ids.User, epoch int64) string {
 	v := k.values[0]
 	for _, other := range k.values {
 		if k.find(other, account) >= 0 {
@@ -120,14 +119,14 @@ func (k *Known) Remember(account uuid.UUID, epoch int64) string {
 }
 
 // mac returns the MAC of a mark, or false if we don't have its key.
-func (k *Known) mac(v value, account uuid.UUID, epoch int64) ([16]byte, bool) {
+func (k *Known) mac(v value, account ids.User, epoch int64) ([16]byte, bool) {
 	b := binary.BigEndian.AppendUint64(append(v.browser[:], account[:]...), uint64(epoch))
 	mac, ok := k.keys.MAC(v.master, knownPurpose, b)
 	return [16]byte(mac[:16]), ok
 }
 
 // find returns the index of the account's mark, or -1.
-func (k *Known) find(v value, account uuid.UUID) int {
+func (k *Known) find(v value, account ids.User) int {
 	for i, m := range v.marks {
 		if mac, ok := k.mac(v, account, m.epoch); ok && hmac.Equal(m.mac[:], mac[:]) {
 			return i

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"countersign/browser"
+	"countersign/ids"
 	"countersign/seal"
 )
 
@@ -22,14 +21,14 @@ func keys(t testing.TB, lines ...string) *seal.Keys {
 }
 
 // account returns the id of a test's nth account.
-func account(n byte) uuid.UUID { return uuid.UUID{15: n} }
+func account(n byte) ids.User { return ids.User{15: n} }
 
 // knows returns the browser's id and epoch at an account.
-func knows(k *seal.Keys, account uuid.UUID, cookies ...string) (string, int64) {
+func knows(k *seal.Keys, account ids.User, cookies ...string) (string, int64) {
 	return browser.Recognize(k, cookies).Knows(account)
 }
 
-func remember(k *seal.Keys, account uuid.UUID, epoch int64, cookies ...string) string {
+func remember(k *seal.Keys, account ids.User, epoch int64, cookies ...string) string {
 	return browser.Recognize(k, cookies).Remember(account, epoch)
 }
 

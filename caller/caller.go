@@ -5,9 +5,8 @@ package caller
 import (
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/limits"
 )
 
@@ -23,7 +22,7 @@ type Caller struct {
 	// Browser returns the id of the caller's browser and the epoch that a user was in
 	// at the last sign-in with it; an empty id if the user has never signed in with it.
 	// nil: no browser, or none whose knowledge counts.
-	Browser func(user uuid.UUID) (id string, epoch int64)
+	Browser func(user ids.User) (id string, epoch int64)
 }
 
 // Operator returns the caller that runs commands on the server's own machine. The

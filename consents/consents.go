@@ -8,10 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 )
 
 var (
@@ -23,8 +22,8 @@ var (
 
 // Consent records the scopes that a user lets a third-party client have.
 type Consent struct {
-	ID        uuid.UUID
-	UserID    uuid.UUID
+	ID        ids.Consent
+	UserID    ids.User
 	ClientID  string
 	Scopes    []string
 	CreatedAt time.Time
@@ -37,23 +36,23 @@ type Consent struct {
 // with its change.
 type Store interface {
 	// Consent returns what a user lets a client have, or ErrUnknown.
-	Consent(ctx context.Context, user uuid.UUID, client string) (Consent, error)
+	Consent(ctx context.Context, user ids.User, client string) (Consent, error)
 	// Consents lists a user's consents, by client.
-	Consents(ctx context.Context, user uuid.UUID) ([]Consent, error)
+	Consents(ctx context.Context, user ids.User) ([]Consent, error)
 	// GiveConsent adds c, or adds its scopes to the consent that the user has given the
 	// client. No scope is lost to concurrent calls. It returns ErrGone if the user or the
 	// client no longer exists.
 	GiveConsent(ctx context.Context, c Consent, ev audit.Event) error
 	// DeleteConsent removes a consent and the client's sessions and codes of the user, or
 	// returns ErrUnknown if there is none.
-	DeleteConsent(ctx context.Context, user uuid.UUID, client string, ev audit.Event) error
+	DeleteConsent(ctx context.Context, user ids.User, client string, ev audit.Event) error
 }
 
 // Service gives, lists and revokes consents.
 type Service struct{ Store Store }
 
 // Covers reports whether the user has let the client have all of these scopes.
-func (s Service) Covers(ctx context.Context, user uuid.UUID, client string, scopes []string) (bool, error) {
+func (s Service) Covers(ctx context.Context, user ids.User, client string, scopes []string) (bool, error) {
 	given, err := s.Store.Consent(ctx, user, client)
 	if errors.Is(err, ErrUnknown) {
 		return false, nil
@@ -65,12 +64,8 @@ func (s Service) Covers(ctx context.Context, user uuid.UUID, client string, scop
 }
 
 // Give lets the client have these scopes, besides those it already has.
-func (s Service) Give(ctx context.Context, now time.Time, user uuid.UUID, client string, scopes []string, from caller.Caller) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("make consent id: %w", err)
-	}
-	c := Consent{ID: id, UserID: user, ClientID: client, Scopes: scopes, CreatedAt: now, UpdatedAt: now}
+func (s Service) Give(ctx context.Context, now time.Time, user ids.User, client string, scopes []string, from caller.Caller) error {
+	c := Consent{ID: ids.New[ids.Consent](), UserID: user, ClientID: client, Scopes: scopes, CreatedAt: now, UpdatedAt: now}
 	if err := s.Store.GiveConsent(ctx, c, consentEvent(audit.ConsentGiven, now, user, client, from)); err != nil {
 		return fmt.Errorf("give consent: %w", err)
 	}
@@ -78,17 +73,17 @@ func (s Service) Give(ctx context.Context, now time.Time, user uuid.UUID, client
 }
 
 // Of lists a user's consents, by client.
-func (s Service) Of(ctx context.Context, user uuid.UUID) ([]Consent, error) {
+func (s Service) Of(ctx context.Context, user ids.User) ([]Consent, error) {
 	return s.Store.Consents(ctx, user)
 }
 
 // Revoke removes the user's consent to a client and ends the client's sessions of the
 // user. It returns ErrUnknown if there is no such consent.
-func (s Service) Revoke(ctx context.Context, now time.Time, user uuid.UUID, client string, from caller.Caller) error {
+func (s Service) Revoke(ctx context.Context, now time.Time, user ids.User, client string, from caller.Caller) error {
 	return s.Store.DeleteConsent(ctx, user, client, consentEvent(audit.ConsentRevoked, now, user, client, from))
 }
 
-func consentEvent(kind audit.Kind, now time.Time, user uuid.UUID, client string, from caller.Caller) audit.Event {
+func consentEvent(kind audit.Kind, now time.Time, user ids.User, client string, from caller.Caller) audit.Event {
 	ev := from.Event(now, kind)
 	ev.UserID, ev.ClientID = user, client
 	return ev

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"maps"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/clients"
 	"countersign/oauth"
@@ -48,7 +46,7 @@ func (s *Service) active(ctx context.Context, x *Request, token string) (map[str
 	}
 	members := maps.Clone(live.Claims)
 	members["active"] = true
-	if live.UserID == uuid.Nil {
+	if live.UserID.IsZero() {
 		// The deletion of a client ends its sessions, but this token has none: check
 		// the client.
 		if _, err := s.clients.ByID(ctx, live.ClientID); errors.Is(err, clients.ErrUnknown) {

@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"countersign/accounts"
 	"countersign/api"
 	"countersign/audit"
 	"countersign/consents"
+	"countersign/ids"
 	"countersign/input"
 	"countersign/refusals"
 	"countersign/signin"
@@ -64,7 +64,7 @@ func (h *Account) sessions(c *gin.Context, mine tokens.Session) error {
 }
 
 func (h *Account) endSession(c *gin.Context, mine tokens.Session) error {
-	id, err := uuid.Parse(c.Param("id"))
+	id, err := ids.Parse[ids.Session](c.Param("id"))
 	if err != nil {
 		return errNoSession
 	}

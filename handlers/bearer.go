@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"countersign/clients"
 	"countersign/oauth"
@@ -86,7 +85,7 @@ func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.Handle
 		switch {
 		case err != nil && !errors.Is(err, clients.ErrUnknown):
 			return err
-		case err != nil || !client.FirstParty || access.Session.ID == uuid.Nil:
+		case err != nil || !client.FirstParty || access.Session.ID.IsZero():
 			challenge(c, oauth.Refuse(oauth.InsufficientScope, "only a user of an application of ours may do this"), "")
 			return nil
 		}

@@ -4,9 +4,9 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/tokens"
 )
@@ -25,7 +25,7 @@ func (h *UserInfo) Mount(r gin.IRouter) {
 }
 
 func (h *UserInfo) userinfo(c *gin.Context, access tokens.Access) {
-	id, err := uuid.Parse(access.Subject)
+	id, err := ids.Parse[ids.User](access.Subject)
 	if err != nil { // a client's own token has no user
 		challenge(c, oauth.Refuse(oauth.InsufficientScope, "the access token is not a user's"), oauth.ScopeOpenID)
 		return

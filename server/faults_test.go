@@ -8,10 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/server"
@@ -69,21 +68,21 @@ func (f *faults) UserByUsername(ctx context.Context, name string) (accounts.User
 	return f.Store.UserByUsername(ctx, name)
 }
 
-func (f *faults) User(ctx context.Context, id uuid.UUID) (accounts.User, error) {
+func (f *faults) User(ctx context.Context, id ids.User) (accounts.User, error) {
 	if err := f.before(ctx, "User"); err != nil {
 		return accounts.User{}, err
 	}
 	return f.Store.User(ctx, id)
 }
 
-func (f *faults) Profile(ctx context.Context, user uuid.UUID) (accounts.Profile, error) {
+func (f *faults) Profile(ctx context.Context, user ids.User) (accounts.Profile, error) {
 	if err := f.before(ctx, "Profile"); err != nil {
 		return accounts.Profile{}, err
 	}
 	return f.Store.Profile(ctx, user)
 }
 
-func (f *faults) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
+func (f *faults) Session(ctx context.Context, id ids.Session, now time.Time) (tokens.Session, error) {
 	if err := f.before(ctx, "Session"); err != nil {
 		return tokens.Session{}, err
 	}
@@ -126,7 +125,7 @@ func (a *app) doContext(ctx context.Context, method, target string, header ...st
 	return &response{w, a.t}
 }
 
-func (f *faults) Login(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Login, error) {
+func (f *faults) Login(ctx context.Context, id ids.Login, now time.Time) (tokens.Login, error) {
 	if err := f.before(ctx, "Login"); err != nil {
 		return tokens.Login{}, err
 	}

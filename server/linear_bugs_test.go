@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
-	"github.com/google/uuid"
 
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/server"
 	"countersign/store/storetest"
 	"countersign/tokens"
@@ -40,7 +40,7 @@ func TestLinearCheckFindsBugs(t *testing.T) {
 		}},
 		{"a replica reads what was", func(l *linear, o *server.Options) {
 			if len(l.replicas) == 0 {
-				o.Store = &staleReads{Store: o.Store, age: l.window / 4, read: map[uuid.UUID]staleRead{}}
+				o.Store = &staleReads{Store: o.Store, age: l.window / 4, read: map[ids.Session]staleRead{}}
 			}
 		}},
 		{"a session that was ended lives", func(_ *linear, o *server.Options) {
@@ -104,7 +104,7 @@ type buggy struct {
 	found        func(s *tokens.Session)
 }
 
-func (b buggy) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
+func (b buggy) Session(ctx context.Context, id ids.Session, now time.Time) (tokens.Session, error) {
 	s, err := b.Store.Session(ctx, id, now)
 	if b.found != nil && err == nil {
 		b.found(&s)
@@ -120,7 +120,7 @@ func (b buggy) AdvanceSession(ctx context.Context, next tokens.Session, now time
 	return b.advance(do)
 }
 
-func (b buggy) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+func (b buggy) EndSession(ctx context.Context, id ids.Session, ev audit.Event) error {
 	do := func() error { return b.Store.EndSession(ctx, id, ev) }
 	if b.end == nil {
 		return do()
@@ -181,7 +181,7 @@ type staleReads struct {
 	age time.Duration
 
 	mu   sync.Mutex
-	read map[uuid.UUID]staleRead
+	read map[ids.Session]staleRead
 }
 
 type staleRead struct {
@@ -190,7 +190,7 @@ type staleRead struct {
 	at      time.Time
 }
 
-func (s *staleReads) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
+func (s *staleReads) Session(ctx context.Context, id ids.Session, now time.Time) (tokens.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r, ok := s.read[id]; ok && time.Since(r.at) < s.age {
@@ -205,6 +205,6 @@ func (s *staleReads) Session(ctx context.Context, id uuid.UUID, now time.Time) (
 // forgivingStore acknowledges that a user is disabled, and changes nothing.
 type forgivingStore struct{ server.Store }
 
-func (s forgivingStore) DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error {
+func (s forgivingStore) DisableUser(ctx context.Context, id ids.User, now time.Time, ev audit.Event) error {
 	return nil
 }

@@ -24,6 +24,7 @@ import (
 
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/server"
@@ -147,7 +148,7 @@ func (l *linear) live(n int) []*linearUser {
 	for i := range users {
 		l.users++
 		u := &linearUser{linear: l, name: fmt.Sprintf("user-%d", l.users)}
-		u.id = uuid.MustParse(l.replicas[0].signup(u.name))
+		u.id = ids.User(uuid.MustParse(l.replicas[0].signup(u.name)))
 		users[i] = u
 	}
 	next := make(chan *linearUser)
@@ -171,7 +172,7 @@ func (l *linear) live(n int) []*linearUser {
 type linearUser struct {
 	*linear
 	name string
-	id   uuid.UUID
+	id   ids.User
 
 	mu       sync.Mutex
 	history  []porcupine.Operation
@@ -181,7 +182,7 @@ type linearUser struct {
 
 // linearSession is what the callers know of a session.
 type linearSession struct {
-	id     uuid.UUID
+	id     ids.Session
 	tokens []string // by number, from 0 on without a gap; none as long as the sign-in is under way
 	over   bool     // as far as the callers know
 }
@@ -405,11 +406,11 @@ func (u *linearUser) learn(session int, token string) uint64 {
 }
 
 // sessionOf returns the session's id in a refresh token; see counter.
-func sessionOf(t testing.TB, token string) uuid.UUID {
+func sessionOf(t testing.TB, token string) ids.Session {
 	t.Helper()
 	counter(t, token)
 	b, _ := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "cs_rt_"))
-	return uuid.UUID(b[5:21])
+	return ids.Session(b[5:21])
 }
 
 // ended records that a session is over.
@@ -610,6 +611,6 @@ func (s *unreliable) AdvanceSession(ctx context.Context, next tokens.Session, no
 	return s.sometimes(func() error { return s.Store.AdvanceSession(ctx, next, now) })
 }
 
-func (s *unreliable) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+func (s *unreliable) EndSession(ctx context.Context, id ids.Session, ev audit.Event) error {
 	return s.sometimes(func() error { return s.Store.EndSession(ctx, id, ev) })
 }

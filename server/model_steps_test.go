@@ -19,10 +19,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/server"
@@ -140,7 +139,7 @@ func (f *faultyStore) AdvanceSession(ctx context.Context, next tokens.Session, n
 	return f.fail(func() error { return f.Store.AdvanceSession(ctx, next, now) })
 }
 
-func (f *faultyStore) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+func (f *faultyStore) EndSession(ctx context.Context, id ids.Session, ev audit.Event) error {
 	return f.fail(func() error { return f.Store.EndSession(ctx, id, ev) })
 }
 
@@ -603,7 +602,7 @@ func (w *world) stepEndSession() {
 		return
 	}
 	w.note("%s is ended by an operator", w.name(s))
-	id, err := uuid.Parse(s.id)
+	id, err := ids.Parse[ids.Session](s.id)
 	if err != nil {
 		w.fatal("sid: %v", err)
 	}
@@ -615,8 +614,8 @@ func (w *world) stepEndSession() {
 }
 
 // userID is the user's id, typed.
-func (w *world) userID(u *modelUser) uuid.UUID {
-	id, err := uuid.Parse(u.id)
+func (w *world) userID(u *modelUser) ids.User {
+	id, err := ids.Parse[ids.User](u.id)
 	if err != nil {
 		w.fatal("user id: %v", err)
 	}

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"countersign/accounts"
 	"countersign/audit"
@@ -24,6 +23,7 @@ import (
 	"countersign/consents"
 	"countersign/grants"
 	"countersign/handlers"
+	"countersign/ids"
 	"countersign/limits"
 	"countersign/oauth"
 	"countersign/seal"
@@ -118,8 +118,8 @@ func New(o Options) (*App, error) {
 
 // claimsOf returns the source of the claims about users in ID tokens, with the errors
 // that tokens expects.
-func claimsOf(users *accounts.Users) func(context.Context, uuid.UUID, []string) (map[string]any, error) {
-	return func(ctx context.Context, id uuid.UUID, wanted []string) (map[string]any, error) {
+func claimsOf(users *accounts.Users) func(context.Context, ids.User, []string) (map[string]any, error) {
+	return func(ctx context.Context, id ids.User, wanted []string) (map[string]any, error) {
 		claims, err := users.Claims(ctx, id, wanted)
 		if errors.Is(err, accounts.ErrUnknownUser) {
 			err = tokens.ErrUserGone

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/caller"
+	"countersign/ids"
 )
 
 // Requirement: line 60.
@@ -125,18 +126,18 @@ func TestACodeIsGoodForOneUse(t *testing.T) {
 
 // What ends the account's sessions also ends its pending codes.
 func TestCodesDieWithWhatTheyCameOf(t *testing.T) {
-	for name, end := range map[string]func(a *app, p *person, id uuid.UUID) error{
-		"signed out": func(a *app, p *person, id uuid.UUID) error {
+	for name, end := range map[string]func(a *app, p *person, id ids.User) error{
+		"signed out": func(a *app, p *person, id ids.User) error {
 			p.submit("/logout", form()).want(http.StatusSeeOther)
 			return nil
 		},
-		"disabled": func(a *app, p *person, id uuid.UUID) error {
+		"disabled": func(a *app, p *person, id ids.User) error {
 			return a.Users.Disable(a.t.Context(), time.Now(), id, caller.Operator())
 		},
-		"password changed": func(a *app, p *person, id uuid.UUID) error {
+		"password changed": func(a *app, p *person, id ids.User) error {
 			return a.Users.SetPassword(a.t.Context(), time.Now(), id, "another long password", caller.Operator())
 		},
-		"deleted": func(a *app, p *person, id uuid.UUID) error {
+		"deleted": func(a *app, p *person, id ids.User) error {
 			return a.Users.Delete(a.t.Context(), time.Now(), id, caller.Operator())
 		},
 	} {
@@ -145,7 +146,7 @@ func TestCodesDieWithWhatTheyCameOf(t *testing.T) {
 			p, tokens := a.newPerson(t, "alice")
 			code := p.authorize(authorization("spa")).code(spaCallback)
 			_, claims := tokens.claims("id_token")
-			if err := end(a, p, uuid.MustParse(claims["sub"].(string))); err != nil {
+			if err := end(a, p, ids.User(uuid.MustParse(claims["sub"].(string)))); err != nil {
 				t.Fatal(err)
 			}
 			a.exchange(code).wantError(http.StatusBadRequest, "invalid_grant")

@@ -12,12 +12,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/server"
 	"countersign/store/storetest"
@@ -60,14 +59,14 @@ func TestSignInSucceedsWithARefreshToken(t *testing.T) {
 func TestFailedSignInsAreAlike(t *testing.T) {
 	a := newApp(t, withHeavyHashes)
 	a.signup("alice")
-	disabled, err := uuid.Parse(a.signup("mallory"))
+	disabled, err := ids.Parse[ids.User](a.signup("mallory"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Users.Disable(t.Context(), time.Now(), disabled, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
-	deleted, err := uuid.Parse(a.signup("trudy"))
+	deleted, err := ids.Parse[ids.User](a.signup("trudy"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,27 +359,27 @@ func (s *overtaken) CreateSession(ctx context.Context, one tokens.Session, epoch
 
 // A sign-in that began before the account was disabled must not succeed after that.
 func TestSignInThatIsOvertakenFails(t *testing.T) {
-	for name, overtake := range map[string]func(a *app, id uuid.UUID) error{
-		"disabled": func(a *app, id uuid.UUID) error {
+	for name, overtake := range map[string]func(a *app, id ids.User) error{
+		"disabled": func(a *app, id ids.User) error {
 			return a.Users.Disable(a.t.Context(), time.Now(), id, caller.Operator())
 		},
-		"disabled and enabled": func(a *app, id uuid.UUID) error {
+		"disabled and enabled": func(a *app, id ids.User) error {
 			if err := a.Users.Disable(a.t.Context(), time.Now(), id, caller.Operator()); err != nil {
 				return err
 			}
 			return a.Users.Enable(a.t.Context(), time.Now(), id, caller.Operator())
 		},
-		"deleted": func(a *app, id uuid.UUID) error {
+		"deleted": func(a *app, id ids.User) error {
 			return a.Users.Delete(a.t.Context(), time.Now(), id, caller.Operator())
 		},
-		"password set": func(a *app, id uuid.UUID) error {
+		"password set": func(a *app, id ids.User) error {
 			return a.Users.SetPassword(a.t.Context(), time.Now(), id, "another good password", caller.Operator())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &overtaken{}
 			a := newApp(t, func(o *server.Options, _ *keys.Options) { s.Store, o.Store = o.Store, s })
-			id, err := uuid.Parse(a.signup("alice"))
+			id, err := ids.Parse[ids.User](a.signup("alice"))
 			if err != nil {
 				t.Fatal(err)
 			}

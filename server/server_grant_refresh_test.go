@@ -23,6 +23,7 @@ import (
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/seal"
 	"countersign/server"
@@ -375,30 +376,30 @@ func TestSessionsEnd(t *testing.T) {
 // Requirement: line 31.
 func TestSessionsDieWithWhatTheyStandOn(t *testing.T) {
 	now := time.Now
-	for name, end := range map[string]func(a *app, user, session uuid.UUID) error{
-		"password set": func(a *app, user, _ uuid.UUID) error {
+	for name, end := range map[string]func(a *app, user ids.User, session ids.Session) error{
+		"password set": func(a *app, user ids.User, _ ids.Session) error {
 			return a.Users.SetPassword(a.t.Context(), now(), user, "another good password", caller.Operator())
 		},
-		"user disabled": func(a *app, user, _ uuid.UUID) error {
+		"user disabled": func(a *app, user ids.User, _ ids.Session) error {
 			return a.Users.Disable(a.t.Context(), now(), user, caller.Operator())
 		},
-		"user disabled and enabled": func(a *app, user, _ uuid.UUID) error {
+		"user disabled and enabled": func(a *app, user ids.User, _ ids.Session) error {
 			if err := a.Users.Disable(a.t.Context(), now(), user, caller.Operator()); err != nil {
 				return err
 			}
 			return a.Users.Enable(a.t.Context(), now(), user, caller.Operator())
 		},
-		"user deleted": func(a *app, user, _ uuid.UUID) error {
+		"user deleted": func(a *app, user ids.User, _ ids.Session) error {
 			return a.Users.Delete(a.t.Context(), now(), user, caller.Operator())
 		},
-		"session revoked": func(a *app, _, session uuid.UUID) error {
+		"session revoked": func(a *app, _ ids.User, session ids.Session) error {
 			return a.Tokens.EndSession(a.t.Context(), now(), session, caller.Operator())
 		},
-		"all sessions revoked": func(a *app, user, _ uuid.UUID) error {
+		"all sessions revoked": func(a *app, user ids.User, _ ids.Session) error {
 			_, err := a.Tokens.EndUserSessions(a.t.Context(), now(), user, caller.Operator())
 			return err
 		},
-		"client deleted and made again": func(a *app, _, _ uuid.UUID) error {
+		"client deleted and made again": func(a *app, _ ids.User, _ ids.Session) error {
 			if err := a.Clients.Delete(a.t.Context(), now(), "spa", caller.Operator()); err != nil {
 				return err
 			}
@@ -410,11 +411,11 @@ func TestSessionsDieWithWhatTheyStandOn(t *testing.T) {
 			a := newApp(t)
 			a.signup("bob")
 			bobs := a.login("bob").text("refresh_token")
-			user := uuid.MustParse(a.signup("alice"))
+			user := ids.User(uuid.MustParse(a.signup("alice")))
 			first := a.login("alice")
 			second := a.refresh(first.text("refresh_token"))
 			_, access := second.claims("access_token")
-			if err := end(a, user, uuid.MustParse(access["sid"].(string))); err != nil {
+			if err := end(a, user, ids.Session(uuid.MustParse(access["sid"].(string)))); err != nil {
 				t.Fatal(err)
 			}
 			for _, r := range []*response{second, first} {
@@ -454,7 +455,7 @@ func TestTokensThatAreNoGoodAreAlike(t *testing.T) {
 		time.Sleep(time.Hour)
 		revoked := a.login("alice")
 		_, access := revoked.claims("access_token")
-		if err := a.Tokens.EndSession(t.Context(), time.Now(), uuid.MustParse(access["sid"].(string)), caller.Operator()); err != nil {
+		if err := a.Tokens.EndSession(t.Context(), time.Now(), ids.Session(uuid.MustParse(access["sid"].(string))), caller.Operator()); err != nil {
 			t.Fatal(err)
 		}
 		reused := a.login("alice").text("refresh_token")

@@ -17,6 +17,7 @@ import (
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -249,10 +250,10 @@ func TestTokensEndWithWhatTheyStandOn(t *testing.T) {
 			return nil
 		},
 		"user disabled": func(a *app, id string, _ *response) error {
-			return a.Users.Disable(a.t.Context(), time.Now(), uuid.MustParse(id), caller.Operator())
+			return a.Users.Disable(a.t.Context(), time.Now(), ids.User(uuid.MustParse(id)), caller.Operator())
 		},
 		"user deleted": func(a *app, id string, _ *response) error {
-			return a.Users.Delete(a.t.Context(), time.Now(), uuid.MustParse(id), caller.Operator())
+			return a.Users.Delete(a.t.Context(), time.Now(), ids.User(uuid.MustParse(id)), caller.Operator())
 		},
 		"client deleted": func(a *app, _ string, _ *response) error {
 			return a.Clients.Delete(a.t.Context(), time.Now(), "spa", caller.Operator())

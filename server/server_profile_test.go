@@ -21,6 +21,7 @@ import (
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/server"
 	"countersign/store/storetest"
@@ -197,7 +198,7 @@ func TestClaimsAskedForByName(t *testing.T) {
 	a.putProfile(a.login("alice"), fullProfile).want(http.StatusOK)
 	to := oauth.Recipient{ClientID: "spa", Scopes: oauth.Scopes{"openid"}}
 	now := time.Now()
-	login, err := a.Tokens.SignInBrowser(t.Context(), now, tokens.SignIn{UserID: uuid.MustParse(id)}, nil, caller.Operator())
+	login, err := a.Tokens.SignInBrowser(t.Context(), now, tokens.SignIn{UserID: ids.User(uuid.MustParse(id))}, nil, caller.Operator())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +279,7 @@ func TestAccountProfileIsReplaced(t *testing.T) {
 		for _, ev := range events {
 			if ev.Kind == audit.UserProfileChanged {
 				n++
-				if ev.UserID == uuid.Nil || ev.Address == "" || ev.RequestID == "" {
+				if ev.UserID.IsZero() || ev.Address == "" || ev.RequestID == "" {
 					t.Errorf("event %+v", ev)
 				}
 			}

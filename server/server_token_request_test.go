@@ -22,11 +22,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/oauth"
 	"countersign/server"
@@ -519,7 +518,7 @@ func TestTokensNeverRepeat(t *testing.T) {
 	}
 	var bits big.Int // of all MACs, combined: a bit that never changes is no secret
 	for range samples {
-		issued, err := a.Tokens.Start(t.Context(), time.Now(), to, tokens.SignIn{UserID: uuid.New()}, nil, nil, caller.Operator())
+		issued, err := a.Tokens.Start(t.Context(), time.Now(), to, tokens.SignIn{UserID: ids.New[ids.User]()}, nil, nil, caller.Operator())
 		if err != nil {
 			t.Fatal(err)
 		}

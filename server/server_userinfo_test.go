@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/caller"
+	"countersign/ids"
 )
 
 // loginFor signs a user in for a scope.
@@ -123,9 +124,9 @@ func TestInvalidTokensAreInvalidToken(t *testing.T) {
 			return uuid.MustParse(claims[name].(string))
 		}
 		if err := errors.Join(
-			a.Users.Delete(t.Context(), time.Now(), claim(gone, "sub"), caller.Operator()),
-			a.Users.Disable(t.Context(), time.Now(), claim(barred, "sub"), caller.Operator()),
-			a.Tokens.EndSession(t.Context(), time.Now(), claim(revoked, "sid"), caller.Operator()),
+			a.Users.Delete(t.Context(), time.Now(), ids.User(claim(gone, "sub")), caller.Operator()),
+			a.Users.Disable(t.Context(), time.Now(), ids.User(claim(barred, "sub")), caller.Operator()),
+			a.Tokens.EndSession(t.Context(), time.Now(), ids.Session(claim(revoked, "sid")), caller.Operator()),
 		); err != nil {
 			t.Fatal(err)
 		}

@@ -11,11 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/consents"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/server"
 	"countersign/test/smtpd"
@@ -67,27 +66,27 @@ func (b *brittle) CreateUser(ctx context.Context, u accounts.User, ev audit.Even
 	return b.do("CreateUser", func() error { return b.Store.CreateUser(ctx, u, ev, letters...) })
 }
 
-func (b *brittle) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+func (b *brittle) SetPasswordHash(ctx context.Context, id ids.User, hash string, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return b.do("SetPasswordHash", func() error { return b.Store.SetPasswordHash(ctx, id, hash, by, now, ev, letters...) })
 }
 
-func (b *brittle) DeleteUser(ctx context.Context, id, session uuid.UUID, now time.Time, ev audit.Event) error {
-	return b.do("DeleteUser", func() error { return b.Store.DeleteUser(ctx, id, session, now, ev) })
+func (b *brittle) DeleteUser(ctx context.Context, id ids.User, by accounts.By, now time.Time, ev audit.Event) error {
+	return b.do("DeleteUser", func() error { return b.Store.DeleteUser(ctx, id, by, now, ev) })
 }
 
-func (b *brittle) PutProfile(ctx context.Context, user, session uuid.UUID, p accounts.Profile, now time.Time, ev audit.Event) error {
-	return b.do("PutProfile", func() error { return b.Store.PutProfile(ctx, user, session, p, now, ev) })
+func (b *brittle) PutProfile(ctx context.Context, user ids.User, by accounts.By, p accounts.Profile, now time.Time, ev audit.Event) error {
+	return b.do("PutProfile", func() error { return b.Store.PutProfile(ctx, user, by, p, now, ev) })
 }
 
-func (b *brittle) PostLetter(ctx context.Context, l accounts.Letter, session uuid.UUID) error {
+func (b *brittle) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session) error {
 	return b.do("PostLetter", func() error { return b.Store.PostLetter(ctx, l, session) })
 }
 
-func (b *brittle) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+func (b *brittle) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return b.do("ConfirmEmail", func() error { return b.Store.ConfirmEmail(ctx, id, now, ev, letters...) })
 }
 
-func (b *brittle) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+func (b *brittle) ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return b.do("ResetPassword", func() error { return b.Store.ResetPassword(ctx, id, hash, now, ev, letters...) })
 }
 
@@ -95,7 +94,7 @@ func (b *brittle) GiveConsent(ctx context.Context, c consents.Consent, ev audit.
 	return b.do("GiveConsent", func() error { return b.Store.GiveConsent(ctx, c, ev) })
 }
 
-func (b *brittle) DeleteConsent(ctx context.Context, user uuid.UUID, client string, ev audit.Event) error {
+func (b *brittle) DeleteConsent(ctx context.Context, user ids.User, client string, ev audit.Event) error {
 	return b.do("DeleteConsent", func() error { return b.Store.DeleteConsent(ctx, user, client, ev) })
 }
 
@@ -111,11 +110,11 @@ func (b *brittle) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Even
 	return b.do("CreateLogin", func() error { return b.Store.CreateLogin(ctx, l, ev) })
 }
 
-func (b *brittle) ReplaceLogin(ctx context.Context, old uuid.UUID, l tokens.Login, now time.Time, ev audit.Event) error {
+func (b *brittle) ReplaceLogin(ctx context.Context, old ids.Login, l tokens.Login, now time.Time, ev audit.Event) error {
 	return b.do("ReplaceLogin", func() error { return b.Store.ReplaceLogin(ctx, old, l, now, ev) })
 }
 
-func (b *brittle) EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+func (b *brittle) EndLogin(ctx context.Context, id ids.Login, ev audit.Event) error {
 	return b.do("EndLogin", func() error { return b.Store.EndLogin(ctx, id, ev) })
 }
 
@@ -127,15 +126,15 @@ func (b *brittle) AdvanceSession(ctx context.Context, next tokens.Session, now t
 	return b.do("AdvanceSession", func() error { return b.Store.AdvanceSession(ctx, next, now) })
 }
 
-func (b *brittle) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+func (b *brittle) EndSession(ctx context.Context, id ids.Session, ev audit.Event) error {
 	return b.do("EndSession", func() error { return b.Store.EndSession(ctx, id, ev) })
 }
 
-func (b *brittle) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+func (b *brittle) EndSignIn(ctx context.Context, id ids.Session, ev audit.Event) error {
 	return b.do("EndSignIn", func() error { return b.Store.EndSignIn(ctx, id, ev) })
 }
 
-func (b *brittle) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audit.Event) (n int64, err error) {
+func (b *brittle) EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (n int64, err error) {
 	err = b.do("EndUserSessions", func() (err error) {
 		n, err = b.Store.EndUserSessions(ctx, user, keep, ev)
 		return err

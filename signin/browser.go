@@ -7,11 +7,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/tokens"
 )
@@ -68,7 +67,7 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 	// sign-out. If the new session comes of a login itself, that may be the same login,
 	// so it stays.
 	end := b.SignIns.tokens.SignOutWithLogin
-	if issued.Session.LoginID != uuid.Nil {
+	if !issued.Session.LoginID.IsZero() {
 		end = b.SignIns.tokens.SignOut
 	}
 	for _, token := range had {
@@ -137,7 +136,7 @@ func first[T any](candidates []string, use func(token string) (T, error)) (T, er
 
 // user returns the user of a session. ErrLoginRequired if the user was just deleted or
 // disabled.
-func (s *Service) user(ctx context.Context, id uuid.UUID) (accounts.User, error) {
+func (s *Service) user(ctx context.Context, id ids.User) (accounts.User, error) {
 	user, err := s.users.ByID(ctx, id)
 	if errors.Is(err, accounts.ErrUnknownUser) || err == nil && user.Disabled() {
 		return accounts.User{}, ErrLoginRequired

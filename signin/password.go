@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/tokens"
 )
 
@@ -29,7 +28,7 @@ func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, er
 // OwnPassword proves a user who is signed in already once more, by the password. Its
 // errors are those of accounts.Users.Prove.
 type OwnPassword struct {
-	UserID   uuid.UUID
+	UserID   ids.User
 	Password string
 }
 

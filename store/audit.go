@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
 )
 
@@ -38,7 +36,7 @@ func (db *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error
 		after := f.After.Time.UnixMilli()
 		where, args = append(where, `(at > ? OR at = ? AND id > ?)`), append(args, after, after, f.After.Number)
 	}
-	if f.UserID != uuid.Nil {
+	if !f.UserID.IsZero() {
 		where, args = append(where, `user_id = ?`), append(args, f.UserID[:])
 	}
 	query := `SELECT ` + eventTable.list("") + ` FROM audit_events`
@@ -52,13 +50,10 @@ func scanEvent(row scanner) (audit.Record, error) {
 	var (
 		r                                 audit.Record
 		at                                sql.NullInt64
-		user, session                     []byte
 		client, keyID, address, requestID sql.NullString
 	)
-	err := row.Scan(&r.Number, &at, (*string)(&r.Kind), &user, &client, &session, &keyID, &address, &requestID)
+	err := row.Scan(&r.Number, &at, (*string)(&r.Kind), &r.UserID, &client, &r.SessionID, &keyID, &address, &requestID)
 	r.Time = instant(at)
-	copy(r.UserID[:], user)
-	copy(r.SessionID[:], session)
 	r.ClientID, r.KeyID, r.Address, r.RequestID = client.String, keyID.String, address.String, requestID.String
 	return r, err
 }
@@ -83,9 +78,9 @@ func purge(ctx context.Context, db *DB, query, del string, bound any, limit int)
 	return db.exec(ctx, del+`(?`+strings.Repeat(`, ?`, len(ids)-1)+`)`, append([]any{bound}, ids...)...)
 }
 
-// optionalID returns an id as stored. The nil id is NULL.
-func optionalID(id uuid.UUID) any {
-	if id == uuid.Nil {
+// optionalID returns an id as stored. The zero id is NULL.
+func optionalID[ID ~[16]byte](id ID) any {
+	if id == (ID{}) {
 		return nil
 	}
 	return id[:]

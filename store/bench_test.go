@@ -8,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
+	"countersign/ids"
 	"countersign/store/storetest"
 	"countersign/tokens"
 )
@@ -54,7 +53,7 @@ func BenchmarkSQLite(b *testing.B) {
 	measure(b, "CreateSession", 1000, func(b *testing.B, s *sessions) func() {
 		return func() {
 			one := *s.all[0]
-			one.ID = uuid.Must(uuid.NewV7())
+			one.ID = ids.New[ids.Session]()
 			if err := s.db.CreateSession(b.Context(), one, 0, created); err != nil {
 				b.Fatal(err)
 			}
@@ -67,7 +66,7 @@ func BenchmarkSQLite(b *testing.B) {
 		b.ResetTimer()
 		b.SetParallelism(8)
 		b.RunParallel(func(pb *testing.PB) {
-			one := tokens.Session{ID: uuid.Must(uuid.NewV7()), UserID: s.all[0].UserID, ClientID: "app", ExpiresAt: now.Add(time.Hour)}
+			one := tokens.Session{ID: ids.New[ids.Session](), UserID: s.all[0].UserID, ClientID: "app", ExpiresAt: now.Add(time.Hour)}
 			if err := s.db.CreateSession(b.Context(), one, 0, created); err != nil {
 				b.Error(err)
 				return
@@ -110,7 +109,7 @@ func newSessions(b *testing.B, n int) *sessions {
 	s := &sessions{db: db, all: []*tokens.Session{&first}}
 	for len(s.all) < n {
 		one := first
-		one.ID = uuid.Must(uuid.NewV7())
+		one.ID = ids.New[ids.Session]()
 		noError(b, db.CreateSession(b.Context(), one, 0, created))
 		s.all = append(s.all, &one)
 	}

@@ -8,9 +8,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/tokens"
 )
@@ -70,21 +69,18 @@ var codeQuery = `SELECT ` + codeTable.list("c.") + `, u.roles FROM codes c JOIN 
 
 func scanCode(row scanner) (tokens.Code, error) {
 	var (
-		c                        tokens.Code
-		id, user, login, session []byte
-		auth, expires            sql.NullInt64
-		scopes, text, roles      string
-		device                   sql.NullString
-		details                  codeDetails
+		c                   tokens.Code
+		id                  []byte
+		auth, expires       sql.NullInt64
+		scopes, text, roles string
+		device              sql.NullString
+		details             codeDetails
 	)
-	err := row.Scan(&id, &c.ClientID, &user, &c.Epoch, &login, &auth, &scopes, &text, &device, &expires, &session, &roles)
+	err := row.Scan(&id, &c.ClientID, &c.UserID, &c.Epoch, &c.LoginID, &auth, &scopes, &text, &device, &expires, &c.SessionID, &roles)
 	if err != nil {
 		return c, ifNoRows(err, tokens.ErrUnknown)
 	}
 	copy(c.ID[:], id)
-	copy(c.UserID[:], user)
-	copy(c.LoginID[:], login)
-	copy(c.SessionID[:], session)
 	c.AuthTime, c.ExpiresAt, c.Device = instant(auth), instant(expires), device.String
 	if c.Scopes, err = oauth.ParseScopes(scopes); err != nil {
 		return c, err
@@ -140,10 +136,8 @@ func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, n
 }
 
 // loginOfCode returns the id of a code's login, or ErrUnknown if there is no such code.
-func loginOfCode(ctx context.Context, tx *sql.Tx, code [sha256.Size]byte) (login uuid.UUID, err error) {
-	var id []byte
-	err = tx.QueryRowContext(ctx, `SELECT login_id FROM codes WHERE id = ?`, code[:]).Scan(&id)
-	copy(login[:], id)
+func loginOfCode(ctx context.Context, tx *sql.Tx, code [sha256.Size]byte) (login ids.Login, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT login_id FROM codes WHERE id = ?`, code[:]).Scan(&login)
 	return login, ifNoRows(err, tokens.ErrUnknown)
 }
 
@@ -167,7 +161,7 @@ func (db *DB) PurgeCodes(ctx context.Context, before time.Time, limit int) (int6
 // authorization request. It does nothing for any other session.
 func (db *DB) insertAuthorization(ctx context.Context, tx *sql.Tx, s *tokens.Session) error {
 	details := object(s.Details)
-	if s.LoginID == uuid.Nil && details == "{}" {
+	if s.LoginID.IsZero() && details == "{}" {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, authorizationTable.insert(), s.ID[:], optionalID(s.LoginID), details)

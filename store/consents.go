@@ -6,10 +6,9 @@ import (
 	"encoding/json"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
 	"countersign/consents"
+	"countersign/ids"
 )
 
 var consentTable = table{name: "consents", columns: columns("id blob, user_id blob, client_id text, scopes text, created_at int, updated_at int")}
@@ -19,27 +18,24 @@ var consentQuery = `SELECT ` + consentTable.list("o.") + `, c.name FROM consents
 func scanConsent(row scanner) (consents.Consent, error) {
 	var (
 		c                consents.Consent
-		id, user         []byte
 		scopes           string
 		created, updated sql.NullInt64
 	)
-	err := row.Scan(&id, &user, &c.ClientID, &scopes, &created, &updated, &c.ClientName)
+	err := row.Scan(&c.ID, &c.UserID, &c.ClientID, &scopes, &created, &updated, &c.ClientName)
 	if err != nil {
 		return c, ifNoRows(err, consents.ErrUnknown)
 	}
-	copy(c.ID[:], id)
-	copy(c.UserID[:], user)
 	c.CreatedAt, c.UpdatedAt = instant(created), instant(updated)
 	return c, json.Unmarshal([]byte(scopes), &c.Scopes)
 }
 
 // Consent implements [consents.Store].
-func (db *DB) Consent(ctx context.Context, user uuid.UUID, client string) (consents.Consent, error) {
+func (db *DB) Consent(ctx context.Context, user ids.User, client string) (consents.Consent, error) {
 	return one(ctx, db, scanConsent, consentQuery+` WHERE o.user_id = ? AND o.client_id = ?`, user[:], client)
 }
 
 // Consents implements [consents.Store].
-func (db *DB) Consents(ctx context.Context, user uuid.UUID) ([]consents.Consent, error) {
+func (db *DB) Consents(ctx context.Context, user ids.User) ([]consents.Consent, error) {
 	return all(ctx, db, scanConsent, consentQuery+` WHERE o.user_id = ? ORDER BY o.client_id`, user[:])
 }
 
@@ -92,7 +88,7 @@ func addScopes(ctx context.Context, tx *sql.Tx, c consents.Consent) error {
 }
 
 // DeleteConsent implements [consents.Store].
-func (db *DB) DeleteConsent(ctx context.Context, user uuid.UUID, client string, ev audit.Event) error {
+func (db *DB) DeleteConsent(ctx context.Context, user ids.User, client string, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM consents WHERE user_id = ? AND client_id = ?`, user[:], client))
 		if err != nil {

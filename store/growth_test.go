@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/store"
 	"countersign/store/storetest"
 	"countersign/test/mariadb"
@@ -183,7 +184,7 @@ func (g *growing) refresh(t *testing.T, sessions, n int) []time.Duration {
 	for range callers {
 		wg.Go(func() {
 			for range n / callers {
-				var id uuid.UUID
+				var id ids.Session
 				for i, k := 15, rand.IntN(sessions)+1; k > 0; i, k = i-1, k>>8 {
 					id[i] = byte(k)
 				}
@@ -262,7 +263,7 @@ func TestGrowthBySilentSignIns(t *testing.T) {
 				id := uuid.New()
 				copy(b.code.ID[:], id[:])
 				noError(t, db.CreateCode(t.Context(), b.code, now.Add(time.Hour), now))
-				noError(t, b.redeem(t.Context(), db, uuid.New()))
+				noError(t, b.redeem(t.Context(), db, ids.New[ids.Session]()))
 			}
 			grown := map[string]int64{"codes": 1, "sessions": 1, "authorizations": 1, "audit_events": 1}
 			for _, table := range tables {

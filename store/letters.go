@@ -5,18 +5,17 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 )
 
 var letterTable = table{name: "letters", columns: columns("id blob, kind text, user_id blob null, address text, language text, epoch int, " +
 	"created_at int, expires_at int, due_at int null, attempts int")}
 
 // PostLetter implements [accounts.LetterStore].
-func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session uuid.UUID) error {
-	if session == uuid.Nil {
+func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session) error {
+	if session.IsZero() {
 		return db.inTx(ctx, func(tx *sql.Tx) error { return db.post(ctx, tx, l) })
 	}
 	n, err := db.exec(ctx, letterTable.into()+`
@@ -51,26 +50,23 @@ var letterQuery = `SELECT ` + letterTable.list("l.") + `, u.username FROM letter
 func scanLetter(row scanner) (accounts.Letter, error) {
 	var (
 		l                     accounts.Letter
-		id, user              []byte
 		created, expires, due sql.NullInt64
 		username              sql.NullString
 	)
-	err := row.Scan(&id, (*string)(&l.Kind), &user, &l.Address, &l.Language, &l.Epoch, &created, &expires, &due, &l.Attempts, &username)
-	copy(l.ID[:], id)
-	copy(l.UserID[:], user)
+	err := row.Scan(&l.ID, (*string)(&l.Kind), &l.UserID, &l.Address, &l.Language, &l.Epoch, &created, &expires, &due, &l.Attempts, &username)
 	l.CreatedAt, l.ExpiresAt, l.DueAt = instant(created), instant(expires), instant(due)
 	l.Username = username.String
 	return l, ifNoRows(err, accounts.ErrBadToken)
 }
 
 // Letter implements [accounts.LetterStore].
-func (db *DB) Letter(ctx context.Context, id uuid.UUID, now time.Time) (accounts.Letter, error) {
+func (db *DB) Letter(ctx context.Context, id ids.Letter, now time.Time) (accounts.Letter, error) {
 	return one(ctx, db, scanLetter, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }
 
 // consumeLetter returns a letter and deletes it. Of concurrent callers, only the one whose DELETE removes
 // the row has it.
-func consumeLetter(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) (accounts.Letter, error) {
+func consumeLetter(ctx context.Context, tx *sql.Tx, id ids.Letter, now time.Time) (accounts.Letter, error) {
 	l, err := scanLetter(tx.QueryRowContext(ctx, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli()))
 	if err != nil {
 		return l, err
@@ -83,7 +79,7 @@ func consumeLetter(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time)
 }
 
 // ConfirmEmail implements [accounts.LetterStore].
-func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+func (db *DB) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		l, err := consumeLetter(ctx, tx, id, now)
 		if err != nil {
@@ -124,7 +120,7 @@ func (db *DB) ConfirmEmail(ctx context.Context, id uuid.UUID, now time.Time, ev 
 }
 
 // ResetPassword implements [accounts.LetterStore].
-func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		l, err := consumeLetter(ctx, tx, id, now)
 		if err != nil {
@@ -145,7 +141,7 @@ func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now 
 		if err != nil && !db.dialect.isDuplicate(err) { // duplicate: another user has proven the address
 			return err
 		}
-		if err := db.expel(ctx, tx, l.UserID, uuid.Nil); err != nil {
+		if err := db.expel(ctx, tx, l.UserID, ids.Session{}); err != nil {
 			return err
 		}
 		if err := db.post(ctx, tx, letters...); err != nil {
@@ -157,7 +153,7 @@ func (db *DB) ResetPassword(ctx context.Context, id uuid.UUID, hash string, now 
 
 // discard deletes the letters whose tokens give access to the account. A letter that only proves an
 // address stays, as long as the account has that address.
-func (db *DB) discard(ctx context.Context, tx execer, user uuid.UUID) error {
+func (db *DB) discard(ctx context.Context, tx execer, user ids.User) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM letters WHERE user_id = ? AND kind IN (?, ?)`, user[:],
 		string(accounts.ResetPassword), string(accounts.ChangeEmail))
 	return err
@@ -177,7 +173,7 @@ func (db *DB) ClaimLetter(ctx context.Context, l accounts.Letter, until time.Tim
 }
 
 // LetterDone implements [accounts.LetterStore].
-func (db *DB) LetterDone(ctx context.Context, id uuid.UUID) error {
+func (db *DB) LetterDone(ctx context.Context, id ids.Letter) error {
 	_, err := db.exec(ctx, `UPDATE letters SET due_at = NULL WHERE id = ?`, id[:])
 	return err
 }

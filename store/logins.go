@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/tokens"
 )
@@ -43,13 +42,10 @@ func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login) error
 func scanLogin(row scanner) (tokens.Login, error) {
 	var (
 		l                                tokens.Login
-		id, user                         []byte
 		auth, created, expires, absolute sql.NullInt64
 		device                           sql.NullString
 	)
-	err := row.Scan(&id, &user, &l.Epoch, &auth, &created, &expires, &absolute, &device, &l.Username)
-	copy(l.ID[:], id)
-	copy(l.UserID[:], user)
+	err := row.Scan(&l.ID, &l.UserID, &l.Epoch, &auth, &created, &expires, &absolute, &device, &l.Username)
 	l.AuthTime, l.CreatedAt = instant(auth), instant(created)
 	l.ExpiresAt, l.AbsoluteExpiresAt = instant(expires), instant(absolute)
 	l.Device = device.String
@@ -58,7 +54,7 @@ func scanLogin(row scanner) (tokens.Login, error) {
 
 // Login implements [tokens.LoginStore]. Like a session, a login dies when the user's epoch
 // moves on.
-func (db *DB) Login(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Login, error) {
+func (db *DB) Login(ctx context.Context, id ids.Login, now time.Time) (tokens.Login, error) {
 	return one(ctx, db, scanLogin, `
 		SELECT `+loginTable.list("l.")+`, u.username
 		FROM logins l JOIN users u ON u.id = l.user_id AND u.epoch = l.epoch AND u.disabled_at IS NULL
@@ -70,7 +66,7 @@ const loginLives = `id = ? AND expires_at > ?
 	AND EXISTS (SELECT 1 FROM users u WHERE u.id = logins.user_id AND u.epoch = logins.epoch AND u.disabled_at IS NULL)`
 
 // ReplaceLogin implements [tokens.LoginStore].
-func (db *DB) ReplaceLogin(ctx context.Context, old uuid.UUID, l tokens.Login, now time.Time, ev audit.Event) error {
+func (db *DB) ReplaceLogin(ctx context.Context, old ids.Login, l tokens.Login, now time.Time, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND `+loginLives, l.UserID[:], old[:], now.UnixMilli()))
 		if err == nil && n == 0 {
@@ -93,13 +89,13 @@ func (db *DB) ReplaceLogin(ctx context.Context, old uuid.UUID, l tokens.Login, n
 }
 
 // ForgetLogin implements [tokens.LoginStore].
-func (db *DB) ForgetLogin(ctx context.Context, id uuid.UUID) error {
+func (db *DB) ForgetLogin(ctx context.Context, id ids.Login) error {
 	_, err := db.exec(ctx, `DELETE FROM logins WHERE id = ?`, id[:])
 	return err
 }
 
 // EndLogin implements [tokens.LoginStore].
-func (db *DB) EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+func (db *DB) EndLogin(ctx context.Context, id ids.Login, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM logins WHERE id = ?`, id[:]))
 		if err != nil {
@@ -123,7 +119,7 @@ func (db *DB) EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error 
 }
 
 // endingWith returns the ids of the sessions that end with a login.
-func endingWith(ctx context.Context, tx *sql.Tx, login uuid.UUID) (ids []any, err error) {
+func endingWith(ctx context.Context, tx *sql.Tx, login ids.Login) (ids []any, err error) {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT s.id, s.scopes FROM sessions s JOIN authorizations a ON a.session_id = s.id WHERE a.login_id = ?`, login[:])
 	if err != nil {
@@ -147,14 +143,12 @@ func endingWith(ctx context.Context, tx *sql.Tx, login uuid.UUID) (ids []any, er
 	return ids, rows.Err()
 }
 
-// loginOf returns the id of a session's login, or the nil id if it has none.
-func loginOf(ctx context.Context, tx *sql.Tx, session uuid.UUID) (login uuid.UUID, err error) {
-	if session == uuid.Nil {
-		return uuid.Nil, nil
+// loginOf returns the id of a session's login, or the zero id if it has none.
+func loginOf(ctx context.Context, tx *sql.Tx, session ids.Session) (login ids.Login, err error) {
+	if session.IsZero() {
+		return ids.Login{}, nil
 	}
-	var id []byte
-	err = tx.QueryRowContext(ctx, `SELECT login_id FROM authorizations WHERE session_id = ?`, session[:]).Scan(&id)
-	copy(login[:], id)
+	err = tx.QueryRowContext(ctx, `SELECT login_id FROM authorizations WHERE session_id = ?`, session[:]).Scan(&login)
 	return login, ifNoRows(err, nil)
 }
 

@@ -11,8 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/uuid"
-
+	"countersign/ids"
 	"countersign/store"
 	"countersign/store/storetest"
 )
@@ -192,7 +191,7 @@ func TestNeighbouringSchemasShareADatabase(t *testing.T) {
 			t.Helper()
 			for _, db := range dbs {
 				s := shared
-				s.ID = uuid.New()
+				s.ID = ids.New[ids.Session]()
 				s = signIn(t, db, s)
 				for _, other := range dbs {
 					if _, err := other.Session(t.Context(), s.ID, now); err != nil {

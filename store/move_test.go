@@ -338,7 +338,7 @@ func TestMovedDatabaseIsWorkedOn(t *testing.T) {
 		}
 		s.Counter++
 		noError(t, copied.AdvanceSession(ctx, s, now))
-		noError(t, copied.DeleteUser(ctx, s.UserID, uuid.Nil, now, created)) // takes the session with it
+		noError(t, copied.DeleteUser(ctx, s.UserID, accounts.By{Operator: true}, now, created)) // takes the session with it
 		if _, err := copied.Session(ctx, s.ID, now); !errors.Is(err, tokens.ErrUnknown) {
 			t.Errorf("session of a deleted user: %v", err)
 		}
@@ -440,7 +440,7 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 			return map[string]error{
 				"AdvanceSession": running.AdvanceSession(ctx, next, now), "CreateUser": running.CreateUser(ctx, person("late"), created),
 				"PutClient":     storetest.PutClient(ctx, running, clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now, Settings: clients.Settings{Name: "late"}}, created),
-				"DeleteUser":    running.DeleteUser(ctx, s.UserID, uuid.Nil, now, created),
+				"DeleteUser":    running.DeleteUser(ctx, s.UserID, accounts.By{Operator: true}, now, created),
 				"RecordFailure": failure, "PurgeSessions": purged, "InsertKey": running.InsertKey(ctx, newKey(t), created), "Ping": running.Ping(ctx),
 			}
 		}

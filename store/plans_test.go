@@ -16,6 +16,7 @@ import (
 	"countersign/accounts"
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/ids"
 	"countersign/store"
 	"countersign/store/storetest"
 	"countersign/tokens"
@@ -24,9 +25,11 @@ import (
 // browsing is a user with a login, a code of it, a session of another code, and a
 // consent.
 type browsing struct {
-	user, login, session uuid.UUID
-	client               string
-	code                 tokens.Code
+	user    ids.User
+	login   ids.Login
+	session ids.Session
+	client  string
+	code    tokens.Code
 }
 
 func browse(t *testing.T, db *store.DB, name string) *browsing {
@@ -34,17 +37,17 @@ func browse(t *testing.T, db *store.DB, name string) *browsing {
 	u, client := person(name), "client of "+name
 	noError(t, db.CreateUser(t.Context(), u, created))
 	noError(t, storetest.PutClient(t.Context(), db, clients.Client{ID: client, CreatedAt: now, UpdatedAt: now}, created))
-	l := tokens.Login{ID: uuid.New(), UserID: u.ID, ExpiresAt: now.Add(time.Hour)}
+	l := tokens.Login{ID: ids.New[ids.Login](), UserID: u.ID, ExpiresAt: now.Add(time.Hour)}
 	noError(t, db.CreateLogin(t.Context(), l, created))
-	noError(t, db.GiveConsent(t.Context(), consents.Consent{ID: uuid.New(), UserID: u.ID, ClientID: client, CreatedAt: now, UpdatedAt: now}, created))
+	noError(t, db.GiveConsent(t.Context(), consents.Consent{ID: ids.New[ids.Consent](), UserID: u.ID, ClientID: client, CreatedAt: now, UpdatedAt: now}, created))
 	b := &browsing{user: u.ID, login: l.ID, client: client}
 	for range 2 {
 		b.code = tokens.Code{ClientID: client, UserID: u.ID, LoginID: l.ID, ExpiresAt: now.Add(time.Minute), WithoutConsent: true}
 		id := uuid.New()
 		copy(b.code.ID[:], id[:])
 		noError(t, db.CreateCode(t.Context(), b.code, l.ExpiresAt, now))
-		if b.session == uuid.Nil {
-			b.session = uuid.New()
+		if b.session.IsZero() {
+			b.session = ids.New[ids.Session]()
 			noError(t, b.redeem(t.Context(), db, b.session))
 		}
 	}
@@ -52,7 +55,7 @@ func browse(t *testing.T, db *store.DB, name string) *browsing {
 }
 
 // redeem exchanges the code.
-func (b *browsing) redeem(ctx context.Context, db *store.DB, session uuid.UUID) error {
+func (b *browsing) redeem(ctx context.Context, db *store.DB, session ids.Session) error {
 	s := tokens.Session{ID: session, UserID: b.user, ClientID: b.client, LoginID: b.login, ExpiresAt: now.Add(time.Hour)}
 	return db.RedeemCode(ctx, b.code, s, now, created)
 }
@@ -64,7 +67,7 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		return err
 	},
 	"ReplaceLogin": func(ctx context.Context, db *store.DB, b *browsing) error {
-		return db.ReplaceLogin(ctx, b.login, tokens.Login{ID: uuid.New(), UserID: b.user, ExpiresAt: now.Add(time.Hour)}, now, created)
+		return db.ReplaceLogin(ctx, b.login, tokens.Login{ID: ids.New[ids.Login](), UserID: b.user, ExpiresAt: now.Add(time.Hour)}, now, created)
 	},
 	"CreateCode": func(ctx context.Context, db *store.DB, b *browsing) error {
 		another := b.code
@@ -75,7 +78,9 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		_, err := db.Code(ctx, b.code.ID)
 		return err
 	},
-	"RedeemCode": func(ctx context.Context, db *store.DB, b *browsing) error { return b.redeem(ctx, db, uuid.New()) },
+	"RedeemCode": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return b.redeem(ctx, db, ids.New[ids.Session]())
+	},
 	"Session": func(ctx context.Context, db *store.DB, b *browsing) error {
 		_, err := db.Session(ctx, b.session, now)
 		return err
@@ -89,7 +94,7 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		return db.EndSignIn(ctx, b.session, created)
 	},
 	"EndUserSessions": func(ctx context.Context, db *store.DB, b *browsing) error {
-		_, err := db.EndUserSessions(ctx, b.user, uuid.Nil, created)
+		_, err := db.EndUserSessions(ctx, b.user, ids.Session{}, created)
 		return err
 	},
 	"EndUserSessions but one": func(ctx context.Context, db *store.DB, b *browsing) error {
@@ -109,7 +114,7 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		return err
 	},
 	"GiveConsent": func(ctx context.Context, db *store.DB, b *browsing) error {
-		return db.GiveConsent(ctx, consents.Consent{ID: uuid.New(), UserID: b.user, ClientID: b.client, Scopes: []string{"email"}, CreatedAt: now, UpdatedAt: now}, created)
+		return db.GiveConsent(ctx, consents.Consent{ID: ids.New[ids.Consent](), UserID: b.user, ClientID: b.client, Scopes: []string{"email"}, CreatedAt: now, UpdatedAt: now}, created)
 	},
 	"DeleteConsent": func(ctx context.Context, db *store.DB, b *browsing) error {
 		return db.DeleteConsent(ctx, b.user, b.client, created)
@@ -121,7 +126,7 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		return db.SetPasswordHash(ctx, b.user, "new", accounts.By{Session: b.session}, now, created)
 	},
 	"DeleteUser": func(ctx context.Context, db *store.DB, b *browsing) error {
-		return db.DeleteUser(ctx, b.user, uuid.Nil, now, created)
+		return db.DeleteUser(ctx, b.user, accounts.By{Operator: true}, now, created)
 	},
 	"DeleteClient": func(ctx context.Context, db *store.DB, b *browsing) error {
 		return db.DeleteClient(ctx, b.client, created)

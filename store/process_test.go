@@ -21,6 +21,7 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/store"
 	"countersign/store/storetest"
 	"countersign/tokens"
@@ -110,11 +111,11 @@ func (c *child) wait() []string {
 var (
 	now     = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	created = audit.Event{Time: now, Kind: audit.SessionCreated}
-	shared  = tokens.Session{ID: uuid.UUID{15: 1}, ClientID: "app", ExpiresAt: now.Add(time.Hour)} // that processes race for
+	shared  = tokens.Session{ID: ids.Session{15: 1}, ClientID: "app", ExpiresAt: now.Add(time.Hour)} // that processes race for
 )
 
 func person(name string) accounts.User {
-	return accounts.User{ID: uuid.New(), Username: name, PasswordHash: "$", CreatedAt: now, UpdatedAt: now}
+	return accounts.User{ID: ids.New[ids.User](), Username: name, PasswordHash: "$", CreatedAt: now, UpdatedAt: now}
 }
 
 // signIn adds a session, and the client and the user that it needs.
@@ -229,7 +230,7 @@ func childWrites(ctx context.Context, db *store.DB) error {
 	for i := range errs {
 		wg.Go(func() {
 			for {
-				s := tokens.Session{ID: uuid.New(), UserID: u.ID, ClientID: "app", ExpiresAt: now.Add(time.Hour)}
+				s := tokens.Session{ID: ids.New[ids.Session](), UserID: u.ID, ClientID: "app", ExpiresAt: now.Add(time.Hour)}
 				ev := created
 				ev.SessionID = s.ID
 				if errs[i] = db.CreateSession(ctx, s, 0, ev); errs[i] != nil {
@@ -256,7 +257,7 @@ func TestAcknowledgedChangesSurviveKill(t *testing.T) {
 	signIn(t, db, shared)
 	noError(t, db.Close())
 
-	acknowledged := map[uuid.UUID]uint64{}
+	acknowledged := map[ids.Session]uint64{}
 	for round := range 12 {
 		c := newChild(t, "write", path)
 		c.start()
@@ -272,7 +273,7 @@ func TestAcknowledgedChangesSurviveKill(t *testing.T) {
 			if _, err := fmt.Sscan(c.lines.Text(), &id, &counter); err != nil {
 				t.Fatalf("child said %q: %v", c.lines.Text(), err)
 			}
-			sid := uuid.MustParse(id)
+			sid := ids.Session(uuid.MustParse(id))
 			acknowledged[sid] = max(acknowledged[sid], counter)
 		}
 		if err := c.cmd.Wait(); c.cmd.ProcessState.ExitCode() != -1 {

@@ -8,16 +8,15 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 )
 
 var profileTable = table{name: "profiles", columns: columns("user_id blob, claims text")}
 
 // Profile implements [accounts.ProfileStore].
-func (db *DB) Profile(ctx context.Context, user uuid.UUID) (accounts.Profile, error) {
+func (db *DB) Profile(ctx context.Context, user ids.User) (accounts.Profile, error) {
 	p, err := one(ctx, db, scanProfile, `SELECT `+profileTable.list("")+` FROM profiles WHERE user_id = ?`, user[:])
 	if errors.Is(err, sql.ErrNoRows) {
 		return accounts.Profile{}, nil
@@ -35,11 +34,11 @@ func scanProfile(row scanner) (p accounts.Profile, err error) {
 
 // PutProfile implements [accounts.ProfileStore]. It updates the user's row first, which
 // locks it, so that concurrent calls write one after the other.
-func (db *DB) PutProfile(ctx context.Context, user, session uuid.UUID, p accounts.Profile, now time.Time, ev audit.Event) error {
+func (db *DB) PutProfile(ctx context.Context, user ids.User, by accounts.By, p accounts.Profile, now time.Time, ev audit.Event) error {
 	query, args := `UPDATE users SET updated_at = ? WHERE id = ?`, []any{now.UnixMilli(), user[:]}
 	refused := accounts.ErrUnknownUser
-	if session != uuid.Nil {
-		query, args = query+` AND `+sessionLives, append(args, session[:], now.UnixMilli())
+	if !by.Operator {
+		query, args = query+` AND `+sessionLives, append(args, by.Session[:], now.UnixMilli())
 		refused = accounts.ErrSignedOut
 	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {

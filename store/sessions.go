@@ -7,9 +7,8 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/tokens"
 )
@@ -57,25 +56,22 @@ var sessionQuery = `
 func scanSession(row scanner) (tokens.Session, error) {
 	var (
 		s                                      tokens.Session
-		id, user, rotations, login             []byte
+		rotations                              []byte
 		scopes, roles                          string
 		counter                                int64
 		auth, created, used, expires, absolute sql.NullInt64
 		device, details                        sql.NullString
 	)
-	err := row.Scan(&id, &user, &s.ClientID, &scopes, &counter, &rotations, &auth,
-		&created, &used, &expires, &absolute, &device, new(sql.NullInt64), &roles, &login, &details)
+	err := row.Scan(&s.ID, &s.UserID, &s.ClientID, &scopes, &counter, &rotations, &auth,
+		&created, &used, &expires, &absolute, &device, new(sql.NullInt64), &roles, &s.LoginID, &details)
 	if err != nil {
 		return s, ifNoRows(err, tokens.ErrUnknown)
 	}
-	copy(s.ID[:], id)
-	copy(s.UserID[:], user)
 	s.Counter = uint64(counter)
 	s.Rotations = unpackTimes(rotations)
 	s.AuthTime, s.CreatedAt, s.LastUsedAt = instant(auth), instant(created), instant(used)
 	s.ExpiresAt, s.AbsoluteExpiresAt = instant(expires), instant(absolute)
 	s.Device = device.String
-	copy(s.LoginID[:], login)
 	if details.Valid {
 		if err := json.Unmarshal([]byte(details.String), &s.Details); err != nil {
 			return s, err
@@ -88,7 +84,7 @@ func scanSession(row scanner) (tokens.Session, error) {
 }
 
 // Session implements [tokens.Store].
-func (db *DB) Session(ctx context.Context, id uuid.UUID, now time.Time) (tokens.Session, error) {
+func (db *DB) Session(ctx context.Context, id ids.Session, now time.Time) (tokens.Session, error) {
 	return one(ctx, db, scanSession,
 		sessionQuery+`s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli())
 }
@@ -108,12 +104,12 @@ func (db *DB) AdvanceSession(ctx context.Context, next tokens.Session, now time.
 }
 
 // EndSession implements [tokens.Store].
-func (db *DB) EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+func (db *DB) EndSession(ctx context.Context, id ids.Session, ev audit.Event) error {
 	return db.change(ctx, tokens.ErrUnknown, ev, `DELETE FROM sessions WHERE id = ?`, id[:])
 }
 
 // EndSignIn implements [tokens.Store].
-func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error {
+func (db *DB) EndSignIn(ctx context.Context, id ids.Session, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		// A query of its own, because MariaDB reads all rows for a DELETE with a
 		// subquery.
@@ -121,7 +117,7 @@ func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error
 		if err != nil {
 			return err
 		}
-		if login != uuid.Nil {
+		if !login.IsZero() {
 			n, err := affected(tx.ExecContext(ctx, `DELETE FROM logins WHERE id = ?`, login[:]))
 			if err != nil {
 				return err
@@ -147,7 +143,7 @@ func (db *DB) EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error
 }
 
 // EndUserSessions implements [tokens.Store].
-func (db *DB) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audit.Event) (n int64, err error) {
+func (db *DB) EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (n int64, err error) {
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
 		login, err := loginOf(ctx, tx, keep)
 		if err != nil {
@@ -166,7 +162,7 @@ func (db *DB) EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audi
 }
 
 // UserSessions implements [tokens.Store].
-func (db *DB) UserSessions(ctx context.Context, user uuid.UUID, now time.Time) ([]tokens.Session, error) {
+func (db *DB) UserSessions(ctx context.Context, user ids.User, now time.Time) ([]tokens.Session, error) {
 	return all(ctx, db, scanSession,
 		sessionQuery+`s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, user[:], now.UnixMilli())
 }

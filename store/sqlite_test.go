@@ -14,12 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/store"
 	"countersign/store/storetest"
@@ -170,15 +169,15 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 	mailed := person("mailed")
 	mailed.Email = "mailed@example.com"
 	noError(t, db.CreateUser(t.Context(), mailed, created))
-	login := tokens.Login{ID: uuid.New(), UserID: mailed.ID, ExpiresAt: now.Add(time.Hour)}
+	login := tokens.Login{ID: ids.New[ids.Login](), UserID: mailed.ID, ExpiresAt: now.Add(time.Hour)}
 	noError(t, db.CreateLogin(t.Context(), login, created))
 	code := tokens.Code{ClientID: s.ClientID, UserID: mailed.ID, LoginID: login.ID, ExpiresAt: now.Add(time.Minute), WithoutConsent: true}
 	noError(t, db.CreateCode(t.Context(), code, login.ExpiresAt, now))
-	consent := consents.Consent{ID: uuid.New(), UserID: mailed.ID, ClientID: s.ClientID, Scopes: []string{"openid"}, CreatedAt: now, UpdatedAt: now}
+	consent := consents.Consent{ID: ids.New[ids.Consent](), UserID: mailed.ID, ClientID: s.ClientID, Scopes: []string{"openid"}, CreatedAt: now, UpdatedAt: now}
 	noError(t, db.GiveConsent(t.Context(), consent, created))
 	verify, reset, notice := note(accounts.VerifyEmail, mailed), note(accounts.ResetPassword, mailed), note(accounts.PasswordChanged, mailed)
-	noError(t, db.PostLetter(t.Context(), verify, uuid.Nil))
-	noError(t, db.PostLetter(t.Context(), reset, uuid.Nil))
+	noError(t, db.PostLetter(t.Context(), verify, ids.Session{}))
+	noError(t, db.PostLetter(t.Context(), reset, ids.Session{}))
 	_, err := db.Pools()["write"].Exec(`ALTER TABLE audit_events RENAME TO elsewhere`)
 	noError(t, err)
 
@@ -188,7 +187,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 		"DisableUser": func(ctx context.Context, ev audit.Event) error { return db.DisableUser(ctx, s.UserID, now, ev) },
 		"EnableUser":  func(ctx context.Context, ev audit.Event) error { return db.EnableUser(ctx, disabled.ID, now, ev) },
 		"SetPasswordHash": func(ctx context.Context, ev audit.Event) error {
-			return db.SetPasswordHash(ctx, s.UserID, "new", accounts.By{}, now, ev, notice)
+			return db.SetPasswordHash(ctx, s.UserID, "new", accounts.By{Operator: true}, now, ev, notice)
 		},
 		"ConfirmEmail": func(ctx context.Context, ev audit.Event) error {
 			return db.ConfirmEmail(ctx, verify.ID, now, ev, notice)
@@ -197,7 +196,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 			return db.ResetPassword(ctx, reset.ID, "new", now, ev, notice)
 		},
 		"DeleteUser": func(ctx context.Context, ev audit.Event) error {
-			return db.DeleteUser(ctx, s.UserID, uuid.Nil, now, ev)
+			return db.DeleteUser(ctx, s.UserID, accounts.By{Operator: true}, now, ev)
 		},
 		"CreateClient": func(ctx context.Context, ev audit.Event) error {
 			return db.CreateClient(ctx, clients.Client{ID: "new", CreatedAt: now, UpdatedAt: now}, ev)
@@ -232,7 +231,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 			return db.RedeemCode(ctx, code, another, now, ev)
 		},
 		"GiveConsent": func(ctx context.Context, ev audit.Event) error {
-			return db.GiveConsent(ctx, consents.Consent{ID: uuid.New(), UserID: s.UserID, ClientID: s.ClientID, CreatedAt: now, UpdatedAt: now}, ev)
+			return db.GiveConsent(ctx, consents.Consent{ID: ids.New[ids.Consent](), UserID: s.UserID, ClientID: s.ClientID, CreatedAt: now, UpdatedAt: now}, ev)
 		},
 		"GiveConsent, more": func(ctx context.Context, ev audit.Event) error {
 			more := consent
@@ -243,10 +242,10 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 			return db.DeleteConsent(ctx, mailed.ID, s.ClientID, ev)
 		},
 		"PutProfile": func(ctx context.Context, ev audit.Event) error {
-			return db.PutProfile(ctx, s.UserID, uuid.Nil, accounts.Profile{Name: "Alice"}, now, ev)
+			return db.PutProfile(ctx, s.UserID, accounts.By{Operator: true}, accounts.Profile{Name: "Alice"}, now, ev)
 		},
 		"EndUserSessions": func(ctx context.Context, ev audit.Event) error {
-			_, err := db.EndUserSessions(ctx, s.UserID, uuid.Nil, ev)
+			_, err := db.EndUserSessions(ctx, s.UserID, ids.Session{}, ev)
 			return err
 		},
 		"InsertKey": func(ctx context.Context, ev audit.Event) error {
@@ -268,7 +267,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 // note is a letter to a user.
 func note(kind accounts.LetterKind, to accounts.User) accounts.Letter {
 	return accounts.Letter{
-		ID: uuid.New(), Kind: kind, UserID: to.ID, Address: to.Email, CreatedAt: now, ExpiresAt: now.Add(time.Hour), DueAt: now,
+		ID: ids.New[ids.Letter](), Kind: kind, UserID: to.ID, Address: to.Email, CreatedAt: now, ExpiresAt: now.Add(time.Hour), DueAt: now,
 	}
 }
 

@@ -9,10 +9,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/tokens"
 )
 
@@ -24,16 +23,14 @@ var userQuery = `SELECT ` + userTable.list("") + ` FROM users`
 func scanUser(row scanner) (accounts.User, error) {
 	var (
 		u                          accounts.User
-		id                         []byte
 		email                      sql.NullString
 		roles                      string
 		disabled, created, updated sql.NullInt64
 	)
-	err := row.Scan(&id, &u.Username, &email, new(sql.NullString), &u.EmailVerified, &roles, &u.PasswordHash, &u.Epoch, &disabled, &created, &updated)
+	err := row.Scan(&u.ID, &u.Username, &email, new(sql.NullString), &u.EmailVerified, &roles, &u.PasswordHash, &u.Epoch, &disabled, &created, &updated)
 	if err != nil {
 		return u, ifNoRows(err, accounts.ErrUnknownUser)
 	}
-	copy(u.ID[:], id)
 	u.Email = email.String
 	u.DisabledAt, u.CreatedAt, u.UpdatedAt = instant(disabled), instant(created), instant(updated)
 	return u, json.Unmarshal([]byte(roles), &u.Roles)
@@ -82,7 +79,7 @@ func (db *DB) UserByEmail(ctx context.Context, key string) (accounts.User, error
 }
 
 // User implements [accounts.UserStore].
-func (db *DB) User(ctx context.Context, id uuid.UUID) (accounts.User, error) {
+func (db *DB) User(ctx context.Context, id ids.User) (accounts.User, error) {
 	return one(ctx, db, scanUser, userQuery+` WHERE id = ?`, id[:])
 }
 
@@ -93,8 +90,8 @@ func (db *DB) Users(ctx context.Context, after string, limit int) ([]accounts.Us
 }
 
 // DisableUser implements [accounts.UserStore].
-func (db *DB) DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error {
-	err := db.expelUser(ctx, id, uuid.Nil, ev, nil, `
+func (db *DB) DisableUser(ctx context.Context, id ids.User, now time.Time, ev audit.Event) error {
+	err := db.expelUser(ctx, id, ids.Session{}, ev, nil, `
 		UPDATE users SET disabled_at = ?, epoch = epoch + 1, updated_at = ? WHERE id = ? AND disabled_at IS NULL`,
 		now.UnixMilli(), now.UnixMilli(), id[:])
 	if errors.Is(err, errUnchanged) {
@@ -104,10 +101,10 @@ func (db *DB) DisableUser(ctx context.Context, id uuid.UUID, now time.Time, ev a
 }
 
 // SetPasswordHash implements [accounts.UserStore].
-func (db *DB) SetPasswordHash(ctx context.Context, id uuid.UUID, hash string, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+func (db *DB) SetPasswordHash(ctx context.Context, id ids.User, hash string, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	query := `UPDATE users SET password_hash = ?, epoch = epoch + 1, updated_at = ? WHERE id = ?`
 	args := []any{hash, now.UnixMilli(), id[:]}
-	if by.Session != uuid.Nil {
+	if !by.Operator {
 		query += ` AND epoch = ? AND ` + sessionLives
 		args = append(args, by.Epoch, by.Session[:], now.UnixMilli())
 	}
@@ -132,7 +129,7 @@ var errUnchanged = errors.New("nothing has changed")
 // expelUser runs a statement that moves the user's epoch, ends all sessions except keep
 // and posts letters. If the statement affects no row, nothing changes, and expelUser
 // returns ErrUnknownUser or errUnchanged.
-func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event, letters []accounts.Letter, query string, args ...any) error {
+func (db *DB) expelUser(ctx context.Context, id ids.User, keep ids.Session, ev audit.Event, letters []accounts.Letter, query string, args ...any) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, query, args...))
 		if err != nil {
@@ -153,14 +150,14 @@ func (db *DB) expelUser(ctx context.Context, id, keep uuid.UUID, ev audit.Event,
 
 // expel ends a user's logins, mailed tokens and sessions except keep, which moves to the
 // user's new epoch.
-func (db *DB) expel(ctx context.Context, tx *sql.Tx, id, keep uuid.UUID) error {
+func (db *DB) expel(ctx context.Context, tx *sql.Tx, id ids.User, keep ids.Session) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ?`, id[:]); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, id[:], keep[:]); err != nil {
 		return err
 	}
-	if keep != uuid.Nil {
+	if !keep.IsZero() {
 		_, err := tx.ExecContext(ctx, `
 			UPDATE sessions SET epoch = (SELECT epoch FROM users WHERE id = ?) WHERE id = ? AND user_id = ?`, id[:], keep[:], id[:])
 		if err != nil {
@@ -171,7 +168,7 @@ func (db *DB) expel(ctx context.Context, tx *sql.Tx, id, keep uuid.UUID) error {
 }
 
 // EnableUser implements [accounts.UserStore].
-func (db *DB) EnableUser(ctx context.Context, id uuid.UUID, now time.Time, ev audit.Event) error {
+func (db *DB) EnableUser(ctx context.Context, id ids.User, now time.Time, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `
 			UPDATE users SET disabled_at = NULL, updated_at = ? WHERE id = ? AND disabled_at IS NOT NULL`,
@@ -187,21 +184,21 @@ func (db *DB) EnableUser(ctx context.Context, id uuid.UUID, now time.Time, ev au
 }
 
 // UpgradePasswordHash implements [accounts.UserStore].
-func (db *DB) UpgradePasswordHash(ctx context.Context, id uuid.UUID, old, hash string) error {
+func (db *DB) UpgradePasswordHash(ctx context.Context, id ids.User, old, hash string) error {
 	_, err := db.exec(ctx, `UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, id[:], old)
 	return err
 }
 
 // DeleteUser implements [accounts.UserStore]. A foreign key deletes the sessions.
-func (db *DB) DeleteUser(ctx context.Context, id, session uuid.UUID, now time.Time, ev audit.Event) error {
-	if session == uuid.Nil {
+func (db *DB) DeleteUser(ctx context.Context, id ids.User, by accounts.By, now time.Time, ev audit.Event) error {
+	if by.Operator {
 		return db.change(ctx, accounts.ErrUnknownUser, ev, `DELETE FROM users WHERE id = ?`, id[:])
 	}
-	return db.change(ctx, accounts.ErrSignedOut, ev, `DELETE FROM users WHERE id = ? AND `+sessionLives, id[:], session[:], now.UnixMilli())
+	return db.change(ctx, accounts.ErrSignedOut, ev, `DELETE FROM users WHERE id = ? AND `+sessionLives, id[:], by.Session[:], now.UnixMilli())
 }
 
 // requireUser returns ErrUnknownUser if there is no such user.
-func requireUser(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
+func requireUser(ctx context.Context, tx *sql.Tx, id ids.User) error {
 	var one int
 	err := tx.QueryRowContext(ctx, `SELECT 1 FROM users WHERE id = ?`, id[:]).Scan(&one)
 	return ifNoRows(err, accounts.ErrUnknownUser)

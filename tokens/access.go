@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
+	"countersign/ids"
 	"countersign/oauth"
 )
 
@@ -43,7 +42,7 @@ func (s *Service) claimedSession(ctx context.Context, now time.Time, claims *acc
 	if claims.SessionID == "" {
 		return Session{}, nil
 	}
-	id, err := uuid.Parse(claims.SessionID)
+	id, err := ids.Parse[ids.Session](claims.SessionID)
 	if err != nil {
 		return Session{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}

@@ -11,10 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/oauth"
 )
 
@@ -31,9 +30,9 @@ type Details struct {
 type Code struct {
 	ID        [sha256.Size]byte // digest of the code; the code itself is not stored
 	ClientID  string
-	UserID    uuid.UUID
+	UserID    ids.User
 	Epoch     int64     // the account's; the code is dead in any other
-	LoginID   uuid.UUID // the login it was issued for; the code dies with it
+	LoginID   ids.Login // the login it was issued for; the code dies with it
 	AuthTime  time.Time
 	Scopes    oauth.Scopes
 	Device    string
@@ -47,8 +46,8 @@ type Code struct {
 	Challenge   string // S256 code_challenge (RFC 7636); empty: none
 	Details     Details
 
-	SessionID uuid.UUID // the session it was exchanged for; nil: none yet
-	Roles     []string  // the user's roles as they are now; not written
+	SessionID ids.Session // the session it was exchanged for; zero: none yet
+	Roles     []string    // the user's roles as they are now; not written
 }
 
 // CodeStore stores codes. Every method is atomic and safe for concurrent use, across all
@@ -166,7 +165,7 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 		return Issued{}, ErrUnknown
 	case !code.verifies(x.Verifier):
 		return Issued{}, ErrVerifier
-	case code.SessionID != uuid.Nil:
+	case !code.SessionID.IsZero():
 		return Issued{}, s.endCodeUsed(ctx, now, &code, from)
 	case !now.Before(code.ExpiresAt):
 		return Issued{}, ErrUnknown
@@ -176,12 +175,9 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 		return Issued{}, err
 	}
 	scopes := code.Scopes.And(to.Scopes) // the client may have lost some since
-	session, err := s.newSession(now, to, SignIn{
+	session := s.newSession(now, to, SignIn{
 		UserID: code.UserID, Epoch: code.Epoch, Roles: code.Roles, AuthTime: code.AuthTime,
 	}, scopes, code.Device)
-	if err != nil {
-		return Issued{}, err
-	}
 	session.LoginID, session.Details = code.LoginID, code.Details
 	issued, err := s.issue(ctx, now, to, &session, scopes, audience, code.Nonce)
 	if err != nil {

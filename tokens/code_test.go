@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/google/uuid"
 
 	"countersign/accounts"
 	"countersign/audit"
@@ -221,10 +220,10 @@ func TestCodeDiesWithWhatItCameOf(t *testing.T) {
 				return s.db.DisableUser(t.Context(), u.ID, s.now, audit.Event{Time: s.now, Kind: audit.UserDisabled})
 			}, tokens.ErrUserGone},
 			"password changed": {func(u accounts.User, _ *tokens.Login) error {
-				return s.db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{}, s.now, audit.Event{Time: s.now, Kind: audit.UserPasswordChanged})
+				return s.db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Operator: true}, s.now, audit.Event{Time: s.now, Kind: audit.UserPasswordChanged})
 			}, tokens.ErrUserGone},
 			"deleted": {func(u accounts.User, _ *tokens.Login) error {
-				return s.db.DeleteUser(t.Context(), u.ID, uuid.Nil, s.now, audit.Event{Time: s.now, Kind: audit.UserDeleted})
+				return s.db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, s.now, audit.Event{Time: s.now, Kind: audit.UserDeleted})
 			}, tokens.ErrUnknown},
 		} {
 			u := s.user(name)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/seal"
 	"countersign/tokens"
@@ -75,12 +76,12 @@ func FuzzParseRefreshToken(f *testing.F) {
 	noError(f, err)
 	foreign, err := tokens.New(tokens.Options{Seal: stranger, Settings: settings})
 	noError(f, err)
-	session := uuid.MustParse("019a0000-0000-7000-8000-000000000001")
+	session := ids.Session(uuid.MustParse("019a0000-0000-7000-8000-000000000001"))
 	sid := session[:]
 	token := service.RefreshToken(session, 0)
 	for _, text := range []string{
 		token, token[:len(token)-1], token + "A", token + "=", " " + token, strings.ToUpper(token), strings.TrimPrefix(token, "cs_rt_"),
-		"cs_rt_", "", foreign.RefreshToken(session, 0), service.RefreshToken(uuid.Max, 1<<64-1),
+		"cs_rt_", "", foreign.RefreshToken(session, 0), service.RefreshToken(ids.Session(uuid.Max), 1<<64-1),
 	} {
 		f.Add(text, sid, uint64(7), uint(30), byte(1))
 	}
@@ -90,11 +91,11 @@ func FuzzParseRefreshToken(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, sid []byte, counter uint64, at uint, flip byte) {
 		if id, n, ok := service.ParseRefreshToken(text); ok && service.RefreshToken(id, n) != text {
 			t.Errorf("%q verifies as session %v, counter %d, whose token is %q", text, id, n, service.RefreshToken(id, n))
-		} else if !ok && (id != uuid.Nil || n != 0) {
+		} else if !ok && (!id.IsZero() || n != 0) {
 			t.Errorf("%q: refused, and yet %v, %d", text, id, n)
 		}
 
-		var session uuid.UUID
+		var session ids.Session
 		copy(session[:], sid)
 		token := service.RefreshToken(session, counter)
 		if id, n, ok := service.ParseRefreshToken(token); !ok || id != session || n != counter {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
+	"countersign/ids"
 )
 
 // Reader is the client that asks about a token.
@@ -20,7 +20,7 @@ type Reader struct {
 type Live struct {
 	Claims   map[string]any // its claims, by the names of RFC 7662 section 2.2
 	ClientID string         // the client that it was issued to
-	UserID   uuid.UUID      // the user who signed in; uuid.Nil if none is involved
+	UserID   ids.User       // the user who signed in; zero if none is involved
 }
 
 // Introspect returns what a token is good for (RFC 7662) and changes nothing: even a

@@ -7,18 +7,17 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 )
 
 // A Login records that a user is signed in to a browser at the hosted pages. Clients get
 // authorization codes from it without asking for the password again. OpenID Connect calls
 // it the End-User's session at the OP. The sessions of clients are separate.
 type Login struct {
-	ID       uuid.UUID
-	UserID   uuid.UUID
+	ID       ids.Login
+	UserID   ids.User
 	Epoch    int64     // the account's when it began; the login is dead in any other
 	AuthTime time.Time // when the user last signed in here
 
@@ -37,18 +36,18 @@ type LoginStore interface {
 	// Otherwise it returns ErrUserGone.
 	CreateLogin(ctx context.Context, l Login, ev audit.Event) error
 	// Login returns a login that is live at now, or ErrUnknown.
-	Login(ctx context.Context, id uuid.UUID, now time.Time) (Login, error)
+	Login(ctx context.Context, id ids.Login, now time.Time) (Login, error)
 	// ReplaceLogin is CreateLogin, and removes the user's login old, which must be live at
 	// now, and moves its sessions and codes to l. It returns ErrUnknown if there is no
 	// such login.
-	ReplaceLogin(ctx context.Context, old uuid.UUID, l Login, now time.Time, ev audit.Event) error
+	ReplaceLogin(ctx context.Context, old ids.Login, l Login, now time.Time, ev audit.Event) error
 	// ForgetLogin removes a login and keeps its sessions; its codes are dead. A missing
 	// login is no error.
-	ForgetLogin(ctx context.Context, id uuid.UUID) error
+	ForgetLogin(ctx context.Context, id ids.Login) error
 	// EndLogin removes a login and its sessions and writes ev. Sessions with
 	// offline_access outlive it (OpenID Connect Core section 11). Its codes are dead, but
 	// their second use is still noticed. It returns ErrUnknown if there is no such login.
-	EndLogin(ctx context.Context, id uuid.UUID, ev audit.Event) error
+	EndLogin(ctx context.Context, id ids.Login, ev audit.Event) error
 	// PurgeLogins removes at most limit logins that have expired at now, keeps their
 	// sessions, and returns how many.
 	PurgeLogins(ctx context.Context, now time.Time, limit int) (int64, error)
@@ -71,10 +70,10 @@ func (s *Service) LoginToken(l *Login) string {
 func (s *Service) LoginOf(ctx context.Context, now time.Time, candidates []string) (Login, error) {
 	for _, token := range candidates {
 		id, ok := s.seal.OpenToken(loginPrefix, loginPurpose, token)
-		if !ok || len(id) != len(uuid.UUID{}) {
+		if !ok || len(id) != len(ids.Login{}) {
 			continue
 		}
-		l, err := s.Store.Login(ctx, uuid.UUID(id), now)
+		l, err := s.Store.Login(ctx, ids.Login(id), now)
 		if !errors.Is(err, ErrUnknown) {
 			return l, err
 		}
@@ -87,12 +86,8 @@ func (s *Service) LoginOf(ctx context.Context, now time.Time, candidates []strin
 // sessions and codes if they are the same user's. It returns ErrUserGone if the account
 // changed meanwhile.
 func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, had *Login, from caller.Caller) (Login, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return Login{}, fmt.Errorf("make login id: %w", err)
-	}
 	l := Login{
-		ID: id, UserID: who.UserID, Epoch: who.Epoch, AuthTime: now, CreatedAt: now, Device: from.Device,
+		ID: ids.New[ids.Login](), UserID: who.UserID, Epoch: who.Epoch, AuthTime: now, CreatedAt: now, Device: from.Device,
 		AbsoluteExpiresAt: now.Add(s.settings.RefreshAbsoluteTTL),
 	}
 	l.ExpiresAt = s.idleEnd(now, l.AbsoluteExpiresAt)
@@ -140,7 +135,7 @@ func (s *Service) idleEnd(now, absolute time.Time) time.Time {
 type Hint struct {
 	Subject  string
 	ClientID []string // its audience: one client, but a token may name more
-	Session  uuid.UUID
+	Session  ids.Session
 }
 
 // ReadHint reads an id_token_hint. It returns ErrUnknown unless a key that we still have
@@ -151,7 +146,7 @@ func (s *Service) ReadHint(token string) (Hint, error) {
 		return Hint{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	h := Hint{Subject: claims.Subject, ClientID: slices.Clone(claims.Audience)}
-	if id, err := uuid.Parse(claims.SessionID); err == nil {
+	if id, err := ids.Parse[ids.Session](claims.SessionID); err == nil {
 		h.Session = id
 	}
 	return h, nil

@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/seal"
 	"countersign/store/storetest"
@@ -95,7 +94,7 @@ func TestSignInBrowserAfterTheEpochMoved(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l := s.signIn(s.alice, nil)
 		former := tokens.SignIn{UserID: s.alice.ID, Epoch: s.alice.Epoch}
-		noError(t, s.db.SetPasswordHash(t.Context(), s.alice.ID, "new", accounts.By{}, s.now, audit.Event{Time: s.now, Kind: audit.UserPasswordChanged}))
+		noError(t, s.db.SetPasswordHash(t.Context(), s.alice.ID, "new", accounts.By{Operator: true}, s.now, audit.Event{Time: s.now, Kind: audit.UserPasswordChanged}))
 		_, err := s.LoginOf(t.Context(), s.now, []string{s.LoginToken(&l)})
 		wantError(t, "former login", err, tokens.ErrUnknown)
 		for _, had := range []*tokens.Login{nil, &l} {
@@ -120,22 +119,22 @@ func TestLoginOfSeveralCookies(t *testing.T) {
 	one, two, over := s.LoginToken(&first), s.LoginToken(&second), s.LoginToken(&ended)
 	for _, c := range []struct {
 		candidates []string
-		want       uuid.UUID // nil: no login
+		want       ids.Login // zero: no login
 	}{
-		{nil, uuid.Nil},
-		{[]string{""}, uuid.Nil},
-		{[]string{over}, uuid.Nil},
-		{[]string{foreign}, uuid.Nil},
-		{[]string{first.ID.String()}, uuid.Nil},
-		{[]string{strings.Replace(one, "cs_li_", "cs_rt_", 1)}, uuid.Nil},
-		{[]string{one + "A", one + "=", " " + one, strings.ToUpper(one)}, uuid.Nil},
+		{nil, ids.Login{}},
+		{[]string{""}, ids.Login{}},
+		{[]string{over}, ids.Login{}},
+		{[]string{foreign}, ids.Login{}},
+		{[]string{first.ID.String()}, ids.Login{}},
+		{[]string{strings.Replace(one, "cs_li_", "cs_rt_", 1)}, ids.Login{}},
+		{[]string{one + "A", one + "=", " " + one, strings.ToUpper(one)}, ids.Login{}},
 		{[]string{one}, first.ID},
 		{[]string{one, two}, first.ID},
 		{[]string{two, one}, second.ID},
 		{[]string{"planted", foreign, over, two}, second.ID},
 	} {
 		got, err := s.LoginOf(t.Context(), s.now, c.candidates)
-		if c.want == uuid.Nil {
+		if c.want.IsZero() {
 			wantError(t, strings.Join(c.candidates, ", "), err, tokens.ErrUnknown)
 		} else if err != nil || got.ID != c.want {
 			t.Errorf("%v: login %v, %v, want %v", c.candidates, got.ID, err, c.want)
@@ -250,7 +249,7 @@ func TestReadHint(t *testing.T) {
 	} {
 		h, err := s.ReadHint(token)
 		wantError(t, what, err, tokens.ErrUnknown)
-		if h.Subject != "" || h.ClientID != nil || h.Session != uuid.Nil {
+		if h.Subject != "" || h.ClientID != nil || !h.Session.IsZero() {
 			t.Errorf("%s: refused, and yet %+v", what, h)
 		}
 	}

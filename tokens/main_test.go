@@ -8,12 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/oauth"
 	"countersign/seal"
@@ -95,7 +94,7 @@ func noError(t testing.TB, err error) {
 
 func (s *service) user(name string) accounts.User {
 	s.t.Helper()
-	u := accounts.User{ID: uuid.New(), Username: name, PasswordHash: "$", CreatedAt: s.now, UpdatedAt: s.now}
+	u := accounts.User{ID: ids.New[ids.User](), Username: name, PasswordHash: "$", CreatedAt: s.now, UpdatedAt: s.now}
 	noError(s.t, s.db.CreateUser(s.t.Context(), u, audit.Event{Time: s.now, Kind: audit.UserCreated}))
 	return u
 }

@@ -3,7 +3,7 @@ package tokens
 import (
 	"encoding/binary"
 
-	"github.com/google/uuid"
+	"countersign/ids"
 )
 
 // A refresh token is the session's id (16 bytes) and a counter (8), as a
@@ -12,12 +12,12 @@ import (
 const (
 	refreshPrefix  = "cs_rt_" // lets secret scanners recognise a token
 	refreshPurpose = "refresh token"
-	refreshSize    = len(uuid.UUID{}) + 8
+	refreshSize    = len(ids.Session{}) + 8
 )
 
 // refreshToken returns the session's refresh token for counter. The same session, counter
 // and master key always give the same token.
-func (s *Service) refreshToken(session uuid.UUID, counter uint64) string {
+func (s *Service) refreshToken(session ids.Session, counter uint64) string {
 	message := make([]byte, 0, refreshSize)
 	message = append(message, session[:]...)
 	message = binary.BigEndian.AppendUint64(message, counter)
@@ -25,10 +25,10 @@ func (s *Service) refreshToken(session uuid.UUID, counter uint64) string {
 }
 
 // parseRefreshToken reads a refresh token and reports whether we made it.
-func (s *Service) parseRefreshToken(token string) (session uuid.UUID, counter uint64, ok bool) {
+func (s *Service) parseRefreshToken(token string) (session ids.Session, counter uint64, ok bool) {
 	message, ok := s.seal.OpenToken(refreshPrefix, refreshPurpose, token)
 	if !ok || len(message) != refreshSize {
-		return uuid.Nil, 0, false
+		return ids.Session{}, 0, false
 	}
-	return uuid.UUID(message[:16]), binary.BigEndian.Uint64(message[16:]), true
+	return ids.Session(message[:16]), binary.BigEndian.Uint64(message[16:]), true
 }

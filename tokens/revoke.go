@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/caller"
 )
 
@@ -20,7 +18,7 @@ func (s *Service) Revoke(ctx context.Context, now time.Time, clientID, token str
 		return err
 	case issuedTo != clientID:
 		return ErrNotYours
-	case session.ID == uuid.Nil:
+	case session.ID.IsZero():
 		return ErrNoSession
 	}
 	return s.end(ctx, now, &session, from)

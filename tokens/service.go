@@ -24,10 +24,10 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/google/uuid"
 
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/seal"
 )
@@ -57,7 +57,7 @@ type Options struct {
 
 	// Claims returns those of the named claims of a user that have a value, for ID
 	// tokens. nil: none do.
-	Claims func(ctx context.Context, user uuid.UUID, names []string) (map[string]any, error)
+	Claims func(ctx context.Context, user ids.User, names []string) (map[string]any, error)
 
 	Log *slog.Logger
 }
@@ -71,7 +71,7 @@ type Service struct {
 	idTokenAlg string
 	settings   Settings
 
-	claims func(ctx context.Context, user uuid.UUID, names []string) (map[string]any, error)
+	claims func(ctx context.Context, user ids.User, names []string) (map[string]any, error)
 	log    *slog.Logger
 }
 
@@ -96,7 +96,7 @@ func New(o Options) (*Service, error) {
 
 // A SignIn is a user who has just authenticated.
 type SignIn struct {
-	UserID   uuid.UUID
+	UserID   ids.User
 	Epoch    int64 // the account's, read before the proof was checked
 	Roles    []string
 	AuthTime time.Time
@@ -125,10 +125,7 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 	if err != nil {
 		return Issued{}, err
 	}
-	session, err := s.newSession(now, to, who, scopes, from.Device)
-	if err != nil {
-		return Issued{}, err
-	}
+	session := s.newSession(now, to, who, scopes, from.Device)
 	session.Details.Resources = resources
 	// The tokens come first, or a failure to sign them would leave a session that no
 	// client holds.
@@ -143,13 +140,9 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 }
 
 // newSession returns a session of a user who signed in at a client, not stored yet.
-func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scopes oauth.Scopes, device string) (Session, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return Session{}, fmt.Errorf("make session id: %w", err)
-	}
+func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scopes oauth.Scopes, device string) Session {
 	session := Session{
-		ID: id, UserID: who.UserID, ClientID: to.ClientID, Scopes: scopes, Roles: who.Roles, Device: device,
+		ID: ids.New[ids.Session](), UserID: who.UserID, ClientID: to.ClientID, Scopes: scopes, Roles: who.Roles, Device: device,
 		AuthTime: who.AuthTime, CreatedAt: now, LastUsedAt: now,
 		AbsoluteExpiresAt: now.Add(s.settings.RefreshAbsoluteTTL),
 	}
@@ -158,7 +151,7 @@ func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scop
 		session.AbsoluteExpiresAt = now.Add(s.settings.AccessTTL)
 	}
 	session.ExpiresAt = s.idleEnd(now, session.AbsoluteExpiresAt)
-	return session, nil
+	return session
 }
 
 // ForClient makes an access token for the client itself (RFC 6749 section 4.4), with no
@@ -248,7 +241,7 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 
 // present returns the session of a refresh token that is current or superseded within the
 // window. A reused one ends the session.
-func (s *Service) present(ctx context.Context, now time.Time, clientID string, id uuid.UUID, counter uint64, from caller.Caller) (Session, standing, error) {
+func (s *Service) present(ctx context.Context, now time.Time, clientID string, id ids.Session, counter uint64, from caller.Caller) (Session, standing, error) {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return Session{}, undecidable, fmt.Errorf("find session: %w", err)

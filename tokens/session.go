@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/oauth"
 )
 
@@ -39,8 +38,8 @@ const rotationsKept = 8
 // Session is one sign-in of a user at a client. Its refresh tokens are one
 // family; Counter says which of them is current, so they take no storage.
 type Session struct {
-	ID       uuid.UUID // the "sid" of its tokens
-	UserID   uuid.UUID
+	ID       ids.Session // the "sid" of its tokens
+	UserID   ids.User
 	ClientID string
 	Scopes   oauth.Scopes // as first granted; a refresh may narrow a token, not the session
 	Counter  uint64       // number of the current refresh token, from 0
@@ -56,7 +55,7 @@ type Session struct {
 	AbsoluteExpiresAt time.Time // never moves
 	Device            string    // readable label of the user's device, or empty
 
-	LoginID uuid.UUID // the login that it began from; nil if it began without a browser
+	LoginID ids.Login // the login that it began from; zero if it began without a browser
 	Details Details   // what the authorization request asked for, if there was one
 
 	Roles []string // the user's roles as they are now; not written by CreateSession
@@ -72,21 +71,21 @@ type Store interface {
 	CreateSession(ctx context.Context, s Session, epoch int64, ev audit.Event) error
 	// Session returns a session that is live at now, or ErrUnknown if it is missing,
 	// revoked or expired.
-	Session(ctx context.Context, id uuid.UUID, now time.Time) (Session, error)
+	Session(ctx context.Context, id ids.Session, now time.Time) (Session, error)
 	// AdvanceSession moves next's session from counter next.Counter-1 to next.Counter and
 	// sets its rotations, last use and expiry to next's, if the session is next.ClientID's,
 	// live at now and at the former counter. Of any number of concurrent calls for one
 	// counter exactly one succeeds; the others get ErrStale.
 	AdvanceSession(ctx context.Context, next Session, now time.Time) error
 	// EndSession removes a session and writes ev, or returns ErrUnknown if there is none.
-	EndSession(ctx context.Context, id uuid.UUID, ev audit.Event) error
+	EndSession(ctx context.Context, id ids.Session, ev audit.Event) error
 	// EndSignIn is EndSession, and also removes the session's login.
-	EndSignIn(ctx context.Context, id uuid.UUID, ev audit.Event) error
+	EndSignIn(ctx context.Context, id ids.Session, ev audit.Event) error
 	// EndUserSessions removes all sessions and logins of a user, except the session keep,
 	// if any, and its login. It writes ev if there were sessions, and returns how many.
-	EndUserSessions(ctx context.Context, user, keep uuid.UUID, ev audit.Event) (int64, error)
+	EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (int64, error)
 	// UserSessions lists the sessions of a user that are live at now, newest first.
-	UserSessions(ctx context.Context, user uuid.UUID, now time.Time) ([]Session, error)
+	UserSessions(ctx context.Context, user ids.User, now time.Time) ([]Session, error)
 	// PurgeSessions removes at most limit sessions that have expired at now and returns
 	// how many.
 	PurgeSessions(ctx context.Context, now time.Time, limit int) (int64, error)

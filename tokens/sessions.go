@@ -4,10 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/oauth"
 )
 
@@ -16,14 +15,14 @@ import (
 type Sessions struct{ Store Store }
 
 // OfUser lists a user's live sessions, newest first.
-func (s Sessions) OfUser(ctx context.Context, now time.Time, user uuid.UUID) ([]Session, error) {
+func (s Sessions) OfUser(ctx context.Context, now time.Time, user ids.User) ([]Session, error) {
 	return s.Store.UserSessions(ctx, user, now)
 }
 
 // EndSession revokes one session, or returns ErrUnknown if there is none. Its refresh
 // tokens are dead, our own endpoints refuse its access tokens, and its browser is signed
 // out of the hosted pages, or the client could start a new session without the user.
-func (s Sessions) EndSession(ctx context.Context, now time.Time, id uuid.UUID, from caller.Caller) error {
+func (s Sessions) EndSession(ctx context.Context, now time.Time, id ids.Session, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return err
@@ -47,19 +46,19 @@ func sessionEvent(kind audit.Kind, now time.Time, session *Session, from caller.
 }
 
 // EndUserSessions revokes all sessions of a user and returns how many.
-func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user uuid.UUID, from caller.Caller) (int64, error) {
-	return s.EndOtherSessions(ctx, now, user, uuid.Nil, from)
+func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user ids.User, from caller.Caller) (int64, error) {
+	return s.EndOtherSessions(ctx, now, user, ids.Session{}, from)
 }
 
 // EndOtherSessions revokes all sessions of a user except keep and returns how many.
-func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user, keep uuid.UUID, from caller.Caller) (int64, error) {
+func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user ids.User, keep ids.Session, from caller.Caller) (int64, error) {
 	ev := from.Event(now, audit.SessionRevoked)
 	ev.UserID = user
 	return s.Store.EndUserSessions(ctx, user, keep, ev)
 }
 
 // EndSessionOf is EndSession, and returns ErrUnknown if the session is not the user's.
-func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid.UUID, from caller.Caller) error {
+func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user ids.User, id ids.Session, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return err
@@ -72,7 +71,7 @@ func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user, id uuid
 
 // EndClientSession revokes only the user's session at a client when the user signs out. A
 // session with offline_access lives on. It returns ErrUnknown if there is no such session.
-func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID string, user, id uuid.UUID, from caller.Caller) error {
+func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID string, user ids.User, id ids.Session, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return err

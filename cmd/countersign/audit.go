@@ -7,10 +7,9 @@ import (
 	"maps"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/api"
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/store"
 )
 
@@ -43,7 +42,7 @@ func (a *auditCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		filter.Since = time.Now().Add(-a.Since)
 	}
 	if a.User != "" {
-		if filter.UserID, err = uuid.Parse(a.User); err != nil {
+		if filter.UserID, err = ids.Parse[ids.User](a.User); err != nil {
 			user, err := findUser(ctx, users, a.User)
 			if err != nil {
 				return err

@@ -15,10 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/store"
 	"countersign/store/storetest"
 )
@@ -193,14 +192,14 @@ func TestKilledMoveGoesOn(t *testing.T) {
 }
 
 // signUp adds users to a database, and returns their names.
-func signUp(t *testing.T, url string, n int) map[uuid.UUID]string {
+func signUp(t *testing.T, url string, n int) map[ids.User]string {
 	t.Helper()
 	db := storetest.OpenURL(t, url)
 	defer db.Close()
-	names := map[uuid.UUID]string{}
+	names := map[ids.User]string{}
 	queue := make(chan accounts.User, n)
 	for i := range n {
-		u := accounts.User{ID: uuid.New(), Username: fmt.Sprint("person", i), PasswordHash: "$", CreatedAt: time.Now(), UpdatedAt: time.Now()}
+		u := accounts.User{ID: ids.New[ids.User](), Username: fmt.Sprint("person", i), PasswordHash: "$", CreatedAt: time.Now(), UpdatedAt: time.Now()}
 		names[u.ID] = u.Username
 		queue <- u
 	}

@@ -6,11 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/api"
 	"countersign/caller"
+	"countersign/ids"
 )
 
 // recordColumns are a user's columns and one for each claim of the profile.
@@ -43,7 +42,7 @@ func (u *usersSetProfileCmd) Run(ctx context.Context, c *cli) error {
 		if err := u.change(&profile); err != nil {
 			return err
 		}
-		return users.SetProfile(ctx, time.Now(), user.ID, uuid.Nil, profile, caller.Operator())
+		return users.SetProfile(ctx, time.Now(), user.ID, ids.Session{}, profile, caller.Operator())
 	})
 }
 

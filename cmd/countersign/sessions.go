@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/api"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/tokens"
 )
 
@@ -71,11 +70,11 @@ func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			fmt.Fprintf(std.err, "ended %d sessions\n", n)
 			return nil
 		}
-		id, err := uuid.Parse(r.ID)
+		id, err := ids.Parse[ids.Session](r.ID)
 		if err == nil {
 			err = sessions.EndSession(ctx, time.Now(), id, caller.Operator())
 		}
-		if err != nil && (id == uuid.Nil || errors.Is(err, tokens.ErrUnknown)) {
+		if err != nil && (id.IsZero() || errors.Is(err, tokens.ErrUnknown)) {
 			return fmt.Errorf("no live session has the id %q: 'countersign sessions list --user U' shows them", r.ID)
 		}
 		return err

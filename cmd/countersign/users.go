@@ -7,11 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/api"
 	"countersign/caller"
+	"countersign/ids"
 )
 
 type usersCmd struct {
@@ -161,7 +160,7 @@ func withUser(ctx context.Context, c *cli, name string, do func(*accounts.Users,
 
 // findUser returns a user by id or name. No name has the form of an id.
 func findUser(ctx context.Context, users *accounts.Users, name string) (user accounts.User, err error) {
-	if id, parseErr := uuid.Parse(name); parseErr == nil {
+	if id, parseErr := ids.Parse[ids.User](name); parseErr == nil {
 		user, err = users.ByID(ctx, id)
 	} else {
 		user, err = users.ByUsername(ctx, name)

@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/ids"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -61,17 +60,17 @@ var endings = []ending{
 		return db.EndLogin(ctx, b.login.ID, event(audit.LoginEnded))
 	}},
 	{"EndUserSessions", func(ctx context.Context, db *store.DB, b *browsing) error {
-		_, err := db.EndUserSessions(ctx, b.user.ID, uuid.Nil, event(audit.SessionRevoked))
+		_, err := db.EndUserSessions(ctx, b.user.ID, ids.Session{}, event(audit.SessionRevoked))
 		return err
 	}},
 	{"DisableUser", func(ctx context.Context, db *store.DB, b *browsing) error {
 		return db.DisableUser(ctx, b.user.ID, at, event(audit.UserDisabled))
 	}},
 	{"SetPasswordHash", func(ctx context.Context, db *store.DB, b *browsing) error {
-		return db.SetPasswordHash(ctx, b.user.ID, "new", accounts.By{}, at, event(audit.UserPasswordChanged))
+		return db.SetPasswordHash(ctx, b.user.ID, "new", accounts.By{Operator: true}, at, event(audit.UserPasswordChanged))
 	}},
 	{"DeleteUser", func(ctx context.Context, db *store.DB, b *browsing) error {
-		return db.DeleteUser(ctx, b.user.ID, uuid.Nil, at, event(audit.UserDeleted))
+		return db.DeleteUser(ctx, b.user.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted))
 	}},
 	{"DeleteConsent", func(ctx context.Context, db *store.DB, b *browsing) error {
 		return db.DeleteConsent(ctx, b.user.ID, b.client.ID, event(audit.ConsentRevoked))
@@ -113,7 +112,7 @@ var codeRacePromises = []racePromise{
 			winner := oneWins(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) error {
 				err := db.RedeemCode(ctx, c, tries[i], at, event(audit.SessionCreated))
 				if errors.Is(err, tokens.ErrCodeUsed) { // the caller must find the session to end
-					if found, err := db.Code(ctx, c.ID); err != nil || found.SessionID == uuid.Nil {
+					if found, err := db.Code(ctx, c.ID); err != nil || found.SessionID.IsZero() {
 						return fmt.Errorf("the code was exchanged for %v, %w", found.SessionID, err)
 					}
 				}

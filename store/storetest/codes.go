@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/store"
 	"countersign/tokens"
@@ -18,7 +17,7 @@ import (
 
 // code returns a code of a login that lives for a minute.
 func code(l tokens.Login, clientID string) tokens.Code {
-	id := id()
+	id := ids.New[ids.Login]() // of any kind
 	return tokens.Code{
 		ID: sha256.Sum256(id[:]), ClientID: clientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID, AuthTime: l.AuthTime,
 		ExpiresAt: at.Add(time.Minute), RedirectURI: "https://app.example.com/callback", WithoutConsent: true,
@@ -133,7 +132,7 @@ var codePromises = []promise{
 		try("expired", code(l, c.ID), l.ExpiresAt)
 		try("unknown", code(login(u), c.ID), at)
 		none := l
-		none.ID = uuid.Nil
+		none.ID = ids.Login{}
 		try("none", code(none, c.ID), at)
 		his := l
 		his.UserID = bob.ID
@@ -331,7 +330,7 @@ var codePromises = []promise{
 		l := addLogin(t, db, u)
 		pending, used := addCode(t, db, l, client.ID), addCode(t, db, l, client.ID, "offline_access")
 		s := exchanged(t, db, used)
-		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted)))
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // the same id again, which never happens
 		isOver(t, db, l)
 		isNoCode(t, db, pending)

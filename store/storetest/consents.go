@@ -6,19 +6,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/ids"
 	"countersign/store"
 	"countersign/tokens"
 )
 
 // consent returns what a user lets a client have.
 func consent(u accounts.User, c clients.Client, scopes ...string) consents.Consent {
-	return consents.Consent{ID: id(), UserID: u.ID, ClientID: c.ID, Scopes: scopes, CreatedAt: at, UpdatedAt: at, ClientName: c.Name}
+	return consents.Consent{ID: ids.New[ids.Consent](), UserID: u.ID, ClientID: c.ID, Scopes: scopes, CreatedAt: at, UpdatedAt: at, ClientName: c.Name}
 }
 
 // addConsent gives consent.
@@ -30,7 +29,7 @@ func addConsent(t testing.TB, db *store.DB, u accounts.User, c clients.Client, s
 }
 
 // wantConsents fails the test if these are not the user's consents.
-func wantConsents(t testing.TB, db *store.DB, user uuid.UUID, want ...consents.Consent) {
+func wantConsents(t testing.TB, db *store.DB, user ids.User, want ...consents.Consent) {
 	t.Helper()
 	all, err := db.Consents(t.Context(), user)
 	succeeds(t, err)
@@ -144,7 +143,7 @@ var consentPromises = []promise{
 		c := addCode(t, db, addLogin(t, db, u), s.ClientID)
 		leaves(t, db, func(ctx context.Context) {
 			fails(t, "delete", db.DeleteConsent(ctx, u.ID, s.ClientID, event(audit.ConsentRevoked)), consents.ErrUnknown)
-			fails(t, "unknown user", db.DeleteConsent(ctx, id(), s.ClientID, event(audit.ConsentRevoked)), consents.ErrUnknown)
+			fails(t, "unknown user", db.DeleteConsent(ctx, ids.New[ids.User](), s.ClientID, event(audit.ConsentRevoked)), consents.ErrUnknown)
 			fails(t, "unknown client", db.DeleteConsent(ctx, u.ID, "unknown", event(audit.ConsentRevoked)), consents.ErrUnknown)
 		})
 		lives(t, db, s)
@@ -154,7 +153,7 @@ var consentPromises = []promise{
 	{"DeleteUser/takes the consents along", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		addConsent(t, db, u, c, "openid")
-		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted)))
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // the same id again, which never happens
 		wantConsents(t, db, u.ID)
 	}},

@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/store"
 )
 
@@ -15,7 +17,7 @@ var eventPromises = []promise{
 	{"Events/every field comes back", func(t *testing.T, db *store.DB) {
 		addClient(t, db, "app")
 		want := audit.Event{
-			Time: at.Add(time.Millisecond), Kind: audit.ClientSecretRotated, UserID: id(), ClientID: "App x", SessionID: id(),
+			Time: at.Add(time.Millisecond), Kind: audit.ClientSecretRotated, UserID: ids.New[ids.User](), ClientID: "App x", SessionID: ids.New[ids.Session](),
 			KeyID: strings.Repeat("K", 43), Address: "2001:db8:ffff:ffff:ffff:ffff:255.255.255.255%eth0", RequestID: strings.Repeat("r", 64),
 		}
 		before := number(t, db)
@@ -38,14 +40,14 @@ var eventPromises = []promise{
 		created, deleted := event(audit.UserCreated), event(audit.UserDeleted)
 		created.UserID, deleted.UserID = u.ID, u.ID
 		succeeds(t, db.CreateUser(t.Context(), u, created))
-		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, deleted))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, at, deleted))
 		got, err := db.Events(t.Context(), audit.Filter{UserID: u.ID})
 		succeeds(t, err)
 		same(t, "kinds", kinds(got), []audit.Kind{audit.UserCreated, audit.UserDeleted})
 	}},
 	{"Events/the filter selects", func(t *testing.T, db *store.DB) {
 		addClient(t, db, "app")
-		alice, bob := id(), id()
+		alice, bob := ids.New[ids.User](), ids.New[ids.User]()
 		all := record(t, db,
 			audit.Event{Kind: "1", Time: at, UserID: alice},
 			audit.Event{Kind: "2", Time: at.Add(2 * time.Minute), UserID: bob},
@@ -62,7 +64,7 @@ var eventPromises = []promise{
 			{"all, by their times", audit.Filter{After: first}, "13245"},
 			{"one account's", audit.Filter{UserID: alice}, "135"},
 			{"another's", audit.Filter{UserID: bob}, "2"},
-			{"an unknown user's", audit.Filter{UserID: id()}, ""},
+			{"an unknown user's", audit.Filter{UserID: ids.New[ids.User]()}, ""},
 			{"at an instant or after it", audit.Filter{Since: at.Add(2 * time.Minute)}, "245"},
 			{"a millisecond later", audit.Filter{Since: at.Add(2*time.Minute + time.Millisecond)}, "45"},
 			{"after one", audit.Filter{After: all[1].Place()}, "45"},

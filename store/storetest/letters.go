@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -20,7 +19,7 @@ import (
 // letter returns a letter to a user that is due.
 func letter(kind accounts.LetterKind, to accounts.User) accounts.Letter {
 	return accounts.Letter{
-		ID: id(), Kind: kind, UserID: to.ID, Address: to.Email, Language: "ko-KR, en;q=0.5", Epoch: to.Epoch,
+		ID: ids.New[ids.Letter](), Kind: kind, UserID: to.ID, Address: to.Email, Language: "ko-KR, en;q=0.5", Epoch: to.Epoch,
 		CreatedAt: at, ExpiresAt: at.Add(time.Hour), DueAt: at, Username: to.Username,
 	}
 }
@@ -37,7 +36,7 @@ func withEmail(t testing.TB, db *store.DB, name, email string) accounts.User {
 // posted posts a letter.
 func posted(t testing.TB, db *store.DB, l accounts.Letter) accounts.Letter {
 	t.Helper()
-	succeeds(t, db.PostLetter(t.Context(), l, uuid.Nil))
+	succeeds(t, db.PostLetter(t.Context(), l, ids.Session{}))
 	return l
 }
 
@@ -92,7 +91,7 @@ var letterPromises = []promise{
 		late := letter(accounts.ChangeEmail, u)
 		late.CreatedAt = s.ExpiresAt
 		fails(t, "of a session that has expired", db.PostLetter(t.Context(), late, s.ID), accounts.ErrSignedOut)
-		fails(t, "of no session", db.PostLetter(t.Context(), letter(accounts.ChangeEmail, u), id()), accounts.ErrSignedOut)
+		fails(t, "of no session", db.PostLetter(t.Context(), letter(accounts.ChangeEmail, u), ids.New[ids.Session]()), accounts.ErrSignedOut)
 		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
 		fails(t, "of a session that has ended", db.PostLetter(t.Context(), letter(accounts.ChangeEmail, u), s.ID), accounts.ErrSignedOut)
 		if n := len(due(t, db, at)); n != 2 {
@@ -103,7 +102,7 @@ var letterPromises = []promise{
 		l := posted(t, db, letter(accounts.ResetPassword, withEmail(t, db, "alice", "a@example.com")))
 		_, err := db.Letter(t.Context(), l.ID, l.ExpiresAt)
 		fails(t, "expired", err, accounts.ErrBadToken)
-		_, err = db.Letter(t.Context(), id(), at)
+		_, err = db.Letter(t.Context(), ids.New[ids.Letter](), at)
 		fails(t, "unknown", err, accounts.ErrBadToken)
 		fails(t, "use it", db.ResetPassword(t.Context(), l.ID, "new", l.ExpiresAt, event(audit.UserPasswordChanged)), accounts.ErrBadToken)
 		same(t, "due when it has expired", due(t, db, l.ExpiresAt), nil)
@@ -237,7 +236,7 @@ var letterPromises = []promise{
 				wg.Go(func() {
 					l := []accounts.Letter{first, second}[i%2]
 					own := notice
-					own.ID = uuid.New()
+					own.ID = ids.New[ids.Letter]()
 					switch err := db.ResetPassword(ctx, l.ID, fmt.Sprint("new", i), at.Add(time.Second), event(audit.UserPasswordChanged), own); {
 					case err == nil:
 						won.Add(1)
@@ -324,7 +323,7 @@ var letterPromises = []promise{
 		fails(t, "former epoch", set(accounts.By{Session: s.ID, Epoch: u.Epoch - 1}, at), accounts.ErrBadCredentials)
 		fails(t, "another's session", set(accounts.By{Session: foreign.ID, Epoch: u.Epoch}, at), accounts.ErrBadCredentials)
 		fails(t, "expired session", set(accounts.By{Session: s.ID, Epoch: u.Epoch}, s.ExpiresAt), accounts.ErrSignedOut)
-		fails(t, "no session", set(accounts.By{Session: id(), Epoch: u.Epoch}, at), accounts.ErrSignedOut)
+		fails(t, "no session", set(accounts.By{Session: ids.New[ids.Session](), Epoch: u.Epoch}, at), accounts.ErrSignedOut)
 		got, err := db.User(t.Context(), u.ID)
 		succeeds(t, err)
 		same(t, "user", got, u)
@@ -346,15 +345,15 @@ var letterPromises = []promise{
 			t.Errorf("%d changes rest on one password, want 1", won.Load())
 		}
 		lives(t, db, s)
-		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "newer", accounts.By{}, at, event(audit.UserPasswordChanged)))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "newer", accounts.By{Operator: true}, at, event(audit.UserPasswordChanged)))
 		fails(t, "ended", set(accounts.By{Session: s.ID, Epoch: u.Epoch + 2}, at), accounts.ErrSignedOut)
 	}},
 	{"DeleteUser/for a session that is alive", func(t *testing.T, db *store.DB) {
 		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
 		s, ended, foreign := signedIn(t, db, u), signedIn(t, db, u), signedIn(t, db, other)
 		succeeds(t, db.EndSession(t.Context(), ended.ID, event(audit.SessionRevoked)))
-		remove := func(session uuid.UUID, now time.Time) error {
-			return db.DeleteUser(t.Context(), u.ID, session, now, event(audit.UserDeleted))
+		remove := func(session ids.Session, now time.Time) error {
+			return db.DeleteUser(t.Context(), u.ID, accounts.By{Session: session}, now, event(audit.UserDeleted))
 		}
 		fails(t, "ended", remove(ended.ID, at), accounts.ErrSignedOut)
 		fails(t, "another's", remove(foreign.ID, at), accounts.ErrSignedOut)
@@ -365,7 +364,7 @@ var letterPromises = []promise{
 	{"DeleteUser/takes the letters along", func(t *testing.T, db *store.DB) {
 		u := withEmail(t, db, "alice", "a@example.com")
 		posted(t, db, letter(accounts.VerifyEmail, u))
-		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted)))
 		same(t, "due", due(t, db, at), nil)
 	}},
 	{"PurgeLetters/removes what has expired", func(t *testing.T, db *store.DB) {

@@ -10,6 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -17,7 +18,7 @@ import (
 // login returns a login that lives for an hour.
 func login(u accounts.User) tokens.Login {
 	return tokens.Login{
-		ID: id(), UserID: u.ID, Epoch: u.Epoch, AuthTime: at, CreatedAt: at,
+		ID: ids.New[ids.Login](), UserID: u.ID, Epoch: u.Epoch, AuthTime: at, CreatedAt: at,
 		ExpiresAt: at.Add(time.Hour), AbsoluteExpiresAt: at.Add(24 * time.Hour), Username: u.Username,
 	}
 }
@@ -47,7 +48,7 @@ func isOver(t testing.TB, db *store.DB, l tokens.Login) {
 	_, err := db.Login(t.Context(), l.ID, at)
 	fails(t, "login that ended", err, tokens.ErrUnknown)
 	next := l
-	next.ID = id()
+	next.ID = ids.New[ids.Login]()
 	fails(t, "replace it", db.ReplaceLogin(t.Context(), l.ID, next, at, event(audit.LoginCreated)), tokens.ErrUnknown)
 	fails(t, "a code of it", db.CreateCode(t.Context(), code(l, "unknown"), at.Add(time.Hour), at), tokens.ErrUnknown)
 }
@@ -58,7 +59,7 @@ var loginPromises = []promise{
 		u.Epoch = 7
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
 		want := tokens.Login{
-			ID: id(), UserID: u.ID, Epoch: 7, AuthTime: at.Add(time.Millisecond), CreatedAt: at.Add(2 * time.Millisecond),
+			ID: ids.New[ids.Login](), UserID: u.ID, Epoch: 7, AuthTime: at.Add(time.Millisecond), CreatedAt: at.Add(2 * time.Millisecond),
 			ExpiresAt: at.Add(3 * time.Millisecond), AbsoluteExpiresAt: at.Add(4 * time.Millisecond), Device: "Firefox · " + odd,
 			Username: "another user",
 		}
@@ -107,7 +108,7 @@ var loginPromises = []promise{
 	}},
 	{"Login/an unknown id is ErrUnknown", func(t *testing.T, db *store.DB) {
 		addLogin(t, db, addUser(t, db, "alice"))
-		for _, id := range []uuid.UUID{uuid.Nil, uuid.Max, id()} {
+		for _, id := range []ids.Login{{}, ids.Login(uuid.Max), ids.New[ids.Login]()} {
 			_, err := db.Login(t.Context(), id, at)
 			fails(t, id.String(), err, tokens.ErrUnknown)
 		}
@@ -153,7 +154,7 @@ var loginPromises = []promise{
 		next := login(u)
 		leaves(t, db, func(ctx context.Context) {
 			fails(t, "another user's", db.ReplaceLogin(ctx, others.ID, next, at, event(audit.LoginCreated)), tokens.ErrUnknown)
-			fails(t, "an unknown one", db.ReplaceLogin(ctx, id(), next, at, event(audit.LoginCreated)), tokens.ErrUnknown)
+			fails(t, "an unknown one", db.ReplaceLogin(ctx, ids.New[ids.Login](), next, at, event(audit.LoginCreated)), tokens.ErrUnknown)
 			fails(t, "an expired one", db.ReplaceLogin(ctx, l.ID, next, l.ExpiresAt, event(audit.LoginCreated)), tokens.ErrUnknown)
 			next.Epoch++
 			fails(t, "of another epoch", db.ReplaceLogin(ctx, l.ID, next, at, event(audit.LoginCreated)), tokens.ErrUserGone)
@@ -180,7 +181,7 @@ var loginPromises = []promise{
 	}},
 	{"ForgetLogin/without one it is no error", func(t *testing.T, db *store.DB) {
 		l := addLogin(t, db, addUser(t, db, "alice"))
-		for _, id := range []uuid.UUID{id(), uuid.Nil} {
+		for _, id := range []ids.Login{ids.New[ids.Login](), {}} {
 			succeeds(t, db.ForgetLogin(t.Context(), id))
 		}
 		loginLives(t, db, l)
@@ -246,7 +247,7 @@ var loginPromises = []promise{
 		s := exchanged(t, db, addCode(t, db, l, c.ID))
 		succeeds(t, db.ForgetLogin(t.Context(), l.ID))
 		leaves(t, db, func(ctx context.Context) {
-			for _, id := range []uuid.UUID{l.ID, id(), uuid.Nil} {
+			for _, id := range []ids.Login{l.ID, ids.New[ids.Login](), {}} {
 				fails(t, "end", db.EndLogin(ctx, id, event(audit.LoginEnded)), tokens.ErrUnknown)
 			}
 		})
@@ -328,7 +329,7 @@ var loginPromises = []promise{
 		s := exchanged(t, db, addCode(t, db, l, c.ID))
 		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
 		leaves(t, db, func(ctx context.Context) {
-			for _, id := range []uuid.UUID{s.ID, id(), uuid.Nil, l.ID} {
+			for _, id := range []ids.Session{s.ID, ids.New[ids.Session](), {}, ids.Session(l.ID)} {
 				fails(t, "end", db.EndSignIn(ctx, id, event(audit.SessionRevoked)), tokens.ErrUnknown)
 			}
 		})
@@ -341,7 +342,7 @@ var loginPromises = []promise{
 		offline, pending := exchanged(t, db, addCode(t, db, l, c.ID, "offline_access")), addCode(t, db, second, c.ID)
 		his := addCode(t, db, other, c.ID)
 		leaves(t, db, func(ctx context.Context) {
-			n, err := db.EndUserSessions(ctx, u.ID, uuid.Nil, event(audit.SessionRevoked))
+			n, err := db.EndUserSessions(ctx, u.ID, ids.Session{}, event(audit.SessionRevoked))
 			succeeds(t, err)
 			same(t, "sessions ended", n, 1)
 		}, event(audit.SessionRevoked))
@@ -388,7 +389,7 @@ var loginPromises = []promise{
 		u := addUser(t, db, "alice")
 		l := addLogin(t, db, u)
 		leaves(t, db, func(ctx context.Context) {
-			n, err := db.EndUserSessions(ctx, u.ID, uuid.Nil, event(audit.SessionRevoked))
+			n, err := db.EndUserSessions(ctx, u.ID, ids.Session{}, event(audit.SessionRevoked))
 			succeeds(t, err)
 			same(t, "sessions ended", n, 0)
 		})

@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/store"
 )
 
@@ -25,7 +24,7 @@ var profilePromises = []promise{
 		changed := event(audit.UserProfileChanged)
 		changed.UserID = u.ID
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.PutProfile(ctx, u.ID, uuid.Nil, want, now, changed))
+			succeeds(t, db.PutProfile(ctx, u.ID, accounts.By{Operator: true}, want, now, changed))
 		}, changed)
 		hasProfile(t, db, u, want)
 		hasProfile(t, db, other, accounts.Profile{})
@@ -36,7 +35,7 @@ var profilePromises = []promise{
 	{"PutProfile/the longest fits", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
 		want := accounts.Profile{Name: strings.Repeat("𐐨<", 10_000)}
-		succeeds(t, db.PutProfile(t.Context(), u.ID, uuid.Nil, want, at, event(audit.UserProfileChanged)))
+		succeeds(t, db.PutProfile(t.Context(), u.ID, accounts.By{Operator: true}, want, at, event(audit.UserProfileChanged)))
 		hasProfile(t, db, u, want)
 	}},
 	{"PutProfile/replaces all of it", func(t *testing.T, db *store.DB) {
@@ -48,15 +47,15 @@ var profilePromises = []promise{
 			{},
 			{Address: accounts.Address{Locality: "Seoul"}},
 		} {
-			succeeds(t, db.PutProfile(t.Context(), u.ID, uuid.Nil, want, at, event(audit.UserProfileChanged)))
+			succeeds(t, db.PutProfile(t.Context(), u.ID, accounts.By{Operator: true}, want, at, event(audit.UserProfileChanged)))
 			hasProfile(t, db, u, want)
 		}
 		lives(t, db, s)
 	}},
 	{"PutProfile/of an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
-		unknown := id()
+		unknown := ids.New[ids.User]()
 		leaves(t, db, func(ctx context.Context) {
-			err := db.PutProfile(ctx, unknown, uuid.Nil, accounts.Profile{Name: "Unknown"}, at, event(audit.UserProfileChanged))
+			err := db.PutProfile(ctx, unknown, accounts.By{Operator: true}, accounts.Profile{Name: "Unknown"}, at, event(audit.UserProfileChanged))
 			fails(t, "put", err, accounts.ErrUnknownUser)
 		})
 		hasProfile(t, db, accounts.User{ID: unknown}, accounts.Profile{})
@@ -65,13 +64,13 @@ var profilePromises = []promise{
 		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
 		s, ended, foreign := signedIn(t, db, u), signedIn(t, db, u), signedIn(t, db, other)
 		succeeds(t, db.EndSession(t.Context(), ended.ID, event(audit.SessionRevoked)))
-		put := func(ctx context.Context, session uuid.UUID, now time.Time) error {
-			return db.PutProfile(ctx, u.ID, session, accounts.Profile{Name: "Alice"}, now, event(audit.UserProfileChanged))
+		put := func(ctx context.Context, session ids.Session, now time.Time) error {
+			return db.PutProfile(ctx, u.ID, accounts.By{Session: session}, accounts.Profile{Name: "Alice"}, now, event(audit.UserProfileChanged))
 		}
 		leaves(t, db, func(ctx context.Context) {
 			fails(t, "ended", put(ctx, ended.ID, at), accounts.ErrSignedOut)
 			fails(t, "another's", put(ctx, foreign.ID, at), accounts.ErrSignedOut)
-			fails(t, "no session", put(ctx, id(), at), accounts.ErrSignedOut)
+			fails(t, "no session", put(ctx, ids.New[ids.Session](), at), accounts.ErrSignedOut)
 			fails(t, "expired", put(ctx, s.ID, s.ExpiresAt), accounts.ErrSignedOut)
 		})
 		hasProfile(t, db, u, accounts.Profile{})
@@ -86,7 +85,7 @@ var profilePromises = []promise{
 		leaves(t, db, func(ctx context.Context) {
 			ctx, cancel := context.WithCancel(ctx)
 			cancel()
-			err := db.PutProfile(ctx, u.ID, uuid.Nil, accounts.Profile{Name: "Alice"}, at, event(audit.UserProfileChanged))
+			err := db.PutProfile(ctx, u.ID, accounts.By{Operator: true}, accounts.Profile{Name: "Alice"}, at, event(audit.UserProfileChanged))
 			fails(t, "cancelled", err, context.Canceled)
 		})
 		hasProfile(t, db, u, accounts.Profile{})
@@ -97,7 +96,7 @@ var profilePromises = []promise{
 		var wg sync.WaitGroup
 		for _, name := range numbered("name", 16) {
 			wg.Go(func() {
-				err := db.PutProfile(t.Context(), u.ID, uuid.Nil, accounts.Profile{Name: name, Nickname: name}, at, event(audit.UserProfileChanged))
+				err := db.PutProfile(t.Context(), u.ID, accounts.By{Operator: true}, accounts.Profile{Name: name, Nickname: name}, at, event(audit.UserProfileChanged))
 				if err != nil {
 					t.Errorf("put: %v", err)
 				}
@@ -112,8 +111,8 @@ var profilePromises = []promise{
 	}},
 	{"DeleteUser/takes the profile along", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
-		succeeds(t, db.PutProfile(t.Context(), u.ID, uuid.Nil, accounts.Profile{Name: "Alice"}, at, event(audit.UserProfileChanged)))
-		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
+		succeeds(t, db.PutProfile(t.Context(), u.ID, accounts.By{Operator: true}, accounts.Profile{Name: "Alice"}, at, event(audit.UserProfileChanged)))
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted)))
 		hasProfile(t, db, u, accounts.Profile{})
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // the same id again, which never happens
 		hasProfile(t, db, u, accounts.Profile{})

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/clients"
@@ -179,10 +177,10 @@ var racePromises = []racePromise{
 				return db.DisableUser(ctx, s.UserID, at, event(audit.UserDisabled))
 			},
 			"SetPasswordHash": func(ctx context.Context, db *store.DB, s tokens.Session) error {
-				return db.SetPasswordHash(ctx, s.UserID, "new", accounts.By{}, at, event(audit.UserPasswordChanged))
+				return db.SetPasswordHash(ctx, s.UserID, "new", accounts.By{Operator: true}, at, event(audit.UserPasswordChanged))
 			},
 			"DeleteUser": func(ctx context.Context, db *store.DB, s tokens.Session) error {
-				return db.DeleteUser(ctx, s.UserID, uuid.Nil, at, event(audit.UserDeleted))
+				return db.DeleteUser(ctx, s.UserID, accounts.By{Operator: true}, at, event(audit.UserDeleted))
 			},
 			"DeleteClient": func(ctx context.Context, db *store.DB, s tokens.Session) error {
 				return db.DeleteClient(ctx, s.ClientID, event(audit.ClientDeleted))
@@ -258,7 +256,7 @@ var racePromises = []racePromise{
 			u := addUser(t, r[0], name)
 			allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) error {
 				if i == round {
-					return db.SetPasswordHash(ctx, u.ID, "changed", accounts.By{}, at, event(audit.UserPasswordChanged))
+					return db.SetPasswordHash(ctx, u.ID, "changed", accounts.By{Operator: true}, at, event(audit.UserPasswordChanged))
 				}
 				return db.UpgradePasswordHash(ctx, u.ID, u.PasswordHash, "the old password's")
 			}))

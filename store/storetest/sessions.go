@@ -11,6 +11,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/store"
 	"countersign/tokens"
@@ -22,7 +23,7 @@ var sessionPromises = []promise{
 		u.Roles, u.Epoch = []string{"admin", odd}, 7
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
 		want := tokens.Session{
-			ID: id(), UserID: u.ID, ClientID: addClient(t, db, "App x%+").ID, Scopes: oauth.Scopes{"openid", "z", "a:b/c"}, Counter: 1 << 40,
+			ID: ids.New[ids.Session](), UserID: u.ID, ClientID: addClient(t, db, "App x%+").ID, Scopes: oauth.Scopes{"openid", "z", "a:b/c"}, Counter: 1 << 40,
 			Rotations: []time.Time{at.Add(-2 * time.Millisecond), at.Add(-time.Millisecond)}, Device: "Firefox · " + odd,
 			AuthTime: at.Add(time.Millisecond), CreatedAt: at.Add(2 * time.Millisecond), LastUsedAt: at.Add(3 * time.Millisecond),
 			ExpiresAt: at.Add(4 * time.Millisecond), AbsoluteExpiresAt: at.Add(5 * time.Millisecond),
@@ -66,7 +67,7 @@ var sessionPromises = []promise{
 				u.Epoch++
 				return db.DisableUser(ctx, id, at, event(audit.UserDisabled))
 			}},
-			{"never existed", func(_ context.Context, _ *store.DB, u *accounts.User) error { u.ID = id(); return nil }},
+			{"never existed", func(_ context.Context, _ *store.DB, u *accounts.User) error { u.ID = ids.New[ids.User](); return nil }},
 			{"from an epoch to come", func(_ context.Context, _ *store.DB, u *accounts.User) error { u.Epoch++; return nil }},
 		}) {
 			t.Run(end.name, func(t *testing.T) {
@@ -105,7 +106,7 @@ var sessionPromises = []promise{
 	}},
 	{"Session/an unknown id is ErrUnknown", func(t *testing.T, db *store.DB) {
 		signIn(t, db, "alice")
-		for _, id := range []uuid.UUID{uuid.Nil, uuid.Max, id()} {
+		for _, id := range []ids.Session{{}, ids.Session(uuid.Max), ids.New[ids.Session]()} {
 			_, err := db.Session(t.Context(), id, at)
 			fails(t, id.String(), err, tokens.ErrUnknown)
 		}
@@ -118,7 +119,7 @@ var sessionPromises = []promise{
 		for i := range 10 { // more often than rotations are kept
 			want = advanced(want, at.Add(time.Duration(i)*time.Minute))
 			next := want
-			next.UserID, next.Scopes, next.Device, next.Roles = id(), oauth.Scopes{"more"}, "other", []string{"admin"}
+			next.UserID, next.Scopes, next.Device, next.Roles = ids.New[ids.User](), oauth.Scopes{"more"}, "other", []string{"admin"}
 			next.AuthTime, next.CreatedAt, next.AbsoluteExpiresAt = at.Add(1), at.Add(time.Second), at.Add(1000*time.Hour)
 			leaves(t, db, func(ctx context.Context) {
 				succeeds(t, db.AdvanceSession(ctx, next, next.LastUsedAt))
@@ -196,7 +197,7 @@ var sessionPromises = []promise{
 		_, s := signIn(t, db, "alice")
 		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
 		leaves(t, db, func(ctx context.Context) {
-			for _, id := range []uuid.UUID{s.ID, id(), uuid.Nil} {
+			for _, id := range []ids.Session{s.ID, ids.New[ids.Session](), {}} {
 				fails(t, "end", db.EndSession(ctx, id, event(audit.SessionRevoked)), tokens.ErrUnknown)
 			}
 		})
@@ -206,7 +207,7 @@ var sessionPromises = []promise{
 		second := addSession(t, db, u, addClient(t, db, "second").ID)
 		_, other := signIn(t, db, "bob")
 		leaves(t, db, func(ctx context.Context) {
-			n, err := db.EndUserSessions(ctx, u.ID, uuid.Nil, event(audit.SessionRevoked))
+			n, err := db.EndUserSessions(ctx, u.ID, ids.Session{}, event(audit.SessionRevoked))
 			succeeds(t, err)
 			same(t, "sessions ended", n, 2)
 		}, event(audit.SessionRevoked))
@@ -218,8 +219,8 @@ var sessionPromises = []promise{
 	{"EndUserSessions/there may be none", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
 		leaves(t, db, func(ctx context.Context) {
-			for _, user := range []uuid.UUID{u.ID, id()} {
-				n, err := db.EndUserSessions(ctx, user, uuid.Nil, event(audit.SessionRevoked))
+			for _, user := range []ids.User{u.ID, ids.New[ids.User]()} {
+				n, err := db.EndUserSessions(ctx, user, ids.Session{}, event(audit.SessionRevoked))
 				succeeds(t, err)
 				same(t, "sessions ended", n, 0)
 			}

@@ -11,11 +11,11 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/google/uuid"
 
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -51,7 +51,7 @@ const odd = `Zoë 👩‍👩‍👧 한글 ŞİŞı ß "q" 'q' \ % _ e` + "\u03
 // user returns a user with only the required fields.
 func user(name string) accounts.User {
 	return accounts.User{
-		ID: id(), Username: name, PasswordHash: "$argon2id$v=19$of-" + name, CreatedAt: at, UpdatedAt: at,
+		ID: ids.New[ids.User](), Username: name, PasswordHash: "$argon2id$v=19$of-" + name, CreatedAt: at, UpdatedAt: at,
 	}
 }
 
@@ -63,12 +63,10 @@ func client(id string) clients.Client {
 // session returns a session that lives for an hour.
 func session(u accounts.User, clientID string) tokens.Session {
 	return tokens.Session{
-		ID: id(), UserID: u.ID, ClientID: clientID, AuthTime: at, CreatedAt: at, LastUsedAt: at,
+		ID: ids.New[ids.Session](), UserID: u.ID, ClientID: clientID, AuthTime: at, CreatedAt: at, LastUsedAt: at,
 		ExpiresAt: at.Add(time.Hour), AbsoluteExpiresAt: at.Add(24 * time.Hour),
 	}
 }
-
-func id() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
 // event returns an event of that kind.
 func event(kind audit.Kind) audit.Event { return audit.Event{Time: at, Kind: kind} }
@@ -179,14 +177,14 @@ var partings = []parting{
 			db.DisableUser(ctx, u.ID, at, event(audit.UserDisabled)), db.EnableUser(ctx, u.ID, at, event(audit.UserEnabled)))
 	}},
 	{"password changed", func(ctx context.Context, db *store.DB, u *accounts.User) error {
-		return db.SetPasswordHash(ctx, u.ID, "new", accounts.By{}, at, event(audit.UserPasswordChanged))
+		return db.SetPasswordHash(ctx, u.ID, "new", accounts.By{Operator: true}, at, event(audit.UserPasswordChanged))
 	}},
 	{"password reset", func(ctx context.Context, db *store.DB, u *accounts.User) error {
 		l := letter(accounts.ResetPassword, *u)
-		return errors.Join(db.PostLetter(ctx, l, uuid.Nil), db.ResetPassword(ctx, l.ID, "new", at, event(audit.UserPasswordChanged)))
+		return errors.Join(db.PostLetter(ctx, l, ids.Session{}), db.ResetPassword(ctx, l.ID, "new", at, event(audit.UserPasswordChanged)))
 	}},
 	{"deleted", func(ctx context.Context, db *store.DB, u *accounts.User) error {
-		return db.DeleteUser(ctx, u.ID, uuid.Nil, at, event(audit.UserDeleted))
+		return db.DeleteUser(ctx, u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted))
 	}},
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -18,7 +19,7 @@ import (
 var userPromises = []promise{
 	{"CreateUser/every field comes back", func(t *testing.T, db *store.DB) {
 		want := accounts.User{
-			ID: id(), Username: "zoë한글", Email: "Zoë+tag@Example.COM", EmailVerified: true, Roles: []string{"admin", odd, "<&>"},
+			ID: ids.New[ids.User](), Username: "zoë한글", Email: "Zoë+tag@Example.COM", EmailVerified: true, Roles: []string{"admin", odd, "<&>"},
 			PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", Epoch: 41, DisabledAt: at.Add(3 * time.Millisecond),
 			CreatedAt: at.Add(time.Millisecond), UpdatedAt: at.Add(2 * time.Millisecond),
 		}
@@ -112,7 +113,7 @@ var userPromises = []promise{
 	}},
 	{"User/an unknown id is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		addUser(t, db, "alice")
-		for _, id := range []uuid.UUID{uuid.Nil, uuid.Max, id()} {
+		for _, id := range []ids.User{{}, ids.User(uuid.Max), ids.New[ids.User]()} {
 			_, err := db.User(t.Context(), id)
 			fails(t, id.String(), err, accounts.ErrUnknownUser)
 		}
@@ -164,7 +165,7 @@ var userPromises = []promise{
 	}},
 	{"DisableUser/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "disable", db.DisableUser(ctx, id(), at, event(audit.UserDisabled)), accounts.ErrUnknownUser)
+			fails(t, "disable", db.DisableUser(ctx, ids.New[ids.User](), at, event(audit.UserDisabled)), accounts.ErrUnknownUser)
 		})
 	}},
 
@@ -190,7 +191,7 @@ var userPromises = []promise{
 	}},
 	{"EnableUser/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "enable", db.EnableUser(ctx, id(), at, event(audit.UserEnabled)), accounts.ErrUnknownUser)
+			fails(t, "enable", db.EnableUser(ctx, ids.New[ids.User](), at, event(audit.UserEnabled)), accounts.ErrUnknownUser)
 		})
 	}},
 
@@ -199,7 +200,7 @@ var userPromises = []promise{
 		_, other := signIn(t, db, "bob")
 		now := at.Add(time.Minute)
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.SetPasswordHash(ctx, u.ID, "new", accounts.By{}, now, event(audit.UserPasswordChanged)))
+			succeeds(t, db.SetPasswordHash(ctx, u.ID, "new", accounts.By{Operator: true}, now, event(audit.UserPasswordChanged)))
 		}, event(audit.UserPasswordChanged))
 		u.PasswordHash, u.UpdatedAt, u.Epoch = "new", now, u.Epoch+1
 		isUser(t, db, u)
@@ -208,14 +209,14 @@ var userPromises = []promise{
 	}},
 	{"SetPasswordHash/moves the epoch even if the hash is the same", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
-		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, u.PasswordHash, accounts.By{}, at, event(audit.UserPasswordChanged)))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, u.PasswordHash, accounts.By{Operator: true}, at, event(audit.UserPasswordChanged)))
 		u.Epoch++
 		isUser(t, db, u)
 		sessionGone(t, db, s)
 	}},
 	{"SetPasswordHash/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "set", db.SetPasswordHash(ctx, id(), "new", accounts.By{}, at, event(audit.UserPasswordChanged)), accounts.ErrUnknownUser)
+			fails(t, "set", db.SetPasswordHash(ctx, ids.New[ids.User](), "new", accounts.By{Operator: true}, at, event(audit.UserPasswordChanged)), accounts.ErrUnknownUser)
 		})
 	}},
 
@@ -233,17 +234,28 @@ var userPromises = []promise{
 		for _, old := range []string{"older", strings.ToUpper(u.PasswordHash), u.PasswordHash + " ", ""} {
 			succeeds(t, db.UpgradePasswordHash(t.Context(), u.ID, old, "stronger"))
 		}
-		succeeds(t, db.UpgradePasswordHash(t.Context(), id(), u.PasswordHash, "stronger"))
+		succeeds(t, db.UpgradePasswordHash(t.Context(), ids.New[ids.User](), u.PasswordHash, "stronger"))
 		isUser(t, db, u)
 	}},
 
+	{"By/the zero By is not the operator", func(t *testing.T, db *store.DB) {
+		u := addUser(t, db, "alice")
+		signedIn(t, db, u)
+		for name, by := range map[string]accounts.By{"zero": {}, "epoch alone": {Epoch: u.Epoch}} {
+			leaves(t, db, func(ctx context.Context) {
+				fails(t, name+": set password", db.SetPasswordHash(ctx, u.ID, "new", by, at, event(audit.UserPasswordChanged)), accounts.ErrSignedOut)
+				fails(t, name+": put profile", db.PutProfile(ctx, u.ID, by, accounts.Profile{Name: "Alice"}, at, event(audit.UserProfileChanged)), accounts.ErrSignedOut)
+				fails(t, name+": delete", db.DeleteUser(ctx, u.ID, by, at, event(audit.UserDeleted)), accounts.ErrSignedOut)
+			})
+		}
+	}},
 	{"DeleteUser/removes the user and all sessions", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
 		_, other := signIn(t, db, "bob")
 		deleted := event(audit.UserDeleted)
 		deleted.UserID = u.ID
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.DeleteUser(ctx, u.ID, uuid.Nil, at, deleted))
+			succeeds(t, db.DeleteUser(ctx, u.ID, accounts.By{Operator: true}, at, deleted))
 		}, deleted)
 		_, err := db.User(t.Context(), u.ID)
 		fails(t, "user", err, accounts.ErrUnknownUser)
@@ -257,14 +269,14 @@ var userPromises = []promise{
 		u := user("alice")
 		u.Email = "alice@example.com"
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
-		succeeds(t, db.DeleteUser(t.Context(), u.ID, uuid.Nil, at, event(audit.UserDeleted)))
-		u.ID = id()
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted)))
+		u.ID = ids.New[ids.User]()
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
 		isUser(t, db, u)
 	}},
 	{"DeleteUser/an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "delete", db.DeleteUser(ctx, id(), uuid.Nil, at, event(audit.UserDeleted)), accounts.ErrUnknownUser)
+			fails(t, "delete", db.DeleteUser(ctx, ids.New[ids.User](), accounts.By{Operator: true}, at, event(audit.UserDeleted)), accounts.ErrUnknownUser)
 		})
 	}},
 }

@@ -1,0 +1,67 @@
+// Package ids gives the ids of records types of their own, so that one kind cannot be
+// passed for another.
+//
+// All but a client's are UUIDs that we make. In text and in JSON they look as in RFC 9562
+// section 4; the zero id says that there is none. Start with [New] and [Parse].
+package ids
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// The ids, by what they are of.
+type (
+	User    = of[user]    // the "sub" of every token
+	Session = of[session] // the "sid" of its tokens
+	Login   = of[login]
+	Consent = of[consent]
+	Letter  = of[letter]
+)
+
+type user struct{}
+type session struct{}
+type login struct{}
+type consent struct{}
+type letter struct{}
+
+// of is the id of one kind of record.
+type of[kind any] uuid.UUID
+
+// New makes an id. Ids made later sort after it (UUID version 7).
+func New[ID ~[16]byte]() ID { return ID(uuid.Must(uuid.NewV7())) }
+
+// NewRandom makes an id that cannot be guessed (UUID version 4).
+func NewRandom[ID ~[16]byte]() ID { return ID(uuid.New()) }
+
+// Parse reads an id. It takes the forms that uuid.Parse does.
+func Parse[ID ~[16]byte](text string) (ID, error) {
+	id, err := uuid.Parse(text)
+	return ID(id), err
+}
+
+// IsZero reports whether there is none.
+func (id of[kind]) IsZero() bool { return id == of[kind]{} }
+
+func (id of[kind]) String() string { return uuid.UUID(id).String() }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (id of[kind]) MarshalText() ([]byte, error) { return uuid.UUID(id).MarshalText() }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (id *of[kind]) UnmarshalText(text []byte) error { return (*uuid.UUID)(id).UnmarshalText(text) }
+
+// Scan implements database/sql's Scanner for a column of 16 bytes. NULL is the zero id.
+// An id has no Value: a query takes its bytes, id[:].
+func (id *of[kind]) Scan(src any) error {
+	switch b, ok := src.([]byte); {
+	case src == nil:
+		*id = of[kind]{}
+	case ok && len(b) == len(id):
+		copy(id[:], b)
+	default:
+		return fmt.Errorf("an id is 16 bytes, not %T", src)
+	}
+	return nil
+}
