@@ -17,10 +17,11 @@ var layers = map[string][]string{
 	"audit":   {"ids"},
 	"ids":     {},
 	"input":   {},
-	"mail":    {},
+	"mail":    {"secrecy"},
 	"openapi": {},
 	"pages":   {},
-	"seal":    {},
+	"seal":    {"secrecy"},
+	"secrecy": {},
 	"uris":    {},
 	"web":     {},
 	"browser": {"ids", "seal"},
@@ -31,34 +32,35 @@ var layers = map[string][]string{
 	"origins": {"uris"},
 
 	// The domain. Its packages do not know each other.
-	"accounts": {"audit", "caller", "hashing", "ids", "input", "limits", "seal", "uris"},
-	"clients":  {"audit", "caller", "hashing", "input", "limits", "oauth", "origins", "uris"},
+	"accounts": {"audit", "caller", "hashing", "ids", "input", "limits", "seal", "secrecy", "uris"},
+	"clients":  {"audit", "caller", "hashing", "input", "limits", "oauth", "origins", "secrecy", "uris"},
 	"consents": {"audit", "caller", "ids"},
 	"tokens":   {"audit", "caller", "ids", "input", "oauth", "seal"},
 	"keys":     {"audit", "input", "seal"},
 
 	// It asks the owners of rules and adds the place.
-	"configs": {"accounts", "clients", "hashing", "input", "keys", "limits", "oauth", "origins", "store/dsn", "tokens", "uris"},
+	"configs": {"accounts", "clients", "hashing", "input", "keys", "limits", "oauth", "origins", "secrecy", "store/dsn", "tokens", "uris"},
 
 	"store/dsn":       {"uris"},
 	"store":           {"ids", "store/dsn", "accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "tokens"},
 	"store/storetest": {"accounts", "audit", "clients", "consents", "ids", "keys", "limits", "oauth", "store", "tokens", "test/mariadb", "test/soak"},
 
-	"signin": {"accounts", "caller", "clients", "ids", "oauth", "tokens"},
+	"signin": {"accounts", "caller", "clients", "ids", "oauth", "secrecy", "tokens"},
 
 	// Above the domain.
 	"refusals":  {"accounts", "clients", "consents", "input", "limits", "oauth", "signin", "tokens"},
-	"grants":    {"accounts", "caller", "clients", "oauth", "refusals", "signin", "tokens"},
+	"grants":    {"accounts", "caller", "clients", "oauth", "refusals", "secrecy", "signin", "tokens"},
 	"authorize": {"caller", "clients", "consents", "ids", "oauth", "refusals", "seal", "tokens"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
-	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "signin", "tokens", "web"},
+	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "tokens", "web"},
 	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "oauth", "origins", "seal", "signin", "tokens"},
 
-	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "oauth", "seal", "server", "store", "tokens"},
+	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "oauth", "seal", "secrecy", "server", "store", "tokens"},
 
 	// For tests alone.
 	"hashing/hashingtest": {"hashing"},
 	"input/inputtest":     {"input"},
+	"secrecy/secrecytest": {},
 	"uris/uristest":       {},
 }
 

@@ -9,6 +9,7 @@ import (
 	"countersign/caller"
 	"countersign/hashing"
 	"countersign/limits"
+	"countersign/secrecy"
 	"countersign/store"
 	"countersign/store/storetest"
 )
@@ -42,7 +43,7 @@ func newUsers(t testing.TB, db *store.DB, change ...func(*accounts.Options)) *ac
 }
 
 // create adds a user and returns it as stored.
-func create(t testing.TB, users *accounts.Users, username, password string) accounts.User {
+func create(t testing.TB, users *accounts.Users, username string, password secrecy.Text) accounts.User {
 	t.Helper()
 	u, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: username, Password: password}, caller.Operator())
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"countersign/caller"
 	"countersign/ids"
 	"countersign/limits"
+	"countersign/secrecy"
 )
 
 // budget is a pair of counters for wrong guesses.
@@ -70,7 +71,7 @@ func (u *Users) charge(ctx context.Context, now time.Time, b budget) error {
 // and a wrong or malformed password. A caller that guesses too often gets a
 // *limits.WaitError: see budgetOf. limits.ErrBusy means that too many sign-ins wait
 // already.
-func (u *Users) Authenticate(ctx context.Context, now time.Time, username, password string, from caller.Caller) (User, error) {
+func (u *Users) Authenticate(ctx context.Context, now time.Time, username string, password secrecy.Text, from caller.Caller) (User, error) {
 	name, err := NormalizeUsername(username)
 	b := budget{own: limits.Key("password of a malformed name", username, from.Network())}
 	if err != nil {
@@ -92,7 +93,7 @@ func (u *Users) Authenticate(ctx context.Context, now time.Time, username, passw
 // guess does the work of Authenticate. It runs in a slot, from checking the
 // budget to charging it, so that parallel guesses can't overdraw the budget. An empty
 // name stands for a malformed one.
-func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, password string) (User, error) {
+func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text) (User, error) {
 	spent, err := u.check(ctx, now, b)
 	if err != nil {
 		return User{}, err
@@ -102,7 +103,7 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name, passwo
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
 	entitled := err == nil && !user.Disabled() && !u.AddressDue(&user)
-	prepared, err := preparePassword(password)
+	prepared, err := preparePassword(string(password))
 	entitled = entitled && err == nil
 
 	stored := u.hasher.Dummy()
@@ -143,7 +144,7 @@ func (u *Users) AddressDue(user *User) bool { return u.requireVerifiedEmail && !
 
 // Prove checks the password of a user who is signed in already, and returns the user
 // as of the check. Its errors are those of Authenticate, and ErrSignedOut.
-func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, password string, from caller.Caller) (User, error) {
+func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, password secrecy.Text, from caller.Caller) (User, error) {
 	user, err := u.store.User(ctx, id)
 	if errors.Is(err, ErrUnknownUser) {
 		return User{}, ErrSignedOut

@@ -21,6 +21,7 @@ import (
 	"countersign/ids"
 	"countersign/limits"
 	"countersign/oauth"
+	"countersign/secrecy"
 	"countersign/store"
 	"countersign/store/storetest"
 )
@@ -69,7 +70,7 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // the second in the same state as the first
-				user, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home})
+				user, err := users.Authenticate(t.Context(), time.Now(), try.username, secrecy.Text(try.password), caller.Caller{Address: home})
 				if !errors.Is(err, accounts.ErrBadCredentials) {
 					t.Errorf("error %v, want ErrBadCredentials itself", err)
 				}
@@ -131,12 +132,12 @@ func TestEveryFailureIsCountedAlike(t *testing.T) {
 				work := users.Watch()
 
 				for n := range 11 {
-					if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
+					if _, err := users.Authenticate(t.Context(), time.Now(), try.username, secrecy.Text(try.password), caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 						t.Fatalf("guess %d: %v, want ErrBadCredentials", n+1, err)
 					}
 				}
 				work.Take()
-				_, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home})
+				_, err := users.Authenticate(t.Context(), time.Now(), try.username, secrecy.Text(try.password), caller.Caller{Address: home})
 				if wait, ok := errors.AsType[*limits.WaitError](err); !ok || wait.RetryAfter != time.Second {
 					t.Errorf("guess 12: %v, want to wait a second", err)
 				}
@@ -144,7 +145,7 @@ func TestEveryFailureIsCountedAlike(t *testing.T) {
 					t.Errorf("a throttled guess cost %d hashes", len(got))
 				}
 				time.Sleep(time.Second)
-				if _, err := users.Authenticate(t.Context(), time.Now(), try.username, try.password, caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
+				if _, err := users.Authenticate(t.Context(), time.Now(), try.username, secrecy.Text(try.password), caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 					t.Errorf("having waited: %v, want ErrBadCredentials", err)
 				}
 			})
@@ -344,7 +345,7 @@ func TestSignInWhileTheDatabaseFails(t *testing.T) {
 
 func TestPasswordsDifferInAnyCharacter(t *testing.T) {
 	users := newUsers(t, open(t))
-	long := strings.Repeat("correct horse ", 7) + "x"
+	long := secrecy.Text(strings.Repeat("correct horse ", 7) + "x")
 	create(t, users, "alice", long+"1")
 	if len(long)+1 != 100 {
 		t.Fatalf("password has %d characters, want 100", len(long)+1)
@@ -352,7 +353,7 @@ func TestPasswordsDifferInAnyCharacter(t *testing.T) {
 	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"2", caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("differing in the last character: %v, want ErrBadCredentials", err)
 	}
-	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", strings.ToUpper(long+"1"), caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", secrecy.Text(strings.ToUpper(string(long)+"1")), caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("differing in case: %v, want ErrBadCredentials", err)
 	}
 	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", long+"1", caller.Caller{Address: home}); err != nil {
@@ -372,8 +373,8 @@ func TestPasswordTypedAnotherWayIsTheSame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			username := "user" + uuid.NewString()
-			create(t, users, username, c.chosen)
-			if _, err := users.Authenticate(t.Context(), time.Now(), username, c.typed, caller.Caller{Address: home}); err != nil {
+			create(t, users, username, secrecy.Text(c.chosen))
+			if _, err := users.Authenticate(t.Context(), time.Now(), username, secrecy.Text(c.typed), caller.Caller{Address: home}); err != nil {
 				t.Errorf("Authenticate: %v", err)
 			}
 		})

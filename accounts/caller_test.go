@@ -13,6 +13,7 @@ import (
 	"countersign/ids"
 	"countersign/limits"
 	"countersign/seal"
+	"countersign/secrecy"
 )
 
 // A caller that a handler forgot to fill in is a stranger without an address: the zero
@@ -26,11 +27,11 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 	type call func(ctx context.Context, users *accounts.Users, alice accounts.User, i int, from caller.Caller) error
 	budgeted := map[string]call{
 		"Authenticate": func(ctx context.Context, users *accounts.Users, _ accounts.User, i int, from caller.Caller) error {
-			_, err := users.Authenticate(ctx, now, "alice", fmt.Sprint("wrong ", i), from)
+			_, err := users.Authenticate(ctx, now, "alice", secrecy.Text(fmt.Sprint("wrong ", i)), from)
 			return err
 		},
 		"Prove": func(ctx context.Context, users *accounts.Users, alice accounts.User, i int, from caller.Caller) error {
-			_, err := users.Prove(ctx, now, alice.ID, fmt.Sprint("wrong ", i), from)
+			_, err := users.Prove(ctx, now, alice.ID, secrecy.Text(fmt.Sprint("wrong ", i)), from)
 			return err
 		},
 		"Create": func(ctx context.Context, users *accounts.Users, _ accounts.User, _ int, from caller.Caller) error {

@@ -11,6 +11,7 @@ import (
 	"countersign/ids"
 	"countersign/input"
 	"countersign/limits"
+	"countersign/secrecy"
 )
 
 // ErrNoMail means that this server sends no mail.
@@ -172,7 +173,7 @@ func (u *Users) alreadyRegistered(now time.Time, holder *User, language string) 
 // ResetPassword sets a new password for the holder of a mailed token, ends all
 // sessions, and returns the user with the new epoch. ErrBadToken, *input.Error,
 // limits.ErrBusy.
-func (u *Users) ResetPassword(ctx context.Context, now time.Time, token, password string, from caller.Caller) (User, error) {
+func (u *Users) ResetPassword(ctx context.Context, now time.Time, token string, password secrecy.Text, from caller.Caller) (User, error) {
 	letter, user, err := u.open(ctx, now, token)
 	if err != nil {
 		return User{}, err

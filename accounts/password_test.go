@@ -12,6 +12,7 @@ import (
 	"countersign/accounts"
 	"countersign/caller"
 	"countersign/input/inputtest"
+	"countersign/secrecy"
 )
 
 func TestPasswordPolicy(t *testing.T) {
@@ -51,7 +52,7 @@ func TestPasswordPolicy(t *testing.T) {
 		strings.Repeat("ab", 512):           nil,
 		strings.Repeat("\u1112\u1161", 341): nil, // 1,023 bytes once composed
 	} {
-		err := users.SetPassword(t.Context(), time.Now(), user.ID, password, caller.Operator())
+		err := users.SetPassword(t.Context(), time.Now(), user.ID, secrecy.Text(password), caller.Operator())
 		slices.Sort(want)
 		if got := inputtest.Problems(t, err); !slices.Equal(got, want) {
 			t.Errorf("%.40q: %q, want %q", password, got, want)

@@ -15,6 +15,7 @@ import (
 	"countersign/input"
 	"countersign/limits"
 	"countersign/seal"
+	"countersign/secrecy"
 )
 
 // Settings are the rules for accounts.
@@ -73,7 +74,7 @@ func New(o Options) (*Users, error) {
 type NewUser struct {
 	Username string
 	Email    string // optional
-	Password string
+	Password secrecy.Text
 	Roles    []string // set by the operator only
 }
 
@@ -93,7 +94,7 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 		bad.Add("email", input.Required, "email must not be empty.")
 	}
 	checkRoles(&bad, n.Roles)
-	prepared := u.policy.check(&bad, "password", n.Password, name, n.Email)
+	prepared := u.policy.check(&bad, "password", string(n.Password), name, n.Email)
 	if err := bad.Err(); err != nil {
 		return User{}, err
 	}
@@ -200,7 +201,7 @@ func alreadyTaken(err error) error {
 // SetPassword replaces the password and ends all of the user's sessions, for the
 // operator: see ChangePassword. *input.Error, ErrUnknownUser, ErrNotOperator,
 // limits.ErrBusy.
-func (u *Users) SetPassword(ctx context.Context, now time.Time, id ids.User, password string, from caller.Caller) error {
+func (u *Users) SetPassword(ctx context.Context, now time.Time, id ids.User, password secrecy.Text, from caller.Caller) error {
 	if !from.IsOperator() {
 		return ErrNotOperator
 	}
@@ -213,7 +214,7 @@ func (u *Users) SetPassword(ctx context.Context, now time.Time, id ids.User, pas
 // proof: of all changes that rest on one proof, one succeeds. *input.Error,
 // ErrSignedOut, ErrBadCredentials if the account changed since the proof,
 // ErrUnknownUser if it is gone, limits.ErrBusy.
-func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, session ids.Session, password string, from caller.Caller) (User, error) {
+func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, session ids.Session, password secrecy.Text, from caller.Caller) (User, error) {
 	if session.IsZero() { // spares a hash
 		return User{}, ErrSignedOut
 	}
@@ -226,7 +227,7 @@ func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, se
 
 // setPassword sets a password that came in the named field, and notifies the user in
 // the caller's language.
-func (u *Users) setPassword(ctx context.Context, now time.Time, id ids.User, field, password string, by By, from caller.Caller) error {
+func (u *Users) setPassword(ctx context.Context, now time.Time, id ids.User, field string, password secrecy.Text, by By, from caller.Caller) error {
 	user, err := u.store.User(ctx, id)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
@@ -244,9 +245,9 @@ func (u *Users) setPassword(ctx context.Context, now time.Time, id ids.User, fie
 
 // hashNew hashes a new password of the user that came in the named field.
 // *input.Error, limits.ErrBusy.
-func (u *Users) hashNew(ctx context.Context, field, password string, user *User) (hash string, err error) {
+func (u *Users) hashNew(ctx context.Context, field string, password secrecy.Text, user *User) (hash string, err error) {
 	var bad input.Error
-	prepared := u.policy.check(&bad, field, password, user.Username, user.Email)
+	prepared := u.policy.check(&bad, field, string(password), user.Username, user.Email)
 	if err := bad.Err(); err != nil {
 		return "", err
 	}

@@ -17,6 +17,7 @@ import (
 	"countersign/ids"
 	"countersign/input"
 	"countersign/input/inputtest"
+	"countersign/secrecy"
 	"countersign/store/storetest"
 )
 
@@ -61,7 +62,7 @@ func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
 			[]string{"username invalid_characters", "email invalid", "password too_common", "password too_short", "roles invalid"},
 		},
 		"all too long": {
-			accounts.NewUser{Username: strings.Repeat("a", 65), Email: strings.Repeat("a", 250) + "@b.de", Password: strings.Repeat("ab", 513)},
+			accounts.NewUser{Username: strings.Repeat("a", 65), Email: strings.Repeat("a", 250) + "@b.de", Password: secrecy.Text(strings.Repeat("ab", 513))},
 			[]string{"username too_long", "email too_long", "password too_long"},
 		},
 		"name in password":    {accounts.NewUser{Username: "alice", Password: "I am ALICE, you see"}, []string{"password contains_personal"}},
@@ -70,7 +71,7 @@ func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := users.Create(t.Context(), time.Now(), c.new, caller.Operator())
 			inputtest.Want(t, err, c.want...)
-			if p := c.new.Password; p != "" && strings.Contains(err.Error(), p) {
+			if p := c.new.Password; p != "" && strings.Contains(err.Error(), string(p)) {
 				t.Errorf("the error quotes the password: %v", err)
 			}
 		})
@@ -85,7 +86,7 @@ func TestLongestNamesAndPasswordsAreAccepted(t *testing.T) {
 	for _, n := range []accounts.NewUser{
 		{Username: "a", Password: goodPassword},
 		{Username: strings.Repeat("é", 64), Password: goodPassword},
-		{Username: "longest", Password: strings.Repeat("ab", 512)},
+		{Username: "longest", Password: secrecy.Text(strings.Repeat("ab", 512))},
 		{Username: "mailed", Password: goodPassword, Email: strings.Repeat("a", 242) + "@example.com"},
 	} {
 		if _, err := users.Create(t.Context(), time.Now(), n, caller.Operator()); err != nil {
@@ -192,7 +193,7 @@ func TestSetPassword(t *testing.T) {
 	from := caller.Operator()
 	from.Address, from.RequestID = home, "r2"
 	set := func(password string) error {
-		return users.SetPassword(t.Context(), time.Now(), user.ID, password, from)
+		return users.SetPassword(t.Context(), time.Now(), user.ID, secrecy.Text(password), from)
 	}
 	inputtest.Want(t, set("short"), "password too_short")
 	inputtest.Want(t, set("password1"), "password too_common")

@@ -9,11 +9,16 @@ import (
 	"countersign/browser"
 	"countersign/ids"
 	"countersign/seal"
+	"countersign/secrecy"
 )
 
-func keys(t testing.TB, lines ...string) *seal.Keys {
+func keys(t testing.TB, lines ...secrecy.Text) *seal.Keys {
 	t.Helper()
-	k, err := seal.Parse(strings.Join(lines, "\n"))
+	var all secrecy.Text
+	for _, text := range lines {
+		all += text + "\n"
+	}
+	k, err := seal.Parse(all)
 	if err != nil {
 		t.Fatal(err)
 	}

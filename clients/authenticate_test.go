@@ -14,6 +14,7 @@ import (
 	"countersign/clients"
 	"countersign/hashing"
 	"countersign/limits"
+	"countersign/secrecy"
 	"countersign/store/storetest"
 )
 
@@ -27,8 +28,9 @@ func TestClientAuthentication(t *testing.T) {
 	register(t, registry, machine, generated)
 
 	for name, c := range map[string]struct {
-		id, secret string
-		want       error
+		id     string
+		secret secrecy.Text
+		want   error
 	}{
 		"public without secret":         {"spa", "", nil},
 		"public with secret":            {"spa", chosen, clients.ErrBadCredentials},
@@ -46,7 +48,7 @@ func TestClientAuthentication(t *testing.T) {
 		"unknown without secret":        {"nobody", "", clients.ErrBadCredentials},
 		"id in another case":            {"SPA", "", clients.ErrBadCredentials},
 		"no id":                         {"", "", clients.ErrBadCredentials},
-		"endless id and secret":         {strings.Repeat("a", 50_000), strings.Repeat("a", 50_000), clients.ErrBadCredentials},
+		"endless id and secret":         {strings.Repeat("a", 50_000), secrecy.Text(strings.Repeat("a", 50_000)), clients.ErrBadCredentials},
 		"id not UTF-8":                  {"\xff", chosen, clients.ErrBadCredentials},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +118,7 @@ func TestClientsWhileTheDatabaseFails(t *testing.T) {
 	registry := newRegistry(t, db.DB, func(o *clients.Options) {
 		o.Store, o.Throttle = db, storetest.Throttle(t, db)
 	})
-	try := func(secret string) error {
+	try := func(secret secrecy.Text) error {
 		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: secret}, caller.Caller{Address: home})
 		return err
 	}
@@ -179,7 +181,7 @@ func TestThrottledGuesserCannotTellARightSecret(t *testing.T) {
 	register(t, registry, api, chosen)
 	now := time.Now()
 	try := func(secret, address string) error {
-		_, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: secret}, caller.Caller{Address: address})
+		_, err := registry.Authenticate(t.Context(), now, clients.Credentials{ID: "api", Secret: secrecy.Text(secret)}, caller.Caller{Address: address})
 		return err
 	}
 	if err := try(chosen, home); err != nil { // remembered: would cost nothing
@@ -231,7 +233,7 @@ func TestKnownClientsGetThroughAFlood(t *testing.T) {
 	machine := api
 	machine.ID = "machine"
 	register(t, registry, machine, generated)
-	try := func(id, secret string) error {
+	try := func(id string, secret secrecy.Text) error {
 		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: id, Secret: secret}, caller.Caller{Address: home})
 		return err
 	}
@@ -247,8 +249,8 @@ func TestKnownClientsGetThroughAFlood(t *testing.T) {
 	if err := try("nobody", "guess"); !errors.Is(err, limits.ErrBusy) {
 		t.Errorf("another stranger: %v, want ErrBusy", err)
 	}
-	for id, secret := range map[string]string{"spa": "", "api": chosen, "machine": generated} {
-		if err := try(id, secret); err != nil {
+	for id, secret := range map[string]string{"spa": "", "api": chosen, "machine": string(generated)} {
+		if err := try(id, secrecy.Text(secret)); err != nil {
 			t.Errorf("%s: %v", id, err)
 		}
 	}

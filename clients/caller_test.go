@@ -10,6 +10,7 @@ import (
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/limits"
+	"countersign/secrecy"
 )
 
 // A caller that a handler forgot to fill in is a stranger without an address, whose
@@ -26,7 +27,7 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 	}
 	registry := newRegistry(t, open(t))
 	guess := func(i int, from caller.Caller) error {
-		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: fmt.Sprint("wrong ", i)}, from)
+		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: secrecy.Text(fmt.Sprint("wrong ", i))}, from)
 		return err
 	}
 	var err error

@@ -13,6 +13,7 @@ import (
 	"countersign/hashing"
 	"countersign/input"
 	"countersign/limits"
+	"countersign/secrecy"
 )
 
 // ErrPublic means that a public client has no secret to replace.
@@ -59,7 +60,7 @@ type Credentials struct {
 	// Secret is empty if there is none. An empty secret and an absent one are
 	// the same (RFC 6749 sections 2.3.1 and 3.2); HTTP Basic can only send an empty
 	// one.
-	Secret string
+	Secret secrecy.Text
 }
 
 // Authenticate returns the client that presents these credentials. A public
@@ -124,7 +125,7 @@ func (s *Registry) guess(ctx context.Context, now time.Time, key [32]byte, store
 	if err != nil {
 		return err
 	}
-	match, _, err := s.hasher.Verify(stored, cred.Secret)
+	match, _, err := s.hasher.Verify(stored, string(cred.Secret))
 	if err != nil {
 		s.log.ErrorContext(ctx, "stored secret hash is unusable", "client_id", cred.ID, "err", err)
 	}
@@ -147,7 +148,7 @@ func (s *Registry) refuse(ctx context.Context, now time.Time, key [32]byte) erro
 // GenerateSecret, or a chosen one. Create sets SecretHash and the times. Malformed
 // input is an *input.Error with all problems at once; it is also ErrExists if that is
 // the only one.
-func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret string, from caller.Caller) (Client, error) {
+func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret secrecy.Text, from caller.Caller) (Client, error) {
 	c, err := s.checked(c, secret)
 	if err != nil {
 		return Client{}, err
@@ -169,7 +170,7 @@ func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret s
 // Put creates or changes the client to be as declared. It doesn't touch a client that
 // is so already, not even its hash, so that servers that declare their clients at every
 // start, several at once, record no changes that are none. *input.Error.
-func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret string, from caller.Caller) (Client, error) {
+func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret secrecy.Text, from caller.Caller) (Client, error) {
 	c, err := s.checked(c, secret)
 	if err != nil {
 		return Client{}, err
@@ -206,7 +207,7 @@ func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret stri
 const maxPuts = 5
 
 // checked returns the client in its stored form, or an error if it breaks a rule.
-func (s *Registry) checked(c Client, secret string) (Client, error) {
+func (s *Registry) checked(c Client, secret secrecy.Text) (Client, error) {
 	if c.Name == "" {
 		c.Name = c.ID
 	}
@@ -216,7 +217,7 @@ func (s *Registry) checked(c Client, secret string) (Client, error) {
 
 // RotateSecret gives a confidential client a new generated secret and returns
 // it. ErrUnknown, ErrPublic.
-func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id string, from caller.Caller) (string, error) {
+func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id string, from caller.Caller) (secrecy.Text, error) {
 	c, err := s.store.Client(ctx, id)
 	if err != nil {
 		return "", fmt.Errorf("rotate secret: %w", err)
@@ -224,12 +225,12 @@ func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id string, f
 	if c.Public {
 		return "", ErrPublic
 	}
-	secret := GenerateSecret()
+	generated := GenerateSecret()
 	ev := clientEvent(audit.ClientSecretRotated, now, id, from)
-	if err := s.store.SetSecretHash(ctx, id, digestSecret(secret), now, ev); err != nil {
+	if err := s.store.SetSecretHash(ctx, id, digestSecret(generated), now, ev); err != nil {
 		return "", fmt.Errorf("rotate secret: %w", err)
 	}
-	return secret, nil
+	return generated, nil
 }
 
 // Delete removes the client and its sessions. ErrUnknown.
@@ -256,23 +257,23 @@ func (s *Registry) Origins(ctx context.Context) ([]Origin, error) {
 }
 
 // hashSecret returns the stored form of a secret, which is empty for none.
-func (s *Registry) hashSecret(ctx context.Context, secret string) (hash string, err error) {
+func (s *Registry) hashSecret(ctx context.Context, secret secrecy.Text) (hash string, err error) {
 	switch {
 	case secret == "":
 		return "", nil
 	case isGenerated(secret):
 		return digestSecret(secret), nil
 	default:
-		err = s.hasher.Do(ctx, func() { hash = s.hasher.Hash(secret) })
+		err = s.hasher.Do(ctx, func() { hash = s.hasher.Hash(string(secret)) })
 		return hash, err
 	}
 }
 
 // keepHash returns stored if it is the hash of secret, and else a new hash.
-func (s *Registry) keepHash(ctx context.Context, stored, secret string) (string, error) {
+func (s *Registry) keepHash(ctx context.Context, stored string, secret secrecy.Text) (string, error) {
 	if hashing.IsHash(stored) && secret != "" {
 		var match, outdated bool
-		if err := s.hasher.Do(ctx, func() { match, outdated, _ = s.hasher.Verify(stored, secret) }); err != nil {
+		if err := s.hasher.Do(ctx, func() { match, outdated, _ = s.hasher.Verify(stored, string(secret)) }); err != nil {
 			return "", err
 		}
 		if match && !outdated {

@@ -13,6 +13,7 @@ import (
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/input/inputtest"
+	"countersign/secrecy"
 	"countersign/store/storetest"
 )
 
@@ -35,7 +36,7 @@ var (
 	api = clients.Client{ID: "api", Settings: clients.Settings{Grants: []string{"client_credentials"}, Scopes: []string{"read"}, MayIntrospect: true}}
 )
 
-func register(t testing.TB, registry *clients.Registry, c clients.Client, secret string) clients.Client {
+func register(t testing.TB, registry *clients.Registry, c clients.Client, secret secrecy.Text) clients.Client {
 	t.Helper()
 	c, err := registry.Create(t.Context(), time.Now(), c, secret, caller.Operator())
 	if err != nil {
@@ -76,15 +77,15 @@ func TestCreatedClientIsStored(t *testing.T) {
 func TestSecretsAreStoredAsHashes(t *testing.T) {
 	registry := newRegistry(t, open(t))
 	generated := clients.GenerateSecret()
-	for secret, prefix := range map[string]string{generated: "$sha256$", chosen: "$argon2id$v=19$m=8,"} {
+	for secret, prefix := range map[string]string{string(generated): "$sha256$", chosen: "$argon2id$v=19$m=8,"} {
 		c := api
 		c.ID = prefix[1:7]
-		got := register(t, registry, c, secret).SecretHash
+		got := register(t, registry, c, secrecy.Text(secret)).SecretHash
 		if !strings.HasPrefix(got, prefix) || strings.Contains(got, secret) {
 			t.Errorf("%q is stored as %q", secret, got)
 		}
 	}
-	if !strings.HasPrefix(generated, "cs_secret_") || len(generated) != len("cs_secret_")+43 || generated == clients.GenerateSecret() {
+	if !strings.HasPrefix(string(generated), "cs_secret_") || len(generated) != len("cs_secret_")+43 || generated == clients.GenerateSecret() {
 		t.Errorf("generated secret is %q", generated)
 	}
 }
@@ -94,7 +95,7 @@ func TestClientRules(t *testing.T) {
 	for name, c := range map[string]struct {
 		client clients.Client
 		change func(*clients.Client)
-		secret string
+		secret secrecy.Text
 		want   []string
 	}{
 		"public":                  {spa, nil, "", nil},
@@ -114,7 +115,7 @@ func TestClientRules(t *testing.T) {
 		"public with secret":      {spa, nil, chosen, []string{"secret not_allowed"}},
 		"confidential without":    {api, nil, "", []string{"secret required"}},
 		"secret too short":        {api, nil, "1234567", []string{"secret too_short"}},
-		"secret too long":         {api, nil, strings.Repeat("a", 1025), []string{"secret too_long"}},
+		"secret too long":         {api, nil, secrecy.Text(strings.Repeat("a", 1025)), []string{"secret too_long"}},
 		"secret not ASCII":        {api, nil, "geheimnisvoll ä", []string{"secret invalid_characters"}},
 		"secret with line end":    {api, nil, "correct horse\n", []string{"secret invalid_characters"}},
 		"unknown grant":           {spa, func(c *clients.Client) { c.Grants = []string{"implicit"} }, "", []string{"grants invalid"}},
@@ -138,7 +139,7 @@ func TestClientRules(t *testing.T) {
 			}
 			_, err := registry.Put(t.Context(), time.Now(), c.client, c.secret, caller.Operator())
 			inputtest.Want(t, err, c.want...)
-			if err != nil && c.secret != "" && strings.Contains(err.Error(), c.secret) {
+			if err != nil && c.secret != "" && strings.Contains(err.Error(), string(c.secret)) {
 				t.Errorf("the error quotes the secret: %v", err)
 			}
 		})
@@ -148,7 +149,7 @@ func TestClientRules(t *testing.T) {
 func TestPutChangesOnlyWhatDiffers(t *testing.T) {
 	db := open(t)
 	registry := newRegistry(t, db)
-	put := func(c clients.Client, secret string) clients.Client {
+	put := func(c clients.Client, secret secrecy.Text) clients.Client {
 		t.Helper()
 		c, err := registry.Put(t.Context(), time.Now(), c, secret, caller.Operator())
 		if err != nil {
@@ -215,7 +216,7 @@ func TestRotateSecret(t *testing.T) {
 	registry := newRegistry(t, db)
 	register(t, registry, api, chosen)
 	register(t, registry, spa, "")
-	try := func(secret string) error {
+	try := func(secret secrecy.Text) error {
 		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: secret}, caller.Caller{Address: home})
 		return err
 	}

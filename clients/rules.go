@@ -8,6 +8,7 @@ import (
 	"countersign/input"
 	"countersign/oauth"
 	"countersign/origins"
+	"countersign/secrecy"
 )
 
 const (
@@ -50,7 +51,7 @@ type Rules struct {
 // Check returns everything that is wrong with a client and its secret, an *input.Error,
 // or nil. A secret is for confidential clients: one from GenerateSecret, or a chosen
 // one.
-func Check(c Client, secret string, rules Rules) error {
+func Check(c Client, secret secrecy.Text, rules Rules) error {
 	var bad input.Error
 	checkClientID(&bad, c.ID)
 	checkSecretKind(&bad, c.Public, secret != "")

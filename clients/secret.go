@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"countersign/input"
+	"countersign/secrecy"
 )
 
 const (
@@ -23,13 +24,15 @@ const (
 var b64url = base64.RawURLEncoding.Strict()
 
 // GenerateSecret returns a client secret with 256 random bits.
-func GenerateSecret() string { return secretPrefix + b64url.EncodeToString(random(secretBytes)) }
+func GenerateSecret() secrecy.Text {
+	return secrecy.Text(secretPrefix + b64url.EncodeToString(random(secretBytes)))
+}
 
 // isGenerated reports whether a secret is one that GenerateSecret makes. An attacker
 // can't find such a secret by search, so a plain digest, which costs nothing to verify,
 // is enough (digestSecret). Secrets that operators choose are hashed with argon2id.
-func isGenerated(secret string) bool {
-	encoded, ok := strings.CutPrefix(secret, secretPrefix)
+func isGenerated(secret secrecy.Text) bool {
+	encoded, ok := strings.CutPrefix(string(secret), secretPrefix)
 	raw, err := b64url.DecodeString(encoded)
 	return ok && err == nil && len(raw) == secretBytes
 }
@@ -37,21 +40,21 @@ func isGenerated(secret string) bool {
 const digestPrefix = "$sha256$"
 
 // digestSecret returns the stored form of a generated secret.
-func digestSecret(secret string) string {
+func digestSecret(secret secrecy.Text) string {
 	sum := sha256.Sum256([]byte(secret))
 	return digestPrefix + b64url.EncodeToString(sum[:])
 }
 
 // verifyDigest reports whether digest is the stored form of secret.
-func verifyDigest(digest, secret string) bool {
+func verifyDigest(digest string, secret secrecy.Text) bool {
 	return subtle.ConstantTimeCompare([]byte(digest), []byte(digestSecret(secret))) == 1
 }
 
 // checkChosenSecret adds what is wrong with a secret that an operator chose. RFC 6749
 // appendix A.2 limits its characters.
-func checkChosenSecret(bad *input.Error, secret string) {
+func checkChosenSecret(bad *input.Error, secret secrecy.Text) {
 	switch {
-	case strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r > '~' }):
+	case strings.ContainsFunc(string(secret), func(r rune) bool { return r < ' ' || r > '~' }):
 		bad.Add("secret", input.InvalidCharacters, "secret must have printable ASCII characters only.")
 	case len(secret) < minChosenSecret:
 		bad.Add("secret", input.TooShort, "secret must have at least %d characters; better let one be generated.", minChosenSecret)
@@ -76,16 +79,16 @@ func newProven() *proven {
 	return &proven{key: random(32), seen: make(map[[32]byte]struct{})}
 }
 
-func (p *proven) has(clientID, stored, secret string) bool {
-	mac := p.mac(clientID, stored, secret)
+func (p *proven) has(clientID, stored string, secret secrecy.Text) bool {
+	mac := p.mac(clientID, stored, string(secret))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, ok := p.seen[mac]
 	return ok
 }
 
-func (p *proven) add(clientID, stored, secret string) {
-	mac := p.mac(clientID, stored, secret)
+func (p *proven) add(clientID, stored string, secret secrecy.Text) {
+	mac := p.mac(clientID, stored, string(secret))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.seen) >= maxProven {

@@ -18,11 +18,11 @@
 package configs
 
 import (
-	"log/slog"
 	"time"
 
 	"countersign/clients"
 	"countersign/limits"
+	"countersign/secrecy"
 	"countersign/tokens"
 )
 
@@ -108,7 +108,7 @@ type Config struct {
 	// MasterKey is the master key as text, which replaces the file. It comes from
 	// COUNTERSIGN_MASTER_KEY only, because neither a configuration file nor a command
 	// line keeps a secret. Default empty: MasterKeyFile is used.
-	MasterKey Secret `yaml:"master_key" only:"env"`
+	MasterKey secrecy.Text `yaml:"master_key" only:"env"`
 
 	// TrustedProxies are the IP addresses and networks (CIDR) of reverse proxies
 	// whose X-Forwarded-For the server trusts; it trusts no other header. Default none:
@@ -212,7 +212,7 @@ type Config struct {
 		PasswordFile string `yaml:"password_file"`
 		// Password is the password as text, which replaces the file. It comes from
 		// COUNTERSIGN_SMTP_PASSWORD only.
-		Password Secret `yaml:"password" only:"env"`
+		Password secrecy.Text `yaml:"password" only:"env"`
 		// From is the sender's address, such as no-reply@example.com or Example
 		// <no-reply@example.com>. Required with Host.
 		From string `yaml:"from"`
@@ -262,28 +262,8 @@ type Client struct {
 
 	// Secret is the known secret of a --dev client, in place of a SecretFile.
 	// Nothing else sets it.
-	Secret Secret `yaml:"-"`
+	Secret secrecy.Text `yaml:"-"`
 }
 
 // masked replaces a secret in all output.
 const masked = "[secret]"
-
-// Secret is text that no log or message shows. Convert it to string to use it.
-type Secret string
-
-// String hides the secret; an empty one shows as empty.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return masked
-}
-
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return s.String() }
-
-// LogValue hides the secret from slog.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalText hides the secret from JSON.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign/input"
+	"countersign/secrecy"
 )
 
 // leaf is one key and the field that holds its value.
@@ -72,8 +73,8 @@ func parse(v reflect.Value, text string) (err error) {
 	switch p := v.Addr().Interface().(type) {
 	case *string:
 		*p = text
-	case *Secret:
-		*p = Secret(text)
+	case *secrecy.Text:
+		*p = secrecy.Text(text)
 	case *bool:
 		if text != "true" && text != "false" {
 			return fmt.Errorf("must be true or false, not %s", quote(text))

@@ -8,18 +8,19 @@ import (
 	"unicode/utf8"
 
 	"countersign/clients"
+	"countersign/secrecy"
 )
 
 // credentials reads the client's id and secret from HTTP Basic or from the body (RFC
 // 6749 section 2.3.1), never both.
 func credentials(r *http.Request, form url.Values) (clients.Credentials, error) {
-	id, secret := form.Get("client_id"), form.Get("client_secret")
+	id, clientSecret := form.Get("client_id"), form.Get("client_secret")
 	switch headers := r.Header.Values("Authorization"); len(headers) {
 	case 0:
 		if id == "" {
 			return clients.Credentials{}, errNoClient
 		}
-		return clients.Credentials{ID: id, Secret: secret}, nil
+		return clients.Credentials{ID: id, Secret: secrecy.Text(clientSecret)}, nil
 	case 1:
 		basicID, basicSecret, ok := parseBasic(headers[0])
 		if !ok {
@@ -32,7 +33,7 @@ func credentials(r *http.Request, form url.Values) (clients.Credentials, error) 
 			return clients.Credentials{}, invalidRequest("client_id differs from the client in the Authorization header")
 		}
 		// Some clients send Basic with an empty secret for a public client.
-		return clients.Credentials{ID: basicID, Secret: basicSecret}, nil
+		return clients.Credentials{ID: basicID, Secret: secrecy.Text(basicSecret)}, nil
 	default:
 		return clients.Credentials{}, invalidRequest("the Authorization header is repeated")
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/go-oauth2/oauth2/v4"
 
 	"countersign/oauth"
+	"countersign/secrecy"
 	"countersign/signin"
 	"countersign/tokens"
 )
@@ -33,7 +34,7 @@ func (g *password) Issue(ctx context.Context, r *Request) (Answer, error) {
 	var outcome signin.Outcome
 	l := library{
 		prove: func(ctx context.Context, _, username, password string) (id string, err error) {
-			outcome, err = g.signIns.Prove(ctx, r.Now, signin.Password{Username: username, Password: password}, r.From)
+			outcome, err = g.signIns.Prove(ctx, r.Now, signin.Password{Username: username, Password: secrecy.Text(password)}, r.From)
 			return outcome.User.ID.String(), err
 		},
 		issue: func(ctx context.Context, _ *oauth2.TokenGenerateRequest) (tokens.Issued, error) {

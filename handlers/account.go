@@ -15,6 +15,7 @@ import (
 	"countersign/ids"
 	"countersign/input"
 	"countersign/refusals"
+	"countersign/secrecy"
 	"countersign/signin"
 	"countersign/tokens"
 )
@@ -85,9 +86,9 @@ func (h *Account) endOthers(c *gin.Context, mine tokens.Session) error {
 }
 
 type changePasswordRequest struct {
-	Current   string `json:"current_password"`
-	New       string `json:"new_password"`
-	UILocales string `json:"ui_locales"`
+	Current   secrecy.Text `json:"current_password"`
+	New       secrecy.Text `json:"new_password"`
+	UILocales string       `json:"ui_locales"`
 }
 
 func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
@@ -159,18 +160,18 @@ func (h *Account) export(c *gin.Context, mine tokens.Session) error {
 }
 
 type proofRequest struct {
-	Current string `json:"current_password"`
+	Current secrecy.Text `json:"current_password"`
 }
 
 // prove checks that the account's owner makes the request: see signin.Service.Confirm.
-func (h *Account) prove(c *gin.Context, mine *tokens.Session, password string) error {
+func (h *Account) prove(c *gin.Context, mine *tokens.Session, password secrecy.Text) error {
 	return wrongPassword(h.SignIns.Confirm(c.Request.Context(), time.Now(), mine, password, h.Devices.caller(c, "")))
 }
 
 type changeEmailRequest struct {
-	Email     string `json:"email"`
-	Current   string `json:"current_password"`
-	UILocales string `json:"ui_locales"`
+	Email     string       `json:"email"`
+	Current   secrecy.Text `json:"current_password"`
+	UILocales string       `json:"ui_locales"`
 }
 
 func (h *Account) changeEmail(c *gin.Context, mine tokens.Session) error {

@@ -9,6 +9,7 @@ import (
 
 	"countersign/authorize"
 	"countersign/pages"
+	"countersign/secrecy"
 	"countersign/signin"
 	"countersign/tokens"
 )
@@ -78,7 +79,7 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 	if form.Get("continue") != "" && r != nil {
 		return h.advance(c, r.Choose(), l)
 	}
-	username, password := form.Get("username"), form.Get("password")
+	username, password := form.Get("username"), secrecy.Text(form.Get("password"))
 	if username == "" || password == "" {
 		return h.askAgain(c, http.StatusBadRequest, r, l, pages.Data{Username: username, Errors: []string{"missing_fields"}})
 	}

@@ -10,6 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/caller"
+	"countersign/secrecy"
 )
 
 // Recovery serves what users do by mail, signed in or not: set a new password after
@@ -75,9 +76,9 @@ func (h *Recovery) resend(c *gin.Context) error {
 }
 
 type resetRequest struct {
-	Token     string `json:"token"`
-	Password  string `json:"new_password"`
-	UILocales string `json:"ui_locales"`
+	Token     string       `json:"token"`
+	Password  secrecy.Text `json:"new_password"`
+	UILocales string       `json:"ui_locales"`
 }
 
 func (h *Recovery) reset(c *gin.Context) error {

@@ -12,6 +12,7 @@ import (
 	"countersign/accounts"
 	"countersign/input"
 	"countersign/pages"
+	"countersign/secrecy"
 )
 
 // RecoveryPages serves /forgot, /reset and /verify, where users do the same on our
@@ -81,7 +82,7 @@ func (h *RecoveryPages) opened(page pages.Name) func(*gin.Context) error {
 
 func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 	token := form.Get("token")
-	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), token, form.Get("password"), callerOf(c, ""))
+	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), token, secrecy.Text(form.Get("password")), callerOf(c, ""))
 	if err == nil {
 		h.Devices.remember(c, &user)
 		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "password_set"})

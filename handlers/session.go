@@ -10,6 +10,7 @@ import (
 	"countersign/api"
 	"countersign/input"
 	"countersign/refusals"
+	"countersign/secrecy"
 	"countersign/signin"
 )
 
@@ -33,8 +34,8 @@ func (h *Session) Mount(r gin.IRouter) {
 // signInRequest is a username and a password, or an authorization code with the
 // parameters of its request.
 type signInRequest struct {
-	Username string `json:"username"`
-	Password string `json:"password"`
+	Username string       `json:"username"`
+	Password secrecy.Text `json:"password"`
 
 	Code        string `json:"code"`
 	Verifier    string `json:"code_verifier"`
@@ -77,7 +78,7 @@ func (r *signInRequest) proof() signin.Proof {
 
 // check returns which members are missing for the chosen proof, or belong to the other.
 func (r *signInRequest) check() error {
-	needs := []struct{ name, value string }{{"username", r.Username}, {"password", r.Password}}
+	needs := []struct{ name, value string }{{"username", r.Username}, {"password", string(r.Password)}}
 	others := []struct{ name, value string }{{"code_verifier", r.Verifier}, {"redirect_uri", r.RedirectURI}}
 	if r.Code != "" {
 		needs, others = others, needs

@@ -8,6 +8,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/api"
+	"countersign/secrecy"
 )
 
 // Signup serves POST /signup, by which an application creates an account for a visitor.
@@ -29,10 +30,10 @@ func (h *Signup) Handler(requireOrigin gin.HandlerFunc) gin.HandlerFunc {
 }
 
 type signupRequest struct {
-	Username  string `json:"username"`
-	Password  string `json:"password"`
-	Email     string `json:"email"`
-	UILocales string `json:"ui_locales"`
+	Username  string       `json:"username"`
+	Password  secrecy.Text `json:"password"`
+	Email     string       `json:"email"`
+	UILocales string       `json:"ui_locales"`
 }
 
 func (h *Signup) signup(c *gin.Context) error {

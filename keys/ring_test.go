@@ -20,6 +20,7 @@ import (
 	"countersign/audit"
 	"countersign/keys"
 	"countersign/seal"
+	"countersign/secrecy"
 	"countersign/store"
 	"countersign/store/storetest"
 )
@@ -46,12 +47,16 @@ func inBubble(t *testing.T, test func(t *testing.T, db *store.DB)) {
 	})
 }
 
-func master(t testing.TB, texts ...string) *seal.Keys {
+func master(t testing.TB, texts ...secrecy.Text) *seal.Keys {
 	t.Helper()
 	if len(texts) == 0 {
-		texts = []string{seal.Generate()}
+		texts = []secrecy.Text{seal.Generate()}
 	}
-	k, err := seal.Parse(strings.Join(texts, "\n"))
+	var all secrecy.Text
+	for _, text := range texts {
+		all += text + "\n"
+	}
+	k, err := seal.Parse(all)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/wneessen/go-mail"
+
+	"countersign/secrecy"
 )
 
 // The ways to protect the connection to the mail server.
@@ -31,7 +33,7 @@ type SMTP struct {
 	Port     int
 	TLS      string // StartTLS, ImplicitTLS or NoTLS; empty: see protection
 	Username string // empty: don't authenticate
-	Password string
+	Password secrecy.Text
 	From     string         // "a@example.com" or "Name <a@example.com>"
 	RootCAs  *x509.CertPool // nil: those of the system
 }
@@ -131,7 +133,7 @@ func (s *SMTP) client(ctx context.Context) (*mail.Client, error) {
 		return conn, err
 	}))
 	if s.Username != "" {
-		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(s.Username), mail.WithPassword(s.Password))
+		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(s.Username), mail.WithPassword(string(s.Password)))
 	}
 	return mail.NewClient(s.Host, options...)
 }

@@ -11,22 +11,24 @@ import (
 	"runtime"
 	"strings"
 	"unicode"
+
+	"countersign/secrecy"
 )
 
 const keySize = 32
 
 // Generate returns a new master key in the form that Parse reads.
-func Generate() string {
+func Generate() secrecy.Text {
 	key := make([]byte, keySize)
 	rand.Read(key)
-	return base64.StdEncoding.EncodeToString(key)
+	return secrecy.Text(base64.StdEncoding.EncodeToString(key))
 }
 
 // Parse reads one or more master keys of 32 bytes in base64, standard or URL,
 // padded or not, separated by white space or commas. The first one seals.
 // An error names a wrong key by its place, never by its content.
-func Parse(text string) (*Keys, error) {
-	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+func Parse(text secrecy.Text) (*Keys, error) {
+	fields := strings.FieldsFunc(string(text), func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 	if len(fields) == 0 {
 		return nil, errors.New("no master key given: 32 random bytes in base64 are needed")
 	}
@@ -64,7 +66,7 @@ func LoadFile(path string) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("master key file: %w", err)
 	}
-	keys, err := Parse(string(text))
+	keys, err := Parse(secrecy.Text(text))
 	if err != nil {
 		return nil, fmt.Errorf("master key file %s: %w", path, err)
 	}
@@ -95,7 +97,7 @@ func create(path string) error {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.WriteString(Generate() + "\n")
+	_, err = f.WriteString(string(Generate()) + "\n")
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

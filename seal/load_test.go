@@ -12,16 +12,17 @@ import (
 	"testing"
 
 	"countersign/seal"
+	"countersign/secrecy"
 )
 
 func TestParseReadsEveryBase64(t *testing.T) {
 	raw := bytes.Repeat([]byte{0xfb, 0xff}, 16) // + and / in the standard alphabet, - and _ in the URL one
-	want := parse(t, base64.StdEncoding.EncodeToString(raw)).Primary()
+	want := parse(t, secrecy.Text(base64.StdEncoding.EncodeToString(raw))).Primary()
 	for _, encoding := range []*base64.Encoding{
 		base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding,
 	} {
 		text := encoding.EncodeToString(raw)
-		if got := parse(t, " "+text+"\r\n").Primary(); got != want {
+		if got := parse(t, secrecy.Text(" "+text+"\r\n")).Primary(); got != want {
 			t.Errorf("Parse(%s) has id %s, want %s", text, got, want)
 		}
 	}
@@ -30,13 +31,13 @@ func TestParseReadsEveryBase64(t *testing.T) {
 func TestParseSeparatesByWhiteSpaceAndCommas(t *testing.T) {
 	a, b := seal.Generate(), seal.Generate()
 	idA, idB := parse(t, a).Primary(), parse(t, b).Primary()
-	for _, separator := range []string{" ", "\n", "\r\n", "\t", ",", " ,\n"} {
+	for _, separator := range []secrecy.Text{" ", "\n", "\r\n", "\t", ",", " ,\n"} {
 		keys := parse(t, a+separator+b)
 		if keys.Primary() != idA {
-			t.Errorf("separator %q: the first key does not seal", separator)
+			t.Errorf("separator %q: the first key does not seal", string(separator))
 		}
 		if _, ok := keys.MAC(idB, "test", nil); !ok {
-			t.Errorf("separator %q: the second key is not there", separator)
+			t.Errorf("separator %q: the second key is not there", string(separator))
 		}
 	}
 }
@@ -45,18 +46,18 @@ func TestParseErrorsTellThePlaceButNotTheContent(t *testing.T) {
 	good := seal.Generate()
 	tests := []struct{ name, text, want string }{
 		{"nothing", " \n", "no master key"},
-		{"not base64", good + " pass%word", "key 2: not base64"},
+		{"not base64", string(good + " pass%word"), "key 2: not base64"},
 		{"too short", "cGFzc3dvcmQ=", "key 1: 8 bytes long"},
-		{"too long", good + "," + good[:43] + "AAAA", "key 2"},
-		{"twice", good + "\n" + good, "key 2: given twice"},
+		{"too long", string(good + "," + good[:43] + "AAAA"), "key 2"},
+		{"twice", string(good + "\n" + good), "key 2: given twice"},
 	}
 	for _, test := range tests {
-		_, err := seal.Parse(test.text)
+		_, err := seal.Parse(secrecy.Text(test.text))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: err = %v, want %q", test.name, err, test.want)
 			continue
 		}
-		for _, content := range []string{good[:8], "pass", "cGFz"} {
+		for _, content := range []string{string(good[:8]), "pass", "cGFz"} {
 			if strings.Contains(err.Error(), content) {
 				t.Errorf("%s: err = %v shows the key", test.name, err)
 			}

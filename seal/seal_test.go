@@ -12,11 +12,16 @@ import (
 	"testing"
 
 	"countersign/seal"
+	"countersign/secrecy"
 )
 
-func parse(t testing.TB, texts ...string) *seal.Keys {
+func parse(t testing.TB, texts ...secrecy.Text) *seal.Keys {
 	t.Helper()
-	keys, err := seal.Parse(strings.Join(texts, "\n"))
+	var all secrecy.Text
+	for _, text := range texts {
+		all += text + "\n"
+	}
+	keys, err := seal.Parse(all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +147,7 @@ func TestMACDependsOnKeyPurposeAndMessage(t *testing.T) {
 
 // A change of any derivation would make all stored values unreadable.
 func TestDerivationIsStable(t *testing.T) {
-	keys := parse(t, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
+	keys := parse(t, secrecy.Text(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))))
 	if got, want := keys.Primary().String(), "158e0449"; got != want {
 		t.Errorf("Primary() = %s, want %s", got, want)
 	}
@@ -161,7 +166,7 @@ func TestDerivationIsStable(t *testing.T) {
 
 func TestKeysDoNotPrint(t *testing.T) {
 	raw := bytes.Repeat([]byte("K"), 32)
-	keys := parse(t, base64.StdEncoding.EncodeToString(raw))
+	keys := parse(t, secrecy.Text(base64.StdEncoding.EncodeToString(raw)))
 	keys.Seal("test", nil, nil)
 
 	var out bytes.Buffer

@@ -26,6 +26,7 @@ import (
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/seal"
+	"countersign/secrecy"
 	"countersign/server"
 	"countersign/store"
 	"countersign/store/storetest"
@@ -47,7 +48,8 @@ type app struct {
 	options server.Options
 	logs    *logs
 
-	path, master string // the database's file, the master key
+	path   string       // the database's file
+	master secrecy.Text // the master key
 
 	watch func(method, target, body string, header []string, r *response) // if set, sees what do does
 }
@@ -61,7 +63,7 @@ func newApp(t testing.TB, change ...func(*server.Options, *keys.Options)) *app {
 
 // openApp builds a server over a database file that may exist, as a restarted
 // or another process would.
-func openApp(t testing.TB, path, masterKey string, change ...func(*server.Options, *keys.Options)) *app {
+func openApp(t testing.TB, path string, masterKey secrecy.Text, change ...func(*server.Options, *keys.Options)) *app {
 	t.Helper()
 	db := storetest.OpenFile(t, path)
 	t.Cleanup(func() { db.Close() })
@@ -112,7 +114,7 @@ func openApp(t testing.TB, path, masterKey string, change ...func(*server.Option
 		t.Fatalf("build server: %v", err)
 	}
 	for _, c := range testClients {
-		if _, err := a.Clients.Put(t.Context(), time.Now(), c.Client, c.secret, caller.Operator()); err != nil {
+		if _, err := a.Clients.Put(t.Context(), time.Now(), c.Client, secrecy.Text(c.secret), caller.Operator()); err != nil {
 			t.Fatalf("declare client %s: %v", c.ID, err)
 		}
 	}

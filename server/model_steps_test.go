@@ -24,6 +24,7 @@ import (
 	"countersign/ids"
 	"countersign/keys"
 	"countersign/seal"
+	"countersign/secrecy"
 	"countersign/server"
 	"countersign/tokens"
 )
@@ -662,7 +663,7 @@ func (w *world) stepDisable() {
 func (w *world) stepPassword() {
 	u := pick(w, w.users...)
 	u.password = fmt.Sprintf("%s, number %d", password, w.rand.IntN(1000000))
-	w.operator(u, "set password", w.server().Users.SetPassword(w.t.Context(), w.now(), w.userID(u), u.password, caller.Operator()))
+	w.operator(u, "set password", w.server().Users.SetPassword(w.t.Context(), w.now(), w.userID(u), secrecy.Text(u.password), caller.Operator()))
 }
 
 // stepDelete deletes an account. Its name is free again.

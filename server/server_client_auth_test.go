@@ -458,10 +458,10 @@ func TestOwnerOfAGeneratedSecretNeverWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 11 {
-		a.token(ownToken, "Authorization", basic("machine", clients.GenerateSecret())).wantChallenge()
+		a.token(ownToken, "Authorization", basic("machine", string(clients.GenerateSecret()))).wantChallenge()
 	}
 	a.token(ownToken, "Authorization", basic("machine", "wrong")).wantWait(time.Second)
-	a.token(ownToken, "Authorization", basic("machine", generated)).want(http.StatusOK)
+	a.token(ownToken, "Authorization", basic("machine", string(generated))).want(http.StatusOK)
 }
 
 func TestReplacedSecretIsDeadAtOnce(t *testing.T) {
@@ -481,9 +481,9 @@ func TestReplacedSecretIsDeadAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.token(ownToken, "Authorization", basic("api", "another-secret")).wantChallenge()
-	a.token(ownToken, "Authorization", basic("api", replaced)).want(http.StatusOK)
+	a.token(ownToken, "Authorization", basic("api", string(replaced))).want(http.StatusOK)
 	if err := a.Clients.Delete(t.Context(), time.Now(), "api", caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
-	a.token(ownToken, "Authorization", basic("api", replaced)).wantChallenge()
+	a.token(ownToken, "Authorization", basic("api", string(replaced))).wantChallenge()
 }

@@ -23,6 +23,7 @@ import (
 
 	"countersign/caller"
 	"countersign/seal"
+	"countersign/secrecy"
 	"countersign/store/storetest"
 )
 
@@ -32,12 +33,12 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
 		a := newApp(t, withFaults(f))
-		secrets := map[string]bool{} // all texts that must not be found
+		all := map[string]bool{} // all texts that must not be found
 		n := 0
 		fresh := func(kind string) string {
 			n++
 			s := fmt.Sprintf("%s-%d-sEcReT-%x", kind, n, n*7919)
-			secrets[s] = true
+			all[s] = true
 			return s
 		}
 		keep := func(got *response) *response {
@@ -45,9 +46,9 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 			if json.Unmarshal(got.Body.Bytes(), &body) == nil {
 				for _, member := range []string{"access_token", "refresh_token", "id_token"} {
 					if token, ok := body[member].(string); ok {
-						secrets[token] = true
+						all[token] = true
 						if parts := strings.Split(token, "."); len(parts) == 3 {
-							secrets[parts[2]] = true // the signature makes the token
+							all[parts[2]] = true // the signature makes the token
 						}
 					}
 				}
@@ -148,7 +149,7 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := a.Users.SetPassword(t.Context(), time.Now(), user.ID, fresh("new-password"), caller.Operator()); err != nil {
+				if err := a.Users.SetPassword(t.Context(), time.Now(), user.ID, secrecy.Text(fresh("new-password")), caller.Operator()); err != nil {
 					t.Fatal(err)
 				}
 				a.refresh(next.text("refresh_token"))
@@ -176,15 +177,15 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 				}
 			}
 		}
-		secrets[password], secrets[secret], secrets["dev-secret"] = true, true, true
-		if len(secrets) < 300 || tokens != 12 {
-			t.Fatalf("only %d secrets: the scenario didn't run", len(secrets))
+		all[password], all[secret], all["dev-secret"] = true, true, true
+		if len(all) < 300 || tokens != 12 {
+			t.Fatalf("only %d secrets: the scenario didn't run", len(all))
 		}
 		log := a.logs.String()
 		if !strings.Contains(log, "refresh token reused") || !strings.Contains(log, `"panic"`) || !strings.Contains(log, "client request failed") {
 			t.Error("the scenario left out what is logged most freely")
 		}
-		for _, s := range slices.Sorted(maps.Keys(secrets)) {
+		for _, s := range slices.Sorted(maps.Keys(all)) {
 			for form, text := range map[string]string{
 				"as it is":    s,
 				"escaped":     url.QueryEscape(s),

@@ -7,6 +7,7 @@ import (
 
 	"countersign/caller"
 	"countersign/ids"
+	"countersign/secrecy"
 	"countersign/tokens"
 )
 
@@ -14,7 +15,7 @@ import (
 // accounts.Users.Authenticate.
 type Password struct {
 	Username string
-	Password string
+	Password secrecy.Text
 }
 
 func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
@@ -29,7 +30,7 @@ func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, er
 // errors are those of accounts.Users.Prove.
 type OwnPassword struct {
 	UserID   ids.User
-	Password string
+	Password secrecy.Text
 }
 
 func (p OwnPassword) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
@@ -50,7 +51,7 @@ const fresh = 10 * time.Minute
 // for it and not another person at an unlocked screen: the session's sign-in is recent,
 // or the password is right. It returns ErrStale if the password is empty and the
 // sign-in is not recent; its other errors are those of OwnPassword.
-func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Session, password string, from caller.Caller) error {
+func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Session, password secrecy.Text, from caller.Caller) error {
 	if password == "" {
 		if now.Sub(mine.AuthTime) <= fresh {
 			return nil

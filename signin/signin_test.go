@@ -16,6 +16,7 @@ import (
 	"countersign/limits"
 	"countersign/oauth"
 	"countersign/seal"
+	"countersign/secrecy"
 	"countersign/signin"
 	"countersign/store/storetest"
 	"countersign/tokens"
@@ -238,7 +239,7 @@ func TestConfirmTakesARecentSignInOrThePassword(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		age      time.Duration
-		password string
+		password secrecy.Text
 		want     error
 	}{
 		{"recent", 10 * time.Minute, "", nil},

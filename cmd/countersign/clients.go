@@ -13,6 +13,7 @@ import (
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/configs"
+	"countersign/secrecy"
 	"countersign/store"
 )
 
@@ -80,13 +81,13 @@ type clientsCreateCmd struct {
 }
 
 func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	var secret string
+	var chosen secrecy.Text
 	switch {
 	case cc.GenerateSecret:
-		secret = clients.GenerateSecret()
+		chosen = clients.GenerateSecret()
 	case cc.SecretStdin:
 		var err error
-		if secret, err = readSecret(std.in); err != nil {
+		if chosen, err = readSecret(std.in); err != nil {
 			return err
 		}
 	}
@@ -95,13 +96,13 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	defer db.Close()
-	client, err := registry.Create(ctx, time.Now(), clients.Client{ID: cc.ID, Settings: cc.Settings}, secret, caller.Operator())
+	client, err := registry.Create(ctx, time.Now(), clients.Client{ID: cc.ID, Settings: cc.Settings}, chosen, caller.Operator())
 	if err != nil {
 		return err
 	}
 	record := api.DescribeClient(client)
 	if cc.GenerateSecret {
-		record.Secret = secret
+		record.Secret = string(chosen)
 		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
 	}
 	return printOne(cc.printing, std.out, record, withSecret(clientColumns(false), record))
@@ -173,12 +174,12 @@ func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) err
 		if err != nil {
 			return err
 		}
-		secret, err := registry.RotateSecret(ctx, time.Now(), r.ID, caller.Operator())
+		generated, err := registry.RotateSecret(ctx, time.Now(), r.ID, caller.Operator())
 		if err != nil {
 			return err
 		}
 		record := api.DescribeClient(client)
-		record.Secret = secret
+		record.Secret = string(generated)
 		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
 		if client.Declared {
 			fmt.Fprintln(std.err, "This client is declared in the configuration: change its secret there too, or the next start puts it back.")

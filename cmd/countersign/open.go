@@ -19,6 +19,7 @@ import (
 	"countersign/limits"
 	"countersign/mail"
 	"countersign/seal"
+	"countersign/secrecy"
 	"countersign/server"
 	"countersign/store"
 )
@@ -167,7 +168,7 @@ func (c *cli) openKeys(ctx context.Context, needMaster bool) (*keys.Ring, *store
 func masterKeys(cfg *configs.Config, create bool) (*seal.Keys, error) {
 	switch {
 	case cfg.MasterKey != "":
-		master, err := seal.Parse(string(cfg.MasterKey))
+		master, err := seal.Parse(cfg.MasterKey)
 		if err != nil {
 			return nil, fmt.Errorf("COUNTERSIGN_MASTER_KEY: %w", err)
 		}
@@ -237,13 +238,13 @@ func mailSender(cfg *configs.Config, terminal io.Writer) (mail.Sender, error) {
 	case m.Host == "":
 		return nil, nil
 	}
-	password := string(m.Password)
+	password := m.Password
 	if password == "" && m.PasswordFile != "" {
 		b, err := os.ReadFile(m.PasswordFile)
 		if err != nil {
 			return nil, fmt.Errorf("smtp.password_file: %w: write the password of %s into that file", err, m.Username)
 		}
-		password = strings.TrimRight(string(b), "\r\n")
+		password = secrecy.Text(strings.TrimRight(string(b), "\r\n"))
 	}
 	return &mail.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, Password: password, From: m.From}, nil
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"countersign/secrecy"
 )
 
 // printing is for commands that print records.
@@ -77,7 +79,7 @@ func yesNo(b bool) string {
 
 // readSecret reads a password or secret from standard input: all of it, less
 // one line ending.
-func readSecret(r io.Reader) (string, error) {
+func readSecret(r io.Reader) (secrecy.Text, error) {
 	const most = 64 << 10
 	b, err := io.ReadAll(io.LimitReader(r, most))
 	if err != nil {
@@ -87,5 +89,5 @@ func readSecret(r io.Reader) (string, error) {
 	if text == "" {
 		return "", fmt.Errorf("standard input is empty: pipe the password or secret into the command")
 	}
-	return text, nil
+	return secrecy.Text(text), nil
 }

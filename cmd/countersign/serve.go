@@ -21,6 +21,7 @@ import (
 	"countersign/examples/spa"
 	"countersign/keys"
 	"countersign/oauth"
+	"countersign/secrecy"
 	"countersign/server"
 	"countersign/store"
 )
@@ -173,15 +174,15 @@ func declareClients(ctx context.Context, registry *clients.Registry, cfg *config
 }
 
 // clientSecret returns the secret of a declared client, empty if it is public.
-func clientSecret(d configs.Client) (string, error) {
+func clientSecret(d configs.Client) (secrecy.Text, error) {
 	if d.SecretFile == "" {
-		return string(d.Secret), nil
+		return d.Secret, nil
 	}
 	b, err := os.ReadFile(d.SecretFile)
 	if err != nil {
 		return "", fmt.Errorf("secret of client %s: %w", d.ID, err)
 	}
-	return strings.TrimSpace(string(b)), nil
+	return secrecy.Text(strings.TrimSpace(string(b))), nil
 }
 
 // printNextStep prints the commands that a new user can paste next.

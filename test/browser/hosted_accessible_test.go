@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"countersign/seal"
+	"countersign/secrecy"
 )
 
 // speaks makes the tab ask for pages in a language.
@@ -46,7 +47,7 @@ func (h *hosted) expired() string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	keys, err := seal.Parse(string(text))
+	keys, err := seal.Parse(secrecy.Text(string(text)))
 	if err != nil {
 		h.t.Fatal(err)
 	}
