@@ -6,9 +6,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"countersign/ids"
 	"countersign/input"
 
-	"github.com/google/uuid"
 	"golang.org/x/net/idna"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/secure/precis"
@@ -61,7 +61,7 @@ func checkUsername(bad *input.Error, username string) string {
 		bad.Add("username", input.InvalidCharacters, "%v.", err)
 	case n > maxUsername:
 		bad.Add("username", input.TooLong, "username must not be longer than %d characters.", maxUsername)
-	case uuid.Validate(name) == nil:
+	case ids.Resembles(name):
 		// Operators name users by name or id, so a name must not look like another
 		// user's id.
 		bad.Add("username", input.NotAllowed, "username must not have the form of a user's id.")

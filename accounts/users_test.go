@@ -99,7 +99,10 @@ func TestLongestNamesAndPasswordsAreAccepted(t *testing.T) {
 // them act on the wrong account.
 func TestUsernameInTheFormOfAnIDIsRefused(t *testing.T) {
 	users := newUsers(t, open(t))
-	for _, name := range []string{"01a2071a-4dd7-7296-bcc1-a76735431200", "01A2071A-4DD7-7296-BCC1-A76735431200", "01a2071a4dd77296bcc1a76735431200"} {
+	for _, name := range []string{
+		"01a2071a-4dd7-7296-bcc1-a76735431200", "01A2071A-4DD7-7296-BCC1-A76735431200", "01a2071a4dd77296bcc1a76735431200",
+		"x01a2071a-4dd7-7296-bcc1-a76735431200x",
+	} {
 		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, caller.Operator())
 		if bad, ok := errors.AsType[*input.Error](err); !ok || len(bad.Problems) != 1 || bad.Problems[0].Code != input.NotAllowed {
 			t.Errorf("Create(%q): %v, want not_allowed", name, err)

@@ -35,10 +35,22 @@ func New[ID ~[16]byte]() ID { return ID(uuid.Must(uuid.NewV7())) }
 // NewRandom makes an id that cannot be guessed (UUID version 4).
 func NewRandom[ID ~[16]byte]() ID { return ID(uuid.New()) }
 
-// Parse reads an id. It takes the forms that uuid.Parse does.
+// Parse reads an id in the one form that it is written in. Other forms of a UUID (in
+// braces, without hyphens) are none: uuid.Parse reads one even out of a name in which
+// any two characters stand for the braces.
 func Parse[ID ~[16]byte](text string) (ID, error) {
+	if len(text) != len("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") {
+		return ID{}, fmt.Errorf("%q is no id", text)
+	}
 	id, err := uuid.Parse(text)
 	return ID(id), err
+}
+
+// Resembles reports whether a program may take text for an id: in any form of a UUID, and
+// a little more.
+func Resembles(text string) bool {
+	_, err := uuid.Parse(text)
+	return err == nil
 }
 
 // IsZero reports whether there is none.
@@ -50,7 +62,10 @@ func (id of[kind]) String() string { return uuid.UUID(id).String() }
 func (id of[kind]) MarshalText() ([]byte, error) { return uuid.UUID(id).MarshalText() }
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
-func (id *of[kind]) UnmarshalText(text []byte) error { return (*uuid.UUID)(id).UnmarshalText(text) }
+func (id *of[kind]) UnmarshalText(text []byte) (err error) {
+	*id, err = Parse[of[kind]](string(text))
+	return err
+}
 
 // Scan implements database/sql's Scanner for a column of 16 bytes. NULL is the zero id.
 // An id has no Value: a query takes its bytes, id[:].

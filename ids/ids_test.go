@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -56,8 +57,13 @@ func TestIDsLookAsUUIDsDo(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"ID":"`+text[1:]+`"}`), &read); err == nil {
 		t.Error("a malformed id is read from JSON")
 	}
-	if id, err := ids.Parse[ids.User]("nonsense"); err == nil || !id.IsZero() {
-		t.Errorf("nonsense is read as %v, %v", id, err)
+	for _, odd := range []string{"nonsense", "", "{" + text + "}", "x" + text + "x", "urn:uuid:" + text, strings.ReplaceAll(text, "-", ""), text + " "} {
+		if id, err := ids.Parse[ids.User](odd); err == nil || !id.IsZero() {
+			t.Errorf("%q is read as %v, %v", odd, id, err)
+		}
+		if err := read.ID.UnmarshalText([]byte(odd)); err == nil {
+			t.Errorf("%q is read as text", odd)
+		}
 	}
 }
 
