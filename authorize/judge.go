@@ -173,10 +173,11 @@ func (s *Service) Allow(ctx context.Context, now time.Time, j Judgment, from cal
 	return s.issue(ctx, now, j)
 }
 
-// Deny returns, at the step Consent, the response that tells the client that the user
-// denied its request. At any other step it returns an error.
+// Deny returns the response to a client that the user does not let have what it asks for.
+// It is for the step Consent, and for Answer: the user may have allowed the same on
+// another page meanwhile, and denies it here. At any other step it returns an error.
 func (s *Service) Deny(j Judgment) (Response, error) {
-	if j.Step != Consent {
+	if j.Step != Consent && j.Step != Answer {
 		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.Step)
 	}
 	return s.Refuse(j.request, oauth.Refuse(oauth.AccessDenied, "the user or the server denied the request")), nil

@@ -206,14 +206,21 @@ func (s *Service) needsPKCE(r *Request) bool {
 	return s.o.RFC9700 || r.client.Public || !r.client.PKCEOptional
 }
 
-// Prompts are the supported values of prompt (OpenID Connect Core section 3.1.2.1;
+// Prompts returns the supported values of prompt (OpenID Connect Core section 3.1.2.1;
 // create is of Initiating User Registration).
-var Prompts = []string{"none", "login", "consent", "select_account", "create"}
+func (s *Service) Prompts() []string {
+	values := []string{"none", "login", "consent", "select_account"}
+	if s.o.SignupEnabled {
+		values = append(values, "create")
+	}
+	return values
+}
 
 func (s *Service) readPrompt(r *Request, form url.Values) error {
+	supported := s.Prompts()
 	for value := range strings.FieldsSeq(form.Get("prompt")) {
-		if !slices.Contains(Prompts, value) {
-			return oauth.Refuse(oauth.InvalidRequest, "prompt must be of "+strings.Join(Prompts, ", "))
+		if !slices.Contains(supported, value) {
+			return oauth.Refuse(oauth.InvalidRequest, "prompt must be of "+strings.Join(supported, ", "))
 		}
 		if !r.prompts(value) {
 			r.Prompt = append(r.Prompt, value)

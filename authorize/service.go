@@ -38,6 +38,8 @@ type Options struct {
 	// RFC9700 requires PKCE also of clients registered without it (RFC 9700 section
 	// 2.1.1).
 	RFC9700 bool
+	// SignupEnabled lets a client ask for the page that makes an account (prompt=create).
+	SignupEnabled bool
 }
 
 // Service answers authorization requests. It is safe for concurrent use.

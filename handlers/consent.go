@@ -42,16 +42,17 @@ func (h *Consent) consent(c *gin.Context, ticket, decision string) error {
 	if err != nil {
 		return err
 	}
-	if j.Step != authorize.Consent {
+	switch denies := decision == "deny" && j.Step == authorize.Answer; {
+	case j.Step != authorize.Consent && !denies:
 		return h.follow(c, r, j)
-	}
-	if decision == "allow" || decision == "deny" {
-		var answer authorize.Response
-		if decision == "allow" {
-			answer, err = h.Authorize.Allow(c.Request.Context(), time.Now(), j, callerOf(c, ""))
-		} else {
-			answer, err = h.Authorize.Deny(j)
+	case decision == "deny":
+		answer, err := h.Authorize.Deny(j)
+		if err != nil {
+			return err
 		}
+		return h.respond(c, r, answer)
+	case decision == "allow":
+		answer, err := h.Authorize.Allow(c.Request.Context(), time.Now(), j, callerOf(c, ""))
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"countersign/authorize"
 	"countersign/oauth"
 	"countersign/pages"
 )
@@ -18,6 +17,7 @@ type Metadata struct {
 	Issuer            string
 	IDTokenAlgorithms []string
 	Grants            []string // grant_type values
+	Prompts           []string // values of prompt
 }
 
 // metadataMaxAge is how long caches may keep the documents. They change only with the
@@ -61,7 +61,7 @@ func (h *Metadata) document() (body []byte, etag string) {
 		"end_session_endpoint":                           h.Issuer + "/oauth/logout",
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query", "form_post"},
-		"prompt_values_supported":                        authorize.Prompts,
+		"prompt_values_supported":                        h.Prompts,
 		"code_challenge_methods_supported":               []string{"S256"},
 		"authorization_response_iss_parameter_supported": true,
 		"ui_locales_supported":                           pages.Languages,

@@ -165,8 +165,13 @@ func (a *App) route() error {
 	granting := grants.New(grants.Options{
 		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, SignIns: a.signIns, RFC9700: a.o.RFC9700, Log: a.o.Log, Unavailable: a.o.Unavailable,
 	})
+	authorizing := authorize.New(authorize.Options{
+		Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
+		Claims: oauth.ScopeOfClaim(), RFC9700: a.o.RFC9700, SignupEnabled: a.o.SignupEnabled,
+	})
 	(&handlers.Metadata{
 		Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms(), Grants: granting.Supported(),
+		Prompts: authorizing.Prompts(),
 	}).Mount(root, issuer, base)
 	(&handlers.JWKS{Keys: a.o.Keys}).Mount(issuer)
 	(&handlers.OpenAPI{Issuer: a.o.Issuer}).Mount(issuer, base)
@@ -191,7 +196,7 @@ func (a *App) route() error {
 	pages := issuer.Group("", policy.requireOrigin())
 	(&handlers.Recovery{Failures: failures, Devices: devices, Users: a.Users}).Mount(pages)
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
-	a.hosted(issuer, base, failures, devices, policy, signup.Handler(policy.requireOrigin()))
+	a.hosted(issuer, base, authorizing, failures, devices, policy, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
 		Failures: failures, Cookies: &a.o.SessionCookie.Cookies, Devices: devices,
 		Browser: &signin.Browser{
@@ -204,17 +209,13 @@ func (a *App) route() error {
 
 // hosted mounts the pages that browsers navigate to. signup handles what applications
 // post to /signup.
-func (a *App) hosted(issuer gin.IRouter, base string, failures handlers.Failures, devices *handlers.Devices, policy *CORS, signup gin.HandlerFunc) {
+func (a *App) hosted(issuer gin.IRouter, base string, authorizing *authorize.Service, failures handlers.Failures, devices *handlers.Devices, policy *CORS, signup gin.HandlerFunc) {
 	cookies := handlers.Cookies{HTTPS: a.o.SessionCookie.HTTPS, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
 	if a.o.SessionCookie.SameSite == http.SameSiteNoneMode {
 		cookies.SameSite = http.SameSiteNoneMode // and ask in hidden frames there
 	}
 	h := &handlers.Hosted{
-		Failures: failures,
-		Authorize: authorize.New(authorize.Options{
-			Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
-			Claims: oauth.ScopeOfClaim(), RFC9700: a.o.RFC9700,
-		}),
+		Failures: failures, Authorize: authorizing,
 		Tokens: a.Tokens, Users: a.Users, SignIns: a.signIns, Devices: devices, Cookies: &cookies, SameOrigin: policy.fromOwn,
 		ServiceName: a.o.ServiceName, Base: base, SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil,
 		RequireVerifiedEmail: a.o.Accounts.RequireVerifiedEmail, MinLength: a.o.Accounts.Passwords.MinLength,

@@ -11,6 +11,8 @@ import (
 
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/keys"
+	"countersign/server"
 )
 
 func TestAuthorizationCodeFromSignInToTokens(t *testing.T) {
@@ -147,6 +149,32 @@ func TestSelectAccount(t *testing.T) {
 		f.Set("continue", "yes")
 		p.follow(p.submit("/login", f)).page("login-form")
 	})
+}
+
+// The user answers on a page that is older than a consent given on another.
+func TestDenyingHoldsAlthoughTheSameWasAllowedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, _ := a.newPerson(t, "alice")
+		time.Sleep(time.Second)
+		older := p.authorize(authorization("rp", "scope", "openid email")).page("consent-form")
+		f := p.authorize(authorization("rp", "scope", "openid email profile")).page("consent-form")
+		f.Set("decision", "allow")
+		p.follow(p.submit("/consent", f)).code(rpCallback)
+		older.Set("decision", "deny")
+		p.follow(p.submit("/consent", older)).refuses(rpCallback, "access_denied")
+		f.Set("decision", "deny") // Back, and then the other button
+		p.follow(p.submit("/consent", f)).refuses(rpCallback, "access_denied")
+	})
+}
+
+func TestClosedSignUpIsNoPrompt(t *testing.T) {
+	a := newApp(t, func(o *server.Options, _ *keys.Options) { o.SignupEnabled = false })
+	p := a.person()
+	p.authorize(authorization("spa", "prompt", "create")).refuses(spaCallback, "invalid_request")
+	if got := a.send("GET", "/.well-known/openid-configuration", nil).want(http.StatusOK).Body.String(); strings.Contains(got, `"create"`) {
+		t.Errorf("metadata = %s", got)
+	}
 }
 
 func TestConsentIsAskedForAndRemembered(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"countersign/clients"
 	"countersign/configs"
 )
 
@@ -32,14 +31,8 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 	if _, err := mailSender(cfg, std.err); err != nil {
 		return err
 	}
-	for _, d := range cfg.Clients {
-		secret, err := clientSecret(d)
-		if err != nil {
-			return err
-		}
-		if err := clients.Check(clients.Client{ID: d.ID, Settings: d.Settings}, secret, cfg.ClientRules()); err != nil {
-			return fmt.Errorf("client %s: %w", d.ID, err)
-		}
+	if _, err := declaredClients(cfg); err != nil {
+		return err
 	}
 	for _, key := range cfg.Unused() {
 		fmt.Fprintf(std.err, "%s has no effect in this version\n", key)

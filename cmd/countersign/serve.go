@@ -39,6 +39,10 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
+	declared, err := declaredClients(cfg) // before anything is made
+	if err != nil {
+		return err
+	}
 	log := newLogger(std.err)
 	ln, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
@@ -76,7 +80,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	if err := declareClients(ctx, app.Clients, cfg, log); err != nil {
+	if err := declareClients(ctx, app.Clients, declared, cfg, log); err != nil {
 		return err
 	}
 	if status, err := db.SchemaStatus(ctx); err == nil && status.State() == store.SchemaOlder {
@@ -137,16 +141,11 @@ func openToServe(ctx context.Context, cfg *configs.Config) (*store.DB, error) {
 
 // declareClients creates or changes the declared clients. It warns of clients that are
 // no longer declared but still exist, and of those that can't work.
-func declareClients(ctx context.Context, registry *clients.Registry, cfg *configs.Config, log *slog.Logger) error {
+func declareClients(ctx context.Context, registry *clients.Registry, list []declaredClient, cfg *configs.Config, log *slog.Logger) error {
 	declared := map[string]bool{}
-	for _, d := range cfg.Clients {
+	for _, d := range list {
 		declared[d.ID] = true
-		secret, err := clientSecret(d)
-		if err != nil {
-			return err
-		}
-		_, err = registry.Put(ctx, time.Now(), clients.Client{ID: d.ID, Settings: d.Settings, Declared: true}, secret, caller.Operator())
-		if err != nil {
+		if _, err := registry.Put(ctx, time.Now(), d.Client, d.secret, caller.Operator()); err != nil {
 			return fmt.Errorf("declare client %s: %w", d.ID, err)
 		}
 	}
@@ -171,6 +170,30 @@ func declareClients(ctx context.Context, registry *clients.Registry, cfg *config
 		}
 	}
 	return nil
+}
+
+// declaredClient is a client of the configuration.
+type declaredClient struct {
+	clients.Client
+	secret secrecy.Text // empty if it is public
+}
+
+// declaredClients returns the clients of the configuration with their secrets, or an
+// error if one breaks a rule.
+func declaredClients(cfg *configs.Config) ([]declaredClient, error) {
+	var list []declaredClient
+	for _, d := range cfg.Clients {
+		secret, err := clientSecret(d)
+		if err != nil {
+			return nil, err
+		}
+		client := clients.Client{ID: d.ID, Settings: d.Settings, Declared: true}
+		if err := clients.Check(client, secret, cfg.ClientRules()); err != nil {
+			return nil, fmt.Errorf("client %s: %w", d.ID, err)
+		}
+		list = append(list, declaredClient{client, secret})
+	}
+	return list, nil
 }
 
 // clientSecret returns the secret of a declared client, empty if it is public.
