@@ -14,7 +14,7 @@ type corsCmd struct {
 }
 
 type corsExplainCmd struct {
-	Dev    bool   `help:"As the server with --dev would decide."`
+	Dev    bool   `help:"Decide as serve --dev would."`
 	Origin string `arg:"" help:"The page's origin, such as https://app.example.com."`
 	Method string `help:"The request's method (default: POST, or GET for public documents)." placeholder:"M"`
 	Path   string `arg:"" help:"The path it calls, such as /oauth/token."`
@@ -28,7 +28,7 @@ func (e *corsExplainCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if !strings.HasPrefix(e.Path, "/") {
 		return fmt.Errorf("the path must begin with /: %w", errUsage)
 	}
-	db, err := openStore(ctx, cfg, besides)
+	db, err := openStore(ctx, cfg, existingUnmigrated)
 	if err != nil {
 		return err
 	}

@@ -74,9 +74,9 @@ func openStore(ctx context.Context, cfg *configs.Config, change func(*store.Opti
 	return store.Open(ctx, cfg.Database.URL, opts)
 }
 
-// besides sets options that open an existing database without migrating it, because the
-// server may be of another version.
-func besides(o *store.Options) { o.MustExist, o.NoMigrate = true, true }
+// existingUnmigrated sets options that open an existing database without migrating it,
+// because the server may be of another version.
+func existingUnmigrated(o *store.Options) { o.MustExist, o.NoMigrate = true, true }
 
 // open loads the configuration and opens the database for a command that works
 // beside the server. It doesn't migrate the schema, because the server may be of
@@ -87,7 +87,7 @@ func (c *cli) open(ctx context.Context, news io.Writer) (*configs.Config, *store
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := openStore(ctx, cfg, besides)
+	db, err := openStore(ctx, cfg, existingUnmigrated)
 	if news != nil && errors.Is(err, store.ErrNoDatabase) {
 		fmt.Fprintf(news, "Made a new database, %s: there was none.\n", strings.TrimPrefix(cfg.Database.URL, "sqlite:"))
 		db, err = openStore(ctx, cfg, func(*store.Options) {})
