@@ -12,7 +12,7 @@ import (
 
 // ErrBadToken means that a mailed token isn't ours, has been used, has expired, or
 // became void by a later change of the account.
-var ErrBadToken = errors.New("the mailed token is no good")
+var ErrBadToken = errors.New("the mailed token is unknown, used or expired")
 
 // LetterKind is the purpose of a letter.
 type LetterKind string

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrNoMail means that this server sends no mail.
-var ErrNoMail = errors.New("no mail is sent here")
+var ErrNoMail = errors.New("this server sends no mail")
 
 // Correspondent names the account that a caller asks mail for, by exactly one of its
 // fields.

@@ -85,7 +85,7 @@ func checkEmail(bad *input.Error, email string) {
 	addr, err := mail.ParseAddress(email)
 	if err != nil || addr.Name != "" || addr.Address != email ||
 		strings.HasSuffix(email, "]") || !input.Printable(email) {
-		bad.Add("email", input.Invalid, "email must be an address like name@example.com, and nothing around it.")
+		bad.Add("email", input.Invalid, "email must be an address like name@example.com, with nothing around it.")
 	}
 }
 

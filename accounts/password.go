@@ -35,7 +35,7 @@ const (
 func (p PasswordPolicy) Check() error {
 	var bad input.Error
 	if p.MinLength < leastMinLength || p.MinLength > mostMinLength {
-		bad.Add("min_length", input.Invalid, "min_length must be %d (the least by NIST SP 800-63B) to %d, not %d.", leastMinLength, mostMinLength, p.MinLength)
+		bad.Add("min_length", input.Invalid, "min_length must be %d (the minimum of NIST SP 800-63B) to %d, not %d.", leastMinLength, mostMinLength, p.MinLength)
 	}
 	return bad.Err()
 }
@@ -95,7 +95,7 @@ func (p PasswordPolicy) check(bad *input.Error, field, password, username, email
 		bad.Add(field, input.TooShort, "%s must have at least %d characters.", field, p.MinLength)
 	}
 	if isCommon(prepared) {
-		bad.Add(field, input.TooCommon, "%s is among those that are guessed first: choose one that others don't.", field)
+		bad.Add(field, input.TooCommon, "%s is one that attackers guess first: choose one that others don't use.", field)
 	}
 	if len(email) > maxEmail { // refused elsewhere: not worth folding
 		email = ""

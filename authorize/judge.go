@@ -126,7 +126,7 @@ func (s *Service) settle(ctx context.Context, r *Request, l *tokens.Login) (Step
 	case covered:
 		return Answer, nil, nil
 	case r.prompts("none"):
-		return 0, oauth.Refuse(oauth.ConsentRequired, "the user has not let the client have what it asks for"), nil
+		return 0, oauth.Refuse(oauth.ConsentRequired, "the user has not allowed what the client asks for"), nil
 	default:
 		return Consent, nil, nil
 	}
@@ -146,7 +146,7 @@ func (r *Request) Permissions() []string {
 
 // errNotDue means that the caller answers a request at a step that has no answer. It is
 // a programmer's mistake.
-var errNotDue = errors.New("the request is not to be answered at this step")
+var errNotDue = errors.New("the request can't be answered at this step")
 
 // Answer returns what the client gets at the steps Answer and Refuse: a code, or an
 // OAuth error. At any other step Answer returns an error.

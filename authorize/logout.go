@@ -53,7 +53,7 @@ func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values
 	if token := form.Get("id_token_hint"); token != "" {
 		hint, err := s.o.Tokens.ReadHint(token)
 		if err != nil || len(hint.ClientID) == 0 || r.ClientID != "" && !slices.Contains(hint.ClientID, r.ClientID) {
-			return nil, &PageError{"invalid_request", "id_token_hint is no ID token that this client got here"}
+			return nil, &PageError{"invalid_request", "id_token_hint is not an ID token that this server issued to this client"}
 		}
 		r.ClientID, r.Subject, r.Session = hint.ClientID[0], hint.Subject, hint.Session
 	}
@@ -78,7 +78,7 @@ func (s *Service) identifyLogout(ctx context.Context, r *Logout) error {
 	case err != nil:
 		return fmt.Errorf("find client: %w", err)
 	case r.RedirectURI != "" && !client.AllowsPostLogoutRedirectURI(r.RedirectURI):
-		return &PageError{"invalid_redirect_uri", "post_logout_redirect_uri is not one that is registered for this client, byte for byte"}
+		return &PageError{"invalid_redirect_uri", "post_logout_redirect_uri is not registered for this client, byte for byte"}
 	}
 	r.ClientName = client.Name
 	return nil

@@ -108,7 +108,7 @@ func (s *Service) identify(ctx context.Context, r *Request) error {
 	case err != nil:
 		return fmt.Errorf("find client: %w", err)
 	case !client.AllowsRedirectURI(r.RedirectURI):
-		return &PageError{"invalid_redirect_uri", "redirect_uri is not one that is registered for this client, byte for byte"}
+		return &PageError{"invalid_redirect_uri", "redirect_uri is not registered for this client, byte for byte"}
 	}
 	r.client = client
 	return nil
@@ -143,7 +143,7 @@ func (s *Service) read(r *Request, form url.Values) error {
 	}
 	if r.FormPost && !strings.HasPrefix(r.RedirectURI, "https://") && !strings.HasPrefix(r.RedirectURI, "http://") {
 		r.FormPost = false
-		return oauth.Refuse(oauth.InvalidRequest, "response_mode form_post takes a redirect_uri of the web")
+		return oauth.Refuse(oauth.InvalidRequest, "response_mode form_post needs an http or https redirect_uri")
 	}
 	for _, name := range []string{"request", "request_uri", "registration"} { // OpenID Connect Core sections 6 and 7.2
 		if form.Get(name) != "" {
@@ -220,14 +220,14 @@ func (s *Service) readPrompt(r *Request, form url.Values) error {
 	supported := s.Prompts()
 	for value := range strings.FieldsSeq(form.Get("prompt")) {
 		if !slices.Contains(supported, value) {
-			return oauth.Refuse(oauth.InvalidRequest, "prompt must be of "+strings.Join(supported, ", "))
+			return oauth.Refuse(oauth.InvalidRequest, "prompt must only have "+strings.Join(supported, ", "))
 		}
 		if !r.prompts(value) {
 			r.Prompt = append(r.Prompt, value)
 		}
 	}
 	if r.prompts("none") && len(r.Prompt) > 1 {
-		return oauth.Refuse(oauth.InvalidRequest, "prompt none goes with no other value")
+		return oauth.Refuse(oauth.InvalidRequest, "prompt none must be the only value")
 	}
 	if text := form.Get("max_age"); text != "" {
 		age, err := strconv.ParseInt(text, 10, 32)
@@ -249,7 +249,7 @@ func (s *Service) readHints(r *Request, form url.Values) error {
 	}
 	hint, err := s.o.Tokens.ReadHint(token)
 	if err != nil || !slices.Contains(hint.ClientID, r.ClientID) {
-		return oauth.Refuse(oauth.InvalidRequest, "id_token_hint is no ID token that this client got here")
+		return oauth.Refuse(oauth.InvalidRequest, "id_token_hint is not an ID token that this server issued to this client")
 	}
 	r.Subject = hint.Subject
 	return nil
@@ -274,10 +274,10 @@ func (s *Service) readClaims(r *Request, form url.Values) error {
 		IDToken  map[string]*claimRequest `json:"id_token"`
 	}
 	if err := json.Unmarshal([]byte(text), &asked); err != nil {
-		return oauth.Refuse(oauth.InvalidRequest, "claims must be a JSON object as OpenID Connect Core 5.5 has it")
+		return oauth.Refuse(oauth.InvalidRequest, "claims must be a JSON object as in OpenID Connect Core section 5.5")
 	}
 	if acr := asked.IDToken["acr"]; acr != nil && acr.Essential && (acr.Value != nil || len(acr.Values) > 0) {
-		return oauth.Refuse(oauth.UnmetAuthentication, "no acr is offered here")
+		return oauth.Refuse(oauth.UnmetAuthentication, "this server offers no acr")
 	}
 	for _, claims := range []map[string]*claimRequest{asked.UserInfo, asked.IDToken} {
 		sub := claims["sub"]

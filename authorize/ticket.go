@@ -42,7 +42,7 @@ func (s *Service) ticket(purpose string, r any) string {
 func (s *Service) open(now time.Time, purpose, ticket string, r any, askedAt *int64) error {
 	b, ok := s.o.Seal.OpenToken(ticketPrefix, purpose, ticket)
 	if !ok || json.Unmarshal(b, r) != nil {
-		return &PageError{"invalid_request", "ticket is not one of ours"}
+		return &PageError{"invalid_request", "ticket was not issued by this server"}
 	}
 	if now.Sub(time.UnixMilli(*askedAt)) > ticketTTL {
 		return &PageError{"expired", "the request is older than an hour"}
@@ -61,7 +61,7 @@ func (s *Service) Resume(ctx context.Context, now time.Time, ticket string) (*Re
 		return nil, err
 	}
 	if !r.client.AllowsGrant(oauth.GrantAuthorizationCode) || r.Challenge == "" && s.needsPKCE(&r) {
-		return nil, &PageError{"expired", "what the client may has changed since the request"}
+		return nil, &PageError{"expired", "what the client may do has changed since the request"}
 	}
 	s.imply(&r)
 	return &r, nil

@@ -146,7 +146,7 @@ func checkGrants(bad *input.Error, c Settings) {
 		case !slices.Contains(knownGrants, g):
 			bad.AddItem("grants", i, input.Invalid, "grants: %q is none of %s.", g, strings.Join(knownGrants, ", "))
 		case slices.Contains(c.Grants[:i], g):
-			bad.AddItem("grants", i, input.Invalid, "grants: %q is here twice.", g)
+			bad.AddItem("grants", i, input.Invalid, "grants: %q is repeated.", g)
 		case g == oauth.GrantPassword && !c.FirstParty:
 			bad.AddItem("grants", i, input.NotAllowed, "grants: password needs a first-party client, since it shows the client the user's password.")
 		case g == oauth.GrantClientCredentials && c.Public:

@@ -57,7 +57,7 @@ func checkChosenSecret(bad *input.Error, secret secrecy.Text) {
 	case strings.ContainsFunc(string(secret), func(r rune) bool { return r < ' ' || r > '~' }):
 		bad.Add("secret", input.InvalidCharacters, "secret must have printable ASCII characters only.")
 	case len(secret) < minChosenSecret:
-		bad.Add("secret", input.TooShort, "secret must have at least %d characters; better let one be generated.", minChosenSecret)
+		bad.Add("secret", input.TooShort, "secret must have at least %d characters; or let the server generate it.", minChosenSecret)
 	case len(secret) > maxChosenSecret:
 		bad.Add("secret", input.TooLong, "secret must not be longer than %d characters.", maxChosenSecret)
 	}

@@ -154,7 +154,7 @@ func (c *Config) checkSessionCookie(r *report) {
 	} else if u, err := url.Parse(c.Issuer); err == nil && s.Domain != "" && c.Issuer != "" && u.Hostname() != s.Domain && !strings.HasSuffix(u.Hostname(), "."+s.Domain) {
 		r.add("session_cookie.domain", "must be the issuer's host %s or a domain above it, or browsers refuse the cookies; not %s", u.Hostname(), quote(s.Domain))
 	} else if suffix, listed := publicsuffix.PublicSuffix(s.Domain); suffix == s.Domain && (listed || strings.Contains(suffix, ".")) {
-		r.add("session_cookie.domain", "must be a domain of yours, not %s, below which any site can have one: browsers refuse cookies for it", quote(s.Domain))
+		r.add("session_cookie.domain", "must be your own domain, not %s: any site can have a domain below that one, and browsers refuse cookies for it", quote(s.Domain))
 	}
 	if !slices.Contains([]string{"strict", "lax", "none"}, s.SameSite) {
 		r.add("session_cookie.same_site", "must be strict, lax or none, not %s", quote(s.SameSite))

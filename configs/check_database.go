@@ -15,12 +15,12 @@ func (c *Config) checkDatabase(r *report) {
 		r.add(key, "%v", err)
 	} else if db.PasswordFile != "" {
 		if strings.HasPrefix(db.URL, "sqlite:") {
-			r.addPair([]string{file, key}, "is for a mysql:// database.url, and this one is sqlite: take it out")
+			r.addPair([]string{file, key}, "is for a mysql:// database.url, and this one is sqlite: remove it")
 		} else if m, _ := dsn.ParseMySQL(db.URL); m.Password != "" {
-			r.addPair([]string{file, key}, "database.url has a password already: take one of them out")
+			r.addPair([]string{file, key}, "database.url has a password already: remove one of them")
 		}
 	}
 	if db.Pool.MaxIdle > db.Pool.MaxOpen {
-		r.addPair([]string{idle, open}, "%d is more than %s (%d): lower the one or raise the other", db.Pool.MaxIdle, open, db.Pool.MaxOpen)
+		r.addPair([]string{idle, open}, "%d is more than %s (%d): lower the first or raise the second", db.Pool.MaxIdle, open, db.Pool.MaxOpen)
 	}
 }

@@ -25,7 +25,7 @@ func (h *Authorization) Mount(r gin.IRouter) {
 	r.GET("/error", h.page(func(*gin.Context) error { return &authorize.PageError{Code: "invalid_request"} }))
 }
 
-var errRequestTooLarge = &authorize.PageError{Code: "invalid_request", Detail: "the authorization request is larger than 8 KiB, or no form"}
+var errRequestTooLarge = &authorize.PageError{Code: "invalid_request", Detail: "the authorization request is larger than 8 KiB, or not a form"}
 
 func (h *Authorization) get(c *gin.Context) error {
 	query := c.Request.URL.RawQuery

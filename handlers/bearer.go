@@ -86,7 +86,7 @@ func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.Handle
 		case err != nil && !errors.Is(err, clients.ErrUnknown):
 			return err
 		case err != nil || !client.FirstParty || access.Session.ID.IsZero():
-			challenge(c, oauth.Refuse(oauth.InsufficientScope, "only a user of an application of ours may do this"), "")
+			challenge(c, oauth.Refuse(oauth.InsufficientScope, "the access token must be a user's, from a first-party client"), "")
 			return nil
 		}
 		err = next(c, access.Session)
@@ -167,7 +167,7 @@ func bearerToken(c *gin.Context) (string, bool) {
 	}
 	elsewhere, err := tokenElsewhere(c.Request)
 	if err != nil || elsewhere || len(headers) > 1 {
-		challenge(c, oauth.Refuse(oauth.InvalidRequest, "send the access token once, in the Authorization header, and no malformed form"), "")
+		challenge(c, oauth.Refuse(oauth.InvalidRequest, "send the access token once, in the Authorization header, and only a well-formed form"), "")
 		return "", false
 	}
 	scheme, token, _ := strings.Cut(headers[0], " ")

@@ -32,7 +32,7 @@ func (h *Consent) consent(c *gin.Context, ticket, decision string) error {
 		return err
 	}
 	if r == nil {
-		return &authorize.PageError{Code: "invalid_request", Detail: "ticket is missing: applications lead here"}
+		return &authorize.PageError{Code: "invalid_request", Detail: "ticket is missing: start at the application"}
 	}
 	l, err := h.login(c)
 	if err != nil {

@@ -102,7 +102,7 @@ func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong [
 		folded := strings.ToLower(key)
 		switch {
 		case seen[folded]:
-			wrong = append(wrong, input.Problem{Field: shorten(name), Code: "repeated", Detail: "the member is there more than once"})
+			wrong = append(wrong, input.Problem{Field: shorten(name), Code: "repeated", Detail: "the member is repeated"})
 		case !known:
 			wrong = append(wrong, input.Problem{Field: shorten(name), Code: "unknown", Detail: "there is no such member"})
 		default:
@@ -133,7 +133,7 @@ func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong 
 	if err := json.Unmarshal(value, field.Addr().Interface()); err != nil {
 		wrong = append(wrong, input.Problem{Field: name, Code: "wrong_type", Detail: fmt.Sprintf("must be a %s", field.Kind())})
 	} else if loneSurrogate(value, field) {
-		wrong = append(wrong, input.Problem{Field: name, Code: "invalid_characters", Detail: "has half of a surrogate pair"})
+		wrong = append(wrong, input.Problem{Field: name, Code: "invalid_characters", Detail: "has an unpaired surrogate"})
 	}
 	return wrong, nil
 }

@@ -16,7 +16,7 @@ import (
 // The problems that handlers find themselves, without the domain.
 var (
 	errNotFound = refusals.NewProblem(http.StatusNotFound, "not_found", "Not found",
-		"there is nothing at this path; /.well-known/openid-configuration says what there is")
+		"this server has nothing at this path: /.well-known/openid-configuration names the endpoints")
 	errMethod = refusals.NewProblem(http.StatusMethodNotAllowed, "method_not_allowed", "Method not allowed",
 		"this path takes other methods, see the Allow header")
 	errOrigin = refusals.NewProblem(http.StatusForbidden, "origin_not_allowed", "Origin not allowed",
@@ -26,7 +26,7 @@ var (
 	errTooLarge = refusals.NewProblem(http.StatusRequestEntityTooLarge, "too_large", "Body too large",
 		"the body is larger than 64 KiB")
 	errSignupClosed = refusals.NewProblem(http.StatusForbidden, "signup_disabled", "Sign-up is closed",
-		"accounts are created by the operator here")
+		"only the operator creates accounts at this server")
 	errNoSession = refusals.NewProblem(http.StatusNotFound, "no_session", "No such session",
 		"you have no session with this id; it may have ended by itself")
 )

@@ -91,7 +91,7 @@ func (r *signInRequest) check() error {
 	}
 	for _, member := range others {
 		if member.value != "" {
-			wrong = append(wrong, input.Problem{Field: member.name, Code: input.NotAllowed, Detail: member.name + " goes with another way to sign in: with username and password, or with code, code_verifier and redirect_uri."})
+			wrong = append(wrong, input.Problem{Field: member.name, Code: input.NotAllowed, Detail: member.name + " belongs to the other way to sign in: send username and password, or code, code_verifier and redirect_uri."})
 		}
 	}
 	if len(wrong) > 0 {

@@ -72,7 +72,7 @@ func CheckAlgorithms(algs []string) error {
 		case !slices.Contains(algorithmNames, alg):
 			bad.AddItem("algorithms", i, input.Invalid, "algorithms: %q is none of %s.", alg, strings.Join(algorithmNames, ", "))
 		case slices.Contains(algs[:i], alg):
-			bad.AddItem("algorithms", i, input.Invalid, "algorithms: %q is here twice.", alg)
+			bad.AddItem("algorithms", i, input.Invalid, "algorithms: %q is repeated.", alg)
 		}
 	}
 	return bad.Err()

@@ -48,7 +48,7 @@ func (r *Ring) repeat(ctx context.Context, task string, run func(context.Context
 			return
 		case err != nil && err.Error() != said:
 			said = err.Error()
-			r.log.ErrorContext(ctx, "signing keys: task fails, going on from memory", "task", task, "err", err)
+			r.log.ErrorContext(ctx, "signing keys: task fails, using the keys in memory", "task", task, "err", err)
 		case err == nil && said != "":
 			said = ""
 			r.log.InfoContext(ctx, "signing keys: task succeeds again", "task", task)

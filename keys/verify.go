@@ -94,9 +94,9 @@ func (v *view) keyOf(t *jwt.Token, typ string, good func(Key) bool) (crypto.Publ
 	case m == nil:
 		return nil, errors.New("unknown kid")
 	case !good(m.Key):
-		return nil, errors.New("its key is revoked or out of date")
+		return nil, errors.New("its key is revoked or expired")
 	case t.Method.Alg() != m.Alg:
-		return nil, errors.New("alg is not its key's")
+		return nil, errors.New("alg does not match the key")
 	}
 	t.Method = algorithms[m.Alg].method // may be stricter than the parser's
 	return m.Public, nil
@@ -113,7 +113,7 @@ func checkHeader(header map[string]any, typ string) error {
 	}
 	got, _ := header["typ"].(string)
 	if !strings.EqualFold(mediaType(got), mediaType(typ)) {
-		return errors.New("typ is another")
+		return errors.New("typ is wrong")
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func (b Budgets) Check() error {
 		}
 	}
 	if b.Window < b.MaxWait {
-		bad.AddTogether("window", []string{"max_wait"}, "window: %s is shorter than max_wait (%s), so that no wait would ever be so long: raise the one or lower the other.",
+		bad.AddTogether("window", []string{"max_wait"}, "window: %s is shorter than max_wait (%s), so no wait can last that long: raise the first or lower the second.",
 			input.Duration(b.Window), input.Duration(b.MaxWait))
 	}
 	return bad.Err()

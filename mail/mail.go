@@ -16,7 +16,7 @@ type Message struct {
 	HTML    string
 }
 
-// ErrRefused says that the mail server refused a message for good: there is no such
+// ErrRefused says that the mail server permanently refused a message: there is no such
 // mailbox, or the server will not take the message. After any other error the caller
 // may try again.
 var ErrRefused = errors.New("the mail was refused")
@@ -24,6 +24,6 @@ var ErrRefused = errors.New("the mail was refused")
 // A Sender sends mail. It is safe for concurrent use.
 type Sender interface {
 	// Send returns nil when the next server has taken the message for delivery, and
-	// ErrRefused if that server refuses it for good.
+	// ErrRefused if that server refuses it permanently.
 	Send(ctx context.Context, m Message) error
 }

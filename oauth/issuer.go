@@ -22,11 +22,11 @@ func CheckIssuer(s string, dev bool) error {
 	case u.Scheme != "https" && !dev:
 		return errors.New("must begin with https:// (only --dev allows http, on localhost)")
 	case u.User != nil:
-		return errors.New("must not have a user or password: take out what is before the @")
+		return errors.New("must not have a user or password: remove what is before the @")
 	case strings.ContainsAny(s, "?#"):
 		return errors.New("must not have a query or fragment: end it before the ? or #")
 	case strings.HasSuffix(s, "/"):
-		return errors.New("must not end in a slash: take it off")
+		return errors.New("must not end in a slash: remove it")
 	case u.Path != "" && (path.Clean(u.Path) != u.Path || u.EscapedPath() != u.Path || strings.ContainsAny(u.Path, "%:*")):
 		return errors.New("must have a plain path: no //, no dots between slashes, no colon or star, nothing to percent-encode")
 	case strings.ToLower(u.Host) != u.Host || strings.ContainsFunc(u.Host, uris.NotInURI):

@@ -40,7 +40,7 @@ func ParseResources(values []string) ([]string, error) {
 		}
 	}
 	if len(resources) > maxResources {
-		return nil, Refuse(InvalidTarget, "resource is there too often")
+		return nil, Refuse(InvalidTarget, "resource is repeated too often")
 	}
 	return resources, nil
 }

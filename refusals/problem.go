@@ -29,7 +29,7 @@ func NewProblem(status int, kind, title, detail string) *Problem {
 
 // InvalidInput returns the problem of a body with invalid members.
 func InvalidInput(wrong ...input.Problem) *Problem {
-	p := NewProblem(http.StatusBadRequest, "invalid_input", "Invalid input", "the body has members that are not acceptable, see errors")
+	p := NewProblem(http.StatusBadRequest, "invalid_input", "Invalid input", "the body has invalid members, see errors")
 	p.Errors = wrong
 	return p
 }
@@ -49,21 +49,21 @@ var (
 		"too many sign-ins and sign-ups at once, try again shortly")
 	badCredentialsProblem = NewProblem(http.StatusUnauthorized, "invalid_credentials", "Wrong username or password",
 		"the username or the password is wrong")
-	takenProblem     = NewProblem(http.StatusConflict, "taken", "Already taken", "another account has this already, see errors")
+	takenProblem     = NewProblem(http.StatusConflict, "taken", "Already taken", "another account already has this, see errors")
 	badLetterProblem = InvalidInput(input.Problem{Field: "token", Code: input.Invalid,
-		Detail: "token is not one that was mailed, or has been used, or is too old: ask for another mail."})
+		Detail: "token is unknown, used or expired: ask for another mail."})
 	noMailProblem = NewProblem(http.StatusNotFound, "mail_off", "No mail",
-		"this server sends no mail; the operator has to set smtp.host")
+		"this server sends no mail: the operator must set smtp.host")
 	badCodeProblem = NewProblem(http.StatusUnauthorized, "invalid_code", "Bad code",
-		"the code is invalid, expired, used, another client's, or doesn't fit code_verifier and redirect_uri")
+		"the code is invalid, expired, used, another client's, or doesn't match code_verifier and redirect_uri")
 	noBrowserClientProblem = NewProblem(http.StatusNotFound, "browser_sign_in_off", "Browser sign-in is off",
-		"session_cookie.client has to name a first-party client that there is; the operator can mend that")
+		"session_cookie.client names no existing first-party client: the operator must set it")
 	passwordOffProblem = NewProblem(http.StatusForbidden, "password_sign_in_off", "Sign-in with a password is off",
 		"pages may not take passwords here: lead the browser to the authorization endpoint, and send the code that comes back")
 	staleProblem = NewProblem(http.StatusForbidden, "reauthentication_required", "Password required",
 		"the sign-in is too long ago for this: send current_password, or sign in again")
 	noConsentProblem = NewProblem(http.StatusNotFound, "no_consent", "No such consent",
-		"you let no application with this client_id have anything")
+		"you have allowed nothing to an application with this client_id")
 )
 
 // later returns a problem after which the caller may try again in a second.

@@ -33,7 +33,7 @@ var (
 	BadCode = oauth.Refuse(oauth.InvalidGrant, "the code is invalid, expired, used, another client's, or was issued to another redirect_uri")
 	// LoginRequired is the error in a redirect if no user is signed in, or another than
 	// the request is for.
-	LoginRequired = oauth.Refuse(oauth.LoginRequired, "no user is signed in whom the request would do for")
+	LoginRequired = oauth.Refuse(oauth.LoginRequired, "no user is signed in as the request requires")
 	// Unavailable is the error while the database is away.
 	Unavailable = oauth.Later(away, time.Second)
 

@@ -146,7 +146,7 @@ func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string
 		method = http.MethodPost
 	}
 	if origin == p.own {
-		return fmt.Sprintf("%s is let in: it is the issuer's own origin, of which browsers ask nothing", origin), true
+		return fmt.Sprintf("%s is let in: it is the issuer's own origin, which needs no CORS", origin), true
 	}
 	switch access {
 	case anyOrigin:

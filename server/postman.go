@@ -82,7 +82,7 @@ func (a *App) send(ctx context.Context, l accounts.Letter) {
 	case err == nil:
 		a.o.Log.InfoContext(ctx, "mail sent", "kind", l.Kind, "subject", l.UserID)
 	case errors.Is(err, mail.ErrRefused):
-		a.o.Log.WarnContext(ctx, "mail refused for good", "kind", l.Kind, "subject", l.UserID, "err", err)
+		a.o.Log.WarnContext(ctx, "mail refused, will not try again", "kind", l.Kind, "subject", l.UserID, "err", err)
 	default:
 		a.o.Log.WarnContext(ctx, "mail not sent, will try again", "kind", l.Kind, "subject", l.UserID, "attempts", l.Attempts+1, "err", err)
 		return

@@ -219,7 +219,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	} {
 		for _, path := range []string{"/consent", "/login", "/logout", "/forgot", "/reset", "/verify"} {
 			r := p.do(http.MethodPost, path, f.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
-			r.says(http.StatusForbidden, "This came from another site")
+			r.says(http.StatusForbidden, "Request from another site")
 		}
 		r := p.do(http.MethodPost, "/signup", form("username", "mallory", "password", password).Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
 		if r.Code != http.StatusForbidden && r.Code != http.StatusUnsupportedMediaType { // that of applications, which takes no form
@@ -239,7 +239,7 @@ func TestPostedAuthorizationRequest(t *testing.T) {
 	r.want(http.StatusSeeOther)
 	p.follow(r).code(spaCallback)
 	p.post("/oauth/authorize", authorization("spa", "scope", "openid admin")).refuses(spaCallback, "invalid_scope")
-	p.post("/oauth/authorize", authorization("spa", "redirect_uri", "https://elsewhere.example.org/")).says(http.StatusBadRequest, "No way back")
+	p.post("/oauth/authorize", authorization("spa", "redirect_uri", "https://elsewhere.example.org/")).says(http.StatusBadRequest, "Invalid return address")
 }
 
 func TestFormPost(t *testing.T) {
@@ -340,9 +340,9 @@ func TestAuthorizationRequestIsReadStrictly(t *testing.T) {
 	twice := authorization("spa")
 	twice.Add("scope", "openid")
 	p.authorize(twice).refuses(spaCallback, "invalid_request")
-	p.authorize(authorization("web", "redirect_uri", spaCallback)).says(http.StatusBadRequest, "No way back")
+	p.authorize(authorization("web", "redirect_uri", spaCallback)).says(http.StatusBadRequest, "Invalid return address")
 	for _, odd := range []string{"%zz=1", "client_id=spa&" + strings.Repeat("x", 9000)} {
-		p.open("/oauth/authorize?"+odd).says(http.StatusBadRequest, "This request doesn't work")
+		p.open("/oauth/authorize?"+odd).says(http.StatusBadRequest, "Invalid request")
 	}
 	// The server ignores parameters that it doesn't use.
 	p.authorize(authorization("spa", "display", "popup", "claims_locales", "ko", "acr_values", "1 2", "login_hint", "alice", "unknown", "x")).code(spaCallback)
@@ -436,7 +436,7 @@ func TestTicketsAreOursAndExpire(t *testing.T) {
 				if path == "/forgot" && a.options.Mail.Sender == nil {
 					continue
 				}
-				p.open(path+"?ticket="+url.QueryEscape(ticket)).says(http.StatusBadRequest, "This request doesn't work")
+				p.open(path+"?ticket="+url.QueryEscape(ticket)).says(http.StatusBadRequest, "Invalid request")
 			}
 		}
 		time.Sleep(59 * time.Minute)

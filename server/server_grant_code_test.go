@@ -35,7 +35,7 @@ func TestAnswersGoOnlyToRegisteredAddresses(t *testing.T) {
 	}
 	two := authorization("spa")
 	two.Add("redirect_uri", "https://evil.example/")
-	p.open("/oauth/authorize?"+two.Encode()).says(http.StatusBadRequest, "This request doesn't work")
+	p.open("/oauth/authorize?"+two.Encode()).says(http.StatusBadRequest, "Invalid request")
 	two = authorization("spa")
 	two.Add("client_id", "rp")
 	p.open("/oauth/authorize?" + two.Encode()).says(http.StatusBadRequest)
@@ -44,7 +44,7 @@ func TestAnswersGoOnlyToRegisteredAddresses(t *testing.T) {
 	}
 	// The port of a loopback URI is the native app's to choose (RFC 8252 section 7.3).
 	p.authorize(authorization("native", "redirect_uri", "http://127.0.0.1:49152/back")).code("http://127.0.0.1:49152/back")
-	p.open("/oauth/authorize?"+authorization("native", "redirect_uri", "http://127.0.0.1:49152/other").Encode()).says(http.StatusBadRequest, "No way back")
+	p.open("/oauth/authorize?"+authorization("native", "redirect_uri", "http://127.0.0.1:49152/other").Encode()).says(http.StatusBadRequest, "Invalid return address")
 	p.authorize(authorization("native", "redirect_uri", "com.example.app:/back")).code("com.example.app:/back")
 	p.authorize(authorization("native", "redirect_uri", "com.example.app:/back", "response_mode", "form_post")).refuses("com.example.app:/back", "invalid_request")
 }

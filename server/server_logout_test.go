@@ -77,8 +77,8 @@ func TestLogoutByTheClient(t *testing.T) {
 
 		id, _ = signedIn()
 		for _, uri := range []string{"https://evil.example/", rpSignedOut + "/", rpSignedOut + "?x=1", "https://client.example.com/", rpCallback} {
-			p.open("/oauth/logout?"+form("id_token_hint", id, "post_logout_redirect_uri", uri).Encode()).says(http.StatusBadRequest, "No way back")
-			p.open("/oauth/logout?"+form("client_id", "rp", "post_logout_redirect_uri", uri).Encode()).says(http.StatusBadRequest, "No way back")
+			p.open("/oauth/logout?"+form("id_token_hint", id, "post_logout_redirect_uri", uri).Encode()).says(http.StatusBadRequest, "Invalid return address")
+			p.open("/oauth/logout?"+form("client_id", "rp", "post_logout_redirect_uri", uri).Encode()).says(http.StatusBadRequest, "Invalid return address")
 		}
 		lives()
 		p.open("/oauth/logout?" + form("id_token_hint", id+"x", "post_logout_redirect_uri", rpSignedOut).Encode()).says(http.StatusBadRequest)

@@ -21,7 +21,7 @@ var ErrNoBrowserClient = errors.New("no client for browser sign-in")
 
 // ErrPasswordOff means that this server doesn't let pages sign users in with a
 // password.
-var ErrPasswordOff = errors.New("no sign-in with a password from pages")
+var ErrPasswordOff = errors.New("pages may not take passwords")
 
 // Browser signs users in to our own applications in a browser. The applications never
 // see the refresh token: a cookie keeps it (RFC 10017 section 6.2). The sessions belong

@@ -36,10 +36,10 @@ type build struct {
 var thisBuild = build{schemas, Schema, oldestSchema}
 
 // ErrSchemaNewer says that the database was written by a newer version.
-var ErrSchemaNewer = errors.New("the database's schema is newer than this version of countersign can work on: run the newer version")
+var ErrSchemaNewer = errors.New("the database's schema is newer than this version of countersign can use: run the newer version")
 
 // ErrSchemaOlder says that the database needs a migration, which Options forbid.
-var ErrSchemaOlder = errors.New("the database's schema is older than this version of countersign can work on: run 'countersign migrate'")
+var ErrSchemaOlder = errors.New("the database's schema is older than this version of countersign can use: run 'countersign migrate'")
 
 // errOldSchema says that the schema, which this binary was told not to migrate, lacks a
 // table or a column.
@@ -70,7 +70,7 @@ type SchemaState string
 const (
 	SchemaCurrent SchemaState = "current"
 	SchemaOlder   SchemaState = "older"   // this binary may migrate it; unmigrated, this binary works on the one before only
-	SchemaNewer   SchemaState = "newer"   // a newer binary migrated it; this one works on it
+	SchemaNewer   SchemaState = "newer"   // a newer binary migrated it; this one can still use it
 	SchemaTooNew  SchemaState = "too_new" // a newer binary migrated it and forbids this one
 )
 

@@ -44,9 +44,9 @@ var (
 	// ErrOtherMove says that the database to move to belongs to another move.
 	ErrOtherMove = errors.New("the database to move to belongs to another move")
 	// ErrSameDatabase says that a database can't be moved to itself.
-	ErrSameDatabase = errors.New("the database to move to is the one to move")
+	ErrSameDatabase = errors.New("the database to move to is the one to move from")
 	// ErrNotTheSame says that the copy differs from the original.
-	ErrNotTheSame = errors.New("the copy is not the same")
+	ErrNotTheSame = errors.New("the copy differs from the original")
 	// ErrNotMoving says that there is no move to give up.
 	ErrNotMoving = errors.New("this database is not being moved")
 )
@@ -142,7 +142,7 @@ func (m *move) checkSource(ctx context.Context) error {
 	}
 	switch s.State() {
 	case SchemaNewer, SchemaTooNew:
-		return fmt.Errorf("the database's schema has version %d, of which this binary, with %d, doesn't know everything: use the newer one", s.Version, s.Target)
+		return fmt.Errorf("the database's schema has version %d, this binary's is %d: use the newer binary", s.Version, s.Target)
 	case SchemaOlder:
 		return fmt.Errorf("the database's schema has version %d, this binary's is %d: run 'countersign migrate' first", s.Version, s.Target)
 	}
@@ -158,7 +158,7 @@ func (m *move) checkSource(ctx context.Context) error {
 func (m *move) begin(ctx context.Context) error {
 	s, err := m.to.SchemaStatus(ctx)
 	if state := s.State(); err == nil && (state == SchemaNewer || state == SchemaTooNew) {
-		err = fmt.Errorf("its schema has version %d, this binary's is %d: use the newer one", s.Version, s.Target)
+		err = fmt.Errorf("its schema has version %d, this binary's is %d: use the newer binary", s.Version, s.Target)
 	}
 	if err == nil {
 		m.target, err = m.to.mark(ctx)
@@ -346,7 +346,7 @@ func (m *move) verify(ctx context.Context, t table) (MovedTable, error) {
 	return original, nil
 }
 
-// finish releases the copy for use. It closes the original for good first, so that both
+// finish releases the copy for use. It closes the original permanently first, so that both
 // are never in use.
 func (m *move) finish(ctx context.Context) error {
 	if m.source.state == leaving {

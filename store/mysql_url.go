@@ -48,7 +48,7 @@ var fixed = []string{
 func (s mysqlSource) configs() ([]*mysql.Config, error) {
 	for _, name := range fixed {
 		if s.Options.Has(name) {
-			return nil, fmt.Errorf("database url: %s is not yours to set: take it out", name)
+			return nil, fmt.Errorf("database url: the option %s can't be set: remove it", name)
 		}
 	}
 	for name := range s.Options {

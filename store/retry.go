@@ -23,14 +23,14 @@ import (
 
 // errRaced says that another transaction has just changed what this one rests on. inTx runs
 // the function again, which then finds the change.
-var errRaced = errors.New("another transaction was faster")
+var errRaced = errors.New("another transaction came first")
 
 const (
 	maxConflicts = 12 // until we give up, after up to half a minute if the caller waits that long
 	maxLosses    = 3  // one more than the hosts that usually fail at once
 )
 
-// again calls try until it succeeds or fails for good. lossIsSafe says that try has changed
+// again calls try until it succeeds or fails permanently. lossIsSafe says that try has changed
 // nothing if its connection is lost.
 func (db *DB) again(ctx context.Context, lossIsSafe bool, try func() error) error {
 	for conflicts, losses := 0, 0; ; {

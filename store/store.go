@@ -91,7 +91,7 @@ type Options struct {
 }
 
 // ErrNoDatabase says that there is no database, and Options forbid creating one.
-var ErrNoDatabase = errors.New("there is no database: run this in the server's folder, or say --data DIR or --config FILE")
+var ErrNoDatabase = errors.New("there is no database: run this in the server's folder, or give --data DIR or --config FILE")
 
 // Open opens the database that url names and brings its schema up to date. The
 // form is sqlite:PATH, or mysql://USER:PASSWORD@HOST:PORT/DATABASE with any number

@@ -78,7 +78,7 @@ var (
 	ErrCodeUsed = errors.New("authorization code used twice")
 	// ErrVerifier says that the code_verifier is missing, does not match the
 	// code_challenge, or comes without a challenge.
-	ErrVerifier = errors.New("code_verifier does not fit")
+	ErrVerifier = errors.New("code_verifier does not match code_challenge")
 	// ErrTarget says that the client asked for a resource that is not among its own.
 	ErrTarget = errors.New("resource is not one of the client's")
 )

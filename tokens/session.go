@@ -19,7 +19,7 @@ var (
 	// that its session is now revoked.
 	ErrReused = errors.New("refresh token reused")
 	// ErrStale says that another call has moved the session's counter.
-	ErrStale = errors.New("session moved on")
+	ErrStale = errors.New("another call has refreshed the session")
 	// ErrScope says that the client asked for more scopes than it was granted.
 	ErrScope = errors.New("scope exceeds what was granted")
 	// ErrNotYours says that a token was issued to another client.

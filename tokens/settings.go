@@ -46,7 +46,7 @@ func (s Settings) Check() error {
 		bad.Add("refresh_replay_window", input.Invalid, "refresh_replay_window must not be negative, but is %s.", input.Duration(s.RefreshReplayWindow))
 	}
 	if s.RefreshIdleTTL > s.RefreshAbsoluteTTL {
-		bad.AddTogether("refresh_idle_ttl", []string{"refresh_absolute_ttl"}, "refresh_idle_ttl: %s is longer than refresh_absolute_ttl (%s), which ends a session anyhow: lower the one or raise the other.",
+		bad.AddTogether("refresh_idle_ttl", []string{"refresh_absolute_ttl"}, "refresh_idle_ttl: %s is longer than refresh_absolute_ttl (%s), which ends every session: lower the first or raise the second.",
 			input.Duration(s.RefreshIdleTTL), input.Duration(s.RefreshAbsoluteTTL))
 	}
 	if s.RefreshReplayWindow >= s.RefreshIdleTTL {

@@ -475,7 +475,7 @@ const unreachable = (cause) => new CountersignError("unreachable", "the server c
 
 const passing = ({ type, status }) => type === "unreachable" || [429, 502, 503, 504].includes(status);
 
-// Repeats work, which must be safe to repeat, until it succeeds, fails for good, or takes
+// Repeats work, which must be safe to repeat, until it succeeds, fails permanently, or takes
 // longer than retryTimeout.
 async function persistently(work) {
   const since = clock();

@@ -17,7 +17,7 @@ type auditCmd struct {
 	printing
 	User   string        `placeholder:"U" help:"Only events about this user (name or id; the id also after deletion)."`
 	Since  time.Duration `placeholder:"D" help:"Only events of the last D, such as 24h."`
-	Follow bool          `help:"Go on with new events until interrupted, one per line."`
+	Follow bool          `help:"Keep printing new events, one per line, until interrupted."`
 }
 
 var eventColumns = []column[api.Event]{

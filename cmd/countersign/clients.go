@@ -182,7 +182,7 @@ func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) err
 		record.Secret = string(generated)
 		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
 		if client.Declared {
-			fmt.Fprintln(std.err, "This client is declared in the configuration: change its secret there too, or the next start puts it back.")
+			fmt.Fprintln(std.err, "This client is declared in the configuration: change its secret there too, or the next start restores the old one.")
 		}
 		return printOne(r.printing, std.out, record, withSecret(clientColumns(false), record))
 	})
@@ -199,7 +199,7 @@ func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			return err
 		}
 		if client.Declared {
-			fmt.Fprintln(std.err, "This client is declared in the configuration: take it out there too, or the next start brings it back.")
+			fmt.Fprintln(std.err, "This client is declared in the configuration: remove it there too, or the next start restores it.")
 		}
 		return registry.Delete(ctx, time.Now(), d.ID, caller.Operator())
 	})

@@ -9,7 +9,7 @@ import (
 )
 
 type configCmd struct {
-	Check configCheckCmd `cmd:"" help:"Say whether the configuration is sound, without looking at the database."`
+	Check configCheckCmd `cmd:"" help:"Check the configuration, without opening the database."`
 	Show  configShowCmd  `cmd:"" help:"Show every setting and where it comes from, secrets masked."`
 }
 
@@ -40,7 +40,7 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 	for _, origin := range cfg.Cookieless(cfg.CORS.AllowedOrigins) {
 		fmt.Fprintf(std.err, "cors.allowed_origins: %s %s\n", origin, configs.OtherSite)
 	}
-	_, err = fmt.Fprintln(std.out, "the configuration is good (the database and its clients were not looked at)")
+	_, err = fmt.Fprintln(std.out, "the configuration is valid (the database and its clients were not checked)")
 	return err
 }
 

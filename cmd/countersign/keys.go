@@ -13,7 +13,7 @@ import (
 type keysCmd struct {
 	List   keysListCmd   `cmd:"" help:"List the signing keys."`
 	Rotate keysRotateCmd `cmd:"" help:"Start the next keys as early as verifiers' caches allow."`
-	Revoke keysRevokeCmd `cmd:"" help:"Take a leaked key out of use at once; the access tokens it signed die."`
+	Revoke keysRevokeCmd `cmd:"" help:"Take a leaked key out of use at once; access tokens it signed become invalid."`
 }
 
 var keyColumns = []column[api.Key]{

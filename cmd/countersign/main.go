@@ -35,10 +35,10 @@ type cli struct {
 	Data   string `help:"Data folder: its database and master key, unless configured otherwise (default: ./countersign-data)." env:"COUNTERSIGN_DATA" placeholder:"DIR"`
 
 	Serve   serveCmd   `cmd:"" help:"Run the server until it is told to stop."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database to the schema of this version."`
+	Migrate migrateCmd `cmd:"" help:"Migrate the database to this version's schema."`
 	Move    moveCmd    `cmd:"" help:"Move everything to another database."`
 
-	Users    usersCmd    `cmd:"" help:"People."`
+	Users    usersCmd    `cmd:"" help:"Users' accounts."`
 	Clients  clientsCmd  `cmd:"" help:"Applications that ask for tokens."`
 	Keys     keysCmd     `cmd:"" help:"Signing keys."`
 	Sessions sessionsCmd `cmd:"" help:"Signed-in sessions."`

@@ -10,7 +10,7 @@ import (
 )
 
 type migrateCmd struct {
-	Status bool `help:"Only tell where the schema stands; change nothing."`
+	Status bool `help:"Only print the schema's version; change nothing."`
 	JSON   bool `help:"With --status, print one JSON document." name:"json"`
 }
 
@@ -57,9 +57,9 @@ func (m *migrateCmd) status(ctx context.Context, cfg *configs.Config, std stdio)
 	r := schemaRecord{Version: s.Version, Target: s.Target, Oldest: s.Oldest, State: s.State()}
 	switch r.State {
 	case store.SchemaTooNew:
-		r.Advice = "this binary can't work on it: run a newer one"
+		r.Advice = "this binary can't use it: run a newer one"
 	case store.SchemaNewer:
-		r.Advice = "a newer binary has migrated it; this one works on it"
+		r.Advice = "a newer binary migrated it; this one can still use it"
 	case store.SchemaCurrent:
 		r.Advice = "nothing to do"
 	default:

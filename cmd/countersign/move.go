@@ -18,12 +18,12 @@ import (
 )
 
 type moveCmd struct {
-	To             string `help:"The empty database to move to: sqlite:PATH or mysql://USER@HOST/DATABASE. A password is better in the environment or a file, for every user of the machine sees command lines." env:"COUNTERSIGN_MOVE_TO" placeholder:"URL"`
+	To             string `help:"The empty database to move to: sqlite:PATH or mysql://USER@HOST/DATABASE. A password is better in the environment or a file, because every user of the machine can see command lines." env:"COUNTERSIGN_MOVE_TO" placeholder:"URL"`
 	ToPasswordFile string `help:"File with the password of that URL's user." placeholder:"FILE"`
-	Batch          int    `help:"Rows that are copied in one transaction (default: 5000)." placeholder:"N"`
+	Batch          int    `help:"Rows copied in one transaction (default: 5000)." placeholder:"N"`
 	Restart        bool   `help:"Empty the unfinished copy there first, and begin anew."`
 	Abandon        bool   `help:"Don't move: give up a move that was begun, and stay with this database." xor:"end"`
-	GoBack         bool   `help:"Don't move: use this database again although it was moved, as it was then." xor:"end"`
+	GoBack         bool   `help:"Don't move: use this database again, as it was when it was moved." xor:"end"`
 	printing
 }
 
@@ -41,7 +41,7 @@ func (m *moveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if err := store.AbandonMove(ctx, cfg.Database.URL, from, m.GoBack); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(std.err, "Servers can use this database again. A copy that was begun has to be emptied or removed.")
+		_, err := fmt.Fprintln(std.err, "Servers can use this database again. Empty or remove the unfinished copy, if there is one.")
 		return err
 	}
 	opts, err := m.options(from)
@@ -76,7 +76,7 @@ func (m *moveCmd) options(from store.Options) (store.MoveOptions, error) {
 	opts := store.MoveOptions{From: from, Batch: m.Batch, Restart: m.Restart}
 	switch {
 	case m.To == "":
-		return opts, fmt.Errorf("say where to with --to or COUNTERSIGN_MOVE_TO: %w", errUsage)
+		return opts, fmt.Errorf("name the database to move to with --to or COUNTERSIGN_MOVE_TO: %w", errUsage)
 	case m.Batch < 0 || m.Batch > 1_000_000:
 		return opts, fmt.Errorf("--batch must be from 1 to 1000000: %w", errUsage)
 	}

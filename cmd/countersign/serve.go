@@ -84,7 +84,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	if status, err := db.SchemaStatus(ctx); err == nil && status.State() == store.SchemaOlder {
-		log.Warn("the database's schema is older than this version's, which makes do: run 'countersign migrate' when all servers are of this version",
+		log.Warn("the database's schema is older than this version's, which can still use it: run 'countersign migrate' when all servers are of this version",
 			"schema", status.Version, "latest", status.Target)
 	}
 	weaknesses, err := db.Weaknesses(ctx)
@@ -159,10 +159,10 @@ func declareClients(ctx context.Context, registry *clients.Registry, list []decl
 	}
 	for _, c := range all {
 		if cfg.Profile == configs.RFC9700 && c.AllowsGrant(oauth.GrantPassword) && !cfg.Dev {
-			log.Warn("the client's password grant has no effect: profile rfc9700 has none", "client_id", c.ID)
+			log.Warn("the client's password grant has no effect: profile rfc9700 turns it off", "client_id", c.ID)
 		}
 		if c.IDTokenAlg != "" && !slices.Contains(cfg.Keys.Algorithms, c.IDTokenAlg) {
-			log.Warn("the client's ID tokens can't be signed, nor can people sign in there with openid: add its algorithm to keys.algorithms",
+			log.Warn("no key signs the client's ID tokens, so users can't sign in there with openid: add its algorithm to keys.algorithms",
 				"client_id", c.ID, "alg", c.IDTokenAlg)
 		}
 		if c.Declared && !declared[c.ID] {

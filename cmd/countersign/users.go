@@ -17,10 +17,10 @@ type usersCmd struct {
 	Create      usersCreateCmd      `cmd:"" help:"Create an account."`
 	List        usersListCmd        `cmd:"" help:"List all accounts."`
 	Show        usersShowCmd        `cmd:"" help:"Show one account."`
-	Disable     usersDisableCmd     `cmd:"" help:"Bar a user and end all their sessions."`
-	Enable      usersEnableCmd      `cmd:"" help:"Let a disabled user in again."`
+	Disable     usersDisableCmd     `cmd:"" help:"Disable a user and end all their sessions."`
+	Enable      usersEnableCmd      `cmd:"" help:"Let a disabled user sign in again."`
 	SetPassword usersSetPasswordCmd `cmd:"" help:"Replace a user's password and end all their sessions."`
-	SetProfile  usersSetProfileCmd  `cmd:"" help:"Change what is said of a user: name, address and the like."`
+	SetProfile  usersSetProfileCmd  `cmd:"" help:"Change a user's profile: name, address and so on."`
 	Delete      usersDeleteCmd      `cmd:"" help:"Delete an account and its sessions."`
 }
 

@@ -198,7 +198,7 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 		for _, one := range []string{"/consent", "/logout", "/login"} {
 			b.open(h.origin(host) + "/page")
 			b.sendForm(server+one, url.Values{"ticket": {ticket}, "decision": {"allow"}, "username": {"mallory"}, "password": {password}})
-			b.isAt("This came from another site")
+			b.isAt("Request from another site")
 		}
 		unchanged(host)
 	}

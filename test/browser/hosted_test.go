@@ -248,7 +248,7 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	// A new user lets an application in, whose answer comes as a form.
 	b.open(h.authorization("response_mode", "form_post"))
 	b.isAt("Sign in")
-	b.shows("Sign in to go on to Acme Notes.")
+	b.shows("Sign in to continue to Acme Notes.")
 	b.press("Create an account")
 	b.isAt("Create an account")
 	b.fill("Username", "alice")
