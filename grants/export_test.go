@@ -2,11 +2,11 @@ package grants
 
 import "net/url"
 
-// What reads a stranger's bytes.
+// These parse bytes that any caller can send.
 var (
 	ParseBasic = parseBasic
 	ParseForm  = func(body string) (url.Values, error) { return parseForm(body, shared) }
 )
 
-// Add adds a grant.
+// Add registers a grant.
 func (s *Service) Add(g Grant) { s.add(g) }

@@ -17,8 +17,9 @@ func encodeBasic(id, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
 }
 
-// FuzzParseBasic: what is encoded as RFC 6749 section 2.3.1 says comes out as it
-// went in, and whatever else is read, reads the same once it is encoded so.
+// FuzzParseBasic checks that credentials encoded as RFC 6749 section 2.3.1 says are
+// parsed unchanged, and that all other credentials that ParseBasic accepts parse the same
+// after they are encoded that way.
 func FuzzParseBasic(f *testing.F) {
 	f.Add(encodeBasic("api", "dev-secret"), "api", "dev-secret")
 	f.Add(encodeBasic("odd :%+", "s3cret:with%odd+chars and space"), "odd :%+", ":")
@@ -60,9 +61,9 @@ func FuzzParseBasic(f *testing.F) {
 	})
 }
 
-// FuzzParseForm: a form that is read has each parameter once, not empty and in
-// UTF-8, reads the same once it is encoded anew, and repeating any of its
-// parameters spoils it.
+// FuzzParseForm checks that an accepted form has each parameter once, not empty and in
+// UTF-8, that it parses the same after it is encoded again, and that ParseForm refuses it
+// with any of its parameters repeated.
 func FuzzParseForm(f *testing.F) {
 	for _, body := range []string{
 		"grant_type=password&client_id=spa&username=alice&password=a+b%20c", "", "&&", "a", "a=", "=", "a=1&a=2", "a=&a=", "%61=1&a=2",

@@ -33,9 +33,9 @@ import (
 	"countersign/tokens"
 )
 
-// The tests in this file run a request at the library's own server and manager,
-// as it comes, and at ours. The library's answers are wrong; they are here so
-// that we hear of it when it mends one, and can leave our way around it out.
+// The tests in this file send each request to the library's own server and manager,
+// unmodified, and to ours. The library's answers are wrong. The tests assert them, so that
+// a test fails when a new version corrects one; our workaround can then go.
 
 const (
 	trapPassword = "correct horse battery staple"
@@ -47,7 +47,7 @@ const (
 type endpoint struct {
 	t      testing.TB
 	handle http.HandlerFunc
-	hashes *atomic.Int64 // how many passwords were looked at, if that is known
+	hashes *atomic.Int64 // how many passwords the endpoint hashed; nil if that is unknown
 }
 
 type reply struct {
@@ -58,7 +58,7 @@ type reply struct {
 
 func (r reply) code() any { return r.body["error"] }
 
-// do sends a form; the id and the secret go into the body unless id is empty.
+// do posts a form. It adds the id and the secret to the body unless id is empty.
 func (e *endpoint) do(id, secret, query, body string, header ...string) reply {
 	e.t.Helper()
 	if id != "" {
@@ -97,8 +97,8 @@ func refreshBody(token string) string {
 	return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}.Encode()
 }
 
-// want fails the test unless the reply has the status and the error code, which
-// is empty for none.
+// want fails the test unless the reply has the status and the error code; "" means no
+// error.
 func (r reply) want(t testing.TB, whose string, status int, code string) {
 	t.Helper()
 	got, _ := r.code().(string)
@@ -107,8 +107,8 @@ func (r reply) want(t testing.TB, whose string, status int, code string) {
 	}
 }
 
-// stock is the library with its memory store. Its credentials come from the
-// body, or by Basic.
+// stock is the library with its memory store. It takes client credentials from the body or
+// from HTTP Basic.
 func stock(t testing.TB, wrap ...func(oauth2.TokenStore) oauth2.TokenStore) *endpoint {
 	t.Helper()
 	memory, err := oauthstore.NewMemoryTokenStore()
@@ -156,7 +156,7 @@ func ours(t testing.TB) *endpoint {
 	return &endpoint{t: t, handle: app.ServeHTTP, hashes: &watched.looked}
 }
 
-// ourApp is the server of ours, and the store that it looks at.
+// ourApp returns our server and the store that it uses.
 func ourApp(t testing.TB) (*server.App, *watch) {
 	t.Helper()
 	db := storetest.Open(t)
@@ -202,12 +202,12 @@ func ourApp(t testing.TB) (*server.App, *watch) {
 	return app, watched
 }
 
-// watch counts what the database is asked.
+// watch counts the server's database queries.
 type watch struct {
 	server.Store
-	looked  atomic.Int64 // for users by name, which is what every sign-in does before it hashes
-	clients atomic.Int64 // for clients
-	grants  []string     // that clients but b may use besides those it registered
+	looked  atomic.Int64 // queries for users by name: every sign-in makes one before it hashes
+	clients atomic.Int64 // queries for clients
+	grants  []string     // that all clients except b may use, in addition to their registered ones
 }
 
 func (w *watch) UserByUsername(ctx context.Context, name string) (accounts.User, error) {
@@ -266,8 +266,8 @@ func TestTrapPasswordOracleWithoutTheClientsSecret(t *testing.T) {
 	}
 }
 
-// meeting makes the first two who look a refresh token up wait for each other,
-// which is what happens by chance to two who come at the same moment.
+// meeting makes the first two callers that look up a refresh token wait for each other.
+// Two callers at the same moment meet like this by chance.
 type meeting struct {
 	oauth2.TokenStore
 	both sync.WaitGroup
@@ -352,7 +352,7 @@ func TestTrapInvalidGrantIsUnauthorized(t *testing.T) {
 	}
 	const code = "grant_type=authorization_code&code=x&redirect_uri=https%3A%2F%2Fexample.com%2Fcb"
 	library.do("a", trapSecret, "", code).want(t, "library, unknown code", http.StatusUnauthorized, "invalid_grant")
-	// Which error ours is depends on the grant being there; its status doesn't.
+	// Our error code depends on whether the server has the grant; the status doesn't.
 	if r := our.do("a", trapSecret, "", code); r.status != http.StatusBadRequest {
 		t.Errorf("ours, unknown code: %d %v, want 400", r.status, r.body)
 	}

@@ -41,8 +41,8 @@ func (g *madeUp) Issue(_ context.Context, r *grants.Request) (grants.Answer, err
 
 const madeUpType = "urn:example:grant-type:made-up"
 
-// withMadeUp returns our grants and g. The clients a, which is confidential, and public
-// may use g, b may not.
+// withMadeUp returns our grants and g. The confidential client a and the public client may
+// use g; client b may not.
 func withMadeUp(t *testing.T, g *madeUp) *grants.Service {
 	t.Helper()
 	app, watched := ourApp(t)
@@ -174,7 +174,7 @@ func TestNoPasswordIsLookedAtForARequestThatCannotSucceed(t *testing.T) {
 	}
 }
 
-// RFC 6749 section 5.1: what there is not is left out.
+// RFC 6749 section 5.1: an answer leaves out members without a value.
 func TestMembersOfAnAnswer(t *testing.T) {
 	r := ours(t).do("a", trapSecret, "", signInBody(trapPassword)+"&scope=read")
 	want := []string{"access_token", "expires_in", "refresh_token", "scope", "token_type"}
