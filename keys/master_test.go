@@ -58,15 +58,15 @@ func TestWrongMasterKeyIsAClearErrorWithAWayOut(t *testing.T) {
 		}
 		wantStates(t, admin, "signing")
 
-		if err := admin.Revoke(t.Context(), kid); err != nil { // the old master key is lost for good
+		if err := admin.Revoke(t.Context(), kid); err != nil { // as when the operator has lost the old master key
 			t.Fatal(err)
 		}
 		sign(t, open(t, db, wrong, monthly), "", time.Minute)
 	})
 }
 
-// While a new master key is rolled out, an old replica may meet keys that it
-// cannot open. It must go on with its own and leave the others alone.
+// While operators roll out a new master key, an old replica may read keys that it can't
+// unseal. It must keep using its own keys and leave the others as they are.
 func TestReplicasWithDifferentMasterKeysGoOn(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		before, after := seal.Generate(), seal.Generate()
@@ -91,8 +91,8 @@ func TestReplicasWithDifferentMasterKeysGoOn(t *testing.T) {
 		if err := old.Maintain(t.Context()); !errors.Is(err, seal.ErrUnknownKey) {
 			t.Errorf("the old replica's complaint = %v, want seal.ErrUnknownKey", err)
 		}
-		stop()                                                      // or it would seal them under its own again
-		maintain(t, open(t, db, master(t, before, after), monthly)) // rolled back
+		stop()                                                      // otherwise the old replica seals the keys under its own master key again
+		maintain(t, open(t, db, master(t, before, after), monthly)) // the operator rolls back
 		time.Sleep(5 * time.Second)
 		maintain(t, old)
 	})
@@ -109,7 +109,7 @@ func TestKeyWithAnotherPublicHalfDoesNotSign(t *testing.T) {
 	})
 }
 
-// swapped is a store in which an attacker replaced the public halves.
+// swapped is a store in which an attacker has replaced the public halves.
 type swapped struct{ keys.Store }
 
 func (s swapped) Keys(ctx context.Context) ([]keys.Key, error) {

@@ -56,7 +56,7 @@ func TestRotateIsNoticedByOtherReplicasAndSignsAfterItsLead(t *testing.T) {
 	})
 }
 
-// This is the worst case that the lead is made for.
+// The lead covers this worst case: the verifier cached the JWKS for as long as it may.
 func TestVerifierThatFetchedJustBeforeARotationIsNotSurprised(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		mk := master(t)
@@ -64,7 +64,7 @@ func TestVerifierThatFetchedJustBeforeARotationIsNotSurprised(t *testing.T) {
 		if _, err := openAdmin(t, db, mk).Rotate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Second) // the slowest poll
+		time.Sleep(5 * time.Second) // the longest time until a replica polls
 		known, until := published(t, ring), time.Now().Add(ring.JWKSMaxAge(time.Now())+monthly.ClockSkew)
 		if time.Until(until) < monthly.JWKSMaxAge {
 			t.Fatal("the JWKS may not be cached in full")
@@ -140,7 +140,7 @@ func TestRevokeHandsOverToThePublishedNextKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		delete(w.lives, leaked)
-		w.pass(time.Hour) // no verifier is surprised
+		w.pass(time.Hour) // observe fails if a verifier doesn't know a key that signs
 		wantStates(t, ring, "revoked signing")
 	})
 }
@@ -183,7 +183,8 @@ func TestRotationIsAudited(t *testing.T) {
 	})
 }
 
-// The command line may not know that verifiers may now cache the JWKS for longer.
+// The command line doesn't know that the configuration now lets verifiers cache the JWKS
+// for longer; Rotate must still leave them enough time.
 func TestRotateRespectsARaisedMaxAge(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		mk := master(t)
@@ -203,7 +204,8 @@ func TestRotateRespectsARaisedMaxAge(t *testing.T) {
 	})
 }
 
-// A key made with the terms of a time when tokens lived shorter could never sign.
+// A key with times for the former, shorter token life could never sign; Revoke must make
+// one for the present life.
 func TestRevokeAfterRaisingTheTokenLife(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		mk := master(t)

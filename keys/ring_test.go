@@ -37,7 +37,7 @@ var monthly = keys.Policy{
 
 func lead(p keys.Policy) time.Duration { return p.JWKSMaxAge + p.ClockSkew + 5*time.Second }
 
-// inBubble runs a test in a synctest bubble with a database of its own.
+// inBubble runs a test in a synctest bubble with its own database.
 func inBubble(t *testing.T, test func(t *testing.T, db *store.DB)) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	synctest.Test(t, func(t *testing.T) {
@@ -67,7 +67,7 @@ func logTo(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-// open opens a ring that signs with the given algorithms, ES256 if none.
+// open opens a ring that signs with the given algorithms; by default ES256.
 func open(t testing.TB, db keys.Store, master *seal.Keys, policy keys.Policy, algs ...string) *keys.Ring {
 	t.Helper()
 	if len(algs) == 0 {
@@ -156,7 +156,7 @@ func kidOf(t testing.TB, token string) string {
 	return headerOf(t, token)["kid"].(string)
 }
 
-// published is the kids in the JWKS.
+// published returns the kids in the JWKS.
 func published(t testing.TB, ring *keys.Ring) []string {
 	t.Helper()
 	body, _ := ring.JWKS(time.Now())
@@ -215,7 +215,7 @@ func TestFirstStartMakesEveryAlgorithmReady(t *testing.T) {
 func TestAlgorithmWithoutKeyIsNotReady(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		ring := open(t, db, master(t), monthly, "ES256", "EdDSA")
-		// Revoked behind the ring's back, so that nothing replaces it yet.
+		// The test revokes the key in the store, so that the ring doesn't replace it yet.
 		for _, k := range list(t, ring) {
 			if k.Alg == "EdDSA" {
 				if err := db.RevokeKey(t.Context(), k.KID, time.Now(), audit.Event{Time: time.Now(), Kind: audit.KeyRevoked}); err != nil {
@@ -223,7 +223,7 @@ func TestAlgorithmWithoutKeyIsNotReady(t *testing.T) {
 				}
 			}
 		}
-		list(t, ring) // reads the store
+		list(t, ring) // makes the ring read the store
 		if err := ring.Ready(time.Now()); !errors.Is(err, keys.ErrNoSigningKey) {
 			t.Errorf("Ready = %v, want ErrNoSigningKey", err)
 		}
@@ -372,7 +372,7 @@ func TestKIDIsTheThumbprint(t *testing.T) {
 
 var errAway = errors.New("database is away")
 
-// failing is a store that cannot be read while it is away.
+// failing is a store whose reads fail while away is set.
 type failing struct {
 	keys.Store
 	away atomic.Bool
@@ -385,7 +385,7 @@ func (f *failing) Keys(ctx context.Context) ([]keys.Key, error) {
 	return f.Store.Keys(ctx)
 }
 
-// hanging is a store that doesn't take keys of one algorithm while it hangs.
+// hanging is a store in which adding a key of one algorithm blocks while it hangs.
 type hanging struct {
 	keys.Store
 	alg   string

@@ -35,7 +35,7 @@ func TestRunRotates(t *testing.T) {
 		}
 		time.Sleep(66 * time.Minute)
 		stored, err := db.Keys(t.Context())
-		if err != nil || len(stored) > 34 { // an hour's, and those in use
+		if err != nil || len(stored) > 34 { // the keys of an hour, and those in use
 			t.Errorf("%d keys stored after 76 minutes, %v; want old ones deleted", len(stored), err)
 		}
 	})
@@ -61,7 +61,7 @@ func TestRacingReplicasConvergeOnOneKey(t *testing.T) {
 		}
 		wantStates(t, rings[0], "signing")
 
-		time.Sleep(540 * time.Hour) // the next one is due
+		time.Sleep(540 * time.Hour) // the next key is due
 		for _, ring := range rings {
 			wg.Go(func() { maintain(t, ring) })
 		}
@@ -115,7 +115,7 @@ func TestRaisingTheTokenLifeOutlivesNoKey(t *testing.T) {
 		w.pass(90 * time.Hour)
 		wantStates(t, w.rings[0], "signing next")
 
-		// Tokens now live longer than the key is going to be published.
+		// Tokens now live longer than the server will publish the key.
 		w.policy.AccessTTL = 15 * time.Hour
 		w.rings = []*keys.Ring{open(t, db, mk, w.policy)}
 		w.observe()
@@ -123,7 +123,8 @@ func TestRaisingTheTokenLifeOutlivesNoKey(t *testing.T) {
 	})
 }
 
-// ahead is the store as seen by a replica whose clock is behind the others'.
+// ahead is the store for a replica whose clock is behind the others': to it, keys seem to
+// come from the future.
 type ahead struct{ keys.Store }
 
 func (s ahead) Keys(ctx context.Context) ([]keys.Key, error) {
@@ -156,7 +157,7 @@ func TestJWKSDropsAKeyOnTime(t *testing.T) {
 		if got := published(t, ring); len(got) != 1 {
 			t.Errorf("published = %v to the end, want the key", got)
 		}
-		time.Sleep(time.Millisecond) // no poll in between
+		time.Sleep(time.Millisecond) // the replica doesn't poll in between
 		if got := published(t, ring); len(got) != 0 {
 			t.Errorf("published = %v after the end", got)
 		}

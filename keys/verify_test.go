@@ -25,8 +25,8 @@ import (
 	"countersign/store/storetest"
 )
 
-// A forger signs any header over any claims with the ring's own ES256 key, for which
-// it needs the master key: what Verify refuses is then refused for its content.
+// A forger signs any header and any claims with the ring's own ES256 key, which it opens
+// with the master key. So Verify refuses a forged token for its content, not its signature.
 type forger struct {
 	ring    *keys.Ring
 	kid     string
@@ -79,8 +79,8 @@ func (f *forger) token(t testing.TB, method jwt.SigningMethod, key any, change f
 	return token
 }
 
-// point returns the coordinates of the ES256 public key. A verifier that mixes up
-// algorithms might take them for the secret of HS256.
+// point returns the coordinates of the ES256 public key. A verifier that confuses
+// algorithms might use them as the secret of HS256.
 func (f *forger) point() []byte {
 	point, err := f.private.Public().(*ecdsa.PublicKey).Bytes()
 	if err != nil {
@@ -205,8 +205,8 @@ func TestVerifyGivesExpNoLeeway(t *testing.T) {
 	}
 }
 
-// An RSA key can sign by both algorithms, but each of ours belongs to one (RFC 8725
-// section 3.1), and PS256 has one length of salt (RFC 7518 section 3.5).
+// An RSA key can sign with RS256 and PS256, but each of our keys has one algorithm (RFC
+// 8725 section 3.1), and PS256 allows one salt length (RFC 7518 section 3.5).
 func TestVerifyTakesAnRSAKeyForItsOwnAlgorithmOnly(t *testing.T) {
 	db, mk := storetest.Open(t), master(t)
 	ring := open(t, db, mk, monthly, "RS256", "PS256")
@@ -347,7 +347,7 @@ func TestVerifyHintTakesAKeyOutOfPublicationUnlessRevoked(t *testing.T) {
 	})
 }
 
-// raw signs a payload that is not an object of claims.
+// raw signs a payload that is not a JSON object of claims.
 func (f *forger) raw(t testing.TB, payload string) string {
 	t.Helper()
 	encode := base64.RawURLEncoding.EncodeToString
@@ -359,7 +359,7 @@ func (f *forger) raw(t testing.TB, payload string) string {
 	return text + "." + encode(sig)
 }
 
-// nextLetter changes the last letter of a base64 text in bits that do not count.
+// nextLetter changes the last letter of a base64 text, in bits that decoders ignore.
 func nextLetter(letter byte) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return string(alphabet[strings.IndexByte(alphabet, letter)+1])

@@ -10,15 +10,15 @@ import (
 	"countersign/store"
 )
 
-// A world has replicas over one store, and verifiers that cache the JWKS for as
-// long as they may and never ask again because of an unknown kid.
+// A world has replicas on one store, and verifiers that cache the JWKS for as long as they
+// may and never fetch it again for an unknown kid.
 type world struct {
 	t         *testing.T
 	policy    keys.Policy
 	algs      []string
 	rings     []*keys.Ring
 	verifiers []verifier
-	lives     map[string]time.Time // by kid: when its last token has expired on the slowest clock
+	lives     map[string]time.Time // by kid: when the key's last token has expired by the slowest clock
 	rng       *rand.Rand
 	tokens    int
 }
@@ -40,11 +40,12 @@ func (w *world) random(d time.Duration) time.Duration {
 	return time.Duration(w.rng.Int64N(int64(d) + 1))
 }
 
-// pass lets the time d go by and observes closely around the instants that matter.
+// pass lets the time d pass, and observes more often around the instants at which keys
+// change their state.
 func (w *world) pass(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		time.Sleep(w.pause())
-		for _, ring := range w.rings { // between two observations every replica has polled, each at its own time
+		for _, ring := range w.rings { // every replica polls between two observations, each at its own time
 			maintain(w.t, ring)
 			time.Sleep(w.random(4900 * time.Millisecond / time.Duration(len(w.rings))))
 		}
@@ -67,7 +68,7 @@ func (w *world) pause() time.Duration {
 		}
 	}
 	for _, k := range list(w.t, w.rings[0]) {
-		look(k.SignsUntil.Add(-lead-w.policy.RotationPeriod/4), lead) // its successor is made
+		look(k.SignsUntil.Add(-lead-w.policy.RotationPeriod/4), lead) // the server makes the key's successor
 		look(k.PublishedFrom, lead)
 		look(k.SignsFrom, lead)
 		look(k.SignsUntil, lead)
@@ -82,9 +83,9 @@ func (w *world) observe() {
 		if v := &w.verifiers[i]; !now.Before(v.until) {
 			ring := w.rings[w.rng.IntN(len(w.rings))]
 			v.kids = published(w.t, ring)
-			life := ring.JWKSMaxAge(now) + w.policy.ClockSkew // its clock may be slow
+			life := ring.JWKSMaxAge(now) + w.policy.ClockSkew // the verifier's clock may be slow
 			if v.until.IsZero() {
-				life = w.random(life) // verifiers do not move in step
+				life = w.random(life) // so that verifiers fetch at different times
 			}
 			v.until = now.Add(life)
 		}
@@ -127,7 +128,7 @@ func TestNoVerifierIsEverSurprised(t *testing.T) {
 		policy      keys.Policy
 		replicas    int
 		span        time.Duration
-		rotateAfter time.Duration // an operator rotates by hand now and then
+		rotateAfter time.Duration // how often an operator rotates by hand; 0: never
 	}{
 		{"a year of the default policy", monthly, 1, year, 0},
 		{"replicas and an operator", monthly, 2, year / 3, 500 * time.Hour},

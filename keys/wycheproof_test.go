@@ -18,14 +18,14 @@ import (
 	"countersign/keys"
 )
 
-// vector is a group of Wycheproof's JOSE vectors: tokens, and the key to verify them by.
+// vector is a group of Wycheproof's JOSE vectors: tokens, and the key that verifies them.
 type vector struct {
 	Comment string
-	Public  json.RawMessage // a JWK or a JWK Set; missing if the key is symmetric
+	Public  json.RawMessage // a JWK or a JWK Set; absent if the key is symmetric
 	Tests   []struct {
 		TcID    int
 		Comment string
-		JWS     *jws // nil: it is about encryption
+		JWS     *jws // nil if the vector is about encryption
 		Result  string
 	}
 }
@@ -65,14 +65,14 @@ func vectors(t *testing.T, name string) []vector {
 	return file.TestGroups
 }
 
-// publicKey is a JWK and how the vector writes it.
+// publicKey is a JWK and the vector's spelling of it.
 type publicKey struct {
 	jose.JSONWebKey
 	text json.RawMessage
 }
 
-// jwks returns the public keys of a group as go-jose reads them. Those that it refuses
-// are no keys: points off the curve, and members that don't fit the kty.
+// jwks returns the public keys of a group as go-jose parses them. It leaves out those that
+// go-jose refuses: points off the curve, and members that don't belong to the kty.
 func (v *vector) jwks(t *testing.T) []publicKey {
 	t.Helper()
 	var set struct{ Keys []json.RawMessage }
@@ -92,8 +92,8 @@ func (v *vector) jwks(t *testing.T) []publicKey {
 	return all
 }
 
-// outOfPlace are the groups whose fault is in the key. A ring has only keys that the
-// server made, and never reads a JWK. Code that comes to read JWKs must refuse these.
+// outOfPlace lists the groups with a fault in the key. A ring has only keys that the
+// server made, and never reads a JWK. Code that reads JWKs must refuse them.
 var outOfPlace = map[string]string{
 	"rsa_encryption":        "the key is for another use",
 	"ec_key_for_encryption": "the key is for another use",
@@ -104,11 +104,11 @@ var outOfPlace = map[string]string{
 }
 
 // TestWycheproofSignatures has a ring verify Wycheproof's JWSs with their keys. A valid
-// JWS of one of our algorithms verifies; all others don't, nor do valid ones whose
-// algorithm we don't sign with or isn't that of the key's JWK.
+// JWS verifies if we sign with its algorithm and the key's JWK names that algorithm. All
+// others don't verify.
 //
-// It leaves out the groups with symmetric keys, which a ring can't hold (their
-// confusion with public keys is among the others), those with encryption, and outOfPlace.
+// It leaves out the groups with symmetric keys, which a ring can't hold (other groups
+// cover their confusion with public keys), those with encryption, and outOfPlace.
 func TestWycheproofSignatures(t *testing.T) {
 	var good, bad, skipped int
 	for _, file := range []string{"json_web_signature_test.json", "json_web_crypto_test.json", "json_web_key_test.json"} {
@@ -126,7 +126,7 @@ func TestWycheproofSignatures(t *testing.T) {
 						continue
 					}
 					err := ring.VerifyJWS(string(*test.JWS))
-					// RFC 7520's figure 20 is of PS384, by a key that is said to be for PS256.
+					// RFC 7520's figure 20 is signed with PS384, by a key whose alg is PS256.
 					switch want := test.Result == "valid" && ours && test.JWS.alg() == jwk.Algorithm; {
 					case want && err != nil:
 						t.Errorf("%s: %d, %s with %s: %v", file, test.TcID, test.Comment, jwk.Algorithm, err)
@@ -137,7 +137,7 @@ func TestWycheproofSignatures(t *testing.T) {
 					default:
 						bad++
 					}
-					// None of them has claims, so none is a token of ours in any way.
+					// No payload has claims, so Verify must refuse every one as a token.
 					now, claims := time.Now(), jwt.MapClaims{}
 					for _, err := range []error{
 						ring.Verify(now, string(*test.JWS), "", issuer, audience, claims),
@@ -162,7 +162,7 @@ func TestWycheproofSignatures(t *testing.T) {
 // equal the vector's (RFC 7518 section 6: coordinates of full width, an n without
 // leading zeros), and its kid the thumbprint that go-jose computes.
 //
-// The vectors that a reader of JWKs must refuse are left out: we never read a JWK.
+// It leaves out the vectors that a reader of JWKs must refuse: we never read a JWK.
 func TestWycheproofKeys(t *testing.T) {
 	ran := 0
 	for _, file := range []string{"json_web_signature_test.json", "json_web_crypto_test.json", "json_web_key_test.json"} {
@@ -173,7 +173,7 @@ func TestWycheproofKeys(t *testing.T) {
 			for _, jwk := range group.jwks(t) {
 				text, thumbprint, err := keys.PublicJWK(jwk.Key)
 				if err != nil {
-					continue // P-521, or a key for X25519
+					continue // a P-521 or X25519 key
 				}
 				ran++
 				var got, want map[string]any
