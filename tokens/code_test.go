@@ -94,9 +94,9 @@ func TestIssueCodeRefuses(t *testing.T) {
 	wantError(t, "a login that has ended", issue(l, tokens.Asked{}), tokens.ErrUnknown)
 }
 
-// None of these spends the code, or an attacker who saw it could keep its client from
-// using it.
-func TestCodeIsNotSpentByWhoMayNotHaveIt(t *testing.T) {
+// A refused attempt doesn't use up the code: otherwise an attacker who saw the code could
+// prevent its client from using it.
+func TestRefusedExchangeDoesNotUseUpTheCode(t *testing.T) {
 	s := newService(t, storetest.Open(t))
 	l := s.signIn(s.alice, nil)
 	code := s.code(l, tokens.Asked{Challenge: challenge(), Details: tokens.Details{Resources: []string{api}}})
@@ -149,8 +149,8 @@ func TestCodeExpires(t *testing.T) {
 	wantError(t, "after a minute", err, tokens.ErrUnknown)
 }
 
-// The second use ends the session of the first (RFC 6749 section 4.1.2), as long as the
-// code is kept, even if the login has ended and only this session has outlived it.
+// The second use ends the session of the first (RFC 6749 section 4.1.2) for as long as the
+// server keeps the code. This holds even if the login has ended and only the session lives.
 func TestCodeUsedTwiceEndsItsSession(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l := s.signIn(s.alice, nil)
@@ -165,7 +165,7 @@ func TestCodeUsedTwiceEndsItsSession(t *testing.T) {
 			if _, err := s.PurgeCodes(t.Context(), s.now, 100); err != nil {
 				t.Fatal(err)
 			}
-			_, err = s.redeem(s.app, code) // a caller without the verifier ends nothing
+			_, err = s.redeem(s.app, code) // without the verifier, so it ends nothing
 			wantError(t, "without the verifier", err, tokens.ErrVerifier)
 			if !s.lives(first) {
 				t.Fatal("a stranger has ended the session")
@@ -241,7 +241,8 @@ func TestCodeDiesWithWhatItCameOf(t *testing.T) {
 	})
 }
 
-// The client doesn't get what it has lost since the authorization request.
+// The client gets nothing that the operator has taken from it since the authorization
+// request.
 func TestCodeGivesNoMoreThanTheClientHasNow(t *testing.T) {
 	s := newService(t, storetest.Open(t))
 	l := s.signIn(s.alice, nil)
@@ -267,8 +268,8 @@ func TestCodeNarrowsResources(t *testing.T) {
 	for _, c := range []struct {
 		ask    tokens.Asked
 		bring  []string
-		access any // of the access token
-		next   any // of the refreshed one, with no resources in the request
+		access any // audience of the access token
+		next   any // audience after a refresh without resources
 	}{
 		{tokens.Asked{Scopes: oauth.Scopes{"email"}}, nil, []any{api, otherAPI}, []any{api, otherAPI}},
 		{tokens.Asked{Scopes: oauth.Scopes{"email"}}, []string{api}, api, []any{api, otherAPI}},

@@ -2,7 +2,7 @@ package tokens
 
 import "countersign/ids"
 
-// RefreshToken and ParseRefreshToken write and read the tokens that callers present.
+// RefreshToken and ParseRefreshToken encode and parse refresh tokens.
 
 func (s *Service) RefreshToken(session ids.Session, counter uint64) string {
 	return s.refreshToken(session, counter)

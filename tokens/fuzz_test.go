@@ -16,8 +16,8 @@ import (
 	"countersign/tokens"
 )
 
-// FuzzParseScopes: a scope that is read is a set of scope-tokens (RFC 6749
-// section 3.3) that means the same when it is read again.
+// FuzzParseScopes checks that an accepted scope is a set of scope-tokens (RFC 6749
+// section 3.3), and that it parses the same again.
 func FuzzParseScopes(f *testing.F) {
 	for _, text := range []string{
 		"", " ", "openid", "openid profile", "openid  profile", " openid", "openid ", "openid openid", "a\tb", "a\nb", `a"`, `a\`,
@@ -61,8 +61,8 @@ func FuzzParseScopes(f *testing.F) {
 	})
 }
 
-// FuzzParseRefreshToken: no change of a token verifies, in its text or in its bytes, and
-// every token that verifies is spelled as we made it.
+// FuzzParseRefreshToken checks that no token with changed text or bytes verifies, and that
+// every token that verifies has the spelling that the server issued.
 func FuzzParseRefreshToken(f *testing.F) {
 	master, err := seal.Parse("QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=")
 	if err != nil {
@@ -85,7 +85,7 @@ func FuzzParseRefreshToken(f *testing.F) {
 	} {
 		f.Add(text, sid, uint64(7), uint(30), byte(1))
 	}
-	for at := range len(token) { // each character and byte, also without fuzzing
+	for at := range len(token) { // the seeds change each character and byte
 		f.Add("", sid, uint64(1), uint(at), byte(4))
 	}
 	f.Fuzz(func(t *testing.T, text string, sid []byte, counter uint64, at uint, flip byte) {
@@ -107,13 +107,13 @@ func FuzzParseRefreshToken(f *testing.F) {
 		if flip == 0 {
 			return
 		}
-		// In its text.
+		// The text changes.
 		b := []byte(token)
 		b[at%uint(len(b))] ^= flip
 		if _, _, ok := service.ParseRefreshToken(string(b)); ok {
 			t.Errorf("%q verifies, made of %q", b, token)
 		}
-		// In its bytes.
+		// The bytes change.
 		raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "cs_rt_"))
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +124,7 @@ func FuzzParseRefreshToken(f *testing.F) {
 				t.Errorf("%q verifies, made of %q", forged, token)
 			}
 		}
-		// With the MAC of another counter.
+		// The MAC is that of another counter.
 		raw, _ = base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "cs_rt_"))
 		binary.BigEndian.PutUint64(raw[21:], counter+1+uint64(flip))
 		if _, _, ok := service.ParseRefreshToken("cs_rt_" + base64.RawURLEncoding.EncodeToString(raw)); ok {

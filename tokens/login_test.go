@@ -16,8 +16,8 @@ import (
 	"countersign/tokens"
 )
 
-// Each sign-in starts a new login, so that a copy of the former token is worthless; the
-// former login's sessions and codes move to the new one.
+// Each sign-in starts a new login, so that a copied token of the former login is
+// worthless. The former login's sessions and codes move to the new one.
 func TestSignInBrowserGoesOnWithTheSameUser(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l := s.signIn(s.alice, nil)
@@ -88,8 +88,7 @@ func TestSignInBrowserReplacesAnotherUser(t *testing.T) {
 	})
 }
 
-// A login from before a password change is dead; signing in with the new password starts
-// another.
+// A password change ends a login; the next sign-in, with the new password, starts another.
 func TestSignInBrowserAfterTheEpochMoved(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l := s.signIn(s.alice, nil)
@@ -140,7 +139,7 @@ func TestLoginOfSeveralCookies(t *testing.T) {
 			t.Errorf("%v: login %v, %v, want %v", c.candidates, got.ID, err, c.want)
 		}
 	}
-	// A refresh token is no login, though both are an id under a MAC.
+	// A refresh token is not accepted as a login token, though both are an id under a MAC.
 	issued, err := s.redeem(s.app, s.code(first, tokens.Asked{}))
 	noError(t, err)
 	_, err = s.LoginOf(t.Context(), s.now, []string{issued.RefreshToken, "cs_li_" + strings.TrimPrefix(issued.RefreshToken, "cs_rt_")})
@@ -193,8 +192,8 @@ func TestSignOutBrowser(t *testing.T) {
 	})
 }
 
-// Revoking a session also signs its browser out, or the client could start a new session
-// without the user.
+// Revoking a session also signs its browser out: otherwise the client could start a new
+// session without the user.
 func TestEndSessionSignsItsBrowserOut(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *service) {
 		l, elsewhere := s.signIn(s.alice, nil), s.signIn(s.alice, nil)
@@ -255,8 +254,8 @@ func TestReadHint(t *testing.T) {
 	}
 }
 
-// FuzzLoginOf: no change of a login's token verifies, and every token that verifies is
-// spelled as we made it.
+// FuzzLoginOf checks that no login token with changes verifies, and that every token that
+// verifies has the spelling that the server issued.
 func FuzzLoginOf(f *testing.F) {
 	s := newService(f, storetest.Open(f))
 	l := s.signIn(s.alice, nil)

@@ -45,7 +45,7 @@ type service struct {
 	now   time.Time // the service's time; the tests move it
 }
 
-// onBoth runs a test over both databases.
+// onBoth runs a test on both databases.
 func onBoth(t *testing.T, test func(t *testing.T, s *service)) {
 	t.Run("SQLite", func(t *testing.T) { test(t, newService(t, storetest.Open(t))) })
 	t.Run("MariaDB", func(t *testing.T) {
@@ -105,7 +105,7 @@ func (s *service) client(id string) {
 	noError(s.t, s.db.CreateClient(s.t.Context(), c, audit.Event{Time: s.now, Kind: audit.ClientCreated}))
 }
 
-// signIn signs a user in to a browser that had a login, nil for none.
+// signIn signs a user in to a browser. had is the browser's former login, or nil.
 func (s *service) signIn(u accounts.User, had *tokens.Login) tokens.Login {
 	s.t.Helper()
 	l, err := s.SignInBrowser(s.t.Context(), s.now, tokens.SignIn{UserID: u.ID, Epoch: u.Epoch}, had, caller.Caller{Device: "Firefox"})
@@ -122,7 +122,7 @@ func (s *service) code(l tokens.Login, ask tokens.Asked) string {
 	return code
 }
 
-// redeem exchanges a code as a client, with the usual exchange as change has altered it.
+// redeem exchanges a code as a client. The changes alter the usual exchange.
 func (s *service) redeem(to oauth.Recipient, code string, change ...func(*tokens.Exchange)) (tokens.Issued, error) {
 	s.t.Helper()
 	x := tokens.Exchange{Code: code, RedirectURI: callback}
@@ -142,7 +142,7 @@ func (s *service) lives(i tokens.Issued) bool {
 	return err == nil
 }
 
-// wantLast fails the test unless the latest event about alice is of that kind.
+// wantLast fails the test unless the latest event about alice has that kind.
 func (s *service) wantLast(kind audit.Kind) {
 	s.t.Helper()
 	all, err := s.db.Events(s.t.Context(), audit.Filter{UserID: s.alice.ID})
