@@ -58,7 +58,7 @@ func TestOpenRefusesWhatWasChanged(t *testing.T) {
 		changed[i] ^= 1
 		want := seal.ErrCorrupt
 		if i >= 1 && i < 5 {
-			want = seal.ErrUnknownKey // the id of the master key
+			want = seal.ErrUnknownKey // these bytes are the id of the master key
 		}
 		if _, err := keys.Open("test", changed, []byte("row 1")); !errors.Is(err, want) {
 			t.Errorf("byte %d changed: err = %v, want %v", i, err, want)
@@ -145,7 +145,7 @@ func TestMACDependsOnKeyPurposeAndMessage(t *testing.T) {
 	}
 }
 
-// A change of any derivation would make all stored values unreadable.
+// No key derivation may change: a change would make all stored values unreadable.
 func TestDerivationIsStable(t *testing.T) {
 	keys := parse(t, secrecy.Text(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))))
 	if got, want := keys.Primary().String(), "158e0449"; got != want {

@@ -30,8 +30,8 @@ func TestTokenIsForItsPurposeAndPrefix(t *testing.T) {
 	}
 }
 
-// FuzzOpenToken: no changed token opens, whether its text or its bytes changed, and a
-// text that does open is the one spelling of a token we made.
+// FuzzOpenToken checks that no token with changed text or bytes opens, and that a text
+// that opens is the only spelling of a token that the server made.
 func FuzzOpenToken(f *testing.F) {
 	keys := parse(f, "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=")
 	token := keys.Token("cs_x_", "purpose", []byte("message"))
@@ -41,7 +41,7 @@ func FuzzOpenToken(f *testing.F) {
 	} {
 		f.Add(text, []byte("message"), uint(30), byte(1))
 	}
-	for at := range len(token) { // each character and byte, also without fuzzing
+	for at := range len(token) { // the seeds change each character and byte
 		f.Add("", []byte("message"), uint(at), byte(4))
 	}
 	f.Fuzz(func(t *testing.T, text string, message []byte, at uint, flip byte) {
