@@ -39,7 +39,8 @@ func sender(s *smtpd.Server) *mail.SMTP {
 	return &mail.SMTP{Host: "localhost", Port: s.Port, TLS: mail.StartTLS, From: "Acme <no-reply@example.com>", RootCAs: s.Roots}
 }
 
-// Every letter arrives in both languages, has both parts, and says what it must.
+// Every letter arrives in both languages, with a text and an HTML part and the required
+// words.
 func TestLettersArrive(t *testing.T) {
 	s := smtpd.Start(t)
 	for prefers, want := range map[string]string{
@@ -130,7 +131,7 @@ func TestSignsInOnlyUnderTLS(t *testing.T) {
 	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil || errors.Is(err, mail.ErrRefused) {
 		t.Errorf("a server without TLS: %v", err)
 	}
-	for _, protection := range []string{mail.NoTLS, ""} { // "": the server is on this machine
+	for _, protection := range []string{mail.NoTLS, ""} { // "" requires TLS except on this machine
 		c.TLS = protection
 		if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err != nil {
 			t.Errorf("in the clear: %v", err)
@@ -147,7 +148,7 @@ func TestSignsInOnlyUnderTLS(t *testing.T) {
 	}
 }
 
-// Send tells refusals for good from failures that may pass.
+// Send tells permanent refusals from failures that may pass.
 func TestRefusals(t *testing.T) {
 	s := smtpd.Start(t)
 	for code, refused := range map[int]bool{550: true, 552: true, 450: false, 421: false} {
@@ -173,7 +174,7 @@ func TestRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close() // it never answers
+	defer silent.Close() // never answers
 	c := sender(smtpd.Start(t))
 	c.TLS = mail.ImplicitTLS
 	m = compose(t, mail.ResetPassword, "", "alice")
@@ -189,7 +190,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A mail that the server has taken is sent, even if the server then hangs up.
+// Send succeeds if the server has accepted the mail, even if the server then hangs up.
 func TestNoFarewellIsNeeded(t *testing.T) {
 	s := smtpd.Start(t)
 	s.HangUpAfterMail()
