@@ -12,7 +12,7 @@ import (
 	"countersign/pages"
 )
 
-// An example is a page as a user may get it.
+// An example is a page in one state that a user may see.
 type example struct {
 	name string
 	page pages.Name
@@ -294,7 +294,7 @@ func checkReferences(p page, data pages.Data) {
 	}
 }
 
-// Other programs find forms, fields and buttons by these names.
+// Other programs, such as password managers, find forms, fields and buttons by these names.
 func TestNamesAreStable(t *testing.T) {
 	for _, want := range []struct {
 		page         pages.Name
@@ -343,8 +343,9 @@ func TestNamesAreStable(t *testing.T) {
 	}
 }
 
-// Enter in a field must sign in with its text, and never go on as another user.
-func TestGoingOnIsAFormOfItsOwn(t *testing.T) {
+// The Enter key in a field must sign the user in with the field's text, and never continue
+// as the user who is signed in.
+func TestContinueAsHasItsOwnForm(t *testing.T) {
 	p := render(t, "en", pages.Login, pages.Data{SignedIn: "alice", Ticket: "a.b"})
 	b := p.find("continue-as")
 	if b == nil || get(b, "name") != "continue" || get(b, "value") != "yes" || text(b) != "Continue as alice" {
@@ -355,7 +356,7 @@ func TestGoingOnIsAFormOfItsOwn(t *testing.T) {
 	}
 }
 
-// Names that users or operators chose are text, wherever they stand.
+// A page shows names that users or operators chose as text, never as markup.
 func TestNamesAreHarmless(t *testing.T) {
 	const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)>{service}&amp;` + "\u202egnp"
 	for _, language := range []string{"en", "ko"} {
@@ -422,7 +423,7 @@ func TestErrorsAreSaid(t *testing.T) {
 			seen[p.says("message")] = true
 		}
 	}
-	// The page shows an unknown code as our mistake, without the code.
+	// For an unknown code the page says that the server is at fault, and not the code.
 	if got := render(t, "en", pages.Login, pages.Data{Errors: []string{"surprise"}}).says("errors"); got != "Something went wrong on our side. Try again." {
 		t.Errorf("errors = %q", got)
 	}
@@ -459,7 +460,7 @@ func TestFieldsSayWhatIsWrong(t *testing.T) {
 			t.Errorf("the page doesn't say that something is wrong: %s", p.text)
 		}
 	}
-	// Errors of fields that the page doesn't show stand above the form.
+	// The page shows the errors of fields that it doesn't have above the form.
 	if got := render(t, "en", pages.Reset, pages.Data{Fields: map[string]string{"token": "It is no token."}}).says("errors"); got != "It is no token." {
 		t.Errorf("errors = %q", got)
 	}
@@ -473,7 +474,7 @@ func (p page) first(en, ko string) string {
 	return ko
 }
 
-// The focus is where the user goes on.
+// The focus is on the element that the user needs next.
 func TestFocus(t *testing.T) {
 	for _, c := range []struct {
 		page pages.Name

@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// Every sentence exists in both languages, with the same names to fill in.
+// Every sentence exists in both languages, with the same placeholders.
 func TestWordsAreTranslated(t *testing.T) {
 	braces := regexp.MustCompile(`\{[a-z]*\}`)
 	hangul := func(s string) bool {
