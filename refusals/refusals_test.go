@@ -21,7 +21,7 @@ import (
 	"countersign/tokens"
 )
 
-// silent are the errors of the domain that no endpoint is to word, and why.
+// silent has the domain errors without a row in the table, each with the reason.
 var silent = map[string]string{
 	"accounts.ErrNotOperator": "a fault of ours: no endpoint changes accounts for the operator",
 	"clients.ErrUnknown":      "each endpoint that looks a client up decides: a page, invalid_client by way of ErrBadCredentials, or an inactive token",
@@ -167,7 +167,7 @@ func onPage(t *testing.T, word string) string {
 	return page.String()
 }
 
-// errAway is the error of a database that is not there.
+// errAway is the error of an unreachable database.
 var errAway = errors.New("connection refused")
 
 func unavailable(err error) bool { return errors.Is(err, errAway) }
@@ -226,7 +226,7 @@ func TestWhatACallerHasToDoIsSaidWithTheError(t *testing.T) {
 	if len(taken.Errors) != 1 || taken.Errors[0].Field != "email" || taken.Errors[0].Code != input.Taken {
 		t.Errorf("errors = %v, want the one of email", taken.Errors)
 	}
-	// What one caller is told must not stay in the table for the next.
+	// The answer to one caller must not change the table for the next.
 	if throttled.RetryAfter != 0 || throttledProblem.RetryAfter != 0 || takenProblem.Errors != nil {
 		t.Error("the table has changed")
 	}
