@@ -49,7 +49,7 @@ func TestKnownRemembersItsLatestAccounts(t *testing.T) {
 			t.Errorf("epoch = %d, want %d", epoch, i)
 		}
 	}
-	value = remember(k, account(5), 1<<40, value) // once more takes no more room
+	value = remember(k, account(5), 1<<40, value) // remembering an account again takes no more space
 	if len(ids) != 1 || ids[""] {
 		t.Errorf("ids = %v, want one", ids)
 	}
@@ -88,7 +88,8 @@ func TestKnownCantBeForged(t *testing.T) {
 	}
 }
 
-// Where another host of the domain has planted a cookie of the same name, ours counts.
+// If another host of the domain has planted a cookie of the same name, the server uses
+// its own.
 func TestKnownAmongPlantedCookies(t *testing.T) {
 	k := keys(t, seal.Generate())
 	mine, planted := remember(k, account(1), 7), remember(k, account(2), 7)
