@@ -1,4 +1,4 @@
 package handlers
 
-// ReadJSON is readJSON, which reads strangers' bytes.
+// ReadJSON is readJSON, which parses bytes that any caller can send.
 var ReadJSON = readJSON

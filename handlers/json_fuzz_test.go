@@ -29,8 +29,8 @@ func read[T any](body []byte) (into T, err error) {
 	return into, err
 }
 
-// FuzzReadJSON looks for a body that we take for something else than another
-// reader of JSON would, or that a strict reader would refuse.
+// FuzzReadJSON looks for a body that readJSON accepts although a strict parser refuses it
+// or reads other values from it.
 func FuzzReadJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{"username":"alice","password":"x","email":"a@b.c"}`, `{}`, `[]`, `null`, ``, `{"username":null}`,
@@ -42,7 +42,7 @@ func FuzzReadJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) { readStrictly[input](t, body, "username", "password", "email") })
 }
 
-// FuzzReadProfile is FuzzReadJSON with an object in the object.
+// FuzzReadProfile is FuzzReadJSON for a body with a nested object.
 func FuzzReadProfile(f *testing.F) {
 	for _, seed := range []string{
 		`{"name":"Alice","address":{"formatted":"1 Main Street\nSeoul","country":"KR"}}`, `{"address":{}}`, `{"address":null}`, `{"address":[]}`,
@@ -83,8 +83,8 @@ func readStrictly[T comparable](t *testing.T, body []byte, known ...string) {
 	eachOnce(t, body, "", known)
 }
 
-// eachOnce fails the test unless every member of an object is known to the letter and
-// there once, and so on in the objects within.
+// eachOnce fails the test unless every member of an object, and of the objects in it, has
+// exactly a known name and occurs once.
 func eachOnce(t *testing.T, object []byte, prefix string, known []string) {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	dec.Token()
@@ -104,7 +104,7 @@ func eachOnce(t *testing.T, object []byte, prefix string, known []string) {
 	}
 }
 
-// FuzzReadJSONKeepsValues looks for a text that does not arrive as it was sent.
+// FuzzReadJSONKeepsValues looks for a text that readJSON changes.
 func FuzzReadJSONKeepsValues(f *testing.F) {
 	f.Add("alice", "correct horse", "alice@example.net")
 	f.Add("", "\u2028\x00\"\\", "\U0010ffff")

@@ -6,7 +6,7 @@ import (
 	"countersign/authorize"
 )
 
-// Each step is a page's or an answer's, and the zero Step is neither.
+// Each step has either a page or an answer; the zero Step has neither.
 func TestEveryStepHasItsPage(t *testing.T) {
 	answered := map[authorize.Step]bool{authorize.Answer: true, authorize.Refuse: true}
 	for _, step := range authorize.Steps() {
