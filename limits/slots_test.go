@@ -43,7 +43,7 @@ func TestFullQueueIsBusyAtOnce(t *testing.T) {
 		slots := limits.NewSlots(1, 2)
 		release := make(chan struct{})
 		var ran atomic.Int32
-		for range 3 { // one runs, two wait
+		for range 3 { // one call runs, two wait
 			go slots.Do(t.Context(), func() { <-release; ran.Add(1) })
 		}
 		synctest.Wait()

@@ -13,7 +13,7 @@ import (
 	"countersign/store/storetest"
 )
 
-// A guesser guesses wrong at one key, through one of any number of replicas.
+// A guesser makes wrong guesses at one key, through one of several replicas.
 type guesser struct {
 	*limits.Throttle
 	t   *testing.T
@@ -57,7 +57,7 @@ func (g guesser) fail(times int) {
 	}
 }
 
-// wait returns how long Check says to wait.
+// wait returns the wait that Check demands.
 func (g guesser) wait() time.Duration {
 	g.t.Helper()
 	_, err := g.Check(g.t.Context(), time.Now(), g.key)
@@ -97,8 +97,8 @@ func TestFreeFailuresThenWaitsThatDouble(t *testing.T) {
 	})
 }
 
-// A caller that queued for a while comes with an earlier time than those that failed
-// meanwhile, and so does a caller of a replica whose clock is behind.
+// A caller that waited in a queue reports an earlier time than callers that failed
+// meanwhile. So does a caller of a replica whose clock is behind.
 func TestLatecomersNeitherWaitForFreeNorShortenAWait(t *testing.T) {
 	inBubble(t, usual, func(t *testing.T, g guesser) {
 		began := time.Now()
@@ -270,7 +270,7 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-// A caller that waited exactly as long as it was told finds the whole budget.
+// A caller that waits exactly as long as Check demands gets the whole budget.
 func TestSharedBudgetRefillsByItselfAfterTheWindow(t *testing.T) {
 	inBubble(t, usual, func(t *testing.T, g guesser) {
 		for range 3 {
