@@ -29,7 +29,7 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// badOrigins are the bad redirect URIs that aren't bad for being plain http.
+// badOrigins are the bad redirect URIs, without those refused only for plain http.
 func badOrigins() (bad []string) {
 	for _, uri := range uristest.Bad {
 		if !strings.HasPrefix(uri, "http://") && uri != "https://localhost:*" {
