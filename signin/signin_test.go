@@ -29,7 +29,7 @@ const (
 	callback = "https://app.example.com/callback"
 )
 
-// rig is a Service over a fresh database with the user alice and the client app.
+// rig is a Service on a fresh database with the user alice and the client app.
 type rig struct {
 	*signin.Service
 	t       testing.TB
@@ -108,7 +108,7 @@ func (r *rig) signedIn(p signin.Proof) signin.Outcome {
 	return o
 }
 
-// use tries to make a session and a login of an outcome, and returns both errors.
+// use tries to start a session and a login from an outcome, and returns both errors.
 func (r *rig) use(o *signin.Outcome) (start, enter error) {
 	issued, start := r.Start(r.t.Context(), r.now, r.app, o, nil, nil, caller.Caller{})
 	if start != nil && issued.AccessToken != "" {
