@@ -26,8 +26,8 @@ var (
 	later     = made.Add(time.Hour)
 )
 
-// Programs rely on each member's name and form, and on there being no others: a secret
-// of a record must not come out with it.
+// Programs rely on each member's name and form. There must be no other members: a view
+// must not reveal a record's secret.
 func TestRecordsInJSON(t *testing.T) {
 	user := accounts.User{
 		ID: userID, Username: "alice", Email: "a@example.com", EmailVerified: true, Roles: []string{"admin"},
