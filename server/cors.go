@@ -37,7 +37,7 @@ const originsMaxAge = 2 * time.Second
 // CORS decides which web origins may call which path from a browser.
 type CORS struct {
 	base       string   // path of the issuer
-	own        string   // origin of the issuer, whose pages are always allowed
+	own        string   // the issuer's origin, whose pages may always call
 	configured []string // origins; those of localhost may have "*" for the port, as clients' may
 	clients    func(context.Context) ([]clients.Origin, error)
 
@@ -183,7 +183,7 @@ func (p *CORS) middleware() gin.HandlerFunc {
 		MaxAge:          time.Hour,
 	})
 	listed := cors.New(cors.Config{
-		AllowOriginWithContextFunc: func(c *gin.Context, origin string) bool { return true }, // checked before: see below
+		AllowOriginWithContextFunc: func(c *gin.Context, origin string) bool { return true }, // the policy has decided before: see below
 		AllowCredentials:           true,
 		AllowMethods:               corsMethods,
 		AllowHeaders:               []string{"Authorization", "Content-Type", "DPoP", handlers.RequestIDHeader},

@@ -60,11 +60,11 @@ type App struct {
 	engine   *gin.Engine
 	chores   []chore
 	draining atomic.Bool
-	underWay sync.WaitGroup // requests
-	probe    sync.Mutex     // guards the two below
+	underWay sync.WaitGroup // counts requests
+	probe    sync.Mutex     // guards the next two fields
 	probed   error
 	probedAt time.Time
-	hurry    context.Context // ends when requests under way are cut off
+	hurry    context.Context // ends when the server cuts off requests under way
 	cutOff   context.CancelFunc
 }
 
@@ -141,7 +141,7 @@ func (a *App) route() error {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.RedirectFixedPath = false
-	e.UseRawPath = true // a path has one spelling: %2f is no slash
+	e.UseRawPath = true // each path has one spelling: %2f is not a slash
 	e.ContextWithFallback = true
 	if err := e.SetTrustedProxies(a.o.TrustedProxies); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
@@ -254,7 +254,7 @@ func (a *App) Ready(ctx context.Context) error {
 // probeMaxAge is how old the result of the last database check may be.
 const probeMaxAge = time.Second
 
-// Background does the work besides requests, until ctx ends: it rotates keys, sends
+// Background does the work that no request causes, until ctx ends: it rotates keys, sends
 // mail, and removes expired rows.
 func (a *App) Background(ctx context.Context) {
 	var wg sync.WaitGroup
@@ -305,7 +305,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	if err := srv.Shutdown(deadline); err != nil {
 		srv.Close()
 		a.cutOff()
-		a.underWay.Wait() // they now end at once; their resources are closed after that
+		a.underWay.Wait() // requests now end at once; the caller closes what they use after that
 		a.o.Log.Warn("requests were cut off", "err", err)
 	}
 	return nil

@@ -441,7 +441,7 @@ func TestSessionsDieWithWhatTheyStandOn(t *testing.T) {
 }
 
 // Requirement: line 32.
-func TestTokensThatAreNoGoodAreAlike(t *testing.T) {
+func TestAllDeadTokensGetTheSameAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path, key := filepath.Join(t.TempDir(), "countersign.db"), seal.Generate()
 		a := openApp(t, path, key, lifetimes(time.Hour, 3*time.Hour, time.Minute))

@@ -189,7 +189,7 @@ func TestLiveTokenOfAClient(t *testing.T) {
 }
 
 // Requirement: line 59.
-func TestWhatIsNoGoodIsInactive(t *testing.T) {
+func TestInvalidTokensAreInactive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")

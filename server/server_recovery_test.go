@@ -19,7 +19,7 @@ import (
 	"countersign/test/smtpd"
 )
 
-// withMail makes the server send mail by a real mail server.
+// withMail makes the app send mail through a real mail server.
 func withMail(post *smtpd.Server) func(*server.Options) {
 	return func(o *server.Options) {
 		o.ServiceName = "Acme"
@@ -48,16 +48,16 @@ func token(t testing.TB, l smtpd.Letter) string {
 	return found[1]
 }
 
-// outbox is a mail server of the test's own process, for where time is simulated and
-// no network can be.
+// outbox is a mail server in the test's process, for synctest bubbles, which have no
+// network.
 type outbox struct {
 	mu     sync.Mutex
 	sent   []mail.Message
-	at     []time.Time // of each, by the simulated clock
-	answer error       // to the next ones
+	at     []time.Time // when each mail was sent, by the simulated clock
+	answer error       // what Send returns from now on
 }
 
-// Send keeps a mail, and fails if the outbox was told to.
+// Send keeps a mail, or returns the error that fail has set.
 func (o *outbox) Send(_ context.Context, m mail.Message) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -72,7 +72,7 @@ func (o *outbox) fail(err error) {
 	o.answer = err
 }
 
-// empty returns the mails sent until now, and when, and forgets them.
+// empty returns the mails sent since the last call, and when each was sent.
 func (o *outbox) empty() ([]mail.Message, []time.Time) {
 	synctest.Wait()
 	o.mu.Lock()
@@ -168,8 +168,8 @@ func TestForgottenPasswordByMail(t *testing.T) {
 	}
 }
 
-// Known and unknown addresses and names get the same answer, and only who is known
-// gets mail.
+// The server answers alike for known and unknown addresses and names, and mails only known
+// users.
 //
 // Requirement: line 74.
 func TestForgotTellsNothing(t *testing.T) {
@@ -212,8 +212,8 @@ func TestForgotTellsNothing(t *testing.T) {
 	})
 }
 
-// With require_verified_email nothing tells at sign-up which addresses have accounts,
-// and no account can be used before its address is proven.
+// With require_verified_email, sign-up doesn't reveal which addresses have accounts, and
+// no user can sign in before proving the account's address.
 //
 // Requirement: line 74.
 func TestSignupWithVerifiedEmailTellsNothing(t *testing.T) {
@@ -239,7 +239,7 @@ func TestSignupWithVerifiedEmailTellsNothing(t *testing.T) {
 		if told.To != "same@example.net" || told.Subject != "You already have an account" || tokenIn.MatchString(told.Text) || !strings.Contains(told.Text, "alice") {
 			t.Errorf("letter = %+v", told)
 		}
-		// The name is taken in either case.
+		// A taken username is refused whether or not the address has an account.
 		a.post("/signup", `{"username":"mallory","password":"`+password+`","email":"other@example.net"}`).wantProblem(http.StatusConflict, "taken")
 
 		// Setting a forgotten password by mail proves the address as well.
@@ -250,7 +250,7 @@ func TestSignupWithVerifiedEmailTellsNothing(t *testing.T) {
 		box.take(t)
 		p.signIn("dave", "another good password").want(http.StatusOK)
 
-		// Two who have not proven it yet: the first to do so has it.
+		// Two accounts have the address unproven: the first user to prove it gets it.
 		a.post("/signup", `{"username":"bob","password":"`+password+`","email":"open@example.net"}`).want(http.StatusCreated)
 		bob := token(t, box.take(t))
 		a.post("/signup", `{"username":"carol","password":"`+password+`","email":"open@example.net"}`).want(http.StatusCreated)
@@ -262,7 +262,7 @@ func TestSignupWithVerifiedEmailTellsNothing(t *testing.T) {
 	})
 }
 
-// A mailed token is single-use, short-lived, and dies with what it was for.
+// A mailed token works once and for a short time, and ends when its purpose does.
 func TestMailedTokensDie(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t)
@@ -281,7 +281,7 @@ func TestMailedTokensDie(t *testing.T) {
 		one, two := ask(), ask()
 		p.reset(two, "another good password").want(http.StatusNoContent)
 		p.reset(one, "yet another good one").wantProblem(http.StatusBadRequest, "invalid_input")
-		box.take(t) // the address was proven by it: its owner is told
+		box.take(t) // the letter about the new password: the token has proven the address
 
 		in := p.signIn("alice", "another good password").want(http.StatusOK)
 		three := ask()
@@ -332,7 +332,7 @@ func TestChangeOfEmail(t *testing.T) {
 		}
 		p.reset(old, "another good password").wantProblem(http.StatusBadRequest, "invalid_input")
 
-		// Another account's address: the answer is the same, and its owner is told.
+		// For another account's address the answer is the same, and that owner gets a letter.
 		p.bearer("POST", "/account/email", `{"email":"BOB@example.net"}`, in).want(http.StatusAccepted)
 		if told := box.take(t); told.Subject != "You already have an account" || tokenIn.MatchString(told.Text) {
 			t.Errorf("letter = %+v", told)
@@ -345,8 +345,8 @@ func TestChangeOfEmail(t *testing.T) {
 	})
 }
 
-// An address gets so many mails an hour from all callers together, whether it has an
-// account or not.
+// All callers together can make the server send an address a limited number of mails an
+// hour, whether or not it has an account.
 func TestMailHasABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t, func(o *server.Options) { o.TrustedProxies = []string{"192.0.2.0/24"} })
@@ -366,7 +366,7 @@ func TestMailHasABudget(t *testing.T) {
 		if sent, _ := box.empty(); len(sent) != 5 {
 			t.Errorf("%d mails, want 5", len(sent))
 		}
-		p := a.page() // one network, many addresses
+		p := a.page() // a caller from one network asks for many addresses
 		for i := range 11 {
 			p.forgot(fmt.Sprintf("user%d@example.net", i)).want(http.StatusAccepted)
 		}
@@ -374,7 +374,7 @@ func TestMailHasABudget(t *testing.T) {
 	})
 }
 
-// All at once, there are no more letters than one after the other.
+// Concurrent requests cause no more letters than sequential ones.
 func TestMailHasABudgetForRacers(t *testing.T) {
 	a := newApp(t, proxied, withOptions(withMail(&smtpd.Server{})))
 	a.signup("alice")
@@ -421,8 +421,8 @@ func TestMailHasABudgetForRacers(t *testing.T) {
 	}
 }
 
-// An attacker who gives a victim's address to any number of accounts causes no more
-// letters than that to it, and isn't told.
+// An attacker who gives a victim's address to any number of accounts stays within that
+// limit, and learns nothing.
 func TestMailToOneAddressHasABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t, func(o *server.Options) {
@@ -446,8 +446,8 @@ func TestMailToOneAddressHasABudget(t *testing.T) {
 	})
 }
 
-// An attacker can't fill a mailbox by signing up with its address, and the rest of the
-// budget for other mail doesn't tell that a user has signed up.
+// An attacker can't fill a mailbox by signing up with its address, and can't learn from
+// the rest of the budget for other mail that a user has signed up.
 func TestSignupMailHasABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t, func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true })
@@ -479,8 +479,8 @@ func TestMailIsOffWithoutAServer(t *testing.T) {
 	p.bearer("POST", "/account/email", `{"email":"x@example.net"}`, in).wantProblem(http.StatusNotFound, "mail_off")
 }
 
-// Mail that the mail server doesn't take for now is tried again, mail that it refuses
-// for good is not; and of two replicas one sends it.
+// The server retries a mail that the mail server refuses for now, but not one that it
+// refuses permanently. Of two replicas one sends each mail.
 func TestMailIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t)
@@ -516,8 +516,8 @@ func TestMailIsTriedAgain(t *testing.T) {
 	})
 }
 
-// A letter that was late says how long its link still works, and one that is too late
-// isn't sent.
+// A delayed letter says how long its link still works. The server doesn't send a letter
+// whose link has expired.
 func TestLateMailSaysHowLongItIsGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t)

@@ -36,8 +36,8 @@ func (a *app) revokeAs(id, clientSecret, token string, more ...string) *response
 	return a.revokeForm(form(append([]string{"client_id", id, "client_secret", clientSecret, "token", token}, more...)...))
 }
 
-// wantRevoked fails the test unless the answer says that the token is no good any
-// more: 200 and nothing else (RFC 7009 section 2.2).
+// wantRevoked fails the test unless the answer says that the token is no longer valid: 200
+// and no body (RFC 7009 section 2.2).
 func (r *response) wantRevoked() *response {
 	r.t.Helper()
 	r.want(http.StatusOK)
@@ -110,7 +110,7 @@ func TestOwnTokenEndsItsSession(t *testing.T) {
 }
 
 // Requirement: line 55.
-func TestWhatIsNoGoodIsRevokedAlready(t *testing.T) {
+func TestInvalidTokensCountAsRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
 		a.signup("alice")
@@ -140,7 +140,7 @@ func TestWhatIsNoGoodIsRevokedAlready(t *testing.T) {
 		}
 		a.wantAlive(login)
 		time.Sleep(11 * time.Minute)
-		a.revokeAs("spa", "", access).wantRevoked() // it has expired, and says nothing about the session
+		a.revokeAs("spa", "", access).wantRevoked() // an expired access token ends no session
 		a.refresh(refresh).want(http.StatusOK)
 	})
 }
@@ -187,8 +187,8 @@ func TestUnknownHintIsIgnored(t *testing.T) {
 	}
 }
 
-// A client's own access token has no session, and nothing but time ends it: the
-// client is told, and may not think otherwise (RFC 7009 section 2.2.1).
+// A client's own access token has no session, so it lives until it expires. The server
+// tells the client so (RFC 7009 section 2.2.1).
 func TestClientsOwnTokenIsNotRevocable(t *testing.T) {
 	a := newApp(t)
 	token := a.token(ownToken, "Authorization", basic("api", "dev-secret")).want(http.StatusOK).text("access_token")
@@ -225,7 +225,7 @@ func TestRequestsAboutTokensAreStrict(t *testing.T) {
 	a.signup("alice")
 	login := a.login("alice")
 	token := url.QueryEscape(login.text("refresh_token"))
-	// A client that may do everything here.
+	// This client may revoke and introspect.
 	if _, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
 		ID: "both",
 		Settings: clients.Settings{
@@ -290,7 +290,7 @@ func TestRequestsAboutTokensAreStrict(t *testing.T) {
 	a.wantAlive(login)
 }
 
-// Who doesn't authenticate learns nothing about the rest of the request.
+// A caller that doesn't authenticate learns nothing about the rest of its request.
 func TestRequestsAboutTokensAuthenticateFirst(t *testing.T) {
 	a := newApp(t)
 	for _, path := range aboutTokens {

@@ -32,8 +32,8 @@ func withAlgorithms(algs ...string) func(*server.Options, *keys.Options) {
 	return func(_ *server.Options, k *keys.Options) { k.Algorithms = algs }
 }
 
-// signingKey is the newest key of an algorithm with its private half, as an attacker
-// with the master key could take it out of the database.
+// signingKey returns the newest key of an algorithm with its private half, as an attacker
+// with the database and the master key could.
 func (a *app) signingKey(alg string) (keys.Key, crypto.Signer) {
 	a.t.Helper()
 	all, err := a.db.Keys(a.t.Context())
@@ -59,13 +59,13 @@ func (a *app) signingKey(alg string) (keys.Key, crypto.Signer) {
 	panic("unreachable")
 }
 
-// verifier is a resource server: it has what the JWKS said, and nothing else.
+// verifier is a resource server that knows only the keys of a JWKS.
 type verifier map[string]struct {
 	alg string
 	key crypto.PublicKey
 }
 
-// readJWKS makes a verifier of a JWKS.
+// readJWKS returns a verifier with the keys of a JWKS.
 func readJWKS(t testing.TB, body []byte) verifier {
 	t.Helper()
 	var set struct {
@@ -271,14 +271,14 @@ func TestTokensOfOneKindAreNoTokensOfAnother(t *testing.T) {
 	if _, err := a.jwks().verify(login.text("access_token"), "JWT", issuer); err == nil {
 		t.Error("a client takes the access token for an ID token")
 	}
-	// Even an ID token whose audience is the issuer stays one.
+	// An ID token is no access token, even if its audience is the issuer.
 	k, private := a.signingKey("ES256")
 	_, claims := login.claims("access_token")
 	id := forge(t, jwt.SigningMethodES256, private, map[string]any{"typ": "JWT", "kid": k.KID}, claims)
 	a.userinfo(id).wantError(http.StatusUnauthorized, "invalid_token")
 }
 
-// forge signs anything.
+// forge signs any header and claims with any key.
 func forge(t testing.TB, method jwt.SigningMethod, key any, header, claims map[string]any) string {
 	t.Helper()
 	header = maps.Clone(header)
@@ -336,8 +336,8 @@ func TestForgedAccessTokensAreRefused(t *testing.T) {
 		parts := strings.Split(good, ".")
 		b64 := base64.RawURLEncoding.EncodeToString
 
-		// What forge makes with our key and nothing changed is good, or the
-		// rest of this test would show nothing.
+		// A token from forge without changes must be valid: otherwise the rest of this
+		// test would prove nothing.
 		for name, token := range map[string]string{
 			"as we make them":     good,
 			"typ in full":         ours(with(header, "typ", "application/at+jwt"), genuine),
@@ -412,7 +412,7 @@ func TestForgedAccessTokensAreRefused(t *testing.T) {
 	})
 }
 
-// flip is another base64url character, whose high bits differ.
+// flip returns another base64url character, which differs in the high bits.
 func flip(c byte) string {
 	if c == 'A' {
 		return "g"
@@ -420,8 +420,8 @@ func flip(c byte) string {
 	return "A"
 }
 
-// lastBits changes the bits of the last character that no byte needs: a sloppy
-// decoder takes the result for the same signature, which makes two tokens of one.
+// lastBits changes the unused bits of the last character. A lax decoder reads the same
+// signature from the result, so that one token has two spellings.
 func lastBits(part string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	i := strings.IndexByte(alphabet, part[len(part)-1])

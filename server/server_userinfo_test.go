@@ -46,7 +46,7 @@ func TestUserinfoByGetAndPost(t *testing.T) {
 			}
 		}
 	}
-	// A form without a token beside the header is fine, and so is JSON.
+	// Beside the header, the server accepts a form without a token, and JSON.
 	a.do(http.MethodPost, "/userinfo", "x=y", "Authorization", "Bearer "+token, "Content-Type", "application/x-www-form-urlencoded").want(http.StatusOK)
 	a.do(http.MethodPost, "/userinfo", "{}", "Authorization", "Bearer "+token, "Content-Type", "application/json").want(http.StatusOK)
 	for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodPatch} {
@@ -130,7 +130,7 @@ func TestInvalidTokensAreInvalidToken(t *testing.T) {
 		); err != nil {
 			t.Fatal(err)
 		}
-		// Of web without openid: meant for its API and not for us.
+		// A token of web without openid is for web's API, not for this server.
 		f := passwordForm("alice")
 		f.Set("client_id", "web")
 		f.Set("client_secret", secret)
@@ -140,7 +140,7 @@ func TestInvalidTokensAreInvalidToken(t *testing.T) {
 		k, private := a.signingKey("ES256")
 		_, good := expired.claims("access_token")
 		now := time.Now().Unix()
-		good["exp"] = now // over this very second
+		good["exp"] = now // expires in this second
 		for name, token := range map[string]string{
 			"of a deleted user":    gone.text("access_token"),
 			"of a disabled user":   barred.text("access_token"),
@@ -156,7 +156,7 @@ func TestInvalidTokensAreInvalidToken(t *testing.T) {
 				t.Errorf("%s: WWW-Authenticate = %q", name, challenge)
 			}
 		}
-		a.userinfo(expired.text("access_token")).want(http.StatusOK) // its own hasn't
+		a.userinfo(expired.text("access_token")).want(http.StatusOK) // the forged token has expired, this one hasn't
 		time.Sleep(10 * time.Minute)
 		a.userinfo(expired.text("access_token")).wantError(http.StatusUnauthorized, "invalid_token")
 	})
