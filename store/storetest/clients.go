@@ -112,7 +112,7 @@ var clientPromises = []promise{
 			again := want
 			again.CreatedAt, again.UpdatedAt, again.Scopes = at.Add(time.Hour), at.Add(time.Hour), slices.Clone(want.Scopes)
 			if again.Audiences == nil {
-				again.Audiences = []string{} // an empty list and none are the same
+				again.Audiences = []string{} // an empty list equals a nil one
 			}
 			leaves(t, db, func(ctx context.Context) { puts(ctx, t, db, again, want.SecretHash, clients.Unchanged) })
 			isClient(t, db, want)
@@ -176,7 +176,7 @@ var clientPromises = []promise{
 		for _, c := range all {
 			got = append(got, c.ID)
 		}
-		slices.Sort(ids) // by bytes
+		slices.Sort(ids) // in byte order
 		same(t, "client ids", got, ids)
 	}},
 	{"Clients/there may be none", func(t *testing.T, db *store.DB) {
@@ -266,7 +266,7 @@ var clientPromises = []promise{
 	}},
 }
 
-// puts makes the client be c and reports a change that is not the wanted one.
+// puts stores c, and fails the test unless the change is the wanted one.
 func puts(ctx context.Context, t testing.TB, db *store.DB, c clients.Client, seen string, want clients.Change) {
 	t.Helper()
 	got, err := db.PutClient(ctx, c, seen, event("whatever"))
@@ -274,7 +274,7 @@ func puts(ctx context.Context, t testing.TB, db *store.DB, c clients.Client, see
 	same(t, "change", got, want)
 }
 
-// isClient reports a client that is not found as wanted in each way there is.
+// isClient fails the test unless every lookup finds exactly this client.
 func isClient(t testing.TB, db *store.DB, want clients.Client) {
 	t.Helper()
 	got, err := db.Client(t.Context(), want.ID)

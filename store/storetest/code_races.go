@@ -18,14 +18,15 @@ import (
 	"countersign/tokens"
 )
 
-// browsing is a user signed in to a browser, with one session and a code for each racer.
+// browsing is a user who is signed in to a browser, with a session, and a code for each
+// racer.
 type browsing struct {
 	user     accounts.User
 	client   clients.Client
 	login    tokens.Login
 	first    tokens.Session
 	codes    []tokens.Code
-	sessions []tokens.Session // what the codes are to be exchanged for
+	sessions []tokens.Session // the session for each code
 }
 
 func browse(t testing.TB, db *store.DB, name string, scopes ...string) *browsing {
@@ -52,9 +53,9 @@ type ending struct {
 	do   func(ctx context.Context, db *store.DB, b *browsing) error
 }
 
-// endings are the calls that end a session that a code began. The invariant: after one of
-// them and an exchange have both returned, there is no session. An exchange that came
-// later was refused; the session of one that came earlier has ended with all others.
+// endings are the calls that end a session that came from a code. The invariant: after one
+// of them and an exchange have both returned, there is no session. The store refuses an
+// exchange that comes later; the ending ends the session of one that came earlier.
 var endings = []ending{
 	{"EndLogin", func(ctx context.Context, db *store.DB, b *browsing) error {
 		return db.EndLogin(ctx, b.login.ID, event(audit.LoginEnded))
@@ -80,8 +81,8 @@ var endings = []ending{
 	}},
 }
 
-// raceEnding has each racer exchange a code while one calls end, and returns which racers
-// got a session.
+// raceEnding makes one racer call end while all others exchange a code. It returns which
+// racers got a session.
 func (r replicas) raceEnding(t *testing.T, b *browsing, round int, end func(ctx context.Context, db *store.DB) error) (got []bool) {
 	t.Helper()
 	got = make([]bool, racers)
@@ -165,7 +166,7 @@ var codeRacePromises = []racePromise{
 			"EndSignIn": func(ctx context.Context, db *store.DB, b *browsing) error {
 				return db.EndSignIn(ctx, b.first.ID, event(audit.SessionRevoked))
 			},
-			"EndLogin": func(ctx context.Context, db *store.DB, b *browsing) error { // all have offline_access
+			"EndLogin": func(ctx context.Context, db *store.DB, b *browsing) error { // ends no session, because all have offline_access
 				return db.EndLogin(ctx, b.login.ID, event(audit.LoginEnded))
 			},
 		} {
@@ -201,7 +202,7 @@ var codeRacePromises = []racePromise{
 	}},
 
 	{"CreateLogin, ReplaceLogin/no login outlives its user's right to it", func(t *testing.T, r replicas) {
-		for _, end := range endings[2:5] { // those that are about the user
+		for _, end := range endings[2:5] { // those that end or lock out the user
 			t.Run(end.name, func(t *testing.T) {
 				for round := range rounds {
 					b := browse(t, r[0], fmt.Sprint(end.name, round))
@@ -245,7 +246,7 @@ var codeRacePromises = []racePromise{
 				}
 				return b.redeem(ctx, db, i-racers)
 			})
-			allSucceed(t, redeemers[racers:]) // before or after, their login is live
+			allSucceed(t, redeemers[racers:]) // whether the code moved before or after the exchange
 			winner := tries[oneWins(t, redeemers[:racers], tokens.ErrUnknown)]
 			for i, s := range append(b.sessions, b.first) {
 				s.LoginID = winner.ID
@@ -338,7 +339,7 @@ var codeRacePromises = []racePromise{
 	{"GiveConsent/no scope is lost", func(t *testing.T, r replicas) {
 		for round := range rounds {
 			u, c := addUser(t, r[0], fmt.Sprint("alice", round)), addClient(t, r[0], fmt.Sprint("app", round))
-			if round%2 == 1 { // there is one already
+			if round%2 == 1 { // the racers add to an existing consent
 				addConsent(t, r[0], u, c, "scope000", "openid")
 			}
 			scopes := numbered("scope", racers)
@@ -374,7 +375,7 @@ var codeRacePromises = []racePromise{
 	}},
 
 	{"PurgeLogins/spares a login that is used meanwhile", func(t *testing.T, r replicas) {
-		// A replica that read its clock just before the login expired may reach the
+		// A replica may read its clock just before the login expires, and reach the
 		// database just after.
 		u, client := addUser(t, r[0], "alice"), addClient(t, r[0], "app")
 		for range rounds {

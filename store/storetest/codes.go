@@ -15,7 +15,7 @@ import (
 	"countersign/tokens"
 )
 
-// code returns a code of a login that lives for a minute.
+// code returns a code from a login. The code lives for a minute.
 func code(l tokens.Login, clientID string) tokens.Code {
 	id := ids.New[ids.Login]() // of any kind
 	return tokens.Code{
@@ -24,7 +24,7 @@ func code(l tokens.Login, clientID string) tokens.Code {
 	}
 }
 
-// addCode creates a code of a login, and keeps the login's expiry.
+// addCode creates a code from a login, and leaves the login's expiry unchanged.
 func addCode(t testing.TB, db *store.DB, l tokens.Login, clientID string, scopes ...string) tokens.Code {
 	t.Helper()
 	c := code(l, clientID)
@@ -35,7 +35,7 @@ func addCode(t testing.TB, db *store.DB, l tokens.Login, clientID string, scopes
 	return c
 }
 
-// sessionFor returns the session that a code is exchanged for.
+// sessionFor returns the session that the exchange of a code creates.
 func sessionFor(c tokens.Code) tokens.Session {
 	s := session(accounts.User{ID: c.UserID}, c.ClientID)
 	s.Scopes, s.LoginID, s.Details, s.AuthTime, s.Device = c.Scopes, c.LoginID, c.Details, c.AuthTime, c.Device
@@ -65,12 +65,12 @@ func redeemFails(t testing.TB, db *store.DB, c tokens.Code, want error) {
 	same(t, "code", after, before)
 }
 
-// isCode fails the test if the stored code is not as wanted.
+// isCode fails the test unless the stored code equals want.
 func isCode(t testing.TB, db *store.DB, want tokens.Code) {
 	t.Helper()
 	got, err := db.Code(t.Context(), want.ID)
 	succeeds(t, err)
-	got.WithoutConsent = want.WithoutConsent // not read back
+	got.WithoutConsent = want.WithoutConsent // the store doesn't return it
 	same(t, "code", got, want)
 }
 
@@ -96,7 +96,7 @@ var codePromises = []promise{
 			Roles:   []string{"not written"}, WithoutConsent: true,
 		}
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.CreateCode(ctx, want, l.ExpiresAt, at)) })
-		want.Roles = u.Roles // the user's, as they are now
+		want.Roles = u.Roles // the user's present roles
 		isCode(t, db, want)
 	}},
 	{"CreateCode/what is absent stays absent", func(t *testing.T, db *store.DB) {
@@ -170,7 +170,7 @@ var codePromises = []promise{
 		l, c := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
 		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
 		fails(t, "create", db.CreateCode(t.Context(), code(l, c.ID), at.Add(2*time.Hour), at), tokens.ErrUnknown)
-		loginLives(t, db, l) // nothing has changed
+		loginLives(t, db, l) // the refusal has changed nothing
 	}},
 
 	{"Code/also one that has expired or been used", func(t *testing.T, db *store.DB) {
@@ -217,13 +217,13 @@ var codePromises = []promise{
 		same(t, "sessions of the user", all, []tokens.Session{want})
 		want = advanced(want, at)
 		succeeds(t, db.AdvanceSession(t.Context(), want, at))
-		lives(t, db, want) // with its login and its details
+		lives(t, db, want) // has its login and its details
 	}},
 	{"RedeemCode/once", func(t *testing.T, db *store.DB) {
 		c := addCode(t, db, addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app").ID)
 		s := exchanged(t, db, c)
 		redeemFails(t, db, c, tokens.ErrCodeUsed)
-		lives(t, db, s) // the caller must end it
+		lives(t, db, s) // only the caller can end it
 		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.CodeReused)))
 		redeemFails(t, db, c, tokens.ErrCodeUsed)
 		late := sessionFor(c)
@@ -336,7 +336,7 @@ var codePromises = []promise{
 		isNoCode(t, db, pending)
 		isNoCode(t, db, used)
 		sessionGone(t, db, s)
-		succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated))) // nothing of the old session is left
+		succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated))) // reuses the session's id to find remains
 	}},
 	{"DeleteClient/takes its codes along, and no login", func(t *testing.T, db *store.DB) {
 		l, gone, stay := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app"), addClient(t, db, "other")

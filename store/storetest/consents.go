@@ -15,12 +15,12 @@ import (
 	"countersign/tokens"
 )
 
-// consent returns what a user lets a client have.
+// consent returns a user's consent to scopes for a client.
 func consent(u accounts.User, c clients.Client, scopes ...string) consents.Consent {
 	return consents.Consent{ID: ids.New[ids.Consent](), UserID: u.ID, ClientID: c.ID, Scopes: scopes, CreatedAt: at, UpdatedAt: at, ClientName: c.Name}
 }
 
-// addConsent gives consent.
+// addConsent stores a consent.
 func addConsent(t testing.TB, db *store.DB, u accounts.User, c clients.Client, scopes ...string) consents.Consent {
 	t.Helper()
 	given := consent(u, c, scopes...)
@@ -50,7 +50,7 @@ var consentPromises = []promise{
 		given := event(audit.ConsentGiven)
 		given.UserID, given.ClientID = u.ID, c.ID
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.GiveConsent(ctx, want, given)) }, given)
-		want.ClientName = c.Name // the client's, as it is now
+		want.ClientName = c.Name // the client's present name
 		wantConsents(t, db, u.ID, want)
 		c.Name = "renamed"
 		succeeds(t, PutClient(t.Context(), db, c, event(audit.ClientUpdated)))
@@ -111,7 +111,7 @@ var consentPromises = []promise{
 			want = append([]consents.Consent{addConsent(t, db, u, c, "openid")}, want...)
 			addConsent(t, db, other, c, "openid", "email")
 		}
-		want[0], want[1] = want[1], want[0] // by bytes: A, a, b
+		want[0], want[1] = want[1], want[0] // in byte order: A, a, b
 		wantConsents(t, db, u.ID, want...)
 	}},
 
@@ -136,7 +136,7 @@ var consentPromises = []promise{
 		lives(t, db, foreign)
 		lives(t, db, others)
 		lives(t, db, exchanged(t, db, hisPending))
-		lives(t, db, exchanged(t, db, othersPending)) // the login is live
+		lives(t, db, exchanged(t, db, othersPending)) // the login is still live
 	}},
 	{"DeleteConsent/without one it is ErrNoConsent, and ends nothing", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
@@ -166,7 +166,7 @@ var consentPromises = []promise{
 		addConsent(t, db, u, c, "openid")
 		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
 		wantConsents(t, db, u.ID, kept)
-		c2 := addClient(t, db, c.ID) // of the same id
+		c2 := addClient(t, db, c.ID) // reuses the id, to find remains
 		_, err := db.Consent(t.Context(), u.ID, c2.ID)
 		fails(t, "consent of a former client", err, consents.ErrUnknown)
 	}},

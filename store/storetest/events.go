@@ -51,11 +51,11 @@ var eventPromises = []promise{
 		all := record(t, db,
 			audit.Event{Kind: "1", Time: at, UserID: alice},
 			audit.Event{Kind: "2", Time: at.Add(2 * time.Minute), UserID: bob},
-			audit.Event{Kind: "3", Time: at.Add(time.Minute), UserID: alice}, // recorded late
+			audit.Event{Kind: "3", Time: at.Add(time.Minute), UserID: alice}, // recorded after later events
 			audit.Event{Kind: "4", Time: at.Add(3 * time.Minute)},
 			audit.Event{Kind: "5", Time: at.Add(3 * time.Minute), UserID: alice},
 		)
-		first := audit.Place{Time: at, Number: all[0].Number - 1} // that of the client
+		first := audit.Place{Time: at, Number: all[0].Number - 1} // the place of the event about the client's creation
 		for _, c := range []struct {
 			name string
 			f    audit.Filter
@@ -106,14 +106,14 @@ var eventPromises = []promise{
 		n, err := db.PurgeEvents(t.Context(), at.Add(time.Hour), 10)
 		succeeds(t, err)
 		same(t, "events purged", n, 1)
-		// A reader that follows the events knows them by their numbers.
+		// A reader that follows the events tells them apart by their numbers.
 		if got := record(t, db, event("next"))[0].Number; got <= last {
 			t.Errorf("the next event has number %d, want more than %d", got, last)
 		}
 	}},
 }
 
-// record records events, by changes that need a client called app.
+// record records events, each through a change of a client called app.
 func record(t testing.TB, db *store.DB, events ...audit.Event) []audit.Record {
 	t.Helper()
 	before := number(t, db)

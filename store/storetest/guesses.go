@@ -9,7 +9,7 @@ import (
 	"countersign/store"
 )
 
-// The keys of two budgets. One byte tells them apart, in the case of a letter.
+// The keys of two budgets. They differ only in the case of one letter.
 var budget, otherBudget = [32]byte{0: 0xff, 30: 'a'}, [32]byte{0: 0xff, 30: 'A'}
 
 var guessPromises = []promise{
@@ -42,7 +42,7 @@ var guessPromises = []promise{
 			{0, 1}, {0, 2},
 			{window - time.Millisecond, 3},
 			{window, 1}, {window + time.Millisecond, 1}, {time.Millisecond, 2},
-			{-time.Minute, 3}, // another replica's clock, or a caller who queued: the last failure stays
+			{-time.Minute, 3}, // from another replica's clock, or a caller that queued: LastAt doesn't go back
 		} {
 			now = now.Add(step.after)
 			if now.After(latest) {
@@ -61,7 +61,7 @@ var guessPromises = []promise{
 		succeeds(t, db.ClearFailures(t.Context(), budget))
 		haveFailed(t, db, budget, limits.Failures{})
 		haveFailed(t, db, otherBudget, limits.Failures{Count: 1, LastAt: at})
-		succeeds(t, db.ClearFailures(t.Context(), budget)) // nothing left to forget
+		succeeds(t, db.ClearFailures(t.Context(), budget)) // there is nothing left to clear
 	}},
 	{"PurgeFailures/forgets what is old, a batch at a time", func(t *testing.T, db *store.DB) {
 		keys := make([][32]byte, 6)
@@ -70,7 +70,7 @@ var guessPromises = []promise{
 			_, err := db.RecordFailure(t.Context(), keys[i], at.Add(time.Duration(i)*time.Millisecond), time.Hour)
 			succeeds(t, err)
 		}
-		before := at.Add(5 * time.Millisecond) // the instant of the last one, which is not before itself
+		before := at.Add(5 * time.Millisecond) // the instant of the last failure, which must stay
 		for _, want := range []int64{2, 2, 1, 0} {
 			n, err := db.PurgeFailures(t.Context(), before, 2)
 			succeeds(t, err)
@@ -83,7 +83,7 @@ var guessPromises = []promise{
 	}},
 }
 
-// haveFailed fails the test if the failures are not the wanted ones.
+// haveFailed fails the test unless the budget has these failures.
 func haveFailed(t testing.TB, db *store.DB, key [32]byte, want limits.Failures) {
 	t.Helper()
 	got, err := db.Failures(t.Context(), key)

@@ -17,7 +17,7 @@ import (
 	"countersign/store"
 )
 
-// key returns a key that signs for a day. Its kid is only its name.
+// key returns a key that signs for a day. Its kid is any name, not a thumbprint.
 func key(kid, alg string, generation int64) keys.Key {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -47,7 +47,7 @@ var keyPromises = []promise{
 		for i, public := range []crypto.PublicKey{key("", "", 0).Public, edKey, rsaKey.Public()} {
 			k := key(string(rune('a'+i))+"-Ab_9", []string{"ES256", "EdDSA", "RS256"}[i], int64(1+i))
 			k.Public = public
-			k.Sealed = make([]byte, 2000) // as large as a sealed RSA key, of every byte
+			k.Sealed = make([]byte, 2000) // as large as a sealed RSA key, with every byte value
 			for j := range k.Sealed {
 				k.Sealed[j] = byte(j)
 			}
@@ -88,7 +88,7 @@ var keyPromises = []promise{
 		e10 := addKey(t, db, "2", "ES256", 10)
 		e9 := addKey(t, db, "3", "ES256", 9)
 		d := addKey(t, db, "4", "EdDSA", 11)
-		areKeys(t, db, e9, e10, d, r1) // by bytes: S before d
+		areKeys(t, db, e9, e10, d, r1) // in byte order: S before d
 	}},
 
 	{"RevokeKey/marks that key", func(t *testing.T, db *store.DB) {
@@ -133,7 +133,7 @@ var keyPromises = []promise{
 
 	{"DeleteKeys/removes what has not been published for long", func(t *testing.T, db *store.DB) {
 		var all []keys.Key
-		for i, until := range []time.Duration{-2, -1, 0, 1, 2} { // around the limit
+		for i, until := range []time.Duration{-2, -1, 0, 1, 2} { // times around the limit
 			k := key(numbered("kid", 5)[i], "ES256", int64(i+1))
 			k.PublishedUntil = at.Add(until * time.Millisecond)
 			succeeds(t, db.InsertKey(t.Context(), k, event(audit.KeyCreated)))
@@ -146,7 +146,7 @@ var keyPromises = []promise{
 		addKey(t, db, "e1", "ES256", 1)
 		e2 := addKey(t, db, "e2", "ES256", 2)
 		r1 := addKey(t, db, "r1", "RS256", 1)
-		succeeds(t, db.RevokeKey(t.Context(), "e2", at, event(audit.KeyRevoked))) // newest, though revoked
+		succeeds(t, db.RevokeKey(t.Context(), "e2", at, event(audit.KeyRevoked))) // the newest key stays, though it is revoked
 		e2.RevokedAt = at
 		for range 2 {
 			succeeds(t, db.DeleteKeys(t.Context(), at.Add(10000*time.Hour)))
@@ -159,7 +159,7 @@ var keyPromises = []promise{
 	}},
 }
 
-// areKeys fails the test if these are not all the keys, in this order.
+// areKeys fails the test unless the store has exactly these keys, in this order.
 func areKeys(t testing.TB, db *store.DB, want ...keys.Key) {
 	t.Helper()
 	got, err := db.Keys(t.Context())

@@ -16,7 +16,7 @@ import (
 	"countersign/tokens"
 )
 
-// letter returns a letter to a user that is due.
+// letter returns a due letter to a user.
 func letter(kind accounts.LetterKind, to accounts.User) accounts.Letter {
 	return accounts.Letter{
 		ID: ids.New[ids.Letter](), Kind: kind, UserID: to.ID, Address: to.Email, Language: "ko-KR, en;q=0.5", Epoch: to.Epoch,
@@ -33,7 +33,7 @@ func withEmail(t testing.TB, db *store.DB, name, email string) accounts.User {
 	return u
 }
 
-// posted posts a letter.
+// posted stores a letter.
 func posted(t testing.TB, db *store.DB, l accounts.Letter) accounts.Letter {
 	t.Helper()
 	succeeds(t, db.PostLetter(t.Context(), l, ids.Session{}))
@@ -78,7 +78,7 @@ var letterPromises = []promise{
 		u, other := withEmail(t, db, "alice", "a@example.com"), withEmail(t, db, "bob", "b@example.com")
 		s := signedIn(t, db, u)
 		mine, about := letter(accounts.ChangeEmail, u), letter(accounts.AlreadyRegistered, other)
-		mine.Epoch = 99 // the session's is the one that counts
+		mine.Epoch = 99 // the store uses the session's epoch instead
 		succeeds(t, db.PostLetter(t.Context(), mine, s.ID))
 		succeeds(t, db.PostLetter(t.Context(), about, s.ID))
 		mine.Epoch = u.Epoch
@@ -137,7 +137,7 @@ var letterPromises = []promise{
 		if mine || err != nil {
 			t.Errorf("claimed when done: %v, %v", mine, err)
 		}
-		_, err = db.Letter(t.Context(), l.ID, at) // its token is good until it is used
+		_, err = db.Letter(t.Context(), l.ID, at) // its token works until it is used
 		succeeds(t, err)
 	}},
 	{"ConfirmEmail/proves the address once", func(t *testing.T, db *store.DB) {
@@ -180,7 +180,7 @@ var letterPromises = []promise{
 		posted(t, db, change)
 		posted(t, db, verify)
 		fails(t, "change", db.ConfirmEmail(t.Context(), change.ID, at, event(audit.UserEmailChanged)), accounts.ErrBadToken)
-		succeeds(t, db.ConfirmEmail(t.Context(), verify.ID, at, event(audit.UserEmailVerified))) // it proves the address that the user already has
+		succeeds(t, db.ConfirmEmail(t.Context(), verify.ID, at, event(audit.UserEmailVerified))) // the token proves the user's present address
 	}},
 	{"ConfirmEmail/a first address", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
@@ -207,7 +207,7 @@ var letterPromises = []promise{
 		succeeds(t, db.ConfirmEmail(t.Context(), letters[1].ID, at, event(audit.UserEmailVerified)))
 		fails(t, "second", db.ConfirmEmail(t.Context(), letters[0].ID, at, event(audit.UserEmailVerified)), accounts.ErrEmailTaken)
 		_, err = db.Letter(t.Context(), letters[0].ID, at)
-		succeeds(t, err) // nothing has changed
+		succeeds(t, err) // the refusal has changed nothing
 		got, err := db.UserByEmail(t.Context(), "same@example.com")
 		succeeds(t, err)
 		same(t, "owner", got.ID, letters[1].UserID)

@@ -31,7 +31,7 @@ func addLogin(t testing.TB, db *store.DB, u accounts.User) tokens.Login {
 	return l
 }
 
-// loginLives fails the test if the login is missing or not as wanted.
+// loginLives fails the test unless the store has exactly this login.
 func loginLives(t testing.TB, db *store.DB, want tokens.Login) {
 	t.Helper()
 	got, err := db.Login(t.Context(), want.ID, at)
@@ -42,7 +42,7 @@ func loginLives(t testing.TB, db *store.DB, want tokens.Login) {
 	same(t, "login", got, want)
 }
 
-// isOver fails the test if the login exists or is of any use.
+// isOver fails the test if the login exists, or if a call accepts it.
 func isOver(t testing.TB, db *store.DB, l tokens.Login) {
 	t.Helper()
 	_, err := db.Login(t.Context(), l.ID, at)
@@ -68,7 +68,7 @@ var loginPromises = []promise{
 		leaves(t, db, func(ctx context.Context) {
 			succeeds(t, db.CreateLogin(ctx, want, created))
 		}, created)
-		want.Username = u.Username // the user's, not the login's
+		want.Username = u.Username // the store returns the user's present name
 		loginLives(t, db, want)
 	}},
 	{"CreateLogin/what is absent stays absent", func(t *testing.T, db *store.DB) {
@@ -135,12 +135,12 @@ var loginPromises = []promise{
 		leaves(t, db, func(ctx context.Context) { succeeds(t, db.ReplaceLogin(ctx, old.ID, next, at, ev)) }, ev)
 		isOver(t, db, old)
 		loginLives(t, db, next)
-		bystander.ExpiresAt = bystander.ExpiresAt.Add(time.Millisecond) // so much for the exchange
+		bystander.ExpiresAt = bystander.ExpiresAt.Add(time.Millisecond) // the exchange has extended the login
 		loginLives(t, db, bystander)
 		s.LoginID = next.ID
 		lives(t, db, s)
 		lives(t, db, other)
-		late := exchanged(t, db, pending) // as it was read before
+		late := exchanged(t, db, pending) // the caller has read the code before its login was replaced
 		late.LoginID = next.ID
 		lives(t, db, late)
 		succeeds(t, db.EndLogin(t.Context(), next.ID, event(audit.LoginEnded)))
@@ -200,7 +200,7 @@ var loginPromises = []promise{
 		isOver(t, db, l)
 		sessionGone(t, db, first)
 		sessionGone(t, db, second)
-		elsewhere.ExpiresAt = elsewhere.ExpiresAt.Add(time.Millisecond) // so much for the exchange
+		elsewhere.ExpiresAt = elsewhere.ExpiresAt.Add(time.Millisecond) // the exchange has extended the login
 		loginLives(t, db, elsewhere)
 		lives(t, db, other)
 		lives(t, db, byPassword)
@@ -268,7 +268,7 @@ var loginPromises = []promise{
 			sessions = append(sessions, exchanged(t, db, made))
 			expired = append(expired, l)
 		}
-		now := expired[4].ExpiresAt.Add(time.Millisecond) // a code was exchanged, which counts
+		now := expired[4].ExpiresAt.Add(time.Millisecond) // the exchange of a code has extended the login
 		leaves(t, db, func(ctx context.Context) {
 			for _, want := range []int64{2, 2, 1, 0} {
 				n, err := db.PurgeLogins(ctx, now, 2)

@@ -21,8 +21,8 @@ import (
 // as COUNTERSIGN_TEST_DATABASE=mariadb asks.
 func OnMariaDB() bool { return os.Getenv("COUNTERSIGN_TEST_DATABASE") == "mariadb" }
 
-// OnOwnDatabase skips a test that doesn't use the database of the others, where all run
-// on MariaDB: it has run with those on SQLite, and would do the same again.
+// OnOwnDatabase skips a test that makes its own databases in a run whose other tests are on
+// MariaDB: the run on SQLite already includes it, and here it would do the same again.
 func OnOwnDatabase(t testing.TB) {
 	t.Helper()
 	if OnMariaDB() && !soak.On() {
@@ -30,8 +30,8 @@ func OnOwnDatabase(t testing.TB) {
 	}
 }
 
-// Main wraps the testing.M of a package whose tests use a database: it starts the
-// server before the tests, because one in a synctest bubble can't, and stops it.
+// Main wraps the testing.M of a package whose tests use a database. It starts the database
+// server before the tests, because a test in a synctest bubble can't, and stops it after.
 type Main struct{ M interface{ Run() int } }
 
 // Run runs the tests and returns the exit code.
@@ -51,8 +51,8 @@ func (m Main) Run() int {
 }
 
 // server is the test binary's MariaDB, started on first use.
-// COUNTERSIGN_TEST_SERVER=HOST:PORT runs the tests on another server with the protocol
-// and no password for root.
+// COUNTERSIGN_TEST_SERVER=HOST:PORT names another server with the same protocol, whose root
+// has no password.
 var (
 	server = sync.OnceValues(func() (*mariadb.Server, error) {
 		if addr := os.Getenv("COUNTERSIGN_TEST_SERVER"); addr != "" {
@@ -164,7 +164,7 @@ func Database(url string) string {
 	return url[strings.LastIndexByte(url, '/')+1:]
 }
 
-// Events describes the audit events so far, oldest first.
+// Events returns a description of each audit event so far, oldest first.
 func Events(t testing.TB, db *store.DB) []string {
 	t.Helper()
 	records, err := db.Events(t.Context(), audit.Filter{})

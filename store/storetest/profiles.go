@@ -42,7 +42,7 @@ var profilePromises = []promise{
 		u, s := signIn(t, db, "alice")
 		for _, want := range []accounts.Profile{
 			{Name: "Alice", Nickname: "Al", Address: accounts.Address{Country: "KR"}},
-			{Name: "Alice", Nickname: "Al", Address: accounts.Address{Country: "KR"}}, // the same again
+			{Name: "Alice", Nickname: "Al", Address: accounts.Address{Country: "KR"}}, // the same profile again
 			{Nickname: "Ally"},
 			{},
 			{Address: accounts.Address{Locality: "Seoul"}},
@@ -114,12 +114,12 @@ var profilePromises = []promise{
 		succeeds(t, db.PutProfile(t.Context(), u.ID, accounts.By{Operator: true}, accounts.Profile{Name: "Alice"}, at, event(audit.UserProfileChanged)))
 		succeeds(t, db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted)))
 		hasProfile(t, db, u, accounts.Profile{})
-		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // the same id again, which never happens
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // reuses the id, which the server never does, to find remains
 		hasProfile(t, db, u, accounts.Profile{})
 	}},
 }
 
-// hasProfile fails the test if the user's profile is not as wanted.
+// hasProfile fails the test unless the user has this profile.
 func hasProfile(t testing.TB, db *store.DB, u accounts.User, want accounts.Profile) {
 	t.Helper()
 	got, err := db.Profile(t.Context(), u.ID)

@@ -19,9 +19,9 @@ import (
 	"countersign/tokens"
 )
 
-// RunReplicas checks what a store promises to callers that race, on one replica or
-// several. open returns two handles on one fresh, migrated database that share nothing
-// else and are closed when the test ends.
+// RunReplicas checks a store's promises to concurrent callers, on one replica or several.
+// open returns two handles on one fresh, migrated database. They share nothing else, and
+// the test's end closes them.
 func RunReplicas(t *testing.T, open func(t testing.TB) (a, b *store.DB)) {
 	for _, p := range slices.Concat(racePromises, codeRacePromises) {
 		t.Run(p.name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func allSucceed(t *testing.T, errs []error) {
 	}
 }
 
-// racePromise is a promise to callers that race.
+// racePromise is a promise to concurrent callers.
 type racePromise struct {
 	name  string
 	check func(t *testing.T, r replicas)
@@ -106,7 +106,7 @@ var racePromises = []racePromise{
 				return db.AdvanceSession(ctx, tries[i], now)
 			}), tokens.ErrStale)]
 			lives(t, r[0], s)
-			lives(t, r[1], s) // a replica sees what another has acknowledged
+			lives(t, r[1], s) // a replica sees what another replica has acknowledged
 		}
 	}},
 	{"AdvanceSession/the counter is the number of winners", func(t *testing.T, r replicas) {
@@ -350,7 +350,7 @@ var racePromises = []racePromise{
 		for round := range rounds {
 			key := [32]byte{0: byte(round)}
 			var mu sync.Mutex
-			seen := map[int]bool{} // of a new budget, which all racers try to add
+			seen := map[int]bool{} // the counts of a new budget, which all racers try to add
 			allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, _ int) error {
 				f, err := db.RecordFailure(ctx, key, at, time.Hour)
 				mu.Lock()
@@ -396,7 +396,7 @@ var racePromises = []racePromise{
 			}
 			now := at.Add(2 * time.Hour)
 			allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) error {
-				if i < 2 { // on either replica
+				if i < 2 { // one on each replica
 					_, err := db.PurgeFailures(ctx, now, budgets)
 					return err
 				}
@@ -413,7 +413,7 @@ var racePromises = []racePromise{
 		}
 	}},
 	{"PurgeSessions/spares a session that is advanced meanwhile", func(t *testing.T, r replicas) {
-		// A replica that read its clock just before the session expired may reach the
+		// A replica may read its clock just before the session expires, and reach the
 		// database just after.
 		u, c := addUser(t, r[0], "alice"), addClient(t, r[0], "app")
 		for range rounds {
@@ -465,7 +465,7 @@ var racePromises = []racePromise{
 	}},
 }
 
-// recorded fails the test unless there are want events after that number.
+// recorded fails the test unless there are want events after the given number.
 func recorded(t *testing.T, db *store.DB, after int64, want int) {
 	t.Helper()
 	if got := recordedAfter(t, db, after); len(got) != want {

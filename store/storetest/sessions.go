@@ -116,7 +116,7 @@ var sessionPromises = []promise{
 		u, s := signIn(t, db, "alice")
 		bystander := addSession(t, db, u, s.ClientID)
 		want := s
-		for i := range 10 { // more often than rotations are kept
+		for i := range 10 { // the session keeps fewer rotations
 			want = advanced(want, at.Add(time.Duration(i)*time.Minute))
 			next := want
 			next.UserID, next.Scopes, next.Device, next.Roles = ids.New[ids.User](), oauth.Scopes{"more"}, "other", []string{"admin"}
@@ -214,7 +214,7 @@ var sessionPromises = []promise{
 		sessionGone(t, db, s)
 		sessionGone(t, db, second)
 		lives(t, db, other)
-		isUser(t, db, u) // the epoch stays
+		isUser(t, db, u) // the epoch is unchanged
 	}},
 	{"EndUserSessions/there may be none", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
@@ -260,7 +260,7 @@ var sessionPromises = []promise{
 			succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
 			expired = append(expired, s)
 		}
-		now := expired[4].ExpiresAt // an instant at which the last one just has expired
+		now := expired[4].ExpiresAt // the instant at which the last of them expires
 		leaves(t, db, func(ctx context.Context) {
 			for _, want := range []int64{2, 2, 1, 0} {
 				n, err := db.PurgeSessions(ctx, now, 2)

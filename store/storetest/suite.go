@@ -26,9 +26,8 @@ type promise struct {
 	check func(t *testing.T, db *store.DB)
 }
 
-// Run checks every promise of the Store interfaces that accounts, tokens, keys,
-// limits and audit declare.
-// Open returns a fresh, migrated database that is closed when the test ends.
+// Run checks every promise of the Store interfaces that accounts, tokens, keys, limits and
+// audit declare. open returns a fresh, migrated database, which the test's end closes.
 func Run(t *testing.T, open func(t testing.TB) *store.DB) {
 	for _, group := range [][]promise{
 		userPromises, profilePromises, clientPromises, consentPromises, loginPromises, codePromises, sessionPromises,
@@ -135,7 +134,7 @@ func same[T any](t testing.TB, what string, got, want T) {
 	}
 }
 
-// PutClient makes the client be c, whatever secret it has now.
+// PutClient replaces the client's settings by those of c, whatever secret it has now.
 func PutClient(ctx context.Context, db *store.DB, c clients.Client, ev audit.Event) error {
 	old, err := db.Client(ctx, c.ID)
 	if err == nil || errors.Is(err, clients.ErrUnknown) {
@@ -144,7 +143,7 @@ func PutClient(ctx context.Context, db *store.DB, c clients.Client, ev audit.Eve
 	return err
 }
 
-// lives reports a session that is not as wanted, or not there.
+// lives fails the test unless the store has exactly this session.
 func lives(t testing.TB, db *store.DB, want tokens.Session) {
 	t.Helper()
 	got, err := db.Session(t.Context(), want.ID, at)
@@ -188,7 +187,7 @@ var partings = []parting{
 	}},
 }
 
-// leaves runs fn and fails the test if it records other events than the wanted ones.
+// leaves runs fn, and fails the test unless fn records exactly the wanted events.
 func leaves(t testing.TB, db *store.DB, fn func(ctx context.Context), want ...audit.Event) {
 	t.Helper()
 	before := number(t, db)

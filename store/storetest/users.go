@@ -32,7 +32,7 @@ var userPromises = []promise{
 		isUser(t, db, addUser(t, db, "alice"))
 	}},
 	{"CreateUser/the longest fields fit", func(t *testing.T, db *store.DB) {
-		want := user(strings.Repeat("𐐨", 64)) // four bytes each
+		want := user(strings.Repeat("𐐨", 64)) // four bytes per character
 		want.Email = strings.Repeat("e", 64) + "@" + strings.Repeat("d", 185) + ".com"
 		want.Roles = numbered(strings.Repeat("𐐨", 60), 50)
 		want.PasswordHash = "$" + strings.Repeat("h", 254)
@@ -50,7 +50,7 @@ var userPromises = []promise{
 		_, err := db.User(t.Context(), second.ID)
 		fails(t, "the refused user", err, accounts.ErrUnknownUser)
 		third := user("bob")
-		third.Email = second.Email // the refused user did not take it
+		third.Email = second.Email // the refused user doesn't hold the address
 		succeeds(t, db.CreateUser(t.Context(), third, event(audit.UserCreated)))
 	}},
 	{"CreateUser/an e-mail address is taken once, in whatever case", func(t *testing.T, db *store.DB) {
@@ -123,7 +123,7 @@ var userPromises = []promise{
 		for _, name := range want {
 			addUser(t, db, name)
 		}
-		slices.Sort(want) // by bytes
+		slices.Sort(want) // in byte order
 		var got []string
 		for after := ""; len(got) <= len(want); {
 			page, err := db.Users(t.Context(), after, 4)
@@ -281,10 +281,10 @@ var userPromises = []promise{
 	}},
 }
 
-// alike are names that language collations confuse.
+// alike has names that language-aware collations confuse.
 var alike = []string{"strasse", "straße", "resume", "résumé", "istanbul", "ıstanbul", "ａb", "ab", "ab-", "a-b", "한글", "𐐨𐐨"}
 
-// isUser fails the test if any lookup does not find the user as wanted.
+// isUser fails the test unless every lookup finds exactly this user.
 func isUser(t testing.TB, db *store.DB, want accounts.User) {
 	t.Helper()
 	got, err := db.User(t.Context(), want.ID)
