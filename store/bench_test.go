@@ -13,9 +13,8 @@ import (
 	"countersign/tokens"
 )
 
-// What a write costs is mostly what the disk takes to promise that it is safe,
-// so each benchmark tells how many flushes of a small file it is worth ("flushes"),
-// measured right before it on the same disk.
+// Most of a write's time is the disk's flush, so each benchmark also reports its time in
+// flushes of a small file ("flushes"), measured right before it on the same disk.
 func BenchmarkSQLite(b *testing.B) {
 	b.Run("flush of a small file", func(b *testing.B) {
 		flush := newFlush(b)
@@ -95,7 +94,7 @@ func measure(b *testing.B, name string, n int, build func(b *testing.B, s *sessi
 	})
 }
 
-// sessions are the sessions of one user, taken in turn.
+// sessions holds sessions of one user, which callers take in turn.
 type sessions struct {
 	db   tokens.Store
 	all  []*tokens.Session
@@ -120,7 +119,7 @@ func (s *sessions) next() *tokens.Session {
 	return s.all[s.turn.Add(1)%uint64(len(s.all))]
 }
 
-// baseline is the median of some flushes.
+// baseline returns the median time of a flush.
 func baseline(b *testing.B) time.Duration {
 	b.Helper()
 	flush := newFlush(b)
@@ -134,8 +133,8 @@ func baseline(b *testing.B) time.Duration {
 	return times[len(times)/2]
 }
 
-// newFlush returns a function that appends to a file what a small commit does,
-// and waits until it is safe.
+// newFlush returns a function that appends as much to a file as a small commit does, and
+// waits until the data is on disk.
 func newFlush(b *testing.B) func() {
 	b.Helper()
 	f, err := os.Create(filepath.Join(b.TempDir(), "flushed"))

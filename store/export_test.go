@@ -9,7 +9,7 @@ import (
 	"testing/fstest"
 )
 
-// Pools are the connections for changes and those for everything else.
+// Pools returns the connections for changes and those for everything else.
 func (db *DB) Pools() map[string]*sql.DB {
 	return map[string]*sql.DB{"write": db.write, "read": db.read}
 }
@@ -17,8 +17,8 @@ func (db *DB) Pools() map[string]*sql.DB {
 // InTx runs fn in a transaction.
 func (db *DB) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error { return db.inTx(ctx, fn) }
 
-// OfLaterBuild returns opts as a later build has them, which knows more migrations than
-// this one: each is SQL that every dialect accepts.
+// OfLaterBuild returns opts for a later build, which has these migrations in addition to
+// this build's. Each is SQL that every dialect accepts.
 func OfLaterBuild(opts Options, migrations ...string) Options {
 	files := fstest.MapFS{}
 	for _, d := range []dialect{sqliteDialect, mysqlDialect} {
@@ -43,28 +43,28 @@ func OfLaterBuild(opts Options, migrations ...string) Options {
 	return opts
 }
 
-// SupportedMySQL reports whether a server of that version will do.
+// SupportedMySQL reports whether the store supports a server of that version.
 var SupportedMySQL = supportedMySQL
 
-// Dial opens a database as it is.
+// Dial opens a database without migrating it.
 var Dial = dial
 
-// PlaceOf names a database without secrets.
+// PlaceOf returns a database's name without secrets.
 var PlaceOf = placeOf
 
-// MovedSpec describes a table that is moved. The first column is its primary key.
+// MovedSpec describes a table that a move copies. The first column is its primary key.
 type MovedSpec struct {
 	Name    string
 	Columns []MovedColumn
 }
 
-// MovedColumn is a column of it. Its kind is int, text or blob.
+// MovedColumn is a column of a MovedSpec. Its kind is int, text or blob.
 type MovedColumn struct {
 	Name, Kind string
 	Null       bool
 }
 
-// MovedTables are the tables that are moved.
+// MovedTables returns the tables that a move copies.
 func MovedTables() (specs []MovedSpec) {
 	for _, t := range movedTables {
 		s := MovedSpec{Name: t.name}
@@ -76,8 +76,8 @@ func MovedTables() (specs []MovedSpec) {
 	return specs
 }
 
-// Overhear makes a database that is a SQLite file be used by connections that tell
-// every statement to a function.
+// Overhear replaces the connections of a SQLite database by ones that pass every statement
+// to a function.
 func (db *DB) Overhear(path string, tell func(query string)) {
 	over := func(options string) *sql.DB {
 		pool := sql.OpenDB(overhearing{db.write.Driver(), "file:" + path + "?_pragma=foreign_keys(1)" + options, tell})
@@ -89,7 +89,7 @@ func (db *DB) Overhear(path string, tell func(query string)) {
 	db.write, db.read = over("&_txlock=immediate"), over("")
 }
 
-// overhearing is a driver.Connector of such connections.
+// overhearing is a driver.Connector that makes such connections.
 type overhearing struct {
 	driver driver.Driver
 	name   string
@@ -106,7 +106,7 @@ func (o overhearing) Connect(context.Context) (driver.Conn, error) {
 	return &overheard{conn.(conversant), o.tell}, nil
 }
 
-// conversant is what the driver's connections can do that is used here.
+// conversant has the methods of the driver's connections that overhearing needs.
 type conversant interface {
 	driver.Conn
 	driver.ConnBeginTx

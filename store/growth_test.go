@@ -25,9 +25,9 @@ import (
 	"countersign/tokens"
 )
 
-// What a database costs as it grows: a row for each session, as quick with ten
-// million of them as with ten thousand, and nothing for a refresh.
-// COUNTERSIGN_SOAK=1 makes it grow that far, and prints the figures.
+// A session costs one row, a refresh no row, and a refresh takes as long with ten million
+// sessions as with ten thousand. COUNTERSIGN_SOAK=1 grows the database that far, and
+// prints the figures.
 func TestGrowth(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		grow(t, func(n int) *growing {
@@ -37,7 +37,7 @@ func TestGrowth(t *testing.T) {
 				db: db, series: `WITH RECURSIVE n(seq) AS (SELECT %d UNION ALL SELECT seq + 1 FROM n WHERE seq < %d) `,
 				from: `n`, id: `unhex(printf('%%032x', %s))`, eight: `zeroblob(64)`,
 				fill: func(add func()) {
-					// All in memory, and then as little as ever.
+					// First all data fits in memory, then as little as possible.
 					_, err := db.Pools()["write"].Exec(`PRAGMA cache_size = -3000000`)
 					noError(t, err)
 					add()
@@ -54,8 +54,8 @@ func TestGrowth(t *testing.T) {
 	})
 	t.Run("MariaDB", func(t *testing.T) {
 		storetest.Need(t, mariadb.Available())
-		// The buffer pool holds the upper levels of the largest index, as on a
-		// machine that was bought for it.
+		// The buffer pool holds the upper levels of the largest index, as an operator
+		// would choose for a database of this size.
 		server, err := mariadb.Start("--innodb-buffer-pool-size=3G", "--innodb-log-file-size=1G")
 		noError(t, err)
 		defer server.Close()
@@ -80,15 +80,15 @@ func TestGrowth(t *testing.T) {
 	})
 }
 
-// growing is a database that is filled by statements of its own dialect.
+// growing is a database, and the statements of its dialect that fill it.
 type growing struct {
 	db     *store.DB
-	series string // comes before a statement: numbers of rows
-	from   string // gives the numbers as seq
-	id     string // a number as 16 bytes
-	eight  string // the times of eight rotations
+	series string // precedes a statement, and generates the numbers of rows
+	from   string // the FROM clause that gives the numbers as seq
+	id     string // an expression: a number as 16 bytes
+	eight  string // an expression: the times of eight rotations
 	size   func() int64
-	fill   func(add func()) // calls add with what makes it quick
+	fill   func(add func()) // calls add with the settings that make it quick
 
 	perSession float64 // bytes on disk
 }
@@ -112,8 +112,8 @@ func (g *growing) add(t *testing.T, from, to int, insert string) {
 	}
 }
 
-// grow makes a database of each size, and then refreshes in all of them in turn,
-// so that what else the machine does meets all alike.
+// grow makes a database of each size, and then refreshes in all of them in turn, so that
+// other load on the machine affects all alike.
 func grow(t *testing.T, make func(sessions int) *growing) {
 	sizes, rounds, refreshes := []int{1_000, 4_000}, 2, 200
 	if soak.On() {
@@ -132,7 +132,7 @@ func grow(t *testing.T, make func(sessions int) *growing) {
 	for round := range rounds + 1 {
 		for i, g := range all {
 			took := g.refresh(t, sizes[i], refreshes)
-			if round > 0 { // the first brings into memory what is asked for often
+			if round > 0 { // the first round loads into memory what later rounds read often
 				times[i] = append(times[i], took...)
 				continue
 			}
@@ -154,8 +154,7 @@ func grow(t *testing.T, make func(sessions int) *growing) {
 	}
 }
 
-// populate adds sessions, two for each user, as people have a telephone and a
-// computer.
+// populate adds sessions, two for each user, as for a telephone and a computer.
 func (g *growing) populate(t *testing.T, n int) {
 	t.Helper()
 	noError(t, storetest.PutClient(t.Context(), g.db, clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
@@ -173,8 +172,8 @@ func (g *growing) populate(t *testing.T, n int) {
 	g.perSession = float64(g.size()-empty) / float64(n)
 }
 
-// refresh does what the store does for refreshes of random sessions, by a few
-// callers at once, and returns how long each took, sorted.
+// refresh makes the store's calls for refreshes of random sessions, by a few callers at
+// once, and returns the sorted times.
 func (g *growing) refresh(t *testing.T, sessions, n int) []time.Duration {
 	t.Helper()
 	const callers = 4
@@ -196,7 +195,7 @@ func (g *growing) refresh(t *testing.T, sessions, n int) []time.Duration {
 					err = g.db.AdvanceSession(t.Context(), s, now)
 				}
 				took := time.Since(begun)
-				if errors.Is(err, tokens.ErrStale) { // another caller had the same one
+				if errors.Is(err, tokens.ErrStale) { // another caller refreshed the same session
 					continue
 				}
 				if err != nil {
@@ -217,7 +216,7 @@ func (g *growing) refresh(t *testing.T, sessions, n int) []time.Duration {
 	return all
 }
 
-// rows is how many rows each table has.
+// rows returns how many rows each table has.
 func (g *growing) rows(t *testing.T) string {
 	t.Helper()
 	var all []string
@@ -227,7 +226,7 @@ func (g *growing) rows(t *testing.T) string {
 	return strings.Join(all, " ")
 }
 
-// tables are those that can grow.
+// tables lists the tables that can grow.
 var tables = []string{
 	"users", "clients", "sessions", "signing_keys", "guesses", "letters", "audit_events", "settings",
 	"profiles", "consents", "logins", "codes", "authorizations",
@@ -240,9 +239,9 @@ func rowsOf(t *testing.T, db *store.DB, table string) int64 {
 	return n.Int64
 }
 
-// An application that has its user signed in again and again without being seen, as some
-// do every few minutes in a hidden frame, fills no table for good. Each time there are a
-// code and a session, until they expire, and an event.
+// Some applications sign their user in again every few minutes in a hidden frame. This
+// fills no table permanently: each time adds a code and a session, which expire, and an
+// event.
 func TestGrowthBySilentSignIns(t *testing.T) {
 	signIns := 300
 	if soak.On() {
@@ -254,7 +253,7 @@ func TestGrowthBySilentSignIns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := fresh(t)
-			b := browse(t, db, "alice") // with one session, and a code that isn't used
+			b := browse(t, db, "alice") // has one session, and a code that no client redeems
 			before := map[string]int64{}
 			for _, table := range tables {
 				before[table] = rowsOf(t, db, table)

@@ -16,7 +16,7 @@ import (
 	"countersign/store/storetest"
 )
 
-// oneLine reports an error that is not the wanted one or longer than a line.
+// oneLine fails the test unless the error is the wanted one and takes one line.
 func oneLine(t *testing.T, err, want error, hint string) {
 	t.Helper()
 	if !errors.Is(err, want) {
@@ -30,7 +30,7 @@ func oneLine(t *testing.T, err, want error, hint string) {
 func TestNoMigrateRefusesAnOlderSchema(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.db")
 	noError(t, os.WriteFile(empty, nil, 0o600))
-	old := filepath.Join(t.TempDir(), "old.db") // at version 0: only the table of versions
+	old := filepath.Join(t.TempDir(), "old.db") // at version 0: has only the table of versions
 	raw, err := sql.Open("sqlite", "file:"+old)
 	noError(t, err)
 	_, err = raw.Exec(`
@@ -41,7 +41,7 @@ func TestNoMigrateRefusesAnOlderSchema(t *testing.T) {
 	noError(t, raw.Close())
 
 	for _, path := range []string{empty, old, filepath.Join(t.TempDir(), "missing.db")} {
-		for range 2 { // being refused changes nothing
+		for range 2 { // a refusal changes nothing
 			db, err := store.Open(t.Context(), "sqlite:"+path, store.Options{NoMigrate: true})
 			if err == nil {
 				db.Close()
@@ -140,14 +140,14 @@ func TestMigratingStopsWhenTheCallerCancels(t *testing.T) {
 	noError(t, storetest.OpenFile(t, path).Close())
 }
 
-// What the builds after this one bring: the first adds, the second forbids the builds
-// before it.
+// The migrations of the next two builds: the first build's adds a column, the second
+// build's forbids the builds before it.
 const (
 	adds    = "ALTER TABLE sessions ADD COLUMN later TEXT;\nCREATE TABLE later (id INTEGER NOT NULL PRIMARY KEY);"
 	forbids = "INSERT INTO settings (name, value) VALUES ('oldest_schema', '%d');"
 )
 
-// What only the schema with the addition has room for.
+// These statements succeed only on a schema with the addition.
 const newColumn, newTable = `UPDATE sessions SET later = 'x'`, `INSERT INTO later (id) SELECT COUNT(*) FROM later`
 
 func change(t *testing.T, db *store.DB, query string) error {
@@ -157,8 +157,8 @@ func change(t *testing.T, db *store.DB, query string) error {
 	})
 }
 
-// Replicas are upgraded one by one, and back: builds of neighbouring schemas share a
-// database, before and after the newer one has migrated it, until one forbids it.
+// Operators upgrade replicas one by one, and back. So builds of neighbouring schemas share
+// a database, before and after the newer one has migrated it, until a build forbids it.
 func TestNeighbouringSchemasShareADatabase(t *testing.T) {
 	eachDialect(t, func(t *testing.T, url string) {
 		next := func(opts store.Options) store.Options { return store.OfLaterBuild(opts, adds) }
@@ -187,7 +187,7 @@ func TestNeighbouringSchemasShareADatabase(t *testing.T) {
 				t.Errorf("the schema stands at %+v, %q (%v), want version %d, %q", s, s.State(), err, version, want)
 			}
 		}
-		works := func(dbs ...*store.DB) { // what one writes each reads
+		works := func(dbs ...*store.DB) { // each build reads what any other writes
 			t.Helper()
 			for _, db := range dbs {
 				s := shared
@@ -222,10 +222,10 @@ func TestNeighbouringSchemasShareADatabase(t *testing.T) {
 		stands(store.Options{}, store.Schema+1, store.SchemaNewer)
 		for _, query := range []string{newColumn, newTable} {
 			noError(t, change(t, migrating, query))
-			noError(t, change(t, waiting, query)) // which wasn't started anew
+			noError(t, change(t, waiting, query)) // through a handle opened before the migration
 		}
 		works(this, waiting, migrating, opens(store.Options{}), opens(store.Options{NoMigrate: true}))
-		stands(store.Options{}, store.Schema+1, store.SchemaNewer) // migrating to the older one changes nothing
+		stands(store.Options{}, store.Schema+1, store.SchemaNewer) // a build with the older schema migrates nothing
 
 		opens(last(store.Options{}))
 		for _, older := range []store.Options{{}, {NoMigrate: true}, next(store.Options{}), next(store.Options{NoMigrate: true})} {
@@ -236,7 +236,8 @@ func TestNeighbouringSchemasShareADatabase(t *testing.T) {
 	})
 }
 
-// One replica is opened before a newer build migrates the schema, and races with that.
+// A replica opens the database before a newer build migrates the schema, and works during
+// the migration.
 func TestMigratingUnderARunningReplica(t *testing.T) {
 	storetest.RunReplicas(t, func(t testing.TB) (a, b *store.DB) {
 		url := "sqlite:" + filepath.Join(t.TempDir(), "countersign.db")

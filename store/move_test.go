@@ -38,11 +38,11 @@ func tellsWhy(t *testing.T, err error, hint string) {
 	oneLine(t, err, err, hint)
 }
 
-// onSQLite returns the URL of a database file that isn't there yet.
+// onSQLite returns the URL of a SQLite file that doesn't exist yet.
 func onSQLite(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "countersign.db") }
 
-// eachMove runs a test for the moves from each dialect to each, MariaDB where
-// there is one.
+// eachMove runs a test for the moves from each dialect to each. It skips those with MariaDB
+// where there is none.
 func eachMove(t *testing.T, test func(t *testing.T, from, to string)) {
 	on := map[string]func(testing.TB) string{"SQLite": onSQLite, "MariaDB": onMariaDB}
 	for _, from := range []string{"SQLite", "MariaDB"} {
@@ -52,13 +52,13 @@ func eachMove(t *testing.T, test func(t *testing.T, from, to string)) {
 	}
 }
 
-// eachDialect runs a test on a fresh database of each.
+// eachDialect runs a test on a fresh database of each dialect.
 func eachDialect(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("SQLite", func(t *testing.T) { test(t, onSQLite(t)) })
 	t.Run("MariaDB", func(t *testing.T) { test(t, onMariaDB(t)) })
 }
 
-// move moves and fails the test if it can't.
+// move moves a database, and fails the test on an error.
 func move(t testing.TB, from, to string) []store.MovedTable {
 	t.Helper()
 	moved, err := store.Move(t.Context(), from, to, store.MoveOptions{Batch: 3})
@@ -83,7 +83,7 @@ func raw(t testing.TB, url string) *sql.DB {
 	return conns
 }
 
-// odd are texts that some databases change, cut or confuse.
+// odd holds texts that some databases change, cut or confuse.
 var odd = []string{
 	"plain", "Plain", "plain ", "plain\x00", "PLAIN\t\r\n", `Zoë 👩‍👩‍👧 한글 ŞİŞı ß "q" 'q' \ % _ e` + "\u0301", "%", "'; --", `\`, "\x00", " ", "ſ", "\u00a0\u202e\ufeff",
 }
@@ -97,14 +97,14 @@ func fill(t testing.TB, url string) {
 		_, err := db.Exec(query, args...)
 		noError(t, err)
 	}
-	// null is v, or NULL every other time.
+	// null returns NULL for even i, and else v.
 	null := func(i int, v any) any {
 		if i%2 == 0 {
 			return nil
 		}
 		return v
 	}
-	id := func(i, kind byte) []byte { // with bytes at its ends that a CHAR would lose
+	id := func(i, kind byte) []byte { // its first and last bytes are such as a CHAR column loses
 		b := make([]byte, 16)
 		b[0], b[7], b[8], b[15] = i*19, kind, i, i%3*127
 		return b
@@ -146,13 +146,13 @@ func fill(t testing.TB, url string) {
 			at(i), odd[i], long, null(i+1, odd[i]), at(i+1), null(i+1, id(byte(i), 4)))
 		exec("INSERT INTO authorizations (session_id, login_id, details) VALUES (?, ?, ?)", id(byte(i), 4), null(i, id(byte(i), 7)), odd[i])
 	}
-	exec("DELETE FROM audit_events WHERE id IN (7, 39, 40)") // the last number was used
+	exec("DELETE FROM audit_events WHERE id IN (7, 39, 40)") // 40 has been given out, so the next number is 41
 	for _, s := range [][2]string{{"purpose", "production"}, {"turn.cleaning", "0001"}, {"oldest_schema", "1"}, {"later", odd[5]}} {
 		exec("INSERT INTO settings (name, value) VALUES (?, ?)", s[0], s[1])
 	}
 }
 
-// kept returns all rows of a database that a move keeps, as hexadecimal.
+// kept returns, in hexadecimal, all rows of a database that a move copies.
 func kept(t testing.TB, url string) map[string][]string {
 	t.Helper()
 	db := raw(t, url)
@@ -197,7 +197,7 @@ func kept(t testing.TB, url string) map[string][]string {
 	return dump
 }
 
-// nextNumber returns the number of the next event.
+// nextNumber records an event and returns its number.
 func nextNumber(t testing.TB, url string) int64 {
 	t.Helper()
 	db := open(t, url)
@@ -305,7 +305,7 @@ func TestMoveKnowsAllColumns(t *testing.T) {
 				return "int"
 			case "varchar", "text", "mediumtext":
 				return "text"
-			case "varbinary": // also of texts that are equal only to themselves
+			case "varbinary": // the schema also uses it for texts that are compared byte by byte
 				return known
 			case "binary", "blob":
 				return "blob"
@@ -315,7 +315,7 @@ func TestMoveKnowsAllColumns(t *testing.T) {
 	})
 }
 
-// Sessions and keys go on: the copy does all that a server needs.
+// Sessions and keys live on: a server can do all its work on the copy.
 func TestMovedDatabaseIsWorkedOn(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		ctx := t.Context()
@@ -345,7 +345,8 @@ func TestMovedDatabaseIsWorkedOn(t *testing.T) {
 	})
 }
 
-// cannotOpen opens a database in all ways, and fails the test unless each returns the error.
+// cannotOpen opens a database with different options, and fails the test unless each call
+// returns the error.
 func cannotOpen(t *testing.T, url string, want error, hint string) {
 	t.Helper()
 	for _, opts := range []store.Options{{}, {NoMigrate: true, MustExist: true}, {Purpose: store.Production}} {
@@ -357,8 +358,8 @@ func cannotOpen(t *testing.T, url string, want error, hint string) {
 	}
 }
 
-// A move goes on wherever and however often it is interrupted; meanwhile neither database
-// can be used, and afterwards only the copy.
+// An operator can continue a move wherever and however often it was interrupted. Until it
+// is done no server can use either database; afterwards only the copy can be used.
 func TestMoveGoesOnAfterItWasCut(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		fill(t, from)
@@ -366,7 +367,7 @@ func TestMoveGoesOnAfterItWasCut(t *testing.T) {
 		cuts := 0
 		for ; ; cuts++ {
 			ctx, cancel := context.WithCancel(t.Context())
-			reports := 0 // a little more each time, for it tells of what is done as well
+			reports := 0 // each try gets one more report: a move also reports what earlier tries copied
 			moved, err := store.Move(ctx, from, to, store.MoveOptions{Batch: 4, Progress: func(store.MoveProgress) {
 				if reports++; reports > 2+cuts {
 					cancel()
@@ -425,8 +426,8 @@ func TestMoveTellsWhatIsThereAlready(t *testing.T) {
 	}
 }
 
-// From the beginning of the move, a server that still runs can't acknowledge what the copy
-// doesn't have; it answers that it is unavailable.
+// From the beginning of the move, a server that still runs can't acknowledge a change that
+// the copy lacks: its store returns an error that means unavailable.
 func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		ctx := t.Context()
@@ -459,7 +460,7 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 		}
 		want := kept(t, to)
 
-		// After going back the original is as it was, and can be changed.
+		// After going back the original has its former rows, and accepts changes.
 		noError(t, store.AbandonMove(ctx, from, store.Options{}, true))
 		if diff := cmp.Diff(kept(t, from), want); diff != "" {
 			t.Errorf("rows (-original +copy):\n%s", diff)
@@ -468,15 +469,15 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 			t.Errorf("session: %v", err)
 		}
 		for what, err := range writes() {
-			if err != nil && what != "AdvanceSession" && what != "PurgeSessions" { // the user may be deleted by then
+			if err != nil && what != "AdvanceSession" && what != "PurgeSessions" { // another write may have deleted the user
 				t.Errorf("%s after going back: %v", what, err)
 			}
 		}
 	})
 }
 
-// The copy has all that a server acknowledged before or during a move, when it should not
-// have run.
+// The copy has every change that a server acknowledged before or during the move, although
+// no server should have run then.
 func TestMoveLosesNothingThatWasAcknowledged(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		running := open(t, from)
@@ -516,8 +517,8 @@ func TestMoveLosesNothingThatWasAcknowledged(t *testing.T) {
 	})
 }
 
-// A transaction that doesn't end keeps a move from beginning, which the error says. The
-// transaction loses nothing.
+// A transaction that doesn't end prevents the move, whose error says so. The transaction
+// can still commit, and loses nothing.
 func TestMoveWaitsForNoTransactionForLong(t *testing.T) {
 	from, to := onMariaDB(t), onSQLite(t)
 	running := open(t, from)
@@ -567,8 +568,8 @@ func TestMoveIsGivenUp(t *testing.T) {
 		}
 		cannotOpen(t, cut, store.ErrUnfinishedCopy, "")
 
-		// An abandoned move doesn't go on, a finished one can't be abandoned by
-		// mistake, and an abandoned database can be moved.
+		// The operator can't continue an abandoned move, can't abandon a finished one by
+		// mistake, and can move the database again.
 		_, err := store.Move(ctx, from, cut, store.MoveOptions{})
 		oneLine(t, err, store.ErrOtherMove, "--restart")
 		to = onSQLite(t)
@@ -577,8 +578,8 @@ func TestMoveIsGivenUp(t *testing.T) {
 		noError(t, abandon(true))
 		open(t, from)
 
-		// The database server may run a killed move's statement after the move was
-		// abandoned: abandoning it once more mends that.
+		// The database server may run a statement of a killed move after the operator has
+		// abandoned the move. Abandoning it once more repairs the database.
 		cutMove(t, from, onSQLite(t), "users")
 		_, err = raw(t, from).Exec(`DELETE FROM settings WHERE name = 'move'`)
 		noError(t, err)
@@ -589,7 +590,7 @@ func TestMoveIsGivenUp(t *testing.T) {
 	})
 }
 
-// cutMove begins a move that ends while it copies a table, and returns where to.
+// cutMove starts a move and cancels it while it copies a table. It returns the copy's URL.
 func cutMove(t *testing.T, from, to, table string) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -605,7 +606,8 @@ func cutMove(t *testing.T, from, to, table string) string {
 	return to
 }
 
-// A move that was cut right after its first step left nothing but its mark.
+// A move that is cut right after its first step leaves only its mark in the copy, so another
+// move can use that database.
 func TestMoveTakesOverACopyWithoutRows(t *testing.T) {
 	eachDialect(t, func(t *testing.T, to string) {
 		from := onSQLite(t)
@@ -620,8 +622,8 @@ func TestMoveTakesOverACopyWithoutRows(t *testing.T) {
 	})
 }
 
-// The last step releases the copy. A move that was interrupted right before it runs once
-// more, but copies nothing.
+// The last step of a move releases the copy. After an interruption right before it, the next
+// run copies no rows.
 func TestMoveIsFinishedWhereOnlyThatIsMissing(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		fill(t, from)
@@ -656,9 +658,9 @@ func TestMoveRefusals(t *testing.T) {
 
 		oneLine(t, try("sqlite:"+filepath.Join(t.TempDir(), "missing.db"), to, false), store.ErrNoDatabase, "missing.db")
 		oneLine(t, try(from, from, false), store.ErrNotEmpty, "users")
-		open(t, from) // and it is as it was
+		open(t, from) // the refusal has changed nothing
 
-		// A database in use is not overwritten, not even with Restart.
+		// A move never overwrites a database in use, not even with Restart.
 		for _, restart := range []bool{false, true} {
 			used := open(t, to)
 			noError(t, storetest.PutClient(ctx, used, clients.Client{ID: "app", CreatedAt: now, UpdatedAt: now}, created))
@@ -672,7 +674,7 @@ func TestMoveRefusals(t *testing.T) {
 		_, err := raw(t, to).Exec(`DELETE FROM audit_events`)
 		noError(t, err)
 
-		// A copy belongs to one move until that ends.
+		// A copy belongs to one move until that move ends.
 		cutMove(t, from, to, "sessions")
 		other := onSQLite(t)
 		signIn(t, open(t, other), shared)
@@ -685,7 +687,7 @@ func TestMoveRefusals(t *testing.T) {
 			t.Errorf("rows, after it was begun anew (-original +copy):\n%s", diff)
 		}
 
-		// The first move's original has lost its copy, and takes another.
+		// The first move's original has lost its copy, so the operator names another.
 		oneLine(t, try(from, to, false), store.ErrNotEmpty, "users")
 		third := onSQLite(t)
 		noError(t, try(from, third, false))
@@ -696,7 +698,7 @@ func TestMoveRefusals(t *testing.T) {
 
 func TestMoveToItselfIsRefused(t *testing.T) {
 	eachDialect(t, func(t *testing.T, url string) {
-		open(t, url) // nothing is in it
+		open(t, url) // creates an empty database
 		_, err := store.Move(t.Context(), url, url, store.MoveOptions{})
 		oneLine(t, err, store.ErrSameDatabase, "")
 		open(t, url)
@@ -728,12 +730,12 @@ func TestMoveWantsTheSchemaThatItKnows(t *testing.T) {
 		open(t, to)
 		_, err = store.Move(t.Context(), to, from, store.MoveOptions{})
 		tellsWhy(t, err, version)
-		open(t, to) // was left alone
+		open(t, to) // the refusal has changed nothing
 	})
 }
 
-// Each column of each table counts: if one value differs, the copy stays unusable until
-// Restart makes it anew.
+// A move compares every column of every table. If one value differs, the copy stays
+// unusable until Restart makes a new one.
 func TestMoveFindsWhatDiffers(t *testing.T) {
 	eachDialect(t, func(t *testing.T, to string) {
 		ctx := t.Context()
@@ -752,7 +754,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 			}
 			key := table.Columns[0].Name
 			for _, c := range table.Columns {
-				// The last row's, for the copying goes on after it.
+				// The test changes the last row, because the move continues to copy after it.
 				var id, was any
 				noError(t, copied.QueryRow("SELECT "+key+", `"+c.Name+"` FROM "+table.Name+" ORDER BY "+key+" DESC LIMIT 1").Scan(&id, &was))
 				is := map[string]any{"int": int64(100), "text": "other", "blob": []byte("\xff another one of 16"[:17])}[c.Kind]
@@ -778,7 +780,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 					now = is
 				}
 				others := []any{is}
-				if c.Null { // nothing isn't the same as an empty value
+				if c.Null { // NULL differs from an empty value
 					others = append(others, map[string]any{"int": int64(0), "text": "", "blob": []byte{}}[c.Kind])
 					if was != nil {
 						others = append(others, nil)
@@ -797,7 +799,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 			t.Errorf("%d columns were changed, there are more", tampered)
 		}
 
-		// A row too few, in the middle, and one too many.
+		// The copy lacks a row in the middle, and then has one too many.
 		_, err := copied.Exec(`DELETE FROM sessions WHERE counter = 1`)
 		noError(t, err)
 		oneLine(t, verify(), store.ErrNotTheSame, "rows became")
@@ -812,7 +814,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 	})
 }
 
-// A move also notices an original that was changed despite the freeze.
+// A move also detects a change of the original despite the freeze.
 func TestMoveFindsAChangedOriginal(t *testing.T) {
 	eachDialect(t, func(t *testing.T, from string) {
 		to := onSQLite(t)
@@ -841,7 +843,7 @@ func TestMoveFindsAChangedOriginal(t *testing.T) {
 	})
 }
 
-// The error names the row that the other dialect has no room for.
+// The error names the row that doesn't fit the other dialect's schema.
 func TestMoveNamesTheRowThatIsRefused(t *testing.T) {
 	from, to := onSQLite(t), onMariaDB(t)
 	fill(t, from)
@@ -856,7 +858,7 @@ func TestMoveNamesTheRowThatIsRefused(t *testing.T) {
 	tellsWhy(t, err, fmt.Sprintf("sessions: the row %x", id))
 }
 
-// Of two processes that run the same move at once one finishes, and the other notices.
+// If two processes run the same move at once, one finishes and the other returns an error.
 func TestMoveTwiceAtOnce(t *testing.T) {
 	eachMove(t, func(t *testing.T, from, to string) {
 		fill(t, from)
@@ -864,7 +866,7 @@ func TestMoveTwiceAtOnce(t *testing.T) {
 		second := sync.OnceFunc(func() {
 			_, err := store.Move(t.Context(), from, to, store.MoveOptions{})
 			noError(t, err)
-			_, err = raw(t, to).Exec(`DELETE FROM guesses`) // as a server there would, after a while
+			_, err = raw(t, to).Exec(`DELETE FROM guesses`) // as a server on the copy does after a while
 			noError(t, err)
 		})
 		_, err := store.Move(t.Context(), from, to, store.MoveOptions{Batch: 2, Progress: func(p store.MoveProgress) {

@@ -14,16 +14,16 @@ import (
 	"countersign/test/mariadb"
 )
 
-// A machine that loses its power or its network closes no connections. The first
-// connection without an answer condemns all others to the same host, or each would make
-// one request wait.
+// A machine that loses its power or its network doesn't close its connections. After the
+// first connection without an answer the store drops all others to that host: otherwise
+// each would delay a request.
 func TestMySQLLeavesAHostThatHangs(t *testing.T) {
 	storetest.Need(t, mariadb.Available())
 	hung, err := mariadb.Start()
 	noError(t, err)
 	defer hung.Close()
 	url := onMariaDB(t)
-	open(t, url) // makes the schema on the host that takes over
+	open(t, url) // creates the schema on the host that takes over
 	name := storetest.Database(url)
 	noError(t, hung.CreateDatabase(name))
 	admin, err := sql.Open("mysql", "root@tcp("+hung.Addr()+")/"+name)
@@ -43,7 +43,7 @@ func TestMySQLLeavesAHostThatHangs(t *testing.T) {
 		}
 		return err
 	}
-	// Readers that wait at the same time have a connection each.
+	// Concurrent readers that wait fill the pool: each needs its own connection.
 	_, err = admin.Exec("LOCK TABLES users WRITE")
 	noError(t, err)
 	var readers sync.WaitGroup
@@ -68,7 +68,7 @@ func TestMySQLLeavesAHostThatHangs(t *testing.T) {
 
 	noError(t, hung.Pause())
 	defer hung.Resume()
-	for answers := true; answers; { // until the signal has reached it
+	for answers := true; answers; { // until the signal has stopped the server
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		answers = admin.PingContext(ctx) == nil
 		cancel()
@@ -77,7 +77,7 @@ func TestMySQLLeavesAHostThatHangs(t *testing.T) {
 	if err := read(); err != nil {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
-	// One wait for the connection that had been made, one for a new one.
+	// The read waits once for an old connection and once for a new one.
 	if took := time.Since(began); took > 3*patience {
 		t.Errorf("the other host was found after %v, want about %v", took, 2*patience)
 	}

@@ -55,7 +55,7 @@ func TestMySQLKeepsItsPromisesToRacers(t *testing.T) {
 	storetest.RunReplicas(t, two)
 }
 
-// The server's defaults must not matter.
+// The store doesn't depend on the server's default settings.
 func TestMySQLSessionsHaveOurRules(t *testing.T) {
 	db := open(t, onMariaDB(t))
 	for name, want := range map[string]string{
@@ -70,7 +70,7 @@ func TestMySQLSessionsHaveOurRules(t *testing.T) {
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}
-	var name, isolation string // MySQL and MariaDB call it differently
+	var name, isolation string // its name differs between MySQL and MariaDB
 	noError(t, db.Pools()["write"].QueryRow("SHOW VARIABLES WHERE Variable_name IN ('tx_isolation', 'transaction_isolation')").Scan(&name, &isolation))
 	if isolation != "READ-COMMITTED" {
 		t.Errorf("%s is %s", name, isolation)
@@ -101,8 +101,8 @@ func TestMySQLRefusesWhatIsNoDatabase(t *testing.T) {
 	for _, bad := range []string{
 		strings.Replace(url, "root@", "stranger:hunter2@", 1),                      // no such user
 		strings.Replace(url, storetest.Database(url), "missing", 1),                // no such database
-		"mysql://root:hunter2@127.0.0.1:1/countersign?timeout=1s",                  // nothing listens
-		"mysql://root:hunter2@127.0.0.1:1,127.0.0.1:2/countersign?timeout=1s",      // on either
+		"mysql://root:hunter2@127.0.0.1:1/countersign?timeout=1s",                  // no server listens
+		"mysql://root:hunter2@127.0.0.1:1,127.0.0.1:2/countersign?timeout=1s",      // no server listens at either address
 		"mysql://root:hunter2@localhost/countersign?socket=/no/such/socket",        // no such file
 		"mysql://root:hunter2@no-such-host.invalid:3306/countersign?timeout=500ms", // no such host
 	} {
@@ -118,7 +118,7 @@ func TestMySQLRefusesWhatIsNoDatabase(t *testing.T) {
 	}
 }
 
-// A process that died in a migration has created some of its tables.
+// A process that dies in a migration leaves some of the new tables behind.
 func TestMySQLMigrationCutShortIsRunAgain(t *testing.T) {
 	url := onMariaDB(t)
 	db := open(t, url)
@@ -134,7 +134,7 @@ func TestMySQLMigrationCutShortIsRunAgain(t *testing.T) {
 	noError(t, again.EndSession(t.Context(), s.ID, created)) // records an event
 }
 
-// A process that died in a first migration has created only the table of versions.
+// A process that dies in the first migration leaves only the table of versions behind.
 func TestMySQLFirstMigrationCutShortIsRunAgain(t *testing.T) {
 	url := onMariaDB(t)
 	first := open(t, url)
@@ -184,17 +184,17 @@ func TestMySQLMigratingAtOnceSucceedsForAll(t *testing.T) {
 	}
 }
 
-// wire relays connections to a database server, and cuts one when the client says a
+// wire relays connections to a database server, and cuts one when the client sends a
 // certain word.
 type wire struct {
 	addr   string
 	conns  atomic.Int64
 	mu     sync.Mutex
-	word   string // cuts the connection it is heard on, once
-	before bool   // the server doesn't hear it
+	word   string // wire cuts the connection on which the client sends it, once
+	before bool   // wire cuts before the server receives the word
 }
 
-// newWire listens for connections to a server.
+// newWire returns a wire that relays connections to a server.
 func newWire(t *testing.T, server string) *wire {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -221,7 +221,7 @@ func newWire(t *testing.T, server string) *wire {
 	return w
 }
 
-// relay passes on what the client says, and cuts both ends at the word.
+// relay forwards what the client sends, and closes both ends at the word.
 func (w *wire) relay(upstream, client net.Conn) {
 	defer upstream.Close()
 	defer client.Close()
@@ -240,34 +240,34 @@ func (w *wire) relay(upstream, client net.Conn) {
 			return
 		}
 		if heard {
-			client.Close() // it will not hear the answer
+			client.Close() // so that the client doesn't receive the answer
 		}
 		if _, err := upstream.Write(b[:n]); err != nil {
 			return
 		}
 		if heard {
-			time.Sleep(20 * time.Millisecond) // the server runs it, and finds the client gone
+			time.Sleep(20 * time.Millisecond) // the server runs the statement, and finds the client gone
 			return
 		}
 	}
 }
 
-// breakAt cuts the next connection on which the client says word.
+// breakAt makes the wire cut the next connection on which the client sends word.
 func (w *wire) breakAt(word string, before bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.word, w.before = word, before
 }
 
-// broken reports whether it happened.
+// broken reports whether the wire has cut the connection.
 func (w *wire) broken() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.word == ""
 }
 
-// After a lost connection the store repeats what can't have happened, and returns an error
-// for what can.
+// After a lost connection the store repeats a call that can't have taken effect. For a call
+// that may have taken effect it returns an error.
 func TestMySQLLostConnections(t *testing.T) {
 	ctx := t.Context()
 	url := onMariaDB(t)
@@ -302,7 +302,7 @@ func TestMySQLLostConnections(t *testing.T) {
 			return db.CreateUser(ctx, person(name+" event"), created)
 		}))
 
-		// From here on it is not known whether it happened.
+		// The store can't know whether the server has run the next two statements.
 		committed := person(name + " commit")
 		if err := lose("a commit", "COMMIT", before, func() error { return db.CreateUser(ctx, committed, created) }); err == nil {
 			t.Error("a lost commit was called a success")
@@ -312,7 +312,7 @@ func TestMySQLLostConnections(t *testing.T) {
 		if err := lose("a statement that commits", "UPDATE sessions", before, func() error { return db.AdvanceSession(ctx, next, now) }); err == nil {
 			t.Error("a lost rotation was called a success")
 		}
-		time.Sleep(100 * time.Millisecond) // the server may still be at it
+		time.Sleep(100 * time.Millisecond) // the server may still run the statement
 		if _, err := direct.User(ctx, committed.ID); (err == nil) == before {
 			t.Errorf("commit that was heard %v: %v", !before, err)
 		}
@@ -325,7 +325,8 @@ func TestMySQLLostConnections(t *testing.T) {
 	}
 }
 
-// The store repeats what the database rolled back, and it counts once.
+// The store repeats a transaction that the database rolled back, so that it takes effect
+// exactly once.
 func TestMySQLConflictsAreRetried(t *testing.T) {
 	db := open(t, onMariaDB(t))
 	a, b := signIn(t, db, shared), shared
@@ -367,7 +368,7 @@ func TestMySQLConflictsAreRetried(t *testing.T) {
 	}
 }
 
-// A request that waits for a lock held forever gets an answer in the end.
+// A request that waits for a lock that is never released fails after a while.
 func TestMySQLGivesUpOnALock(t *testing.T) {
 	db := open(t, onMariaDB(t))
 	s := signIn(t, db, shared)
@@ -394,7 +395,7 @@ func TestMySQLFailsOverToTheNextHost(t *testing.T) {
 	first, second := newWire(t, server), newWire(t, server)
 	dead, err := net.Listen("tcp", "127.0.0.1:0")
 	noError(t, err)
-	noError(t, dead.Close()) // nothing listens there
+	noError(t, dead.Close()) // now no server listens there
 	db := open(t, fmt.Sprintf("mysql://root@%s,%s,%s/%s", dead.Addr(), first.addr, second.addr, storetest.Database(url)))
 	signIn(t, db, shared)
 	if first.conns.Load() == 0 || second.conns.Load() != 0 {
@@ -402,14 +403,14 @@ func TestMySQLFailsOverToTheNextHost(t *testing.T) {
 	}
 }
 
-// A host that became a replica keeps its connections, but takes no writes.
+// A host that became a replica keeps its connections open, but refuses writes.
 func TestMySQLLeavesAReadOnlyHost(t *testing.T) {
 	storetest.Need(t, mariadb.Available())
 	old, err := mariadb.Start()
 	noError(t, err)
 	defer old.Close()
-	// The new primary is the shared server: they hold different data, which
-	// tells us where a user went.
+	// The new primary is the shared server. The two hold different data, which shows where
+	// the store wrote a user.
 	url := onMariaDB(t)
 	name := storetest.Database(url)
 	noError(t, old.CreateDatabase(name))
@@ -432,7 +433,7 @@ func TestMySQLLeavesAReadOnlyHost(t *testing.T) {
 
 func TestMySQLOverTLS(t *testing.T) {
 	storetest.Need(t, mariadb.Available())
-	dir, err := os.MkdirTemp("", "tls") // t.TempDir is for this user alone
+	dir, err := os.MkdirTemp("", "tls") // the server's user can't read t.TempDir
 	noError(t, err)
 	defer os.RemoveAll(dir)
 	noError(t, os.Chmod(dir, 0o755))

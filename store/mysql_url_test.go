@@ -12,7 +12,7 @@ func TestCheckURL(t *testing.T) {
 		"sqlite:./countersign.db",
 		"mysql://countersign@db.example.com/countersign",
 		"mysql://countersign:p%40ss%2Fw%3Ard@db.example.com:3306/countersign",
-		"mysql://countersign:p@ss:w@rd@db.example.com:3306/countersign", // as people write it
+		"mysql://countersign:p@ss:w@rd@db.example.com:3306/countersign", // as operators write it
 		"mysql://db1:3306,db2:3307,db3/countersign?tls=true",
 		"mysql://u@[2001:db8::1]:3306,[2001:db8::2]/countersign",
 		"mysql://u@localhost/countersign?socket=/run/mysqld/mysqld.sock",
@@ -57,7 +57,7 @@ func FuzzCheckURL(f *testing.F) {
 	f.Add("mysql://[::1]/db?socket=/s&tls_ca=x")
 	f.Fuzz(func(t *testing.T, url string) {
 		if strings.Contains(url, "tls_") || strings.Contains(url, "serverPubKey") {
-			return // reads files
+			return // these options make the store read files
 		}
 		if err := store.CheckURL(url); err != nil && strings.Contains(err.Error(), "\n") {
 			t.Errorf("error is not one line: %q", err)

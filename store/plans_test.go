@@ -22,7 +22,7 @@ import (
 	"countersign/tokens"
 )
 
-// browsing is a user with a login, a code of it, a session of another code, and a
+// browsing is a user with a login, a code from it, a session from another code, and a
 // consent.
 type browsing struct {
 	user    ids.User
@@ -60,7 +60,7 @@ func (b *browsing) redeem(ctx context.Context, db *store.DB, session ids.Session
 	return db.RedeemCode(ctx, b.code, s, now, created)
 }
 
-// verbs are those about logins, codes and consents.
+// verbs are the store's methods about logins, codes and consents.
 var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) error{
 	"Login": func(ctx context.Context, db *store.DB, b *browsing) error {
 		_, err := db.Login(ctx, b.login, now)
@@ -195,7 +195,8 @@ func texts(t *testing.T, db *store.DB, query string, column int) (found []string
 	return found
 }
 
-// The server counts the rows that it reads: for one user no more if there are others.
+// The number of rows that the database server reads for one user doesn't depend on how many
+// other users there are.
 func TestMySQLLooksAtNoTableAsAWhole(t *testing.T) {
 	db := open(t, onMariaDB(t))
 	const others, few = 2000, 100
@@ -226,7 +227,7 @@ func TestMySQLLooksAtNoTableAsAWhole(t *testing.T) {
 		}
 		return rows
 	}
-	read := func(do func()) int64 { // less what it takes to ask
+	read := func(do func()) int64 { // without the rows of the question itself
 		t.Helper()
 		first := total()
 		second := total()

@@ -27,8 +27,8 @@ import (
 	"countersign/tokens"
 )
 
-// The test binary is its own second process: with this variable set to one of
-// the children it works on the database file that is its argument.
+// The test binary is also the second process of a test: if this variable names one of the
+// children, the binary works on the database file that its argument names.
 const childVariable = "COUNTERSIGN_STORE_TEST_CHILD"
 
 var children = map[string]func(ctx context.Context, db *store.DB) error{
@@ -49,7 +49,8 @@ func TestMain(m *testing.M) {
 	os.Exit(storetest.Main{M: m}.Run())
 }
 
-// runChild says that it is ready, waits for a word, opens the database and works on it.
+// runChild reports that it is ready, waits for a line of input, opens the database and works
+// on it.
 func runChild(work func(ctx context.Context, db *store.DB) error, path string) error {
 	fmt.Println("ready")
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
@@ -70,7 +71,7 @@ type child struct {
 	lines *bufio.Scanner
 }
 
-// newChild starts a process, which then waits to be told to go.
+// newChild starts a process, which waits until the test tells it to go.
 func newChild(t *testing.T, name, path string) *child {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], path) // killed at the end of the test, if it still runs
@@ -107,7 +108,7 @@ func (c *child) wait() []string {
 	return lines
 }
 
-// The fixed parts of the tests with several processes.
+// What the tests with several processes have in common.
 var (
 	now     = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	created = audit.Event{Time: now, Kind: audit.SessionCreated}
@@ -136,8 +137,7 @@ func noError(t testing.TB, err error) {
 	}
 }
 
-// advance moves the shared session as often as it wins it, in n attempts, and
-// returns how often that was.
+// advance tries n times to advance the shared session, and returns how often it won.
 func advance(ctx context.Context, db *store.DB, n int) (won uint64, err error) {
 	for range n {
 		s, err := db.Session(ctx, shared.ID, now)
@@ -187,8 +187,8 @@ func TestProcessesShareADatabase(t *testing.T) {
 	}
 }
 
-// childLooks says whether another process holds SQLite's shared lock on the
-// database file (its place is fixed: "os.h" of SQLite, SHARED_FIRST and _SIZE).
+// childLooks reports whether another process holds SQLite's shared lock on the database
+// file. SHARED_FIRST and SHARED_SIZE in SQLite's "os.h" fix the lock's place.
 func childLooks(context.Context, *store.DB) error {
 	f, err := os.OpenFile(os.Args[1], os.O_RDWR, 0)
 	if err != nil {
@@ -201,10 +201,10 @@ func childLooks(context.Context, *store.DB) error {
 	return err
 }
 
-// A process that closes a file loses all its locks on it, through any handle
-// (fcntl in POSIX). So opening a database may not open and close a file that
-// another handle uses: the next process to leave could take itself for the last
-// one and remove the log from under that handle.
+// A process that closes a file loses all its locks on it, through any handle (fcntl in
+// POSIX). So opening a database must not open and close a file that another handle uses:
+// another process that closes the database could then think that it is the last user and
+// remove the log, which the handle still needs.
 func TestOpeningTwiceKeepsTheLocks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	db := storetest.OpenFile(t, path)
@@ -218,8 +218,8 @@ func TestOpeningTwiceKeepsTheLocks(t *testing.T) {
 	}
 }
 
-// childWrites signs people in and advances their sessions, and says so after
-// each call, until it is killed.
+// childWrites signs users in and advances their sessions, and reports each call that has
+// returned, until the test kills it.
 func childWrites(ctx context.Context, db *store.DB) error {
 	u := person("writer " + uuid.NewString())
 	if err := db.CreateUser(ctx, u, created); err != nil {
@@ -261,7 +261,7 @@ func TestAcknowledgedChangesSurviveKill(t *testing.T) {
 	for round := range 12 {
 		c := newChild(t, "write", path)
 		c.start()
-		// It goes on writing while we count, so that the kill meets it anywhere.
+		// The child writes while the test counts, so that the kill hits it at any point.
 		for left := rand.IntN(300); c.lines.Scan(); left-- {
 			if left == 0 {
 				noError(t, c.cmd.Process.Kill())

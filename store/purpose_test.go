@@ -19,7 +19,7 @@ func TestFirstServerDecidesWhatADatabaseIsFor(t *testing.T) {
 				}
 				return err
 			}
-			noError(t, use("")) // the command line claims nothing
+			noError(t, use("")) // the command line sets no purpose
 			noError(t, use(first))
 			noError(t, use(first))
 			noError(t, use(""))
@@ -40,7 +40,7 @@ func TestOtherPurposeIsRefusedBeforeTheSchemaIsTouched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	db, err := store.Open(t.Context(), "sqlite:"+path, store.Options{Purpose: store.Production})
 	noError(t, err)
-	_, err = db.Pools()["write"].Exec(`DELETE FROM goose_db_version WHERE version_id > 0`) // as if there was more to do
+	_, err = db.Pools()["write"].Exec(`DELETE FROM goose_db_version WHERE version_id > 0`) // as if a migration were due
 	noError(t, err)
 	noError(t, db.Close())
 	if _, err := store.Open(t.Context(), "sqlite:"+path, store.Options{Purpose: store.Development}); !errors.Is(err, store.ErrOtherPurpose) {

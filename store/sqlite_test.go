@@ -43,7 +43,7 @@ func TestSQLiteKeepsItsPromisesToRacers(t *testing.T) {
 func TestSQLiteSettingsAreInForce(t *testing.T) {
 	db := storetest.Open(t)
 	for name, pool := range db.Pools() {
-		for range pool.Stats().MaxOpenConnections { // each connection is set up by itself
+		for range pool.Stats().MaxOpenConnections { // each connection has its own settings
 			conn, err := pool.Conn(t.Context())
 			noError(t, err)
 			defer conn.Close()
@@ -264,7 +264,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 	}
 }
 
-// note is a letter to a user.
+// note returns a letter to a user.
 func note(kind accounts.LetterKind, to accounts.User) accounts.Letter {
 	return accounts.Letter{
 		ID: ids.New[ids.Letter](), Kind: kind, UserID: to.ID, Address: to.Email, CreatedAt: now, ExpiresAt: now.Add(time.Hour), DueAt: now,
@@ -278,7 +278,7 @@ func publicKey(t testing.TB) crypto.PublicKey {
 	return public
 }
 
-// dump returns all that the domain keeps in the database.
+// dump returns all records of the domain in the database.
 func dump(t testing.TB, db *store.DB) string {
 	t.Helper()
 	var all []string

@@ -35,7 +35,7 @@ func TestIsUnavailable(t *testing.T) {
 		t.Error("no error is unavailable")
 	}
 
-	// A refusal by the database stays a refusal.
+	// An error that the database answers with doesn't count as unavailable.
 	check("username taken", db.CreateUser(ctx, person("alice"), created), false)
 	sameID := person("bob")
 	sameID.ID = alice.ID
@@ -46,7 +46,7 @@ func TestIsUnavailable(t *testing.T) {
 	check("no SQL", err, false)
 	check("no rows", sql.ErrNoRows, false)
 
-	// A lock that is held for longer than the caller waits.
+	// Another connection holds a lock for longer than the caller waits.
 	release := holdWriteLock(t, other)
 	soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
@@ -76,8 +76,7 @@ func TestIsUnavailable(t *testing.T) {
 	check("closed, asked whether it answers", db.Ping(ctx), true)
 }
 
-// A call whose caller gave up happens fully or not at all; the next call finds the store
-// intact.
+// A call that its caller cancels happens fully or not at all, and leaves the store intact.
 func TestCallsGivenUpOnHappenOrDoNot(t *testing.T) {
 	db := storetest.Open(t)
 	acknowledged := 0
@@ -113,7 +112,7 @@ func TestCallsGivenUpOnHappenOrDoNot(t *testing.T) {
 	noError(t, db.CreateUser(t.Context(), person("afterwards"), created))
 }
 
-// holdWriteLock takes SQLite's write lock until it is released.
+// holdWriteLock takes SQLite's write lock, and returns the function that releases it.
 func holdWriteLock(t testing.TB, db *store.DB) (release func()) {
 	t.Helper()
 	tx, err := db.Pools()["write"].Begin()
@@ -121,7 +120,7 @@ func holdWriteLock(t testing.TB, db *store.DB) (release func()) {
 	return func() { tx.Rollback() }
 }
 
-// impatient keeps the writer from waiting for a lock.
+// impatient makes the writer fail at once instead of waiting for a lock.
 func impatient(t testing.TB, db *store.DB) {
 	t.Helper()
 	_, err := db.Pools()["write"].Exec(`PRAGMA busy_timeout = 1`)
