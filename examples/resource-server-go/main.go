@@ -1,6 +1,6 @@
-// Command resource-server-go is an API that accepts Countersign's access tokens.
-// It verifies them by itself and only fetches the public keys: it doesn't call
-// the authorization server for each request.
+// Command resource-server-go is an API that accepts Countersign's access tokens. It
+// verifies them itself with the published public keys, so it doesn't call the
+// authorization server for each request.
 //
 //	go run ./cmd/countersign serve --dev              # in one terminal
 //	go run ./examples/resource-server-go              # in another
@@ -32,11 +32,11 @@ import (
 
 func main() {
 	issuer := cmp.Or(os.Getenv("ISSUER"), "http://localhost:8080")
-	audience := cmp.Or(os.Getenv("AUDIENCE"), issuer) // serve --dev issues tokens for itself
+	audience := cmp.Or(os.Getenv("AUDIENCE"), issuer) // the audience in serve --dev is the issuer
 	jwksURL := cmp.Or(os.Getenv("JWKS_URL"), issuer+"/.well-known/jwks.json")
 	listen := cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:8081")
-	origins := strings.Split(cmp.Or(os.Getenv("ORIGINS"), issuer), ",") // of pages that may call the API; serve --dev has a demo app
-	cookie := os.Getenv("ACCESS_COOKIE")                                // its name, if Countersign sets one with the access token (docs/spa.md)
+	origins := strings.Split(cmp.Or(os.Getenv("ORIGINS"), issuer), ",") // origins of pages that may call the API; serve --dev serves a demo app
+	cookie := os.Getenv("ACCESS_COOKIE")                                // the name of the cookie in which Countersign sets the access token, if it does (docs/spa.md)
 
 	verify, err := newVerifier(context.Background(), jwksURL, issuer, audience)
 	if err != nil {
@@ -83,7 +83,7 @@ func allowOrigins(api http.Handler, origins []string, cookies bool) http.Handler
 			if cookies {
 				w.Header().Set("Access-Control-Allow-Credentials", "true")
 			}
-			if r.Method == http.MethodOptions { // a preflight, which carries no token
+			if r.Method == http.MethodOptions { // a preflight request, which has no token
 				w.Header().Set("Access-Control-Allow-Headers", "Authorization")
 				w.Header().Set("Access-Control-Max-Age", "600")
 				w.WriteHeader(http.StatusNoContent)
@@ -177,7 +177,7 @@ func authenticate(w http.ResponseWriter, r *http.Request, cookie string, verify 
 	}
 	claims, err := verify(token)
 	if err != nil {
-		log.Printf("refused a token: %v", err) // only in the log, so that a thief learns nothing
+		log.Printf("refused a token: %v", err) // the reason is only in the log, so that a thief learns nothing
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		http.Error(w, "the access token is not valid", http.StatusUnauthorized)
 		return nil, false
