@@ -57,7 +57,7 @@ func validLink(s string) bool {
 // checkServeMail reports what serve lacks to send mail.
 func (c *Config) checkServeMail(r *report) {
 	if c.Dev {
-		return // without a server, --dev prints the mail
+		return // without a mail server, --dev prints the mail
 	}
 	if c.SMTP.Host == "" && c.Signup.RequireVerifiedEmail {
 		r.add("signup.require_verified_email", "true needs mail: set smtp.host, or this to false")

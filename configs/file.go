@@ -34,7 +34,7 @@ func (f *file) load(c *Config) {
 	var doc, more yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return // empty, or only comments
+		return // the file is empty, or has only comments
 	} else if err != nil {
 		f.syntax(err)
 		return
@@ -81,13 +81,13 @@ func (f *file) at(n *yaml.Node) string { return fmt.Sprintf("%s:%d", f.name, n.L
 // mapping decodes n into the leaves under prefix.
 func (f *file) mapping(n *yaml.Node, prefix string, ls []leaf) {
 	if isNull(n) {
-		return // an empty section, or only comments
+		return // the section is empty, or has only comments
 	}
 	if n.Kind != yaml.MappingNode {
 		f.addAt(f.at(n), prefix, "must be a mapping of keys to values, not %s", kind(n))
 		return
 	}
-	seen := map[string]int{} // line
+	seen := map[string]int{} // the line of each key
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], n.Content[i+1]
 		if name.Kind != yaml.ScalarNode {

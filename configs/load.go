@@ -14,11 +14,11 @@ import (
 
 // Source says where a configuration comes from.
 type Source struct {
-	File    string   // path of the YAML file; empty for none
-	Environ []string // as os.Environ gives it
-	Dev     bool     // --dev: other defaults, a few rules relaxed
-	Listen  string   // --listen; empty if not given
-	Data    string   // --data; empty if not given
+	File    string   // path of the YAML file; empty: no file
+	Environ []string // the environment, in the form of os.Environ
+	Dev     bool     // --dev: changes defaults and relaxes a few rules
+	Listen  string   // --listen; empty: not given
+	Data    string   // --data; empty: not given
 
 	// Serve also checks what only the server needs: an issuer, a master key, and no
 	// settings that this version can't fulfil.
@@ -126,7 +126,7 @@ func (c *Config) setEnviron(environ []string, r *report) {
 			r.addAt(name, l.key, "can't be set from the environment: declare them in the configuration file")
 			continue
 		}
-		maps.DeleteFunc(r.places, func(key string, _ place) bool { return strings.HasPrefix(key, l.key+"[") }) // the file's items
+		maps.DeleteFunc(r.places, func(key string, _ place) bool { return strings.HasPrefix(key, l.key+"[") }) // drops the places of the file's items
 		r.places[l.key] = place{"env", name}
 		if err := parse(l.value, text); err != nil {
 			r.add(l.key, "%v", err)

@@ -12,7 +12,7 @@ import (
 // Problem is one thing that is wrong with a configuration. The error of Load
 // joins all of them (errors.Join), so its text is one problem per line.
 type Problem struct {
-	Key    string // dotted; empty if it is about a file or variable as a whole
+	Key    string // dotted; empty if the problem is about a whole file or variable
 	Where  string // file:line, environment variable or flag; empty if the key is missing
 	Reason string // the broken rule and how to fix it
 }
@@ -64,8 +64,8 @@ func nearest[V any](m map[string]V, key string) (v V, ok bool) {
 type report struct {
 	places places
 	errs   []error
-	bad    map[string]bool // keys with a problem; "" if the file can't be read
-	unread map[string]bool // those of bad that could not even be read
+	bad    map[string]bool // keys with a problem; "" stands for an unreadable file
+	unread map[string]bool // the keys of bad whose values could not be parsed
 }
 
 // add reports a problem with the value of key and where it was set. It ignores a key
@@ -85,7 +85,7 @@ func (r *report) addPair(keys []string, format string, args ...any) {
 		if !r.sound(k) {
 			return
 		}
-		if where == "" { // the blamed key may have its default
+		if where == "" { // the first key may have its default, which has no place
 			where = r.places.of(k).where
 		}
 	}

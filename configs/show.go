@@ -8,7 +8,7 @@ import (
 // Setting is one key with the value in force.
 type Setting struct {
 	Key    string `json:"key"`
-	Value  string `json:"value"`  // in the form of an environment variable; secrets are masked
+	Value  string `json:"value"`  // as an environment variable would have it, secrets masked
 	Source string `json:"source"` // default, file, env or flag
 }
 

@@ -29,7 +29,7 @@ func site(address string) string {
 	}
 	domain, err := publicsuffix.EffectiveTLDPlusOne(u.Hostname())
 	if err != nil {
-		domain = u.Hostname() // an IP address, localhost, or a public suffix
+		domain = u.Hostname() // the host is an IP address, localhost or a public suffix
 	}
 	return u.Scheme + "://" + domain
 }
