@@ -86,7 +86,7 @@ const lateness = 2 * time.Minute
 
 // follow prints events as they appear, each once, until ctx ends.
 func (a *auditCmd) follow(ctx context.Context, db *store.DB, filter audit.Filter, w io.Writer) error {
-	printed := map[int64]time.Time{} // by number, those that may be read again
+	printed := map[int64]time.Time{} // time by number, of events that the next query may return again
 	var newest time.Time
 	for {
 		err := eachEvent(ctx, db, filter, func(e audit.Record) error {

@@ -22,7 +22,7 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	if _, err := masterKeys(cfg, false); err != nil && !(cc.Dev && errors.Is(err, fs.ErrNotExist)) { // --dev makes one
+	if _, err := masterKeys(cfg, false); err != nil && !(cc.Dev && errors.Is(err, fs.ErrNotExist)) { // serve --dev creates a master key
 		return err
 	}
 	if _, err := storeOptions(cfg); err != nil {

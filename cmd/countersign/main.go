@@ -72,10 +72,10 @@ func run(ctx context.Context, args []string, io stdio) int {
 		kong.Bind(io, &c),
 	)
 	if err != nil {
-		panic(err) // the tree above is malformed
+		panic(err) // the command tree above is malformed
 	}
 	command, err := parser.Parse(args)
-	if exited >= 0 { // --help has printed
+	if exited >= 0 { // kong has printed the help and wants to exit
 		return exited
 	}
 	if err != nil {

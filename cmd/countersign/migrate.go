@@ -37,9 +37,9 @@ func (m *migrateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 // schemaRecord is the status of a schema, as operators see it.
 type schemaRecord struct {
-	Version int64             `json:"version"` // of the database; 0 is none
+	Version int64             `json:"version"` // of the database; 0: it has no schema
 	Target  int64             `json:"target"`  // of this binary
-	Oldest  int64             `json:"oldest"`  // binaries of an older schema than this can't work on the database
+	Oldest  int64             `json:"oldest"`  // binaries with an older schema can't use the database
 	State   store.SchemaState `json:"state"`
 	Advice  string            `json:"advice"`
 }

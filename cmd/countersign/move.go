@@ -98,7 +98,7 @@ func (m *moveCmd) options(from store.Options) (store.MoveOptions, error) {
 type movedRecord struct {
 	Table  string `json:"table"`
 	Rows   int64  `json:"rows"`
-	SHA256 string `json:"sha256"` // of the rows on both sides
+	SHA256 string `json:"sha256"` // of the rows, equal in both databases
 }
 
 var movedColumns = []column[movedRecord]{
@@ -119,9 +119,9 @@ func movedRecords(tables []store.MovedTable) (records []movedRecord) {
 type moveLines struct {
 	w        io.Writer
 	terminal bool
-	at       store.MoveProgress // of the last line
-	began    time.Time          // with that table
-	begun    int64              // rows there at that time
+	at       store.MoveProgress // what the last line says
+	began    time.Time          // when the move began with that table
+	begun    int64              // rows that were in the copy at that time
 	written  time.Time
 }
 

@@ -29,7 +29,7 @@ func (c *cli) load(src configs.Source) (*configs.Config, error) {
 	src.File, src.Data, src.Environ = c.Config, c.Data, os.Environ()
 	cfg, err := configs.Load(src)
 	if err != nil {
-		return nil, err // one line for each problem, which names its place
+		return nil, err // the error has a line for each problem, with its place
 	}
 	return cfg, store.CheckURL(cfg.Database.URL)
 }

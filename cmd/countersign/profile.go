@@ -32,7 +32,7 @@ type usersSetProfileCmd struct {
 
 func (u *usersSetProfileCmd) Run(ctx context.Context, c *cli) error {
 	if err := u.change(new(accounts.Profile)); err != nil {
-		return err // wrong usage, before anything is opened
+		return err // wrong usage is reported before the database opens
 	}
 	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
 		profile, err := users.Profile(ctx, user.ID)

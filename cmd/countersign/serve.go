@@ -49,7 +49,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return fmt.Errorf("%w (choose another address with --listen)", err)
 	}
 	defer ln.Close()
-	if cfg.Issuer == "" { // --dev on any free port
+	if cfg.Issuer == "" { // --dev listens on any free port
 		cfg.Issuer = fmt.Sprintf("http://localhost:%d", ln.Addr().(*net.TCPAddr).Port)
 	}
 
