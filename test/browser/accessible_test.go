@@ -14,7 +14,7 @@ import (
 	"countersign/test/programs"
 )
 
-// rule is a rule of axe, with the places that break it.
+// rule is a rule of axe, with the elements that break it.
 type rule struct {
 	ID    string `json:"id"`
 	Help  string `json:"help"`

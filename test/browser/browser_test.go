@@ -56,14 +56,13 @@ func chromium(t *testing.T) string {
 // patience is how long a test waits for the browser.
 const patience = 20 * time.Second
 
-// profile is a fresh browser, without anything from before.
+// profile is a fresh browser, with no data from earlier tests.
 type profile struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-// newProfile returns a browser that shares nothing with any other, and ends with the
-// test.
+// newProfile returns a browser that shares nothing with others. The test's end stops it.
 func newProfile(t *testing.T) *profile {
 	t.Helper()
 	path := chromium(t)
@@ -78,8 +77,8 @@ func newProfile(t *testing.T) *profile {
 	return (&profile{t, shared.ctx}).newContext()
 }
 
-// shared is the browser process for all tests without special flags: it takes longer to
-// start than most tests run.
+// shared is the browser process of all tests without special flags. Starting a browser takes
+// longer than most tests.
 var shared struct {
 	start  sync.Once
 	folder string
@@ -109,7 +108,7 @@ func startBrowser(path, folder string, flags ...chromedp.ExecAllocatorOption) (c
 	allocator, _ := chromedp.NewExecAllocator(context.Background(), slices.Concat(chromedp.DefaultExecAllocatorOptions[:], flags, []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(path), chromedp.UserDataDir(folder), chromedp.WindowSize(1280, 900),
 		chromedp.Flag("lang", "en-US"),
-		chromedp.Flag("no-sandbox", true), // containers and root have none, and only our own pages are loaded
+		chromedp.Flag("no-sandbox", true), // the sandbox doesn't work in containers or for root; the tests load only our own pages
 	})...)
 	ctx, _ := chromedp.NewContext(allocator)
 	if err := chromedp.Do(ctx); err != nil {
@@ -123,7 +122,7 @@ func startBrowser(path, folder string, flags ...chromedp.ExecAllocatorOption) (c
 func (p *profile) newContext() *profile {
 	ctx, cancel := chromedp.NewContext(p.ctx, chromedp.WithNewBrowserContext())
 	p.t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil { // makes it
+	if err := chromedp.Do(ctx); err != nil { // creates it
 		p.t.Fatal(err)
 	}
 	return &profile{p.t, ctx}
@@ -135,8 +134,8 @@ type tab struct {
 	ctx context.Context
 
 	mu         sync.Mutex
-	complaints []string // of the browser, about the page
-	blocked    bool     // its requests are meant to be blocked, and browsers complain of that
+	complaints []string // what the browser reports about the page
+	blocked    bool     // the test expects the browser to block requests, and to report that
 }
 
 // newTab opens a tab. If a script fails in it, or the page violates its policy, the
@@ -170,7 +169,7 @@ func (b *tab) listen(event any) {
 			complaint += " " + event.ExceptionDetails.Exception.Description
 		}
 	case *log.EventEntryAdded:
-		if event.Entry.Level == log.EntryLevelError && event.Entry.Source != log.EntrySourceNetwork { // an answer like 401 is one
+		if event.Entry.Level == log.EntryLevelError && event.Entry.Source != log.EntrySourceNetwork { // responses such as 401 are network errors
 			complaint = event.Entry.Text
 		}
 	case *runtime.EventConsoleAPICalled:
@@ -189,7 +188,7 @@ func (b *tab) listen(event any) {
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	if chromedp.FromContext(b.ctx).Target == nil { // the first one makes the tab, which lives as long as its context
+	if chromedp.FromContext(b.ctx).Target == nil { // the first call opens the tab, which lives as long as this context
 		cancel()
 		ctx, cancel = b.ctx, func() {}
 	}

@@ -21,7 +21,7 @@ type call struct {
 
 // answer is what a page can read of the answer to a call.
 type answer struct {
-	Error           string // with which fetch fails: the page can read nothing
+	Error           string // the error of fetch: the page can read nothing
 	Status          int
 	Body            string
 	RequestID       string
@@ -56,7 +56,7 @@ func (b *tab) ask(server string, c call) answer {
 	})()`, server)
 }
 
-// cell is an answer of the server to a call, and its body.
+// cell is a call, and the status and text of the server's answer.
 type cell struct {
 	name   string
 	call   call
@@ -64,8 +64,8 @@ type cell struct {
 	says   string
 }
 
-// The existing cells of {sign in, refresh, userinfo, sign out} x {200, 400, 401, 403,
-// 429, 503}. A listed origin gets a 403 only for a token with too little scope. Refresh
+// cells returns the possible combinations of {sign in, refresh, userinfo, sign out} and
+// {200, 400, 401, 403, 429, 503}. A listed origin gets a 403 only for a token with too little scope. Refresh
 // and sign-out have no input that could be malformed (400) or be guessed (429), nor has
 // userinfo. A sign-out without a session succeeds, so it has no 401.
 func cells(login, token, narrow string) (calm, outage []cell) {
@@ -163,7 +163,7 @@ func TestPagesReadAnswersIfTheyMay(t *testing.T) {
 		login := fmt.Sprint("user", i)
 		p.server.signUp(login)
 		p.tab = browser.newTab()
-		if p.server == strict { // where the cookies of none are lost, as of third parties
+		if p.server == strict { // this context loses cookies with SameSite=None, as it does third-party cookies
 			p.tab = browser.newContext().newTab()
 		}
 		p.tab.blocked = !p.allowed
@@ -192,9 +192,9 @@ func TestPagesReadAnswersIfTheyMay(t *testing.T) {
 	t.Logf("%d answers were read, %d could not be", read, kept)
 }
 
-// What an application on another site gets: under strict it can sign users in, and they
-// are signed out at once; under none they stay signed in if their browser allows
-// third-party cookies.
+// An application on another site can sign users in, but under same_site strict they are
+// signed out at once. Under none they stay signed in if their browser allows third-party
+// cookies.
 func TestOtherSitesNeedSameSiteNoneAndThirdPartyCookies(t *testing.T) {
 	for _, c := range []struct {
 		sameSite     string

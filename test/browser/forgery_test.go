@@ -52,7 +52,7 @@ const forge = `(async (server, calls) => {
 		for (const enctype of ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"]) {
 			const target = "frame" + sent++;
 			const form = make("form", { method: "POST", action: url, enctype, target });
-			if (enctype === "text/plain" && json) { // whole JSON, with the = in a value
+			if (enctype === "text/plain" && json) { // the body is valid JSON: the = of the form is inside a value
 				const cut = json.lastIndexOf('"');
 				form.append(make("input", { name: json.slice(0, cut), value: json.slice(cut) }));
 			} else {
@@ -115,7 +115,7 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 			server := h.origin(authHost)
 			h.signUp("alice")
 			h.signUp("mallory")
-			h.token("alice", "openid") // another session of alice
+			h.token("alice", "openid") // gives alice another session
 			b := browse(t, true).newTab()
 			b.blocked = true
 			visit := func(host string) {
@@ -133,7 +133,7 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 			if r := signIn(); r.Status != http.StatusOK || json.Unmarshal([]byte(r.Body), &in) != nil {
 				t.Fatalf("sign in: %+v", r)
 			}
-			// state is all that the server knows about alice.
+			// state returns everything that the server stores about alice.
 			state := func() string {
 				t.Helper()
 				visit(authHost)
@@ -143,8 +143,8 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 				}
 				return r.Body
 			}
-			// tickets are the forged requests, to all paths or to those named, with a
-			// username that is free.
+			// tickets returns the forged requests, to all paths or to the named ones, with
+			// a free username.
 			tickets := func(name string, only ...string) string {
 				const other = "another good password"
 				list := []target{
@@ -172,7 +172,7 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 			}
 
 			mails := func() int { return strings.Count(h.log.String(), "--- mail to ") }
-			for end := time.Now().Add(patience); mails() < 2 && time.Now().Before(end); { // to alice and mallory, who are new
+			for end := time.Now().Add(patience); mails() < 2 && time.Now().Before(end); { // the two letters to the new users alice and mallory
 				time.Sleep(50 * time.Millisecond)
 			}
 			before, kept := state(), b.cookies(server)
@@ -189,7 +189,7 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 					`document.body.append(Object.assign(document.createElement("form"), { id: "f", method: "POST", action: $1 + "/session/refresh" })), f.submit()`,
 				} {
 					evaluate[any](b, away+", null", server)
-					time.Sleep(300 * time.Millisecond) // for it, and for beacons, which have no answer to wait for
+					time.Sleep(300 * time.Millisecond) // for the navigation, and for beacons, which report no answer
 					visit(host)
 				}
 				t.Logf("%d forged requests from %s", sent, host)
@@ -210,7 +210,7 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 			visit(appHost)
 			evaluate[int](b, forge, server, tickets("control", "/signup", "/session/refresh", "/account"))
 			want := []string{"alice", "control", "mallory"}
-			if mode == "true" { // otherwise /account takes no cookie
+			if mode == "true" { // only then does /account accept a cookie
 				want = want[1:]
 			}
 			if got := h.usernames(); !slices.Equal(got, want) {

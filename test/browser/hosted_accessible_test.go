@@ -146,7 +146,7 @@ func TestHostedPagesAreAccessible(t *testing.T) {
 
 			b.scripts(false)
 			b.open(h.authorization("response_mode", "form_post", "prompt", "none"))
-			b.scripts(true) // axe is a script
+			b.scripts(true) // because axe is a script
 			look("form-post")
 		})
 	}

@@ -42,8 +42,8 @@ func (b *tab) loginCookie(server, name string) *network.Cookie {
 	return found
 }
 
-// frames returns the addresses of the page's frames. A frame that the browser refuses
-// to show has an address of its own.
+// frames returns the addresses of the page's frames. A frame that the browser refuses to
+// show has the address of an error page.
 func (b *tab) frames() []string {
 	b.t.Helper()
 	var urls []string
@@ -56,7 +56,7 @@ func (b *tab) frames() []string {
 		for _, child := range within.FrameTree.ChildFrames {
 			urls = append(urls, child.Frame.URL)
 		}
-		// Those of other sites are in processes of their own.
+		// Frames of other sites run in their own processes.
 		beside, err := cdp.Call(ctx, t, targets.GetTargets, targets.GetTargetsParams{})
 		if err != nil {
 			return chromedp.Void{}, err
@@ -98,7 +98,7 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 		"code_challenge": {challenge}, "code_challenge_method": {"S256"},
 	}
 	authorization := server + "/oauth/authorize?" + request.Encode()
-	// ticket is a ticket that mallory got.
+	// ticket is a ticket of an authorization request that mallory made.
 	asks, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1"+h.port+"/oauth/authorize?"+request.Encode(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 		{"POST", "/forgot", map[string]string{"email": "alice"}},
 	})
 	mails := func() int { return strings.Count(h.log.String(), "--- mail to ") }
-	for end := time.Now().Add(patience); mails() < 2 && time.Now().Before(end); { // to alice and mallory, who are new
+	for end := time.Now().Add(patience); mails() < 2 && time.Now().Before(end); { // the two letters to the new users alice and mallory
 		time.Sleep(50 * time.Millisecond)
 	}
 	pages := []string{"/login", "/login?ticket=" + ticket, "/signup", "/consent?ticket=" + ticket, "/logout", "/forgot", "/reset?token=x", "/verify?token=x", "/oauth/authorize"}
@@ -161,7 +161,7 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 			t.Errorf("from %s %d mails were asked for", host, n-2)
 		}
 	}
-	for _, host := range []string{evilHost, evilFar, appHost} { // the latter's scripts may call the server
+	for _, host := range []string{evilHost, evilFar, appHost} { // the scripts of appHost may call the server
 		b.open(h.origin(host) + "/page")
 		shown := evaluate[[]string](b, `(async (pages) => {
 			const shown = [];
@@ -190,11 +190,11 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 			}
 		}
 		if host == appHost {
-			break // where it may sign users up, too
+			break // this origin may also sign users up
 		}
 		t.Logf("%d forged requests from %s", evaluate[int](b, forge, server, forms), host)
 		unchanged(host)
-		// A form may lead users away, too.
+		// A form can also navigate the tab to the server.
 		for _, one := range []string{"/consent", "/logout", "/login"} {
 			b.open(h.origin(host) + "/page")
 			b.sendForm(server+one, url.Values{"ticket": {ticket}, "decision": {"allow"}, "username": {"mallory"}, "password": {password}})
@@ -256,7 +256,7 @@ func TestPostedAuthorizationRequestKeepsTheSignIn(t *testing.T) {
 	b.open(h.origin + "/login")
 	b.signIn("alice")
 	b.isAt("Sign out?")
-	cookie := b.loginCookie(h.origin, "countersign_login") // over http, on localhost
+	cookie := b.loginCookie(h.origin, "countersign_login") // the name without __Host-, as over http on localhost
 	if !cookie.HTTPOnly || cookie.Secure || cookie.SameSite != "Lax" || cookie.Path != "/" || cookie.Domain != "localhost" {
 		t.Errorf("the cookie is %+v", cookie)
 	}
@@ -267,7 +267,7 @@ func TestPostedAuthorizationRequestKeepsTheSignIn(t *testing.T) {
 	}
 	b.open(h.app.far)
 	b.sendForm(h.origin+"/oauth/authorize", fields)
-	b.isAt("Allow access?") // and no sign-in before
+	b.isAt("Allow access?") // without a sign-in before
 	b.shows("alice")
 	b.press("Allow")
 	h.back(b, 0).code(t)

@@ -36,7 +36,7 @@ type hosted struct {
 	asked  record // method, address, names of cookies and referrer of each request
 }
 
-// newHosted starts them; env changes the server's configuration. The application is
+// newHosted starts all three; env changes the server's configuration. The application is
 // registered as notes, a third-party client.
 func newHosted(t *testing.T, env ...string) *hosted {
 	t.Helper()
@@ -55,7 +55,7 @@ func newHosted(t *testing.T, env ...string) *hosted {
 	server := programs.ServeLogged(t, &h.log, append([]string{
 		"COUNTERSIGN_ISSUER=" + h.origin, "COUNTERSIGN_SERVICE_NAME=Example",
 		"COUNTERSIGN_SMTP_HOST=127.0.0.1", "COUNTERSIGN_SMTP_PORT=" + strconv.Itoa(h.post.Port), "COUNTERSIGN_SMTP_FROM=no-reply@example.com",
-		"COUNTERSIGN_LINKS_RESET_PASSWORD=" + h.origin + "/reset?token={token}", "COUNTERSIGN_LINKS_VERIFY_EMAIL=" + h.origin + "/verify?token={token}", // else the demo
+		"COUNTERSIGN_LINKS_RESET_PASSWORD=" + h.origin + "/reset?token={token}", "COUNTERSIGN_LINKS_VERIFY_EMAIL=" + h.origin + "/verify?token={token}", // by default the links lead to the demo
 	}, append(cheapHashes, env...)...)...)
 	h.data = server.Data
 	proxy.Rewrite = func(r *httputil.ProxyRequest) {
@@ -92,7 +92,7 @@ func (h *hosted) signUp(username string) {
 	}
 }
 
-// The code_challenge of all requests.
+// challenge is the code_challenge of all requests.
 const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 // authorization returns the address of an authorization request of notes. Pairs change
@@ -131,7 +131,7 @@ type application struct {
 	callbacks []callback
 }
 
-// callback is how a browser came back to the application.
+// callback is a request with which a browser came back to the application.
 type callback struct {
 	method  string
 	answer  url.Values
@@ -166,7 +166,7 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `<!doctype html><html lang="en"><title>%s</title><link rel="icon" href="data:,"><h1>%[1]s</h1><script>document.title = "script"</script>`, title)
 }
 
-// backs is how often a browser came back.
+// backs returns how often a browser has come back.
 func (a *application) backs() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -235,7 +235,7 @@ func (b *tab) signIn(username string) {
 	b.press("Sign in")
 }
 
-// Who has no script can do all that there is to do.
+// Users without JavaScript can do everything on the hosted pages.
 func TestHostedPagesWithoutScript(t *testing.T) {
 	h := newHosted(t)
 	b := newProfile(t).newTab()
@@ -245,7 +245,7 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 		t.Fatalf("scripts run, so this test shows nothing: %q", title)
 	}
 
-	// A new user lets an application in, whose answer comes as a form.
+	// A new user gives consent; the application gets its answer as a form.
 	b.open(h.authorization("response_mode", "form_post"))
 	b.isAt("Sign in")
 	b.shows("Sign in to continue to Acme Notes.")
@@ -272,11 +272,11 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	} else {
 		last.code(t)
 	}
-	// Neither is asked again.
+	// The next request asks for neither a sign-in nor consent.
 	b.open(h.authorization())
 	h.back(b, 1).code(t)
 
-	// Signing out.
+	// The user signs out.
 	b.open(h.origin + "/logout")
 	b.isAt("Sign out?")
 	b.shows("alice")
@@ -285,7 +285,7 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	b.open(h.authorization("prompt", "none"))
 	h.back(b, 2).refuses(t, "login_required")
 
-	// Signing in, at the second try, and with a new password.
+	// The user types a wrong password, sets a new one and signs in.
 	b.open(h.authorization("login_hint", "alice"))
 	b.isAt("Sign in")
 	if hint := evaluate[string](b, "document.getElementById('username').value"); hint != "alice" {
@@ -299,8 +299,8 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	b.fill("E-mail address or username", "alice")
 	b.press("Send the link")
 	b.isAt("Check your mail")
-	reset := h.link("alice@example.net", 2) // after that for the address
-	b.open("about:blank")                   // so that the link is followed as from a mail program
+	reset := h.link("alice@example.net", 2) // the first letter was to confirm the address
+	b.open("about:blank")                   // so that the page has no referrer, as when a mail program opens the link
 	b.open(reset)
 	b.isAt("New password")
 	b.fill("New password", "short")
@@ -311,7 +311,7 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	b.isAt("Password changed")
 	b.open(h.authorization())
 	b.signIn("alice")
-	b.shows("The username or the password is wrong.") // the old one
+	b.shows("The username or the password is wrong.") // this is the old password
 	b.fill("Password", "new "+password)
 	b.press("Sign in")
 	h.back(b, 3).code(t)
@@ -322,7 +322,7 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	b.press("Confirm")
 	b.isAt("E-mail address confirmed")
 
-	// Saying no.
+	// The user denies the request.
 	b.open(h.authorization("prompt", "consent"))
 	b.isAt("Allow access?")
 	b.press("Deny")
@@ -362,7 +362,7 @@ func TestHostedPagesByKeyboard(t *testing.T) {
 	b.do(enter)
 	h.back(b, 1).code(t)
 
-	// A user who is signed in goes on with one key, or as another user.
+	// A signed-in user continues with one key press, or signs in as another user.
 	b.open(h.authorization("prompt", "select_account"))
 	b.isAt("Sign in")
 	b.tabTo("Continue as alice")
@@ -380,8 +380,7 @@ func TestHostedPagesByKeyboard(t *testing.T) {
 	b.isAt("Signed out")
 }
 
-// The pages speak the language of the browser, but for an application that asks for
-// another.
+// The pages use the browser's language, unless an application asks for another.
 func TestHostedPagesInThePersonsLanguage(t *testing.T) {
 	h := newHosted(t)
 	h.signUp("alice")

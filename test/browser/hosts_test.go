@@ -19,9 +19,9 @@ import (
 	"countersign/test/programs"
 )
 
-// The hosts. Those below example.test are one site.
+// The hosts. All hosts below example.test are one site.
 const (
-	authHost = "auth.example.test" // the server's
+	authHost = "auth.example.test" // the server's host
 	appHost  = "app.example.test"
 	evilHost = "evil.example.test"
 	farHost  = "app.other.test"
@@ -34,7 +34,7 @@ type hosts struct {
 	port   string
 	data   string // the server's folder
 	log    record
-	client http.Client // which reaches all of them
+	client http.Client // reaches all hosts
 }
 
 // newHosts starts a server that allows the origins of two hosts.
@@ -65,7 +65,7 @@ func newHosts(t *testing.T, env ...string) *hosts {
 	front.StartTLS()
 	t.Cleanup(front.Close)
 	transport := front.Client().Transport.(*http.Transport)
-	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // its certificate is for other names
+	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // the certificate is for other names
 	h.client.Transport = transport
 	return h
 }

@@ -42,7 +42,7 @@ func TestDemoByMail(t *testing.T) {
 	s.signIn(other, "alice")
 
 	verify, proof := link(t, post.Wait(1)[0])
-	b.open("about:blank") // so that the link is followed as from a mail program
+	b.open("about:blank") // so that the page has no referrer, as when a mail program opens the link
 	b.open(verify)
 	b.isAt("E-mail address")
 	b.press("Confirm")
@@ -73,7 +73,7 @@ func TestDemoByMail(t *testing.T) {
 	}
 	post.Wait(3) // the letter that reports the change
 	other.press("Sessions")
-	other.isAt("Sign in") // wherever the account was signed in
+	other.isAt("Sign in") // every browser of the account is signed out
 
 	b.open(s.url + "/demo")
 	b.fill("Username", "alice")

@@ -28,7 +28,7 @@ const manager = new oidc.UserManager({
 	post_logout_redirect_uri: location.origin + "/bye",
 	scope: "openid profile email",
 	loadUserInfo: true,
-	filterProtocolClaims: false, // auth_time is one
+	filterProtocolClaims: false, // keeps auth_time
 	silentRequestTimeoutInSeconds: 15,
 });
 window.renewed = [];
@@ -41,7 +41,7 @@ case "/":
 case "/bye":
 	manager.signoutCallback().then(() => show("Bye"), failed);
 	break;
-default: // of a redirect, or of the hidden frame
+default: // the callback of a redirect, or of the hidden frame
 	manager.signinCallback().then((user) => {
 		window.state = user?.state;
 		if (user) show(user.profile.preferred_username);
@@ -105,7 +105,7 @@ func TestRealClientOIDCClientTS(t *testing.T) {
 		t.Errorf("%d requests for tokens", n)
 	}
 	evaluate[any](b, "manager.stopSilentRenew()")
-	// Or it uses a hidden frame.
+	// The library can also renew tokens in a hidden frame.
 	before := now()
 	evaluate[any](b, "manager.signinSilent({ forceIframeAuth: true }).then(() => null)")
 	silent := now()

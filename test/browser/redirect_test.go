@@ -35,7 +35,8 @@ func (b *tab) identify(username string) {
 	b.press("Sign in")
 }
 
-// keepsNoCode fails the test if anything is left of an answer or of the attempt.
+// keepsNoCode fails the test if the browser still has a trace of the server's answer or of
+// the attempt.
 func (b *tab) keepsNoCode() {
 	b.t.Helper()
 	for _, url := range append(b.history(), evaluate[string](b, "location.href"), evaluate[string](b, "document.referrer")) {
@@ -142,7 +143,7 @@ func TestRedirectAsksNoSignedInUser(t *testing.T) {
 	b.shows("alice")
 	b.keepsNoCode()
 
-	// The server may ask the user, who may refuse.
+	// The server may ask the user whether to sign out, and the user may refuse.
 	evaluate[any](b, silently, "consent")
 	b.isAtPage("/consent")
 	b.press("Deny")

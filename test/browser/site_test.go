@@ -32,9 +32,9 @@ type site struct {
 	// already done. nil: the answer passes unchanged.
 	refreshed atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
 	refreshes atomic.Int64 // how many reached the server
-	// opened does the same for sign-ins at /session.
+	// opened replaces the answer to a sign-in at /session in the same way.
 	opened atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
-	// listed does the same for lists of sessions.
+	// listed replaces the answer with a list of sessions in the same way.
 	listed atomic.Pointer[func(w http.ResponseWriter, said *httptest.ResponseRecorder)]
 	asked  record // the addresses and referrers that the proxy received
 	log    record
@@ -58,7 +58,7 @@ func (r *record) String() string {
 	return r.text.String()
 }
 
-// newSite starts them; env changes the server's configuration.
+// newSite starts a site; env changes the server's configuration.
 func newSite(t *testing.T, env ...string) *site {
 	t.Helper()
 	s := &site{}
@@ -130,7 +130,7 @@ var addresses = regexp.MustCompile(`(?m)^export const (server|resourceServer) = 
 func (s *site) config(server string) string {
 	config, err := spa.Files.ReadFile("config.js")
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // the file is embedded, so this can't fail
 	}
 	return fmt.Sprintf("const here = { server: %s, resourceServer: %q };\n", server, s.api) +
 		addresses.ReplaceAllString(string(config), "export const $1 = here.$1;")

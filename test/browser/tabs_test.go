@@ -16,8 +16,8 @@ import (
 // lose has the ways in which the answer to a refresh doesn't reach the page, although
 // the server has done the refresh.
 var lose = []func(w http.ResponseWriter, said *httptest.ResponseRecorder){
-	func(http.ResponseWriter, *httptest.ResponseRecorder) { panic(http.ErrAbortHandler) }, // hangs up
-	func(w http.ResponseWriter, said *httptest.ResponseRecorder) { // hangs up after half of it: the cookie has come
+	func(http.ResponseWriter, *httptest.ResponseRecorder) { panic(http.ErrAbortHandler) }, // hangs up without an answer
+	func(w http.ResponseWriter, said *httptest.ResponseRecorder) { // hangs up after half of the body: the browser has the cookie
 		pass(w, said, said.Body.Len()/2)
 		panic(http.ErrAbortHandler)
 	},
@@ -46,7 +46,7 @@ func pass(w http.ResponseWriter, said *httptest.ResponseRecorder, n int) {
 func TestTabsStaySignedIn(t *testing.T) {
 	t.Parallel()
 	const tabs = 6
-	last, lost := 20*time.Second, 0.25 // so that some are lost in so little time
+	last, lost := 20*time.Second, 0.25 // so that some answers are lost in this short time
 	if soak.On() {
 		last, lost = 2*time.Minute, 0.1
 	}
