@@ -10,8 +10,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// goClient is an application made with go-oidc and x/oauth2, which knows the issuer
-// and who it is itself.
+// goClient is an application made with go-oidc and x/oauth2. It knows only the issuer and
+// its own client id and secret.
 type goClient struct {
 	provider *oidc.Provider
 	config   *oauth2.Config
@@ -59,7 +59,7 @@ func (c *goClient) signIn(t *testing.T, p *person, more ...oauth2.AuthCodeOption
 	return token, id
 }
 
-// verify verifies the ID token that came with a token, and that it did.
+// verify fails the test unless a token came with an ID token that verifies.
 func (c *goClient) verify(t *testing.T, token *oauth2.Token) *oidc.IDToken {
 	t.Helper()
 	raw, _ := token.Extra("id_token").(string)
@@ -159,7 +159,7 @@ func TestRealClientGoOIDCVerifiesAllAlgorithms(t *testing.T) {
 			if id.Subject != s.subject {
 				t.Errorf("sub = %q, want %q", id.Subject, s.subject)
 			}
-			// The library verifies what the metadata names: this is the client's own.
+			// The library accepts the algorithms in the metadata; the client has its own.
 			raw, _ := token.Extra("id_token").(string)
 			only := c.provider.Verifier(&oidc.Config{ClientID: alg, SupportedSigningAlgs: []string{alg}})
 			if _, err := only.Verify(t.Context(), raw); err != nil {

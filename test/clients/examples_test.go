@@ -74,7 +74,7 @@ func hello(t *testing.T, base, authorization string) (int, string, map[string]st
 	return resp.StatusCode, resp.Header.Get("WWW-Authenticate"), said
 }
 
-// An API reads the token from a cookie where it is told to, and nowhere else.
+// An API reads the token from a cookie only if the operator has named one.
 func TestExampleResourceServersWithACookie(t *testing.T) {
 	s := serve(t)
 	_, _, token := discover(t, s)
@@ -144,7 +144,7 @@ func TestExampleResourceServersWithARealServer(t *testing.T) {
 			}
 			wantRefused(t, api, "Bearer "+idToken, invalidToken)
 			wantRefused(t, api, "Bearer "+token.RefreshToken, invalidToken)
-			wantRefused(t, api, "Bearer "+other.AccessToken, invalidToken) // another API's
+			wantRefused(t, api, "Bearer "+other.AccessToken, invalidToken) // the token of another API
 			wantRefused(t, api, "", "Bearer")
 			wantRefused(t, api, "Basic YWxpY2U6cGFzc3dvcmQ=", "Bearer")
 		})
@@ -206,7 +206,7 @@ func TestExampleResourceServersCheckEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// change makes a token that is right, but for what it is told.
+	// change makes a valid token with the given changes.
 	change := func(alter func(token *jwt.Token, claims jwt.MapClaims)) func() (*jwt.Token, any) {
 		return func() (*jwt.Token, any) {
 			claims := jwt.MapClaims{

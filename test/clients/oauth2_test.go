@@ -59,7 +59,7 @@ func TestRealClientOAuth2PasswordAndRefresh(t *testing.T) {
 					}
 					token = next
 				}
-				// As an application uses it: the client refreshes unasked.
+				// Applications use the client like this: it refreshes by itself.
 				resp, err := oauth2.NewClient(t.Context(), source).Get(s.issuer + "/userinfo")
 				if err != nil {
 					t.Fatalf("userinfo: %v", err)

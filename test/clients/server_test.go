@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { programs.Main(m) }
 // user.
 type server struct {
 	issuer  string
-	data    string // its folder
+	data    string // the server's data folder
 	subject string // the user's sub
 }
 

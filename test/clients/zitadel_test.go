@@ -45,7 +45,7 @@ func (s *server) zitadelClient(t *testing.T, id string, style oauth2.AuthStyle, 
 		rp.WithAuthStyle(style), rp.WithSigningAlgsFromDiscovery(),
 		rp.WithVerifierOpts(rp.WithNonce(func(ctx context.Context) string {
 			nonce, _ := ctx.Value(nonceKey{}).(string)
-			return nonce // none for a refreshed ID token
+			return nonce // a refreshed ID token has none
 		})),
 	}
 	secret := clientSecret
