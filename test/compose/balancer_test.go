@@ -183,7 +183,7 @@ func (s *site) post(path, contentType, body string) answer {
 	}
 	r.Header.Set("Content-Type", contentType)
 	r.Header.Set("Origin", origin)
-	r.Header.Set("X-Forwarded-For", "203.0.113.9") // a lie
+	r.Header.Set("X-Forwarded-For", "203.0.113.9") // a client's false claim
 	res, err := s.client.Do(r)
 	if err != nil {
 		return answer{body: err.Error()}
@@ -222,13 +222,13 @@ func (s *site) asked(replica, from int) bool {
 	return slices.ContainsFunc(s.running[replica].log(from), func(line string) bool { return strings.Contains(line, "/oauth/token") })
 }
 
-// A request that can't be sent to a dead replica goes to the other one.
+// If the balancer can't reach a replica, it sends the request to the other one.
 func TestBalancerSendsElsewhereWhatCannotBeSent(t *testing.T) {
 	s := launch(t)
 	s.login()
 	s.running[0].kill()
 	var wg sync.WaitGroup
-	for range 8 { // enough that some go to it before the balancer checks its health
+	for range 8 { // some go to the dead replica before the balancer checks its health
 		wg.Go(func() {
 			a := s.tokens("grant_type", "password", "username", "alice", "password", "correct horse battery staple")
 			if a.status != http.StatusOK {
@@ -296,7 +296,7 @@ func TestBalancerSparesClientsALostReplica(t *testing.T) {
 func TestBalancerPassesOnWhyNoReplicaIsReady(t *testing.T) {
 	s := launch(t)
 	token := s.login()
-	for _, c := range s.replicas { // wait until each knows the client's origin, which is younger than the replica
+	for _, c := range s.replicas { // wait until each replica has read the client's origin, which was registered later
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.addr+"/userinfo", nil)
 		if err != nil {
 			t.Fatal(err)

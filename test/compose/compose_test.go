@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	top    = "../.." // of the repository
+	top    = "../.." // the repository
 	issuer = "https://auth.example.com"
 )
 
@@ -154,7 +154,7 @@ func TestOnlyTheBalancerIsPublished(t *testing.T) {
 		for _, p := range s.Ports {
 			got = append(got, fmt.Sprintf("%s to %d/%s", p.Published, p.Target, p.Protocol))
 		}
-		if s.Name == "balancer" { // it serves https, and redirects http to it
+		if s.Name == "balancer" { // the balancer serves https, and redirects http to https
 			want = []string{"80 to 80/tcp", "443 to 443/tcp"}
 		}
 		if !slices.Equal(got, want) || s.NetworkMode != "" {
@@ -270,7 +270,7 @@ func TestServicesWaitForHealth(t *testing.T) {
 			}
 		}
 	}
-	if n := len(replicas(p)); waits != 2*n { // each for the database, the balancer for each
+	if n := len(replicas(p)); waits != 2*n { // each replica waits for the database, and the balancer for each replica
 		t.Errorf("%d dependencies, want %d", waits, 2*n)
 	}
 	for _, s := range replicas(p) {
@@ -347,7 +347,7 @@ func TestServicesHaveFewRights(t *testing.T) {
 			t.Errorf("%s: read_only %v, privileged %v, cap_drop %v, security_opt %v", s.Name, s.ReadOnly, s.Privileged, s.CapDrop, s.SecurityOpt)
 		}
 		var caps []string
-		if s.Name == "balancer" { // it starts as root, which owns the files in its volume
+		if s.Name == "balancer" { // the balancer starts as root, which owns the files in its volume
 			caps = []string{"NET_BIND_SERVICE"}
 		}
 		if !slices.Equal(s.CapAdd, caps) {
@@ -364,7 +364,7 @@ func TestServicesHaveFewRights(t *testing.T) {
 				if _, err := os.Stat(v.Source); err != nil {
 					t.Errorf("%s mounts what isn't there: %v", s.Name, err)
 				}
-			case v.Type == types.VolumeTypeVolume && p.Volumes[v.Source].Name != "": // it outlives the container
+			case v.Type == types.VolumeTypeVolume && p.Volumes[v.Source].Name != "": // a named volume outlives the container
 				got = append(got, v.Target)
 			default:
 				t.Errorf("%s may write to %s %q, want a named volume", s.Name, v.Type, v.Source)
@@ -402,7 +402,7 @@ func TestServicesHaveTheTimeToStop(t *testing.T) {
 }
 
 func TestImagesArePinned(t *testing.T) {
-	images := map[string]string{} // by the place that names them
+	images := map[string]string{} // images by the place that names them
 	for _, s := range services(project(t)) {
 		if s.Image != "countersign" {
 			images[s.Name] = s.Image

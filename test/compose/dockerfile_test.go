@@ -39,10 +39,11 @@ func (s stage) last(t *testing.T, word string) string {
 	return ""
 }
 
-// exec returns the same as a list of words, which it must be because there is no shell.
+// exec returns that instruction as a list of words. It must be one, because the image has
+// no shell.
 func (s stage) exec(t *testing.T, word string) (words []string) {
 	t.Helper()
-	rest := strings.TrimPrefix(s.last(t, word), "CMD ") // a HEALTHCHECK's
+	rest := strings.TrimPrefix(s.last(t, word), "CMD ") // as in a HEALTHCHECK
 	if err := json.Unmarshal([]byte(rest), &words); err != nil || len(words) == 0 {
 		t.Fatalf("%s is %s, want a list in JSON: %v", word, rest, err)
 	}
@@ -158,8 +159,8 @@ func TestImageIsBuiltFromHere(t *testing.T) {
 	}
 }
 
-// If a tracked file weren't sent to the builder, the version would say that the sources
-// were changed; a secret that is sent may stay in the builder's cache.
+// If the builder didn't get a tracked file, the program's version would say that the sources
+// were changed. A secret that the builder gets may stay in its cache.
 func TestBuilderGetsWhatIsTracked(t *testing.T) {
 	f, err := os.Open(filepath.Join(top, ".dockerignore"))
 	if err != nil {

@@ -95,7 +95,7 @@ type container struct {
 	root string
 	env  []string
 	attr *syscall.SysProcAttr
-	addr string // where the server is to listen
+	addr string // where the server must listen
 }
 
 // database is a private server with the database of the service db, and the secret of
@@ -147,7 +147,7 @@ func contain(t *testing.T, s types.ServiceConfig, db *mariadb.Server, password s
 		}
 	}
 	c.chmodFolders(0o555)
-	t.Cleanup(func() { c.chmodFolders(0o755) }) // so that they can be removed
+	t.Cleanup(func() { c.chmodFolders(0o755) }) // so that the test can remove them
 
 	c.addr = strings.Replace(freeAddr(t), "127.0.0.1", "localhost", 1)
 	for name := range s.Environment {
@@ -263,15 +263,15 @@ func (c *container) serve() *process {
 	return p
 }
 
-// A process runs until the test ends, or less.
+// A process runs until the test ends it, at the latest at the end of the test.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when it has
+	ended chan struct{} // closed when the process has ended
 	err   error         // how it ended
 
 	mu    sync.Mutex
-	lines []string // of its stderr
+	lines []string // the process's stderr
 }
 
 func start(t *testing.T, cmd *exec.Cmd) *process {
