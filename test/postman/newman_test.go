@@ -101,8 +101,8 @@ func run(t *testing.T, issuer, collection string) report {
 	return r
 }
 
-// faults are what went wrong in a run: everything has to be sent, and to be tested for
-// more than what any answer has.
+// faults returns what went wrong in a run. newman must send every request, and every
+// request needs a test of its own beside those that all share.
 func (r *report) faults() (all []string) {
 	for _, f := range r.Run.Failures {
 		all = append(all, fmt.Sprintf("%s: %s: %s", f.Source.Name, f.Error.Test, f.Error.Message))
@@ -150,8 +150,8 @@ func TestCollectionPassesAndCallsEveryRoute(t *testing.T) {
 	}
 }
 
-// operations returns all methods and paths in the server's OpenAPI document; the server's
-// own tests make sure that the document is complete.
+// operations returns all methods and paths in the server's OpenAPI document. The server's
+// own tests ensure that the document is complete.
 func operations(t *testing.T, issuer string) map[string]bool {
 	t.Helper()
 	resp, err := http.Get(issuer + "/openapi.json")
@@ -179,7 +179,7 @@ func operations(t *testing.T, issuer string) map[string]bool {
 	return all
 }
 
-// The test notices a wrong expectation, a request that can't be sent and one without a test.
+// faults finds a wrong expectation, a request that newman can't send and one without a test.
 func TestCollectionFailsWhereSomethingIsWrong(t *testing.T) {
 	issuer, _ := programs.Serve(t)
 	text, err := os.ReadFile(collectionFile)
