@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { programs.Main(m) }
 
 var block = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
 
-// commands is the block of commands in README.md that has a text.
+// commands returns the block of commands in README.md that contains a text.
 func commands(t *testing.T, text string) string {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
@@ -42,8 +42,7 @@ func replace(t *testing.T, text, old, by string) string {
 	return strings.ReplaceAll(text, old, by)
 }
 
-// run runs a script of a reader who stops where something fails, and returns what they
-// see.
+// run runs a script as a reader does who stops at the first failure, and returns its output.
 func run(t *testing.T, dir, script string) string {
 	t.Helper()
 	cmd := programs.Command(t, "sh", "-eu", "-c", script)
@@ -57,8 +56,8 @@ func run(t *testing.T, dir, script string) string {
 }
 
 // The tour ends with an answer of the example API, after a sign-up, a sign-in and a
-// refresh. All that is changed is where the servers listen, as README.md tells those
-// whose ports are taken.
+// refresh. The test changes only where the servers listen, as README.md suggests for ports
+// that are in use.
 func TestTour(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("this test needs curl: install it")
@@ -83,7 +82,8 @@ func TestTour(t *testing.T) {
 	}
 }
 
-// All but the build, which every test does, and the last step, which doesn't end.
+// These are all commands but the build, which other tests run, and the last, which doesn't
+// end.
 func TestProduction(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "repository")
 	if err := os.Mkdir(dir, 0o700); err != nil {
