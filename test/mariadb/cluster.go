@@ -60,7 +60,7 @@ func StartCluster(n int, args ...string) (*Cluster, error) {
 	}
 	for i, s := range c.Nodes {
 		if i == 0 {
-			err = s.start(s.synced, "--wsrep-cluster-address=gcomm://") // no node to join yet
+			err = s.start(s.synced, "--wsrep-cluster-address=gcomm://") // there is no node to join yet
 		} else {
 			err = c.join(i)
 		}
@@ -120,7 +120,7 @@ func (c *Cluster) join(i int, more ...string) error {
 	return s.start(s.synced, append(more, c.others(i))...)
 }
 
-// others tells a node where the others are.
+// others returns the argument that tells a node where the others are.
 func (c *Cluster) others(i int) string {
 	var others []string
 	for j, port := range c.groups {

@@ -54,7 +54,7 @@ type Server struct {
 	folder string
 	keeper *keeper
 	port   int
-	held   []io.Closer // they keep its ports from other tests
+	held   []io.Closer // keep the server's ports from other tests
 	user   []string    // --user, if root starts it
 	args   []string
 	wsrep  []string // arguments that make it a node of a cluster
@@ -370,7 +370,7 @@ type keeper struct {
 	pipe         io.Closer
 }
 
-// A killed process may still make a file while the folder is being removed.
+// A killed process may still create a file while the shell removes the folder.
 const keeping = `
 read -r group && read -r _
 kill -s KILL -- "-$group"

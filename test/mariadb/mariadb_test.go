@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// A test binary that runs with this variable does what it says and waits to be killed.
+// If this variable is set, the test binary does what it names and waits until the test kills
+// it.
 const childVariable = "COUNTERSIGN_MARIADB_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -185,9 +186,9 @@ func TestClusterSurvivesItsNodes(t *testing.T) {
 	t.Logf("started in %v", time.Since(begun))
 	noError(t, c.Nodes[1].CreateDatabase("d"))
 	noError(t, c.Nodes[2].Exec("SET SESSION wsrep_sync_wait = 15", "CREATE TABLE d.t (i INT PRIMARY KEY)"))
-	for i := range c.Nodes { // the first too, which made the cluster
+	for i := range c.Nodes { // including the first, which started the cluster
 		other := c.Nodes[(i+1)%3]
-		// It is killed in the middle of making a table.
+		// The test kills the node while it creates a table.
 		made, killed := make(chan error), make(chan struct{})
 		go func() {
 			defer close(made)
