@@ -87,7 +87,7 @@ func (r *report) read(events io.Reader) error {
 		switch {
 		case len(line) == 0:
 		case json.Unmarshal(line, &e) != nil:
-			r.out.Write(line) // go test itself has something to say
+			r.out.Write(line) // go test itself prints this line
 		default:
 			r.take(e)
 		}
@@ -115,9 +115,8 @@ func (r *report) take(e event) {
 	}
 }
 
-// show prints what belongs to a package that has ended: its last line, and all that
-// is said by tests that didn't pass. Those include tests without an end, in which the
-// package broke off.
+// show prints the result of a package that has ended: its last line, and all output of tests
+// that didn't pass. Those include tests without an end, in which the package broke off.
 func (r *report) show(pkg, how string) {
 	said := r.said[pkg]
 	delete(r.said, pkg)

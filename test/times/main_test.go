@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// packages are of every outcome.
+// packages has a package with each outcome.
 var packages = map[string]string{
 	"good": `
 		func TestGood(t *testing.T) { fmt.Println("good said this"); t.Log("good logged this") }
