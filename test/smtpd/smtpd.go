@@ -26,7 +26,7 @@ import (
 
 // A Letter is a received mail.
 type Letter struct {
-	From, To   string // of the envelope
+	From, To   string // the envelope's addresses
 	Header     mail.Header
 	Subject    string
 	Text, HTML string
@@ -39,7 +39,7 @@ type Letter struct {
 // and over STARTTLS, and the user "post" with the password "office".
 type Server struct {
 	Port  int
-	Roots *x509.CertPool // verify its certificate
+	Roots *x509.CertPool // verify the server's certificate
 
 	t        testing.TB
 	mu       sync.Mutex
