@@ -1,5 +1,5 @@
-// Lint runs the linters over packages: 'make lint' calls it with ./... . Which linters
-// is an explicit list, and each exception says why.
+// Lint runs the linters on packages; 'make lint' calls it with ./... . It has an explicit
+// list of linters, and a reason for each exception.
 package main
 
 import (
@@ -34,8 +34,8 @@ func main() {
 	var all []*analysis.Analyzer
 	for _, checks := range [][]*lint.Analyzer{
 		staticcheck.Analyzers, // bugs
-		simple.Analyzers,      // what could be said more simply
-		stylecheck.Analyzers,  // style, package comments and error texts among it
+		simple.Analyzers,      // code that could be simpler
+		stylecheck.Analyzers,  // style, including package comments and error texts
 		quickfix.Analyzers,
 	} {
 		for _, check := range checks {
@@ -45,9 +45,9 @@ func main() {
 		}
 	}
 	all = append(all,
-		unused.Analyzer.Analyzer, // what nothing uses
-		nilness.Analyzer,         // what is nil for certain and used all the same
-		unusedwrite.Analyzer,     // what is written and never read
+		unused.Analyzer.Analyzer, // unused code
+		nilness.Analyzer,         // uses of values that are certainly nil
+		unusedwrite.Analyzer,     // writes that no code reads
 		// Errors are compared by errors.Is and errors.AsType, for most are wrapped.
 		errorlint.NewAnalyzer(),
 		// Log lines have constant messages in lower case, and constant keys in snake_case.
