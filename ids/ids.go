@@ -1,8 +1,8 @@
-// Package ids gives the ids of records types of their own, so that one kind cannot be
-// passed for another.
+// Package ids has a type for the ids of each kind of record, so that no code can pass one
+// kind for another.
 //
-// All but a client's are UUIDs that we make. In text and in JSON they look as in RFC 9562
-// section 4; the zero id says that there is none. Start with [New] and [Parse].
+// All ids except a client's are UUIDs that the server makes. In text and in JSON they have
+// the form of RFC 9562 section 4. The zero id means no record. Start with [New] and [Parse].
 package ids
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// The ids, by what they are of.
+// The ids of each kind of record.
 type (
 	User    = of[user]    // the "sub" of every token
 	Session = of[session] // the "sid" of its tokens
@@ -35,25 +35,25 @@ func New[ID ~[16]byte]() ID { return ID(uuid.Must(uuid.NewV7())) }
 // NewRandom makes an id that cannot be guessed (UUID version 4).
 func NewRandom[ID ~[16]byte]() ID { return ID(uuid.New()) }
 
-// Parse reads an id in the one form that it is written in. Other forms of a UUID (in
-// braces, without hyphens) are none: uuid.Parse reads one even out of a name in which
-// any two characters stand for the braces.
+// Parse parses an id in the form that String returns. It refuses other forms of a UUID (in
+// braces, without hyphens): uuid.Parse accepts any two characters in place of the braces,
+// and so takes some names for ids.
 func Parse[ID ~[16]byte](text string) (ID, error) {
 	if len(text) != len("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") {
-		return ID{}, fmt.Errorf("%q is no id", text)
+		return ID{}, fmt.Errorf("%q is not an id", text)
 	}
 	id, err := uuid.Parse(text)
 	return ID(id), err
 }
 
-// Resembles reports whether a program may take text for an id: in any form of a UUID, and
-// a little more.
+// Resembles reports whether a program may take text for an id: uuid.Parse accepts it, in
+// any form.
 func Resembles(text string) bool {
 	_, err := uuid.Parse(text)
 	return err == nil
 }
 
-// IsZero reports whether there is none.
+// IsZero reports whether id is the zero id.
 func (id of[kind]) IsZero() bool { return id == of[kind]{} }
 
 func (id of[kind]) String() string { return uuid.UUID(id).String() }

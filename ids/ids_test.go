@@ -14,7 +14,7 @@ import (
 	"countersign/ids"
 )
 
-// Rows, tickets, logs and programs have ids as UUIDs look.
+// Rows, tickets, logs and programs contain ids in the form of UUIDs.
 func TestIDsLookAsUUIDsDo(t *testing.T) {
 	const text = "01a220a2-1cf2-7812-aed6-fbbd87b5b301"
 	id, err := ids.Parse[ids.User](text)

@@ -16,7 +16,7 @@ import (
 )
 
 func TestParseReadsEveryBase64(t *testing.T) {
-	raw := bytes.Repeat([]byte{0xfb, 0xff}, 16) // + and / in the standard alphabet, - and _ in the URL one
+	raw := bytes.Repeat([]byte{0xfb, 0xff}, 16) // has + and / in base64, and - and _ in base64url
 	want := parse(t, secrecy.Text(base64.StdEncoding.EncodeToString(raw))).Primary()
 	for _, encoding := range []*base64.Encoding{
 		base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding,

@@ -20,9 +20,9 @@ import (
 	"countersign/tokens"
 )
 
-// Options are what an App is made of: what it works with, the settings of its parts as
-// these define them, and its own. New adds to a part's settings only what the App wires.
-// None has a default here but where a comment says so: the configuration decides them.
+// Options has what an App works with, the settings of its parts as these define them, and
+// the App's own settings. Unless a comment says otherwise, a setting has no default here:
+// the configuration decides it.
 type Options struct {
 	Store Store
 	Keys  *keys.Ring
@@ -39,7 +39,7 @@ type Options struct {
 	// RFC9700 leaves out what RFC 9700 advises against: passwords given to
 	// applications, and codes without PKCE.
 	RFC9700     bool
-	ServiceName string // what people call the service, on pages and in mail
+	ServiceName string // the service's name, on pages and in mail
 
 	Accounts      accounts.Settings
 	Hashing       hashing.Settings
@@ -49,28 +49,28 @@ type Options struct {
 	Mail          Mail
 
 	SignupEnabled  bool
-	AllowedOrigins []string // for CORS, besides those of clients
+	AllowedOrigins []string // for CORS, in addition to those of clients
 	TrustedProxies []string // addresses or networks whose X-Forwarded-For is believed
 	Demo           fs.FS    // the demo app, served at /demo; nil: none
 
-	AuditRetention  time.Duration // security events are kept this long; 0: for ever
-	ShutdownDelay   time.Duration // served on for so long after Ready says no, for a load balancer to see it
-	ShutdownTimeout time.Duration // then requests under way get this long to end
+	AuditRetention  time.Duration // how long security events are kept; 0: forever
+	ShutdownDelay   time.Duration // how long the server still serves after Ready says no, so that a load balancer notices
+	ShutdownTimeout time.Duration // how long requests under way then get to end
 }
 
 // SessionCookie is about browser sign-in at /session.
 type SessionCookie struct {
-	Client           string // the id of the client whose tokens people get there
+	Client           string // the id of the client whose tokens users get there
 	handlers.Cookies        // New sets HTTPS
 }
 
-// Mail is how letters are sent.
+// Mail says how the server sends letters.
 type Mail struct {
-	Sender mail.Sender // nil: none are
+	Sender mail.Sender // nil: the server sends no letters
 	Links  Links
 }
 
-// check says which rules the options break that no part's New checks.
+// check returns the broken rules that no part's New checks.
 func (o *Options) check() error {
 	var errs []error
 	if err := oauth.CheckIssuer(o.Issuer, o.Dev); err != nil {

@@ -212,7 +212,7 @@ func (a *App) route() error {
 func (a *App) hosted(issuer gin.IRouter, base string, authorizing *authorize.Service, failures handlers.Failures, devices *handlers.Devices, policy *CORS, signup gin.HandlerFunc) {
 	cookies := handlers.Cookies{HTTPS: a.o.SessionCookie.HTTPS, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
 	if a.o.SessionCookie.SameSite == http.SameSiteNoneMode {
-		cookies.SameSite = http.SameSiteNoneMode // and ask in hidden frames there
+		cookies.SameSite = http.SameSiteNoneMode // applications on other sites also ask in hidden frames
 	}
 	h := &handlers.Hosted{
 		Failures: failures, Authorize: authorizing,

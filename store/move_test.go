@@ -338,7 +338,7 @@ func TestMovedDatabaseIsWorkedOn(t *testing.T) {
 		}
 		s.Counter++
 		noError(t, copied.AdvanceSession(ctx, s, now))
-		noError(t, copied.DeleteUser(ctx, s.UserID, accounts.By{Operator: true}, now, created)) // takes the session with it
+		noError(t, copied.DeleteUser(ctx, s.UserID, accounts.By{Operator: true}, now, created)) // deletes the user's session, too
 		if _, err := copied.Session(ctx, s.ID, now); !errors.Is(err, tokens.ErrUnknown) {
 			t.Errorf("session of a deleted user: %v", err)
 		}

@@ -112,7 +112,7 @@ func (c *child) wait() []string {
 var (
 	now     = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	created = audit.Event{Time: now, Kind: audit.SessionCreated}
-	shared  = tokens.Session{ID: ids.Session{15: 1}, ClientID: "app", ExpiresAt: now.Add(time.Hour)} // that processes race for
+	shared  = tokens.Session{ID: ids.Session{15: 1}, ClientID: "app", ExpiresAt: now.Add(time.Hour)} // processes race for this session
 )
 
 func person(name string) accounts.User {

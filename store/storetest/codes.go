@@ -331,7 +331,7 @@ var codePromises = []promise{
 		pending, used := addCode(t, db, l, client.ID), addCode(t, db, l, client.ID, "offline_access")
 		s := exchanged(t, db, used)
 		succeeds(t, db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted)))
-		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // the same id again, which never happens
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // reuses the id, which the server never does, to find remains
 		isOver(t, db, l)
 		isNoCode(t, db, pending)
 		isNoCode(t, db, used)

@@ -28,7 +28,7 @@ func addConsent(t testing.TB, db *store.DB, u accounts.User, c clients.Client, s
 	return given
 }
 
-// wantConsents fails the test if these are not the user's consents.
+// wantConsents fails the test unless the user has exactly these consents.
 func wantConsents(t testing.TB, db *store.DB, user ids.User, want ...consents.Consent) {
 	t.Helper()
 	all, err := db.Consents(t.Context(), user)
@@ -154,7 +154,7 @@ var consentPromises = []promise{
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		addConsent(t, db, u, c, "openid")
 		succeeds(t, db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted)))
-		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // the same id again, which never happens
+		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated))) // reuses the id, which the server never does, to find remains
 		wantConsents(t, db, u.ID)
 	}},
 	{"DeleteClient/takes the consents along, however many", func(t *testing.T, db *store.DB) {

@@ -67,7 +67,7 @@ func session(u accounts.User, clientID string) tokens.Session {
 	}
 }
 
-// event returns an event of that kind.
+// event returns an event of a kind.
 func event(kind audit.Kind) audit.Event { return audit.Event{Time: at, Kind: kind} }
 
 // addUser creates a user.
