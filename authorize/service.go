@@ -100,7 +100,7 @@ func (a *Response) Location() string {
 	return b.String()
 }
 
-// subject returns a user's id in canonical form, empty if id is no id.
+// subject returns a user's id in canonical form, or "" if id is not valid.
 func subject(id string) string {
 	if u, err := ids.Parse[ids.User](id); err == nil {
 		return u.String()

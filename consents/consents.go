@@ -63,7 +63,7 @@ func (s Service) Covers(ctx context.Context, user ids.User, client string, scope
 	return !slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(given.Scopes, scope) }), nil
 }
 
-// Give lets the client have these scopes, besides those it already has.
+// Give lets the client have these scopes in addition to those it already has.
 func (s Service) Give(ctx context.Context, now time.Time, user ids.User, client string, scopes []string, from caller.Caller) error {
 	c := Consent{ID: ids.New[ids.Consent](), UserID: user, ClientID: client, Scopes: scopes, CreatedAt: now, UpdatedAt: now}
 	if err := s.Store.GiveConsent(ctx, c, consentEvent(audit.ConsentGiven, now, user, client, from)); err != nil {

@@ -430,7 +430,7 @@ func TestSignupIsForListedAndOwnPagesOnly(t *testing.T) {
 		"typed into the bar":        {"Sec-Fetch-Site", "none"},
 		"same-origin, no Origin":    {"Sec-Fetch-Site", "same-origin"},
 		"listed, on the same site":  {"Origin", origin, "Sec-Fetch-Site", "same-site"},
-		"own, whatever is besides":  {"Origin", issuer},
+		"own, without more":         {"Origin", issuer},
 		"listed, with an odd fetch": {"Origin", origin, "Sec-Fetch-Site", "odd"},
 	} {
 		if got := try(header...); got != http.StatusCreated {

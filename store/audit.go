@@ -66,7 +66,7 @@ func (db *DB) PurgeEvents(ctx context.Context, before time.Time, limit int) (int
 
 // purge deletes the rows that query finds within bound in one short statement. It reads
 // first, so that it holds up no writer when there is nothing to do. The delete checks the
-// bound again besides the ids, because a row may have been renewed in between.
+// bound again, because a row may have been renewed in between.
 func purge(ctx context.Context, db *DB, query, del string, bound any, limit int) (int64, error) {
 	ids, err := all(ctx, db, func(row scanner) (id any, err error) {
 		err = row.Scan(&id)

@@ -133,8 +133,8 @@ func connect(ctx context.Context, url string, opts Options) (*DB, error) {
 	return openSQLite(ctx, path)
 }
 
-// CheckURL reports what is wrong with a database URL, without its secrets and
-// without asking the database: besides what [dsn.Check] finds, what the driver does.
+// CheckURL returns what [dsn.Check] or the driver finds wrong with a database URL. The error
+// has no secrets. CheckURL doesn't connect to the database.
 func CheckURL(url string) error {
 	if !strings.HasPrefix(url, "mysql:") {
 		return nil

@@ -17,8 +17,8 @@ import (
 	"countersign/oauth"
 )
 
-// Details are what an authorization request asks for besides scopes. The session keeps
-// them for its later tokens.
+// Details are what an authorization request asks for in addition to scopes. The session
+// keeps them for its later tokens.
 type Details struct {
 	Resources      []string `json:"resources,omitempty"`       // RFC 8707; empty: all that the client has
 	IDTokenClaims  []string `json:"id_token_claims,omitempty"` // OpenID Connect Core section 5.5
@@ -72,7 +72,7 @@ type CodeStore interface {
 	PurgeCodes(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
-// Reasons to refuse a code, besides ErrUnknown.
+// Reasons to refuse a code, in addition to ErrUnknown.
 var (
 	// ErrCodeUsed says that the code was exchanged before; its session has ended.
 	ErrCodeUsed = errors.New("authorization code used twice")

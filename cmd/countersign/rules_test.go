@@ -239,8 +239,8 @@ func TestAPasswordIsJudgedAlikeWhereverItIsSet(t *testing.T) {
 	}
 }
 
-// refusal runs the command line in this process. What it is given besides is variables of
-// its environment, and its standard input as stdin=TEXT. The error is what it says.
+// refusal runs the command line in this process, and returns what it reports as an error.
+// given has environment variables, and the standard input as stdin=TEXT.
 func refusal(t *testing.T, given []string, args ...string) error {
 	t.Helper()
 	var in string
