@@ -13,7 +13,7 @@
 // is that package's type. Start at Config, then Load.
 //
 // A default is decided here, in a tag, and nowhere else. A rule belongs to the package
-// that needs it, which refuses what breaks it whoever asks; check asks that package and
+// that needs it, which enforces it for every caller; check asks that package and
 // adds the place.
 package configs
 
