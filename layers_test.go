@@ -75,6 +75,7 @@ var owners = map[string][]string{
 	"github.com/gin-contrib/cors":    {"server"},
 	"github.com/go-oauth2/oauth2/v4": {"grants"},
 	"github.com/golang-jwt/jwt/v5":   {"tokens", "keys"},
+	"github.com/google/uuid":         {"ids"},
 	"golang.org/x/crypto":            {"hashing", "seal"},
 	"database/sql":                   {"store"},
 	"modernc.org/sqlite":             {"store"},

@@ -1,11 +1,10 @@
 package storetest
 
 import (
+	"crypto/rand"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/uuid"
 
 	"countersign/accounts"
 	"countersign/audit"
@@ -118,7 +117,7 @@ func record(t testing.TB, db *store.DB, events ...audit.Event) []audit.Record {
 	t.Helper()
 	before := number(t, db)
 	for _, ev := range events {
-		succeeds(t, db.SetSecretHash(t.Context(), "app", uuid.NewString(), at, ev))
+		succeeds(t, db.SetSecretHash(t.Context(), "app", rand.Text(), at, ev))
 	}
 	got := recordedAfter(t, db, before)
 	if len(got) != len(events) {

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/ids"
@@ -108,7 +106,7 @@ var loginPromises = []promise{
 	}},
 	{"Login/an unknown id is ErrUnknown", func(t *testing.T, db *store.DB) {
 		addLogin(t, db, addUser(t, db, "alice"))
-		for _, id := range []ids.Login{{}, ids.Login(uuid.Max), ids.New[ids.Login]()} {
+		for _, id := range []ids.Login{{}, lastID[ids.Login](), ids.New[ids.Login]()} {
 			_, err := db.Login(t.Context(), id, at)
 			fails(t, id.String(), err, tokens.ErrUnknown)
 		}

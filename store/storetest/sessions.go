@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/ids"
@@ -106,7 +104,7 @@ var sessionPromises = []promise{
 	}},
 	{"Session/an unknown id is ErrUnknown", func(t *testing.T, db *store.DB) {
 		signIn(t, db, "alice")
-		for _, id := range []ids.Session{{}, ids.Session(uuid.Max), ids.New[ids.Session]()} {
+		for _, id := range []ids.Session{{}, lastID[ids.Session](), ids.New[ids.Session]()} {
 			_, err := db.Session(t.Context(), id, at)
 			fails(t, id.String(), err, tokens.ErrUnknown)
 		}

@@ -67,6 +67,14 @@ func session(u accounts.User, clientID string) tokens.Session {
 	}
 }
 
+// lastID returns the id that sorts after all others.
+func lastID[ID ~[16]byte]() (id ID) {
+	for i := range id {
+		id[i] = 0xff
+	}
+	return id
+}
+
 // event returns an event of a kind.
 func event(kind audit.Kind) audit.Event { return audit.Event{Time: at, Kind: kind} }
 

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/ids"
@@ -113,7 +111,7 @@ var userPromises = []promise{
 	}},
 	{"User/an unknown id is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		addUser(t, db, "alice")
-		for _, id := range []ids.User{{}, ids.User(uuid.Max), ids.New[ids.User]()} {
+		for _, id := range []ids.User{{}, lastID[ids.User](), ids.New[ids.User]()} {
 			_, err := db.User(t.Context(), id)
 			fails(t, id.String(), err, accounts.ErrUnknownUser)
 		}
