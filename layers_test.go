@@ -28,12 +28,12 @@ var layers = map[string][]string{
 	"caller":  {"audit", "ids", "limits"},
 	"hashing": {"input", "limits"},
 	"limits":  {"input"},
-	"oauth":   {"uris"},
+	"oauth":   {"ids", "uris"},
 	"origins": {"uris"},
 
 	// The domain. Its packages do not know each other.
 	"accounts": {"audit", "caller", "hashing", "ids", "input", "limits", "seal", "secrecy", "uris"},
-	"clients":  {"audit", "caller", "hashing", "input", "limits", "oauth", "origins", "secrecy", "uris"},
+	"clients":  {"audit", "caller", "hashing", "ids", "input", "limits", "oauth", "origins", "secrecy", "uris"},
 	"consents": {"audit", "caller", "ids"},
 	"tokens":   {"audit", "caller", "ids", "input", "oauth", "seal"},
 	"keys":     {"audit", "input", "seal"},
@@ -49,7 +49,7 @@ var layers = map[string][]string{
 
 	// Above the domain.
 	"refusals":  {"accounts", "clients", "consents", "input", "limits", "oauth", "signin", "tokens"},
-	"grants":    {"accounts", "caller", "clients", "oauth", "refusals", "secrecy", "signin", "tokens"},
+	"grants":    {"accounts", "caller", "clients", "ids", "oauth", "refusals", "secrecy", "signin", "tokens"},
 	"authorize": {"caller", "clients", "consents", "ids", "oauth", "refusals", "seal", "tokens"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
 	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "tokens", "web"},

@@ -18,6 +18,6 @@ type Client struct {
 // DescribeClient returns the view of an application, without its secret.
 func DescribeClient(c clients.Client) Client {
 	return Client{
-		ID: c.ID, Settings: c.Settings.Whole(), Declared: c.Declared, CreatedAt: at(c.CreatedAt), UpdatedAt: at(c.UpdatedAt),
+		ID: string(c.ID), Settings: c.Settings.Whole(), Declared: c.Declared, CreatedAt: at(c.CreatedAt), UpdatedAt: at(c.UpdatedAt),
 	}
 }

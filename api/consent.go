@@ -18,7 +18,7 @@ type Consent struct {
 // DescribeConsent returns the view of a consent.
 func DescribeConsent(c consents.Consent) Consent {
 	return Consent{
-		ClientID: c.ClientID, ClientName: c.ClientName, Scope: strings.Join(c.Scopes, " "),
+		ClientID: string(c.ClientID), ClientName: c.ClientName, Scope: strings.Join(c.Scopes, " "),
 		CreatedAt: at(c.CreatedAt), UpdatedAt: at(c.UpdatedAt),
 	}
 }

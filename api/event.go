@@ -19,7 +19,7 @@ type Event struct {
 // DescribeEvent returns the view of a security event.
 func DescribeEvent(e audit.Record) Event {
 	return Event{
-		Time: at(e.Time), Kind: string(e.Kind), UserID: text(e.UserID), ClientID: e.ClientID,
+		Time: at(e.Time), Kind: string(e.Kind), UserID: text(e.UserID), ClientID: string(e.ClientID),
 		SessionID: text(e.SessionID), KeyID: e.KeyID, Address: e.Address, RequestID: e.RequestID,
 	}
 }

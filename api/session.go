@@ -17,7 +17,7 @@ type Session struct {
 // DescribeSession returns the view of a session.
 func DescribeSession(s tokens.Session) Session {
 	return Session{
-		ID: s.ID.String(), UserID: s.UserID.String(), ClientID: s.ClientID, Scope: s.Scopes.String(),
+		ID: s.ID.String(), UserID: s.UserID.String(), ClientID: string(s.ClientID), Scope: s.Scopes.String(),
 		CreatedAt: at(s.CreatedAt), LastUsedAt: at(s.LastUsedAt), ExpiresAt: at(s.ExpiresAt), Device: s.Device,
 	}
 }

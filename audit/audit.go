@@ -54,7 +54,7 @@ type Event struct {
 	Time      time.Time
 	Kind      Kind
 	UserID    ids.User    // the account concerned, which may be deleted by now
-	ClientID  string      // the client concerned
+	ClientID  ids.Client  // the client concerned
 	SessionID ids.Session // the session concerned
 	KeyID     string      // the signing key concerned (its kid)
 	Address   string      // IP address the request came from; empty for the command line

@@ -17,7 +17,7 @@ import (
 // Logout is a request to sign the user out (OpenID Connect RP-Initiated Logout section
 // 2) that has been checked. Its JSON is the content of a ticket.
 type Logout struct {
-	ClientID    string      `json:"client_id,omitempty"`    // empty: not given
+	ClientID    ids.Client  `json:"client_id,omitempty"`    // empty: not given
 	RedirectURI string      `json:"redirect_uri,omitempty"` // post_logout_redirect_uri, only with a ClientID
 	State       string      `json:"state,omitempty"`
 	UILocales   string      `json:"ui_locales,omitempty"`
@@ -49,7 +49,7 @@ func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values
 			return nil, &PageError{"invalid_request", "a parameter is repeated"}
 		}
 	}
-	r := &Logout{ClientID: form.Get("client_id"), UILocales: form.Get("ui_locales"), AskedAt: now.UnixMilli()}
+	r := &Logout{ClientID: ids.Client(form.Get("client_id")), UILocales: form.Get("ui_locales"), AskedAt: now.UnixMilli()}
 	if token := form.Get("id_token_hint"); token != "" {
 		hint, err := s.o.Tokens.ReadHint(token)
 		if err != nil || len(hint.ClientID) == 0 || r.ClientID != "" && !slices.Contains(hint.ClientID, r.ClientID) {

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/refusals"
 	"countersign/tokens"
@@ -22,7 +23,7 @@ import (
 // Request is an authorization request that has been checked. Its JSON is the content of
 // a ticket.
 type Request struct {
-	ClientID    string       `json:"client_id"`
+	ClientID    ids.Client   `json:"client_id"`
 	RedirectURI string       `json:"redirect_uri"`
 	FormPost    bool         `json:"form_post,omitempty"`
 	State       string       `json:"state,omitempty"`
@@ -77,7 +78,7 @@ const MaxRequest = 8 << 10
 // Read reads a request. With an *oauth.Error it also returns a request, to which that
 // error can be answered. With any other error, such as a *PageError, it returns none.
 func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Request, error) {
-	r := &Request{ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"), AskedAt: now.UnixMilli()}
+	r := &Request{ClientID: ids.Client(form.Get("client_id")), RedirectURI: form.Get("redirect_uri"), AskedAt: now.UnixMilli()}
 	for _, name := range []string{"client_id", "redirect_uri"} {
 		if values := form[name]; len(values) != 1 || values[0] == "" {
 			return nil, &PageError{"invalid_request", name + " is missing or repeated"}

@@ -13,6 +13,7 @@ import (
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/limits"
 	"countersign/secrecy"
 	"countersign/store/storetest"
@@ -28,7 +29,7 @@ func TestClientAuthentication(t *testing.T) {
 	register(t, registry, machine, generated)
 
 	for name, c := range map[string]struct {
-		id     string
+		id     ids.Client
 		secret secrecy.Text
 		want   error
 	}{
@@ -48,7 +49,7 @@ func TestClientAuthentication(t *testing.T) {
 		"unknown without secret":        {"nobody", "", clients.ErrBadCredentials},
 		"id in another case":            {"SPA", "", clients.ErrBadCredentials},
 		"no id":                         {"", "", clients.ErrBadCredentials},
-		"endless id and secret":         {strings.Repeat("a", 50_000), secrecy.Text(strings.Repeat("a", 50_000)), clients.ErrBadCredentials},
+		"endless id and secret":         {ids.Client(strings.Repeat("a", 50_000)), secrecy.Text(strings.Repeat("a", 50_000)), clients.ErrBadCredentials},
 		"id not UTF-8":                  {"\xff", chosen, clients.ErrBadCredentials},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +57,7 @@ func TestClientAuthentication(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("error %v, want %v itself", err, c.want)
 			}
-			if want := map[bool]string{true: c.id}[c.want == nil]; got.ID != want {
+			if want := map[bool]ids.Client{true: c.id}[c.want == nil]; got.ID != want {
 				t.Errorf("client %q, want %q", got.ID, want)
 			}
 		})
@@ -67,7 +68,7 @@ func TestUnknownClientCostsWhatAWrongSecretCosts(t *testing.T) {
 	registry := newRegistry(t, open(t))
 	register(t, registry, api, chosen)
 	work := registry.Watch()
-	for _, id := range []string{"api", "nobody"} {
+	for _, id := range []ids.Client{"api", "nobody"} {
 		registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: id, Secret: "wrong"}, caller.Caller{Address: home})
 		if got := work.Take(); len(got) != 1 || got[0] != cheap {
 			t.Errorf("%s: hashes %v, want one", id, got)
@@ -105,7 +106,7 @@ func TestWhatIsRememberedOfSecretsIsBounded(t *testing.T) {
 	registry := newRegistry(t, open(t))
 	remembered := 0
 	for n := range 2 * clients.MaxProven {
-		remembered = registry.Prove("api"+strconv.Itoa(n), chosen)
+		remembered = registry.Prove(ids.Client("api"+strconv.Itoa(n)), chosen)
 	}
 	if remembered != clients.MaxProven {
 		t.Errorf("%d are remembered, want %d", remembered, clients.MaxProven)
@@ -136,7 +137,7 @@ func TestClientsWhileTheDatabaseFails(t *testing.T) {
 }
 
 func TestWrongSecretsAreThrottled(t *testing.T) {
-	for name, id := range map[string]string{"chosen secret": "api", "generated secret": "machine", "unknown client": "nobody"} {
+	for name, id := range map[string]ids.Client{"chosen secret": "api", "generated secret": "machine", "unknown client": "nobody"} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "countersign.db")
 			synctest.Test(t, func(t *testing.T) {
@@ -233,7 +234,7 @@ func TestKnownClientsGetThroughAFlood(t *testing.T) {
 	machine := api
 	machine.ID = "machine"
 	register(t, registry, machine, generated)
-	try := func(id string, secret secrecy.Text) error {
+	try := func(id ids.Client, secret secrecy.Text) error {
 		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: id, Secret: secret}, caller.Caller{Address: home})
 		return err
 	}
@@ -249,8 +250,8 @@ func TestKnownClientsGetThroughAFlood(t *testing.T) {
 	if err := try("nobody", "guess"); !errors.Is(err, limits.ErrBusy) {
 		t.Errorf("another stranger: %v, want ErrBusy", err)
 	}
-	for id, secret := range map[string]string{"spa": "", "api": chosen, "machine": string(generated)} {
-		if err := try(id, secrecy.Text(secret)); err != nil {
+	for id, secret := range map[ids.Client]secrecy.Text{"spa": "", "api": chosen, "machine": generated} {
+		if err := try(id, secret); err != nil {
 			t.Errorf("%s: %v", id, err)
 		}
 	}

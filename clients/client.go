@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/oauth"
 )
 
@@ -30,7 +31,7 @@ var (
 
 // Client is an application that asks for tokens.
 type Client struct {
-	ID         string
+	ID         ids.Client
 	SecretHash string // of a confidential client: see GenerateSecret; empty if public
 	Settings
 
@@ -52,7 +53,10 @@ const (
 )
 
 // Origin is a registered web origin of a client, or a pattern of origins.
-type Origin struct{ Pattern, ClientID string }
+type Origin struct {
+	Pattern  string
+	ClientID ids.Client
+}
 
 // Store stores clients. Every method is atomic, safe for concurrent use, and writes ev
 // with its change.
@@ -66,15 +70,15 @@ type Store interface {
 	// nothing and returns ErrStale.
 	PutClient(ctx context.Context, c Client, seen string, ev audit.Event) (Change, error)
 	// Client returns a client by id. ErrUnknown.
-	Client(ctx context.Context, id string) (Client, error)
+	Client(ctx context.Context, id ids.Client) (Client, error)
 	// Clients lists all clients by id.
 	Clients(ctx context.Context) ([]Client, error)
 	// Origins lists the web origins of all clients, by client id.
 	Origins(ctx context.Context) ([]Origin, error)
 	// SetSecretHash replaces the secret. ErrUnknown.
-	SetSecretHash(ctx context.Context, id, hash string, now time.Time, ev audit.Event) error
+	SetSecretHash(ctx context.Context, id ids.Client, hash string, now time.Time, ev audit.Event) error
 	// DeleteClient removes the client and its sessions. ErrUnknown.
-	DeleteClient(ctx context.Context, id string, ev audit.Event) error
+	DeleteClient(ctx context.Context, id ids.Client, ev audit.Event) error
 }
 
 // Recipient returns the client as the recipient of tokens.

@@ -9,6 +9,7 @@ import (
 
 	"countersign/clients"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/limits"
 	"countersign/store"
 	"countersign/store/storetest"
@@ -56,7 +57,7 @@ func (f *failing) RecordFailure(ctx context.Context, key [32]byte, now time.Time
 	return f.DB.RecordFailure(ctx, key, now, window)
 }
 
-func (f *failing) Client(ctx context.Context, id string) (clients.Client, error) {
+func (f *failing) Client(ctx context.Context, id ids.Client) (clients.Client, error) {
 	if f.find {
 		return clients.Client{}, errAway
 	}

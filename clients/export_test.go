@@ -2,6 +2,7 @@ package clients
 
 import (
 	"countersign/hashing/hashingtest"
+	"countersign/ids"
 	"countersign/secrecy"
 )
 
@@ -11,7 +12,7 @@ func (s *Registry) Watch() *hashingtest.Work { return hashingtest.Watch(s.hasher
 var MaxProven = maxProven
 
 // Prove makes the registry remember a secret, and returns how many it does.
-func (s *Registry) Prove(id string, secret secrecy.Text) int {
+func (s *Registry) Prove(id ids.Client, secret secrecy.Text) int {
 	s.proven.add(id, "hash", secret)
 	return len(s.proven.seen)
 }

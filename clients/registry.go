@@ -11,6 +11,7 @@ import (
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/input"
 	"countersign/limits"
 	"countersign/secrecy"
@@ -56,7 +57,7 @@ func New(o Options) (*Registry, error) {
 
 // Credentials are what an application presents at the token endpoint.
 type Credentials struct {
-	ID string
+	ID ids.Client
 	// Secret is empty if there is none. An empty secret and an absent one are
 	// the same (RFC 6749 sections 2.3.1 and 3.2); HTTP Basic can only send an empty
 	// one.
@@ -83,7 +84,7 @@ func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credent
 		}
 		return Client{}, ErrBadCredentials // nothing was guessed
 	}
-	key := limits.Key("client secret", cred.ID, from.Network())
+	key := limits.Key("client secret", string(cred.ID), from.Network())
 	if strings.HasPrefix(client.SecretHash, digestPrefix) {
 		// An attacker can't guess 256 random bits. So their owner never waits for the
 		// guesses of others, not even to read how many there were.
@@ -209,7 +210,7 @@ const maxPuts = 5
 // checked returns the client in its stored form, or an error if it breaks a rule.
 func (s *Registry) checked(c Client, secret secrecy.Text) (Client, error) {
 	if c.Name == "" {
-		c.Name = c.ID
+		c.Name = string(c.ID)
 	}
 	c.Settings = c.Settings.Whole()
 	return c, Check(c, secret, s.rules)
@@ -217,7 +218,7 @@ func (s *Registry) checked(c Client, secret secrecy.Text) (Client, error) {
 
 // RotateSecret gives a confidential client a new generated secret and returns
 // it. ErrUnknown, ErrPublic.
-func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id string, from caller.Caller) (secrecy.Text, error) {
+func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id ids.Client, from caller.Caller) (secrecy.Text, error) {
 	c, err := s.store.Client(ctx, id)
 	if err != nil {
 		return "", fmt.Errorf("rotate secret: %w", err)
@@ -234,7 +235,7 @@ func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id string, f
 }
 
 // Delete removes the client and its sessions. ErrUnknown.
-func (s *Registry) Delete(ctx context.Context, now time.Time, id string, from caller.Caller) error {
+func (s *Registry) Delete(ctx context.Context, now time.Time, id ids.Client, from caller.Caller) error {
 	if err := s.store.DeleteClient(ctx, id, clientEvent(audit.ClientDeleted, now, id, from)); err != nil {
 		return fmt.Errorf("delete client: %w", err)
 	}
@@ -242,7 +243,7 @@ func (s *Registry) Delete(ctx context.Context, now time.Time, id string, from ca
 }
 
 // ByID returns a client. ErrUnknown.
-func (s *Registry) ByID(ctx context.Context, id string) (Client, error) {
+func (s *Registry) ByID(ctx context.Context, id ids.Client) (Client, error) {
 	return s.store.Client(ctx, id)
 }
 
@@ -283,7 +284,7 @@ func (s *Registry) keepHash(ctx context.Context, stored string, secret secrecy.T
 	return s.hashSecret(ctx, secret)
 }
 
-func clientEvent(kind audit.Kind, now time.Time, id string, from caller.Caller) audit.Event {
+func clientEvent(kind audit.Kind, now time.Time, id ids.Client, from caller.Caller) audit.Event {
 	ev := from.Event(now, kind)
 	ev.ClientID = id
 	return ev

@@ -12,6 +12,7 @@ import (
 
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/input/inputtest"
 	"countersign/secrecy"
 	"countersign/store/storetest"
@@ -79,7 +80,7 @@ func TestSecretsAreStoredAsHashes(t *testing.T) {
 	generated := clients.GenerateSecret()
 	for secret, prefix := range map[string]string{string(generated): "$sha256$", chosen: "$argon2id$v=19$m=8,"} {
 		c := api
-		c.ID = prefix[1:7]
+		c.ID = ids.Client(prefix[1:7])
 		got := register(t, registry, c, secrecy.Text(secret)).SecretHash
 		if !strings.HasPrefix(got, prefix) || strings.Contains(got, secret) {
 			t.Errorf("%q is stored as %q", secret, got)
@@ -103,8 +104,8 @@ func TestClientRules(t *testing.T) {
 		"nothing given":           {clients.Client{}, nil, "", []string{"id required", "secret required", "grants required"}},
 		"resource server":         {api, func(c *clients.Client) { c.Grants = nil }, chosen, nil},
 		"id with anything odd":    {spa, func(c *clients.Client) { c.ID = "a:b%c+d e~" }, "", nil},
-		"longest id":              {spa, func(c *clients.Client) { c.ID = strings.Repeat("a", 64) }, "", nil},
-		"id too long":             {spa, func(c *clients.Client) { c.ID = strings.Repeat("a", 65) }, "", []string{"id too_long"}},
+		"longest id":              {spa, func(c *clients.Client) { c.ID = ids.Client(strings.Repeat("a", 64)) }, "", nil},
+		"id too long":             {spa, func(c *clients.Client) { c.ID = ids.Client(strings.Repeat("a", 65)) }, "", []string{"id too_long"}},
 		"id with quote":           {spa, func(c *clients.Client) { c.ID = `a"b` }, "", []string{"id invalid_characters"}},
 		"id with backslash":       {spa, func(c *clients.Client) { c.ID = `a\b` }, "", []string{"id invalid_characters"}},
 		"id ending in space":      {spa, func(c *clients.Client) { c.ID = "a " }, "", []string{"id invalid_characters"}},

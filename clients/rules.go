@@ -53,7 +53,7 @@ type Rules struct {
 // one.
 func Check(c Client, secret secrecy.Text, rules Rules) error {
 	var bad input.Error
-	checkClientID(&bad, c.ID)
+	checkClientID(&bad, string(c.ID))
 	checkSecretKind(&bad, c.Public, secret != "")
 	if !c.Public && secret != "" && !isGenerated(secret) {
 		checkChosenSecret(&bad, secret)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"countersign/ids"
 	"countersign/input"
 	"countersign/secrecy"
 )
@@ -79,16 +80,16 @@ func newProven() *proven {
 	return &proven{key: random(32), seen: make(map[[32]byte]struct{})}
 }
 
-func (p *proven) has(clientID, stored string, secret secrecy.Text) bool {
-	mac := p.mac(clientID, stored, string(secret))
+func (p *proven) has(id ids.Client, stored string, secret secrecy.Text) bool {
+	mac := p.mac(string(id), stored, string(secret))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, ok := p.seen[mac]
 	return ok
 }
 
-func (p *proven) add(clientID, stored string, secret secrecy.Text) {
-	mac := p.mac(clientID, stored, string(secret))
+func (p *proven) add(id ids.Client, stored string, secret secrecy.Text) {
+	mac := p.mac(string(id), stored, string(secret))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.seen) >= maxProven {

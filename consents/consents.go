@@ -24,7 +24,7 @@ var (
 type Consent struct {
 	ID        ids.Consent
 	UserID    ids.User
-	ClientID  string
+	ClientID  ids.Client
 	Scopes    []string
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -36,7 +36,7 @@ type Consent struct {
 // with its change.
 type Store interface {
 	// Consent returns what a user lets a client have, or ErrUnknown.
-	Consent(ctx context.Context, user ids.User, client string) (Consent, error)
+	Consent(ctx context.Context, user ids.User, client ids.Client) (Consent, error)
 	// Consents lists a user's consents, by client.
 	Consents(ctx context.Context, user ids.User) ([]Consent, error)
 	// GiveConsent adds c, or adds its scopes to the consent that the user has given the
@@ -45,14 +45,14 @@ type Store interface {
 	GiveConsent(ctx context.Context, c Consent, ev audit.Event) error
 	// DeleteConsent removes a consent and the client's sessions and codes of the user, or
 	// returns ErrUnknown if there is none.
-	DeleteConsent(ctx context.Context, user ids.User, client string, ev audit.Event) error
+	DeleteConsent(ctx context.Context, user ids.User, client ids.Client, ev audit.Event) error
 }
 
 // Service gives, lists and revokes consents.
 type Service struct{ Store Store }
 
 // Covers reports whether the user has let the client have all of these scopes.
-func (s Service) Covers(ctx context.Context, user ids.User, client string, scopes []string) (bool, error) {
+func (s Service) Covers(ctx context.Context, user ids.User, client ids.Client, scopes []string) (bool, error) {
 	given, err := s.Store.Consent(ctx, user, client)
 	if errors.Is(err, ErrUnknown) {
 		return false, nil
@@ -64,7 +64,7 @@ func (s Service) Covers(ctx context.Context, user ids.User, client string, scope
 }
 
 // Give lets the client have these scopes in addition to those it already has.
-func (s Service) Give(ctx context.Context, now time.Time, user ids.User, client string, scopes []string, from caller.Caller) error {
+func (s Service) Give(ctx context.Context, now time.Time, user ids.User, client ids.Client, scopes []string, from caller.Caller) error {
 	c := Consent{ID: ids.New[ids.Consent](), UserID: user, ClientID: client, Scopes: scopes, CreatedAt: now, UpdatedAt: now}
 	if err := s.Store.GiveConsent(ctx, c, consentEvent(audit.ConsentGiven, now, user, client, from)); err != nil {
 		return fmt.Errorf("give consent: %w", err)
@@ -79,11 +79,11 @@ func (s Service) Of(ctx context.Context, user ids.User) ([]Consent, error) {
 
 // Revoke removes the user's consent to a client and ends the client's sessions of the
 // user. It returns ErrUnknown if there is no such consent.
-func (s Service) Revoke(ctx context.Context, now time.Time, user ids.User, client string, from caller.Caller) error {
+func (s Service) Revoke(ctx context.Context, now time.Time, user ids.User, client ids.Client, from caller.Caller) error {
 	return s.Store.DeleteConsent(ctx, user, client, consentEvent(audit.ConsentRevoked, now, user, client, from))
 }
 
-func consentEvent(kind audit.Kind, now time.Time, user ids.User, client string, from caller.Caller) audit.Event {
+func consentEvent(kind audit.Kind, now time.Time, user ids.User, client ids.Client, from caller.Caller) audit.Event {
 	ev := from.Event(now, kind)
 	ev.UserID, ev.ClientID = user, client
 	return ev

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/secrecy"
 )
 
@@ -20,7 +21,7 @@ func credentials(r *http.Request, form url.Values) (clients.Credentials, error) 
 		if id == "" {
 			return clients.Credentials{}, errNoClient
 		}
-		return clients.Credentials{ID: id, Secret: secrecy.Text(clientSecret)}, nil
+		return clients.Credentials{ID: ids.Client(id), Secret: secrecy.Text(clientSecret)}, nil
 	case 1:
 		basicID, basicSecret, ok := parseBasic(headers[0])
 		if !ok {
@@ -33,7 +34,7 @@ func credentials(r *http.Request, form url.Values) (clients.Credentials, error) 
 			return clients.Credentials{}, invalidRequest("client_id differs from the client in the Authorization header")
 		}
 		// Some clients send Basic with an empty secret for a public client.
-		return clients.Credentials{ID: basicID, Secret: secrecy.Text(basicSecret)}, nil
+		return clients.Credentials{ID: ids.Client(basicID), Secret: secrecy.Text(basicSecret)}, nil
 	default:
 		return clients.Credentials{}, invalidRequest("the Authorization header is repeated")
 	}

@@ -37,7 +37,7 @@ func (l *library) serve(ctx context.Context, r *Request) (Answer, error) {
 	rules := r.grant.Rules()
 	server := oauthserver.NewServer(&oauthserver.Config{AllowedGrantTypes: []oauth2.GrantType{oauth2.GrantType(rules.Type)}}, l)
 	server.ClientInfoHandler = func(*http.Request) (id, secret string, err error) {
-		return r.Client.ID, "", nil // the pipeline has authenticated it
+		return string(r.Client.ID), "", nil // the pipeline has authenticated it
 	}
 	if l.prove != nil {
 		server.PasswordAuthorizationHandler = l.prove

@@ -25,6 +25,7 @@ import (
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/seal"
@@ -186,7 +187,7 @@ func ourApp(t testing.TB) (*server.App, *watch) {
 	}
 	for _, id := range []string{"a", "b"} {
 		if _, err := app.Clients.Create(t.Context(), time.Now(), clients.Client{
-			ID: id,
+			ID: ids.Client(id),
 			Settings: clients.Settings{
 				Name: id, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: []string{"read", "admin"},
 			},
@@ -215,7 +216,7 @@ func (w *watch) UserByUsername(ctx context.Context, name string) (accounts.User,
 	return w.Store.UserByUsername(ctx, name)
 }
 
-func (w *watch) Client(ctx context.Context, id string) (clients.Client, error) {
+func (w *watch) Client(ctx context.Context, id ids.Client) (clients.Client, error) {
 	w.clients.Add(1)
 	client, err := w.Store.Client(ctx, id)
 	if id != "b" {

@@ -20,6 +20,7 @@ import (
 	"countersign/accounts"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/oauth"
 	"countersign/signin"
 	"countersign/tokens"
@@ -84,7 +85,7 @@ func (s *Service) Supported() []string {
 
 // Token answers a token request (RFC 6749 section 3.2). Every error it returns is an
 // *oauth.Error.
-func (s *Service) Token(r *http.Request, from caller.Caller) (answer *Response, clientID string, err error) {
+func (s *Service) Token(r *http.Request, from caller.Caller) (answer *Response, clientID ids.Client, err error) {
 	x, err := s.run(r, from, s.parse, s.choose, s.authenticate, s.permit, s.read, s.issue)
 	if err != nil {
 		return nil, x.Client.ID, err
@@ -96,7 +97,7 @@ func (s *Service) Token(r *http.Request, from caller.Caller) (answer *Response, 
 // client's token ends. It returns no error if there was nothing to revoke, because the
 // client then has what it wants (section 2.2). Every error it returns is an
 // *oauth.Error.
-func (s *Service) Revoke(r *http.Request, from caller.Caller) (clientID string, err error) {
+func (s *Service) Revoke(r *http.Request, from caller.Caller) (clientID ids.Client, err error) {
 	x, err := s.run(r, from, s.parse, s.authenticate, s.revoke)
 	return x.Client.ID, err
 }
@@ -104,7 +105,7 @@ func (s *Service) Revoke(r *http.Request, from caller.Caller) (clientID string, 
 // Introspect answers an introspection request (RFC 7662 section 2) with the
 // members of the response. It doesn't tell why a token isn't active (section 2.2).
 // Every error it returns is an *oauth.Error.
-func (s *Service) Introspect(r *http.Request, from caller.Caller) (members map[string]any, clientID string, err error) {
+func (s *Service) Introspect(r *http.Request, from caller.Caller) (members map[string]any, clientID ids.Client, err error) {
 	x, err := s.run(r, from, s.parse, s.authenticate, s.mayIntrospect, func(ctx context.Context, x *Request) (err error) {
 		members, err = s.introspect(ctx, x)
 		return err

@@ -63,7 +63,7 @@ func (h *Authorization) post(c *gin.Context) error {
 func (h *Authorization) read(c *gin.Context, form url.Values) (*authorize.Request, error) {
 	r, err := h.Authorize.Read(c.Request.Context(), time.Now(), form)
 	if r != nil {
-		c.Set(ClientIDKey, r.ClientID)
+		logClient(c, r.ClientID)
 	}
 	if refusal, ok := errors.AsType[*oauth.Error](err); ok {
 		return nil, h.respond(c, r, h.Authorize.Refuse(r, refusal))

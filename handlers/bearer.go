@@ -119,7 +119,7 @@ func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
 		b.fail(c, err)
 		return tokens.Access{}, false
 	}
-	c.Set(ClientIDKey, access.ClientID)
+	logClient(c, access.ClientID)
 	c.Set(SubjectKey, access.Subject)
 	return access, true
 }

@@ -8,6 +8,7 @@ import (
 
 	"countersign/api"
 	"countersign/consents"
+	"countersign/ids"
 	"countersign/tokens"
 )
 
@@ -35,7 +36,7 @@ func (h *Consents) list(c *gin.Context, mine tokens.Session) error {
 }
 
 func (h *Consents) revoke(c *gin.Context, mine tokens.Session) error {
-	err := h.Consents.Revoke(c.Request.Context(), time.Now(), mine.UserID, c.Param("client_id"), callerOf(c, ""))
+	err := h.Consents.Revoke(c.Request.Context(), time.Now(), mine.UserID, ids.Client(c.Param("client_id")), callerOf(c, ""))
 	if err != nil {
 		return err
 	}

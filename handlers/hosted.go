@@ -234,7 +234,7 @@ func (h *Hosted) request(c *gin.Context, ticket string) (*authorize.Request, err
 	}
 	r, err := h.Authorize.Resume(c.Request.Context(), time.Now(), ticket)
 	if err == nil {
-		c.Set(ClientIDKey, r.ClientID)
+		logClient(c, r.ClientID)
 	}
 	return r, err
 }

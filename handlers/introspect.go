@@ -18,7 +18,7 @@ func (h *Introspect) Mount(r gin.IRouter) { r.POST("/oauth/introspect", h.intros
 
 func (h *Introspect) introspect(c *gin.Context) {
 	members, clientID, err := h.Grants.Introspect(c.Request, callerOf(c, ""))
-	c.Set(ClientIDKey, clientID)
+	logClient(c, clientID)
 	if err != nil {
 		refuseClient(c, err)
 		return

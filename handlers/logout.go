@@ -50,7 +50,7 @@ func (h *Logout) receive(c *gin.Context, form url.Values) error {
 	if err != nil {
 		return err
 	}
-	c.Set(ClientIDKey, r.ClientID)
+	logClient(c, r.ClientID)
 	l, err := h.login(c)
 	if err != nil {
 		return err

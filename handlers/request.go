@@ -7,6 +7,7 @@ import (
 
 	"countersign/browser"
 	"countersign/caller"
+	"countersign/ids"
 )
 
 // RequestIDHeader carries the id of a request, which every answer names.
@@ -20,6 +21,9 @@ const (
 	ErrorKey    = "error"  // the code of the error that was answered
 	OriginKey   = "origin" // origin of a page that was refused, for 'cors explain'
 )
+
+// logClient has the request log name a client.
+func logClient(c *gin.Context, id ids.Client) { c.Set(ClientIDKey, string(id)) }
 
 // RequestID is the id the middleware gave the request.
 func RequestID(c *gin.Context) string { return c.Writer.Header().Get(RequestIDHeader) }

@@ -18,7 +18,7 @@ func (h *Revoke) Mount(r gin.IRouter) { r.POST("/oauth/revoke", h.revoke) }
 
 func (h *Revoke) revoke(c *gin.Context) {
 	clientID, err := h.Grants.Revoke(c.Request, callerOf(c, ""))
-	c.Set(ClientIDKey, clientID)
+	logClient(c, clientID)
 	if err != nil {
 		refuseClient(c, err)
 		return

@@ -114,7 +114,7 @@ func (h *Session) refresh(c *gin.Context) error {
 
 // answer sends the tokens.
 func (h *Session) answer(c *gin.Context, s *signin.Session) {
-	c.Set(ClientIDKey, s.Session.ClientID)
+	logClient(c, s.Session.ClientID)
 	c.Set(SubjectKey, s.User.ID.String())
 	h.Cookies.set(c, refreshCookie, s.RefreshToken, time.Until(s.Session.ExpiresAt))
 	out := signedIn{ExpiresIn: int64(s.ExpiresIn / time.Second), User: api.DescribeUser(s.User)}

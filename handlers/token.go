@@ -18,7 +18,7 @@ func (h *Token) Mount(r gin.IRouter) { r.POST("/oauth/token", h.token) }
 
 func (h *Token) token(c *gin.Context) {
 	members, clientID, err := h.Grants.Token(c.Request, callerOf(c, ""))
-	c.Set(ClientIDKey, clientID)
+	logClient(c, clientID)
 	if err != nil {
 		refuseClient(c, err)
 		return

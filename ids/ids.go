@@ -20,6 +20,9 @@ type (
 	Letter  = of[letter]
 )
 
+// Client is the id of a client: text that an operator chooses (see clients.CheckID).
+type Client string
+
 type user struct{}
 type session struct{}
 type login struct{}

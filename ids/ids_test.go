@@ -49,6 +49,7 @@ func TestIDsLookAsUUIDsDo(t *testing.T) {
 	same("bytes", string(id[:]), string(u[:]))
 	same("written", written(id), written(u))
 	same("zero, written", written(ids.User{}), written(uuid.Nil))
+	same("client, written", written(ids.Client(`a "b" é`)), written(`a "b" é`))
 
 	var read struct{ ID ids.User }
 	if err := json.Unmarshal([]byte(`{"ID":"`+text+`"}`), &read); err != nil || read.ID != id {
@@ -95,10 +96,10 @@ func TestNewIDsDiffer(t *testing.T) {
 
 // That one kind is not another's type is what the compiler goes by.
 func TestKindsAreTypesOfTheirOwn(t *testing.T) {
-	seen := map[reflect.Type]bool{reflect.TypeFor[uuid.UUID](): true}
+	seen := map[reflect.Type]bool{reflect.TypeFor[uuid.UUID](): true, reflect.TypeFor[string](): true}
 	for _, kind := range []reflect.Type{
 		reflect.TypeFor[ids.User](), reflect.TypeFor[ids.Session](), reflect.TypeFor[ids.Login](),
-		reflect.TypeFor[ids.Consent](), reflect.TypeFor[ids.Letter](),
+		reflect.TypeFor[ids.Consent](), reflect.TypeFor[ids.Letter](), reflect.TypeFor[ids.Client](),
 	} {
 		if seen[kind] {
 			t.Errorf("%s is the type of two kinds", kind)

@@ -2,6 +2,8 @@
 // the recipient of tokens.
 package oauth
 
+import "countersign/ids"
+
 // The grant_type values.
 const (
 	GrantPassword          = "password"
@@ -12,7 +14,7 @@ const (
 
 // Recipient is the client that tokens are made for.
 type Recipient struct {
-	ClientID   string
+	ClientID   ids.Client
 	Scopes     Scopes   // the most it may get
 	Audiences  []string // its access tokens' "aud"; empty is the default
 	IDTokenAlg string   // empty is the default

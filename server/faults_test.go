@@ -47,7 +47,7 @@ func (f *faults) before(ctx context.Context, verb string) error {
 	return hook(ctx, verb)
 }
 
-func (f *faults) Client(ctx context.Context, id string) (clients.Client, error) {
+func (f *faults) Client(ctx context.Context, id ids.Client) (clients.Client, error) {
 	if err := f.before(ctx, "Client"); err != nil {
 		return clients.Client{}, err
 	}

@@ -712,7 +712,7 @@ func (w *world) compare() {
 			w.fatal("list sessions: %v", err)
 		}
 		for _, s := range all {
-			got[s.ID.String()] = seen{s.ClientID, s.Scopes.String(), int(s.Counter), s.ExpiresAt}
+			got[s.ID.String()] = seen{string(s.ClientID), s.Scopes.String(), int(s.Counter), s.ExpiresAt}
 		}
 		for id, s := range want {
 			if got[id] != s {

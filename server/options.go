@@ -11,6 +11,7 @@ import (
 	"countersign/clients"
 	"countersign/handlers"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/mail"
@@ -60,8 +61,8 @@ type Options struct {
 
 // SessionCookie is about browser sign-in at /session.
 type SessionCookie struct {
-	Client           string // the id of the client whose tokens users get there
-	handlers.Cookies        // New sets HTTPS
+	Client           ids.Client // the id of the client whose tokens users get there
+	handlers.Cookies            // New sets HTTPS
 }
 
 // Mail says how the server sends letters.
@@ -81,7 +82,7 @@ func (o *Options) check() error {
 			errs = append(errs, fmt.Errorf("allowed origins: %q %w", origin, err))
 		}
 	}
-	if err := clients.CheckID(o.SessionCookie.Client); err != nil {
+	if err := clients.CheckID(string(o.SessionCookie.Client)); err != nil {
 		errs = append(errs, fmt.Errorf("session cookie's client: %w", err))
 	}
 	if err := o.Hashing.Check(); err != nil {

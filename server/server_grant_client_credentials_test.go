@@ -8,6 +8,7 @@ import (
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/ids"
 )
 
 func TestClientCredentialsAreTheClientsOwnToken(t *testing.T) {
@@ -69,7 +70,7 @@ func TestClientNamedLikeAUserIsNotThatUser(t *testing.T) {
 	a := newApp(t)
 	alice := a.signup("alice")
 	if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
-		ID: alice,
+		ID: ids.Client(alice),
 		Settings: clients.Settings{
 			Name: "Impostor", Grants: []string{"client_credentials"}, Scopes: []string{"openid", "profile", "email"},
 		},

@@ -626,7 +626,7 @@ func TestIDTokenIsSignedAsTheClientChose(t *testing.T) {
 	for _, alg := range algs {
 		id := fmt.Sprintf("chose-%s", alg)
 		if _, err := a.Clients.Create(t.Context(), time.Now(), clients.Client{
-			ID: id,
+			ID: ids.Client(id),
 			Settings: clients.Settings{
 				Name: "Chose", Public: true, FirstParty: true, IDTokenAlg: alg,
 				Grants: []string{"password", "refresh_token"}, Scopes: []string{"openid"},

@@ -88,7 +88,7 @@ func (a *app) forge(login *response, change func(header, claims map[string]any))
 func (a *app) resourceServer(id string, audiences ...string) {
 	a.t.Helper()
 	_, err := a.Clients.Put(a.t.Context(), time.Now(), clients.Client{
-		ID: id,
+		ID: ids.Client(id),
 		Settings: clients.Settings{
 			Name: "Resource server", MayIntrospect: true, Audiences: audiences,
 		},
@@ -289,7 +289,7 @@ func TestTokensOfOthersAreInactive(t *testing.T) {
 	client := func(id string, audiences ...string) {
 		t.Helper()
 		_, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
-			ID: id,
+			ID: ids.Client(id),
 			Settings: clients.Settings{
 				Name: "Client", Grants: []string{"client_credentials", "password", "refresh_token"}, FirstParty: true, MayIntrospect: true,
 				Scopes: []string{"read", "openid"}, Audiences: audiences,
@@ -364,7 +364,7 @@ func TestRefreshTokenIsToldToItsClientOnly(t *testing.T) {
 		id := a.signup("alice")
 		client := func(id string, grants ...string) {
 			_, err := a.Clients.Put(t.Context(), time.Now(), clients.Client{
-				ID: id,
+				ID: ids.Client(id),
 				Settings: clients.Settings{
 					Name: "Client", Grants: grants, FirstParty: true, MayIntrospect: true, Scopes: []string{"openid", "profile"},
 				},

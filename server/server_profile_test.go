@@ -52,7 +52,7 @@ func (a *app) withScopes(username, scope string) *response {
 		a.t.Fatal(err)
 	}
 	f := passwordForm(username)
-	f.Set("client_id", client.ID)
+	f.Set("client_id", string(client.ID))
 	f.Set("scope", scope)
 	return a.token(f).want(http.StatusOK)
 }

@@ -9,6 +9,7 @@ import (
 
 	"countersign/audit"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/server"
 )
 
@@ -335,7 +336,7 @@ func TestSessionEndsWithTheAccount(t *testing.T) {
 }
 
 func TestSessionNeedsAClientOfOurs(t *testing.T) {
-	for _, client := range []string{"missing", "third"} {
+	for _, client := range []ids.Client{"missing", "third"} {
 		a := newApp(t, withOptions(func(o *server.Options) { o.SessionCookie.Client = client }))
 		a.signup("alice")
 		a.page().signIn("alice", password).wantProblem(http.StatusNotFound, "browser_sign_in_off")

@@ -94,7 +94,7 @@ func (b *brittle) GiveConsent(ctx context.Context, c consents.Consent, ev audit.
 	return b.do("GiveConsent", func() error { return b.Store.GiveConsent(ctx, c, ev) })
 }
 
-func (b *brittle) DeleteConsent(ctx context.Context, user ids.User, client string, ev audit.Event) error {
+func (b *brittle) DeleteConsent(ctx context.Context, user ids.User, client ids.Client, ev audit.Event) error {
 	return b.do("DeleteConsent", func() error { return b.Store.DeleteConsent(ctx, user, client, ev) })
 }
 

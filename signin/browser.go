@@ -29,7 +29,7 @@ var ErrPasswordOff = errors.New("pages may not take passwords")
 type Browser struct {
 	SignIns  *Service
 	Clients  *clients.Registry
-	ClientID string
+	ClientID ids.Client
 	// RFC9700 refuses every proof but a Code (RFC 9700 section 2.4).
 	RFC9700 bool
 	Log     *slog.Logger

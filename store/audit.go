@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/ids"
 )
 
 var eventTable = table{name: "audit_events", columns: columns("id int, at int, kind text, user_id blob null, client_id text null, " +
@@ -54,7 +55,7 @@ func scanEvent(row scanner) (audit.Record, error) {
 	)
 	err := row.Scan(&r.Number, &at, (*string)(&r.Kind), &r.UserID, &client, &r.SessionID, &keyID, &address, &requestID)
 	r.Time = instant(at)
-	r.ClientID, r.KeyID, r.Address, r.RequestID = client.String, keyID.String, address.String, requestID.String
+	r.ClientID, r.KeyID, r.Address, r.RequestID = ids.Client(client.String), keyID.String, address.String, requestID.String
 	return r, err
 }
 

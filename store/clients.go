@@ -10,6 +10,7 @@ import (
 
 	"countersign/audit"
 	"countersign/clients"
+	"countersign/ids"
 )
 
 var clientTable = table{name: "clients", columns: columns("id text, name text, secret_hash text null, declared int, origins text, details text, " +
@@ -109,7 +110,7 @@ func (db *DB) PutClient(ctx context.Context, c clients.Client, seen string, ev a
 }
 
 // Client implements [clients.Store].
-func (db *DB) Client(ctx context.Context, id string) (clients.Client, error) {
+func (db *DB) Client(ctx context.Context, id ids.Client) (clients.Client, error) {
 	return one(ctx, db, scanClient, clientQuery+` WHERE id = ?`, id)
 }
 
@@ -126,7 +127,8 @@ func (db *DB) Origins(ctx context.Context) ([]clients.Origin, error) {
 
 // scanOrigins reads the origins of one client.
 func scanOrigins(row scanner) (list []clients.Origin, err error) {
-	var id, text string
+	var id ids.Client
+	var text string
 	if err := row.Scan(&id, &text); err != nil {
 		return nil, err
 	}
@@ -139,7 +141,7 @@ func scanOrigins(row scanner) (list []clients.Origin, err error) {
 }
 
 // SetSecretHash implements [clients.Store].
-func (db *DB) SetSecretHash(ctx context.Context, id, hash string, now time.Time, ev audit.Event) error {
+func (db *DB) SetSecretHash(ctx context.Context, id ids.Client, hash string, now time.Time, ev audit.Event) error {
 	return db.change(ctx, clients.ErrUnknown, ev,
 		`UPDATE clients SET secret_hash = ?, updated_at = ? WHERE id = ?`, hash, now.UnixMilli(), id)
 }
@@ -147,7 +149,7 @@ func (db *DB) SetSecretHash(ctx context.Context, id, hash string, now time.Time,
 // DeleteClient implements [clients.Store]. There may be millions of sessions
 // and consents, which would hold up all writers if they went by foreign key, so most
 // go before, in batches; if that is cut short, the client is still there.
-func (db *DB) DeleteClient(ctx context.Context, id string, ev audit.Event) error {
+func (db *DB) DeleteClient(ctx context.Context, id ids.Client, ev audit.Event) error {
 	for _, table := range []string{"sessions", "consents"} {
 		if err := db.thin(ctx, table, id); err != nil {
 			return err
@@ -157,7 +159,7 @@ func (db *DB) DeleteClient(ctx context.Context, id string, ev audit.Event) error
 }
 
 // thin removes a client's rows of a table until a batch of them is left at most.
-func (db *DB) thin(ctx context.Context, table, client string) error {
+func (db *DB) thin(ctx context.Context, table string, client ids.Client) error {
 	for {
 		n, err := one(ctx, db, scanInt,
 			`SELECT COUNT(*) FROM (SELECT 1 FROM `+table+` WHERE client_id = ? LIMIT ?) AS some`, client, deleteBatch+1)

@@ -142,7 +142,7 @@ func loginOfCode(ctx context.Context, tx *sql.Tx, code [sha256.Size]byte) (login
 }
 
 // notRedeemed says why a client's code could not be redeemed.
-func notRedeemed(ctx context.Context, tx *sql.Tx, id [sha256.Size]byte, client string) error {
+func notRedeemed(ctx context.Context, tx *sql.Tx, id [sha256.Size]byte, client ids.Client) error {
 	var one int
 	err := tx.QueryRowContext(ctx, `SELECT 1 FROM codes WHERE id = ? AND client_id = ? AND session_id IS NOT NULL`, id[:], client).Scan(&one)
 	if err == nil {

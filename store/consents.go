@@ -30,7 +30,7 @@ func scanConsent(row scanner) (consents.Consent, error) {
 }
 
 // Consent implements [consents.Store].
-func (db *DB) Consent(ctx context.Context, user ids.User, client string) (consents.Consent, error) {
+func (db *DB) Consent(ctx context.Context, user ids.User, client ids.Client) (consents.Consent, error) {
 	return one(ctx, db, scanConsent, consentQuery+` WHERE o.user_id = ? AND o.client_id = ?`, user[:], client)
 }
 
@@ -88,7 +88,7 @@ func addScopes(ctx context.Context, tx *sql.Tx, c consents.Consent) error {
 }
 
 // DeleteConsent implements [consents.Store].
-func (db *DB) DeleteConsent(ctx context.Context, user ids.User, client string, ev audit.Event) error {
+func (db *DB) DeleteConsent(ctx context.Context, user ids.User, client ids.Client, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM consents WHERE user_id = ? AND client_id = ?`, user[:], client))
 		if err != nil {

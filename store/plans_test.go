@@ -28,13 +28,13 @@ type browsing struct {
 	user    ids.User
 	login   ids.Login
 	session ids.Session
-	client  string
+	client  ids.Client
 	code    tokens.Code
 }
 
 func browse(t *testing.T, db *store.DB, name string) *browsing {
 	t.Helper()
-	u, client := person(name), "client of "+name
+	u, client := person(name), ids.Client("client of "+name)
 	noError(t, db.CreateUser(t.Context(), u, created))
 	noError(t, storetest.PutClient(t.Context(), db, clients.Client{ID: client, CreatedAt: now, UpdatedAt: now}, created))
 	l := tokens.Login{ID: ids.New[ids.Login](), UserID: u.ID, ExpiresAt: now.Add(time.Hour)}

@@ -232,9 +232,9 @@ func instant(ms sql.NullInt64) time.Time {
 }
 
 // optional returns a text as stored. The empty text is NULL.
-func optional(s string) any {
+func optional[text ~string](s text) any {
 	if s == "" {
 		return nil
 	}
-	return s
+	return string(s)
 }

@@ -12,7 +12,7 @@ import (
 // Access is the content of a valid access token.
 type Access struct {
 	Subject  string
-	ClientID string
+	ClientID ids.Client
 	Scopes   oauth.Scopes
 	Session  Session // the zero Session if no user is involved
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/ids"
 	"countersign/oauth"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -60,10 +61,10 @@ func (c *common) GetAudience() (jwt.ClaimStrings, error)       { return jwt.Clai
 // accessClaims are the claims of an access token (RFC 9068 section 2.2).
 type accessClaims struct {
 	common
-	ID       string    `json:"jti"`
-	ClientID string    `json:"client_id"`
-	Scope    string    `json:"scope,omitempty"`
-	Roles    *[]string `json:"roles,omitempty"` // pointer: an empty list is written, one that was not granted is left out
+	ID       string     `json:"jti"`
+	ClientID ids.Client `json:"client_id"`
+	Scope    string     `json:"scope,omitempty"`
+	Roles    *[]string  `json:"roles,omitempty"` // pointer: an empty list is written, one that was not granted is left out
 }
 
 // idClaims are the claims of an ID token (OpenID Connect Core section 2).
@@ -125,7 +126,7 @@ func (s *Service) accessToken(now time.Time, to oauth.Recipient, session *Sessio
 	claims := accessClaims{
 		common: common{
 			Issuer:    s.issuer,
-			Subject:   to.ClientID, // RFC 9068 section 2.2: with no user, the client
+			Subject:   string(to.ClientID), // RFC 9068 section 2.2: with no user, the client
 			Audience:  aud,
 			IssuedAt:  jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(s.settings.AccessTTL)),
@@ -153,7 +154,7 @@ func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient
 	claims := idClaims{
 		common: common{
 			Issuer:    s.issuer,
-			Audience:  audience{to.ClientID},
+			Audience:  audience{string(to.ClientID)},
 			IssuedAt:  jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(s.settings.AccessTTL)),
 		},

@@ -29,7 +29,7 @@ type Details struct {
 // what it was exchanged for.
 type Code struct {
 	ID        [sha256.Size]byte // digest of the code; the code itself is not stored
-	ClientID  string
+	ClientID  ids.Client
 	UserID    ids.User
 	Epoch     int64     // the account's; the code is dead in any other
 	LoginID   ids.Login // the login it was issued for; the code dies with it

@@ -11,7 +11,7 @@ import (
 
 // Reader is the client that asks about a token.
 type Reader struct {
-	ClientID  string
+	ClientID  ids.Client
 	Audiences []string // its names as a resource server; empty is the default
 	Refresh   bool     // may refresh, so its refresh tokens are of use
 }
@@ -19,7 +19,7 @@ type Reader struct {
 // Live is a token that is valid now.
 type Live struct {
 	Claims   map[string]any // its claims, by the names of RFC 7662 section 2.2
-	ClientID string         // the client that it was issued to
+	ClientID ids.Client     // the client that it was issued to
 	UserID   ids.User       // the user who signed in; zero if none is involved
 }
 
@@ -51,7 +51,7 @@ func (s *Service) introspectRefresh(ctx context.Context, now time.Time, reader R
 	claims := map[string]any{
 		"iss":       s.issuer,
 		"sub":       session.UserID.String(),
-		"client_id": session.ClientID,
+		"client_id": string(session.ClientID),
 		"exp":       session.ExpiresAt.Unix(),
 		"auth_time": session.AuthTime.Unix(),
 		"sid":       session.ID.String(),
@@ -78,7 +78,7 @@ func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Re
 		"iss":        said.Issuer,
 		"sub":        said.Subject,
 		"aud":        said.Audience,
-		"client_id":  said.ClientID,
+		"client_id":  string(said.ClientID),
 		"exp":        said.ExpiresAt.Unix(),
 		"iat":        said.IssuedAt.Unix(),
 		"jti":        said.ID,

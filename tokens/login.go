@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"countersign/audit"
@@ -134,7 +133,7 @@ func (s *Service) idleEnd(now, absolute time.Time) time.Time {
 // a user (OpenID Connect Core section 3.1.2.1). It proves nothing, and may have expired.
 type Hint struct {
 	Subject  string
-	ClientID []string // its audience: one client, but a token may name more
+	ClientID []ids.Client // its audience: one client, but a token may name more
 	Session  ids.Session
 }
 
@@ -145,7 +144,10 @@ func (s *Service) ReadHint(token string) (Hint, error) {
 	if err := s.signer.VerifyHint(token, idType, s.issuer, &claims); err != nil {
 		return Hint{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	h := Hint{Subject: claims.Subject, ClientID: slices.Clone(claims.Audience)}
+	h := Hint{Subject: claims.Subject}
+	for _, name := range claims.Audience {
+		h.ClientID = append(h.ClientID, ids.Client(name))
+	}
 	if id, err := ids.Parse[ids.Session](claims.SessionID); err == nil {
 		h.Session = id
 	}

@@ -234,7 +234,7 @@ func TestReadHint(t *testing.T) {
 	noError(t, err)
 	h, err := s.ReadHint(issued.IDToken)
 	noError(t, err)
-	if h.Subject != s.alice.ID.String() || !slices.Equal(h.ClientID, []string{"app"}) || h.Session != issued.Session.ID {
+	if h.Subject != s.alice.ID.String() || !slices.Equal(h.ClientID, []ids.Client{"app"}) || h.Session != issued.Session.ID {
 		t.Errorf("the hint is %+v", h)
 	}
 	stranger := newService(t, storetest.Open(t))

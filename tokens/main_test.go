@@ -101,7 +101,7 @@ func (s *service) user(name string) accounts.User {
 
 func (s *service) client(id string) {
 	s.t.Helper()
-	c := clients.Client{ID: id, CreatedAt: s.now, UpdatedAt: s.now}
+	c := clients.Client{ID: ids.Client(id), CreatedAt: s.now, UpdatedAt: s.now}
 	noError(s.t, s.db.CreateClient(s.t.Context(), c, audit.Event{Time: s.now, Kind: audit.ClientCreated}))
 }
 

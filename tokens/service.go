@@ -241,7 +241,7 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 
 // present returns the session of a refresh token that is current or superseded within the
 // window. A reused one ends the session.
-func (s *Service) present(ctx context.Context, now time.Time, clientID string, id ids.Session, counter uint64, from caller.Caller) (Session, standing, error) {
+func (s *Service) present(ctx context.Context, now time.Time, clientID ids.Client, id ids.Session, counter uint64, from caller.Caller) (Session, standing, error) {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return Session{}, undecidable, fmt.Errorf("find session: %w", err)
@@ -262,7 +262,7 @@ func (s *Service) present(ctx context.Context, now time.Time, clientID string, i
 // Holder returns the session of a client's refresh token that is current or superseded
 // within the replay window, and changes nothing. A token superseded earlier ends the
 // session: ErrReused. Any other is ErrUnknown.
-func (s *Service) Holder(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) (Session, error) {
+func (s *Service) Holder(ctx context.Context, now time.Time, clientID ids.Client, token string, from caller.Caller) (Session, error) {
 	id, counter, ok := s.parseRefreshToken(token)
 	if !ok {
 		return Session{}, ErrUnknown
@@ -273,7 +273,7 @@ func (s *Service) Holder(ctx context.Context, now time.Time, clientID, token str
 
 // SignOut ends the session of a client's refresh token; a superseded token may sign out,
 // too. It returns ErrUnknown if there is no such session.
-func (s *Service) SignOut(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) error {
+func (s *Service) SignOut(ctx context.Context, now time.Time, clientID ids.Client, token string, from caller.Caller) error {
 	session, err := s.sessionOf(ctx, now, clientID, token)
 	if err != nil {
 		return err
@@ -282,7 +282,7 @@ func (s *Service) SignOut(ctx context.Context, now time.Time, clientID, token st
 }
 
 // SignOutWithLogin is SignOut, and also ends the session's login.
-func (s *Service) SignOutWithLogin(ctx context.Context, now time.Time, clientID, token string, from caller.Caller) error {
+func (s *Service) SignOutWithLogin(ctx context.Context, now time.Time, clientID ids.Client, token string, from caller.Caller) error {
 	session, err := s.sessionOf(ctx, now, clientID, token)
 	if err != nil {
 		return err
@@ -292,7 +292,7 @@ func (s *Service) SignOutWithLogin(ctx context.Context, now time.Time, clientID,
 
 // sessionOf returns the live session of a client's refresh token, current or not, or
 // ErrUnknown.
-func (s *Service) sessionOf(ctx context.Context, now time.Time, clientID, token string) (Session, error) {
+func (s *Service) sessionOf(ctx context.Context, now time.Time, clientID ids.Client, token string) (Session, error) {
 	session, _, err := s.refreshable(ctx, now, token)
 	if err == nil && session.ClientID != clientID {
 		err = ErrUnknown

@@ -40,7 +40,7 @@ const rotationsKept = 8
 type Session struct {
 	ID       ids.Session // the "sid" of its tokens
 	UserID   ids.User
-	ClientID string
+	ClientID ids.Client
 	Scopes   oauth.Scopes // as first granted; a refresh may narrow a token, not the session
 	Counter  uint64       // number of the current refresh token, from 0
 

@@ -71,7 +71,7 @@ func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user ids.User
 
 // EndClientSession revokes only the user's session at a client when the user signs out. A
 // session with offline_access lives on. It returns ErrUnknown if there is no such session.
-func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID string, user ids.User, id ids.Session, from caller.Caller) error {
+func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID ids.Client, user ids.User, id ids.Session, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return err

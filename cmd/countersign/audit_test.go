@@ -12,6 +12,7 @@ import (
 	"countersign/api"
 	"countersign/audit"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/store"
 )
 
@@ -24,7 +25,7 @@ func TestFollowPrintsEventsThatTurnUpLate(t *testing.T) {
 	}
 	defer db.Close()
 	now := time.Now()
-	add := func(id string, at time.Time) {
+	add := func(id ids.Client, at time.Time) {
 		t.Helper()
 		err := db.CreateClient(t.Context(), clients.Client{ID: id, CreatedAt: at, UpdatedAt: at},
 			audit.Event{Time: at, Kind: audit.ClientCreated, ClientID: id})

@@ -13,6 +13,7 @@ import (
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/configs"
+	"countersign/ids"
 	"countersign/secrecy"
 	"countersign/store"
 )
@@ -73,9 +74,9 @@ func withSecret(columns []column[api.Client], c api.Client) []column[api.Client]
 
 type clientsCreateCmd struct {
 	printing
-	ID             string `required:"" help:"The client_id."`
-	SecretStdin    bool   `xor:"kind" required:"" help:"Read its secret from standard input."`
-	GenerateSecret bool   `xor:"kind" required:"" help:"Generate its secret and print it once."`
+	ID             ids.Client `required:"" placeholder:"STRING" help:"The client_id."`
+	SecretStdin    bool       `xor:"kind" required:"" help:"Read its secret from standard input."`
+	GenerateSecret bool       `xor:"kind" required:"" help:"Generate its secret and print it once."`
 
 	clients.Settings
 }
@@ -148,7 +149,7 @@ func (l *clientsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 type clientsShowCmd struct {
 	printing
-	ID string `arg:"" help:"The client_id."`
+	ID ids.Client `arg:"" help:"The client_id."`
 }
 
 func (s *clientsShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -163,7 +164,7 @@ func (s *clientsShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 type clientsRotateSecretCmd struct {
 	printing
-	ID string `arg:"" help:"The client_id."`
+	ID ids.Client `arg:"" help:"The client_id."`
 }
 
 func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -189,7 +190,7 @@ func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) err
 }
 
 type clientsDeleteCmd struct {
-	ID string `arg:"" help:"The client_id."`
+	ID ids.Client `arg:"" help:"The client_id."`
 }
 
 func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -207,7 +208,7 @@ func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 // withClients opens the clients for do, and names the client in the error if it is
 // unknown.
-func withClients(ctx context.Context, c *cli, id string, do func(*clients.Registry) error) error {
+func withClients(ctx context.Context, c *cli, id ids.Client, do func(*clients.Registry) error) error {
 	registry, db, err := c.openClients(ctx, nil)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"countersign/clients"
 	"countersign/configs"
 	"countersign/handlers"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/mail"
@@ -209,7 +210,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		Tokens:   cfg.Tokens,
 		Throttle: cfg.Throttle,
 		SessionCookie: server.SessionCookie{
-			Client: cfg.SessionCookie.Client,
+			Client: ids.Client(cfg.SessionCookie.Client),
 			Cookies: handlers.Cookies{
 				Domain:       cfg.SessionCookie.Domain,
 				SameSite:     handlers.ParseSameSite(cfg.SessionCookie.SameSite),

@@ -18,6 +18,7 @@ import (
 	"countersign/clients"
 	"countersign/configs"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/seal"
@@ -40,9 +41,9 @@ func TestAClientIsJudgedAlikeHoweverItIsRegistered(t *testing.T) {
 		want       string // empty: it is registered
 	}{
 		{"longest id", "{id: " + long + ", public: true, grants: [refresh_token]}", []string{"--id", long, "--grant", "refresh_token"},
-			clients.Client{ID: long, Settings: clients.Settings{Public: true, Grants: []string{"refresh_token"}}}, false, ""},
+			clients.Client{ID: ids.Client(long), Settings: clients.Settings{Public: true, Grants: []string{"refresh_token"}}}, false, ""},
 		{"too long an id", "{id: " + long + "a, public: true, grants: [refresh_token]}", []string{"--id", long + "a", "--grant", "refresh_token"},
-			clients.Client{ID: long + "a", Settings: clients.Settings{Public: true, Grants: []string{"refresh_token"}}}, false,
+			clients.Client{ID: ids.Client(long + "a"), Settings: clients.Settings{Public: true, Grants: []string{"refresh_token"}}}, false,
 			"id must not be longer than 64 characters."},
 		{"no grants", "{id: a, public: true}", []string{"--id", "a"},
 			clients.Client{ID: "a", Settings: clients.Settings{Public: true}}, false,

@@ -19,6 +19,7 @@ import (
 	"countersign/clients"
 	"countersign/configs"
 	"countersign/examples/spa"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/oauth"
 	"countersign/secrecy"
@@ -142,7 +143,7 @@ func openToServe(ctx context.Context, cfg *configs.Config) (*store.DB, error) {
 // declareClients creates or changes the declared clients. It warns of clients that are
 // no longer declared but still exist, and of those that can't work.
 func declareClients(ctx context.Context, registry *clients.Registry, list []declaredClient, cfg *configs.Config, log *slog.Logger) error {
-	declared := map[string]bool{}
+	declared := map[ids.Client]bool{}
 	for _, d := range list {
 		declared[d.ID] = true
 		if _, err := registry.Put(ctx, time.Now(), d.Client, d.secret, caller.Operator()); err != nil {
@@ -153,7 +154,7 @@ func declareClients(ctx context.Context, registry *clients.Registry, list []decl
 	if err != nil {
 		return fmt.Errorf("list clients: %w", err)
 	}
-	if !slices.ContainsFunc(all, func(c clients.Client) bool { return c.ID == cfg.SessionCookie.Client && c.FirstParty }) {
+	if !slices.ContainsFunc(all, func(c clients.Client) bool { return string(c.ID) == cfg.SessionCookie.Client && c.FirstParty }) {
 		log.Info("browser sign-in (/session) is off until a first-party client has the id in session_cookie.client",
 			"client_id", cfg.SessionCookie.Client)
 	}
@@ -187,7 +188,7 @@ func declaredClients(cfg *configs.Config) ([]declaredClient, error) {
 		if err != nil {
 			return nil, err
 		}
-		client := clients.Client{ID: d.ID, Settings: d.Settings, Declared: true}
+		client := clients.Client{ID: ids.Client(d.ID), Settings: d.Settings, Declared: true}
 		if err := clients.Check(client, secret, cfg.ClientRules()); err != nil {
 			return nil, fmt.Errorf("client %s: %w", d.ID, err)
 		}

@@ -12,11 +12,12 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/store"
 )
 
 // fullClient is a client with every field set.
-func fullClient(id string) clients.Client {
+func fullClient(id ids.Client) clients.Client {
 	return clients.Client{
 		ID: id, SecretHash: "sha256:c2VjcmV0", Declared: true, CreatedAt: at.Add(time.Millisecond), UpdatedAt: at.Add(2 * time.Millisecond),
 		Settings: clients.Settings{
@@ -160,24 +161,24 @@ var clientPromises = []promise{
 
 	{"Client/only the exact id finds", func(t *testing.T, db *store.DB) {
 		addClient(t, db, "app")
-		for _, id := range []string{"App", "APP", "app ", " app", "ap", "ap_", "%", "", "àpp", odd} {
+		for _, id := range []ids.Client{"App", "APP", "app ", " app", "ap", "ap_", "%", "", "àpp", odd} {
 			_, err := db.Client(t.Context(), id)
-			fails(t, id, err, clients.ErrUnknown)
+			fails(t, string(id), err, clients.ErrUnknown)
 		}
 	}},
 	{"Clients/lists all by id", func(t *testing.T, db *store.DB) {
-		ids := []string{"b", "A", "a", "B", "a b", "a-b", "a:b"}
-		for _, id := range ids {
+		want := []string{"b", "A", "a", "B", "a b", "a-b", "a:b"}
+		for _, id := range want {
 			addClient(t, db, id)
 		}
 		all, err := db.Clients(t.Context())
 		succeeds(t, err)
 		var got []string
 		for _, c := range all {
-			got = append(got, c.ID)
+			got = append(got, string(c.ID))
 		}
-		slices.Sort(ids) // in byte order
-		same(t, "client ids", got, ids)
+		slices.Sort(want) // in byte order
+		same(t, "client ids", got, want)
 	}},
 	{"Clients/there may be none", func(t *testing.T, db *store.DB) {
 		all, err := db.Clients(t.Context())
@@ -239,7 +240,7 @@ var clientPromises = []promise{
 			"\xff", "\xc3", "\xf0\x9f", "app\x00", "app\\", "app' OR 1=1 -- ", `app" OR 1=1 -- `, "\xe5\x5c' OR 1=1 -- ", "\xbf\x27 OR 1=1 -- ",
 			"app'; DROP TABLE users; -- ", "%", "app\xff",
 		} {
-			_, err := db.Client(t.Context(), id)
+			_, err := db.Client(t.Context(), ids.Client(id))
 			fails(t, fmt.Sprintf("client %q", id), err, clients.ErrUnknown)
 			_, err = db.UserByUsername(t.Context(), id)
 			fails(t, fmt.Sprintf("user %q", id), err, accounts.ErrUnknownUser)

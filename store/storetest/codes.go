@@ -16,7 +16,7 @@ import (
 )
 
 // code returns a code from a login. The code lives for a minute.
-func code(l tokens.Login, clientID string) tokens.Code {
+func code(l tokens.Login, clientID ids.Client) tokens.Code {
 	id := ids.New[ids.Login]() // of any kind
 	return tokens.Code{
 		ID: sha256.Sum256(id[:]), ClientID: clientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID, AuthTime: l.AuthTime,
@@ -25,7 +25,7 @@ func code(l tokens.Login, clientID string) tokens.Code {
 }
 
 // addCode creates a code from a login, and leaves the login's expiry unchanged.
-func addCode(t testing.TB, db *store.DB, l tokens.Login, clientID string, scopes ...string) tokens.Code {
+func addCode(t testing.TB, db *store.DB, l tokens.Login, clientID ids.Client, scopes ...string) tokens.Code {
 	t.Helper()
 	c := code(l, clientID)
 	var err error
@@ -246,10 +246,10 @@ var codePromises = []promise{
 		c := addCode(t, db, addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app").ID)
 		addClient(t, db, "APP")
 		for _, state := range []string{"unused", "used"} {
-			for _, client := range []string{"APP", "app ", "", "unknown"} {
+			for _, client := range []ids.Client{"APP", "app ", "", "unknown"} {
 				s := sessionFor(c)
 				s.ClientID = client
-				fails(t, state+", as client "+client, db.RedeemCode(t.Context(), c, s, at, event(audit.SessionCreated)), tokens.ErrUnknown)
+				fails(t, state+", as client "+string(client), db.RedeemCode(t.Context(), c, s, at, event(audit.SessionCreated)), tokens.ErrUnknown)
 				sessionGone(t, db, s)
 			}
 			if state == "unused" {

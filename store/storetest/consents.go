@@ -95,9 +95,9 @@ var consentPromises = []promise{
 	{"Consent/without one it is ErrNoConsent", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		addConsent(t, db, u, c, "openid")
-		for _, client := range []string{"APP", "app ", "", "unknown"} {
+		for _, client := range []ids.Client{"APP", "app ", "", "unknown"} {
 			_, err := db.Consent(t.Context(), u.ID, client)
-			fails(t, "client "+client, err, consents.ErrUnknown)
+			fails(t, "client "+string(client), err, consents.ErrUnknown)
 		}
 		_, err := db.Consent(t.Context(), addUser(t, db, "bob").ID, c.ID)
 		fails(t, "another user", err, consents.ErrUnknown)
@@ -166,7 +166,7 @@ var consentPromises = []promise{
 		addConsent(t, db, u, c, "openid")
 		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
 		wantConsents(t, db, u.ID, kept)
-		c2 := addClient(t, db, c.ID) // reuses the id, to find remains
+		c2 := addClient(t, db, string(c.ID)) // reuses the id, to find remains
 		_, err := db.Consent(t.Context(), u.ID, c2.ID)
 		fails(t, "consent of a former client", err, consents.ErrUnknown)
 	}},

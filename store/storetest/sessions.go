@@ -154,10 +154,10 @@ var sessionPromises = []promise{
 	{"AdvanceSession/not another client's", func(t *testing.T, db *store.DB) {
 		_, s := signIn(t, db, "alice")
 		addClient(t, db, "app")
-		for _, c := range []string{"app", strings.ToUpper(s.ClientID), s.ClientID + " ", "", "unknown"} {
+		for _, c := range []ids.Client{"app", ids.Client(strings.ToUpper(string(s.ClientID))), s.ClientID + " ", "", "unknown"} {
 			next := advanced(s, at)
 			next.ClientID = c
-			fails(t, "as client "+c, db.AdvanceSession(t.Context(), next, at), tokens.ErrStale)
+			fails(t, "as client "+string(c), db.AdvanceSession(t.Context(), next, at), tokens.ErrStale)
 		}
 		lives(t, db, s)
 	}},

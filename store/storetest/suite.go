@@ -56,11 +56,11 @@ func user(name string) accounts.User {
 
 // client returns a client with only the required fields.
 func client(id string) clients.Client {
-	return clients.Client{ID: id, CreatedAt: at, UpdatedAt: at, Settings: clients.Settings{Name: id, Public: true}}
+	return clients.Client{ID: ids.Client(id), CreatedAt: at, UpdatedAt: at, Settings: clients.Settings{Name: id, Public: true}}
 }
 
 // session returns a session that lives for an hour.
-func session(u accounts.User, clientID string) tokens.Session {
+func session(u accounts.User, clientID ids.Client) tokens.Session {
 	return tokens.Session{
 		ID: ids.New[ids.Session](), UserID: u.ID, ClientID: clientID, AuthTime: at, CreatedAt: at, LastUsedAt: at,
 		ExpiresAt: at.Add(time.Hour), AbsoluteExpiresAt: at.Add(24 * time.Hour),
@@ -95,7 +95,7 @@ func addClient(t testing.TB, db *store.DB, id string) clients.Client {
 }
 
 // addSession creates a session of a user who is in the first epoch.
-func addSession(t testing.TB, db *store.DB, u accounts.User, clientID string) tokens.Session {
+func addSession(t testing.TB, db *store.DB, u accounts.User, clientID ids.Client) tokens.Session {
 	t.Helper()
 	s := session(u, clientID)
 	succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
