@@ -110,6 +110,17 @@ func TestOnlyTheOperatorSetsAProfileWithoutASession(t *testing.T) {
 	}
 }
 
+func TestOnlyTheOperatorGivesRoles(t *testing.T) {
+	users := newUsers(t, open(t))
+	user := accounts.NewUser{Username: "mallory", Password: goodPassword, Roles: []string{"admin"}}
+	if _, err := users.Create(t.Context(), time.Now(), user, caller.Caller{Address: home}); !errors.Is(err, caller.ErrNotOperator) {
+		t.Errorf("a stranger takes a role: %v, want ErrNotOperator", err)
+	}
+	if _, err := users.ByUsername(t.Context(), "mallory"); !errors.Is(err, accounts.ErrUnknownUser) {
+		t.Errorf("the account: %v, want none", err)
+	}
+}
+
 func TestOnlyTheOperatorDisablesEnablesDeletesAndSetsPasswords(t *testing.T) {
 	users := newUsers(t, open(t))
 	alice := create(t, users, "alice", goodPassword)
@@ -130,7 +141,7 @@ func TestOnlyTheOperatorDisablesEnablesDeletesAndSetsPasswords(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, stranger := range map[string]caller.Caller{"the zero Caller": {}, "a stranger": {Address: home, RequestID: "r1"}} {
-			if err := verb.do(stranger); !errors.Is(err, accounts.ErrNotOperator) {
+			if err := verb.do(stranger); !errors.Is(err, caller.ErrNotOperator) {
 				t.Errorf("%s by %s: %v, want ErrNotOperator", verb.name, name, err)
 			}
 		}

@@ -18,8 +18,6 @@ var (
 	// address first, and a wrong password, also one that was right a moment ago. No
 	// caller can tell them apart.
 	ErrBadCredentials = errors.New("wrong username or password")
-	// ErrNotOperator says that only the operator may make a change.
-	ErrNotOperator = errors.New("only the operator may do this")
 	// ErrSignedOut means that the session that asks for a change has ended meanwhile.
 	ErrSignedOut = errors.New("the session has ended")
 )

@@ -75,18 +75,24 @@ type NewUser struct {
 	Username string
 	Email    string // optional
 	Password secrecy.Text
-	Roles    []string // set by the operator only
+	Roles    []string // only the operator may give them
 }
 
 // Create adds an account, and posts a letter that proves its address. Malformed input
 // is an *input.Error with all problems at once; it is also ErrUsernameTaken or
 // ErrEmailTaken if that is the only one. limits.ErrBusy means that too many requests
 // wait already. A *limits.WaitError means that the caller tried too many taken names,
-// or that the address has got enough mail.
+// or that the address has got enough mail. Roles from another caller than the operator are
+// caller.ErrNotOperator.
 //
 // Where users must prove their address, the result doesn't tell whether another account
 // has it: the other account's owner gets a letter, and the new account can't be used.
 func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from caller.Caller) (User, error) {
+	if len(n.Roles) > 0 {
+		if err := from.MustBeOperator(); err != nil {
+			return User{}, err
+		}
+	}
 	var bad input.Error
 	name := checkUsername(&bad, n.Username)
 	checkEmail(&bad, n.Email)
@@ -199,11 +205,11 @@ func alreadyTaken(err error) error {
 }
 
 // SetPassword replaces the password and ends all of the user's sessions, for the
-// operator: see ChangePassword. *input.Error, ErrUnknownUser, ErrNotOperator,
+// operator: see ChangePassword. *input.Error, ErrUnknownUser, caller.ErrNotOperator,
 // limits.ErrBusy.
 func (u *Users) SetPassword(ctx context.Context, now time.Time, id ids.User, password secrecy.Text, from caller.Caller) error {
-	if !from.IsOperator() {
-		return ErrNotOperator
+	if err := from.MustBeOperator(); err != nil {
+		return err
 	}
 	return u.setPassword(ctx, now, id, "password", password, By{Operator: true}, from)
 }
@@ -256,10 +262,10 @@ func (u *Users) hashNew(ctx context.Context, field string, password secrecy.Text
 }
 
 // Disable bars the user from signing in and ends their sessions, for the operator.
-// ErrUnknownUser, ErrNotOperator.
+// ErrUnknownUser, caller.ErrNotOperator.
 func (u *Users) Disable(ctx context.Context, now time.Time, id ids.User, from caller.Caller) error {
-	if !from.IsOperator() {
-		return ErrNotOperator
+	if err := from.MustBeOperator(); err != nil {
+		return err
 	}
 	if err := u.store.DisableUser(ctx, id, now, userEvent(audit.UserDisabled, now, id, from)); err != nil {
 		return fmt.Errorf("disable user: %w", err)
@@ -268,10 +274,10 @@ func (u *Users) Disable(ctx context.Context, now time.Time, id ids.User, from ca
 }
 
 // Enable lets a disabled user sign in again, for the operator. ErrUnknownUser,
-// ErrNotOperator.
+// caller.ErrNotOperator.
 func (u *Users) Enable(ctx context.Context, now time.Time, id ids.User, from caller.Caller) error {
-	if !from.IsOperator() {
-		return ErrNotOperator
+	if err := from.MustBeOperator(); err != nil {
+		return err
 	}
 	if err := u.store.EnableUser(ctx, id, now, userEvent(audit.UserEnabled, now, id, from)); err != nil {
 		return fmt.Errorf("enable user: %w", err)
@@ -280,10 +286,10 @@ func (u *Users) Enable(ctx context.Context, now time.Time, id ids.User, from cal
 }
 
 // Delete removes the user and their sessions, for the operator. ErrUnknownUser,
-// ErrNotOperator.
+// caller.ErrNotOperator.
 func (u *Users) Delete(ctx context.Context, now time.Time, id ids.User, from caller.Caller) error {
-	if !from.IsOperator() {
-		return ErrNotOperator
+	if err := from.MustBeOperator(); err != nil {
+		return err
 	}
 	return u.delete(ctx, now, id, By{Operator: true}, from)
 }

@@ -21,13 +21,20 @@ import (
 	"countersign/store/storetest"
 )
 
+// operatorAt returns the operator, calling from an address.
+func operatorAt(address, request string) caller.Caller {
+	operator := caller.Operator()
+	operator.Address, operator.RequestID = address, request
+	return operator
+}
+
 func TestCreatedUserIsStored(t *testing.T) {
 	db := open(t)
 	users := newUsers(t, db)
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	want, err := users.Create(t.Context(), now, accounts.NewUser{
 		Username: "Ａlice", Email: "Alice@Example.com", Password: goodPassword, Roles: []string{"admin", "관리자"},
-	}, caller.Caller{Address: home, RequestID: "r1"})
+	}, operatorAt(home, "r1"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,15 +46,18 @@ func (s Step) String() string {
 // Judgment says what must happen next with a request, given the login of the browser
 // that brings it. Only Judge makes a Judgment with a valid step.
 type Judgment struct {
-	Step Step
 	// MayContinue says that the user, who is signed in, may continue without a new
 	// proof after choosing to ([Request.Choose]).
 	MayContinue bool
 
+	step    Step
 	request *Request
 	login   *tokens.Login
 	refusal *oauth.Error // of Refuse
 }
+
+// Step returns what must happen next. Only Judge decides it.
+func (j Judgment) Step() Step { return j.step }
 
 // Judge decides what must happen before the client gets its code. l is the browser's
 // login, nil if no user is signed in.
@@ -64,14 +67,14 @@ func (s *Service) Judge(ctx context.Context, r *Request, l *tokens.Login) (Judgm
 		chosen, refusal := r.Choose().identify(l)
 		j.MayContinue = refusal == nil && chosen == Consent
 	}
-	if j.Step, j.refusal = r.identify(l); j.refusal == nil && j.Step == Consent {
+	if j.step, j.refusal = r.identify(l); j.refusal == nil && j.step == Consent {
 		var err error
-		if j.Step, j.refusal, err = s.settle(ctx, r, l); err != nil {
+		if j.step, j.refusal, err = s.settle(ctx, r, l); err != nil {
 			return Judgment{}, err
 		}
 	}
 	if j.refusal != nil {
-		j.Step = Refuse
+		j.step = Refuse
 	}
 	return j, nil
 }
@@ -151,21 +154,21 @@ var errNotDue = errors.New("the request can't be answered at this step")
 // Answer returns what the client gets at the steps Answer and Refuse: a code, or an
 // OAuth error. At any other step Answer returns an error.
 func (s *Service) Answer(ctx context.Context, now time.Time, j Judgment) (Response, error) {
-	switch j.Step {
+	switch j.step {
 	case Answer:
 		return s.issue(ctx, now, j)
 	case Refuse:
 		return s.Refuse(j.request, j.refusal), nil
 	default:
-		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.Step)
+		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.step)
 	}
 }
 
 // Allow records, at the step Consent, that the user allows what the client asks for,
 // and answers with a code. At any other step it returns an error.
 func (s *Service) Allow(ctx context.Context, now time.Time, j Judgment, from caller.Caller) (Response, error) {
-	if j.Step != Consent {
-		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.Step)
+	if j.step != Consent {
+		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.step)
 	}
 	if err := s.o.Consents.Give(ctx, now, j.login.UserID, j.request.ClientID, j.request.Permissions(), from); err != nil {
 		return Response{}, err
@@ -177,8 +180,8 @@ func (s *Service) Allow(ctx context.Context, now time.Time, j Judgment, from cal
 // It is for the step Consent, and for Answer: the user may have allowed the same on
 // another page meanwhile, and denies it here. At any other step it returns an error.
 func (s *Service) Deny(j Judgment) (Response, error) {
-	if j.Step != Consent && j.Step != Answer {
-		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.Step)
+	if j.step != Consent && j.step != Answer {
+		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.step)
 	}
 	return s.Refuse(j.request, oauth.Refuse(oauth.AccessDenied, "the user or the server denied the request")), nil
 }

@@ -20,13 +20,13 @@ func TestOnlyTheStepThatIsDueIsAnswered(t *testing.T) {
 	noError(t, err)
 	signIn, err := s.Judge(t.Context(), r, nil)
 	noError(t, err)
-	if signIn.Step != authorize.SignIn || signIn.MayContinue {
-		t.Fatalf("without a login: %v, may continue: %v", signIn.Step, signIn.MayContinue)
+	if signIn.Step() != authorize.SignIn || signIn.MayContinue {
+		t.Fatalf("without a login: %v, may continue: %v", signIn.Step(), signIn.MayContinue)
 	}
 	consent, err := s.Judge(t.Context(), r, &tokens.Login{UserID: s.alice, AuthTime: s.now.Add(time.Minute)})
 	noError(t, err)
-	if consent.Step != authorize.Consent || !consent.MayContinue {
-		t.Fatalf("with a login: %v, may continue: %v", consent.Step, consent.MayContinue)
+	if consent.Step() != authorize.Consent || !consent.MayContinue {
+		t.Fatalf("with a login: %v, may continue: %v", consent.Step(), consent.MayContinue)
 	}
 	for name, j := range map[string]authorize.Judgment{"the zero judgment": {}, "sign-in": signIn, "consent": consent} {
 		if answer, err := s.Answer(t.Context(), s.now, j); err == nil {

@@ -3,6 +3,7 @@
 package caller
 
 import (
+	"errors"
 	"time"
 
 	"countersign/audit"
@@ -28,6 +29,18 @@ type Caller struct {
 // Operator returns the caller that runs commands on the server's own machine. The
 // operator has no budgets.
 func Operator() Caller { return Caller{operator: true} }
+
+// ErrNotOperator means that only the operator may do this.
+var ErrNotOperator = errors.New("only the operator may do this")
+
+// MustBeOperator returns ErrNotOperator unless the caller is the operator. Each method of
+// the domain that is the operator's asks it first.
+func (c Caller) MustBeOperator() error {
+	if !c.operator {
+		return ErrNotOperator
+	}
+	return nil
+}
 
 // IsOperator reports whether the caller was made by Operator.
 func (c Caller) IsOperator() bool { return c.operator }

@@ -148,8 +148,11 @@ func (s *Registry) refuse(ctx context.Context, now time.Time, key [32]byte) erro
 // Create registers a client. A confidential one needs a secret: one from
 // GenerateSecret, or a chosen one. Create sets SecretHash and the times. Malformed
 // input is an *input.Error with all problems at once; it is also ErrExists if that is
-// the only one.
+// the only one. caller.ErrNotOperator.
 func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret secrecy.Text, from caller.Caller) (Client, error) {
+	if err := from.MustBeOperator(); err != nil {
+		return Client{}, err
+	}
 	c, err := s.checked(c, secret)
 	if err != nil {
 		return Client{}, err
@@ -170,8 +173,12 @@ func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret s
 
 // Put creates or changes the client to be as declared. It doesn't touch a client that
 // is so already, not even its hash, so that servers that declare their clients at every
-// start, several at once, record no changes that are none. *input.Error.
+// start, several at once, record no changes that are none. *input.Error,
+// caller.ErrNotOperator.
 func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret secrecy.Text, from caller.Caller) (Client, error) {
+	if err := from.MustBeOperator(); err != nil {
+		return Client{}, err
+	}
 	c, err := s.checked(c, secret)
 	if err != nil {
 		return Client{}, err
@@ -217,8 +224,11 @@ func (s *Registry) checked(c Client, secret secrecy.Text) (Client, error) {
 }
 
 // RotateSecret gives a confidential client a new generated secret and returns
-// it. ErrUnknown, ErrPublic.
+// it. ErrUnknown, ErrPublic, caller.ErrNotOperator.
 func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id ids.Client, from caller.Caller) (secrecy.Text, error) {
+	if err := from.MustBeOperator(); err != nil {
+		return "", err
+	}
 	c, err := s.store.Client(ctx, id)
 	if err != nil {
 		return "", fmt.Errorf("rotate secret: %w", err)
@@ -234,8 +244,11 @@ func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id ids.Clien
 	return generated, nil
 }
 
-// Delete removes the client and its sessions. ErrUnknown.
+// Delete removes the client and its sessions. ErrUnknown, caller.ErrNotOperator.
 func (s *Registry) Delete(ctx context.Context, now time.Time, id ids.Client, from caller.Caller) error {
+	if err := from.MustBeOperator(); err != nil {
+		return err
+	}
 	if err := s.store.DeleteClient(ctx, id, clientEvent(audit.ClientDeleted, now, id, from)); err != nil {
 		return fmt.Errorf("delete client: %w", err)
 	}

@@ -46,11 +46,40 @@ func register(t testing.TB, registry *clients.Registry, c clients.Client, secret
 	return c
 }
 
+// operatorAt returns the operator, calling from an address.
+func operatorAt(address, request string) caller.Caller {
+	operator := caller.Operator()
+	operator.Address, operator.RequestID = address, request
+	return operator
+}
+
+func TestOnlyTheOperatorChangesClients(t *testing.T) {
+	registry := newRegistry(t, open(t))
+	now := time.Now()
+	if _, err := registry.Create(t.Context(), now, spa, "", caller.Operator()); err != nil {
+		t.Fatal(err)
+	}
+	stranger := caller.Caller{Address: home}
+	other := spa
+	other.ID = "other"
+	_, create := registry.Create(t.Context(), now, other, "", stranger)
+	_, put := registry.Put(t.Context(), now, other, "", stranger)
+	_, rotate := registry.RotateSecret(t.Context(), now, spa.ID, stranger)
+	for verb, err := range map[string]error{"Create": create, "Put": put, "RotateSecret": rotate, "Delete": registry.Delete(t.Context(), now, spa.ID, stranger)} {
+		if !errors.Is(err, caller.ErrNotOperator) {
+			t.Errorf("%s by a stranger: %v, want ErrNotOperator", verb, err)
+		}
+	}
+	if all, err := registry.List(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("clients = %v, %v", all, err)
+	}
+}
+
 func TestCreatedClientIsStored(t *testing.T) {
 	db := open(t)
 	registry := newRegistry(t, db)
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	want, err := registry.Create(t.Context(), now, spa, "", caller.Caller{Address: home, RequestID: "r1"})
+	want, err := registry.Create(t.Context(), now, spa, "", operatorAt(home, "r1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +253,7 @@ func TestRotateSecret(t *testing.T) {
 	if err := try(chosen); err != nil { // now remembered as proven
 		t.Fatal(err)
 	}
-	secret, err := registry.RotateSecret(t.Context(), time.Now(), "api", caller.Caller{Address: home, RequestID: "r2"})
+	secret, err := registry.RotateSecret(t.Context(), time.Now(), "api", operatorAt(home, "r2"))
 	if err != nil {
 		t.Fatal(err)
 	}

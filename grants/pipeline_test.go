@@ -52,7 +52,7 @@ func withMadeUp(t *testing.T, g *madeUp) *grants.Service {
 		Settings: clients.Settings{
 			Name: "public", Public: true, Grants: []string{"refresh_token"}, Scopes: []string{"read"},
 		},
-	}, "", caller.Caller{}); err != nil {
+	}, "", caller.Operator()); err != nil {
 		t.Fatal(err)
 	}
 	s := grants.New(grants.Options{

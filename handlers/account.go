@@ -97,11 +97,15 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 		return err
 	}
 	now, from := time.Now(), h.Devices.caller(c, req.UILocales)
-	proven, err := h.SignIns.Prove(c.Request.Context(), now, signin.OwnPassword{UserID: mine.UserID, Password: req.Current}, from)
+	outcome, err := h.SignIns.Prove(c.Request.Context(), now, signin.OwnPassword{UserID: mine.UserID, Password: req.Current}, from)
 	if err != nil {
 		return wrongPassword(err)
 	}
-	user, err := h.Users.ChangePassword(c.Request.Context(), now, proven.User, mine.ID, req.New, from)
+	proven, err := outcome.Proven()
+	if err != nil {
+		return err
+	}
+	user, err := h.Users.ChangePassword(c.Request.Context(), now, proven, mine.ID, req.New, from)
 	if err != nil {
 		return wrongPassword(err)
 	}

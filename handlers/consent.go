@@ -42,8 +42,8 @@ func (h *Consent) consent(c *gin.Context, ticket, decision string) error {
 	if err != nil {
 		return err
 	}
-	switch denies := decision == "deny" && j.Step == authorize.Answer; {
-	case j.Step != authorize.Consent && !denies:
+	switch denies := decision == "deny" && j.Step() == authorize.Answer; {
+	case j.Step() != authorize.Consent && !denies:
 		return h.follow(c, r, j)
 	case decision == "deny":
 		answer, err := h.Authorize.Deny(j)

@@ -263,7 +263,7 @@ func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) 
 
 // follow redirects the browser to the next step of a request.
 func (h *Hosted) follow(c *gin.Context, r *authorize.Request, j authorize.Judgment) error {
-	if path, ok := stepPaths[j.Step]; ok {
+	if path, ok := stepPaths[j.Step()]; ok {
 		h.redirect(c, h.Base+path+"?ticket="+h.Authorize.Ticket(r))
 		return nil
 	}

@@ -45,7 +45,7 @@ func (h *Login) open(c *gin.Context) error {
 	}
 	// A user who is signed in, and from whom no sign-in is asked, goes to the next
 	// step.
-	if l != nil && j.Step != authorize.SignIn && j.Step != authorize.SignUp {
+	if l != nil && j.Step() != authorize.SignIn && j.Step() != authorize.SignUp {
 		return h.follow(c, r, j)
 	}
 	return h.ask(c, http.StatusOK, r, continuing(j, l), pages.Data{Username: r.LoginHint})

@@ -23,7 +23,6 @@ import (
 
 // silent has the domain errors without a row in the table, each with the reason.
 var silent = map[string]string{
-	"accounts.ErrNotOperator": "a fault of ours: no endpoint changes accounts for the operator",
 	"clients.ErrUnknown":      "each endpoint that looks a client up decides: a page, invalid_client by way of ErrBadCredentials, or an inactive token",
 	"clients.ErrExists":       "comes of registering, which is for the command line",
 	"clients.ErrStale":        "Put tries again",

@@ -59,8 +59,8 @@ func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Sessi
 		return ErrStale
 	}
 	o, err := s.Prove(ctx, now, OwnPassword{mine.UserID, password}, from)
-	if err == nil && o.State != SignedIn {
-		err = ErrIncomplete
+	if err == nil {
+		_, err = o.Proven()
 	}
 	return err
 }

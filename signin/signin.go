@@ -84,6 +84,14 @@ type Outcome struct {
 	issued *tokens.Issued // the tokens that a Code was exchanged for; Start returns them
 }
 
+// Proven returns the user of an Outcome that leaves nothing due, or ErrIncomplete.
+func (o *Outcome) Proven() (accounts.User, error) {
+	if o.State != SignedIn {
+		return accounts.User{}, fmt.Errorf("%w: %v", ErrIncomplete, o.State)
+	}
+	return o.User, nil
+}
+
 // Service turns proofs into sign-ins. It is safe for concurrent use.
 type Service struct {
 	users  *accounts.Users
@@ -123,14 +131,15 @@ func proven(now time.Time, user accounts.User, methods ...Method) Outcome {
 // of tokens.Service.Start, except that it returns accounts.ErrBadCredentials if the
 // account changed since the proof; and ErrIncomplete.
 func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, o *Outcome, ask oauth.Scopes, resources []string, from caller.Caller) (tokens.Issued, error) {
-	if o.State != SignedIn {
-		return tokens.Issued{}, fmt.Errorf("%w: %v", ErrIncomplete, o.State)
+	user, err := o.Proven()
+	if err != nil {
+		return tokens.Issued{}, err
 	}
 	if o.issued != nil {
 		return *o.issued, nil
 	}
 	issued, err := s.tokens.Start(ctx, now, to, tokens.SignIn{
-		UserID: o.User.ID, Epoch: o.User.Epoch, Roles: o.User.Roles, AuthTime: o.AuthTime,
+		UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: o.AuthTime,
 	}, ask, resources, from)
 	return issued, changed(err)
 }
@@ -139,11 +148,12 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 // which may be nil. It returns accounts.ErrBadCredentials if the account changed since
 // the proof, and ErrIncomplete.
 func (s *Service) Enter(ctx context.Context, now time.Time, o *Outcome, had *tokens.Login, from caller.Caller) (tokens.Login, error) {
-	if o.State != SignedIn {
-		return tokens.Login{}, fmt.Errorf("%w: %v", ErrIncomplete, o.State)
+	user, err := o.Proven()
+	if err != nil {
+		return tokens.Login{}, err
 	}
 	l, err := s.tokens.SignInBrowser(ctx, now, tokens.SignIn{
-		UserID: o.User.ID, Epoch: o.User.Epoch,
+		UserID: user.ID, Epoch: user.Epoch, AuthTime: o.AuthTime,
 	}, had, from)
 	return l, changed(err)
 }

@@ -205,6 +205,10 @@ func TestRememberedLoginAndTheCodeThatComesOfIt(t *testing.T) {
 	if known.Login == nil || known.Login.ID != l.ID || known.User.Username != "alice" || !known.AuthTime.Equal(l.AuthTime) {
 		t.Errorf("%+v", known)
 	}
+	// A browser that is signed in again without a new proof was last proven when it was.
+	if again, err := r.Enter(t.Context(), r.now, &known, nil, caller.Caller{}); err != nil || !again.AuthTime.Equal(l.AuthTime) {
+		t.Errorf("entered again: authenticated at %v, %v, want %v", again.AuthTime, err, l.AuthTime)
+	}
 
 	code, err := r.tokens.IssueCode(t.Context(), r.now, r.app, known.Login, tokens.Asked{RedirectURI: callback, WithoutConsent: true})
 	noError(t, err)

@@ -19,10 +19,14 @@ func (s Sessions) OfUser(ctx context.Context, now time.Time, user ids.User) ([]S
 	return s.Store.UserSessions(ctx, user, now)
 }
 
-// EndSession revokes one session, or returns ErrUnknown if there is none. Its refresh
+// EndSession revokes one session for the operator. ErrUnknown if there is none,
+// caller.ErrNotOperator. Its refresh
 // tokens are dead, our own endpoints refuse its access tokens, and its browser is signed
 // out of the hosted pages, or the client could start a new session without the user.
 func (s Sessions) EndSession(ctx context.Context, now time.Time, id ids.Session, from caller.Caller) error {
+	if err := from.MustBeOperator(); err != nil {
+		return err
+	}
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {
 		return err
@@ -45,8 +49,12 @@ func sessionEvent(kind audit.Kind, now time.Time, session *Session, from caller.
 	return ev
 }
 
-// EndUserSessions revokes all sessions of a user and returns how many.
+// EndUserSessions revokes all sessions of a user for the operator and returns how many.
+// caller.ErrNotOperator.
 func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user ids.User, from caller.Caller) (int64, error) {
+	if err := from.MustBeOperator(); err != nil {
+		return 0, err
+	}
 	return s.EndOtherSessions(ctx, now, user, ids.Session{}, from)
 }
 
@@ -57,7 +65,8 @@ func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user ids.
 	return s.Store.EndUserSessions(ctx, user, keep, ev)
 }
 
-// EndSessionOf is EndSession, and returns ErrUnknown if the session is not the user's.
+// EndSessionOf is EndSession for the user. It returns ErrUnknown if the session is not the
+// user's.
 func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user ids.User, id ids.Session, from caller.Caller) error {
 	session, err := s.Store.Session(ctx, id, now)
 	if err != nil {

@@ -108,7 +108,8 @@ func (c *cli) openUsers(ctx context.Context, news io.Writer) (*accounts.Users, *
 		return nil, nil, err
 	}
 	users, err := accounts.New(accounts.Options{
-		// An address that the operator names needs no proof.
+		// A command may name an account without an address, and sends no mail. Where users
+		// must prove their address, the server bars the account until its user has.
 		Settings: accounts.Settings{Passwords: passwordPolicy(cfg)},
 		Store:    db, Argon2: cfg.Hashing().Argon2, Slots: cfg.Hashing().Slots(), Throttle: throttle,
 	})
