@@ -23,12 +23,13 @@ type Cookies struct {
 const (
 	refreshCookie = "countersign_refresh"
 	accessCookie  = "countersign_access"
+	loginCookie   = "countersign_login"  // the token of the browser's login
 	deviceCookie  = "countersign_device" // see browser.Known
 )
 
-// name returns a cookie's name with its prefix. The prefix makes browsers refuse the
-// cookie from other hosts and from connections without HTTPS (RFC 6265bis section
-// 4.1.3).
+// name returns a cookie's name with its prefix, with which browsers refuse the cookie from
+// connections without HTTPS (RFC 6265bis section 4.1.3). __Host- makes them refuse it from
+// other hosts, too; with a Domain, any host of that domain can set it.
 func (k *Cookies) name(base string) string {
 	switch {
 	case !k.HTTPS:

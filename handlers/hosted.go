@@ -43,9 +43,6 @@ type Hosted struct {
 	MinLength            int    // of passwords
 }
 
-// loginCookie holds the token of the browser's login.
-const loginCookie = "countersign_login"
-
 // pageCSP lets a page of ours load its style and icon, and nothing else. It has no
 // form-action: browsers apply that to the redirects after a form, too, and the last of
 // those leads to the client.
