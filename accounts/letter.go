@@ -24,7 +24,7 @@ const (
 	ResetPassword     LetterKind = "reset_password"     // lets a user set a new password
 	EmailChanged      LetterKind = "email_changed"      // notifies the old address
 	PasswordChanged   LetterKind = "password_changed"   // notifies the owner
-	AlreadyRegistered LetterKind = "already_registered" // notifies the owner that a visitor signs up with the address again
+	AlreadyRegistered LetterKind = "already_registered" // notifies the owner that another visitor or user wants the address
 )
 
 // lifetimes are how long a letter's token is valid. A letter without one is sent within
@@ -69,7 +69,7 @@ func (l *Letter) HasToken() bool {
 // LetterStore stores letters. Every method is atomic and safe for concurrent use, also
 // across replicas.
 type LetterStore interface {
-	// PostLetter stores a letter for sending. session, if not nil, must be alive at
+	// PostLetter stores a letter for sending. session, if not zero, must be alive at
 	// that time, and the letter gets the epoch of its user. ErrSignedOut.
 	PostLetter(ctx context.Context, l Letter, session ids.Session) error
 	// Letter returns a letter that has not expired at now. ErrBadToken.

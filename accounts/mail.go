@@ -240,7 +240,7 @@ func (u *Users) open(ctx context.Context, now time.Time, token string) (Letter, 
 // doesn't tell whether another account has the address. *input.Error,
 // *limits.WaitError, ErrNoMail, ErrSignedOut.
 func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.User, session ids.Session, email string, from caller.Caller) error {
-	if session.IsZero() { // the store takes nil for a stranger's letter, without an epoch
+	if session.IsZero() { // the store takes the zero session for a stranger's letter, without an epoch
 		return ErrSignedOut
 	}
 	if !u.mail {

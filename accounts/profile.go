@@ -268,7 +268,7 @@ func (u *Users) Profile(ctx context.Context, id ids.User) (Profile, error) {
 }
 
 // SetProfile replaces a user's profile, for one of the user's sessions or, if session
-// is nil, for the operator. *input.Error, ErrUnknownUser, ErrSignedOut.
+// is zero, for the operator. *input.Error, ErrUnknownUser, ErrSignedOut.
 func (u *Users) SetProfile(ctx context.Context, now time.Time, id ids.User, session ids.Session, p Profile, from caller.Caller) error {
 	if err := p.check(); err != nil {
 		return err

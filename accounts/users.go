@@ -26,7 +26,7 @@ type Settings struct {
 	RequireVerifiedEmail bool
 }
 
-// Options are the parts of Users. Store, Settings, Slots and Throttle are required.
+// Options are the parts of Users. Store, Settings, Argon2, Slots and Throttle are required.
 type Options struct {
 	Settings
 	Store    UserStore

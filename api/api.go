@@ -3,8 +3,9 @@
 //
 // A record has one type, one constructor and one set of JSON members wherever it is
 // printed. A constructor copies field by field, so a new field of the domain, which may
-// be a secret, is not printed until a view names it. Lists are never null. Times are
-// RFC 3339 in UTC.
+// be a secret, is not printed until a view names it. Two types of the domain are printed
+// whole, and so may never have a secret: clients.Settings and accounts.Profile. Lists are
+// never null. Times are RFC 3339 in UTC.
 package api
 
 import "time"

@@ -2,12 +2,12 @@
 // OpenID Connect Core section 3.1.2): it reads a request, decides what must happen
 // next, and answers the client through the browser. It knows no HTTP and shows no page.
 //
-// A request is read once ([Service.Read]) and then judged once for each page that the
-// user visits ([Service.Judge]): the judgment says which [Step] comes next. It depends
-// only on the request and the browser's login, and only a judgment gets an answer
-// ([Service.Answer]), so a caller can't skip a step by calling the next. Between pages
-// the browser carries the request as a ticket ([Service.Ticket]); the server stores
-// nothing for strangers.
+// A request is read once ([Service.Read]) and judged whenever the caller must know which
+// [Step] comes next ([Service.Judge]). The judgment depends on the request, its client,
+// the browser's login and the user's consent, and never on a page that says it is done.
+// Only a judgment gets an answer ([Service.Answer]), so a caller can't skip a step by
+// calling the next. Between pages the browser carries the request as a ticket
+// ([Service.Ticket]); the server stores nothing for strangers.
 //
 // An error in client_id or redirect_uri may be an attacker's doing and not the
 // client's, so the user sees it on a page (*[PageError]). All other errors go to the
@@ -25,7 +25,8 @@ import (
 	"countersign/tokens"
 )
 
-// Options are what a Service is made of. All are required.
+// Options are what a Service is made of. Clients, Consents, Tokens, Seal and Issuer are
+// required.
 type Options struct {
 	Clients  *clients.Registry
 	Consents consents.Service

@@ -3,7 +3,7 @@
 //
 // It stores a secret only as a hash or a digest, and never puts it into an error or a
 // log. Guesses at a secret have a budget (limits.Throttle), and an unknown id costs as
-// much work as a wrong secret.
+// much work as a wrong guess at a secret that an operator chose.
 //
 // Start with Registry.Authenticate.
 package clients

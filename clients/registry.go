@@ -20,7 +20,7 @@ import (
 // ErrPublic means that a public client has no secret to replace.
 var ErrPublic = errors.New("a public client has no secret")
 
-// Options are the parts of a Registry. Store, Slots and Throttle are required.
+// Options are the parts of a Registry. Store, Argon2, Slots and Throttle are required.
 type Options struct {
 	Store Store
 	Rules Rules

@@ -12,9 +12,15 @@
 // has no effect in this version. Where a package takes all keys of a section, the section
 // is that package's type. Start at Config, then Load.
 //
-// A default is decided here, in a tag, and nowhere else. A rule belongs to the package
-// that needs it, which enforces it for every caller; check asks that package and
-// adds the place.
+// A fixed default is in a tag, here or in the package whose type a section is. A default
+// that depends on other keys is in setDefaults and setDerived. A key that is empty, or 0,
+// by default means what the package that reads it makes of that: tokens takes the issuer
+// for the audience, hashing the number of CPUs, mail the protection that fits the port,
+// and the command our own pages for the links. The comment of the field says so.
+//
+// A rule that a package needs belongs to that package, which enforces it for every
+// caller; check asks it and adds the place. The rules for names, addresses to listen on,
+// trusted proxies, the cookies' domain and SameSite, mail and links are here alone.
 package configs
 
 import (

@@ -20,8 +20,8 @@ type Source struct {
 	Listen  string   // --listen; empty: not given
 	Data    string   // --data; empty: not given
 
-	// Serve also checks what only the server needs: an issuer, a master key, and no
-	// settings that this version can't fulfil.
+	// Serve also checks what only the server needs: an issuer, a master key, and mail if
+	// users must prove their addresses.
 	Serve bool
 }
 

@@ -116,7 +116,7 @@ func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong [
 }
 
 // decodeValue decodes the value of a member, which must be an object if its field is a
-// struct. It refuses null in either case.
+// struct. null leaves the field as it is, as if the member were absent.
 func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong []input.Problem) ([]input.Problem, error) {
 	if field.Kind() == reflect.Struct {
 		dec := json.NewDecoder(bytes.NewReader(value))

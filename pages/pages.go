@@ -49,7 +49,7 @@ type Data struct {
 
 	Errors    []string          // codes of what went wrong, see words.go
 	Retry     time.Duration     // with the code throttled: how long to wait
-	Fields    map[string]string // what is wrong with a field: a code of package accounts, or a sentence
+	Fields    map[string]string // what is wrong with a field: a code of package input, or a sentence
 	MinLength int               // of a new password, for its errors; 0: not mentioned
 
 	SignedIn             string   // Login: the user who may go on without a password; empty: none

@@ -94,7 +94,7 @@ var words = map[string]said{
 	"error.bad_token":           {"This link has been used or is too old. Ask for another one.", "이미 사용했거나 기간이 지난 링크입니다. 링크를 다시 받아 주세요."},
 	"error.missing_fields":      {"Please fill in all fields.", "빈칸을 모두 채워 주세요."},
 
-	// What is wrong with a field, by the code of package accounts.
+	// What is wrong with a field, by the code of package input.
 	"wrong.required":           {"Please fill this in.", "이 항목을 입력해 주세요."},
 	"wrong.too_short":          {"This is too short.", "너무 짧습니다."},
 	"wrong.too_long":           {"This is too long.", "너무 깁니다."},

@@ -70,7 +70,8 @@ type Trouble struct {
 	RetryAfter time.Duration // 0: not said
 }
 
-// table has every error. If an error matches several rows, the first counts.
+// table has every error of the domain that callers are told. The test lists all others,
+// each with the reason. If an error matches several rows, the first counts.
 var table = []row{
 	{
 		when:    limits.ErrThrottled, // sent with the wait of the *limits.WaitError

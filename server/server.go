@@ -47,8 +47,8 @@ type Store interface {
 	Ping(ctx context.Context) error
 }
 
-// App is the whole server. Its exported parts are for callers that need only one of
-// them.
+// App is the whole server. The program declares clients with the exported Clients; Users
+// and Tokens are exported for tests.
 type App struct {
 	Users   *accounts.Users
 	Clients *clients.Registry

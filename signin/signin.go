@@ -73,8 +73,9 @@ const MethodPassword Method = "pwd"
 // session or a login.
 type Outcome struct {
 	State State
-	// User is the account as it was before the proof was checked. Of a Remembered login
-	// only the ID, the Username and the Epoch are known.
+	// User is the account: as it was before a password was checked, after a Code was
+	// redeemed, or as a SignUp created it. Of a Remembered login only the ID, the
+	// Username and the Epoch are known.
 	User     accounts.User
 	Methods  []Method // what the user has proven now; a Code and a login don't tell
 	AuthTime time.Time
@@ -110,7 +111,8 @@ func (s *Service) Prove(ctx context.Context, now time.Time, p Proof, from caller
 }
 
 // prove is Prove at a client. Every proof runs here, so checks for all sign-ins belong
-// here.
+// here. The exception is an authorization code at the token endpoint: package grants
+// redeems it by itself. The login that the code was issued for began with a proof.
 func (s *Service) prove(ctx context.Context, p Proof, a attempt) (Outcome, error) {
 	if p == nil {
 		return Outcome{}, ErrIncomplete

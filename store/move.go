@@ -52,9 +52,10 @@ var (
 )
 
 // Move copies the database at one URL into the empty database at another, and returns an
-// error unless the copy is the same. From the beginning of the move no process can use the
-// original, and until its end none can use the copy. An interrupted move goes on when it
-// is called again with the same URLs; [AbandonMove] gives it up.
+// error unless the copy is the same. From the beginning of the move [Open] refuses the
+// original and no process can change it, though on SQLite one that has it open can still
+// read. Until the end of the move Open refuses the copy. An interrupted move goes on when
+// it is called again with the same URLs; [AbandonMove] gives it up.
 func Move(ctx context.Context, from, to string, opts MoveOptions) ([]MovedTable, error) {
 	opts.Batch = or(opts.Batch, 5000)
 	m := &move{opts: opts, fromName: placeOf(from), toName: placeOf(to)}

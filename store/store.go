@@ -1,8 +1,8 @@
 // Package store keeps users and their profiles, clients and consents, logins, codes and
 // sessions, letters, signing keys, guess budgets and security events in one SQL database.
 //
-// [DB] implements the Store interfaces that accounts, tokens, keys and limits
-// declare, and keeps the events of audit. Its methods are atomic verbs, not rows:
+// [DB] implements the Store interfaces that accounts, clients, consents, tokens, keys and
+// limits declare, and keeps the events of audit. Its methods are atomic verbs, not rows:
 // each is one statement or one transaction that fully happens or does not, and
 // when it has returned without an error, its effect survives a power cut. Where
 // concurrent callers race, one conditional statement picks the winner and the
