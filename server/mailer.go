@@ -10,7 +10,7 @@ import (
 	"countersign/mail"
 )
 
-// The postman sends the letters that are due. Every replica has one; the replica that
+// The mailer sends the letters that are due. Every replica has one; the replica that
 // claims a letter sends it. If that replica dies, the letter becomes due again after a
 // while. So a letter may be sent twice, but is never lost.
 const (
