@@ -23,12 +23,12 @@ import (
 // Account serves /account, where users manage their own account.
 type Account struct {
 	Failures
-	Bearer  *Bearer
-	Users   *accounts.Users
-	SignIns *signin.Service
-	Tokens  *tokens.Service
-	Cookies *Cookies
-	Devices *Devices
+	Bearer        *Bearer
+	Users         *accounts.Users
+	SignIns       *signin.Service
+	Tokens        *tokens.Service
+	Cookies       *Cookies
+	KnownBrowsers *KnownBrowsers
 	// Consents supplies the consents that the export lists.
 	Consents consents.Service
 	Events   func(context.Context, audit.Filter) ([]audit.Record, error) // security events, oldest first
@@ -96,7 +96,7 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	now, from := time.Now(), h.Devices.caller(c, req.UILocales)
+	now, from := time.Now(), h.KnownBrowsers.caller(c, req.UILocales)
 	outcome, err := h.SignIns.Prove(c.Request.Context(), now, signin.OwnPassword{UserID: mine.UserID, Password: req.Current}, from)
 	if err != nil {
 		return wrongPassword(err)
@@ -109,7 +109,7 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 	if err != nil {
 		return wrongPassword(err)
 	}
-	h.Devices.renew(c, &user)
+	h.KnownBrowsers.renew(c, &user)
 	return noContent(c)
 }
 
@@ -169,7 +169,7 @@ type proofRequest struct {
 
 // prove checks that the account's owner makes the request: see signin.Service.Confirm.
 func (h *Account) prove(c *gin.Context, mine *tokens.Session, password secrecy.Text) error {
-	return wrongPassword(h.SignIns.Confirm(c.Request.Context(), time.Now(), mine, password, h.Devices.caller(c, "")))
+	return wrongPassword(h.SignIns.Confirm(c.Request.Context(), time.Now(), mine, password, h.KnownBrowsers.caller(c, "")))
 }
 
 type changeEmailRequest struct {

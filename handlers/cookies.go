@@ -21,10 +21,10 @@ type Cookies struct {
 
 // The names of our cookies, without the prefix.
 const (
-	refreshCookie = "countersign_refresh"
-	accessCookie  = "countersign_access"
-	loginCookie   = "countersign_login"  // the token of the browser's login
-	deviceCookie  = "countersign_device" // see browser.Known
+	refreshCookie      = "countersign_refresh"
+	accessCookie       = "countersign_access"
+	loginCookie        = "countersign_login"  // the token of the browser's login
+	knownBrowserCookie = "countersign_device" // see KnownBrowsers
 )
 
 // name returns a cookie's name with its prefix, with which browsers refuse the cookie from

@@ -24,11 +24,11 @@ import (
 // Hosted is what our own pages share: the browser's login, and how a page is shown.
 type Hosted struct {
 	Failures
-	Authorize *authorize.Service
-	Tokens    *tokens.Service
-	Users     *accounts.Users
-	SignIns   *signin.Service
-	Devices   *Devices
+	Authorize     *authorize.Service
+	Tokens        *tokens.Service
+	Users         *accounts.Users
+	SignIns       *signin.Service
+	KnownBrowsers *KnownBrowsers
 	// Cookies are those of the pages alone. They are limited to this host, and browsers
 	// send them along when another site leads here.
 	Cookies *Cookies
@@ -200,7 +200,7 @@ func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, 
 
 // login returns the login of the browser, nil if no user is signed in.
 func (h *Hosted) login(c *gin.Context) (*tokens.Login, error) {
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Remembered(h.Cookies.values(c.Request, loginCookie)), h.Devices.caller(c, ""))
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Remembered(h.Cookies.values(c.Request, loginCookie)), h.KnownBrowsers.caller(c, ""))
 	if errors.Is(err, signin.ErrLoginRequired) {
 		return nil, nil
 	}
@@ -214,12 +214,12 @@ func (h *Hosted) login(c *gin.Context) (*tokens.Login, error) {
 // enter signs the user of o in to the browser, replacing had, which may be nil, and makes
 // the browser keep the login for as long as it lives.
 func (h *Hosted) enter(c *gin.Context, o *signin.Outcome, had *tokens.Login) (*tokens.Login, error) {
-	l, err := h.SignIns.Enter(c.Request.Context(), time.Now(), o, had, h.Devices.caller(c, ""))
+	l, err := h.SignIns.Enter(c.Request.Context(), time.Now(), o, had, h.KnownBrowsers.caller(c, ""))
 	if err != nil {
 		return nil, err
 	}
 	c.Set(SubjectKey, l.UserID.String())
-	h.Devices.remember(c, &o.User)
+	h.KnownBrowsers.remember(c, &o.User)
 	h.Cookies.set(c, loginCookie, h.Tokens.LoginToken(&l), time.Until(l.AbsoluteExpiresAt))
 	return &l, nil
 }

@@ -17,8 +17,8 @@ import (
 // forgetting the old one, and verify an address.
 type Recovery struct {
 	Failures
-	Devices *Devices
-	Users   *accounts.Users
+	KnownBrowsers *KnownBrowsers
+	Users         *accounts.Users
 }
 
 // Mount adds the endpoint's routes.
@@ -90,7 +90,7 @@ func (h *Recovery) reset(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	h.Devices.remember(c, &user)
+	h.KnownBrowsers.remember(c, &user)
 	return noContent(c)
 }
 

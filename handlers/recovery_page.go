@@ -84,7 +84,7 @@ func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 	token := form.Get("token")
 	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), token, secrecy.Text(form.Get("password")), callerOf(c, ""))
 	if err == nil {
-		h.Devices.remember(c, &user)
+		h.KnownBrowsers.remember(c, &user)
 		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "password_set"})
 	}
 	d, status, ok := h.troubles(c, err)

@@ -18,9 +18,9 @@ import (
 // stays in a cookie (RFC 10017 section 6.2).
 type Session struct {
 	Failures
-	Browser *signin.Browser
-	Cookies *Cookies
-	Devices *Devices
+	Browser       *signin.Browser
+	Cookies       *Cookies
+	KnownBrowsers *KnownBrowsers
 }
 
 // Mount adds the endpoint's routes.
@@ -59,11 +59,11 @@ func (h *Session) signIn(c *gin.Context) error {
 	if err := req.check(); err != nil {
 		return err
 	}
-	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.proof(), h.Cookies.values(c.Request, refreshCookie), h.Devices.caller(c, ""))
+	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.proof(), h.Cookies.values(c.Request, refreshCookie), h.KnownBrowsers.caller(c, ""))
 	if err != nil {
 		return err
 	}
-	h.Devices.remember(c, &s.User)
+	h.KnownBrowsers.remember(c, &s.User)
 	h.answer(c, &s)
 	return nil
 }

@@ -83,7 +83,7 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 	username, email := form.Get("username"), form.Get("email")
 	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.SignUp{
 		Username: username, Password: secrecy.Text(form.Get("password")), Email: email,
-	}, h.Devices.caller(c, locales(r)))
+	}, h.KnownBrowsers.caller(c, locales(r)))
 	if err == nil && o.State == signin.AddressDue {
 		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verify_sent"})
 	}

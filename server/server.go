@@ -185,20 +185,20 @@ func (a *App) route() error {
 		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Cookies: &a.o.SessionCookie.Cookies, SameOrigin: policy.requireOrigin(),
 	}
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
-	devices := &handlers.Devices{Cookies: &a.o.SessionCookie.Cookies, Seal: a.o.Seal}
+	known := &handlers.KnownBrowsers{Cookies: &a.o.SessionCookie.Cookies, Seal: a.o.Seal}
 	consents := consents.Service{Store: a.o.Store}
 	(&handlers.Account{
-		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, Devices: devices,
+		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 		Consents: consents, Events: a.o.Store.Events,
 	}).Mount(issuer)
 	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(issuer)
 	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(issuer)
 	pages := issuer.Group("", policy.requireOrigin())
-	(&handlers.Recovery{Failures: failures, Devices: devices, Users: a.Users}).Mount(pages)
+	(&handlers.Recovery{Failures: failures, KnownBrowsers: known, Users: a.Users}).Mount(pages)
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
-	a.hosted(issuer, base, authorizing, failures, devices, policy, signup.Handler(policy.requireOrigin()))
+	a.hosted(issuer, base, authorizing, failures, known, policy, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
-		Failures: failures, Cookies: &a.o.SessionCookie.Cookies, Devices: devices,
+		Failures: failures, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 		Browser: &signin.Browser{
 			SignIns: a.signIns, Clients: a.Clients, ClientID: a.o.SessionCookie.Client, RFC9700: a.o.RFC9700, Log: a.o.Log,
 		},
@@ -209,14 +209,14 @@ func (a *App) route() error {
 
 // hosted mounts the pages that browsers navigate to. signup handles what applications
 // post to /signup.
-func (a *App) hosted(issuer gin.IRouter, base string, authorizing *authorize.Service, failures handlers.Failures, devices *handlers.Devices, policy *CORS, signup gin.HandlerFunc) {
+func (a *App) hosted(issuer gin.IRouter, base string, authorizing *authorize.Service, failures handlers.Failures, known *handlers.KnownBrowsers, policy *CORS, signup gin.HandlerFunc) {
 	cookies := handlers.Cookies{HTTPS: a.o.SessionCookie.HTTPS, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
 	if a.o.SessionCookie.SameSite == http.SameSiteNoneMode {
 		cookies.SameSite = http.SameSiteNoneMode // applications on other sites also ask in hidden frames
 	}
 	h := &handlers.Hosted{
 		Failures: failures, Authorize: authorizing,
-		Tokens: a.Tokens, Users: a.Users, SignIns: a.signIns, Devices: devices, Cookies: &cookies, SameOrigin: policy.fromOwn,
+		Tokens: a.Tokens, Users: a.Users, SignIns: a.signIns, KnownBrowsers: known, Cookies: &cookies, SameOrigin: policy.fromOwn,
 		ServiceName: a.o.ServiceName, Base: base, SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil,
 		RequireVerifiedEmail: a.o.Accounts.RequireVerifiedEmail, MinLength: a.o.Accounts.Passwords.MinLength,
 	}

@@ -1,0 +1,48 @@
+package handlers
+
+import (
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/accounts"
+	"countersign/browser"
+	"countersign/caller"
+	"countersign/seal"
+)
+
+// KnownBrowsers remembers in a cookie which accounts a browser is known to. An attacker
+// who guesses passwords elsewhere then can't lock the owner out of this browser.
+type KnownBrowsers struct {
+	Cookies *Cookies
+	Seal    *seal.Keys
+}
+
+// knownFor is how long a browser stays known to an account after a sign-in: as long as
+// browsers keep a cookie.
+const knownFor = 400 * 24 * time.Hour
+
+func (k *KnownBrowsers) recognize(c *gin.Context) *browser.Known {
+	return browser.Recognize(k.Seal, k.Cookies.values(c.Request, knownBrowserCookie))
+}
+
+// caller is callerOf plus the accounts that the browser is known to.
+func (k *KnownBrowsers) caller(c *gin.Context, uiLocales string) caller.Caller {
+	from := callerOf(c, uiLocales)
+	from.Browser = k.recognize(c).Knows
+	return from
+}
+
+// remember makes the browser known to the account of a user who has just signed in with
+// it.
+func (k *KnownBrowsers) remember(c *gin.Context, user *accounts.User) {
+	k.Cookies.set(c, knownBrowserCookie, k.recognize(c).Remember(user.ID, user.Epoch), knownFor)
+}
+
+// renew moves a browser that is known to an account to the account's new epoch. It does
+// nothing for other callers, which may not be browsers at all.
+func (k *KnownBrowsers) renew(c *gin.Context, user *accounts.User) {
+	if id, _ := k.recognize(c).Knows(user.ID); id != "" {
+		k.remember(c, user)
+	}
+}
