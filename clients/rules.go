@@ -16,7 +16,6 @@ const (
 	maxClientName = 128 // code points
 
 	// A client's tokens carry these texts, and must fit into a header.
-	maxScopes         = 100
 	maxScopeBytes     = 2048 // all together
 	maxAudiences      = 10
 	maxAudiencesBytes = 1024 // all together
@@ -90,8 +89,8 @@ func checkSettings(bad *input.Error, c Settings, rules Rules) {
 	checkList(bad, "redirect_uris", c.RedirectURIs, rules.CheckRedirectURI)
 	checkList(bad, "post_logout_redirect_uris", c.PostLogoutRedirectURIs, rules.CheckRedirectURI)
 	checkList(bad, "origins", c.Origins, origins.Check)
-	if len(c.Scopes) > maxScopes || input.Size(c.Scopes) > maxScopeBytes {
-		bad.Add("scopes", input.TooLong, "scopes must not be more than %d, and together no more than %d bytes.", maxScopes, maxScopeBytes)
+	if len(c.Scopes) > oauth.MaxScopes || input.Size(c.Scopes) > maxScopeBytes {
+		bad.Add("scopes", input.TooLong, "scopes must not be more than %d, and together no more than %d bytes.", oauth.MaxScopes, maxScopeBytes)
 	}
 	if len(c.Audiences) > maxAudiences || input.Size(c.Audiences) > maxAudiencesBytes {
 		bad.Add("audiences", input.TooLong, "audiences must not be more than %d, and together no more than %d bytes.", maxAudiences, maxAudiencesBytes)

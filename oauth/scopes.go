@@ -46,8 +46,8 @@ func ScopeOfClaim() map[string]string {
 	return scopes
 }
 
-// maxScopes bounds what a request may ask for and a session must store.
-const maxScopes = 100
+// MaxScopes bounds what a client may have, a request may ask for and a session must store.
+const MaxScopes = 100
 
 // Scopes is a set of scopes. It keeps the order of the request.
 type Scopes []string
@@ -66,8 +66,8 @@ func ParseScopes(text string) (Scopes, error) {
 		if set.Has(token) {
 			continue
 		}
-		if len(set) == maxScopes {
-			return nil, fmt.Errorf("scope has more than %d tokens", maxScopes)
+		if len(set) == MaxScopes {
+			return nil, fmt.Errorf("scope has more than %d tokens", MaxScopes)
 		}
 		set = append(set, token)
 	}
