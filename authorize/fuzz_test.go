@@ -126,11 +126,8 @@ func FuzzRead(f *testing.F) {
 	f.Add(strings.Replace(good, "https%3A%2F%2Fapp.example.com%2Fcallback", "https%3A%2F%2Fapp.example.com%2F%3Fkeep=this", 1))
 	f.Add(strings.Replace(good, "https%3A%2F%2Fapp.example.com%2Fcallback", "com.example.app:/back", 1) + "&response_mode=form_post")
 	f.Fuzz(func(t *testing.T, query string) {
-		form, err := url.ParseQuery(query)
-		if err != nil {
-			return
-		}
-		r, err := s.Read(t.Context(), s.now, form)
+		form, _ := url.ParseQuery(query)
+		r, err := s.Read(t.Context(), s.now, query)
 		refusal, refused := errors.AsType[*oauth.Error](err)
 		if !refused && isPage(t, err) {
 			if r != nil {

@@ -1,7 +1,6 @@
 package authorize_test
 
 import (
-	"net/url"
 	"testing"
 	"time"
 
@@ -13,10 +12,8 @@ import (
 // A judgment that Judge did not make, or that is at another step, gets no answer.
 func TestOnlyTheStepThatIsDueIsAnswered(t *testing.T) {
 	s := newRig(t)
-	form, err := url.ParseQuery("response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcallback&scope=openid" +
+	r, err := s.Read(t.Context(), s.now, "response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcallback&scope=openid" +
 		"&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256")
-	noError(t, err)
-	r, err := s.Read(t.Context(), s.now, form)
 	noError(t, err)
 	signIn, err := s.Judge(t.Context(), r, nil)
 	noError(t, err)

@@ -71,13 +71,22 @@ func (r *Request) For(l *tokens.Login) *Request {
 
 func (r *Request) prompts(value string) bool { return slices.Contains(r.Prompt, value) }
 
-// MaxRequest bounds a request's parameters, in bytes as encoded: they must also fit
+// maxRequest bounds a request's parameters, in bytes as encoded: they must also fit
 // into an address as a ticket.
-const MaxRequest = 8 << 10
+const maxRequest = 8 << 10
 
-// Read reads a request. With an *oauth.Error it also returns a request, to which that
-// error can be answered. With any other error, such as a *PageError, it returns none.
-func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Request, error) {
+// ErrMalformed is the error of a request that is too large, or whose parameters can't be
+// read.
+var ErrMalformed = &PageError{Code: "invalid_request", Detail: "the authorization request is larger than 8 KiB, or not a form"}
+
+// Read reads a request from its parameters, encoded as a form. With an *oauth.Error it
+// also returns a request, to which that error can be answered. With any other error, such
+// as a *PageError, it returns none.
+func (s *Service) Read(ctx context.Context, now time.Time, encoded string) (*Request, error) {
+	form, err := url.ParseQuery(encoded)
+	if err != nil || len(encoded) > maxRequest {
+		return nil, ErrMalformed
+	}
 	r := &Request{ClientID: ids.Client(form.Get("client_id")), RedirectURI: form.Get("redirect_uri"), AskedAt: now.UnixMilli()}
 	for _, name := range []string{"client_id", "redirect_uri"} {
 		if values := form[name]; len(values) != 1 || values[0] == "" {
@@ -87,7 +96,7 @@ func (s *Service) Read(ctx context.Context, now time.Time, form url.Values) (*Re
 	if err := s.identify(ctx, r); err != nil {
 		return nil, err
 	}
-	err := s.read(r, form)
+	err = s.read(r, form)
 	if err == nil && len(s.Ticket(r)) > maxTicket {
 		err = oauth.Refuse(oauth.InvalidRequest, "the request is too large")
 	}

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"errors"
-	"net/url"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -25,15 +24,8 @@ func (h *Authorization) Mount(r gin.IRouter) {
 	r.GET("/error", h.page(func(*gin.Context) error { return &authorize.PageError{Code: "invalid_request"} }))
 }
 
-var errRequestTooLarge = &authorize.PageError{Code: "invalid_request", Detail: "the authorization request is larger than 8 KiB, or not a form"}
-
 func (h *Authorization) get(c *gin.Context) error {
-	query := c.Request.URL.RawQuery
-	form, err := url.ParseQuery(query)
-	if err != nil || len(query) > authorize.MaxRequest {
-		return errRequestTooLarge
-	}
-	r, err := h.read(c, form)
+	r, err := h.read(c, c.Request.URL.RawQuery)
 	if r == nil || err != nil {
 		return err
 	}
@@ -44,14 +36,10 @@ func (h *Authorization) get(c *gin.Context) error {
 // our cookie, so post redirects them to the same request as a GET.
 func (h *Authorization) post(c *gin.Context) error {
 	body, err := readBody(c.Request)
-	if err != nil || len(body) > authorize.MaxRequest || !isForm(c.Request) || c.Request.URL.RawQuery != "" {
-		return errRequestTooLarge
+	if err != nil || !isForm(c.Request) || c.Request.URL.RawQuery != "" {
+		return authorize.ErrMalformed
 	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return errRequestTooLarge
-	}
-	r, err := h.read(c, form)
+	r, err := h.read(c, string(body))
 	if r == nil || err != nil {
 		return err
 	}
@@ -59,9 +47,10 @@ func (h *Authorization) post(c *gin.Context) error {
 	return nil
 }
 
-// read reads a request. It returns nil if it has already answered.
-func (h *Authorization) read(c *gin.Context, form url.Values) (*authorize.Request, error) {
-	r, err := h.Authorize.Read(c.Request.Context(), time.Now(), form)
+// read reads a request from its encoded parameters. It returns nil if it has already
+// answered.
+func (h *Authorization) read(c *gin.Context, encoded string) (*authorize.Request, error) {
+	r, err := h.Authorize.Read(c.Request.Context(), time.Now(), encoded)
 	if r != nil {
 		logClient(c, r.ClientID)
 	}
