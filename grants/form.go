@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxForm bounds the body of a request, in bytes.
-const maxForm = 64 << 10
+// MaxBody bounds the body of a request, in bytes, at every endpoint of the server.
+const MaxBody = 64 << 10
 
 // readForm reads the parameters of a request to an OAuth endpoint: from the
 // body and nowhere else, each at most once (RFC 6749 section 3.2) except resource (RFC
@@ -27,7 +27,7 @@ func readForm(r *http.Request, known []string) (url.Values, error) {
 	} else if kind, _, err := mime.ParseMediaType(types[0]); err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, invalidRequest("Content-Type must be application/x-www-form-urlencoded")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxForm))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, MaxBody))
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, invalidRequest("the body is larger than 64 KiB")

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"errors"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -188,8 +187,7 @@ func tokenElsewhere(r *http.Request) (bool, error) {
 	if query, err := url.ParseQuery(r.URL.RawQuery); err != nil || query.Has("access_token") {
 		return true, err
 	}
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if r.Method != http.MethodPost || kind != "application/x-www-form-urlencoded" {
+	if r.Method != http.MethodPost || !isForm(r) {
 		return false, nil
 	}
 	body, err := readBody(r)

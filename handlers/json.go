@@ -12,16 +12,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"countersign/grants"
 	"countersign/input"
 	"countersign/refusals"
 )
 
-// maxBody bounds every request body, in bytes.
-const maxBody = 64 << 10
-
 // readBody reads a body of at most 64 KiB.
 func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, grants.MaxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, errTooLarge
 	}
@@ -102,9 +100,9 @@ func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong [
 		folded := strings.ToLower(key)
 		switch {
 		case seen[folded]:
-			wrong = append(wrong, input.Problem{Field: shorten(name), Code: "repeated", Detail: "the member is repeated"})
+			wrong = append(wrong, input.Problem{Field: shorten(name), Code: input.Repeated, Detail: "the member is repeated"})
 		case !known:
-			wrong = append(wrong, input.Problem{Field: shorten(name), Code: "unknown", Detail: "there is no such member"})
+			wrong = append(wrong, input.Problem{Field: shorten(name), Code: input.Unknown, Detail: "there is no such member"})
 		default:
 			if wrong, err = decodeValue(value, name, field, wrong); err != nil {
 				return wrong, err
@@ -126,14 +124,14 @@ func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong 
 		case start == json.Delim('{'):
 			return decodeMembers(dec, name+".", field, wrong)
 		case start != nil:
-			wrong = append(wrong, input.Problem{Field: name, Code: "wrong_type", Detail: "must be an object"})
+			wrong = append(wrong, input.Problem{Field: name, Code: input.WrongType, Detail: "must be an object"})
 		}
 		return wrong, nil
 	}
 	if err := json.Unmarshal(value, field.Addr().Interface()); err != nil {
-		wrong = append(wrong, input.Problem{Field: name, Code: "wrong_type", Detail: fmt.Sprintf("must be a %s", field.Kind())})
+		wrong = append(wrong, input.Problem{Field: name, Code: input.WrongType, Detail: fmt.Sprintf("must be a %s", field.Kind())})
 	} else if loneSurrogate(value, field) {
-		wrong = append(wrong, input.Problem{Field: name, Code: "invalid_characters", Detail: "has an unpaired surrogate"})
+		wrong = append(wrong, input.Problem{Field: name, Code: input.InvalidCharacters, Detail: "has an unpaired surrogate"})
 	}
 	return wrong, nil
 }

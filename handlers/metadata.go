@@ -38,10 +38,7 @@ func (h *Metadata) Mount(root, issuer gin.IRouter, issuerPath string) {
 }
 
 func (h *Metadata) document() (body []byte, etag string) {
-	scopes := oauth.Scopes{
-		oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopePhone, oauth.ScopeAddress, oauth.ScopeRoles, oauth.ScopeOfflineAccess,
-	}
-	claims := append([]string{"iss", "aud", "exp", "iat", "auth_time", "sid", "at_hash", "nonce"}, scopes.Claims()...)
+	claims := append([]string{"iss", "aud", "exp", "iat", "auth_time", "sid", "at_hash", "nonce"}, oauth.UserScopes.Claims()...)
 	slices.Sort(claims)
 	confidential := []string{"client_secret_basic", "client_secret_post"}
 	anyClient := append(slices.Clone(confidential), "none")
@@ -53,7 +50,7 @@ func (h *Metadata) document() (body []byte, etag string) {
 		"userinfo_endpoint":                              h.Issuer + "/userinfo",
 		"jwks_uri":                                       h.Issuer + "/.well-known/jwks.json",
 		"grant_types_supported":                          h.Grants,
-		"scopes_supported":                               scopes,
+		"scopes_supported":                               oauth.UserScopes,
 		"claims_supported":                               claims,
 		"claim_types_supported":                          []string{"normal"},
 		"subject_types_supported":                        []string{"public"},

@@ -18,6 +18,9 @@ const (
 	TooCommon         = "too_common"
 	ContainsPersonal  = "contains_personal"
 	Taken             = "taken"
+	Repeated          = "repeated"   // a member of a JSON object occurs twice
+	Unknown           = "unknown"    // there is no such member
+	WrongType         = "wrong_type" // the member's value has another JSON type
 )
 
 // Problem is one thing that is wrong with an input. It never quotes a password or a
