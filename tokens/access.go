@@ -46,7 +46,7 @@ func (s *Service) claimedSession(ctx context.Context, now time.Time, claims *acc
 	if err != nil {
 		return Session{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	session, err := s.Store.Session(ctx, id, now)
+	session, err := s.store.Session(ctx, id, now)
 	if err != nil {
 		return Session{}, fmt.Errorf("find session: %w", err)
 	}

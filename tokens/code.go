@@ -120,7 +120,7 @@ func (s *Service) IssueCode(ctx context.Context, now time.Time, to oauth.Recipie
 		return "", err
 	}
 	code := newCode()
-	err = s.Store.CreateCode(ctx, Code{
+	err = s.store.CreateCode(ctx, Code{
 		ID: sha256.Sum256([]byte(code)), ClientID: to.ClientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID,
 		AuthTime: l.AuthTime, Scopes: scopes, Device: l.Device, ExpiresAt: now.Add(codeTTL),
 		RedirectURI: ask.RedirectURI, Nonce: ask.Nonce, Challenge: ask.Challenge, Details: ask.Details,
@@ -156,7 +156,7 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 	if !strings.HasPrefix(x.Code, codePrefix) {
 		return Issued{}, ErrUnknown
 	}
-	code, err := s.Store.Code(ctx, sha256.Sum256([]byte(x.Code)))
+	code, err := s.store.Code(ctx, sha256.Sum256([]byte(x.Code)))
 	if err != nil {
 		return Issued{}, fmt.Errorf("find code: %w", err)
 	}
@@ -183,9 +183,9 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 	if err != nil {
 		return Issued{}, err
 	}
-	err = s.Store.RedeemCode(ctx, code, session, now, sessionEvent(audit.SessionCreated, now, &session, from))
+	err = s.store.RedeemCode(ctx, code, session, now, sessionEvent(audit.SessionCreated, now, &session, from))
 	if errors.Is(err, ErrCodeUsed) { // a moment ago
-		if code, err = s.Store.Code(ctx, code.ID); err == nil {
+		if code, err = s.store.Code(ctx, code.ID); err == nil {
 			err = s.endCodeUsed(ctx, now, &code, from)
 		}
 	}
@@ -210,7 +210,7 @@ func (c *Code) verifies(verifier string) bool {
 func (s *Service) endCodeUsed(ctx context.Context, now time.Time, code *Code, from caller.Caller) error {
 	ev := from.Event(now, audit.CodeReused)
 	ev.UserID, ev.ClientID, ev.SessionID = code.UserID, code.ClientID, code.SessionID
-	err := s.Store.EndSession(ctx, code.SessionID, ev)
+	err := s.store.EndSession(ctx, code.SessionID, ev)
 	if err != nil && !errors.Is(err, ErrUnknown) { // unknown: it has ended
 		return fmt.Errorf("end session of a code used twice: %w", err)
 	}
@@ -221,5 +221,5 @@ func (s *Service) endCodeUsed(ctx context.Context, now time.Time, code *Code, fr
 
 // PurgeCodes removes at most limit codes that are no longer needed and returns how many.
 func (s *Service) PurgeCodes(ctx context.Context, now time.Time, limit int) (int64, error) {
-	return s.Store.PurgeCodes(ctx, now.Add(-codesKept), limit)
+	return s.store.PurgeCodes(ctx, now.Add(-codesKept), limit)
 }

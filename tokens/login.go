@@ -72,7 +72,7 @@ func (s *Service) LoginOf(ctx context.Context, now time.Time, candidates []strin
 		if !ok || len(id) != len(ids.Login{}) {
 			continue
 		}
-		l, err := s.Store.Login(ctx, ids.Login(id), now)
+		l, err := s.store.Login(ctx, ids.Login(id), now)
 		if !errors.Is(err, ErrUnknown) {
 			return l, err
 		}
@@ -93,7 +93,7 @@ func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, 
 	ev := from.Event(now, audit.LoginCreated)
 	ev.UserID = l.UserID
 	if had != nil && had.UserID == who.UserID {
-		err := s.Store.ReplaceLogin(ctx, had.ID, l, now, ev)
+		err := s.store.ReplaceLogin(ctx, had.ID, l, now, ev)
 		if err == nil {
 			return l, nil
 		}
@@ -101,11 +101,11 @@ func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, 
 			return Login{}, fmt.Errorf("replace login: %w", err)
 		}
 	}
-	if err := s.Store.CreateLogin(ctx, l, ev); err != nil {
+	if err := s.store.CreateLogin(ctx, l, ev); err != nil {
 		return Login{}, fmt.Errorf("create login: %w", err)
 	}
 	if had != nil {
-		if err := s.Store.ForgetLogin(ctx, had.ID); err != nil {
+		if err := s.store.ForgetLogin(ctx, had.ID); err != nil {
 			s.log.WarnContext(ctx, "the browser's former login lives on", "subject", had.UserID, "err", err)
 		}
 	}
@@ -117,7 +117,7 @@ func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, 
 func (s *Service) SignOutBrowser(ctx context.Context, now time.Time, l *Login, from caller.Caller) error {
 	ev := from.Event(now, audit.LoginEnded)
 	ev.UserID = l.UserID
-	err := s.Store.EndLogin(ctx, l.ID, ev)
+	err := s.store.EndLogin(ctx, l.ID, ev)
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return fmt.Errorf("end login: %w", err)
 	}

@@ -88,7 +88,7 @@ func New(o Options) (*Service, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		Sessions: Sessions{o.Store},
+		Sessions: NewSessions(o.Store),
 		signer:   o.Signer, seal: o.Seal, issuer: o.Issuer, idTokenAlg: o.IDTokenAlg, settings: o.Settings,
 		claims: o.Claims, log: log,
 	}, nil
@@ -133,7 +133,7 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 	if err != nil {
 		return Issued{}, err
 	}
-	if err := s.Store.CreateSession(ctx, session, who.Epoch, sessionEvent(audit.SessionCreated, now, &session, from)); err != nil {
+	if err := s.store.CreateSession(ctx, session, who.Epoch, sessionEvent(audit.SessionCreated, now, &session, from)); err != nil {
 		return Issued{}, fmt.Errorf("create session: %w", err)
 	}
 	return issued, nil
@@ -226,7 +226,7 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 			return Issued{}, err
 		}
 		if standing == current {
-			err := s.Store.AdvanceSession(ctx, session, now)
+			err := s.store.AdvanceSession(ctx, session, now)
 			if errors.Is(err, ErrStale) {
 				continue
 			}
@@ -242,7 +242,7 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 // present returns the session of a refresh token that is current or superseded within the
 // window. A reused one ends the session.
 func (s *Service) present(ctx context.Context, now time.Time, clientID ids.Client, id ids.Session, counter uint64, from caller.Caller) (Session, standing, error) {
-	session, err := s.Store.Session(ctx, id, now)
+	session, err := s.store.Session(ctx, id, now)
 	if err != nil {
 		return Session{}, undecidable, fmt.Errorf("find session: %w", err)
 	}
@@ -310,7 +310,7 @@ func (s *Service) refreshable(ctx context.Context, now time.Time, token string) 
 	if !ok {
 		return Session{}, 0, ErrUnknown
 	}
-	session, err := s.Store.Session(ctx, id, now)
+	session, err := s.store.Session(ctx, id, now)
 	if err != nil {
 		return Session{}, 0, fmt.Errorf("find session: %w", err)
 	}
@@ -319,7 +319,7 @@ func (s *Service) refreshable(ctx context.Context, now time.Time, token string) 
 
 // endReused ends a session whose refresh token was reused.
 func (s *Service) endReused(ctx context.Context, now time.Time, session *Session, from caller.Caller) error {
-	err := s.Store.EndSession(ctx, session.ID, sessionEvent(audit.SessionReused, now, session, from))
+	err := s.store.EndSession(ctx, session.ID, sessionEvent(audit.SessionReused, now, session, from))
 	if err != nil && !errors.Is(err, ErrUnknown) { // unknown: another call ended it first
 		return fmt.Errorf("end reused session: %w", err)
 	}

@@ -12,11 +12,14 @@ import (
 
 // Sessions lists and ends sessions. It issues no tokens, so it needs neither keys nor
 // lifetimes.
-type Sessions struct{ Store Store }
+type Sessions struct{ store Store }
+
+// NewSessions returns the sessions in a store.
+func NewSessions(store Store) Sessions { return Sessions{store} }
 
 // OfUser lists a user's live sessions, newest first.
 func (s Sessions) OfUser(ctx context.Context, now time.Time, user ids.User) ([]Session, error) {
-	return s.Store.UserSessions(ctx, user, now)
+	return s.store.UserSessions(ctx, user, now)
 }
 
 // EndSession revokes one session for the operator. ErrUnknown if there is none,
@@ -27,7 +30,7 @@ func (s Sessions) EndSession(ctx context.Context, now time.Time, id ids.Session,
 	if err := from.MustBeOperator(); err != nil {
 		return err
 	}
-	session, err := s.Store.Session(ctx, id, now)
+	session, err := s.store.Session(ctx, id, now)
 	if err != nil {
 		return err
 	}
@@ -35,11 +38,11 @@ func (s Sessions) EndSession(ctx context.Context, now time.Time, id ids.Session,
 }
 
 func (s Sessions) endSignIn(ctx context.Context, now time.Time, session *Session, from caller.Caller) error {
-	return s.Store.EndSignIn(ctx, session.ID, sessionEvent(audit.SessionRevoked, now, session, from))
+	return s.store.EndSignIn(ctx, session.ID, sessionEvent(audit.SessionRevoked, now, session, from))
 }
 
 func (s Sessions) end(ctx context.Context, now time.Time, session *Session, from caller.Caller) error {
-	return s.Store.EndSession(ctx, session.ID, sessionEvent(audit.SessionRevoked, now, session, from))
+	return s.store.EndSession(ctx, session.ID, sessionEvent(audit.SessionRevoked, now, session, from))
 }
 
 // sessionEvent returns an audit event about a session.
@@ -62,13 +65,13 @@ func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user ids.U
 func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user ids.User, keep ids.Session, from caller.Caller) (int64, error) {
 	ev := from.Event(now, audit.SessionRevoked)
 	ev.UserID = user
-	return s.Store.EndUserSessions(ctx, user, keep, ev)
+	return s.store.EndUserSessions(ctx, user, keep, ev)
 }
 
 // EndSessionOf is EndSession for the user. It returns ErrUnknown if the session is not the
 // user's.
 func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user ids.User, id ids.Session, from caller.Caller) error {
-	session, err := s.Store.Session(ctx, id, now)
+	session, err := s.store.Session(ctx, id, now)
 	if err != nil {
 		return err
 	}
@@ -81,7 +84,7 @@ func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user ids.User
 // EndClientSession revokes only the user's session at a client when the user signs out. A
 // session with offline_access lives on. It returns ErrUnknown if there is no such session.
 func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID ids.Client, user ids.User, id ids.Session, from caller.Caller) error {
-	session, err := s.Store.Session(ctx, id, now)
+	session, err := s.store.Session(ctx, id, now)
 	if err != nil {
 		return err
 	}
@@ -101,10 +104,10 @@ const purgeDelay = 5 * time.Minute
 // Purge removes at most limit sessions that expired more than purgeDelay ago and returns
 // how many. Its one short transaction does not hold up writers.
 func (s Sessions) Purge(ctx context.Context, now time.Time, limit int) (int64, error) {
-	return s.Store.PurgeSessions(ctx, now.Add(-purgeDelay), limit)
+	return s.store.PurgeSessions(ctx, now.Add(-purgeDelay), limit)
 }
 
 // PurgeLogins is Purge for logins.
 func (s Sessions) PurgeLogins(ctx context.Context, now time.Time, limit int) (int64, error) {
-	return s.Store.PurgeLogins(ctx, now.Add(-purgeDelay), limit)
+	return s.store.PurgeLogins(ctx, now.Add(-purgeDelay), limit)
 }

@@ -88,5 +88,5 @@ func withSessions(ctx context.Context, c *cli, do func(tokens.Sessions, *account
 		return err
 	}
 	defer db.Close()
-	return do(tokens.Sessions{Store: db}, users)
+	return do(tokens.NewSessions(db), users)
 }
