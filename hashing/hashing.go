@@ -66,14 +66,8 @@ var floors = []Argon2{
 	{Iterations: 2, MemoryKiB: 19 << 10}, {Iterations: 1, MemoryKiB: 46 << 10},
 }
 
-// CheckStrong is Check for new hashes of passwords: the cost must also be at least what
+// checkStrong is check for new hashes of passwords: the cost must also be at least what
 // OWASP recommends.
-func (p Argon2) CheckStrong() error {
-	var bad input.Error
-	p.checkStrong(&bad)
-	return bad.Err()
-}
-
 func (p Argon2) checkStrong(bad *input.Error) {
 	if p.check(bad); len(bad.Problems) > 0 {
 		return
