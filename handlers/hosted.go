@@ -51,14 +51,10 @@ const (
 	formPostCSP = pageCSP + "; script-src 'self'"
 )
 
-// prepare sets the headers of every page that a browser navigates to. No page of
-// another origin may read it, and requests to other origins carry no referrer. Requests
-// to our own origin do, because browsers would otherwise hide from us where a form
+// prepare sets the headers of every page that a browser navigates to. Requests to other
+// origins carry no referrer. Requests to our own origin do, because browsers would otherwise hide from us where a form
 // comes from.
 func (h *Hosted) prepare(c *gin.Context) {
-	for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers"} {
-		c.Writer.Header().Del(name)
-	}
 	c.Header("Referrer-Policy", "same-origin")
 	c.Header("Content-Security-Policy", pageCSP)
 	neverCache(c)

@@ -1,0 +1,76 @@
+package server_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// routeClasses says of every route which pages may read its answers, and which format its
+// errors have. A new route fails the tests until it is in one class.
+var routeClasses = map[string][]string{
+	"public document": {
+		"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration",
+		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js",
+	},
+	"hosted page": {
+		"/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/logout", "/consent", "/forgot", "/reset", "/verify", "/error",
+		"GET /signup", "HEAD /signup",
+	},
+	"OAuth": {"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/userinfo"},
+	"problems": {
+		"/healthz", "/readyz", "POST /signup", "/session", "/session/refresh", "/account", "/account/sessions", "/account/sessions/:id",
+		"/account/export", "/account/consents", "/account/consents/:client_id", "/account/profile", "/account/password",
+		"/account/password/forgot", "/account/password/reset", "/account/email", "/account/email/resend", "/account/email/verify",
+	},
+}
+
+// classOf returns the one class of a route.
+func classOf(t *testing.T, route string) string {
+	t.Helper()
+	_, path, _ := strings.Cut(route, " ")
+	var in []string
+	for class, routes := range routeClasses {
+		if slices.Contains(routes, path) || slices.Contains(routes, route) {
+			in = append(in, class)
+		}
+	}
+	if len(in) != 1 {
+		t.Errorf("%s is in the classes %q: give it one in this test, and its place in hostedPages (server/cors.go) or oauthPaths (handlers/refusals.go)", route, in)
+		return ""
+	}
+	return in[0]
+}
+
+// The middleware decides by path which pages may read an answer and, where no handler
+// answers, which format an error has.
+func TestEveryRouteIsReadableAndRefusesAsItsClass(t *testing.T) {
+	a := newApp(t)
+	for _, route := range a.Routes() {
+		method, path, _ := strings.Cut(route, " ")
+		class := classOf(t, route)
+		path = strings.NewReplacer(":id", "x", ":client_id", "x").Replace(path)
+		t.Run(route, func(t *testing.T) {
+			got := a.do(method, path, "", "Origin", origin)
+			got.t = t
+			switch class {
+			case "hosted page":
+				wantUnreadable(t, got)
+			case "public document":
+				if open := got.Header().Get("Access-Control-Allow-Origin"); open != "*" {
+					t.Errorf("Access-Control-Allow-Origin = %q, want *", open)
+				}
+			case "OAuth", "problems":
+				wantReadable(t, got, origin)
+			}
+			refused := a.do(http.MethodPatch, path, "")
+			refused.t = t
+			if class == "OAuth" {
+				refused.wantError(http.StatusMethodNotAllowed, "invalid_request")
+			} else {
+				refused.wantProblem(http.StatusMethodNotAllowed, "method_not_allowed")
+			}
+		})
+	}
+}
