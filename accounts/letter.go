@@ -3,6 +3,8 @@ package accounts
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"countersign/audit"
@@ -37,6 +39,9 @@ var lifetimes = map[LetterKind]time.Duration{
 	PasswordChanged:   24 * time.Hour,
 	AlreadyRegistered: time.Hour,
 }
+
+// LetterKinds returns every kind of letter.
+func LetterKinds() []LetterKind { return slices.Sorted(maps.Keys(lifetimes)) }
 
 // Letter is a mail, stored until it is sent and its token used. The token itself is not
 // stored: it is the letter's id under a MAC.
