@@ -33,8 +33,8 @@ func (p Policy) Check() error {
 	if p.RotationPeriod < propagation {
 		bad.Add("rotation_period", input.TooShort, "rotation_period must be at least %s, not %s.", in(propagation), in(p.RotationPeriod))
 	}
-	if p.JWKSMaxAge < 0 {
-		bad.Add("jwks_max_age", input.Invalid, "jwks_max_age must not be negative, but is %s.", in(p.JWKSMaxAge))
+	if p.JWKSMaxAge < time.Second { // the unit of max-age (RFC 9111 section 5.2.2.1)
+		bad.Add("jwks_max_age", input.TooShort, "jwks_max_age must be at least 1s, not %s.", in(p.JWKSMaxAge))
 	}
 	if p.ClockSkew < 0 {
 		bad.Add("clock_skew", input.Invalid, "clock_skew must not be negative, but is %s.", in(p.ClockSkew))
