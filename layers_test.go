@@ -42,9 +42,9 @@ var layers = map[string][]string{
 	// It asks the owners of rules and adds the place.
 	"configs": {"accounts", "clients", "hashing", "input", "keys", "limits", "oauth", "origins", "secrecy", "store/dsn", "tokens", "uris"},
 
-	"store/dsn":       {"uris"},
-	"store":           {"ids", "store/dsn", "accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "tokens"},
-	"store/storetest": {"accounts", "audit", "clients", "consents", "ids", "keys", "limits", "oauth", "store", "tokens", "test/mariadb", "test/soak"},
+	"store/dsn":       {"input", "uris"},
+	"store":           {"ids", "store/dsn", "accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "secrecy", "tokens"},
+	"store/storetest": {"accounts", "audit", "clients", "consents", "ids", "keys", "limits", "oauth", "store", "store/dsn", "tokens", "test/mariadb", "test/soak"},
 
 	"signin": {"accounts", "caller", "clients", "ids", "oauth", "secrecy", "tokens"},
 

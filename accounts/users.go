@@ -52,7 +52,8 @@ type Users struct {
 }
 
 // New returns the users in a store. It refuses a policy and a cost of a hash that don't
-// pass their Check.
+// pass their Check, and RequireVerifiedEmail without Mail, with which no new user could
+// ever sign in.
 func New(o Options) (*Users, error) {
 	hasher, err := hashing.New(o.Argon2, o.Slots)
 	if err != nil {
@@ -60,6 +61,9 @@ func New(o Options) (*Users, error) {
 	}
 	if err := o.Passwords.Check(); err != nil {
 		return nil, err
+	}
+	if o.RequireVerifiedEmail && !o.Mail {
+		return nil, errors.New("require_verified_email: true needs mail, which this server does not send")
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

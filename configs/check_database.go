@@ -9,7 +9,7 @@ import (
 // checkDatabase checks the database's keys. It shows nothing of the URL, in which a
 // password may be anywhere.
 func (c *Config) checkDatabase(r *report) {
-	const key, file, idle, open = "database.url", "database.password_file", "database.pool.max_idle", "database.pool.max_open"
+	const key, file = "database.url", "database.password_file"
 	db := c.Database
 	if err := dsn.Check(db.URL); err != nil {
 		r.add(key, "%v", err)
@@ -20,7 +20,5 @@ func (c *Config) checkDatabase(r *report) {
 			r.addPair([]string{file, key}, "database.url has a password already: remove one of them")
 		}
 	}
-	if db.Pool.MaxIdle > db.Pool.MaxOpen {
-		r.addPair([]string{idle, open}, "%d is more than %s (%d): lower the first or raise the second", db.Pool.MaxIdle, open, db.Pool.MaxOpen)
-	}
+	r.ask(db.Pool.Check(), func(field string) string { return "database.pool." + field })
 }

@@ -125,7 +125,7 @@ func TestBadValues(t *testing.T) {
 		{`database: {url: "mysql://u:hunter2@h:3306,h2/db?tls=true", password_file: p}`, "database.password_file", "database.url has a password already"},
 		{`database: {pool: {max_open: 1}}`, "database.pool.max_open", "must be at least 2, not 1"},
 		{`database: {pool: {max_idle: 0}}`, "database.pool.max_idle", "must be at least 1, not 0"},
-		{`database: {pool: {max_open: 8}}`, "database.pool.max_idle", "16 is more than database.pool.max_open (8)"},
+		{`database: {pool: {max_open: 8}}`, "database.pool.max_idle", "16 is more than max_open (8)"},
 		{`database: {pool: {max_lifetime: 0s}}`, "database.pool.max_lifetime", "must be at least 1s"},
 		{`database: {pool: {max_idle_time: 0s}}`, "database.pool.max_idle_time", "must be at least 1s"},
 		{`database: {url: [a], password_file: p}`, "database.url", "must be text"}, // and nothing of the password's file

@@ -29,6 +29,7 @@ import (
 	"countersign/clients"
 	"countersign/limits"
 	"countersign/secrecy"
+	"countersign/store/dsn"
 	"countersign/tokens"
 )
 
@@ -86,24 +87,8 @@ type Config struct {
 		// AutoMigrate lets serve bring the schema to this binary's version.
 		// Default true; if false, run countersign migrate first.
 		AutoMigrate bool `yaml:"auto_migrate" default:"true"`
-		// Pool bounds the connections of one server, that is of each replica, to a
-		// mysql:// database. It has no effect for sqlite.
-		Pool struct {
-			// MaxOpen is how many connections are open at a time; further requests
-			// wait. The number of replicas times MaxOpen must stay below the database's
-			// max_connections. Default 32; at least 2, because a migration needs two.
-			MaxOpen int `yaml:"max_open" default:"32" min:"2"`
-			// MaxIdle is how many idle connections are kept; at most MaxOpen. Default
-			// 16.
-			MaxIdle int `yaml:"max_idle" default:"16" min:"1"`
-			// MaxLifetime is the age at which a connection is replaced. The new one may
-			// go back to an earlier host in the URL, or follow a load balancer. Default
-			// 3m.
-			MaxLifetime time.Duration `yaml:"max_lifetime" default:"3m" min:"1s"`
-			// MaxIdleTime is how long a connection may be idle before it is closed.
-			// Default 1m.
-			MaxIdleTime time.Duration `yaml:"max_idle_time" default:"1m" min:"1s"`
-		} `yaml:"pool"`
+		// Pool bounds the connections of each replica to a mysql:// database.
+		Pool dsn.Pool `yaml:"pool"`
 	} `yaml:"database"`
 
 	// MasterKeyFile names the file, from the working directory if it is not
@@ -139,11 +124,11 @@ type Config struct {
 		Algorithms []string `yaml:"algorithms" default:"ES256,RS256"`
 		// RotationPeriod is how long a key signs before the next one takes over.
 		// Default 720h (30 days).
-		RotationPeriod time.Duration `yaml:"rotation_period" default:"720h" min:"1s"`
+		RotationPeriod time.Duration `yaml:"rotation_period" default:"720h"`
 		// JWKSMaxAge is how long verifiers may cache the public keys
 		// (Cache-Control: max-age), so a new key is published at least this long before
 		// it signs. Default 15m.
-		JWKSMaxAge time.Duration `yaml:"jwks_max_age" default:"15m" min:"1s"`
+		JWKSMaxAge time.Duration `yaml:"jwks_max_age" default:"15m"`
 		// ClockSkew is how far the clocks of replicas and verifiers may differ. Default
 		// 30s; 0 means that they agree.
 		ClockSkew time.Duration `yaml:"clock_skew" default:"30s"`

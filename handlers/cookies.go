@@ -1,8 +1,8 @@
 package handlers
 
 import (
+	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -79,14 +79,25 @@ func (k *Cookies) values(r *http.Request, base string) []string {
 	return found
 }
 
-// ParseSameSite reads a SameSite attribute as configured.
-func ParseSameSite(s string) http.SameSite {
-	switch strings.ToLower(s) {
+// ParseSameSite reads a SameSite attribute as configured: strict, lax or none.
+func ParseSameSite(s string) (http.SameSite, error) {
+	switch s {
+	case "strict":
+		return http.SameSiteStrictMode, nil
 	case "lax":
-		return http.SameSiteLaxMode
+		return http.SameSiteLaxMode, nil
 	case "none":
-		return http.SameSiteNoneMode
-	default:
-		return http.SameSiteStrictMode
+		return http.SameSiteNoneMode, nil
 	}
+	return 0, fmt.Errorf("SameSite must be strict, lax or none, not %q", s)
+}
+
+// Check returns an error unless SameSite is Lax, Strict or None: with any other value the
+// cookies would have no such attribute, and each browser its own rule.
+func (k *Cookies) Check() error {
+	switch k.SameSite {
+	case http.SameSiteStrictMode, http.SameSiteLaxMode, http.SameSiteNoneMode:
+		return nil
+	}
+	return fmt.Errorf("SameSite must be strict, lax or none, not %d", k.SameSite)
 }

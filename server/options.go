@@ -85,6 +85,9 @@ func (o *Options) check() error {
 	if err := clients.CheckID(string(o.SessionCookie.Client)); err != nil {
 		errs = append(errs, fmt.Errorf("session cookie's client: %w", err))
 	}
+	if err := o.SessionCookie.Check(); err != nil {
+		errs = append(errs, fmt.Errorf("session cookie: %w", err))
+	}
 	if err := o.Hashing.Check(); err != nil {
 		errs = append(errs, fmt.Errorf("hashing: %w", err))
 	}

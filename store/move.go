@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -12,7 +13,7 @@ import (
 
 // MoveOptions change how a database is moved.
 type MoveOptions struct {
-	// Batch is how many rows are copied in one transaction; default 5000.
+	// Batch is how many rows are copied in one transaction; 0 is DefaultBatch.
 	Batch int
 	// Restart first empties a copy that this or another move began.
 	Restart bool
@@ -21,6 +22,10 @@ type MoveOptions struct {
 	// Progress, if set, is called often with the progress of the move.
 	Progress func(MoveProgress)
 }
+
+// DefaultBatch is how many rows a move copies in one transaction unless MoveOptions say
+// otherwise.
+const DefaultBatch = 5000
 
 // MoveProgress is the progress of a move with a table. The first report about a table
 // gives the number of rows copied before.
@@ -57,7 +62,7 @@ var (
 // read. Until the end of the move Open refuses the copy. An interrupted move goes on when
 // it is called again with the same URLs; [AbandonMove] gives it up.
 func Move(ctx context.Context, from, to string, opts MoveOptions) ([]MovedTable, error) {
-	opts.Batch = or(opts.Batch, 5000)
+	opts.Batch = cmp.Or(opts.Batch, DefaultBatch)
 	m := &move{opts: opts, fromName: placeOf(from), toName: placeOf(to)}
 	var err error
 	opts.From.MustExist = true

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"countersign/secrecy"
+	"countersign/store/dsn"
 )
 
 var mysqlDialect = dialect{
@@ -30,22 +34,18 @@ var mysqlDialect = dialect{
 	move:        mysqlMove,
 }
 
-// Pool bounds the connections to a database server. Zero values are the
-// defaults; SQLite needs none of them.
-type Pool struct {
-	MaxOpen     int           // connections at once; default 32
-	MaxIdle     int           // idle connections kept; default MaxOpen
-	MaxLifetime time.Duration // a connection is then replaced, perhaps by one to a better host; default 3 minutes
-	MaxIdleTime time.Duration // an idle connection is then closed; default 1 minute
-}
-
 // openMySQL opens a database of MySQL, MariaDB or another server with their protocol.
-func openMySQL(ctx context.Context, url, password string, pool Pool) (*DB, error) {
+func openMySQL(ctx context.Context, url string, password secrecy.Text, pool dsn.Pool) (*DB, error) {
+	if pool != (dsn.Pool{}) {
+		if err := pool.Check(); err != nil {
+			return nil, fmt.Errorf("connections to the database: %w", err)
+		}
+	}
 	source, err := parseMySQL(url)
 	if err != nil {
 		return nil, err
 	}
-	source.Password = or(source.Password, password)
+	source.Password = cmp.Or(source.Password, string(password))
 	connector, err := newMySQLConnector(source, false)
 	if err != nil {
 		return nil, err
@@ -55,11 +55,12 @@ func openMySQL(ctx context.Context, url, password string, pool Pool) (*DB, error
 		return nil, err
 	}
 	conns := sql.OpenDB(connector)
-	open := or(pool.MaxOpen, 32)
-	conns.SetMaxOpenConns(open)
-	conns.SetMaxIdleConns(min(or(pool.MaxIdle, open), open))
-	conns.SetConnMaxLifetime(or(pool.MaxLifetime, 3*time.Minute))
-	conns.SetConnMaxIdleTime(or(pool.MaxIdleTime, time.Minute))
+	if pool != (dsn.Pool{}) {
+		conns.SetMaxOpenConns(pool.MaxOpen)
+		conns.SetMaxIdleConns(pool.MaxIdle)
+		conns.SetConnMaxLifetime(pool.MaxLifetime)
+		conns.SetConnMaxIdleTime(pool.MaxIdleTime)
+	}
 	if err := checkMySQL(ctx, conns); err != nil {
 		conns.Close()
 		return nil, fmt.Errorf("open database %s: %w%s", source, err, mysqlAdvice(err))
@@ -69,14 +70,6 @@ func openMySQL(ctx context.Context, url, password string, pool Pool) (*DB, error
 		wrote: func() {}, beforeClose: func() {},
 		forSchema: func() (*sql.DB, func() error) { db := sql.OpenDB(patient); return db, db.Close },
 	}, nil
-}
-
-func or[T comparable](v, instead T) T {
-	var zero T
-	if v == zero {
-		return instead
-	}
-	return v
 }
 
 // mysqlAdvice returns advice on an error that keeps a database from being opened, or the

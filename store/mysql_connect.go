@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -48,7 +49,7 @@ func newMySQLConnector(s mysqlSource, patient bool) (*mysqlConnector, error) {
 		if patient {
 			config.ReadTimeout = 0
 		} else {
-			config.ReadTimeout = or(config.ReadTimeout, readTimeout)
+			config.ReadTimeout = cmp.Or(config.ReadTimeout, readTimeout)
 		}
 	}
 	c := &mysqlConnector{

@@ -10,6 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/store"
+	"countersign/store/dsn"
 	"countersign/store/storetest"
 	"countersign/test/mariadb"
 )
@@ -33,7 +34,7 @@ func TestMySQLLeavesAHostThatHangs(t *testing.T) {
 
 	const conns, patience = 10, time.Second
 	db, err := store.Open(t.Context(), "mysql://root@"+hung.Addr()+","+storetest.MariaDB(t).Addr()+"/"+name+
-		"?readTimeout="+patience.String(), store.Options{Pool: store.Pool{MaxOpen: conns}})
+		"?readTimeout="+patience.String(), store.Options{Pool: dsn.Pool{MaxOpen: conns, MaxIdle: conns, MaxLifetime: time.Minute, MaxIdleTime: time.Minute}})
 	noError(t, err)
 	defer db.Close()
 	read := func() error {

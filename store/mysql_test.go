@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"countersign/store"
+	"countersign/store/dsn"
 	"countersign/store/storetest"
 	"countersign/test/mariadb"
 	"countersign/tokens"
@@ -79,7 +80,7 @@ func TestMySQLSessionsHaveOurRules(t *testing.T) {
 
 func TestMySQLPoolIsBounded(t *testing.T) {
 	url := onMariaDB(t)
-	db, err := store.Open(t.Context(), url, store.Options{Pool: store.Pool{MaxOpen: 2}})
+	db, err := store.Open(t.Context(), url, store.Options{Pool: dsn.Pool{MaxOpen: 2, MaxIdle: 2, MaxLifetime: time.Minute, MaxIdleTime: time.Minute}})
 	noError(t, err)
 	defer db.Close()
 	var wg sync.WaitGroup

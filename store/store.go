@@ -15,6 +15,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -29,6 +30,8 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"countersign/audit"
+	"countersign/secrecy"
+	"countersign/store/dsn"
 )
 
 // DB is an open database. It is safe for concurrent use.
@@ -80,9 +83,9 @@ type Options struct {
 	// MustExist refuses to create a database.
 	MustExist bool
 	// Password is the password of a mysql:// URL without one.
-	Password string
-	// Pool bounds the connections to a database server.
-	Pool Pool
+	Password secrecy.Text
+	// Pool bounds the connections to a database server. The zero Pool sets no bound.
+	Pool dsn.Pool
 	// Purpose claims the database for a purpose; Open returns ErrOtherPurpose if the
 	// database has another. Empty neither claims nor refuses.
 	Purpose Purpose
@@ -115,7 +118,7 @@ func dial(ctx context.Context, url string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.build = *or(opts.build, &thisBuild)
+	db.build = *cmp.Or(opts.build, &thisBuild)
 	return db, nil
 }
 

@@ -10,8 +10,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
+
+	"countersign/store"
 
 	"github.com/alecthomas/kong"
 )
@@ -66,6 +69,7 @@ func run(ctx context.Context, args []string, io stdio) int {
 	parser, err := kong.New(&c,
 		kong.Name("countersign"),
 		kong.Description("An authorization server for your own apps' sign-up and sign-in."),
+		kong.Vars{"batch": strconv.Itoa(store.DefaultBatch)},
 		kong.Writers(io.out, io.err),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -20,7 +20,7 @@ import (
 type moveCmd struct {
 	To             string `help:"The empty database to move to: sqlite:PATH or mysql://USER@HOST/DATABASE. A password is better in the environment or a file, because every user of the machine can see command lines." env:"COUNTERSIGN_MOVE_TO" placeholder:"URL"`
 	ToPasswordFile string `help:"File with the password of that URL's user." placeholder:"FILE"`
-	Batch          int    `help:"Rows copied in one transaction (default: 5000)." placeholder:"N"`
+	Batch          int    `help:"Rows copied in one transaction (default: ${batch})." placeholder:"N"`
 	Restart        bool   `help:"Empty the unfinished copy there first, and begin anew."`
 	Abandon        bool   `help:"Don't move: give up a move that was begun, and stay with this database." xor:"end"`
 	GoBack         bool   `help:"Don't move: use this database again, as it was when it was moved." xor:"end"`

@@ -38,10 +38,7 @@ func (c *cli) load(src configs.Source) (*configs.Config, error) {
 // storeOptions returns the options for the configured database, to which a command may
 // add its own.
 func storeOptions(cfg *configs.Config) (store.Options, error) {
-	pool := cfg.Database.Pool
-	opts := store.Options{Pool: store.Pool{
-		MaxOpen: pool.MaxOpen, MaxIdle: pool.MaxIdle, MaxLifetime: pool.MaxLifetime, MaxIdleTime: pool.MaxIdleTime,
-	}}
+	opts := store.Options{Pool: cfg.Database.Pool}
 	if name := cfg.Database.PasswordFile; name != "" {
 		var err error
 		if opts.Password, err = readPassword("database.password_file", name); err != nil {
@@ -53,7 +50,7 @@ func storeOptions(cfg *configs.Config) (store.Options, error) {
 
 // readPassword reads the password of a database's user from the file that a setting or
 // a flag names.
-func readPassword(named, name string) (string, error) {
+func readPassword(named, name string) (secrecy.Text, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w: write the password of the database's user into that file, readable by this one", named, err)
@@ -62,7 +59,7 @@ func readPassword(named, name string) (string, error) {
 	if password == "" {
 		return "", fmt.Errorf("%s: %s is empty: write the password into it", named, name)
 	}
-	return password, nil
+	return secrecy.Text(password), nil
 }
 
 // openStore opens the configured database, with the options that change makes.
@@ -196,7 +193,8 @@ func passwordPolicy(cfg *configs.Config) accounts.PasswordPolicy {
 }
 
 // serverOptions translates the configuration into the server's options.
-func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *seal.Keys, sender mail.Sender, log *slog.Logger) server.Options {
+func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *seal.Keys, sender mail.Sender, log *slog.Logger) (server.Options, error) {
+	sameSite, err := handlers.ParseSameSite(cfg.SessionCookie.SameSite)
 	return server.Options{
 		Store: db, Keys: ring, Seal: master, Log: log,
 		Unavailable: func(err error) bool { return db.IsUnavailable(err) || errors.Is(err, keys.ErrNoSigningKey) },
@@ -214,7 +212,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 			Client: ids.Client(cfg.SessionCookie.Client),
 			Cookies: handlers.Cookies{
 				Domain:       cfg.SessionCookie.Domain,
-				SameSite:     handlers.ParseSameSite(cfg.SessionCookie.SameSite),
+				SameSite:     sameSite,
 				AccessCookie: cfg.SessionCookie.AccessCookie,
 			},
 		},
@@ -227,7 +225,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		AuditRetention:  cfg.Audit.Retention,
 		ShutdownDelay:   cfg.ShutdownDelay,
 		ShutdownTimeout: cfg.ShutdownTimeout,
-	}
+	}, err
 }
 
 // mailSender sends mail as configured: by a server, to the developer's terminal, or

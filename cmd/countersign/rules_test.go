@@ -164,6 +164,25 @@ func TestASettingIsJudgedByItsOwner(t *testing.T) {
 			`audience: "a b" must be printable ASCII`},
 		{"issuer", "issuer: " + issuer, "ISSUER=" + issuer, map[string]error{"the server": newServer(t, func(o *server.Options) { o.Issuer = issuer })},
 			`"https://auth.example.com/" must not end in a slash`},
+		{"proof of addresses without mail", "signup: {require_verified_email: true}", "SIGNUP_REQUIRE_VERIFIED_EMAIL=true",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true })}, "true needs mail"},
+		{"cookies on other sites", "session_cookie: {same_site: Lax}", "SESSION_COOKIE_SAME_SITE=Lax",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.SessionCookie.SameSite = http.SameSiteDefaultMode })}, "must be strict, lax or none, not "},
+		{"cookies without SameSite", "session_cookie: {same_site: ''}", "",
+			map[string]error{"the server": newServer(t, func(o *server.Options) { o.SessionCookie.SameSite = 0 })}, "must be strict, lax or none, not "},
+		{"connections", "database: {pool: {max_open: 1, max_idle: 1}}", "", map[string]error{
+			"the rule":  dsn.Pool{MaxOpen: 1, MaxIdle: 1, MaxLifetime: time.Minute, MaxIdleTime: time.Minute}.Check(),
+			"the store": openPool(t, dsn.Pool{MaxOpen: 1, MaxIdle: 1, MaxLifetime: time.Minute, MaxIdleTime: time.Minute}),
+		}, "max_open must be at least 2, not 1."},
+		{"idle connections", "database: {pool: {max_open: 8}}", "DATABASE_POOL_MAX_OPEN=8", map[string]error{
+			"the rule": dsn.Pool{MaxOpen: 8, MaxIdle: 16, MaxLifetime: time.Minute, MaxIdleTime: time.Minute}.Check(),
+		}, "max_idle: 16 is more than max_open (8)"},
+		{"life of the public keys in caches", "keys: {jwks_max_age: 999ms}", "KEYS_JWKS_MAX_AGE=999ms", map[string]error{
+			"the policy": keys.Policy{RotationPeriod: time.Hour, JWKSMaxAge: 999 * time.Millisecond, AccessTTL: time.Minute}.Check(),
+		}, "jwks_max_age must be at least 1s, not 999ms."},
+		{"a key's least life", "keys: {rotation_period: 4s}", "KEYS_ROTATION_PERIOD=4s", map[string]error{
+			"the policy": policy(4 * time.Second).Check(), "the ring": openRing(t, policy(4*time.Second), "ES256"),
+		}, "rotation_period must be at least 5s, not 4s."},
 		{"origins", "cors: {allowed_origins: ['https://a.example/']}", "CORS_ALLOWED_ORIGINS=https://a.example/",
 			map[string]error{"the server": newServer(t, func(o *server.Options) { o.AllowedOrigins = []string{"https://a.example/"} })},
 			`"https://a.example/" must be scheme://host`},
@@ -268,6 +287,13 @@ func openRing(t *testing.T, policy keys.Policy, alg string) error {
 	return err
 }
 
+// openPool opens a store with a pool. The address answers no client.
+func openPool(t *testing.T, pool dsn.Pool) error {
+	t.Helper()
+	_, err := store.Open(t.Context(), "mysql://u@127.0.0.1:1/x", store.Options{Pool: pool})
+	return err
+}
+
 func masterKey(t *testing.T) *seal.Keys {
 	t.Helper()
 	master, err := seal.Parse(seal.Generate())
@@ -295,7 +321,10 @@ func buildServer(t *testing.T, change func(*server.Options)) (*server.App, error
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := serverOptions(cfg, db, ring, master, nil, log)
+	o, err := serverOptions(cfg, db, ring, master, nil, log)
+	if err != nil {
+		t.Fatal(err)
+	}
 	change(&o)
 	return server.New(o)
 }

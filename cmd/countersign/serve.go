@@ -73,7 +73,10 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	opts := serverOptions(cfg, db, ring, master, sender, log)
+	opts, err := serverOptions(cfg, db, ring, master, sender, log)
+	if err != nil {
+		return err
+	}
 	if cfg.Dev {
 		opts.Demo = spa.Files
 	}

@@ -1,7 +1,8 @@
-// Package dsn reads the URLs of databases, sqlite:PATH and mysql://, without opening one.
+// Package dsn has the settings of a database, and their rules: its URL, sqlite:PATH or
+// mysql://, and its connections. It opens no database.
 //
-// Its errors show nothing of the URL, in which a password may be anywhere. They are
-// phrases whose subject is the URL.
+// The errors about a URL show nothing of it, because a password may be anywhere in it.
+// They are phrases whose subject is the URL.
 package dsn
 
 import (

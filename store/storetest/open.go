@@ -10,9 +10,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"countersign/audit"
 	"countersign/store"
+	"countersign/store/dsn"
 	"countersign/test/mariadb"
 	"countersign/test/soak"
 )
@@ -105,10 +107,13 @@ func OpenFile(t testing.TB, path string) *store.DB {
 	return OpenURL(t, URL(t, path))
 }
 
+// pool is that of the databases on MariaDB.
+var pool = dsn.Pool{MaxOpen: 32, MaxIdle: 32, MaxLifetime: 3 * time.Minute, MaxIdleTime: time.Minute}
+
 // OpenURL opens a database. The caller closes it.
 func OpenURL(t testing.TB, url string) *store.DB {
 	t.Helper()
-	db, err := store.Open(t.Context(), url, store.Options{})
+	db, err := store.Open(t.Context(), url, store.Options{Pool: pool})
 	if err != nil {
 		t.Fatalf("open store: %v", err)
 	}
