@@ -12,7 +12,7 @@ import (
 // A judgment that Judge did not make, or that is at another step, gets no answer.
 func TestOnlyTheStepThatIsDueIsAnswered(t *testing.T) {
 	s := newRig(t)
-	r, err := s.Read(t.Context(), s.now, "response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcallback&scope=openid" +
+	r, err := s.Read(t.Context(), s.now, "response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcallback&scope=openid"+
 		"&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256")
 	noError(t, err)
 	signIn, err := s.Judge(t.Context(), r, nil)
