@@ -113,6 +113,7 @@ func TestAClientIsJudgedAlikeHoweverItIsRegistered(t *testing.T) {
 // A setting is judged alike in the file, in the environment and by its owner, which is
 // asked by every server that is built without them.
 func TestASettingIsJudgedByItsOwner(t *testing.T) {
+	storetest.OnOwnDatabase(t) // commands, on SQLite
 	price := func(mib uint32, iterations uint32) hashing.Settings {
 		return hashing.Settings{Argon2: hashing.Argon2{MemoryKiB: mib << 10, Iterations: iterations, Parallelism: 1}}
 	}
