@@ -83,8 +83,11 @@ var ErrMalformed = &PageError{Code: "invalid_request", Detail: "the authorizatio
 // also returns a request, to which that error can be answered. With any other error, such
 // as a *PageError, it returns none.
 func (s *Service) Read(ctx context.Context, now time.Time, encoded string) (*Request, error) {
+	if len(encoded) > maxRequest {
+		return nil, ErrMalformed
+	}
 	form, err := url.ParseQuery(encoded)
-	if err != nil || len(encoded) > maxRequest {
+	if err != nil {
 		return nil, ErrMalformed
 	}
 	r := &Request{ClientID: ids.Client(form.Get("client_id")), RedirectURI: form.Get("redirect_uri"), AskedAt: now.UnixMilli()}

@@ -42,15 +42,15 @@ func (h *Consent) consent(c *gin.Context, ticket, decision string) error {
 	if err != nil {
 		return err
 	}
-	switch denies := decision == "deny" && j.Step() == authorize.Answer; {
-	case j.Step() != authorize.Consent && !denies:
-		return h.follow(c, r, j)
-	case decision == "deny":
+	switch step := j.Step(); {
+	case decision == "deny" && (step == authorize.Consent || step == authorize.Answer):
 		answer, err := h.Authorize.Deny(j)
 		if err != nil {
 			return err
 		}
 		return h.respond(c, r, answer)
+	case step != authorize.Consent:
+		return h.follow(c, r, j)
 	case decision == "allow":
 		answer, err := h.Authorize.Allow(c.Request.Context(), time.Now(), j, callerOf(c, ""))
 		if err != nil {

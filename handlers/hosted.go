@@ -52,8 +52,8 @@ const (
 )
 
 // prepare sets the headers of every page that a browser navigates to. Requests to other
-// origins carry no referrer. Requests to our own origin do, because browsers would otherwise hide from us where a form
-// comes from.
+// origins carry no referrer. Requests to our own origin do, because browsers would
+// otherwise hide from us where a form comes from.
 func (h *Hosted) prepare(c *gin.Context) {
 	c.Header("Referrer-Policy", "same-origin")
 	c.Header("Content-Security-Policy", pageCSP)

@@ -38,9 +38,9 @@ func New[ID ~[16]byte]() ID { return ID(uuid.Must(uuid.NewV7())) }
 // NewRandom makes an id that cannot be guessed (UUID version 4).
 func NewRandom[ID ~[16]byte]() ID { return ID(uuid.New()) }
 
-// Parse parses an id in the form that String returns, in either case. It refuses other forms of a UUID (in
-// braces, without hyphens): uuid.Parse accepts any two characters in place of the braces,
-// and so takes some names for ids.
+// Parse parses an id in the form that String returns, in either case. It refuses other
+// forms of a UUID (in braces, without hyphens): uuid.Parse accepts any two characters in
+// place of the braces, and so takes some names for ids.
 func Parse[ID ~[16]byte](text string) (ID, error) {
 	if len(text) != len("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") {
 		return ID{}, fmt.Errorf("%q is not an id", text)

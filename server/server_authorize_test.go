@@ -177,6 +177,24 @@ func TestClosedSignUpIsNoPrompt(t *testing.T) {
 	}
 }
 
+func TestAuthorizationRequestsAreAtMostEightKiB(t *testing.T) {
+	a := newApp(t)
+	p := a.person()
+	for size, want := range map[int]string{8 << 10: "Sign in", 8<<10 + 1: "larger than 8 KiB"} {
+		f := authorization("spa", "unknown", "x")
+		f.Set("unknown", strings.Repeat("x", size+1-len(f.Encode())))
+		if got := len(f.Encode()); got != size {
+			t.Fatalf("the request has %d bytes, want %d", got, size)
+		}
+		status := http.StatusOK
+		if size > 8<<10 {
+			status = http.StatusBadRequest
+		}
+		p.authorize(f).says(status, want)
+		p.follow(p.post("/oauth/authorize", f)).says(status, want)
+	}
+}
+
 func TestConsentIsAskedForAndRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)

@@ -119,7 +119,7 @@ func (db *DB) EndLogin(ctx context.Context, id ids.Login, ev audit.Event) error 
 }
 
 // endingWith returns the ids of the sessions that end with a login.
-func endingWith(ctx context.Context, tx *sql.Tx, login ids.Login) (ids []any, err error) {
+func endingWith(ctx context.Context, tx *sql.Tx, login ids.Login) (sessions []any, err error) {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT s.id, s.scopes FROM sessions s JOIN authorizations a ON a.session_id = s.id WHERE a.login_id = ?`, login[:])
 	if err != nil {
@@ -137,10 +137,10 @@ func endingWith(ctx context.Context, tx *sql.Tx, login ids.Login) (ids []any, er
 			return nil, err
 		}
 		if !scopes.Has(oauth.ScopeOfflineAccess) {
-			ids = append(ids, id)
+			sessions = append(sessions, id)
 		}
 	}
-	return ids, rows.Err()
+	return sessions, rows.Err()
 }
 
 // loginOf returns the id of a session's login, or the zero id if it has none.
