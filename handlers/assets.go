@@ -26,6 +26,7 @@ func (h *Assets) Mount(r gin.IRouter) error {
 	asset(r, "/assets/pages.css", pages.Style, moduleMaxAge)
 	asset(r, "/assets/pages.svg", pages.Icon, moduleMaxAge)
 	asset(r, "/assets/form-post.js", pages.FormPostScript, moduleMaxAge)
+	asset(r, "/assets/deliberate.js", pages.DeliberateScript, moduleMaxAge)
 	if h.Demo == nil {
 		return nil
 	}

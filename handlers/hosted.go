@@ -43,13 +43,10 @@ type Hosted struct {
 	MinLength            int    // of passwords
 }
 
-// pageCSP lets a page of ours load its style and icon, and nothing else. It has no
-// form-action: browsers apply that to the redirects after a form, too, and the last of
+// pageCSP lets a page of ours load its style, script and icon, and nothing else. It has
+// no form-action: browsers apply that to the redirects after a form, too, and the last of
 // those leads to the client.
-const (
-	pageCSP     = "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
-	formPostCSP = pageCSP + "; script-src 'self'"
-)
+const pageCSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // prepare sets the headers of every page that a browser navigates to. Requests to other
 // origins carry no referrer. Requests to our own origin do, because browsers would
@@ -280,7 +277,6 @@ func (h *Hosted) respond(c *gin.Context, r *authorize.Request, a authorize.Respo
 	for _, v := range a.Values {
 		d.Values = append(d.Values, pages.Value(v))
 	}
-	c.Header("Content-Security-Policy", formPostCSP)
 	return h.show(c, http.StatusOK, pages.FormPost, r, d)
 }
 

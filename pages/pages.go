@@ -1,7 +1,8 @@
 // Package pages renders the hosted pages, on which users sign in, sign up, allow an
 // application what it asks for, and read what went wrong. [Render] writes one in the
-// reader's language. Pages are plain HTML that needs no script; only the page of
-// response_mode=form_post has one, to save the user a click.
+// reader's language. Pages are plain HTML that needs no script. The page of
+// response_mode=form_post has one to save the user a click, and pages with a button that
+// acts without a typed secret have one to protect it: see deliberate.js.
 //
 // A page shows only what [Data] holds and its fixed words, which are in words.go. Names
 // that users or operators chose (of clients and users) are always plain text.
@@ -68,8 +69,8 @@ type Data struct {
 // A Value is one parameter of an authorization response.
 type Value struct{ Name, Value string }
 
-// Files are served at Data.Base, at /assets/pages.css, /assets/pages.svg and
-// /assets/form-post.js.
+// Files are served at Data.Base, at /assets/pages.css, /assets/pages.svg,
+// /assets/form-post.js and /assets/deliberate.js.
 var (
 	//go:embed pages.css
 	Style []byte
@@ -77,6 +78,8 @@ var (
 	Icon []byte
 	//go:embed form-post.js
 	FormPostScript []byte
+	//go:embed deliberate.js
+	DeliberateScript []byte
 )
 
 //go:embed *.html

@@ -170,6 +170,7 @@ func TestPagesAreWellFormed(t *testing.T) {
 				checkText(p)
 				checkIDs(p)
 				checkForms(p)
+				checkGuards(p)
 				checkReferences(p, e.data)
 			})
 		}
@@ -258,6 +259,39 @@ func checkForms(p page) {
 	}
 }
 
+// guarded reports whether a button on the page acts only on a deliberate press.
+func (p page) guarded() bool {
+	return slices.ContainsFunc(p.all("button"), func(n *html.Node) bool { return has(n, "data-deliberate") })
+}
+
+// checkGuards finds buttons that act although the user has typed nothing, and that another
+// window could have clicked. Denying harms no user, and what Continue sends was decided before.
+func checkGuards(p page) {
+	for _, form := range p.all("form") {
+		typed := false
+		for n := range form.Descendants() {
+			typed = typed || n.Data == "input" && get(n, "type") != "hidden"
+		}
+		for n := range form.Descendants() {
+			if id := get(n, "id"); n.Data == "button" && has(n, "data-deliberate") == (typed || id == "deny" || id == "continue") {
+				p.t.Errorf("the button %s: is it guarded? %v", id, has(n, "data-deliberate"))
+			}
+		}
+	}
+	if !p.guarded() {
+		return
+	}
+	if p.find("wait") == nil {
+		p.t.Error("no text says that a press came too early")
+	}
+	for _, n := range p.all("script") {
+		if n.Parent.Data == "head" && get(n, "src") != "" && !has(n, "defer") && !has(n, "async") {
+			return
+		}
+	}
+	p.t.Error("the buttons are there before their guard")
+}
+
 // checkReferences finds what the content security policy forbids: content from other
 // origins, and style and script inside the page.
 func checkReferences(p page, data pages.Data) {
@@ -278,7 +312,7 @@ func checkReferences(p page, data pages.Data) {
 			p.t.Errorf("there is a %s in the page", n.Data)
 		}
 	}
-	if scripts := len(p.all("script")); (scripts > 0) != (data.Action != "") {
+	if scripts := len(p.all("script")); (scripts > 0) != (data.Action != "" || p.guarded()) {
 		p.t.Errorf("%d scripts", scripts)
 	}
 	for _, form := range p.all("form") {

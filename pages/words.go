@@ -20,6 +20,7 @@ type said struct{ en, ko string }
 // No sentence may reveal whether an account exists.
 var words = map[string]said{
 	"back":      {"Back to sign-in", "로그인으로 돌아가기"},
+	"wait":      {"One moment, then press again.", "잠시 후에 다시 눌러 주세요."},
 	"signed_in": {"You are signed in as {username}.", "{username} 님으로 로그인되어 있습니다."},
 
 	"field.username": {"Username", "아이디"},

@@ -284,8 +284,18 @@ func (b *tab) click(what, script string, args ...any) {
 	b.t.Helper()
 	b.wait(what, "!!("+script+")", args...)
 	x, y := b.place(script, args...)
+	if evaluate[bool](b, "document.documentElement.classList.contains('guarded')") {
+		b.mouse(chromedp.MouseMoved, x, y)
+		b.rests()
+	}
 	b.mouse(chromedp.MousePressed, x, y)
 	b.mouse(chromedp.MouseReleased, x, y)
+}
+
+// rests waits until the buttons of a hosted page take a press.
+func (b *tab) rests() {
+	b.t.Helper()
+	b.wait("the end of the wait", "!document.documentElement.classList.contains('waiting')")
 }
 
 // place scrolls an element into view and returns the position of its middle.
@@ -303,12 +313,16 @@ func (b *tab) place(script string, args ...any) (x, y float64) {
 // mouse presses or releases the left button of the mouse at a place.
 func (b *tab) mouse(does input.DispatchMouseEventType, x, y float64) {
 	b.t.Helper()
-	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+	b.do(mouseAct(does, x, y))
+}
+
+func mouseAct(does input.DispatchMouseEventType, x, y float64) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, t, input.DispatchMouseEvent, input.DispatchMouseEventParams{
 			Type: does, X: x, Y: y, Button: input.MouseButtonLeft, ClickCount: 1,
 		})
 		return chromedp.Void{}, err
-	})
+	}
 }
 
 // tabTo presses Tab until the element with that name has the focus.
@@ -319,6 +333,7 @@ func (b *tab) tabTo(name string) {
 		if evaluate[bool](b, `((e) => [e.getAttribute("aria-label"), e.labels?.[0]?.firstChild.textContent, e.textContent]
 			.some((one) => one?.trim() === $1))(document.activeElement)`, name) {
 			b.showsFocus(name)
+			b.rests()
 			return
 		}
 	}
