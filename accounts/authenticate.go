@@ -73,7 +73,7 @@ func (u *Users) charge(ctx context.Context, now time.Time, b budget) error {
 // already.
 func (u *Users) Authenticate(ctx context.Context, now time.Time, username string, password secrecy.Text, from caller.Caller) (User, error) {
 	name, err := NormalizeUsername(username)
-	b := budget{own: limits.Key("password of a malformed name", username, from.Network())}
+	b := budget{own: limits.Key("password of a malformed name", trim(username), from.Network())}
 	if err != nil {
 		name = ""
 	} else if b, err = u.budgetOf(ctx, name, from); err != nil {

@@ -102,10 +102,10 @@ func TestOnlyTheOperatorSetsAProfileWithoutASession(t *testing.T) {
 	users := newUsers(t, open(t))
 	alice := create(t, users, "alice", goodPassword)
 	p := accounts.Profile{Name: "Alice"}
-	if err := users.SetProfile(t.Context(), time.Now(), alice.ID, ids.Session{}, p, caller.Caller{}); !errors.Is(err, accounts.ErrSignedOut) {
+	if _, err := users.SetProfile(t.Context(), time.Now(), alice.ID, ids.Session{}, p, caller.Caller{}); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("the zero Caller: %v, want ErrSignedOut", err)
 	}
-	if err := users.SetProfile(t.Context(), time.Now(), alice.ID, ids.Session{}, p, caller.Operator()); err != nil {
+	if _, err := users.SetProfile(t.Context(), time.Now(), alice.ID, ids.Session{}, p, caller.Operator()); err != nil {
 		t.Errorf("the operator: %v", err)
 	}
 }

@@ -117,7 +117,7 @@ func MailToken(keys *seal.Keys, letter ids.Letter) string {
 
 // parseMailToken reads a mailed token. ErrBadToken if we didn't make it.
 func parseMailToken(keys *seal.Keys, token string) (ids.Letter, error) {
-	message, ok := keys.OpenToken(mailPrefix, mailPurpose, token)
+	message, ok := keys.OpenToken(mailPrefix, mailPurpose, trim(token))
 	if !ok || len(message) != len(ids.Letter{}) {
 		return ids.Letter{}, ErrBadToken
 	}

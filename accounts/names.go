@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/mail"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"countersign/ids"
@@ -27,13 +28,25 @@ const (
 	maxRolesBytes = 1024
 )
 
+// trim returns a name or an address without what phone keyboards, autofill and copying
+// leave around it: white space, and invisible format characters such as a zero width
+// space or the marks that set a text's direction. Every name and address that comes in
+// goes through it; a password never does.
+func trim(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r)
+	})
+}
+
 var errNotUsername = errors.New("username may only have letters, digits and ASCII punctuation, no spaces or symbols")
 
 // NormalizeUsername maps a username to the form it is stored and compared in:
 // PRECIS UsernameCaseMapped (RFC 8265 section 3.3), which makes "Ａｌｉｃｅ", "ALICE"
 // and "alice" one name and leaves out controls and compatibility characters.
-// Letters of different scripts that look alike stay different.
+// Letters of different scripts that look alike stay different. Space around it doesn't
+// count.
 func NormalizeUsername(username string) (string, error) {
+	username = trim(username)
 	if len(username) > maxRawUsername || !utf8.ValidString(username) {
 		return "", errNotUsername
 	}
@@ -51,6 +64,7 @@ func NormalizeUsername(username string) (string, error) {
 
 // checkUsername normalises a new username and adds what is wrong with it.
 func checkUsername(bad *input.Error, username string) string {
+	username = trim(username)
 	name, err := NormalizeUsername(username)
 	switch n := utf8.RuneCountInString(name); {
 	case username == "":
@@ -69,15 +83,17 @@ func checkUsername(bad *input.Error, username string) string {
 	return name
 }
 
-// checkEmail adds what is wrong with an e-mail address. None is fine.
-func checkEmail(bad *input.Error, email string) {
+// checkEmail returns an e-mail address without space around it, and adds what is wrong
+// with it. None is fine.
+func checkEmail(bad *input.Error, email string) string {
+	email = trim(email)
 	if email == "" {
-		return
+		return ""
 	}
 	// The key is stored too, and folding can lengthen it.
 	if len(email) > maxEmail || len(EmailKey(email)) > maxEmail {
 		bad.Add("email", input.TooLong, "email must not be longer than %d bytes.", maxEmail)
-		return
+		return email
 	}
 	// A bare address parses to itself: no display name, comment, quotes or
 	// surrounding space. Address literals are no user's mailbox, and characters that
@@ -87,6 +103,7 @@ func checkEmail(bad *input.Error, email string) {
 		strings.HasSuffix(email, "]") || !input.Printable(email) {
 		bad.Add("email", input.Invalid, "email must be an address like name@example.com, with nothing around it.")
 	}
+	return email
 }
 
 // EmailKey returns the form of an e-mail address that is unique among users: folded by

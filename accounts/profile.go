@@ -248,16 +248,6 @@ func validLocale(tag string) error {
 	return nil
 }
 
-var phoneNumber = regexp.MustCompile(`^\+[1-9][0-9]{1,14}(;ext=[0-9]{1,10})?$`)
-
-// validPhone returns what is wrong with a phone number.
-func validPhone(number string) error {
-	if !phoneNumber.MatchString(number) {
-		return errors.New("must be a + and at most 15 digits, and after that ;ext= and digits if there is an extension")
-	}
-	return nil
-}
-
 // Profile returns what a user says of themselves.
 func (u *Users) Profile(ctx context.Context, id ids.User) (Profile, error) {
 	p, err := u.store.Profile(ctx, id)
@@ -268,14 +258,18 @@ func (u *Users) Profile(ctx context.Context, id ids.User) (Profile, error) {
 }
 
 // SetProfile replaces a user's profile, for one of the user's sessions or, if session
-// is zero, for the operator. *input.Error, ErrUnknownUser, ErrSignedOut.
-func (u *Users) SetProfile(ctx context.Context, now time.Time, id ids.User, session ids.Session, p Profile, from caller.Caller) error {
+// is zero, for the operator, and returns it as stored: with the phone number in E.164.
+// *input.Error, ErrUnknownUser, ErrSignedOut.
+func (u *Users) SetProfile(ctx context.Context, now time.Time, id ids.User, session ids.Session, p Profile, from caller.Caller) (Profile, error) {
+	if number, ok := normalizePhone(p.PhoneNumber); ok {
+		p.PhoneNumber = number
+	}
 	if err := p.check(); err != nil {
-		return err
+		return Profile{}, err
 	}
 	by := By{Session: session, Operator: session.IsZero() && from.IsOperator()}
 	if err := u.store.PutProfile(ctx, id, by, p, now, userEvent(audit.UserProfileChanged, now, id, from)); err != nil {
-		return fmt.Errorf("set profile: %w", err)
+		return Profile{}, fmt.Errorf("set profile: %w", err)
 	}
-	return nil
+	return p, nil
 }

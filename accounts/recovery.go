@@ -52,6 +52,7 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	if !u.mail {
 		return ErrNoMail
 	}
+	who.Email, who.Username = trim(who.Email), trim(who.Username)
 	var bad input.Error
 	switch {
 	case who.Email == "" && who.Username == "":
@@ -247,10 +248,10 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 		return ErrNoMail
 	}
 	var bad input.Error
+	email = checkEmail(&bad, email)
 	if email == "" {
 		bad.Add("email", input.Required, "email must not be empty.")
 	}
-	checkEmail(&bad, email)
 	if err := bad.Err(); err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 	}
 	var bad input.Error
 	name := checkUsername(&bad, n.Username)
-	checkEmail(&bad, n.Email)
+	n.Email = checkEmail(&bad, n.Email)
 	if u.requireVerifiedEmail && n.Email == "" {
 		bad.Add("email", input.Required, "email must not be empty.")
 	}

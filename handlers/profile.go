@@ -38,7 +38,8 @@ func (h *Profile) replace(c *gin.Context, mine tokens.Session) error {
 	if err := readJSON(c.Request, &profile); err != nil {
 		return err
 	}
-	if err := h.Users.SetProfile(c.Request.Context(), time.Now(), mine.UserID, mine.ID, profile, callerOf(c, "")); err != nil {
+	profile, err := h.Users.SetProfile(c.Request.Context(), time.Now(), mine.UserID, mine.ID, profile, callerOf(c, ""))
+	if err != nil {
 		return err
 	}
 	neverCache(c)

@@ -52,7 +52,7 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 		return err
 	}
 	who := accounts.Correspondent{}
-	name := strings.TrimSpace(form.Get("email"))
+	name := form.Get("email")
 	if strings.Contains(name, "@") {
 		who.Email = name
 	} else {

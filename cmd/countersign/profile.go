@@ -42,7 +42,8 @@ func (u *usersSetProfileCmd) Run(ctx context.Context, c *cli) error {
 		if err := u.change(&profile); err != nil {
 			return err
 		}
-		return users.SetProfile(ctx, time.Now(), user.ID, ids.Session{}, profile, caller.Operator())
+		_, err = users.SetProfile(ctx, time.Now(), user.ID, ids.Session{}, profile, caller.Operator())
+		return err
 	})
 }
 
