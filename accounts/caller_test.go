@@ -48,6 +48,10 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 			return users.RequestEmailChange(ctx, now, alice.ID, ids.New[ids.Session](), fmt.Sprintf("a%d@example.com", i), from)
 		},
 	}
+	budgeted["CreatedJustNow"] = func(ctx context.Context, users *accounts.Users, _ accounts.User, _ int, from caller.Caller) error {
+		_, err := users.CreatedJustNow(ctx, now, accounts.NewUser{Username: "alice", Password: "wrong"}, from)
+		return err
+	}
 	// These have no budget: a token, a live session or a proof stands for the caller, or
 	// the caller has to be the operator.
 	unlimited := map[string]bool{

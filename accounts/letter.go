@@ -16,6 +16,10 @@ import (
 // became void by a later change of the account.
 var ErrBadToken = errors.New("the mailed token is unknown, used or expired")
 
+// ErrAlreadyDone means that the mailed token has been used, and that what it is for is
+// done and still so. Nothing changes.
+var ErrAlreadyDone = errors.New("the mailed token has done this already")
+
 // LetterKind is the purpose of a letter.
 type LetterKind string
 
@@ -79,6 +83,10 @@ type LetterStore interface {
 	PostLetter(ctx context.Context, l Letter, session ids.Session) error
 	// Letter returns a letter that has not expired at now. ErrBadToken.
 	Letter(ctx context.Context, id ids.Letter, now time.Time) (Letter, error)
+	// UsedLetter returns the ID, Kind, UserID, Address and ExpiresAt of a letter whose
+	// token was used and that has not expired at now. A later change of the account that
+	// voids mailed tokens voids it, too. ErrBadToken.
+	UsedLetter(ctx context.Context, id ids.Letter, now time.Time) (Letter, error)
 	// ConfirmEmail uses up a letter of VerifyEmail or ChangeEmail: its address is now
 	// the user's, proven, and no other account's. Of any number of concurrent calls one
 	// succeeds. A change needs an account that is still in the letter's epoch, and

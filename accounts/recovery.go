@@ -174,7 +174,32 @@ func (u *Users) alreadyRegistered(now time.Time, holder *User, language string) 
 // ResetPassword sets a new password for the holder of a mailed token, ends all
 // sessions, and returns the user with the new epoch. ErrBadToken, *input.Error,
 // limits.ErrBusy.
+//
+// A caller who sends the same again gets ErrAlreadyDone, with the user. Another password
+// with a token that has been used is ErrBadToken, and counts as a wrong guess, for which
+// a caller may also get a *limits.WaitError: the holder of an old link could otherwise
+// try passwords without end.
 func (u *Users) ResetPassword(ctx context.Context, now time.Time, token string, password secrecy.Text, from caller.Caller) (User, error) {
+	user, err := u.resetPassword(ctx, now, token, password, from)
+	if !errors.Is(err, ErrBadToken) {
+		return user, err
+	}
+	letter, user, used := u.openUsed(ctx, now, token) // maybe by another call just now
+	if used != nil || letter.Kind != ResetPassword {
+		return User{}, err
+	}
+	user, known := u.Authenticate(ctx, now, user.Username, password, from)
+	switch {
+	case known == nil:
+		return user, ErrAlreadyDone
+	case errors.Is(known, ErrBadCredentials):
+		return User{}, err
+	default:
+		return User{}, known
+	}
+}
+
+func (u *Users) resetPassword(ctx context.Context, now time.Time, token string, password secrecy.Text, from caller.Caller) (User, error) {
 	letter, user, err := u.open(ctx, now, token)
 	if err != nil {
 		return User{}, err
@@ -195,8 +220,21 @@ func (u *Users) ResetPassword(ctx context.Context, now time.Time, token string, 
 	return user, nil
 }
 
-// ConfirmEmail proves an address by a mailed token. ErrBadToken, *input.Error.
+// ConfirmEmail proves an address by a mailed token. ErrBadToken, *input.Error, and
+// ErrAlreadyDone if the token has proven the address that the account still has.
 func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token string, from caller.Caller) error {
+	err := u.confirmEmail(ctx, now, token, from)
+	if !errors.Is(err, ErrBadToken) {
+		return err
+	}
+	letter, user, used := u.openUsed(ctx, now, token) // maybe by another call just now
+	if used == nil && letter.Kind != ResetPassword && user.EmailVerified && user.Email == letter.Address {
+		return ErrAlreadyDone
+	}
+	return err
+}
+
+func (u *Users) confirmEmail(ctx context.Context, now time.Time, token string, from caller.Caller) error {
 	letter, user, err := u.open(ctx, now, token)
 	if err != nil {
 		return err
@@ -221,11 +259,20 @@ func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token string, f
 
 // open returns the letter of a mailed token and the user it is about.
 func (u *Users) open(ctx context.Context, now time.Time, token string) (Letter, User, error) {
+	return u.lookUp(ctx, now, token, u.store.Letter)
+}
+
+// openUsed is open for a token that has been used.
+func (u *Users) openUsed(ctx context.Context, now time.Time, token string) (Letter, User, error) {
+	return u.lookUp(ctx, now, token, u.store.UsedLetter)
+}
+
+func (u *Users) lookUp(ctx context.Context, now time.Time, token string, find func(context.Context, ids.Letter, time.Time) (Letter, error)) (Letter, User, error) {
 	id, err := parseMailToken(u.seal, token)
 	if err != nil {
 		return Letter{}, User{}, err
 	}
-	letter, err := u.store.Letter(ctx, id, now)
+	letter, err := find(ctx, id, now)
 	if err != nil {
 		return Letter{}, User{}, fmt.Errorf("find letter: %w", err)
 	}

@@ -181,6 +181,24 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 	return user, nil
 }
 
+// createdAgain is how long a second Create with the same values counts as the first one's
+// repetition: a double click, or a page sent again after its answer was lost.
+const createdAgain = 10 * time.Minute
+
+// CreatedJustNow returns the account that n asks for if it was created a moment ago, with
+// the same name, address and password; otherwise ErrUnknownUser or an error of
+// Authenticate, for a wrong password is a guess.
+func (u *Users) CreatedJustNow(ctx context.Context, now time.Time, n NewUser, from caller.Caller) (User, error) {
+	user, err := u.ByUsername(ctx, n.Username)
+	if err != nil {
+		return User{}, err
+	}
+	if now.Sub(user.CreatedAt) > createdAgain || user.Email != trim(n.Email) {
+		return User{}, ErrUnknownUser
+	}
+	return u.Authenticate(ctx, now, n.Username, n.Password, from)
+}
+
 // signUpMail returns the key of the budget for letters to visitors who sign up with an
 // address. It is separate from the budget of other mail, whose remainder would tell who
 // has signed up lately.

@@ -19,6 +19,9 @@ const (
 	maxTicket = 12 << 10
 )
 
+// ErrLate means that a ticket has expired.
+var ErrLate = &PageError{"expired", "the request is older than an hour"}
+
 // Ticket returns the request in the form that the browser carries.
 func (s *Service) Ticket(r *Request) string { return s.ticket(requestPurpose, r) }
 
@@ -45,7 +48,7 @@ func (s *Service) open(now time.Time, purpose, ticket string, r any, askedAt *in
 		return &PageError{"invalid_request", "ticket was not issued by this server"}
 	}
 	if now.Sub(time.UnixMilli(*askedAt)) > ticketTTL {
-		return &PageError{"expired", "the request is older than an hour"}
+		return ErrLate
 	}
 	return nil
 }

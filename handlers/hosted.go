@@ -229,6 +229,15 @@ func (h *Hosted) request(c *gin.Context, ticket string) (*authorize.Request, err
 	return r, err
 }
 
+// isLate reports whether a page is older than its authorization request or its request to
+// sign out. What the user does there for itself still counts; only the way back is gone.
+func isLate(err error) bool { return errors.Is(err, authorize.ErrLate) }
+
+// showLate answers a user who has signed in on a page that is older than its request.
+func (h *Hosted) showLate(c *gin.Context) error {
+	return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "signed_in_late"})
+}
+
 // stepPaths are the pages of the steps that a user takes. The other steps are answers
 // to the client.
 var stepPaths = map[authorize.Step]string{

@@ -69,7 +69,8 @@ func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, signedIn s
 
 func (h *Login) submit(c *gin.Context, form url.Values) error {
 	r, err := h.request(c, form.Get("ticket"))
-	if err != nil {
+	late := isLate(err)
+	if err != nil && (!late || form.Get("continue") != "") {
 		return err
 	}
 	l, err := h.login(c)
@@ -87,6 +88,9 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 	if err == nil {
 		l, err = h.enter(c, &o, l)
 	}
+	if err == nil && late {
+		return h.showLate(c)
+	}
 	if err == nil {
 		return h.advance(c, r, l)
 	}
@@ -95,6 +99,9 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		return err
 	}
 	d.Username = username
+	if late {
+		d.Ticket = form.Get("ticket") // for the next attempt, which is late, too
+	}
 	return h.askAgain(c, status, r, l, d)
 }
 

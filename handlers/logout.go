@@ -72,12 +72,17 @@ func (h *Logout) end(c *gin.Context, r *authorize.Logout, l *tokens.Login) error
 	return nil
 }
 
-// asked returns the request that the page is part of; without a ticket, an empty one.
+// asked returns the request that the page is part of; without a ticket, or with one that
+// has expired, an empty one: the user may always sign out.
 func (h *Logout) asked(c *gin.Context, ticket string) (*authorize.Logout, error) {
 	if ticket == "" {
 		return &authorize.Logout{}, nil
 	}
-	return h.Authorize.ResumeLogout(c.Request.Context(), time.Now(), ticket)
+	r, err := h.Authorize.ResumeLogout(c.Request.Context(), time.Now(), ticket)
+	if isLate(err) {
+		return &authorize.Logout{}, nil
+	}
+	return r, err
 }
 
 func (h *Logout) open(c *gin.Context) error {

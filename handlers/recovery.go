@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -87,11 +88,10 @@ func (h *Recovery) reset(c *gin.Context) error {
 		return err
 	}
 	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), req.Token, req.Password, callerOf(c, req.UILocales))
-	if err != nil {
-		return err
+	if err == nil || errors.Is(err, accounts.ErrAlreadyDone) {
+		h.KnownBrowsers.remember(c, &user)
 	}
-	h.KnownBrowsers.remember(c, &user)
-	return noContent(c)
+	return done(c, err)
 }
 
 type verifyRequest struct {
@@ -104,7 +104,22 @@ func (h *Recovery) verify(c *gin.Context) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	if err := h.Users.ConfirmEmail(c.Request.Context(), time.Now(), req.Token, callerOf(c, req.UILocales)); err != nil {
+	return done(c, h.Users.ConfirmEmail(c.Request.Context(), time.Now(), req.Token, callerOf(c, req.UILocales)))
+}
+
+type doneResponse struct {
+	Status string `json:"status"`
+}
+
+// done answers 204 after a mailed token was used, and 200 with a status if it had been
+// before: a user who presses twice has made no mistake.
+func done(c *gin.Context, err error) error {
+	if errors.Is(err, accounts.ErrAlreadyDone) {
+		neverCache(c)
+		writeJSON(c, http.StatusOK, "application/json", doneResponse{"already_done"})
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	return noContent(c)

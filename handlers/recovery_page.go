@@ -48,7 +48,7 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 		return errMailOff
 	}
 	r, err := h.request(c, form.Get("ticket"))
-	if err != nil {
+	if err != nil && !isLate(err) {
 		return err
 	}
 	who := accounts.Correspondent{}
@@ -83,9 +83,13 @@ func (h *RecoveryPages) opened(page pages.Name) func(*gin.Context) error {
 func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 	token := form.Get("token")
 	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), token, secrecy.Text(form.Get("password")), callerOf(c, ""))
+	message := "password_set"
+	if errors.Is(err, accounts.ErrAlreadyDone) {
+		message, err = "already_set", nil
+	}
 	if err == nil {
 		h.KnownBrowsers.remember(c, &user)
-		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "password_set"})
+		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: message})
 	}
 	d, status, ok := h.troubles(c, err)
 	if !ok {
@@ -103,6 +107,9 @@ func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
 	err := h.Users.ConfirmEmail(c.Request.Context(), time.Now(), token, callerOf(c, ""))
 	if err == nil {
 		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "verified"})
+	}
+	if errors.Is(err, accounts.ErrAlreadyDone) {
+		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "already_verified"})
 	}
 	if input, ok := errors.AsType[*input.Error](err); ok && errors.Is(input, accounts.ErrEmailTaken) {
 		err = accounts.ErrBadToken // the user can't correct the address here

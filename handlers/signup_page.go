@@ -77,7 +77,8 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 		return errSignupOff
 	}
 	r, err := h.request(c, form.Get("ticket"))
-	if err != nil {
+	late := isLate(err)
+	if err != nil && !late {
 		return err
 	}
 	username, email := form.Get("username"), form.Get("email")
@@ -96,6 +97,9 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 		if err != nil {
 			return err
 		}
+		if late {
+			return h.showLate(c)
+		}
 		return h.advance(c, r, l)
 	}
 	d, status, ok := h.troubles(c, err)
@@ -103,5 +107,8 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 		return err
 	}
 	d.Username, d.Email = username, email
+	if late {
+		d.Ticket = form.Get("ticket") // for the next attempt, which is late, too
+	}
 	return h.ask(c, status, r, d)
 }

@@ -166,6 +166,22 @@ func (v view) Link(path string) string {
 // Who returns the username of the user who is signed in.
 func (v view) Who() string { return cmp.Or(v.SignedIn, v.Username) }
 
+// Onward returns what the link of a Message says that leads to sign-in, and signed-in
+// users past it. It is empty where that is no way on: with the server's own troubles,
+// and with requests that another site or application made.
+func (v view) Onward() string {
+	switch v.code {
+	case "signed_in_late":
+		return "message.in"
+	case "expired", "mail_sent", "verify_sent", "verified", "already_verified", "password_set", "already_set", "signed_out":
+		return "message.login"
+	}
+	if v.Ticket != "" {
+		return "message.login"
+	}
+	return ""
+}
+
 // MessageText returns the text of a Message.
 func (v view) MessageText() ([]part, error) { return v.Parts("message." + v.code + ".text") }
 

@@ -21,7 +21,7 @@ type example struct {
 
 var messages = []string{
 	"invalid_request", "unknown_client", "invalid_redirect_uri", "expired", "origin", "mail_sent", "verify_sent", "verified",
-	"password_set", "signed_out", "internal", "unavailable", "mail_off", "signup_off",
+	"password_set", "already_verified", "already_set", "signed_in_late", "signed_out", "internal", "unavailable", "mail_off", "signup_off",
 }
 
 var errorCodes = []string{

@@ -115,6 +115,7 @@ var words = map[string]said{
 
 	// What a Message says.
 	"message.login":  {"Go to sign-in", "로그인으로 가기"},
+	"message.in":     {"Who is signed in to this browser", "이 브라우저의 로그인 상태 보기"},
 	"message.detail": {"For the developers:", "개발자용 정보:"},
 
 	"message.invalid_request.title":      {"Invalid request", "잘못된 요청입니다"},
@@ -135,6 +136,12 @@ var words = map[string]said{
 	"message.verified.text":              {"Thank you. You can continue where you left off.", "감사합니다. 하시던 일을 계속하시면 됩니다."},
 	"message.password_set.title":         {"Password changed", "비밀번호가 변경되었습니다"},
 	"message.password_set.text":          {"Sign in with the new one from now on.", "이제 새 비밀번호로 로그인해 주세요."},
+	"message.already_verified.title":     {"Already confirmed", "이미 확인되었습니다"},
+	"message.already_verified.text":      {"This link has confirmed your address before. You can continue where you left off.", "이 링크로 이메일 주소가 이미 확인되었습니다. 하시던 일을 계속하시면 됩니다."},
+	"message.already_set.title":          {"Password already changed", "비밀번호가 이미 변경되었습니다"},
+	"message.already_set.text":           {"This link has set the password before. Sign in with the new one.", "이 링크로 비밀번호를 이미 변경하셨습니다. 새 비밀번호로 로그인해 주세요."},
+	"message.signed_in_late.title":       {"You are signed in", "로그인되었습니다"},
+	"message.signed_in_late.text":        {"Too much time has passed since the application sent you here. Go back to it and start again; it won't ask for your password.", "앱에서 이 페이지로 온 뒤 시간이 많이 지났습니다. 앱으로 돌아가 다시 시작해 주세요. 비밀번호는 다시 입력하지 않아도 됩니다."},
 	"message.signed_out.title":           {"Signed out", "로그아웃되었습니다"},
 	"message.signed_out.text":            {"You are signed out of {service} in this browser.", "이 브라우저에서 {service} 계정이 로그아웃되었습니다."},
 	"message.internal.title":             {"Something went wrong", "문제가 생겼습니다"},

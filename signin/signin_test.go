@@ -180,6 +180,10 @@ func TestSignUpSignsInUnlessTheAddressIsDue(t *testing.T) {
 	if o := r.signedIn(bob); o.User.Username != "bob" || !slices.Equal(o.Methods, []signin.Method{"pwd"}) {
 		t.Errorf("%+v", o)
 	}
+	if o := r.signedIn(bob); o.User.Username != "bob" { // the form was sent twice
+		t.Errorf("%+v", o)
+	}
+	bob.Password = "another harbour at dawn"
 	if o, err := r.prove(bob); !errors.Is(err, accounts.ErrUsernameTaken) || o.State != signin.Refused {
 		t.Errorf("a name that is taken: %v, %v", o.State, err)
 	}

@@ -2,17 +2,24 @@ package signin
 
 import (
 	"context"
+	"errors"
 
 	"countersign/accounts"
 )
 
 // SignUp creates an account, which also proves its user. If the user must prove the
-// address first, the Outcome is AddressDue. Its errors are those of
+// address first, the Outcome is AddressDue. A user who sends the same form twice is signed
+// in to the account that the first has created. Its errors are those of
 // accounts.Users.Create.
 type SignUp accounts.NewUser
 
 func (n SignUp) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
 	user, err := s.users.Create(ctx, a.now, accounts.NewUser(n), a.from)
+	if errors.Is(err, accounts.ErrUsernameTaken) {
+		if user, err := s.users.CreatedJustNow(ctx, a.now, accounts.NewUser(n), a.from); err == nil {
+			return proven(a.now, user, MethodPassword), nil
+		}
+	}
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -229,7 +229,7 @@ func (g *growing) rows(t *testing.T) string {
 // tables lists the tables that can grow.
 var tables = []string{
 	"users", "clients", "sessions", "signing_keys", "guesses", "letters", "audit_events", "settings",
-	"profiles", "consents", "logins", "codes", "authorizations",
+	"profiles", "consents", "logins", "codes", "authorizations", "used_letters",
 }
 
 func rowsOf(t *testing.T, db *store.DB, table string) int64 {

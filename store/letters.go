@@ -13,6 +13,8 @@ import (
 var letterTable = table{name: "letters", columns: columns("id blob, kind text, user_id blob null, address text, language text, epoch int, " +
 	"created_at int, expires_at int, due_at int null, attempts int")}
 
+var usedLetterTable = table{name: "used_letters", columns: columns("id blob, kind text, user_id blob, address text, expires_at int")}
+
 // PostLetter implements [accounts.LetterStore].
 func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session) error {
 	if session.IsZero() {
@@ -64,6 +66,28 @@ func (db *DB) Letter(ctx context.Context, id ids.Letter, now time.Time) (account
 	return one(ctx, db, scanLetter, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }
 
+// UsedLetter implements [accounts.LetterStore].
+func (db *DB) UsedLetter(ctx context.Context, id ids.Letter, now time.Time) (accounts.Letter, error) {
+	if db.older {
+		return accounts.Letter{}, accounts.ErrBadToken
+	}
+	return one(ctx, db, func(row scanner) (l accounts.Letter, err error) {
+		var expires sql.NullInt64
+		err = row.Scan(&l.ID, (*string)(&l.Kind), &l.UserID, &l.Address, &expires)
+		l.ExpiresAt = instant(expires)
+		return l, ifNoRows(err, accounts.ErrBadToken)
+	}, `SELECT `+usedLetterTable.list("")+` FROM used_letters WHERE id = ? AND expires_at > ?`, id[:], now.UnixMilli())
+}
+
+// rememberUse notes that a letter's token has been used.
+func (db *DB) rememberUse(ctx context.Context, tx execer, l accounts.Letter) error {
+	if db.older { // as servers of the former version do
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, usedLetterTable.insert(), l.ID[:], string(l.Kind), l.UserID[:], l.Address, l.ExpiresAt.UnixMilli())
+	return err
+}
+
 // consumeLetter returns a letter and deletes it. Of concurrent callers, only the one whose DELETE removes
 // the row has it.
 func consumeLetter(ctx context.Context, tx *sql.Tx, id ids.Letter, now time.Time) (accounts.Letter, error) {
@@ -112,6 +136,9 @@ func (db *DB) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev
 				return err
 			}
 		}
+		if err := db.rememberUse(ctx, tx, l); err != nil {
+			return err
+		}
 		if err := db.post(ctx, tx, letters...); err != nil {
 			return err
 		}
@@ -144,6 +171,9 @@ func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now
 		if err := db.expel(ctx, tx, l.UserID, ids.Session{}); err != nil {
 			return err
 		}
+		if err := db.rememberUse(ctx, tx, l); err != nil {
+			return err
+		}
 		if err := db.post(ctx, tx, letters...); err != nil {
 			return err
 		}
@@ -151,12 +181,21 @@ func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now
 	})
 }
 
-// discard deletes the letters whose tokens give access to the account. A letter that only proves an
-// address stays, as long as the account has that address.
+// discard deletes the letters whose tokens give access to the account, and forgets those that did:
+// what they did is no longer so. A letter that only proves an address stays, as long as the account has
+// that address.
 func (db *DB) discard(ctx context.Context, tx execer, user ids.User) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM letters WHERE user_id = ? AND kind IN (?, ?)`, user[:],
-		string(accounts.ResetPassword), string(accounts.ChangeEmail))
-	return err
+	for _, table := range []string{letterTable.name, usedLetterTable.name} {
+		if table == usedLetterTable.name && db.older {
+			continue
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE user_id = ? AND kind IN (?, ?)`, user[:],
+			string(accounts.ResetPassword), string(accounts.ChangeEmail))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DueLetters implements [accounts.LetterStore].
@@ -180,6 +219,12 @@ func (db *DB) LetterDone(ctx context.Context, id ids.Letter) error {
 
 // PurgeLetters implements [accounts.LetterStore].
 func (db *DB) PurgeLetters(ctx context.Context, before time.Time, limit int) (int64, error) {
-	return purge(ctx, db, `SELECT id FROM letters WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
+	n, err := purge(ctx, db, `SELECT id FROM letters WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
 		`DELETE FROM letters WHERE expires_at <= ? AND id IN `, before.UnixMilli(), limit)
+	if err != nil || db.older || n >= int64(limit) {
+		return n, err
+	}
+	used, err := purge(ctx, db, `SELECT id FROM used_letters WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
+		`DELETE FROM used_letters WHERE expires_at <= ? AND id IN `, before.UnixMilli(), limit-int(n))
+	return n + used, err
 }

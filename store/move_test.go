@@ -128,6 +128,10 @@ func fill(t testing.TB, url string) {
 		exec("INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			id(byte(i), 5), "verify_email", null(i, id(byte(i%len(odd)), 1)), odd[i%len(odd)], "ko", i, at(i), at(i+1), null(i+1, at(i+2)), i)
 	}
+	for i := range 5 {
+		exec("INSERT INTO used_letters (id, kind, user_id, address, expires_at) VALUES (?, ?, ?, ?, ?)",
+			id(byte(i), 10), "verify_email", id(byte(i%len(odd)), 1), odd[i%len(odd)], at(i))
+	}
 	for i := range 40 {
 		exec("INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time, created_at, last_used_at, expires_at, "+
 			"absolute_expires_at, device, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id(byte(i), 4), id(byte(i%len(odd)), 1), odd[i/3%len(odd)],

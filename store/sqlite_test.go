@@ -283,7 +283,7 @@ func dump(t testing.TB, db *store.DB) string {
 	t.Helper()
 	var all []string
 	for _, table := range []string{
-		"users", "profiles", "clients", "consents", "logins", "codes", "sessions", "authorizations", "letters", "signing_keys",
+		"users", "profiles", "clients", "consents", "logins", "codes", "sessions", "authorizations", "letters", "used_letters", "signing_keys",
 	} {
 		rows, err := db.Pools()["write"].QueryContext(t.Context(), "SELECT * FROM "+table)
 		noError(t, err)

@@ -152,6 +152,48 @@ var letterPromises = []promise{
 		u.EmailVerified, u.UpdatedAt = true, at.Add(time.Second)
 		same(t, "user", got, u)
 	}},
+	{"UsedLetter/what a token did, while it is so", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		used := func(of accounts.Letter, yes bool) {
+			t.Helper()
+			got, err := db.UsedLetter(t.Context(), of.ID, at)
+			if !yes {
+				fails(t, string(of.Kind), err, accounts.ErrBadToken)
+				return
+			}
+			succeeds(t, err)
+			same(t, "used letter", got, accounts.Letter{ID: of.ID, Kind: of.Kind, UserID: u.ID, Address: of.Address, ExpiresAt: of.ExpiresAt})
+		}
+		verify, reset, unused := letter(accounts.VerifyEmail, u), letter(accounts.ResetPassword, u), letter(accounts.ResetPassword, u)
+		for _, l := range []accounts.Letter{verify, reset, unused} {
+			posted(t, db, l)
+			used(l, false)
+		}
+		succeeds(t, db.ConfirmEmail(t.Context(), verify.ID, at, event(audit.UserEmailVerified)))
+		used(verify, true)
+		succeeds(t, db.ResetPassword(t.Context(), reset.ID, "new", at, event(audit.UserPasswordChanged)))
+		used(reset, true)
+		used(unused, false)
+		_, err := db.UsedLetter(t.Context(), reset.ID, reset.ExpiresAt)
+		fails(t, "expired", err, accounts.ErrBadToken)
+
+		u.Epoch++
+		change := letter(accounts.ChangeEmail, u)
+		change.Address = "b@example.com"
+		posted(t, db, change)
+		succeeds(t, db.ConfirmEmail(t.Context(), change.ID, at, event(audit.UserEmailChanged)))
+		used(change, true)
+		used(reset, false)
+		used(verify, true) // whether the account still has the address, accounts looks
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "newer", accounts.By{Operator: true}, at, event(audit.UserPasswordChanged)))
+		used(change, false)
+
+		n, err := db.PurgeLetters(t.Context(), verify.ExpiresAt, 10)
+		if n != 1 || err != nil {
+			t.Errorf("purged %d, %v", n, err)
+		}
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted)))
+	}},
 	{"ConfirmEmail/not of an address that has changed", func(t *testing.T, db *store.DB) {
 		u := withEmail(t, db, "alice", "old@example.com")
 		verify := posted(t, db, letter(accounts.VerifyEmail, u))
