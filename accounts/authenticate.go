@@ -12,10 +12,13 @@ import (
 	"countersign/secrecy"
 )
 
-// budget is a pair of counters for wrong guesses.
+// budget is what a wrong guess is counted against.
 type budget struct {
 	own    [32]byte
 	shared *[32]byte // with other callers whose browser the account doesn't know; nil for a known browser
+	// known is the account that knows the caller's browser. If it is zero, the guess also
+	// counts against the caller's network, over all accounts.
+	known ids.User
 }
 
 // budgetOf returns the budget for a guess at the password of the account with that
@@ -33,7 +36,7 @@ func (u *Users) budgetOf(ctx context.Context, name string, from caller.Caller) (
 			return budget{}, fmt.Errorf("find user: %w", err)
 		}
 		if browser, epoch := from.Browser(user.ID); browser != "" {
-			b := budget{own: limits.Key("password from a known browser", user.ID.String(), browser)}
+			b := budget{own: limits.Key("password from a known browser", user.ID.String(), browser), known: user.ID}
 			if epoch != user.Epoch {
 				former := limits.Key("password from former browsers", user.ID.String())
 				b.shared = &former
@@ -42,11 +45,16 @@ func (u *Users) budgetOf(ctx context.Context, name string, from caller.Caller) (
 		}
 	}
 	strangers := limits.Key("password from strangers", name)
-	return budget{limits.Key("password", name, from.Network()), &strangers}, nil
+	return budget{own: limits.Key("password", name, from.Network()), shared: &strangers}, nil
 }
 
 // check returns the failures so far in the caller's own budget, or a *limits.WaitError.
-func (u *Users) check(ctx context.Context, now time.Time, b budget) (limits.Failures, error) {
+func (u *Users) check(ctx context.Context, now time.Time, b budget, from caller.Caller) (limits.Failures, error) {
+	if b.known.IsZero() {
+		if err := u.throttle.CheckNetwork(ctx, now, guesses, from.Address); err != nil {
+			return limits.Failures{}, err
+		}
+	}
 	if b.shared != nil {
 		if err := u.throttle.CheckShared(ctx, now, *b.shared, u.throttle.StrangersPerAccount()); err != nil {
 			return limits.Failures{}, err
@@ -56,13 +64,19 @@ func (u *Users) check(ctx context.Context, now time.Time, b budget) (limits.Fail
 }
 
 // charge counts a wrong guess.
-func (u *Users) charge(ctx context.Context, now time.Time, b budget) error {
+func (u *Users) charge(ctx context.Context, now time.Time, b budget, from caller.Caller) error {
 	err := u.throttle.Failed(ctx, now, b.own)
 	if b.shared != nil {
 		err = errors.Join(err, u.throttle.Failed(ctx, now, *b.shared))
 	}
+	if b.known.IsZero() {
+		err = errors.Join(err, u.throttle.FailedNetwork(ctx, now, guesses, from.Address))
+	}
 	return err
 }
+
+// guesses is the purpose of the budget that all guesses from a network share.
+const guesses = "passwords"
 
 // Authenticate returns the user with that name if the password is correct.
 //
@@ -80,11 +94,11 @@ func (u *Users) Authenticate(ctx context.Context, now time.Time, username string
 		return User{}, err
 	}
 	// A caller that must wait takes no place in the queue.
-	if _, err := u.check(ctx, now, b); err != nil {
+	if _, err := u.check(ctx, now, b, from); err != nil {
 		return User{}, err
 	}
 	var user User
-	if busy := u.hasher.Do(ctx, func() { user, err = u.guess(ctx, now, b, name, password) }); busy != nil {
+	if busy := u.hasher.Do(ctx, from.Party(b.known), func() { user, err = u.guess(ctx, now, b, name, password, from) }); busy != nil {
 		return User{}, busy
 	}
 	return user, err
@@ -93,8 +107,8 @@ func (u *Users) Authenticate(ctx context.Context, now time.Time, username string
 // guess does the work of Authenticate. It runs in a slot, from checking the
 // budget to charging it, so that parallel guesses can't overdraw the budget. An empty
 // name stands for a malformed one.
-func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text) (User, error) {
-	spent, err := u.check(ctx, now, b)
+func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text, from caller.Caller) (User, error) {
+	spent, err := u.check(ctx, now, b, from)
 	if err != nil {
 		return User{}, err
 	}
@@ -119,7 +133,7 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string,
 		u.hasher.TopUp(stored, prepared)
 	}
 	if !entitled || !match {
-		if err := u.charge(ctx, now, b); err != nil {
+		if err := u.charge(ctx, now, b, from); err != nil {
 			return User{}, err
 		}
 		return User{}, ErrBadCredentials

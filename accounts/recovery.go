@@ -207,7 +207,7 @@ func (u *Users) resetPassword(ctx context.Context, now time.Time, token string, 
 	if letter.Kind != ResetPassword || letter.Epoch != user.Epoch {
 		return User{}, ErrBadToken
 	}
-	hash, err := u.hashNew(ctx, "new_password", password, &user)
+	hash, err := u.hashNew(ctx, "new_password", password, &user, from)
 	if err != nil {
 		return User{}, err
 	}

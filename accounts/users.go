@@ -159,7 +159,7 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 			return User{}, err
 		}
 	}
-	if err := u.hasher.Do(ctx, func() { user.PasswordHash = u.hasher.Hash(prepared) }); err != nil {
+	if err := u.hasher.Do(ctx, from.Party(ids.User{}), func() { user.PasswordHash = u.hasher.Hash(prepared) }); err != nil {
 		return User{}, err
 	}
 	var letters []Letter
@@ -260,7 +260,7 @@ func (u *Users) setPassword(ctx context.Context, now time.Time, id ids.User, fie
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
-	hash, err := u.hashNew(ctx, field, password, &user)
+	hash, err := u.hashNew(ctx, field, password, &user, from)
 	if err != nil {
 		return err
 	}
@@ -271,15 +271,16 @@ func (u *Users) setPassword(ctx context.Context, now time.Time, id ids.User, fie
 	return nil
 }
 
-// hashNew hashes a new password of the user that came in the named field.
+// hashNew hashes a new password of the user that came in the named field, from a caller
+// that has proven to be the user.
 // *input.Error, limits.ErrBusy.
-func (u *Users) hashNew(ctx context.Context, field string, password secrecy.Text, user *User) (hash string, err error) {
+func (u *Users) hashNew(ctx context.Context, field string, password secrecy.Text, user *User, from caller.Caller) (hash string, err error) {
 	var bad input.Error
 	prepared := u.policy.check(&bad, field, string(password), user.Username, user.Email)
 	if err := bad.Err(); err != nil {
 		return "", err
 	}
-	err = u.hasher.Do(ctx, func() { hash = u.hasher.Hash(prepared) })
+	err = u.hasher.Do(ctx, from.Party(user.ID), func() { hash = u.hasher.Hash(prepared) })
 	return hash, err
 }
 

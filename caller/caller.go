@@ -49,6 +49,16 @@ func (c Caller) IsOperator() bool { return c.operator }
 // Guesses from one network count together.
 func (c Caller) Network() string { return limits.Network(c.Address) }
 
+// Party returns the party that the caller is while it waits for a slot. known is the
+// account that knows the caller, or zero for a stranger.
+func (c Caller) Party(known ids.User) limits.Party {
+	p := limits.Party{Known: c.operator, Group: limits.Site(c.Address), Member: c.Network()}
+	if !known.IsZero() {
+		p.Known, p.Member = true, known.String()
+	}
+	return p
+}
+
 // Event returns a security event that the caller causes. The caller of Event adds what
 // it concerns.
 func (c Caller) Event(now time.Time, kind audit.Kind) audit.Event {

@@ -66,8 +66,8 @@ type Credentials struct {
 
 // Authenticate returns the client that presents these credentials. A public
 // client must present no secret, a confidential one its own; everything else is
-// ErrBadCredentials. A caller that guesses too often, by client id and network, gets a
-// *limits.WaitError. limits.ErrBusy means that too many requests wait already.
+// ErrBadCredentials. A caller that guesses too often, by client id and network or by
+// network alone, gets a *limits.WaitError. limits.ErrBusy means that too many requests wait already.
 //
 // A client id is no secret (RFC 6749 section 2.2), so the answer may tell which kind of
 // client has an id. But an unknown id takes the same work as a secret that an operator
@@ -99,7 +99,7 @@ func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credent
 
 	// The budget is checked before the remembered secrets: if a right guess passed
 	// while wrong ones must wait, an attacker could tell it.
-	spent, err := s.throttle.Check(ctx, now, key)
+	spent, err := s.check(ctx, now, key, from)
 	if err != nil {
 		return Client{}, err
 	}
@@ -110,7 +110,7 @@ func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credent
 	if known {
 		stored = client.SecretHash
 	}
-	if busy := s.hasher.Do(ctx, func() { err = s.guess(ctx, now, key, stored, cred) }); busy != nil {
+	if busy := s.hasher.Do(ctx, from.Party(ids.User{}), func() { err = s.guess(ctx, now, key, stored, cred, from) }); busy != nil {
 		return Client{}, busy
 	}
 	if err != nil {
@@ -121,8 +121,8 @@ func (s *Registry) Authenticate(ctx context.Context, now time.Time, cred Credent
 
 // guess verifies a chosen secret. It runs in a slot, from checking the budget
 // to charging it, so that parallel guesses can't overdraw it.
-func (s *Registry) guess(ctx context.Context, now time.Time, key [32]byte, stored string, cred Credentials) error {
-	spent, err := s.throttle.Check(ctx, now, key)
+func (s *Registry) guess(ctx context.Context, now time.Time, key [32]byte, stored string, cred Credentials, from caller.Caller) error {
+	spent, err := s.check(ctx, now, key, from)
 	if err != nil {
 		return err
 	}
@@ -131,10 +131,25 @@ func (s *Registry) guess(ctx context.Context, now time.Time, key [32]byte, store
 		s.log.ErrorContext(ctx, "stored secret hash is unusable", "client_id", cred.ID, "err", err)
 	}
 	if !match {
+		if err := s.throttle.FailedNetwork(ctx, now, guesses, from.Address); err != nil {
+			return err
+		}
 		return s.refuse(ctx, now, key)
 	}
 	s.proven.add(cred.ID, stored, cred.Secret)
 	return s.throttle.Succeeded(ctx, key, spent)
+}
+
+// guesses is the purpose of the budget that guesses at chosen secrets from one network
+// share.
+const guesses = "client secrets"
+
+// check returns the failures so far at a client's chosen secret, or a *limits.WaitError.
+func (s *Registry) check(ctx context.Context, now time.Time, key [32]byte, from caller.Caller) (limits.Failures, error) {
+	if err := s.throttle.CheckNetwork(ctx, now, guesses, from.Address); err != nil {
+		return limits.Failures{}, err
+	}
+	return s.throttle.Check(ctx, now, key)
 }
 
 // refuse charges the budget for a wrong secret.
@@ -157,7 +172,7 @@ func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret s
 	if err != nil {
 		return Client{}, err
 	}
-	if c.SecretHash, err = s.hashSecret(ctx, secret); err != nil {
+	if c.SecretHash, err = s.hashSecret(ctx, secret, from); err != nil {
 		return Client{}, err
 	}
 	c.CreatedAt, c.UpdatedAt = now, now
@@ -188,7 +203,7 @@ func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret secr
 		if old, err = s.store.Client(ctx, c.ID); err != nil && !errors.Is(err, ErrUnknown) {
 			return Client{}, fmt.Errorf("find client: %w", err)
 		}
-		if c.SecretHash, err = s.keepHash(ctx, old.SecretHash, secret); err != nil {
+		if c.SecretHash, err = s.keepHash(ctx, old.SecretHash, secret, from); err != nil {
 			return Client{}, err
 		}
 		c.CreatedAt, c.UpdatedAt = now, now
@@ -271,30 +286,30 @@ func (s *Registry) Origins(ctx context.Context) ([]Origin, error) {
 }
 
 // hashSecret returns the stored form of a secret, which is empty for none.
-func (s *Registry) hashSecret(ctx context.Context, secret secrecy.Text) (hash string, err error) {
+func (s *Registry) hashSecret(ctx context.Context, secret secrecy.Text, from caller.Caller) (hash string, err error) {
 	switch {
 	case secret == "":
 		return "", nil
 	case isGenerated(secret):
 		return digestSecret(secret), nil
 	default:
-		err = s.hasher.Do(ctx, func() { hash = s.hasher.Hash(string(secret)) })
+		err = s.hasher.Do(ctx, from.Party(ids.User{}), func() { hash = s.hasher.Hash(string(secret)) })
 		return hash, err
 	}
 }
 
 // keepHash returns stored if it is the hash of secret, and else a new hash.
-func (s *Registry) keepHash(ctx context.Context, stored string, secret secrecy.Text) (string, error) {
+func (s *Registry) keepHash(ctx context.Context, stored string, secret secrecy.Text, from caller.Caller) (string, error) {
 	if hashing.IsHash(stored) && secret != "" {
 		var match, outdated bool
-		if err := s.hasher.Do(ctx, func() { match, outdated, _ = s.hasher.Verify(stored, string(secret)) }); err != nil {
+		if err := s.hasher.Do(ctx, from.Party(ids.User{}), func() { match, outdated, _ = s.hasher.Verify(stored, string(secret)) }); err != nil {
 			return "", err
 		}
 		if match && !outdated {
 			return stored, nil
 		}
 	}
-	return s.hashSecret(ctx, secret)
+	return s.hashSecret(ctx, secret, from)
 }
 
 func clientEvent(kind audit.Kind, now time.Time, id ids.Client, from caller.Caller) audit.Event {

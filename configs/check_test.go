@@ -163,6 +163,7 @@ func TestBadValues(t *testing.T) {
 		{`{issuer: "https://me.github.io", session_cookie: {domain: github.io}}`, "session_cookie.domain", "must be your own domain"},
 		{`session_cookie: {same_site: Strict}`, "session_cookie.same_site", "must be strict, lax or none"},
 		{`throttle: {strangers_per_account: 0}`, "throttle.strangers_per_account", "must be 1 to 1000000, not 0"},
+		{`throttle: {failures_per_network: 0}`, "throttle.failures_per_network", "must be 1 to 1000000, not 0"},
 		{`smtp: {host: "https://mail", from: a@example.com}`, "smtp.host", "must be a host name"},
 		{`smtp: {host: mail.example.com}`, "smtp.host", "needs smtp.from"},
 		{`smtp: {tls: ssl}`, "smtp.tls", "must be starttls, tls or none"},

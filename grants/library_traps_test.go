@@ -180,7 +180,7 @@ func ourApp(t testing.TB) (*server.App, *watch) {
 		Accounts:      accounts.Settings{Passwords: accounts.PasswordPolicy{MinLength: 8}},
 		Hashing:       hashing.Settings{Argon2: hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, MaxConcurrentHashes: 4},
 		Tokens:        tokens.Settings{AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: time.Hour, RefreshReplayWindow: time.Minute},
-		Throttle:      limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, Window: time.Hour},
+		Throttle:      limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, FailuresPerNetwork: 200, Window: time.Hour},
 		SessionCookie: server.SessionCookie{Client: "a", Cookies: handlers.Cookies{SameSite: http.SameSiteStrictMode}},
 	})
 	if err != nil {

@@ -165,8 +165,10 @@ func New(params Argon2, slots *limits.Slots) (*Hasher, error) {
 	return &Hasher{params: params, slots: slots, Derive: argon2.IDKey, dummy: dummy.String()}, nil
 }
 
-// Do runs fn in a slot. Errors are those of [limits.Slots.Do].
-func (h *Hasher) Do(ctx context.Context, fn func()) error { return h.slots.Do(ctx, fn) }
+// Do runs fn in a slot for p. Errors are those of [limits.Slots.Do].
+func (h *Hasher) Do(ctx context.Context, p limits.Party, fn func()) error {
+	return h.slots.Do(ctx, p, fn)
+}
 
 // Dummy returns the hash of no password, at the current cost. Callers verify against it
 // if there is no hash, so that the time doesn't tell whether an account exists.

@@ -17,6 +17,11 @@ type Budgets struct {
 	// StrangersPerAccount is how many failures per account and Window all callers
 	// have together whose browser never signed in to the account. Default 100.
 	StrangersPerAccount int `yaml:"strangers_per_account" default:"100"`
+	// FailuresPerNetwork is how many failures per Window callers of one network have at
+	// all accounts together whose browsers never signed in to the account. The network
+	// of an IPv6 address is its first 64 bits; the first 48 have four times as many.
+	// Default 200.
+	FailuresPerNetwork int `yaml:"failures_per_network" default:"200"`
 	// Window is how long failures are remembered: a budget refills when this long
 	// passes without a failure. Default 1h; at least MaxWait.
 	Window time.Duration `yaml:"window" default:"1h"`
@@ -33,7 +38,7 @@ func (b Budgets) Check() error {
 	for _, n := range []struct {
 		field string
 		value int
-	}{{"free_failures", b.FreeFailures}, {"strangers_per_account", b.StrangersPerAccount}} {
+	}{{"free_failures", b.FreeFailures}, {"strangers_per_account", b.StrangersPerAccount}, {"failures_per_network", b.FailuresPerNetwork}} {
 		if n.value < 1 || n.value > mostFailures {
 			bad.Add(n.field, input.Invalid, "%s must be 1 to %d, not %d.", n.field, mostFailures, n.value)
 		}

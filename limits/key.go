@@ -25,7 +25,14 @@ func Key(purpose string, parts ...string) [32]byte {
 // Network returns the part of an IP address that one subscriber can't change at
 // will: all of an IPv4 address, the first 64 bits of an IPv6 address. It returns a
 // text that is no IP address unchanged (the command line has no address).
-func Network(address string) string {
+func Network(address string) string { return network(address, 64) }
+
+// Site returns the most that a subscriber may have of the Internet: all of an IPv4
+// address, the first 48 bits of an IPv6 address (RFC 6177). Some providers give a site to
+// each subscriber, some give one to many.
+func Site(address string) string { return network(address, 48) }
+
+func network(address string, bits int) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
 		return address
@@ -34,5 +41,5 @@ func Network(address string) string {
 	if a.Is4() {
 		return a.String()
 	}
-	return netip.PrefixFrom(a, 64).Masked().String()
+	return netip.PrefixFrom(a, bits).Masked().String()
 }

@@ -19,7 +19,7 @@ func TestSlotsRunNoMoreAtOnceThanThereAre(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
-				err := slots.Do(t.Context(), func() {
+				err := slots.Do(t.Context(), limits.Party{}, func() {
 					if n := now.Add(1); n > most.Load() {
 						most.Store(n)
 					}
@@ -44,12 +44,12 @@ func TestFullQueueIsBusyAtOnce(t *testing.T) {
 		release := make(chan struct{})
 		var ran atomic.Int32
 		for range 3 { // one call runs, two wait
-			go slots.Do(t.Context(), func() { <-release; ran.Add(1) })
+			go slots.Do(t.Context(), limits.Party{}, func() { <-release; ran.Add(1) })
 		}
 		synctest.Wait()
 
 		start := time.Now()
-		if err := slots.Do(t.Context(), func() { t.Error("ran") }); !errors.Is(err, limits.ErrBusy) {
+		if err := slots.Do(t.Context(), limits.Party{}, func() { t.Error("ran") }); !errors.Is(err, limits.ErrBusy) {
 			t.Errorf("Do with a full queue: %v, want ErrBusy", err)
 		}
 		if waited := time.Since(start); waited != 0 {
@@ -60,7 +60,7 @@ func TestFullQueueIsBusyAtOnce(t *testing.T) {
 		if got := ran.Load(); got != 3 {
 			t.Errorf("%d of the admitted ran, want 3", got)
 		}
-		if err := slots.Do(t.Context(), func() {}); err != nil {
+		if err := slots.Do(t.Context(), limits.Party{}, func() {}); err != nil {
 			t.Errorf("Do after the flood: %v", err)
 		}
 	})
@@ -70,10 +70,10 @@ func TestNoCallerWaitsLongerThanIsUseful(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := limits.NewSlots(1, 1)
 		release := make(chan struct{})
-		go slots.Do(t.Context(), func() { <-release })
+		go slots.Do(t.Context(), limits.Party{}, func() { <-release })
 		synctest.Wait()
 		start := time.Now()
-		if err := slots.Do(t.Context(), func() { t.Error("ran") }); !errors.Is(err, limits.ErrBusy) {
+		if err := slots.Do(t.Context(), limits.Party{}, func() { t.Error("ran") }); !errors.Is(err, limits.ErrBusy) {
 			t.Errorf("Do: %v, want ErrBusy", err)
 		}
 		if waited := time.Since(start); waited != 5*time.Second {
@@ -87,12 +87,12 @@ func TestCallerThatGivesUpWaitingMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := limits.NewSlots(1, 1)
 		release := make(chan struct{})
-		go slots.Do(t.Context(), func() { <-release })
+		go slots.Do(t.Context(), limits.Party{}, func() { <-release })
 		synctest.Wait()
 
 		for range 5 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			if err := slots.Do(ctx, func() { t.Error("ran") }); !errors.Is(err, context.DeadlineExceeded) {
+			if err := slots.Do(ctx, limits.Party{}, func() { t.Error("ran") }); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Do: %v, want the context's error", err)
 			}
 			cancel()
@@ -106,7 +106,7 @@ func TestNothingRunsForACallerThatHasHungUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 100 {
-		if err := slots.Do(ctx, func() { t.Error("ran") }); !errors.Is(err, context.Canceled) {
+		if err := slots.Do(ctx, limits.Party{}, func() { t.Error("ran") }); !errors.Is(err, context.Canceled) {
 			t.Fatalf("Do: %v, want context.Canceled", err)
 		}
 	}
@@ -116,9 +116,9 @@ func TestPanicFreesItsSlot(t *testing.T) {
 	slots := limits.NewSlots(1, 0)
 	func() {
 		defer func() { recover() }()
-		slots.Do(t.Context(), func() { panic("boom") })
+		slots.Do(t.Context(), limits.Party{}, func() { panic("boom") })
 	}()
-	if err := slots.Do(t.Context(), func() {}); err != nil {
+	if err := slots.Do(t.Context(), limits.Party{}, func() {}); err != nil {
 		t.Errorf("Do after a panic: %v", err)
 	}
 }

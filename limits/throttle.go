@@ -39,6 +39,9 @@ type Store interface {
 	// count starts again at 1. LastAt never moves back: a caller that queued records
 	// its failure late, with an earlier now.
 	RecordFailure(ctx context.Context, key [32]byte, now time.Time, window time.Duration) (Failures, error)
+	// RecordSpread moves LastAt of key to step after it, or after now if that is later. So
+	// LastAt says when all of the failures have had their step, one after another.
+	RecordSpread(ctx context.Context, key [32]byte, now time.Time, step time.Duration) error
 	// ClearFailures forgets key.
 	ClearFailures(ctx context.Context, key [32]byte) error
 	// PurgeFailures forgets at most limit keys whose last failure is before

@@ -31,7 +31,7 @@ func inBubble(t *testing.T, b limits.Budgets, test func(t *testing.T, g guesser)
 }
 
 // usual are the budgets where a test doesn't say otherwise.
-var usual = limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, Window: time.Hour}
+var usual = limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, FailuresPerNetwork: 200, Window: time.Hour}
 
 func free(failures int) limits.Budgets {
 	b := usual
@@ -138,7 +138,7 @@ func TestSuccessRefillsTheBudget(t *testing.T) {
 }
 
 func TestBudgetRefillsByItselfAfterTheWindow(t *testing.T) {
-	inBubble(t, limits.Budgets{FreeFailures: 1, MaxWait: time.Hour, StrangersPerAccount: 1, Window: time.Hour}, func(t *testing.T, g guesser) {
+	inBubble(t, limits.Budgets{FreeFailures: 1, MaxWait: time.Hour, StrangersPerAccount: 1, FailuresPerNetwork: 200, Window: time.Hour}, func(t *testing.T, g guesser) {
 		g.fail(50)
 		time.Sleep(time.Hour - time.Second)
 		if got := g.wait(); got != time.Second {

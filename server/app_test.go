@@ -86,7 +86,7 @@ func openApp(t testing.TB, path string, masterKey secrecy.Text, change ...func(*
 		ServiceName:   "Countersign",
 		Accounts:      accounts.Settings{Passwords: accounts.PasswordPolicy{MinLength: 8, ServiceNames: []string{"countersign", "example.com"}}},
 		Tokens:        tokens.Settings{RefreshIdleTTL: 720 * time.Hour, RefreshAbsoluteTTL: 4320 * time.Hour, RefreshReplayWindow: time.Minute},
-		Throttle:      limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, Window: time.Hour},
+		Throttle:      limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, FailuresPerNetwork: 200, Window: time.Hour},
 		SessionCookie: server.SessionCookie{Client: "spa", Cookies: handlers.Cookies{SameSite: http.SameSiteStrictMode}},
 		// As cheap as possible: the tests are not about the hash.
 		Hashing:         hashing.Settings{Argon2: hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, MaxConcurrentHashes: 4},

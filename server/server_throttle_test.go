@@ -250,3 +250,84 @@ func TestSignupHasABudgetForTakenNames(t *testing.T) {
 		a.signup("somebody")
 	})
 }
+
+// An attacker who tries one password at many accounts guesses once at each. The network
+// has a budget over all of them, which no success of the attacker's refills. Known
+// browsers and other networks are unaffected.
+func TestSprayingHasABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t, proxied)
+		for _, name := range []string{"alice", "mallory"} {
+			a.signup(name)
+		}
+		home := a.page()
+		home.address = "203.0.113.1" // the attacker's network, too
+		home.signIn("alice", password).want(http.StatusOK)
+
+		let := 0
+		spray := func(address string, i int) int {
+			name := fmt.Sprint("user", i)
+			if i%3 == 0 {
+				name = fmt.Sprintf("no name %d", i) // malformed ones count alike
+			}
+			var r *response
+			if i%2 == 0 {
+				p := a.page()
+				p.address = address
+				r = p.signIn(name, "Summer2026!")
+			} else {
+				f := passwordForm(name)
+				f.Set("password", "Summer2026!")
+				r = a.token(f, "X-Forwarded-For", address)
+			}
+			switch r.Code {
+			case http.StatusUnauthorized, http.StatusBadRequest:
+				let++
+			case http.StatusTooManyRequests:
+				if r.Header().Get("Retry-After") == "" {
+					t.Fatal("no Retry-After")
+				}
+			default:
+				t.Fatalf("%d %s", r.Code, r.Body)
+			}
+			return r.Code
+		}
+		for i := range 300 {
+			if spray("203.0.113.1", i) != http.StatusTooManyRequests && i%10 == 0 {
+				p := a.page()
+				p.address = "203.0.113.1"
+				p.signIn("mallory", password).want(http.StatusOK)
+			}
+		}
+		if let != 200 {
+			t.Errorf("%d guesses were let through, want 200", let)
+		}
+		stranger := a.page()
+		stranger.address = "203.0.113.1"
+		r := stranger.signIn("alice", password).wantProblem(http.StatusTooManyRequests, "throttled")
+		if got := r.Header().Get("Retry-After"); got != "18" {
+			t.Errorf("Retry-After = %q, want 18", got)
+		}
+		home.signIn("alice", "mistyped").want(http.StatusUnauthorized)
+		home.signIn("alice", password).want(http.StatusOK)
+		stranger.address = "203.0.113.2"
+		stranger.signIn("alice", password).want(http.StatusOK)
+
+		// Each failure is given back by itself.
+		time.Sleep(18 * time.Second)
+		if spray("203.0.113.1", 1) == http.StatusTooManyRequests || spray("203.0.113.1", 2) != http.StatusTooManyRequests {
+			t.Error("want one guess after 18 seconds")
+		}
+
+		// A /48 has 65,536 networks, but not their budgets.
+		let = 0
+		for i := range 1000 {
+			spray(fmt.Sprintf("2001:db8:1:%x::1", i), i)
+		}
+		if let != 800 {
+			t.Errorf("%d guesses from one site were let through, want 800", let)
+		}
+		stranger.address = "2001:db8:2::1"
+		stranger.signIn("alice", password).want(http.StatusOK)
+	})
+}

@@ -54,6 +54,23 @@ func (db *DB) RecordFailure(ctx context.Context, key [32]byte, now time.Time, wi
 	return f, err
 }
 
+// RecordSpread implements [limits.Store].
+func (db *DB) RecordSpread(ctx context.Context, key [32]byte, now time.Time, step time.Duration) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `
+			UPDATE guesses SET failures = failures + 1,
+				last_failed_at = CASE WHEN last_failed_at > ? THEN last_failed_at ELSE ? END + ?
+			WHERE id = ?`, now.UnixMilli(), now.UnixMilli(), step.Milliseconds(), key[:]))
+		if err == nil && n == 0 {
+			_, err = tx.ExecContext(ctx, guessTable.insert(), key[:], 1, now.Add(step).UnixMilli())
+			if db.dialect.isDuplicate(err) {
+				return errRaced
+			}
+		}
+		return err
+	})
+}
+
 // ClearFailures implements [limits.Store].
 func (db *DB) ClearFailures(ctx context.Context, key [32]byte) error {
 	_, err := db.exec(ctx, `DELETE FROM guesses WHERE id = ?`, key[:])

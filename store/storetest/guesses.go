@@ -53,6 +53,20 @@ var guessPromises = []promise{
 			same(t, "failures", got, limits.Failures{Count: step.count, LastAt: latest})
 		}
 	}},
+	{"RecordSpread/gives each failure its step, one after another", func(t *testing.T, db *store.DB) {
+		const step = time.Minute
+		now, end := at, at
+		for i, after := range []time.Duration{0, 0, time.Second, 10 * time.Minute, -time.Second} {
+			now = now.Add(after)
+			if now.After(end) {
+				end = now
+			}
+			end = end.Add(step)
+			succeeds(t, db.RecordSpread(t.Context(), budget, now, step))
+			haveFailed(t, db, budget, limits.Failures{Count: i + 1, LastAt: end})
+		}
+		haveFailed(t, db, otherBudget, limits.Failures{})
+	}},
 	{"ClearFailures/forgets that budget", func(t *testing.T, db *store.DB) {
 		for _, key := range [][32]byte{budget, budget, otherBudget} {
 			_, err := db.RecordFailure(t.Context(), key, at, time.Hour)
@@ -96,7 +110,7 @@ func haveFailed(t testing.TB, db *store.DB, key [32]byte, want limits.Failures) 
 func Throttle(t testing.TB, db limits.Store) *limits.Throttle {
 	t.Helper()
 	throttle, err := limits.NewThrottle(limits.Options{
-		Store: db, Budgets: limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, Window: time.Hour},
+		Store: db, Budgets: limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, FailuresPerNetwork: 200, Window: time.Hour},
 	})
 	if err != nil {
 		t.Fatal(err)
