@@ -50,7 +50,7 @@ var layers = map[string][]string{
 
 	// Above the domain.
 	"refusals":  {"accounts", "clients", "consents", "input", "limits", "oauth", "signin", "tokens"},
-	"grants":    {"accounts", "caller", "clients", "ids", "oauth", "refusals", "secrecy", "signin", "tokens"},
+	"grants":    {"accounts", "browser", "caller", "clients", "ids", "oauth", "refusals", "seal", "secrecy", "signin", "tokens"},
 	"authorize": {"caller", "clients", "consents", "ids", "oauth", "refusals", "seal", "tokens"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
 	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "tokens", "web"},

@@ -93,20 +93,24 @@ func (u *Users) Authenticate(ctx context.Context, now time.Time, username string
 	} else if b, err = u.budgetOf(ctx, name, from); err != nil {
 		return User{}, err
 	}
+	return u.authenticate(ctx, now, b, name, password, from)
+}
+
+// authenticate is Authenticate for a name in its stored form, which is empty for a
+// malformed one, and the budget of the guess.
+func (u *Users) authenticate(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text, from caller.Caller) (user User, err error) {
 	// A caller that must wait takes no place in the queue.
 	if _, err := u.check(ctx, now, b, from); err != nil {
 		return User{}, err
 	}
-	var user User
 	if busy := u.hasher.Do(ctx, from.Party(b.known), func() { user, err = u.guess(ctx, now, b, name, password, from) }); busy != nil {
 		return User{}, busy
 	}
 	return user, err
 }
 
-// guess does the work of Authenticate. It runs in a slot, from checking the
-// budget to charging it, so that parallel guesses can't overdraw the budget. An empty
-// name stands for a malformed one.
+// guess does the work of authenticate. It runs in a slot, from checking the
+// budget to charging it, so that parallel guesses can't overdraw the budget.
 func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text, from caller.Caller) (User, error) {
 	spent, err := u.check(ctx, now, b, from)
 	if err != nil {
@@ -156,9 +160,16 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string,
 // AddressDue reports whether the user must prove the address before signing in.
 func (u *Users) AddressDue(user *User) bool { return u.requireVerifiedEmail && !user.EmailVerified }
 
-// Prove checks the password of a user who is signed in already, and returns the user
-// as of the check. Its errors are those of Authenticate, and ErrSignedOut.
-func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, password secrecy.Text, from caller.Caller) (User, error) {
+// Prove checks the password of a user who is signed in already, in one of the user's live
+// sessions, and returns the user as of the check. Its errors are those of Authenticate,
+// and ErrSignedOut.
+//
+// The session has a budget of its own, which no stranger spends. All sessions of the user
+// share one more: an attacker in a browser that is signed in may start any number of them.
+func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, session ids.Session, password secrecy.Text, from caller.Caller) (User, error) {
+	if session.IsZero() {
+		return User{}, ErrSignedOut
+	}
 	user, err := u.store.User(ctx, id)
 	if errors.Is(err, ErrUnknownUser) {
 		return User{}, ErrSignedOut
@@ -166,5 +177,7 @@ func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, password 
 	if err != nil {
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
-	return u.Authenticate(ctx, now, user.Username, password, from)
+	all := limits.Key("password in all sessions", id.String())
+	b := budget{own: limits.Key("password in a session", id.String(), session.String()), shared: &all, known: id}
+	return u.authenticate(ctx, now, b, user.Username, password, from)
 }

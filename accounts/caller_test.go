@@ -31,7 +31,7 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 			return err
 		},
 		"Prove": func(ctx context.Context, users *accounts.Users, alice accounts.User, i int, from caller.Caller) error {
-			_, err := users.Prove(ctx, now, alice.ID, secrecy.Text(fmt.Sprint("wrong ", i)), from)
+			_, err := users.Prove(ctx, now, alice.ID, ids.Session{1}, secrecy.Text(fmt.Sprint("wrong ", i)), from)
 			return err
 		},
 		"Create": func(ctx context.Context, users *accounts.Users, _ accounts.User, _ int, from caller.Caller) error {

@@ -5,15 +5,19 @@ import (
 
 	"github.com/go-oauth2/oauth2/v4"
 
+	"countersign/browser"
 	"countersign/oauth"
+	"countersign/seal"
 	"countersign/secrecy"
 	"countersign/signin"
 	"countersign/tokens"
 )
 
 // password is the grant of a client that takes the user's password (RFC 6749 section
-// 4.3).
+// 4.3). Its answer has a device_token, which an app sends along the next time: then it
+// has the budget of a known browser.
 type password struct {
+	seal    *seal.Keys
 	signIns *signin.Service
 	tokens  *tokens.Service
 }
@@ -21,7 +25,7 @@ type password struct {
 func (g *password) Rules() Rules {
 	return Rules{
 		Type: oauth.GrantPassword, For: FirstPartyClient, // no other client may see a password (RFC 9700 section 2.4)
-		Needs: []string{"username", "password"},
+		Needs: []string{"username", "password"}, Takes: []string{"device_token"},
 	}
 }
 
@@ -31,15 +35,25 @@ func (g *password) Issue(ctx context.Context, r *Request) (Answer, error) {
 	if _, err := g.tokens.Granted(r.Client.Recipient(), r.Scopes, r.Resources); err != nil {
 		return Answer{}, err
 	}
+	// A token that isn't ours, or has expired, is as none: the app gets a new one.
+	device := browser.OpenDevice(g.seal, r.Now, r.Form.Get("device_token"))
+	from := r.From
+	if r.Form.Has("device_token") {
+		from.Browser = device.Knows
+	}
 	var outcome signin.Outcome
 	l := library{
 		prove: func(ctx context.Context, _, username, password string) (id string, err error) {
-			outcome, err = g.signIns.Prove(ctx, r.Now, signin.Password{Username: username, Password: secrecy.Text(password)}, r.From)
+			outcome, err = g.signIns.Prove(ctx, r.Now, signin.Password{Username: username, Password: secrecy.Text(password)}, from)
 			return outcome.User.ID.String(), err
 		},
 		issue: func(ctx context.Context, _ *oauth2.TokenGenerateRequest) (tokens.Issued, error) {
-			return g.signIns.Start(ctx, r.Now, r.Client.Recipient(), &outcome, r.Scopes, r.Resources, r.From)
+			return g.signIns.Start(ctx, r.Now, r.Client.Recipient(), &outcome, r.Scopes, r.Resources, from)
 		},
 	}
-	return l.serve(ctx, r)
+	answer, err := l.serve(ctx, r)
+	if err == nil {
+		answer.DeviceToken = device.DeviceToken(r.Now, outcome.User.ID, outcome.User.Epoch)
+	}
+	return answer, err
 }

@@ -163,6 +163,8 @@ func (s *Service) issue(ctx context.Context, x *Request) (err error) {
 type Answer struct {
 	tokens.Issued
 	TokenType string // how the access token is used (RFC 6749 section 7.1); empty: Bearer
+	// DeviceToken makes the app known to the account at the next sign-in; empty: none.
+	DeviceToken string
 }
 
 // Response is the answer to a token request, as JSON (RFC 6749 section 5.1).
@@ -172,12 +174,13 @@ type Response struct {
 	ExpiresIn    int64  `json:"expires_in"` // in seconds
 	Scope        string `json:"scope,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
-	IDToken      string `json:"id_token,omitempty"` // OpenID Connect Core section 3.1.3.3
+	IDToken      string `json:"id_token,omitempty"`     // OpenID Connect Core section 3.1.3.3
+	DeviceToken  string `json:"device_token,omitempty"` // ours; only for the password grant
 }
 
 func (a *Answer) encode() *Response {
 	return &Response{
 		AccessToken: a.AccessToken, TokenType: cmp.Or(a.TokenType, "Bearer"), ExpiresIn: int64(a.ExpiresIn / time.Second),
-		Scope: a.Scopes.String(), RefreshToken: a.RefreshToken, IDToken: a.IDToken,
+		Scope: a.Scopes.String(), RefreshToken: a.RefreshToken, IDToken: a.IDToken, DeviceToken: a.DeviceToken,
 	}
 }

@@ -177,7 +177,7 @@ func TestNoPasswordIsLookedAtForARequestThatCannotSucceed(t *testing.T) {
 // RFC 6749 section 5.1: an answer leaves out members without a value.
 func TestMembersOfAnAnswer(t *testing.T) {
 	r := ours(t).do("a", trapSecret, "", signInBody(trapPassword)+"&scope=read")
-	want := []string{"access_token", "expires_in", "refresh_token", "scope", "token_type"}
+	want := []string{"access_token", "device_token", "expires_in", "refresh_token", "scope", "token_type"}
 	if got := slices.Sorted(maps.Keys(r.body)); r.status != http.StatusOK || !slices.Equal(got, want) {
 		t.Errorf("%d with members %v, want %v", r.status, got, want)
 	}

@@ -22,6 +22,7 @@ import (
 	"countersign/clients"
 	"countersign/ids"
 	"countersign/oauth"
+	"countersign/seal"
 	"countersign/signin"
 	"countersign/tokens"
 )
@@ -32,6 +33,7 @@ type Options struct {
 	Clients *clients.Registry
 	Tokens  *tokens.Service
 	SignIns *signin.Service
+	Seal    *seal.Keys // makes device tokens
 	Log     *slog.Logger
 	// RFC9700 disables the password grant (RFC 9700 section 2.4).
 	RFC9700 bool
@@ -57,7 +59,7 @@ func New(o Options) *Service {
 	s := &Service{users: o.Users, clients: o.Clients, tokens: o.Tokens, parameters: slices.Clone(shared), log: o.Log, unavailable: o.Unavailable}
 	for _, g := range []Grant{
 		&authorizationCode{o.Tokens},
-		&password{o.SignIns, o.Tokens},
+		&password{o.Seal, o.SignIns, o.Tokens},
 		&refreshToken{o.Tokens},
 		&clientCredentials{o.Tokens},
 	} {

@@ -97,7 +97,7 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 		return err
 	}
 	now, from := time.Now(), h.KnownBrowsers.caller(c, req.UILocales)
-	outcome, err := h.SignIns.Prove(c.Request.Context(), now, signin.OwnPassword{UserID: mine.UserID, Password: req.Current}, from)
+	outcome, err := h.SignIns.Prove(c.Request.Context(), now, signin.OwnPassword{UserID: mine.UserID, Session: mine.ID, Password: req.Current}, from)
 	if err != nil {
 		return wrongPassword(err)
 	}

@@ -1,8 +1,6 @@
 package handlers
 
 import (
-	"time"
-
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
@@ -18,10 +16,6 @@ type KnownBrowsers struct {
 	Seal    *seal.Keys
 }
 
-// knownFor is how long a browser stays known to an account after a sign-in: as long as
-// browsers keep a cookie.
-const knownFor = 400 * 24 * time.Hour
-
 func (k *KnownBrowsers) recognize(c *gin.Context) *browser.Known {
 	return browser.Recognize(k.Seal, k.Cookies.values(c.Request, knownBrowserCookie))
 }
@@ -36,7 +30,7 @@ func (k *KnownBrowsers) caller(c *gin.Context, uiLocales string) caller.Caller {
 // remember makes the browser known to the account of a user who has just signed in with
 // it.
 func (k *KnownBrowsers) remember(c *gin.Context, user *accounts.User) {
-	k.Cookies.set(c, knownBrowserCookie, k.recognize(c).Remember(user.ID, user.Epoch), knownFor)
+	k.Cookies.set(c, knownBrowserCookie, k.recognize(c).Remember(user.ID, user.Epoch), browser.KnownFor)
 }
 
 // renew moves a browser that is known to an account to the account's new epoch. It does

@@ -163,7 +163,7 @@ func (a *App) route() error {
 
 	(&handlers.Health{Ready: a.Ready, Log: a.o.Log}).Mount(root)
 	granting := grants.New(grants.Options{
-		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, SignIns: a.signIns, RFC9700: a.o.RFC9700, Log: a.o.Log, Unavailable: a.o.Unavailable,
+		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, SignIns: a.signIns, Seal: a.o.Seal, RFC9700: a.o.RFC9700, Log: a.o.Log, Unavailable: a.o.Unavailable,
 	})
 	authorizing := authorize.New(authorize.Options{
 		Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,

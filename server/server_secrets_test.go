@@ -44,7 +44,7 @@ func TestNoSecretIsEverInTheLog(t *testing.T) {
 		keep := func(got *response) *response {
 			var body map[string]any
 			if json.Unmarshal(got.Body.Bytes(), &body) == nil {
-				for _, member := range []string{"access_token", "refresh_token", "id_token"} {
+				for _, member := range []string{"access_token", "refresh_token", "id_token", "device_token"} {
 					if token, ok := body[member].(string); ok {
 						all[token] = true
 						if parts := strings.Split(token, "."); len(parts) == 3 {

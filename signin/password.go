@@ -30,11 +30,12 @@ func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, er
 // errors are those of accounts.Users.Prove.
 type OwnPassword struct {
 	UserID   ids.User
+	Session  ids.Session // the user's live session that asks
 	Password secrecy.Text
 }
 
 func (p OwnPassword) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
-	user, err := s.users.Prove(ctx, a.now, p.UserID, p.Password, a.from)
+	user, err := s.users.Prove(ctx, a.now, p.UserID, p.Session, p.Password, a.from)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -58,7 +59,7 @@ func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Sessi
 		}
 		return ErrStale
 	}
-	o, err := s.Prove(ctx, now, OwnPassword{mine.UserID, password}, from)
+	o, err := s.Prove(ctx, now, OwnPassword{mine.UserID, mine.ID, password}, from)
 	if err == nil {
 		_, err = o.Proven()
 	}

@@ -12,6 +12,7 @@ import (
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/oauth"
@@ -149,7 +150,7 @@ func TestZeroProofsProveNothing(t *testing.T) {
 func TestPasswordsSayWhoWhenAndHow(t *testing.T) {
 	r := newRig(t)
 	for _, p := range []signin.Proof{
-		signin.Password{Username: "Alice", Password: password}, signin.OwnPassword{UserID: r.alice.ID, Password: password},
+		signin.Password{Username: "Alice", Password: password}, signin.OwnPassword{UserID: r.alice.ID, Session: ids.New[ids.Session](), Password: password},
 	} {
 		o := r.signedIn(p)
 		if o.User.ID != r.alice.ID || !o.AuthTime.Equal(r.now) || !slices.Equal(o.Methods, []signin.Method{"pwd"}) {
@@ -157,7 +158,7 @@ func TestPasswordsSayWhoWhenAndHow(t *testing.T) {
 		}
 	}
 	for _, p := range []signin.Proof{
-		signin.Password{Username: "alice", Password: "wrong"}, signin.OwnPassword{UserID: r.alice.ID, Password: "wrong"},
+		signin.Password{Username: "alice", Password: "wrong"}, signin.OwnPassword{UserID: r.alice.ID, Session: ids.New[ids.Session](), Password: "wrong"},
 	} {
 		if o, err := r.prove(p); !errors.Is(err, accounts.ErrBadCredentials) || o.State != signin.Refused {
 			t.Errorf("%T: %v, %v", p, o.State, err)
@@ -256,7 +257,7 @@ func TestConfirmTakesARecentSignInOrThePassword(t *testing.T) {
 		{"wrong password", time.Hour, "wrong", accounts.ErrBadCredentials},
 		{"recent, but the password is wrong", 0, "wrong", accounts.ErrBadCredentials},
 	} {
-		mine := tokens.Session{UserID: r.alice.ID, AuthTime: r.now.Add(-c.age)}
+		mine := tokens.Session{ID: ids.New[ids.Session](), UserID: r.alice.ID, AuthTime: r.now.Add(-c.age)}
 		if err := r.Confirm(t.Context(), r.now, &mine, c.password, caller.Caller{}); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 		}
