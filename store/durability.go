@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 )
 
 // Weaknesses lists the database server's settings that break the store's promise of
@@ -30,6 +31,12 @@ func (db *DB) Weaknesses(ctx context.Context) ([]string, error) {
 	}
 	if v, ok := is["innodb_doublewrite"]; ok && (v == "OFF" || v == "0") {
 		found = append(found, fmt.Sprintf("innodb_doublewrite is %s: a power cut may leave torn pages; turn it on unless the file system writes them whole", v))
+	}
+	if v := is["innodb_flush_method"]; strings.EqualFold(v, "nosync") && !cluster {
+		found = append(found, "innodb_flush_method is nosync: a power cut may lose what was acknowledged; set it to O_DIRECT or fsync")
+	}
+	if isOn(is["debug_no_sync"]) && !cluster {
+		found = append(found, "debug_no_sync is ON: a power cut may lose what was acknowledged; turn it off")
 	}
 	if v, ok := is["sync_binlog"]; ok && v != "1" && isOn(is["log_bin"]) && !cluster {
 		found = append(found, fmt.Sprintf("sync_binlog is %s: after a power cut a replica, also one that takes over, may lack what was acknowledged; set it to 1", v))

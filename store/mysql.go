@@ -14,7 +14,6 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
-	"countersign/secrecy"
 	"countersign/store/dsn"
 )
 
@@ -23,7 +22,7 @@ var mysqlDialect = dialect{
 	gooseName:  "mysql",
 	hasTable:   `SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?`,
 	variables: `SHOW VARIABLES WHERE Variable_name IN
-		('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'sync_binlog', 'log_bin', 'wsrep_on')`,
+		('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'innodb_flush_method', 'debug_no_sync', 'sync_binlog', 'log_bin', 'wsrep_on')`,
 	isDuplicate: isMySQLCode(mysqlDuplicate),
 	isForeign:   isMySQLCode(mysqlForeign),
 	isConflict:  isMySQLCode(mysqlConflict),
@@ -35,7 +34,8 @@ var mysqlDialect = dialect{
 }
 
 // openMySQL opens a database of MySQL, MariaDB or another server with their protocol.
-func openMySQL(ctx context.Context, url string, password secrecy.Text, pool dsn.Pool) (*DB, error) {
+func openMySQL(ctx context.Context, url string, opts Options) (*DB, error) {
+	pool := opts.Pool
 	if pool != (dsn.Pool{}) {
 		if err := pool.Check(); err != nil {
 			return nil, fmt.Errorf("connections to the database: %w", err)
@@ -45,11 +45,12 @@ func openMySQL(ctx context.Context, url string, password secrecy.Text, pool dsn.
 	if err != nil {
 		return nil, err
 	}
-	source.Password = cmp.Or(source.Password, string(password))
+	source.Password = cmp.Or(source.Password, string(opts.Password))
 	connector, err := newMySQLConnector(source, false)
 	if err != nil {
 		return nil, err
 	}
+	connector.changed = opts.Changed
 	patient, err := newMySQLConnector(source, true)
 	if err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func openMySQL(ctx context.Context, url string, password secrecy.Text, pool dsn.
 	}
 	return &DB{
 		dialect: mysqlDialect, write: conns, read: conns,
-		wrote: func() {}, beforeClose: func() {},
+		wrote: func() {}, beforeClose: func() {}, afterClose: func() {}, markLog: func(context.Context) error { return nil },
 		forSchema: func() (*sql.DB, func() error) { db := sql.OpenDB(patient); return db, db.Close },
 	}, nil
 }

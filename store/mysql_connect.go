@@ -31,6 +31,10 @@ type mysqlConnector struct {
 	hosts    []driver.Connector
 	names    []string
 	syncWait bool // reads wait until a Galera node has caught up
+	patient  bool // answers have no time limit
+
+	changed func(host string, settings []ChangedSetting) // nil: says nothing
+	told    []atomic.Bool                                // whether changed knows of each host
 
 	lost []atomic.Int64 // when each host last lost a connection
 
@@ -53,8 +57,8 @@ func newMySQLConnector(s mysqlSource, patient bool) (*mysqlConnector, error) {
 		}
 	}
 	c := &mysqlConnector{
-		lost: make([]atomic.Int64, len(configs)), failed: make([]time.Time, len(configs)),
-		syncWait: !s.Options.Has("wsrep_sync_wait"),
+		lost: make([]atomic.Int64, len(configs)), failed: make([]time.Time, len(configs)), told: make([]atomic.Bool, len(configs)),
+		syncWait: !s.Options.Has("wsrep_sync_wait"), patient: patient,
 	}
 	for _, config := range configs {
 		host, err := mysql.NewConnector(config)
@@ -118,7 +122,7 @@ func (c *mysqlConnector) connect(ctx context.Context, i int) (*mysqlConn, error)
 		return nil, err
 	}
 	conn := &mysqlConn{full: raw.(full), made: made, lost: &c.lost[i]}
-	if err := c.prepare(ctx, conn); err != nil {
+	if err := c.prepare(ctx, conn, i); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -126,24 +130,21 @@ func (c *mysqlConnector) connect(ctx context.Context, i int) (*mysqlConn, error)
 }
 
 // prepare checks that the host can serve, and sets the session's rules regardless of the
-// server's defaults: strict about stored values, no locks on gaps, and no longer wait for
-// a lock than a request may take.
-func (c *mysqlConnector) prepare(ctx context.Context, conn *mysqlConn) error {
-	variables, err := conn.pairs(ctx, `SHOW VARIABLES WHERE Variable_name IN ('read_only', 'wsrep_on')`)
+// server's defaults. The first time, it reports those that differed.
+func (c *mysqlConnector) prepare(ctx context.Context, conn *mysqlConn, i int) error {
+	variables, err := conn.settings(ctx)
 	if err != nil {
 		return err
 	}
 	if len(c.hosts) > 1 && isOn(variables["read_only"]) {
 		return errors.New("the host is read-only")
 	}
-	for _, set := range []string{
-		`SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'`,
-		`SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED`,
-		`SET SESSION innodb_lock_wait_timeout = 5`,
-	} {
-		if _, err := conn.ExecContext(ctx, set, nil); err != nil {
-			return err
-		}
+	changed, err := conn.setOurs(ctx, variables, c.patient)
+	if err != nil {
+		return err
+	}
+	if len(changed) > 0 && c.changed != nil && !c.told[i].Swap(true) {
+		c.changed(c.names[i], changed)
 	}
 	if !isOn(variables["wsrep_on"]) {
 		return nil
@@ -163,7 +164,8 @@ func (c *mysqlConnector) prepare(ctx context.Context, conn *mysqlConn) error {
 	return err
 }
 
-func isOn(value string) bool { return strings.EqualFold(value, "ON") || value == "1" }
+func isOn(value string) bool  { return strings.EqualFold(value, "ON") || value == "1" }
+func isOff(value string) bool { return strings.EqualFold(value, "OFF") || value == "0" }
 
 // oneLine joins errors by semicolons.
 func oneLine(errs []error) error {

@@ -56,25 +56,50 @@ func TestMySQLKeepsItsPromisesToRacers(t *testing.T) {
 	storetest.RunReplicas(t, two)
 }
 
-// The store doesn't depend on the server's default settings.
+// The store doesn't depend on the server's settings, which are hostile in all these tests. It
+// says once which of them it replaces.
 func TestMySQLSessionsHaveOurRules(t *testing.T) {
-	db := open(t, onMariaDB(t))
-	for name, want := range map[string]string{
-		"@@sql_mode":                 "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
-		"@@innodb_lock_wait_timeout": "5",
-		"@@collation_connection":     "utf8mb4_bin",
-		"@@autocommit":               "1",
-	} {
-		var got string
-		noError(t, db.Pools()["write"].QueryRow("SELECT "+name).Scan(&got))
-		if got != want {
-			t.Errorf("%s is %s, want %s", name, got, want)
+	url := onMariaDB(t)
+	var mu sync.Mutex
+	said := map[string][2]string{}
+	db, err := store.Open(t.Context(), url, store.Options{Changed: func(host string, settings []store.ChangedSetting) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, s := range settings {
+			if said[s.Name] != [2]string{} {
+				t.Errorf("%s was said twice", s.Name)
+			}
+			said[s.Name] = [2]string{s.Server, s.Ours}
 		}
-	}
-	var name, isolation string // its name differs between MySQL and MariaDB
-	noError(t, db.Pools()["write"].QueryRow("SHOW VARIABLES WHERE Variable_name IN ('tx_isolation', 'transaction_isolation')").Scan(&name, &isolation))
-	if isolation != "READ-COMMITTED" {
-		t.Errorf("%s is %s", name, isolation)
+	}})
+	noError(t, err)
+	defer db.Close()
+	pool := db.Pools()["write"]
+	first, err := pool.Conn(t.Context())
+	noError(t, err)
+	defer first.Close() // so that the next is a new connection
+	for name, want := range map[string][2]string{
+		"autocommit": {"OFF", "1"}, "completion_type": {"CHAIN", "NO_CHAIN"}, "tx_read_only": {"ON", "0"},
+		"tx_isolation": {"SERIALIZABLE", "READ-COMMITTED"}, "foreign_key_checks": {"OFF", "1"}, "unique_checks": {"OFF", "1"},
+		"check_constraint_checks": {"OFF", "1"}, "default_storage_engine": {"MyISAM", "InnoDB"},
+		"sql_mode": {"*", "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"}, "collation_connection": {"", "utf8mb4_bin"},
+		"character_set_client": {"", "utf8mb4"}, "character_set_results": {"", "utf8mb4"}, // the driver has asked for these
+		"time_zone": {"+09:00", "+00:00"}, "sql_auto_is_null": {"ON", "0"}, "sql_safe_updates": {"ON", "0"},
+		"sql_select_limit": {"1", "18446744073709551615"}, "sql_big_selects": {"0", "1"}, "max_sort_length": {"64", "1024"},
+		"innodb_lock_wait_timeout": {"0", "5"}, "lock_wait_timeout": {"0", "5"}, "max_statement_time": {"1.000000", "0"},
+	} {
+		for _, conn := range []interface {
+			QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+		}{first, pool} {
+			var got string
+			noError(t, conn.QueryRowContext(t.Context(), "SELECT @@"+name).Scan(&got))
+			if strings.TrimSuffix(got, ".000000") != want[1] {
+				t.Errorf("%s is %s, want %s", name, got, want[1])
+			}
+		}
+		if got := said[name][0]; got != want[0] && want[0] != "*" {
+			t.Errorf("%s: the server's value was said to be %q, want %q", name, got, want[0])
+		}
 	}
 }
 

@@ -37,21 +37,28 @@ func parseMySQL(text string) (mysqlSource, error) {
 	return mysqlSource{m}, err
 }
 
-// fixed lists the driver's options that the store's promises rest on.
+// fixed lists the driver's options that the store's promises rest on, and the variables
+// that would take a session's changes out of the cluster or out of time. sessionSettings
+// has the others.
 var fixed = []string{
-	"clientFoundRows", "interpolateParams", "multiStatements", "parseTime", "loc", "collation", "charset", "columnsWithAlias",
-	"timeTruncate", "allowAllFiles", "allowOldPasswords", "rejectReadOnly", "autocommit", "transaction_isolation", "tx_isolation",
-	"sql_mode", "foreign_key_checks", "unique_checks",
+	"clientfoundrows", "interpolateparams", "multistatements", "parsetime", "loc", "collation", "charset", "columnswithalias",
+	"timetruncate", "allowallfiles", "allowoldpasswords", "rejectreadonly", "character_set_connection", "timestamp", "insert_id",
+	"max_join_size", "wsrep_on", "wsrep_osu_method", "wsrep_causal_reads", "skip_replication", "storage_engine",
+}
+
+// isFixed reports whether an option of the URL isn't the operator's to set. Servers ignore
+// the case of a variable's name.
+func isFixed(name string) bool {
+	name = strings.ToLower(name)
+	return slices.Contains(fixed, name) || isSessionSetting(name)
 }
 
 // configs returns the driver's configurations, one for each host.
 func (s mysqlSource) configs() ([]*mysql.Config, error) {
-	for _, name := range fixed {
-		if s.Options.Has(name) {
+	for _, name := range sortedKeys(s.Options) {
+		if isFixed(name) {
 			return nil, fmt.Errorf("database url: the option %s can't be set: remove it", name)
 		}
-	}
-	for name := range s.Options {
 		if s.Options.Get(name) == "" {
 			return nil, fmt.Errorf("database url: the option %q has no value", name)
 		}

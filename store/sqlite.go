@@ -39,17 +39,32 @@ var sqliteDialect = dialect{
 // queue is fair where SQLite's own lock polling is not. Transactions begin IMMEDIATE, so
 // that none fails half-way for lack of the write lock. WAL lets readers go on meanwhile;
 // synchronous=FULL makes a commit survive a power cut.
-func openSQLite(ctx context.Context, path string) (*DB, error) {
+func openSQLite(ctx context.Context, path string) (db *DB, failed error) {
 	// Absolute, because SQLite gives "//host" and ":memory:" a special meaning.
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the database's folder: %w", err)
 	}
+	if err := checkSQLitePath(path); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("create the database's folder: %w", err)
+		return nil, fmt.Errorf("create the database's folder: %w", fileError(err))
+	}
+	files, err := look(path)
+	defer func() {
+		if failed != nil {
+			leave(path)
+		}
+	}()
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", fileError(err))
+	}
+	if err := files.check(path); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
 	}
 	if err := createPrivate(path); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("create database: %w", fileError(err))
 	}
 	dsn := func(query string) string {
 		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query}).String()
@@ -62,9 +77,12 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, err
 	}
 	write.SetMaxOpenConns(1)
+	if files.exists && files.changes < 2 && files.clean {
+		adopt(ctx, write) // an error is that of another process's use, or firstWrite meets it
+	}
 	if err := firstWrite(ctx, write); err != nil {
 		write.Close()
-		return nil, fmt.Errorf("open database %s: %w", path, err)
+		return nil, fmt.Errorf("open database %s: %w", path, sqliteFault(path, err))
 	}
 	read, err := sql.Open("sqlite", dsn(pragmas+"&_pragma=query_only(1)"))
 	if err != nil {
@@ -75,12 +93,13 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
 	keeper := &checkpointer{db: read, due: make(chan struct{}, 1)}
+	keeper.mark = func(ctx context.Context) error { return markLog(ctx, write, path) }
 	alive, stop := context.WithCancel(context.Background())
 	keeper.running.Go(func() { keeper.run(alive) })
 	return &DB{
 		dialect: sqliteDialect, write: write, read: read, wrote: keeper.wrote,
-		beforeClose: func() { stop(); keeper.running.Wait() },
-		forSchema:   func() (*sql.DB, func() error) { return write, func() error { return nil } },
+		beforeClose: func() { stop(); keeper.running.Wait() }, afterClose: func() { leave(path) }, markLog: keeper.mark,
+		forSchema: func() (*sql.DB, func() error) { return write, func() error { return nil } },
 	}, nil
 }
 
@@ -88,16 +107,20 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 // and the writer.
 type checkpointer struct {
 	db      *sql.DB
+	mark    func(ctx context.Context) error // marks the database, unless its mark is good
 	writes  atomic.Uint64
 	due     chan struct{}
 	running sync.WaitGroup
 }
 
-const writesPerCheckpoint = 256
+const (
+	writesPerCheckpoint = 256
+	writesUntilMark     = 32 // fewer leave the log too short for the writer's own checkpoint
+)
 
 // wrote counts a commit. It never blocks.
 func (c *checkpointer) wrote() {
-	if c.writes.Add(1)%writesPerCheckpoint == 0 {
+	if n := c.writes.Add(1); n == writesUntilMark || n%writesPerCheckpoint == 0 {
 		select {
 		case c.due <- struct{}{}:
 		default: // a checkpoint is due already
@@ -113,6 +136,7 @@ func (c *checkpointer) run(ctx context.Context) {
 			return
 		case <-c.due:
 			// The writer meets any error at its own checkpoint.
+			c.mark(ctx) // the log may begin again after the checkpoint
 			c.db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
 		}
 	}
@@ -147,7 +171,7 @@ func createPrivate(path string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("create database: %w", err)
+		return err
 	}
 	return f.Close()
 }

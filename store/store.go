@@ -48,6 +48,8 @@ type DB struct {
 	forSchema func() (*sql.DB, func() error)
 	// wrote is called after each commit, beforeClose before the pools are closed.
 	wrote, beforeClose func()
+	afterClose         func()                          // called after the pools are closed
+	markLog            func(ctx context.Context) error // see sqlite_log.go
 }
 
 // dialect is what differs between databases.
@@ -89,6 +91,10 @@ type Options struct {
 	// Purpose claims the database for a purpose; Open returns ErrOtherPurpose if the
 	// database has another. Empty neither claims nor refuses.
 	Purpose Purpose
+	// Changed, if set, is called once for each host of a database server whose settings
+	// differ from those that the store gives its own connections. It may be called at any
+	// time, by any goroutine.
+	Changed func(host string, settings []ChangedSetting)
 
 	build *build // set by tests in place of thisBuild
 }
@@ -126,11 +132,14 @@ func connect(ctx context.Context, url string, opts Options) (*DB, error) {
 	scheme, path, _ := strings.Cut(url, ":")
 	switch {
 	case scheme == "mysql":
-		return openMySQL(ctx, url, opts.Password, opts.Pool)
+		return openMySQL(ctx, url, opts)
 	case scheme != "sqlite" || path == "":
 		return nil, fmt.Errorf("database url must be sqlite:PATH or mysql://USER@HOST/DATABASE, not %q", scheme+":...")
 	}
-	if _, err := os.Stat(path); opts.MustExist && errors.Is(err, fs.ErrNotExist) {
+	if err := dsn.Check(url); err != nil {
+		return nil, fmt.Errorf("database url %w", err)
+	}
+	if _, err := os.Stat(path); opts.MustExist && errors.Is(err, fs.ErrNotExist) && !hasLog(path) {
 		return nil, fmt.Errorf("%s: %w", path, ErrNoDatabase)
 	}
 	return openSQLite(ctx, path)
@@ -140,7 +149,7 @@ func connect(ctx context.Context, url string, opts Options) (*DB, error) {
 // has no secrets. CheckURL doesn't connect to the database.
 func CheckURL(url string) error {
 	if !strings.HasPrefix(url, "mysql:") {
-		return nil
+		return wrap("database url", dsn.Check(url))
 	}
 	source, err := parseMySQL(url)
 	if err == nil {
@@ -165,7 +174,10 @@ func (db *DB) prepare(ctx context.Context, opts Options) error {
 	if err := db.migrate(ctx, !opts.NoMigrate); err != nil {
 		return err
 	}
-	return db.claim(ctx, opts.Purpose)
+	if err := db.claim(ctx, opts.Purpose); err != nil {
+		return err
+	}
+	return wrap("mark the database", db.markLog(ctx))
 }
 
 // Close closes the database. Calls under way fail.
@@ -176,6 +188,7 @@ func (db *DB) Close() error {
 	if db.read != db.write {
 		err = errors.Join(db.read.Close(), err)
 	}
+	db.afterClose()
 	return err
 }
 

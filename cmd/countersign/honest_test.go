@@ -26,13 +26,13 @@ import (
 // storm_test.go, outage_test.go and galera_test.go share this: replicas of one database,
 // and clients that obey the rules while machines die.
 
-// startMariaDB starts a server that may be killed, and returns the URL of a
-// database on it.
+// startMariaDB starts a server that may be killed and whose settings are hostile, and
+// returns the URL of a database on it.
 func startMariaDB(t *testing.T) (*mariadb.Server, string) {
 	t.Helper()
 	storetest.OnOwnDatabase(t)
 	storetest.Need(t, mariadb.Available())
-	s, err := mariadb.Start()
+	s, err := mariadb.StartHostile()
 	if err != nil {
 		t.Fatal(err)
 	}

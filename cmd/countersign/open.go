@@ -87,8 +87,9 @@ func (c *cli) open(ctx context.Context, news io.Writer) (*configs.Config, *store
 	}
 	db, err := openStore(ctx, cfg, existingUnmigrated)
 	if news != nil && errors.Is(err, store.ErrNoDatabase) {
-		fmt.Fprintf(news, "Made a new database, %s: there was none.\n", strings.TrimPrefix(cfg.Database.URL, "sqlite:"))
-		db, err = openStore(ctx, cfg, func(*store.Options) {})
+		if db, err = openStore(ctx, cfg, func(*store.Options) {}); err == nil {
+			fmt.Fprintf(news, "Made a new database, %s: there was none.\n", strings.TrimPrefix(cfg.Database.URL, "sqlite:"))
+		}
 	}
 	return cfg, db, err
 }

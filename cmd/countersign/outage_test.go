@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -226,4 +227,11 @@ func TestDatabaseKilledUnderLoad(t *testing.T) {
 	t.Logf("%d kills: %d sign-ups and %d refreshes were acknowledged, all were kept; %d sign-ups were left open; "+
 		"%d answers 503, the slowest after %v (%v when it hung); everything worked again within %v of the database",
 		kills, c.signups.Load(), c.refreshes.Load(), len(c.doubtful), s.away.Load(), slowest.Round(time.Millisecond), hung.Round(time.Millisecond), longest)
+	// However often they connect again, they say once what they replace.
+	for _, p := range probes {
+		said := p.said(`"autocommit":{"server":"OFF","ours":"ON"}`)
+		if len(said) != 1 || !strings.Contains(said[0], `"level":"INFO"`) {
+			t.Errorf("the log says %d times that the server replaces the database's autocommit: %q", len(said), said)
+		}
+	}
 }

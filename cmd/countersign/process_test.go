@@ -158,6 +158,18 @@ func (p *process) remarks() []string {
 	})
 }
 
+// said returns the lines of the log that contain text.
+func (p *process) said(text string) (lines []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.lines {
+		if strings.Contains(line, text) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 // message returns the channel of a message; p.mu must be held.
 func (p *process) message(msg string) chan struct{} {
 	if p.logged[msg] == nil {

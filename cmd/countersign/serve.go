@@ -54,7 +54,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		cfg.Issuer = fmt.Sprintf("http://localhost:%d", ln.Addr().(*net.TCPAddr).Port)
 	}
 
-	db, err := openToServe(ctx, cfg)
+	db, err := openToServe(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -127,8 +127,9 @@ func newLogger(w io.Writer) *slog.Logger {
 
 // openToServe opens the database. It refuses a development database in production, and
 // a production database under --dev.
-func openToServe(ctx context.Context, cfg *configs.Config) (*store.DB, error) {
+func openToServe(ctx context.Context, cfg *configs.Config, log *slog.Logger) (*store.DB, error) {
 	db, err := openStore(ctx, cfg, func(o *store.Options) {
+		o.Changed = func(host string, settings []store.ChangedSetting) { logChanged(log, host, settings) }
 		o.NoMigrate, o.Purpose = !cfg.Database.AutoMigrate, store.Production
 		if cfg.Dev {
 			o.Purpose = store.Development
@@ -174,6 +175,17 @@ func declareClients(ctx context.Context, registry *clients.Registry, list []decl
 		}
 	}
 	return nil
+}
+
+// logChanged says in one line which settings of a database's host don't hold for this
+// server's connections.
+func logChanged(log *slog.Logger, host string, settings []store.ChangedSetting) {
+	var list []any
+	for _, s := range settings {
+		list = append(list, slog.Group(s.Name, "server", s.Server, "ours", s.Ours))
+	}
+	log.Info("the database's settings are other than this server needs: it replaces them for its own connections",
+		"host", host, slog.Group("settings", list...))
 }
 
 // declaredClient is a client of the configuration.

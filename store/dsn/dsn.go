@@ -20,10 +20,8 @@ import (
 func Check(text string) error {
 	path, isSQLite := strings.CutPrefix(text, "sqlite:")
 	switch {
-	case isSQLite && path == "":
-		return errors.New("has no path after sqlite: add one, such as sqlite:./countersign.db")
 	case isSQLite:
-		return nil
+		return checkPath(path)
 	}
 	_, err := ParseMySQL(text)
 	return err

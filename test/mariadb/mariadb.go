@@ -64,9 +64,17 @@ type Server struct {
 // Start starts a server, with more arguments for mariadbd if given, and waits
 // until it answers.
 func Start(args ...string) (*Server, error) {
+	return start(func(*Server) error { return nil }, args...)
+}
+
+// start is Start of a server that prepare changes before its first start.
+func start(prepare func(*Server) error, args ...string) (*Server, error) {
 	s, err := create(args...)
 	if err == nil {
 		err = s.install()
+	}
+	if err == nil {
+		err = prepare(s)
 	}
 	if err == nil {
 		err = s.Restart()
@@ -215,7 +223,8 @@ func (s *Server) admin() (*sql.DB, error) {
 	if s.elsewhere != "" {
 		address = "tcp(" + s.elsewhere + ")"
 	}
-	db, err := sql.Open("mysql", "root@"+address+"/")
+	// The server may be a hostile one.
+	db, err := sql.Open("mysql", "root@"+address+"/?autocommit=1&completion_type=0&tx_read_only=0&sql_safe_updates=0&max_statement_time=0")
 	if err == nil {
 		db.SetMaxOpenConns(1) // so that SET SESSION lasts
 	}
