@@ -54,8 +54,9 @@ const (
 
 // Origin is a registered web origin of a client, or a pattern of origins.
 type Origin struct {
-	Pattern  string
-	ClientID ids.Client
+	Pattern    string
+	ClientID   ids.Client
+	FirstParty bool // the client is
 }
 
 // Store stores clients. Every method is atomic, safe for concurrent use, and writes ev

@@ -45,6 +45,8 @@ type Rules struct {
 	AnyLoopback bool
 	// IDTokenAlgs are the algorithms that the server signs with.
 	IDTokenAlgs []string
+	// Origins are the rules for web origins.
+	Origins origins.Rules
 }
 
 // Check returns everything that is wrong with a client and its secret, an *input.Error,
@@ -88,7 +90,7 @@ func checkSettings(bad *input.Error, c Settings, rules Rules) {
 	checkGrants(bad, c)
 	checkList(bad, "redirect_uris", c.RedirectURIs, rules.CheckRedirectURI)
 	checkList(bad, "post_logout_redirect_uris", c.PostLogoutRedirectURIs, rules.CheckRedirectURI)
-	checkList(bad, "origins", c.Origins, origins.Check)
+	checkList(bad, "origins", c.Origins, rules.Origins.Check)
 	if len(c.Scopes) > oauth.MaxScopes || input.Size(c.Scopes) > maxScopeBytes {
 		bad.Add("scopes", input.TooLong, "scopes must not be more than %d, and together no more than %d bytes.", oauth.MaxScopes, maxScopeBytes)
 	}

@@ -29,7 +29,8 @@ type Settings struct {
 	// out, in the same form. Default none.
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris" yaml:"post_logout_redirect_uris" name:"post-logout-redirect-uri" placeholder:"U" sep:"none" help:"Where browsers may go after signing out; may be repeated."`
 	// Origins are the web origins whose scripts may call the server (CORS); see
-	// origins.Check. Default none.
+	// origins.Rules. Those of a first-party client may call every endpoint, with cookies;
+	// others the token, revocation and userinfo endpoints, without. Default none.
 	Origins []string `json:"origins" yaml:"origins" name:"origin" placeholder:"O" sep:"none" help:"Web origin whose scripts may call the server; may be repeated."`
 	// MayIntrospect lets a confidential client ask about tokens (RFC 7662).
 	// Default false.

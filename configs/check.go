@@ -90,7 +90,7 @@ func (c *Config) checkNetwork(r *report) {
 			r.add(item("trusted_proxies", i), "must be an IP address or a network such as 10.0.0.0/8, not %s", quote(s))
 		}
 	}
-	r.checkItems("cors.allowed_origins", c.CORS.AllowedOrigins, origins.Check)
+	r.checkItems("cors.allowed_origins", c.CORS.AllowedOrigins, origins.For(c.Issuer).Check)
 }
 
 func (c *Config) checkTokens(r *report) {

@@ -6,11 +6,12 @@ import (
 
 	"countersign/clients"
 	"countersign/input"
+	"countersign/origins"
 )
 
 // ClientRules returns the rules for clients under this configuration.
 func (c *Config) ClientRules() clients.Rules {
-	return clients.Rules{AnyLoopback: c.Dev, IDTokenAlgs: c.Keys.Algorithms}
+	return clients.Rules{AnyLoopback: c.Dev, IDTokenAlgs: c.Keys.Algorithms, Origins: origins.For(c.Issuer)}
 }
 
 func (c *Config) checkClients(r *report) {

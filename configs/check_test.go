@@ -87,7 +87,7 @@ func TestGoodValues(t *testing.T) {
 		`listen: "auth.internal:443"`,
 		`admin_listen: "[::1]:9090"`,
 		`trusted_proxies: [10.0.0.1, 10.0.0.0/8, "::1", "fd00::/8"]`,
-		`cors: {allowed_origins: [https://app.example.com, "http://app.test:3000", "https://localhost:*", "http://[::1]:3000"]}`,
+		`cors: {allowed_origins: [https://app.example.com, "http://localhost:3000", "https://localhost:*", "http://[::1]:3000"]}`,
 		`tokens: {refresh_replay_window: 0s}`,
 		`keys: {clock_skew: 0s, algorithms: [EdDSA]}`,
 		`keys: {algorithms: [ES256, PS256]}`,

@@ -107,10 +107,11 @@ type Config struct {
 	TrustedProxies []string `yaml:"trusted_proxies"`
 
 	CORS struct {
-		// AllowedOrigins are the web origins whose scripts may call the server,
-		// as browsers send them: scheme://host[:port]. The port may be * on
-		// localhost and 127.0.0.1. Default none, with --dev any port on
-		// localhost. Origins registered with clients are allowed, too.
+		// AllowedOrigins are the web origins of your own applications, whose scripts may
+		// call every endpoint, with cookies, as those of first-party clients may. They are
+		// as browsers send them: scheme://host[:port]; http only on loopback hosts, unless
+		// the issuer is http. The port may be * on localhost and 127.0.0.1. Default none,
+		// with --dev any port on localhost. See clients.Settings for other clients.
 		AllowedOrigins []string `yaml:"allowed_origins" dev:"http://localhost:*,http://127.0.0.1:*"`
 	} `yaml:"cors"`
 

@@ -22,9 +22,9 @@ type Bearer struct {
 	Tokens  *tokens.Service
 	Clients *clients.Registry
 	Cookies *Cookies
-	// SameOrigin refuses pages of foreign origins. The browser sends a
-	// token in a cookie whichever page calls, so a request with such a token must pass
-	// SameOrigin before it changes anything.
+	// SameOrigin refuses pages that are neither ours nor our own applications'. The browser
+	// sends a token in a cookie whichever page calls, so a request with such a token must
+	// pass SameOrigin before the token counts.
 	SameOrigin gin.HandlerFunc
 }
 
@@ -129,9 +129,7 @@ func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
 func (b *Bearer) tokens(c *gin.Context) ([]string, bool) {
 	if b.Cookies.AccessCookie && len(c.Request.Header.Values("Authorization")) == 0 {
 		if found := b.Cookies.values(c.Request, accessCookie); len(found) > 0 {
-			if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead {
-				b.SameOrigin(c)
-			}
+			b.SameOrigin(c)
 			return found, !c.IsAborted()
 		}
 	}

@@ -8,7 +8,33 @@ import (
 	"countersign/uris"
 )
 
-// Check returns what is wrong with a web origin, or nil. It must have the form that
+// Rules are the rules for origins that depend on the server. The zero value refuses what
+// it can't judge.
+type Rules struct {
+	// PlainHTTP lets in pages that came over plain http from another machine.
+	PlainHTTP bool
+}
+
+// For returns the rules of an issuer's server. A page that came over plain http may be an
+// attacker's on the network, so only an issuer without https lets such pages in.
+func For(issuer string) Rules { return Rules{PlainHTTP: strings.HasPrefix(issuer, "http://")} }
+
+// Check is the function Check and, unless PlainHTTP, refuses http from any host but a
+// loopback one.
+func (r Rules) Check(origin string) error {
+	if err := Check(origin); err != nil {
+		return err
+	}
+	if _, plain := strings.CutPrefix(origin, "http://"); !plain || r.PlainHTTP || strings.HasSuffix(origin, ":*") {
+		return nil
+	}
+	if u, err := uris.Parse(origin); err != nil || !uris.IsLoopback(u.Hostname()) {
+		return errors.New("must use https: an attacker on the network can change a page that comes over http (only localhost, 127.0.0.1 and [::1] may do without)")
+	}
+	return nil
+}
+
+// Check returns what is wrong with the form of a web origin, or nil. It must have the form that
 // browsers send, because it is compared byte for byte: scheme://host[:port], in lower
 // case, without a default port or a final slash. On localhost and 127.0.0.1 the port
 // may be *, for any.
@@ -46,11 +72,5 @@ func Match(pattern, origin string) bool {
 		return pattern == origin
 	}
 	port, found := strings.CutPrefix(origin, host)
-	return found && (port == "" || isPort(port))
-}
-
-// isPort reports whether s is a colon and up to five digits.
-func isPort(s string) bool {
-	digits, found := strings.CutPrefix(s, ":")
-	return found && digits != "" && len(digits) <= 5 && strings.Trim(digits, "0123456789") == ""
+	return found && (port == "" || port[0] == ':' && port != ":*" && Check(origin) == nil)
 }

@@ -210,6 +210,7 @@ var testClients = []struct {
 		ID: "third",
 		Settings: clients.Settings{
 			Name: "Third", Public: true, Grants: []string{"refresh_token"}, Scopes: []string{"openid"},
+			Origins: []string{partnerOrigin},
 		},
 	}, ""},
 	{clients.Client{

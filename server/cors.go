@@ -23,9 +23,19 @@ import (
 type access int
 
 const (
-	noOrigin      access = iota // our pages, which a browser navigates to
-	listedOrigins               // configured origins and those of clients
+	ownOrigins    access = iota // our own applications, which people sign in to
+	clientOrigins               // all clients; third parties without credentials
+	noOrigin                    // our pages, which a browser navigates to
 	anyOrigin                   // public documents, without credentials
+)
+
+// standing says whose pages an origin has.
+type standing int
+
+const (
+	foreign    standing = iota
+	thirdParty          // a client's that isn't first-party
+	own                 // our own applications'
 )
 
 // corsMethods are the methods that pages may use.
@@ -36,8 +46,9 @@ const originsMaxAge = 2 * time.Second
 
 // CORS decides which web origins may call which path from a browser.
 type CORS struct {
-	base       string   // path of the issuer
-	own        string   // the issuer's origin, whose pages may always call
+	base       string // path of the issuer
+	own        string // the issuer's origin, whose pages may always call
+	rules      origins.Rules
 	configured []string // origins; those of localhost may have "*" for the port, as clients' may
 	clients    func(context.Context) ([]clients.Origin, error)
 
@@ -54,14 +65,21 @@ type registrations struct {
 // NewCORS returns the policy of an issuer for the configured origins and the clients'
 // origins, which registered lists.
 func NewCORS(issuer string, configured []string, registered func(context.Context) ([]clients.Origin, error)) *CORS {
-	return &CORS{base: issuerPath(issuer), own: originOf(issuer), configured: configured, clients: registered}
+	return &CORS{
+		base: issuerPath(issuer), own: originOf(issuer), rules: origins.For(issuer), configured: configured, clients: registered,
+	}
 }
 
-// hostedPages are the paths that browsers navigate to.
-var hostedPages = []string{
-	"/login", "/consent", "/logout", "/forgot", "/reset", "/verify", "/error",
-	"/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", // RFC 9700 section 2.6
-}
+var (
+	// hostedPages are the paths that browsers navigate to.
+	hostedPages = []string{
+		"/login", "/consent", "/logout", "/forgot", "/reset", "/verify", "/error",
+		"/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", // RFC 9700 section 2.6
+	}
+	// clientEndpoints are the paths that any client's pages may call. None of them acts by
+	// a cookie from a page that isn't ours.
+	clientEndpoints = []string{"/oauth/token", "/oauth/revoke", "/userinfo"}
+)
 
 // access classifies a request by method and path.
 func (p *CORS) access(method, path string) access {
@@ -75,25 +93,44 @@ func (p *CORS) access(method, path string) access {
 	case slices.Contains(hostedPages, path),
 		path == "/signup" && (method == http.MethodGet || method == http.MethodHead): // applications POST there
 		return noOrigin
+	case slices.Contains(clientEndpoints, path):
+		return clientOrigins
 	default:
-		return listedOrigins
+		return ownOrigins
 	}
 }
 
-// allows reports whether pages of the origin may call paths for listed origins,
-// and which setting allows it.
-func (p *CORS) allows(ctx context.Context, origin string) (rule string, ok bool) {
+// standing returns whose pages an origin has, and why. One that is registered with a
+// first-party client and with another is our own.
+func (p *CORS) standing(ctx context.Context, origin string) (standing, string) {
+	if p.rules.Check(origin) != nil { // whatever an older version, or another issuer, has stored
+		return foreign, ""
+	}
 	for _, pattern := range p.configured {
 		if origins.Match(pattern, origin) {
-			return fmt.Sprintf("cors.allowed_origins has %s", pattern), true
+			return own, fmt.Sprintf("it is an own application's origin, since cors.allowed_origins has %s", pattern)
 		}
 	}
+	third := ""
 	for _, one := range p.registeredOrigins(ctx) {
-		if origins.Match(one.Pattern, origin) {
-			return fmt.Sprintf("client %s is registered with the origin %s", one.ClientID, one.Pattern), true
+		switch {
+		case !origins.Match(one.Pattern, origin):
+		case one.FirstParty:
+			return own, fmt.Sprintf("it is an own application's origin, since first-party client %s is registered with the origin %s", one.ClientID, one.Pattern)
+		case third == "":
+			third = fmt.Sprintf("it is a third party's origin, since client %s is registered with the origin %s and is not first-party", one.ClientID, one.Pattern)
 		}
 	}
-	return "", false
+	if third != "" {
+		return thirdParty, third
+	}
+	return foreign, ""
+}
+
+// lets reports whether pages of a standing may call paths of an access, which must be
+// ownOrigins or clientOrigins.
+func (s standing) lets(a access) bool {
+	return s == own || s == thirdParty && a == clientOrigins
 }
 
 // registeredOrigins returns the clients' origins. When they are too old, one request
@@ -127,9 +164,16 @@ func (p *CORS) registeredOrigins(ctx context.Context) []clients.Origin {
 
 // know reads the clients' origins before the first request, which may come when the
 // database has just gone away. They count as old, so the first request reads them again
-// and finds a client that was just created.
-func (p *CORS) know(ctx context.Context) {
-	p.registered.Store(&registrations{list: p.registeredOrigins(ctx)})
+// and finds a client that was just created. It returns those that the rules keep out.
+func (p *CORS) know(ctx context.Context) (barred []clients.Origin) {
+	list := p.registeredOrigins(ctx)
+	p.registered.Store(&registrations{list: list})
+	for _, one := range list {
+		if p.rules.Check(one.Pattern) != nil {
+			barred = append(barred, one)
+		}
+	}
+	return barred
 }
 
 // Explain says in one sentence whether a page of the origin may call the path
@@ -160,39 +204,50 @@ func (p *CORS) Explain(ctx context.Context, origin, method, path string) (string
 	if !slices.Contains(corsMethods, method) {
 		return fmt.Sprintf("%s is kept out: %s is not one of the methods pages may use (%s)", origin, method, strings.Join(corsMethods, ", ")), false
 	}
-	if rule, ok := p.allows(ctx, origin); ok {
-		return fmt.Sprintf("%s is let in to %s %s: %s", origin, method, path, rule), true
-	}
 	if origin == "null" {
 		return "null is kept out: pages from a file and sandboxed frames send it, whatever site made them; serve the page over http://localhost", false
 	}
 	if err := origins.Check(origin); err != nil {
 		return fmt.Sprintf("%s is kept out: no browser sends it as an origin (%v)", origin, err), false
 	}
-	return fmt.Sprintf("%s is kept out of %s %s: it is neither in cors.allowed_origins nor registered with a client (clients create --origin)", origin, method, path), false
+	if err := p.rules.Check(origin); err != nil {
+		return fmt.Sprintf("%s is kept out: an origin %v", origin, err), false
+	}
+	switch standing, why := p.standing(ctx, origin); {
+	case standing == own:
+		return fmt.Sprintf("%s is let in to %s %s: %s", origin, method, path, why), true
+	case standing.lets(access):
+		return fmt.Sprintf("%s is let in to %s %s, without cookies: %s", origin, method, path, why), true
+	case standing == thirdParty:
+		return fmt.Sprintf("%s is kept out of %s %s, which is for our own applications: %s (clients create --first-party, cors.allowed_origins)", origin, method, path, why), false
+	default:
+		return fmt.Sprintf("%s is kept out of %s %s: it is neither in cors.allowed_origins nor registered with a client (clients create --origin)", origin, method, path), false
+	}
 }
 
 // middleware answers preflights and sets the CORS headers of every other answer, errors
 // included, so it must come before any handler that can end a request.
 func (p *CORS) middleware() gin.HandlerFunc {
-	expose := []string{"Retry-After", "WWW-Authenticate", handlers.RequestIDHeader, "DPoP-Nonce"}
 	open := cors.New(cors.Config{
 		AllowAllOrigins: true,
 		AllowMethods:    []string{http.MethodGet, http.MethodHead},
 		ExposeHeaders:   []string{handlers.RequestIDHeader, "ETag"},
 		MaxAge:          time.Hour,
 	})
-	listed := cors.New(cors.Config{
+	listed := cors.Config{
 		AllowOriginWithContextFunc: func(c *gin.Context, origin string) bool { return true }, // the policy has decided before: see below
-		AllowCredentials:           true,
 		AllowMethods:               corsMethods,
 		AllowHeaders:               []string{"Authorization", "Content-Type", "DPoP", handlers.RequestIDHeader},
-		ExposeHeaders:              expose,
+		ExposeHeaders:              []string{"Retry-After", "WWW-Authenticate", handlers.RequestIDHeader, "DPoP-Nonce"},
 		MaxAge:                     10 * time.Minute,
-	})
+	}
+	third := cors.New(listed)
+	listed.AllowCredentials = true
+	ours := cors.New(listed)
 	return func(c *gin.Context) {
 		origin := c.GetHeader("Origin")
-		switch p.access(c.Request.Method, c.Request.URL.Path) {
+		access := p.access(c.Request.Method, c.Request.URL.Path)
+		switch access {
 		case anyOrigin:
 			// All callers get this header: a cache may give an answer that it got
 			// without an Origin to a page.
@@ -206,14 +261,15 @@ func (p *CORS) middleware() gin.HandlerFunc {
 		if origin == "" {
 			return
 		}
-		if _, ok := p.allows(c.Request.Context(), origin); ok {
-			withoutHost(c, listed)
-			return
-		}
-		// The library would end any request of another origin here. We let it go on: a
-		// page can't read the answer without our headers, and other programs may send
-		// any Origin. Only a preflight ends, because it has no other use.
-		if isPreflight(c.Request) {
+		switch standing, _ := p.standing(c.Request.Context(), origin); {
+		case standing == own:
+			withoutHost(c, ours)
+		case standing.lets(access):
+			withoutHost(c, third)
+		case isPreflight(c.Request):
+			// The library would end any request of another origin. We let it go on: a
+			// page can't read the answer without our headers, and other programs may send
+			// any Origin. Only a preflight ends, because it has no other use.
 			handlers.OriginNotAllowed(c)
 		}
 	}
@@ -230,42 +286,6 @@ func withoutHost(c *gin.Context, handle gin.HandlerFunc) {
 
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
-}
-
-// requireOrigin refuses requests from pages of origins that are neither listed nor
-// our own.
-func (p *CORS) requireOrigin() gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if origins := c.Request.Header.Values("Origin"); len(origins) == 1 {
-			if _, ok := p.allows(c.Request.Context(), origins[0]); ok {
-				return
-			}
-		}
-		if !p.fromOwn(c.Request) {
-			handlers.OriginNotAllowed(c)
-		}
-	}
-}
-
-// fromOwn reports whether a request comes from our own pages, by the headers that
-// browsers set. A request without these headers comes from no page, or from one of our
-// own that only reads.
-func (p *CORS) fromOwn(r *http.Request) bool {
-	origins := r.Header.Values("Origin")
-	if len(origins) == 1 && origins[0] == p.own {
-		return true
-	}
-	// Behind a proxy the host may differ, but the scheme must not: a page that came
-	// over plain HTTP can be an attacker's.
-	scheme, _, _ := strings.Cut(p.own, "://")
-	if len(origins) > 1 || len(origins) == 1 && !strings.HasPrefix(origins[0], scheme+"://") {
-		return false
-	}
-	// The standard library allows reads from any page. With our cookies we must not: a
-	// read renews nothing, but it may end a session.
-	asked := *r
-	asked.Method = http.MethodPost
-	return http.NewCrossOriginProtection().Check(&asked) == nil
 }
 
 // issuerPath returns the path of an issuer, empty for none.

@@ -78,7 +78,7 @@ func (o *Options) check() error {
 		errs = append(errs, fmt.Errorf("issuer: %q %w", o.Issuer, err))
 	}
 	for _, origin := range o.AllowedOrigins {
-		if err := origins.Check(origin); err != nil {
+		if err := origins.For(o.Issuer).Check(origin); err != nil {
 			errs = append(errs, fmt.Errorf("allowed origins: %q %w", origin, err))
 		}
 	}

@@ -26,6 +26,7 @@ import (
 	"countersign/ids"
 	"countersign/limits"
 	"countersign/oauth"
+	"countersign/origins"
 	"countersign/seal"
 	"countersign/signin"
 	"countersign/tokens"
@@ -86,7 +87,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	registry, err := clients.New(clients.Options{
-		Rules: clients.Rules{AnyLoopback: o.Dev, IDTokenAlgs: o.Keys.Algorithms()}, Store: o.Store,
+		Rules: clients.Rules{AnyLoopback: o.Dev, IDTokenAlgs: o.Keys.Algorithms(), Origins: origins.For(o.Issuer)}, Store: o.Store,
 		Argon2: o.Hashing.Argon2, Slots: o.Hashing.Slots(), Throttle: throttle, Log: o.Log,
 	})
 	if err != nil {
@@ -160,6 +161,7 @@ func (a *App) route() error {
 	base := issuerPath(a.o.Issuer)
 	root := e.Group("")
 	issuer := e.Group(base)
+	applications := issuer.Group("", policy.requireOrigin()) // for pages of our own applications alone
 
 	(&handlers.Health{Ready: a.Ready, Log: a.o.Log}).Mount(root)
 	granting := grants.New(grants.Options{
@@ -190,11 +192,10 @@ func (a *App) route() error {
 	(&handlers.Account{
 		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 		Consents: consents, Events: a.o.Store.Events,
-	}).Mount(issuer)
-	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(issuer)
-	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(issuer)
-	pages := issuer.Group("", policy.requireOrigin())
-	(&handlers.Recovery{Failures: failures, KnownBrowsers: known, Users: a.Users}).Mount(pages)
+	}).Mount(applications)
+	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(applications)
+	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(applications)
+	(&handlers.Recovery{Failures: failures, KnownBrowsers: known, Users: a.Users}).Mount(applications)
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
 	a.hosted(issuer, base, authorizing, failures, known, policy, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
@@ -202,7 +203,7 @@ func (a *App) route() error {
 		Browser: &signin.Browser{
 			SignIns: a.signIns, Clients: a.Clients, ClientID: a.o.SessionCookie.Client, RFC9700: a.o.RFC9700, Log: a.o.Log,
 		},
-	}).Mount(pages)
+	}).Mount(applications)
 	a.engine = e
 	return nil
 }
@@ -285,7 +286,9 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	defer wg.Wait()
 	defer stopWork()
 
-	a.cors.know(ctx)
+	for _, one := range a.cors.know(ctx) {
+		a.o.Log.Warn("a client's origin is kept out: 'countersign cors explain' says why", "client_id", one.ClientID, "origin", one.Pattern)
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	select {

@@ -18,9 +18,11 @@ var routeClasses = map[string][]string{
 		"/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/logout", "/consent", "/forgot", "/reset", "/verify", "/error",
 		"GET /signup", "HEAD /signup",
 	},
-	"OAuth": {"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/userinfo"},
-	"problems": {
-		"/healthz", "/readyz", "POST /signup", "/session", "/session/refresh", "/account", "/account/sessions", "/account/sessions/:id",
+	"OAuth of any client": {"/oauth/token", "/oauth/revoke", "/userinfo"},
+	"OAuth of ours":       {"/oauth/introspect"},
+	"probe":               {"/healthz", "/readyz"},
+	"own applications": {
+		"POST /signup", "/session", "/session/refresh", "/account", "/account/sessions", "/account/sessions/:id",
 		"/account/export", "/account/consents", "/account/consents/:client_id", "/account/profile", "/account/password",
 		"/account/password/forgot", "/account/password/reset", "/account/email", "/account/email/resend", "/account/email/verify",
 	},
@@ -37,7 +39,7 @@ func classOf(t *testing.T, route string) string {
 		}
 	}
 	if len(in) != 1 {
-		t.Errorf("%s is in the classes %q: give it one in this test, and its place in hostedPages (server/cors.go) or oauthPaths (handlers/refusals.go)", route, in)
+		t.Errorf("%s is in the classes %q: give it one in this test, and its place in hostedPages or clientEndpoints (server/cors.go) or oauthPaths (handlers/refusals.go)", route, in)
 		return ""
 	}
 	return in[0]
@@ -61,12 +63,25 @@ func TestEveryRouteIsReadableAndRefusesAsItsClass(t *testing.T) {
 				if open := got.Header().Get("Access-Control-Allow-Origin"); open != "*" {
 					t.Errorf("Access-Control-Allow-Origin = %q, want *", open)
 				}
-			case "OAuth", "problems":
+			default:
 				wantReadable(t, got, origin)
+				partner := a.do(method, path, "", "Origin", partnerOrigin)
+				partner.t = t
+				if class == "OAuth of any client" {
+					wantReadableWithoutCredentials(t, partner, partnerOrigin)
+				} else {
+					wantUnreadable(t, partner)
+				}
+				for _, from := range []string{partnerOrigin, "https://evil.example", "null"} {
+					if got := a.do(method, path, "", "Origin", from, "Authorization", "Bearer x"); class == "own applications" {
+						got.t = t
+						got.wantProblem(http.StatusForbidden, "origin_not_allowed")
+					}
+				}
 			}
 			refused := a.do(http.MethodPatch, path, "")
 			refused.t = t
-			if class == "OAuth" {
+			if strings.HasPrefix(class, "OAuth") {
 				refused.wantError(http.StatusMethodNotAllowed, "invalid_request")
 			} else {
 				refused.wantProblem(http.StatusMethodNotAllowed, "method_not_allowed")

@@ -121,21 +121,22 @@ func (db *DB) Clients(ctx context.Context) ([]clients.Client, error) {
 
 // Origins implements [clients.Store].
 func (db *DB) Origins(ctx context.Context) ([]clients.Origin, error) {
-	rows, err := all(ctx, db, scanOrigins, `SELECT id, origins FROM clients WHERE origins <> '[]' ORDER BY id`)
+	rows, err := all(ctx, db, scanOrigins, `SELECT id, origins, details FROM clients WHERE origins <> '[]' ORDER BY id`)
 	return slices.Concat(rows...), err
 }
 
 // scanOrigins reads the origins of one client.
 func scanOrigins(row scanner) (list []clients.Origin, err error) {
 	var id ids.Client
-	var text string
-	if err := row.Scan(&id, &text); err != nil {
+	var text, details string
+	if err := row.Scan(&id, &text, &details); err != nil {
 		return nil, err
 	}
 	var patterns []string
-	err = json.Unmarshal([]byte(text), &patterns)
+	var settings clients.Settings
+	err = errors.Join(json.Unmarshal([]byte(text), &patterns), json.Unmarshal([]byte(details), &settings))
 	for _, p := range patterns {
-		list = append(list, clients.Origin{Pattern: p, ClientID: id})
+		list = append(list, clients.Origin{Pattern: p, ClientID: id, FirstParty: settings.FirstParty})
 	}
 	return list, err
 }

@@ -186,20 +186,20 @@ var clientPromises = []promise{
 		same(t, "clients", all, nil)
 	}},
 
-	{"Origins/lists those of all clients with their ids", func(t *testing.T, db *store.DB) {
+	{"Origins/lists those of all clients with their ids, and which clients are first-party", func(t *testing.T, db *store.DB) {
 		none, err := db.Origins(t.Context())
 		succeeds(t, err)
 		same(t, "origins without clients", none, nil)
 		addClient(t, db, "without")
 		for _, id := range []string{"b", "a"} {
 			c := client(id)
-			c.Origins = []string{"https://" + id + ".example.com", "http://localhost:*"}
+			c.Origins, c.FirstParty = []string{"https://" + id + ".example.com", "http://localhost:*"}, id == "a"
 			succeeds(t, db.CreateClient(t.Context(), c, event(audit.ClientCreated)))
 		}
 		got, err := db.Origins(t.Context())
 		succeeds(t, err)
 		same(t, "origins", got, []clients.Origin{
-			{Pattern: "https://a.example.com", ClientID: "a"}, {Pattern: "http://localhost:*", ClientID: "a"},
+			{Pattern: "https://a.example.com", ClientID: "a", FirstParty: true}, {Pattern: "http://localhost:*", ClientID: "a", FirstParty: true},
 			{Pattern: "https://b.example.com", ClientID: "b"}, {Pattern: "http://localhost:*", ClientID: "b"},
 		})
 	}},

@@ -105,8 +105,9 @@ func (b *tab) cookies(server string) map[string]string {
 
 // A page of another origin changes nothing, whatever it sends with the victim's
 // cookies: from another site, which gets the cookies by same_site none, and from a
-// host of ours that isn't listed. The same requests have an effect from a listed
-// origin, so it is the origin that counts.
+// host of ours that isn't listed. The page on another site is a partner's, whose client
+// isn't first-party. The same requests have an effect from a listed origin, so it is the
+// origin that counts.
 func TestForgedRequestsChangeNothing(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"false", "true"} {
@@ -116,6 +117,7 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 			h.signUp("alice")
 			h.signUp("mallory")
 			h.token("alice", "openid") // gives alice another session
+			h.register("partner", h.origin(evilFar))
 			b := browse(t, true).newTab()
 			b.blocked = true
 			visit := func(host string) {
@@ -181,6 +183,16 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 			}
 			for i, host := range []string{evilHost, evilFar} {
 				visit(host)
+				if host == evilFar {
+					for _, path := range []string{"/session/refresh", "/account/export", "/userinfo"} {
+						if r := b.ask(server, call{Method: "POST", Path: path}); r.Error == "" {
+							t.Errorf("the partner's page reads %s: %+v", path, r)
+						}
+					}
+					if r := b.ask(server, call{Method: "GET", Path: "/userinfo", Token: in.Token, NoCookies: true}); mode == "false" && r.Status != http.StatusOK {
+						t.Errorf("the partner's page can't use a token: %+v", r)
+					}
+				}
 				name := fmt.Sprint("forged", i)
 				sent := evaluate[int](b, forge, server, tickets(name))
 				// Navigations carry cookies even when other requests don't.

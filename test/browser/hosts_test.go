@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -121,6 +122,17 @@ func (h *hosts) try(path, kind, body string) (status int, answer map[string]any)
 func (h *hosts) signUp(username string) {
 	h.t.Helper()
 	h.post("/signup", "application/json", fmt.Sprintf(`{"username":%q,"password":%q,"email":"%s@example.net"}`, username, password, username), http.StatusCreated)
+}
+
+// register adds a client that isn't first-party, with an origin.
+func (h *hosts) register(id, origin string) {
+	h.t.Helper()
+	out, err := programs.Command(h.t, programs.Path(h.t, "countersign"), "clients", "create", "--id", id, "--public",
+		"--grant", "refresh_token", "--origin", origin, "--data", h.data).CombinedOutput()
+	if err != nil {
+		h.t.Fatalf("%v: %s", err, out)
+	}
+	time.Sleep(2 * time.Second) // until the server has read it
 }
 
 // usernames returns the usernames of all accounts.
