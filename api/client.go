@@ -17,7 +17,9 @@ type Client struct {
 
 // DescribeClient returns the view of an application, without its secret.
 func DescribeClient(c clients.Client) Client {
+	settings := c.Settings.Whole()
+	settings.RequirePKCE = c.NeedsPKCE() // as it is in force
 	return Client{
-		ID: string(c.ID), Settings: c.Settings.Whole(), Declared: c.Declared, CreatedAt: at(c.CreatedAt), UpdatedAt: at(c.UpdatedAt),
+		ID: string(c.ID), Settings: settings, Declared: c.Declared, CreatedAt: at(c.CreatedAt), UpdatedAt: at(c.UpdatedAt),
 	}
 }

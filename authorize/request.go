@@ -214,9 +214,12 @@ func (s *Service) readChallenge(r *Request, form url.Values) error {
 	return nil
 }
 
-// needsPKCE reports whether the client must use PKCE.
+// needsPKCE reports whether the client must use PKCE. A confidential client may go
+// without: a stolen code is of no use without its secret, and the client notices a code
+// that an attacker injects by the nonce that comes back in the ID token (RFC 9700
+// sections 2.1.1 and 4.5.3.2). A challenge that it does send is held to.
 func (s *Service) needsPKCE(r *Request) bool {
-	return s.o.RFC9700 || r.client.Public || !r.client.PKCEOptional
+	return s.o.RFC9700 || r.client.NeedsPKCE()
 }
 
 // Prompts returns the supported values of prompt (OpenID Connect Core section 3.1.2.1;

@@ -36,8 +36,7 @@ type Options struct {
 	// Claims maps each claim that a client can ask for by name to the scope that opens
 	// it.
 	Claims map[string]string
-	// RFC9700 requires PKCE also of clients registered without it (RFC 9700 section
-	// 2.1.1).
+	// RFC9700 requires PKCE of every client (RFC 9700 section 2.1.1).
 	RFC9700 bool
 	// SignupEnabled lets a client ask for the page that makes an account (prompt=create).
 	SignupEnabled bool

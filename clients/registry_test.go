@@ -158,8 +158,6 @@ func TestClientRules(t *testing.T) {
 		"bad scopes":              {spa, func(c *clients.Client) { c.Scopes = []string{"", "a b", `a"`, `a\`, "ä"} }, "", strings.Split(strings.Repeat("scopes invalid_characters|", 5), "|")[:5]},
 		"bad audiences":           {spa, func(c *clients.Client) { c.Audiences = []string{"", "a b", "a\n"} }, "", []string{"audiences invalid", "audiences invalid", "audiences invalid"}},
 		"public introspection":    {spa, func(c *clients.Client) { c.MayIntrospect = true }, "", []string{"may_introspect not_allowed"}},
-		"public without PKCE":     {spa, func(c *clients.Client) { c.PKCEOptional = true }, "", []string{"pkce_optional not_allowed"}},
-		"confidential, no PKCE":   {api, func(c *clients.Client) { c.PKCEOptional = true }, chosen, nil},
 		"unsigned ID tokens":      {spa, func(c *clients.Client) { c.IDTokenAlg = "none" }, "", []string{"id_token_alg invalid"}},
 		"ID tokens with a secret": {spa, func(c *clients.Client) { c.IDTokenAlg = "HS256" }, "", []string{"id_token_alg invalid"}},
 	} {

@@ -106,9 +106,6 @@ func checkSettings(bad *input.Error, c Settings, rules Rules) {
 	if c.MayIntrospect && c.Public {
 		bad.Add("may_introspect", input.NotAllowed, "may_introspect needs a confidential client: RFC 7662 asks callers to authenticate.")
 	}
-	if c.PKCEOptional && c.Public {
-		bad.Add("pkce_optional", input.NotAllowed, "pkce_optional needs a confidential client: RFC 9700 asks public ones for PKCE.")
-	}
 	if c.IDTokenAlg != "" && !slices.Contains(rules.IDTokenAlgs, c.IDTokenAlg) {
 		bad.Add("id_token_alg", input.Invalid, "id_token_alg: %q is none of the algorithms in keys.algorithms (%s).", c.IDTokenAlg, strings.Join(rules.IDTokenAlgs, ", "))
 	}

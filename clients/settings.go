@@ -35,11 +35,16 @@ type Settings struct {
 	// MayIntrospect lets a confidential client ask about tokens (RFC 7662).
 	// Default false.
 	MayIntrospect bool `json:"may_introspect" yaml:"may_introspect" help:"May ask about tokens (RFC 7662)."`
-	// PKCEOptional lets a confidential client use codes without PKCE. Default false.
-	PKCEOptional bool `json:"pkce_optional" yaml:"pkce_optional" name:"pkce-optional" help:"May use codes without PKCE."`
+	// RequirePKCE refuses codes without PKCE to a confidential client, which otherwise
+	// may leave it out (RFC 9700 section 2.1.1). Public clients always need it. Default
+	// false.
+	RequirePKCE bool `json:"require_pkce" yaml:"require_pkce" name:"require-pkce" help:"Gets no code without PKCE; so does every public client."`
 	// IDTokenAlg signs its ID tokens; one of the server's algorithms. Default RS256.
 	IDTokenAlg string `json:"id_token_alg,omitempty" yaml:"id_token_alg" name:"id-token-alg" placeholder:"ALG" help:"Signature algorithm of its ID tokens."`
 }
+
+// NeedsPKCE reports whether the client gets no code without PKCE.
+func (s Settings) NeedsPKCE() bool { return s.Public || s.RequirePKCE }
 
 // Whole returns s with an empty list in place of each absent one, which would be null
 // in JSON.

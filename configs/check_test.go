@@ -232,6 +232,8 @@ func TestGoodClients(t *testing.T) {
 		{"ours", `{id: a, public: true, first_party: true, grants: [password, refresh_token], scopes: ["a:b/c"]}`},
 		{"service", `{id: a, secret_file: /s, grants: [client_credentials], may_introspect: true, audiences: [https://b.example]}`},
 		{"old server", `{id: a, secret_file: /s, grants: [authorization_code], redirect_uris: [https://a.example], pkce_optional: true, id_token_alg: RS256}`},
+		{"strict server", `{id: a, secret_file: /s, grants: [authorization_code], redirect_uris: [https://a.example], require_pkce: true}`},
+		{"page of a former version", `{id: a, public: true, grants: [refresh_token], pkce_optional: true, require_pkce: false}`},
 	} {
 		t.Run(test.name, func(t *testing.T) { load(t, configs.Source{File: write(t, "clients: ["+test.yaml+"]")}) })
 	}
@@ -251,7 +253,6 @@ func TestBadClients(t *testing.T) {
 		{`{id: a, public: true, grants: [client_credentials]}`, "grants[0]", "needs a confidential client"},
 		{`{id: a, public: true, grants: [authorization_code]}`, "redirect_uris", "needs at least one"},
 		{`{id: a, public: true, grants: [refresh_token], may_introspect: true}`, "may_introspect", "needs a confidential client"},
-		{`{id: a, public: true, grants: [refresh_token], pkce_optional: true}`, "pkce_optional", "needs a confidential client"},
 		{`{id: a, public: true, grants: [refresh_token], origins: ["*"]}`, "origins[0]", "must begin with a scheme"},
 		{`{id: a, public: true, grants: [refresh_token], scopes: ["a b"]}`, "scopes[0]", "no spaces"},
 		{`{id: a, public: true, grants: [refresh_token], audiences: [""]}`, "audiences[0]", "1 to 512 characters"},

@@ -251,6 +251,9 @@ type Client struct {
 	SecretFile string `yaml:"secret_file"`
 	// Settings are the other fields.
 	clients.Settings `yaml:",inline"`
+	// PKCEOptional has no effect: confidential clients need no PKCE unless RequirePKCE
+	// says so. Files of former versions have it.
+	PKCEOptional bool `yaml:"pkce_optional" unused:"true"`
 
 	// Secret is the known secret of a --dev client, in place of a SecretFile.
 	// Nothing else sets it.

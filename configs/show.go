@@ -34,8 +34,8 @@ func (c *Config) Show() []Setting {
 	return all
 }
 
-// Unused lists the keys that have a value but no effect in this version, so that serve
-// can warn.
+// Unused lists the keys that have a value but no effect in this version, those of
+// declared clients included, so that serve can warn.
 func (c *Config) Unused() []string {
 	standard := &Config{Dev: c.Dev}
 	standard.setDefaults()
@@ -45,6 +45,13 @@ func (c *Config) Unused() []string {
 	for i, l := range c.leaves() {
 		if l.unused && !reflect.DeepEqual(l.value.Interface(), defaults[i].value.Interface()) {
 			keys = append(keys, l.key)
+		}
+	}
+	for i := range c.Clients {
+		for _, l := range leaves(item("clients", i), reflect.ValueOf(&c.Clients[i]).Elem()) {
+			if l.unused && !l.value.IsZero() {
+				keys = append(keys, l.key)
+			}
 		}
 	}
 	return keys

@@ -110,8 +110,11 @@ func TestUnusedNamesWhatHasNoEffect(t *testing.T) {
 admin_listen: ":9090"
 session_cookie: {client: spa, same_site: lax}
 throttle: {strangers_per_account: 5, max_wait: 1m}
+clients:
+- {id: a, secret_file: /s, grants: [refresh_token], require_pkce: true}
+- {id: b, secret_file: /s, grants: [refresh_token], pkce_optional: true}
 `)})
-	want := []string{"admin_listen"}
+	want := []string{"admin_listen", "clients[1].pkce_optional"}
 	if diff := cmp.Diff(want, c.Unused()); diff != "" {
 		t.Error(diff)
 	}

@@ -246,7 +246,7 @@ var testClients = []struct {
 		ID: "legacy",
 		Settings: clients.Settings{
 			Name: "Legacy", FirstParty: true, Grants: []string{"authorization_code", "refresh_token"},
-			Scopes: []string{"openid"}, RedirectURIs: []string{spaCallback}, PKCEOptional: true,
+			Scopes: []string{"openid"}, RedirectURIs: []string{spaCallback},
 			Audiences: []string{"https://one.example.com", "https://two.example.com"},
 		},
 	}, secret},

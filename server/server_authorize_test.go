@@ -597,7 +597,7 @@ func TestTicketOfAClientThatMayLess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	strict.PKCEOptional = false
+	strict.RequirePKCE = true
 	if _, err := a.Clients.Put(t.Context(), time.Now(), strict, secret, caller.Operator()); err != nil {
 		t.Fatal(err)
 	}

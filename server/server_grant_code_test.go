@@ -64,8 +64,55 @@ func TestPKCEIsAskedFor(t *testing.T) {
 	} {
 		p.authorize(authorization("spa", pairs...)).refuses(spaCallback, "invalid_request")
 	}
-	p.authorize(authorization("rp", "code_challenge", "", "code_challenge_method", "")).refuses(rpCallback, "invalid_request")
 	p.authorize(authorization("legacy", "code_challenge_method", "plain")).refuses(spaCallback, "invalid_request")
+	p.authorize(authorization("legacy", "code_challenge", "short")).refuses(spaCallback, "invalid_request")
+}
+
+// A confidential client may leave PKCE out, since a code is of no use without its secret
+// (RFC 9700 section 2.1.1), unless it is registered with require_pkce. state and nonce
+// come back, which such a client has to check.
+func TestConfidentialClientsNeedNoPKCEByDefault(t *testing.T) {
+	a := newApp(t)
+	p, _ := a.newPerson(t, "alice")
+	bare := func(client string) url.Values {
+		f := authorization(client)
+		f.Del("code_challenge")
+		f.Del("code_challenge_method")
+		return f
+	}
+	answer := p.authorize(bare("legacy")).params(spaCallback)
+	if answer.Get("state") != "the state" || answer.Get("iss") != issuer {
+		t.Errorf("answer %v", answer)
+	}
+	exchange := exchangeForm("legacy", answer.Get("code"), "code_verifier", "")
+	exchange.Set("client_secret", "wrong "+secret)
+	a.token(exchange).wantError(http.StatusUnauthorized, "invalid_client")
+	exchange.Set("client_secret", secret)
+	if _, id := a.token(exchange).want(http.StatusOK).claims("id_token"); id["nonce"] != "the nonce" {
+		t.Errorf("ID token %v", id)
+	}
+
+	legacy, err := a.Clients.ByID(t.Context(), "legacy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	legacy.RequirePKCE = true
+	if _, err := a.Clients.Put(t.Context(), time.Now(), legacy, secret, caller.Operator()); err != nil {
+		t.Fatal(err)
+	}
+	p.authorize(bare("legacy")).refuses(spaCallback, "invalid_request")
+	p.authorize(authorization("legacy")).code(spaCallback)
+
+	// A public client can't choose.
+	public, err := a.Clients.ByID(t.Context(), "spa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	public.RequirePKCE = false
+	if _, err = a.Clients.Put(t.Context(), time.Now(), public, "", caller.Operator()); err != nil {
+		t.Fatal(err)
+	}
+	p.authorize(bare("spa")).refuses(spaCallback, "invalid_request")
 }
 
 // Requirement: line 62.

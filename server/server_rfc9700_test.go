@@ -25,6 +25,7 @@ func TestProfileRFC9700(t *testing.T) {
 	tokens := a.exchange(code).want(http.StatusOK)
 	a.refresh(tokens.text("refresh_token")).want(http.StatusOK)
 	p.authorize(authorization("legacy", "code_challenge", "", "code_challenge_method", "")).refuses(spaCallback, "invalid_request")
+	p.authorize(authorization("rp", "code_challenge", "", "code_challenge_method", "")).refuses(rpCallback, "invalid_request")
 	p.authorize(authorization("legacy")).code(spaCallback)
 	a.signInByCode(p, p.authorize(authorization("spa")).code(spaCallback)).want(http.StatusOK)
 }

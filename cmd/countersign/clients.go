@@ -79,6 +79,7 @@ type clientsCreateCmd struct {
 	GenerateSecret bool       `xor:"kind" required:"" help:"Generate its secret and print it once."`
 
 	clients.Settings
+	PKCEOptional bool `hidden:"" name:"pkce-optional" help:"Has no effect: confidential clients need no PKCE unless --require-pkce is given."`
 }
 
 func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -91,6 +92,9 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if chosen, err = readSecret(std.in); err != nil {
 			return err
 		}
+	}
+	if cc.PKCEOptional {
+		fmt.Fprintln(std.err, "--pkce-optional has no effect: confidential clients need no PKCE unless --require-pkce is given, public ones always do.")
 	}
 	registry, db, err := c.openClients(ctx, std.err)
 	if err != nil {

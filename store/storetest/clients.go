@@ -28,7 +28,7 @@ func fullClient(id ids.Client) clients.Client {
 			Origins:                []string{"https://app.example.com", "http://localhost:3000"},
 			Scopes:                 []string{"openid", "read", "a:b/c"},
 			Audiences:              []string{"https://api.example.com", "urn:<other>"},
-			MayIntrospect:          true, PKCEOptional: true, IDTokenAlg: "ES256",
+			MayIntrospect:          true, RequirePKCE: true, IDTokenAlg: "ES256",
 		},
 	}
 }
@@ -52,7 +52,7 @@ var clientPromises = []promise{
 			func(c *clients.Client) *bool { return &c.Public },
 			func(c *clients.Client) *bool { return &c.FirstParty },
 			func(c *clients.Client) *bool { return &c.MayIntrospect },
-			func(c *clients.Client) *bool { return &c.PKCEOptional },
+			func(c *clients.Client) *bool { return &c.RequirePKCE },
 			func(c *clients.Client) *bool { return &c.Declared },
 		} {
 			want := client(numbered("app", 9)[i])

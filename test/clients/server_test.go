@@ -87,7 +87,7 @@ func (s *server) codeClients(t *testing.T) {
 		"--redirect-uri", callback, "--post-logout-redirect-uri", signedOut,
 		"--scope", "openid", "--scope", "profile", "--scope", "email", "--scope", "offline_access", "--scope", "read",
 		"--audience", webAPI, "--audience", filesAPI)
-	s.client(t, "legacy", "--first-party", "--pkce-optional", "--grant", "authorization_code", "--grant", "refresh_token",
+	s.client(t, "legacy", "--first-party", "--grant", "authorization_code", "--grant", "refresh_token",
 		"--redirect-uri", callback, "--scope", "openid", "--scope", "profile", "--scope", "email", "--scope", "offline_access")
 }
 
