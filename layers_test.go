@@ -34,7 +34,7 @@ var layers = map[string][]string{
 
 	// The domain. Its packages do not know each other.
 	"accounts": {"audit", "caller", "hashing", "ids", "input", "limits", "seal", "secrecy", "uris"},
-	"clients":  {"audit", "caller", "hashing", "ids", "input", "limits", "oauth", "origins", "secrecy", "uris"},
+	"clients":  {"audit", "caller", "hashing", "ids", "input", "limits", "oauth", "origins", "seal", "secrecy", "uris"},
 	"consents": {"audit", "caller", "ids"},
 	"tokens":   {"audit", "caller", "ids", "input", "oauth", "seal"},
 	"keys":     {"audit", "input", "seal"},

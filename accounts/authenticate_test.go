@@ -412,7 +412,7 @@ func TestBudgetsOfSecretsAndPasswordsAreApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const chosen = "correct horse:battery%staple+"
+	const chosen = "correct horse:battery/staple="
 	api := clients.Client{ID: "api", Settings: clients.Settings{Grants: []string{oauth.GrantClientCredentials}, Scopes: []string{"read"}}}
 	if _, err := registry.Create(t.Context(), time.Now(), api, chosen, caller.Operator()); err != nil {
 		t.Fatal(err)

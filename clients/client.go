@@ -33,6 +33,9 @@ var (
 type Client struct {
 	ID         ids.Client
 	SecretHash string // of a confidential client: see GenerateSecret; empty if public
+	// SecretMAC recognises the chosen secret that was hashed into SecretHash without
+	// hashing it again: see Registry.PutAll. Empty if there is none.
+	SecretMAC []byte
 	Settings
 
 	// Declared marks a client from the configuration, which overrides the database at
@@ -65,7 +68,7 @@ type Store interface {
 	// CreateClient adds c. ErrExists.
 	CreateClient(ctx context.Context, c Client, ev audit.Event) error
 	// PutClient adds c, or replaces all of the client except CreatedAt, or changes
-	// nothing if only the times differ, and returns which. It writes ev, whose Kind it
+	// nothing but SecretMAC if only that and the times differ, and returns which. It writes ev, whose Kind it
 	// sets, unless nothing changed. seen is the stored hash from which the caller
 	// derived c.SecretHash, empty for none: if another is stored now, PutClient changes
 	// nothing and returns ErrStale.
@@ -76,7 +79,7 @@ type Store interface {
 	Clients(ctx context.Context) ([]Client, error)
 	// Origins lists the web origins of all clients, by client id.
 	Origins(ctx context.Context) ([]Origin, error)
-	// SetSecretHash replaces the secret. ErrUnknown.
+	// SetSecretHash replaces the secret, without a SecretMAC. ErrUnknown.
 	SetSecretHash(ctx context.Context, id ids.Client, hash string, now time.Time, ev audit.Event) error
 	// DeleteClient removes the client and its sessions. ErrUnknown.
 	DeleteClient(ctx context.Context, id ids.Client, ev audit.Event) error

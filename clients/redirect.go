@@ -2,6 +2,8 @@ package clients
 
 import (
 	"errors"
+	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -20,6 +22,10 @@ var anyLoopback = []string{"http://localhost:*", "http://127.0.0.1:*"}
 //     patterns http://localhost:* and http://127.0.0.1:*
 //   - com.example.app:/..., a scheme its owner can prove (RFC 8252 section 7.1):
 //     the dot keeps out javascript:, data: and all else that browsers obey
+//
+// It must be written as browsers and libraries write it, because it is compared byte for
+// byte: one in another form would never match. And it must leave the parameters of the
+// answer to the server, because an application would read its own in their place.
 func (r Rules) CheckRedirectURI(uri string) error {
 	if slices.Contains(anyLoopback, uri) {
 		if r.AnyLoopback {
@@ -28,19 +34,49 @@ func (r Rules) CheckRedirectURI(uri string) error {
 		return errors.New("stands for any page on localhost, which only serve --dev allows: write the URI in full")
 	}
 	u, err := uris.Parse(uri)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case u.Scheme == "https":
-		return uris.CheckHost(u)
-	case u.Scheme == "http" && uris.IsLoopback(u.Hostname()):
-		return uris.CheckHost(u)
+	}
+	switch {
+	case strings.Contains(uri, "*"):
+		return errors.New("must not have a *: it is compared byte for byte, without wildcards; write each URI in full")
+	case u.Scheme == "https" || u.Scheme == "http" && uris.IsLoopback(strings.ToLower(u.Hostname())):
+		err = uris.CheckHost(u)
 	case u.Scheme == "http":
-		return errors.New("must use https: http is for localhost, 127.0.0.1 and [::1]")
+		err = errors.New("must use https: http is for localhost, 127.0.0.1 and [::1]")
 	case !strings.Contains(u.Scheme, "."):
-		return errors.New("must have the scheme https, or a private one with a dot in it like com.example.app")
+		err = errors.New("must have the scheme https, or a private one with a dot in it like com.example.app")
 	case u.Host == "" && !strings.HasPrefix(u.Path, "/"):
-		return errors.New("must have a / after the scheme")
+		err = errors.New("must have a / after the scheme")
+	}
+	if err == nil {
+		err = uris.CheckNormal(uri, u)
+	}
+	if err == nil {
+		err = checkQuery(u)
+	}
+	return err
+}
+
+// answerParameters are the parameters of an answer at a redirect URI: of RFC 6749
+// sections 4.1.2 and 4.2.2, RFC 9207, OpenID Connect, its session management and JARM.
+// The answer to a sign-out has state.
+var answerParameters = []string{
+	"code", "state", "iss", "error", "error_description", "error_uri", "id_token", "access_token", "token_type",
+	"expires_in", "scope", "refresh_token", "session_state", "response",
+}
+
+// checkQuery returns what is wrong with the query of a redirect URI.
+func checkQuery(u *url.URL) error {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return errors.New("must have a query of name=value pairs, percent-encoded")
+	}
+	for name := range query {
+		name, _, _ = strings.Cut(name, "[") // PHP and others read code[]=x as code
+		if slices.Contains(answerParameters, name) {
+			return fmt.Errorf("must not have %s in its query: that is a parameter of the server's answer", name)
+		}
 	}
 	return nil
 }
@@ -58,7 +94,7 @@ func matchRedirectURI(registered, uri string) bool {
 		return false // url.Parse accepts a scheme in upper case, too
 	}
 	if registered == "http://"+u.Hostname()+":*" {
-		return true
+		return checkQuery(u) == nil
 	}
 	r, err := uris.Parse(registered)
 	if err != nil || r.Scheme != "http" || r.Hostname() != u.Hostname() {

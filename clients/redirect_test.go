@@ -14,6 +14,7 @@ func TestRedirectURIs(t *testing.T) {
 		"https://app.example.com/cb", "https://app.example.com", "https://app.example.com:8443/cb?x=1&y=%20", "https://192.0.2.1/cb", "https://[2001:db8::1]:8443/cb",
 		"http://localhost/cb", "http://localhost:5173/cb", "http://127.0.0.1:5173/cb", "http://127.0.0.1/", "http://[::1]:5173/cb",
 		"http://localhost:*", "http://127.0.0.1:*",
+		"https://app.example.com/a.b/..c/.well-known/cb%20?next=/../x&mode=code&y", "https://xn--bcher-kva.example/cb", "http://localhost:8080/cb?x=443",
 		"com.example.app:/cb", "com.example.app://cb", "com.example.app:///cb",
 		"https://oauth.pstmn.io/v1/browser-callback",
 	} {
@@ -73,6 +74,8 @@ func TestRedirectURIMatching(t *testing.T) {
 		{dev, "http://localhost:3000/#x", false},
 		{dev, "https://localhost:3000/cb", false},
 		{dev, "http://127.0.0.1:3000/cb", false},
+		{dev, "http://localhost:3000/cb?code=x", false},
+		{dev, "http://localhost:3000/cb?x&st%61te=x", false},
 		{dev, "http://localhost.evil.example/", false},
 		{dev, "http://localhost:3000@evil.example/", false},
 		{dev, `http://localhost:3000\@evil.example/`, false},

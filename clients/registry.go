@@ -14,6 +14,7 @@ import (
 	"countersign/ids"
 	"countersign/input"
 	"countersign/limits"
+	"countersign/seal"
 	"countersign/secrecy"
 )
 
@@ -30,7 +31,10 @@ type Options struct {
 	// clients must still be able to authenticate during a flood of sign-ins.
 	Slots    *limits.Slots
 	Throttle *limits.Throttle
-	Log      *slog.Logger
+	// Seal recognises the chosen secrets of declared clients, so that a start need not
+	// hash them again. Without it, every Put hashes.
+	Seal *seal.Keys
+	Log  *slog.Logger
 }
 
 // Registry registers applications and authenticates them.
@@ -38,7 +42,9 @@ type Registry struct {
 	store    Store
 	rules    Rules
 	hasher   *hashing.Hasher
+	price    hashing.Argon2
 	throttle *limits.Throttle
+	seal     *seal.Keys
 	log      *slog.Logger
 	proven   *proven
 }
@@ -52,7 +58,7 @@ func New(o Options) (*Registry, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{store: o.Store, rules: o.Rules, hasher: hasher, throttle: o.Throttle, log: o.Log, proven: newProven()}, nil
+	return &Registry{store: o.Store, rules: o.Rules, hasher: hasher, price: o.Argon2, throttle: o.Throttle, seal: o.Seal, log: o.Log, proven: newProven()}, nil
 }
 
 // Credentials are what an application presents at the token endpoint.
@@ -186,49 +192,6 @@ func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret s
 	return c, nil
 }
 
-// Put creates or changes the client to be as declared. It doesn't touch a client that
-// is so already, not even its hash, so that servers that declare their clients at every
-// start, several at once, record no changes that are none. *input.Error,
-// caller.ErrNotOperator.
-func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret secrecy.Text, from caller.Caller) (Client, error) {
-	if err := from.MustBeOperator(); err != nil {
-		return Client{}, err
-	}
-	c, err := s.checked(c, secret)
-	if err != nil {
-		return Client{}, err
-	}
-	for range maxPuts {
-		var old Client
-		if old, err = s.store.Client(ctx, c.ID); err != nil && !errors.Is(err, ErrUnknown) {
-			return Client{}, fmt.Errorf("find client: %w", err)
-		}
-		if c.SecretHash, err = s.keepHash(ctx, old.SecretHash, secret, from); err != nil {
-			return Client{}, err
-		}
-		c.CreatedAt, c.UpdatedAt = now, now
-		var change Change
-		change, err = s.store.PutClient(ctx, c, old.SecretHash, clientEvent("", now, c.ID, from))
-		if errors.Is(err, ErrStale) {
-			continue // another replica has just stored a hash: it may be of the same secret
-		}
-		switch change {
-		case Updated:
-			c.CreatedAt = old.CreatedAt
-		case Unchanged:
-			c = old
-		}
-		break
-	}
-	if err != nil {
-		return Client{}, fmt.Errorf("put client: %w", err)
-	}
-	return c, nil
-}
-
-// maxPuts bounds how often Put decides again because the secret was changed meanwhile.
-const maxPuts = 5
-
 // checked returns the client in its stored form, or an error if it breaks a rule.
 func (s *Registry) checked(c Client, secret secrecy.Text) (Client, error) {
 	if c.Name == "" {
@@ -296,20 +259,6 @@ func (s *Registry) hashSecret(ctx context.Context, secret secrecy.Text, from cal
 		err = s.hasher.Do(ctx, from.Party(ids.User{}), func() { hash = s.hasher.Hash(string(secret)) })
 		return hash, err
 	}
-}
-
-// keepHash returns stored if it is the hash of secret, and else a new hash.
-func (s *Registry) keepHash(ctx context.Context, stored string, secret secrecy.Text, from caller.Caller) (string, error) {
-	if hashing.IsHash(stored) && secret != "" {
-		var match, outdated bool
-		if err := s.hasher.Do(ctx, from.Party(ids.User{}), func() { match, outdated, _ = s.hasher.Verify(stored, string(secret)) }); err != nil {
-			return "", err
-		}
-		if match && !outdated {
-			return stored, nil
-		}
-	}
-	return s.hashSecret(ctx, secret, from)
 }
 
 func clientEvent(kind audit.Kind, now time.Time, id ids.Client, from caller.Caller) audit.Event {

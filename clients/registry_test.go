@@ -1,6 +1,7 @@
 package clients_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,15 +11,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"countersign/audit"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/hashing"
 	"countersign/ids"
 	"countersign/input/inputtest"
+	"countersign/limits"
+	"countersign/seal"
 	"countersign/secrecy"
 	"countersign/store/storetest"
 )
 
-const chosen = "correct horse:battery%staple+"
+const chosen = "correct horse:battery/staple="
 
 // spa is a public client as a caller describes it; api a confidential one.
 var (
@@ -132,7 +137,13 @@ func TestClientRules(t *testing.T) {
 		"confidential":            {api, nil, chosen, nil},
 		"nothing given":           {clients.Client{}, nil, "", []string{"id required", "secret required", "grants required"}},
 		"resource server":         {api, func(c *clients.Client) { c.Grants = nil }, chosen, nil},
-		"id with anything odd":    {spa, func(c *clients.Client) { c.ID = "a:b%c+d e~" }, "", nil},
+		"id with anything odd":    {spa, func(c *clients.Client) { c.ID = "a/b.c&d e~" }, "", nil},
+		"id with colon":           {spa, func(c *clients.Client) { c.ID = "a:b" }, "", []string{"id invalid_characters"}},
+		"id with plus":            {api, func(c *clients.Client) { c.ID = "a+b" }, chosen, []string{"id invalid_characters"}},
+		"id with percent":         {api, func(c *clients.Client) { c.ID = "a%20b" }, chosen, []string{"id invalid_characters"}},
+		"secret with plus":        {api, nil, "long enough+but", []string{"secret invalid_characters"}},
+		"secret with percent":     {api, nil, "long%20enough", []string{"secret invalid_characters"}},
+		"secret with the rest":    {api, nil, " !\"#$&'()*,-./:;<=>?@[]^_`{|}~\\", nil},
 		"longest id":              {spa, func(c *clients.Client) { c.ID = ids.Client(strings.Repeat("a", 64)) }, "", nil},
 		"id too long":             {spa, func(c *clients.Client) { c.ID = ids.Client(strings.Repeat("a", 65)) }, "", []string{"id too_long"}},
 		"id with quote":           {spa, func(c *clients.Client) { c.ID = `a"b` }, "", []string{"id invalid_characters"}},
@@ -236,6 +247,111 @@ func TestServersThatStartAtOnceLeaveOneEvent(t *testing.T) {
 	starts.Wait()
 	if diff := cmp.Diff([]string{"client.created from  in "}, storetest.Events(t, db)); diff != "" {
 		t.Errorf("audit (-want +got):\n%s", diff)
+	}
+}
+
+// A chosen secret that is the same is hashed once, whatever starts: its MAC tells. What
+// else changes, changes alone.
+func TestUnchangedSecretsAreNotHashedAgain(t *testing.T) {
+	db := open(t)
+	newer, older := seal.Generate(), seal.Generate()
+	generated := clients.GenerateSecret()
+	start := func(change func(*clients.Options), secret secrecy.Text, scopes ...string) (hashes int, stored clients.Client) {
+		t.Helper()
+		registry := newRegistry(t, db, change)
+		work := registry.Watch()
+		declared := api
+		declared.Declared, declared.Scopes = true, scopes
+		machine := declared
+		machine.ID = "machine"
+		public := spa
+		public.Declared = true
+		list := []clients.Declared{{Client: declared, Secret: secret}, {Client: machine, Secret: generated}, {Client: public}}
+		if err := registry.PutAll(t.Context(), time.Now(), list, caller.Operator()); err != nil {
+			t.Fatal(err)
+		}
+		hashes = len(work.Take())
+		stored, err := registry.ByID(t.Context(), "api")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: "api", Secret: secret}, caller.Caller{Address: home}); err != nil {
+			t.Errorf("authenticate: %v", err)
+		}
+		return hashes, stored
+	}
+	under := func(master ...secrecy.Text) func(*clients.Options) {
+		var lines []string
+		for _, key := range master {
+			lines = append(lines, string(key))
+		}
+		keys, err := seal.Parse(secrecy.Text(strings.Join(lines, "\n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func(o *clients.Options) { o.Seal = keys }
+	}
+	none := func(*clients.Options) {}
+	n, first := start(none, chosen)
+	if n != 1 || first.SecretMAC != nil {
+		t.Errorf("first start without master keys: %d hashes, MAC %x", n, first.SecretMAC)
+	}
+	for _, step := range []struct {
+		what   string
+		change func(*clients.Options)
+		secret secrecy.Text
+		scopes []string
+		want   int
+	}{
+		{"a MAC for the stored hash", under(older), chosen, nil, 1},
+		{"the same", under(older), chosen, nil, 0},
+		{"other settings", under(older), chosen, []string{"read"}, 0},
+		{"another master key beside the old", under(newer, older), chosen, []string{"read"}, 0},
+		{"that master key alone", under(newer), chosen, []string{"read"}, 0},
+		{"a master key that knows nothing", under(older), chosen, []string{"read"}, 1},
+		{"another secret", under(older), "another horse entirely", nil, 2},
+		{"another price", func(o *clients.Options) { under(older)(o); o.Argon2.Iterations = 2 }, "another horse entirely", nil, 2},
+		{"the same again", func(o *clients.Options) { under(older)(o); o.Argon2.Iterations = 2 }, "another horse entirely", nil, 0},
+	} {
+		n, stored := start(step.change, step.secret, step.scopes...)
+		if n != step.want {
+			t.Errorf("%s: %d hashes, want %d", step.what, n, step.want)
+		}
+		if stored.SecretMAC == nil || bytes.Contains(stored.SecretMAC, []byte(step.secret)) {
+			t.Errorf("%s: MAC %x", step.what, stored.SecretMAC)
+		}
+	}
+	// A rotated secret leaves no MAC of the old one that passes for the new.
+	registry := newRegistry(t, db, under(older))
+	if _, err := registry.RotateSecret(t.Context(), time.Now(), "api", caller.Operator()); err != nil {
+		t.Fatal(err)
+	}
+	if n, stored := start(under(older), "another horse entirely"); n != 1 || stored.SecretHash[:8] == "$sha256$" {
+		t.Errorf("after rotating: %d hashes, hash %.8s", n, stored.SecretHash)
+	}
+}
+
+// A client that is stored with characters that are refused today goes on working for
+// callers that encode them.
+func TestStoredSecretsAndIDsThatNeedEncodingWork(t *testing.T) {
+	db := open(t)
+	registry := newRegistry(t, db)
+	hasher, err := hashing.New(cheap, limits.NewSlots(1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := api
+	old.ID, old.SecretHash, old.CreatedAt, old.UpdatedAt = "a:b+%", hasher.Hash("s3cret:with%odd+chars"), time.Now(), time.Now()
+	if err := db.CreateClient(t.Context(), old, audit.Event{Kind: audit.ClientCreated, Time: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: old.ID, Secret: "s3cret:with%odd+chars"}, caller.Caller{Address: home}); err != nil {
+		t.Error(err)
+	}
+	for range 100 {
+		if secret := clients.GenerateSecret(); strings.ContainsAny(string(secret), "+%/=: ") {
+			t.Fatalf("generated secret %q needs encoding", string(secret))
+		}
 	}
 }
 

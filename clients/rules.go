@@ -54,7 +54,7 @@ type Rules struct {
 // one.
 func Check(c Client, secret secrecy.Text, rules Rules) error {
 	var bad input.Error
-	checkClientID(&bad, string(c.ID))
+	checkNewClientID(&bad, string(c.ID))
 	checkSecretKind(&bad, c.Public, secret != "")
 	if !c.Public && secret != "" && !isGenerated(secret) {
 		checkChosenSecret(&bad, secret)
@@ -67,7 +67,7 @@ func Check(c Client, secret secrecy.Text, rules Rules) error {
 // one.
 func CheckDeclared(id string, s Settings, hasSecret bool, rules Rules) error {
 	var bad input.Error
-	checkClientID(&bad, id)
+	checkNewClientID(&bad, id)
 	checkSecretKind(&bad, s.Public, hasSecret)
 	checkSettings(&bad, s, rules)
 	return bad.Err()
@@ -118,11 +118,19 @@ func CheckID(id string) error {
 	return bad.Err()
 }
 
+// checkNewClientID adds what is wrong with the id of a client that is registered. The
+// characters : + and % work only for callers that encode them in HTTP Basic as RFC 6749
+// section 2.3.1 says, which many forget. Clients that are stored may have them.
+func checkNewClientID(bad *input.Error, id string) {
+	checkClientID(bad, id)
+	if len(bad.Problems) == 0 && strings.ContainsAny(id, ":"+needsEncoding) {
+		bad.Add("id", input.InvalidCharacters, "id must not have :, + or %%: many libraries, and curl -u, send them in HTTP Basic without the encoding that RFC 6749 section 2.3.1 asks for.")
+	}
+}
+
 // checkClientID adds what is wrong with a client id. RFC 6749 appendix A.1
 // allows all printable ASCII. We refuse quotes and backslashes, which would end a
-// quoted id, and spaces at the ends, which get lost. The characters : % + and space
-// work only for callers that encode them in HTTP Basic as section 2.3.1 says, which
-// many forget.
+// quoted id, and spaces at the ends, which get lost.
 func checkClientID(bad *input.Error, id string) {
 	switch {
 	case id == "":

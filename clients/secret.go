@@ -51,10 +51,17 @@ func verifyDigest(digest string, secret secrecy.Text) bool {
 	return subtle.ConstantTimeCompare([]byte(digest), []byte(digestSecret(secret))) == 1
 }
 
+// needsEncoding are the characters that mean others where a caller puts them into HTTP
+// Basic as they are, because the server decodes what comes there (RFC 6749 section 2.3.1).
+// Secrets that are stored may have them, and work for callers that encode.
+const needsEncoding = "+%"
+
 // checkChosenSecret adds what is wrong with a secret that an operator chose. RFC 6749
 // appendix A.2 limits its characters.
 func checkChosenSecret(bad *input.Error, secret secrecy.Text) {
 	switch {
+	case strings.ContainsAny(string(secret), needsEncoding):
+		bad.Add("secret", input.InvalidCharacters, "secret must not have + or %%: many libraries, and curl -u, send them in HTTP Basic without the encoding that RFC 6749 section 2.3.1 asks for; choose another, such as 32 bytes in hexadecimal, or let the server generate it.")
 	case strings.ContainsFunc(string(secret), func(r rune) bool { return r < ' ' || r > '~' }):
 		bad.Add("secret", input.InvalidCharacters, "secret must have printable ASCII characters only.")
 	case len(secret) < minChosenSecret:

@@ -177,7 +177,7 @@ func (a *app) keepKeys(master *seal.Keys) {
 }
 
 // secret is a client secret with characters that Basic must percent-encode.
-const secret = "s3cret:with%odd+chars and space"
+const secret = "s3cret:with/odd=chars & space"
 
 // The clients of every test server.
 var testClients = []struct {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -18,8 +19,14 @@ var clientTable = table{name: "clients", columns: columns("id text, name text, s
 
 var clientQuery = `SELECT ` + clientTable.list("") + ` FROM clients`
 
-// scanClient reads a client. Its details are the settings but for those that queries
-// look at: the name, for consents, and the origins, for [DB.Origins].
+// clientDetails are the details of a client: the settings but for those that queries
+// look at, the name, for consents, and the origins, for [DB.Origins].
+type clientDetails struct {
+	clients.Settings
+	SecretMAC []byte `json:"secret_mac,omitempty"`
+}
+
+// scanClient reads a client.
 func scanClient(row scanner) (clients.Client, error) {
 	var (
 		c                clients.Client
@@ -32,7 +39,9 @@ func scanClient(row scanner) (clients.Client, error) {
 		return c, ifNoRows(err, clients.ErrUnknown)
 	}
 	c.SecretHash, c.CreatedAt, c.UpdatedAt = secret.String, instant(created), instant(updated)
-	err := errors.Join(json.Unmarshal([]byte(details), &c.Settings), json.Unmarshal([]byte(origins), &c.Origins))
+	var d clientDetails
+	err := errors.Join(json.Unmarshal([]byte(details), &d), json.Unmarshal([]byte(origins), &d.Origins))
+	c.Settings, c.SecretMAC = d.Settings, d.SecretMAC
 	c.Name = name
 	c.Settings = c.Settings.Whole() // one that an older version did not know is absent
 	return c, err
@@ -59,11 +68,16 @@ func insertClient(ctx context.Context, tx *sql.Tx, c clients.Client) error {
 
 // clientRow is a client as stored.
 func clientRow(c clients.Client) row {
-	details := c.Settings.Whole()
-	details.Name, details.Origins = "", nil
 	return row{
-		c.ID, c.Name, optional(c.SecretHash), c.Declared, list(c.Origins), object(details), millis(c.CreatedAt), millis(c.UpdatedAt),
+		c.ID, c.Name, optional(c.SecretHash), c.Declared, list(c.Origins), details(c), millis(c.CreatedAt), millis(c.UpdatedAt),
 	}
+}
+
+// details returns a client's details as stored.
+func details(c clients.Client) any {
+	d := clientDetails{c.Settings.Whole(), c.SecretMAC}
+	d.Name, d.Origins = "", nil
+	return object(d)
 }
 
 // PutClient implements [clients.Store]. It updates before it inserts,
@@ -95,7 +109,11 @@ func (db *DB) PutClient(ctx context.Context, c clients.Client, seen string, ev a
 			return clients.ErrStale
 		case old.Same(c):
 			change = clients.Unchanged
-			return nil
+			if bytes.Equal(old.SecretMAC, c.SecretMAC) {
+				return nil
+			}
+			_, err := tx.ExecContext(ctx, `UPDATE clients SET details = ? WHERE id = ?`, details(c), c.ID)
+			return err
 		}
 		change, ev.Kind = clients.Updated, audit.ClientUpdated
 		if _, err := tx.ExecContext(ctx, `UPDATE clients SET `+set+` WHERE id = ?`, append(args, c.ID)...); err != nil {

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // MaxLength bounds a URI, in bytes.
@@ -60,13 +62,75 @@ func CheckHost(u *url.URL) error {
 		return errors.New("must have the host name of one host: no wildcard, no percent-encoding")
 	}
 	if port != "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port {
-			return errors.New("must have a port from 1 to 65535")
+		if err := checkPort(port); err != nil {
+			return err
 		}
 		canonical = net.JoinHostPort(host, port)
 	}
 	if u.Host != canonical {
 		return errors.New("must not have a colon without a port")
+	}
+	return nil
+}
+
+// CheckNormal returns what keeps an http, https or private-scheme URI, which Parse
+// parsed as u, from being in the form that browsers bring a URI into (WHATWG URL): they
+// write scheme and host in lower case and leave out a default port and dot segments. It
+// also refuses an encoded slash or backslash in the path, which some programs decode and
+// others do not.
+func CheckNormal(uri string, u *url.URL) error {
+	if !strings.HasPrefix(uri, u.Scheme+":") {
+		return errors.New("must have its scheme in lower case")
+	}
+	web := u.Scheme == "https" || u.Scheme == "http"
+	if web && u.Host != strings.ToLower(u.Host) {
+		return errors.New("must have its host in lower case")
+	}
+	if web && !isALabels(u.Hostname()) {
+		return errors.New("must have each part of its host that begins with xn-- in the Punycode that browsers write")
+	}
+	switch port := u.Port(); {
+	case u.Scheme == "https" && port == "443", u.Scheme == "http" && port == "80":
+		return errors.New("must leave out the port " + port + ", which is the default: browsers do")
+	case port != "":
+		if err := checkPort(port); err != nil {
+			return err
+		}
+	}
+	for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
+		segment = strings.ToLower(segment)
+		if plain := strings.ReplaceAll(segment, "%2e", "."); plain == "." || plain == ".." {
+			return errors.New("must not have . or .. as a part of its path: browsers take them out")
+		}
+		if strings.Contains(segment, "%2f") || strings.Contains(segment, "%5c") {
+			return errors.New("must not have an encoded / or \\ in its path: some programs decode it, others don't")
+		}
+	}
+	return nil
+}
+
+// isALabels reports whether the internationalised labels of a host are as browsers write
+// them (RFC 5890 section 2.3.2.1).
+func isALabels(host string) bool {
+	for label := range strings.SplitSeq(host, ".") {
+		if !strings.HasPrefix(label, "xn--") {
+			continue
+		}
+		name, err := idna.Lookup.ToUnicode(label)
+		if err != nil {
+			return false
+		}
+		if again, err := idna.Lookup.ToASCII(name); err != nil || again != label {
+			return false
+		}
+	}
+	return true
+}
+
+// checkPort returns what keeps port from being one that can exist.
+func checkPort(port string) error {
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port {
+		return errors.New("must have a port from 1 to 65535")
 	}
 	return nil
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"countersign/secrecy"
 )
@@ -23,25 +26,93 @@ type column[T any] struct {
 
 // printList prints records as a JSON array or an aligned table.
 func printList[T any](p printing, w io.Writer, records []T, columns []column[T]) error {
-	if p.JSON {
-		if records == nil {
-			records = []T{}
+	l := newListPrinter(p, w, columns)
+	if err := l.print(records); err != nil {
+		return err
+	}
+	return l.close()
+}
+
+// listPrinter prints a list page by page, in the memory of a page. The columns of a table
+// get wider where a later page needs it.
+type listPrinter[T any] struct {
+	printing
+	w       *bufio.Writer
+	columns []column[T]
+	widths  []int
+	begun   bool
+}
+
+func newListPrinter[T any](p printing, w io.Writer, columns []column[T]) *listPrinter[T] {
+	return &listPrinter[T]{printing: p, w: bufio.NewWriter(w), columns: columns, widths: make([]int, len(columns))}
+}
+
+// print prints the next records.
+func (l *listPrinter[T]) print(records []T) error {
+	if l.JSON {
+		for _, r := range records {
+			text, err := marshal(r)
+			if err != nil {
+				return err
+			}
+			if l.begun {
+				l.w.WriteString(",\n  ")
+			} else {
+				l.w.WriteString("[\n  ")
+			}
+			l.w.Write(text)
+			l.begun = true
 		}
-		return printJSON(w, records)
+		return l.w.Flush()
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	cells := make([]string, len(columns))
-	for i, c := range columns {
-		cells[i] = strings.ToUpper(c.name)
+	var rows [][]string
+	if !l.begun {
+		head := make([]string, len(l.columns))
+		for i, c := range l.columns {
+			head[i] = strings.ToUpper(c.name)
+		}
+		rows, l.begun = append(rows, head), true
 	}
-	fmt.Fprintln(t, strings.Join(cells, "\t"))
 	for _, r := range records {
-		for i, c := range columns {
+		cells := make([]string, len(l.columns))
+		for i, c := range l.columns {
 			cells[i] = c.text(r)
 		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
+		rows = append(rows, cells)
 	}
-	return t.Flush()
+	last := len(l.columns) - 1
+	for _, cells := range rows {
+		for i := range last {
+			l.widths[i] = max(l.widths[i], utf8.RuneCountInString(cells[i]))
+		}
+	}
+	for _, cells := range rows {
+		for i := range last {
+			fmt.Fprintf(l.w, "%-*s  ", l.widths[i], cells[i])
+		}
+		fmt.Fprintln(l.w, cells[last])
+	}
+	return l.w.Flush()
+}
+
+// close ends the list.
+func (l *listPrinter[T]) close() error {
+	switch {
+	case l.JSON && l.begun:
+		l.w.WriteString("\n]\n")
+	case l.JSON:
+		l.w.WriteString("[]\n")
+	}
+	return l.w.Flush()
+}
+
+// marshal returns a record as JSON for an item of a list.
+func marshal(record any) ([]byte, error) {
+	var text bytes.Buffer
+	enc := encoder(&text)
+	enc.SetIndent("  ", "  ")
+	err := enc.Encode(record)
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
 }
 
 // printOne prints one record as a JSON object or a table of two columns.

@@ -146,13 +146,13 @@ func openToServe(ctx context.Context, cfg *configs.Config, log *slog.Logger) (*s
 
 // declareClients creates or changes the declared clients. It warns of clients that are
 // no longer declared but still exist, and of those that can't work.
-func declareClients(ctx context.Context, registry *clients.Registry, list []declaredClient, cfg *configs.Config, log *slog.Logger) error {
+func declareClients(ctx context.Context, registry *clients.Registry, list []clients.Declared, cfg *configs.Config, log *slog.Logger) error {
 	declared := map[ids.Client]bool{}
 	for _, d := range list {
 		declared[d.ID] = true
-		if _, err := registry.Put(ctx, time.Now(), d.Client, d.secret, caller.Operator()); err != nil {
-			return fmt.Errorf("declare client %s: %w", d.ID, err)
-		}
+	}
+	if err := registry.PutAll(ctx, time.Now(), list, caller.Operator()); err != nil {
+		return err
 	}
 	all, err := registry.List(ctx)
 	if err != nil {
@@ -188,16 +188,10 @@ func logChanged(log *slog.Logger, host string, settings []store.ChangedSetting) 
 		"host", host, slog.Group("settings", list...))
 }
 
-// declaredClient is a client of the configuration.
-type declaredClient struct {
-	clients.Client
-	secret secrecy.Text // empty if it is public
-}
-
 // declaredClients returns the clients of the configuration with their secrets, or an
 // error if one breaks a rule.
-func declaredClients(cfg *configs.Config) ([]declaredClient, error) {
-	var list []declaredClient
+func declaredClients(cfg *configs.Config) ([]clients.Declared, error) {
+	var list []clients.Declared
 	for _, d := range cfg.Clients {
 		secret, err := clientSecret(d)
 		if err != nil {
@@ -207,7 +201,7 @@ func declaredClients(cfg *configs.Config) ([]declaredClient, error) {
 		if err := clients.Check(client, secret, cfg.ClientRules()); err != nil {
 			return nil, fmt.Errorf("client %s: %w", d.ID, err)
 		}
-		list = append(list, declaredClient{client, secret})
+		list = append(list, clients.Declared{Client: client, Secret: secret})
 	}
 	return list, nil
 }

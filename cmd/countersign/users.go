@@ -61,7 +61,11 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	return printOne(u.printing, std.out, api.DescribeUser(user), userColumns)
 }
 
-type usersListCmd struct{ printing }
+type usersListCmd struct {
+	printing
+	Limit int    `placeholder:"N" help:"Print this many at most."`
+	After string `placeholder:"U" help:"Begin after this username: the last one printed before."`
+}
 
 func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	users, db, err := c.openUsers(ctx, nil)
@@ -69,19 +73,36 @@ func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	defer db.Close()
-	const page = 1000
-	var all []api.User
-	for after := ""; ; {
+	after, err := accounts.NormalizeUsername(u.After)
+	if err != nil {
+		after = u.After // names may be listed after what is no name, such as a prefix of one
+	}
+	out, left := newListPrinter(u.printing, std.out, userColumns), u.Limit
+	for {
+		page := 1000 // bounds the memory
+		if u.Limit > 0 {
+			page = min(page, left)
+		}
 		batch, err := users.List(ctx, after, page)
 		if err != nil {
 			return err
 		}
-		all = append(all, api.List(batch, api.DescribeUser)...)
-		if len(batch) < page {
-			return printList(u.printing, std.out, all, userColumns)
+		if err := out.print(api.List(batch, api.DescribeUser)); err != nil {
+			return err
+		}
+		if left -= len(batch); len(batch) < page || u.Limit > 0 && left == 0 {
+			return out.close()
 		}
 		after = batch[page-1].Username
 	}
+}
+
+// Validate is called by kong.
+func (u *usersListCmd) Validate() error {
+	if u.Limit < 0 {
+		return errors.New("--limit must not be negative")
+	}
+	return nil
 }
 
 type usersShowCmd struct {
