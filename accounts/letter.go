@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 
@@ -122,6 +123,13 @@ const (
 func MailToken(keys *seal.Keys, letter ids.Letter) string {
 	return keys.Token(mailPrefix, mailPurpose, letter[:])
 }
+
+// mailedToken finds a token in a text.
+var mailedToken = regexp.MustCompile(mailPrefix + `[A-Za-z0-9_-]+`)
+
+// FindMailToken returns the mailed token in a text, such as the link that carries it, or
+// nothing if there is none.
+func FindMailToken(text string) string { return mailedToken.FindString(text) }
 
 // parseMailToken reads a mailed token. ErrBadToken if we didn't make it.
 func parseMailToken(keys *seal.Keys, token string) (ids.Letter, error) {

@@ -27,6 +27,7 @@ func (h *Assets) Mount(r gin.IRouter) error {
 	asset(r, "/assets/pages.svg", pages.Icon, moduleMaxAge)
 	asset(r, "/assets/form-post.js", pages.FormPostScript, moduleMaxAge)
 	asset(r, "/assets/deliberate.js", pages.DeliberateScript, moduleMaxAge)
+	asset(r, "/assets/mailed-link.js", pages.MailedLinkScript, moduleMaxAge)
 	if h.Demo == nil {
 		return nil
 	}

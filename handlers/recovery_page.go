@@ -16,7 +16,8 @@ import (
 )
 
 // RecoveryPages serves /forgot, /reset and /verify, where users do the same on our
-// pages. Mailed links lead to the latter two. Opening a link changes nothing, because
+// pages. Mailed links lead to the latter two, with the token after a #, or where the
+// operator's own links put it into the query. Opening a link changes nothing, because
 // programs that scan mail open links, too.
 type RecoveryPages struct{ *Hosted }
 
@@ -58,7 +59,7 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 	} else {
 		who.Username = name
 	}
-	err = h.Users.RequestReset(c.Request.Context(), time.Now(), who, callerOf(c, locales(r)))
+	err = h.Users.RequestReset(c.Request.Context(), time.Now(), who, h.KnownBrowsers.caller(c, locales(r)))
 	if err == nil {
 		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "mail_sent"})
 	}
@@ -73,7 +74,8 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 	return h.show(c, status, pages.Forgot, r, d)
 }
 
-// opened shows the page that a mailed link leads to.
+// opened shows the page that a mailed link leads to. Where the token isn't in the query,
+// the page's script finds it, or else the user pastes the link.
 func (h *RecoveryPages) opened(page pages.Name) func(*gin.Context) error {
 	return func(c *gin.Context) error {
 		return h.show(c, http.StatusOK, page, nil, pages.Data{Token: c.Query("token")})
@@ -81,7 +83,7 @@ func (h *RecoveryPages) opened(page pages.Name) func(*gin.Context) error {
 }
 
 func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
-	token := form.Get("token")
+	token := accounts.FindMailToken(form.Get("token")) // the user may paste the whole link
 	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), token, secrecy.Text(form.Get("password")), callerOf(c, ""))
 	message := "password_set"
 	if errors.Is(err, accounts.ErrAlreadyDone) {
@@ -103,7 +105,7 @@ func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 }
 
 func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
-	token := form.Get("token")
+	token := accounts.FindMailToken(form.Get("token"))
 	err := h.Users.ConfirmEmail(c.Request.Context(), time.Now(), token, callerOf(c, ""))
 	if err == nil {
 		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "verified"})

@@ -19,6 +19,11 @@ type field struct {
 	About string // ids of the elements that describe it
 }
 
+// mailedLink takes the link of a letter from a user whose browser runs no scripts: the
+// token is behind the link's #, so the server does not see it. It is shown where the
+// token isn't known.
+var mailedLink = field{Name: "token", Complete: "off", Label: "mailed_link", Hint: "mailed_link.hint"}
+
 // fields are the fields of each page.
 var fields = map[Name][]field{
 	Login: {
@@ -34,8 +39,10 @@ var fields = map[Name][]field{
 		{Name: "email", Complete: "username", Label: "forgot.email"}, // a username is accepted, too
 	},
 	Reset: {
+		mailedLink,
 		{Name: "password", Complete: "new-password", Label: "reset.password", Hint: "reset.password_hint"},
 	},
+	Verify: {mailedLink},
 }
 
 // Type returns the type of the input. An e-mail address is text: with type=email,
@@ -50,6 +57,9 @@ func (f field) Type() string {
 // Inputs returns the page's fields, filled in.
 func (v view) Inputs() []field {
 	all := slices.Clone(fields[v.Page])
+	if v.Token != "" {
+		all = slices.DeleteFunc(all, func(f field) bool { return f.Name == mailedLink.Name })
+	}
 	focus := -1
 	for i := range all {
 		f := &all[i]

@@ -1,8 +1,9 @@
 // Package pages renders the hosted pages, on which users sign in, sign up, allow an
 // application what it asks for, and read what went wrong. [Render] writes one in the
 // reader's language. Pages are plain HTML that needs no script. The page of
-// response_mode=form_post has one to save the user a click, and pages with a button that
-// acts without a typed secret have one to protect it: see deliberate.js.
+// response_mode=form_post has one to save the user a click, pages that mailed links lead
+// to have one to save the pasting of the link, and pages with a button that acts without a
+// typed secret have one to protect it: see deliberate.js.
 //
 // A page shows only what [Data] holds and its fixed words, which are in words.go. Names
 // that users or operators chose (of clients and users) are always plain text.
@@ -57,7 +58,7 @@ type Data struct {
 	Signup, Forgot       bool     // Login: link to these pages
 	RequireVerifiedEmail bool     // Signup
 	Scopes               []string // Consent: the scopes asked for
-	Token                string   // Reset, Verify: the mailed token
+	Token                string   // Reset, Verify: the mailed token; empty: the page asks for the link, or its script finds the token
 
 	Message string // Message: code of what it says, see words.go
 	Detail  string // Message: for developers, in English
@@ -70,7 +71,7 @@ type Data struct {
 type Value struct{ Name, Value string }
 
 // Files are served at Data.Base, at /assets/pages.css, /assets/pages.svg,
-// /assets/form-post.js and /assets/deliberate.js.
+// /assets/form-post.js, /assets/deliberate.js and /assets/mailed-link.js.
 var (
 	//go:embed pages.css
 	Style []byte
@@ -80,6 +81,8 @@ var (
 	FormPostScript []byte
 	//go:embed deliberate.js
 	DeliberateScript []byte
+	//go:embed mailed-link.js
+	MailedLinkScript []byte
 )
 
 //go:embed *.html

@@ -12,7 +12,7 @@ import (
 var routeClasses = map[string][]string{
 	"public document": {
 		"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration",
-		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js", "/assets/deliberate.js",
+		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js", "/assets/deliberate.js", "/assets/mailed-link.js",
 	},
 	"hosted page": {
 		"/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/logout", "/consent", "/forgot", "/reset", "/verify", "/error",
