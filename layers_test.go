@@ -18,7 +18,7 @@ var layers = map[string][]string{
 	"audit":   {"ids"},
 	"ids":     {},
 	"input":   {},
-	"mail":    {"secrecy"},
+	"mail":    {"secrecy", "uris"},
 	"openapi": {},
 	"pages":   {},
 	"seal":    {"secrecy"},

@@ -45,6 +45,10 @@ var lifetimes = map[LetterKind]time.Duration{
 	AlreadyRegistered: time.Hour,
 }
 
+// UrgentLetters returns the kinds of letters whose readers wait for them and can't go on
+// without. Visitors who sign up with strangers' addresses can't cause them.
+func UrgentLetters() []LetterKind { return []LetterKind{ResetPassword} }
+
 // LetterKinds returns every kind of letter.
 func LetterKinds() []LetterKind { return slices.Sorted(maps.Keys(lifetimes)) }
 
@@ -101,8 +105,9 @@ type LetterStore interface {
 	// letters are posted with it. ErrBadToken.
 	ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...Letter) error
 
-	// DueLetters lists at most limit letters that are due and have not expired.
-	DueLetters(ctx context.Context, now time.Time, limit int) ([]Letter, error)
+	// DueLetters lists at most limit letters that are due and have not expired, those
+	// that are due longest first: of the kinds, or of any kind if none is given.
+	DueLetters(ctx context.Context, now time.Time, limit int, kinds ...LetterKind) ([]Letter, error)
 	// ClaimLetter postpones a letter from its DueAt to until and counts an attempt. It
 	// returns false if another replica has just done so, or if the letter is gone.
 	ClaimLetter(ctx context.Context, l Letter, until time.Time) (bool, error)

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"context"
 	"errors"
 	"net/mail"
 	"strings"
@@ -102,8 +103,38 @@ func checkEmail(bad *input.Error, email string) string {
 	if err != nil || addr.Name != "" || addr.Address != email ||
 		strings.HasSuffix(email, "]") || !input.Printable(email) {
 		bad.Add("email", input.Invalid, "email must be an address like name@example.com, with nothing around it.")
+		return email
+	}
+	// On the wire, the domain has only ASCII (RFC 5890 section 2.3.2.1).
+	at := strings.LastIndexByte(email, '@')
+	if isASCII(email[at:]) {
+		return email
+	}
+	switch domain, err := readable.ToASCII(email[at+1:]); {
+	case err != nil:
+		bad.Add("email", input.Invalid, "email must have a domain after the @, like name@example.com.")
+	case len(email[:at+1])+len(domain) > maxEmail:
+		bad.Add("email", input.TooLong, "email must not be longer than %d bytes.", maxEmail)
 	}
 	return email
+}
+
+// checkNewEmail is checkEmail for an address that an account is to have: mail must be
+// able to reach it.
+func (u *Users) checkNewEmail(ctx context.Context, bad *input.Error, email string) string {
+	before := len(bad.Problems)
+	email = checkEmail(bad, email)
+	if len(bad.Problems) > before || !u.mail || isASCII(email[:strings.LastIndexByte(email, '@')+1]) {
+		return email
+	}
+	if u.utf8Mail == nil || !u.utf8Mail(ctx) {
+		bad.Add("email", input.InvalidCharacters, "email must be ASCII before the @: our mail server takes no other addresses.")
+	}
+	return email
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > '~' }) < 0
 }
 
 // EmailKey returns the form of an e-mail address that is unique among users: folded by
@@ -116,8 +147,8 @@ func EmailKey(email string) string {
 	return fold(email[:at+1] + domain)
 }
 
-// readable converts domains to Unicode.
-var readable = idna.New(idna.MapForLookup(), idna.Transitional(false))
+// readable converts domains to Unicode, and to ASCII.
+var readable = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.VerifyDNSLength(true))
 
 // checkRoles adds what is wrong with role names.
 func checkRoles(bad *input.Error, roles []string) {

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,14 +24,6 @@ type Correspondent struct {
 	Email    string
 	Username string
 }
-
-// These limits keep a caller from filling another user's mailbox. Per window of the
-// throttle, strangers get so many mails for one name or address, and as many for
-// signing up with it. An address gets so many in total, from all accounts.
-const (
-	mailsPerWindow = 5
-	mailsToAddress = 10
-)
 
 // RequestReset posts a letter with which the reader of the account's mail can set a
 // new password. Its result doesn't tell whether the account exists. *input.Error,
@@ -69,46 +62,32 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	if err != nil {
 		name = who.Username // no account has it; the budget counts it as given
 	}
-	if err := u.chargeMail(ctx, now, who.Email, name, from); err != nil {
-		return err
-	}
 	user, err := u.addressee(ctx, who.Email, name)
 	if err != nil {
 		return fmt.Errorf("find user: %w", err)
+	}
+	// Only a browser that the account knows learns from this that there is an account.
+	if knownBrowser(&user, from) == "" {
+		if err := u.chargeNetwork(ctx, now, reason(kind), from); err != nil {
+			return err
+		}
 	}
 	letter := u.letter(now, kind, &user, user.Email, from.Language)
 	if user.Email == "" || user.Disabled() || kind == VerifyEmail && user.EmailVerified {
 		letter.nowhere()
 	}
-	return u.post(ctx, now, letter, ids.Session{}, who.Email+name)
-}
-
-// post stores a letter that a stranger or a user's session asks for. If its address has
-// got too many, it is silently never sent: the caller must not learn that the address
-// has got mail. asked replaces the address if there is none.
-func (u *Users) post(ctx context.Context, now time.Time, l Letter, session ids.Session, asked string) error {
-	if err := u.ration(ctx, now, &l, asked); err != nil {
+	if err := u.ration(ctx, now, &letter, &user, EmailKey(who.Email)+name, from); err != nil {
 		return err
 	}
+	return u.post(ctx, letter, ids.Session{})
+}
+
+// post stores a letter that a stranger or a user's session asks for.
+func (u *Users) post(ctx context.Context, l Letter, session ids.Session) error {
 	if err := u.store.PostLetter(ctx, l, session); err != nil {
 		return fmt.Errorf("post letter: %w", err)
 	}
 	return nil
-}
-
-// ration counts a letter against the budget of its address, which all callers and
-// accounts share. If the budget is spent, the letter is never sent.
-func (u *Users) ration(ctx context.Context, now time.Time, l *Letter, asked string) error {
-	to := limits.Key("mail to", EmailKey(l.Address))
-	if l.Address == "" {
-		to = limits.Key("mail to nobody", asked)
-	}
-	err := u.chargeShared(ctx, now, to, mailsToAddress)
-	if errors.Is(err, limits.ErrThrottled) {
-		l.nowhere()
-		return nil
-	}
-	return err
 }
 
 // addressee returns the user with that address or name; the zero User if there is none.
@@ -122,30 +101,6 @@ func (u *Users) addressee(ctx context.Context, email, name string) (user User, e
 		return User{}, nil
 	}
 	return user, err
-}
-
-// chargeMail counts a mail against the budget of the recipient and that of the caller's
-// network. *limits.WaitError.
-func (u *Users) chargeMail(ctx context.Context, now time.Time, email, username string, from caller.Caller) error {
-	asker := limits.Key("asking for mail", from.Network())
-	seen, err := u.throttle.Check(ctx, now, asker)
-	if err != nil {
-		return err
-	}
-	if err := u.chargeShared(ctx, now, limits.Key("mail", EmailKey(email), username), mailsPerWindow); err != nil {
-		return err
-	}
-	return u.throttle.Charge(ctx, now, asker, seen)
-}
-
-// chargeShared counts against a budget that many callers share. Once that is spent it
-// counts nothing more; otherwise a caller that goes on asking would keep it spent.
-// *limits.WaitError.
-func (u *Users) chargeShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
-	if err := u.throttle.CheckShared(ctx, now, key, most); err != nil {
-		return err
-	}
-	return u.throttle.ChargeShared(ctx, now, key, most)
 }
 
 // letter returns a letter about a user, due now.
@@ -295,23 +250,33 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 		return ErrNoMail
 	}
 	var bad input.Error
-	email = checkEmail(&bad, email)
+	email = u.checkNewEmail(ctx, &bad, email)
 	if email == "" {
 		bad.Add("email", input.Required, "email must not be empty.")
 	}
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	if err := u.chargeMail(ctx, now, email, "", from); err != nil {
+	// These two budgets are the caller's own.
+	own := limits.Key("changes of an address", id.String())
+	if err := cmp.Or(u.chargeNetwork(ctx, now, reason(ChangeEmail), from), u.chargeShared(ctx, now, own, changesOfAddress)); err != nil {
 		return err
 	}
-	letter := u.letter(now, ChangeEmail, &User{ID: id}, email, from.Language)
+	user := User{ID: id}
+	letter := u.letter(now, ChangeEmail, &user, email, from.Language)
 	holder, err := u.addressee(ctx, email, "")
 	switch {
 	case err != nil:
 		return fmt.Errorf("find user: %w", err)
 	case !holder.ID.IsZero() && holder.ID != id:
-		letter = u.alreadyRegistered(now, &holder, from.Language)
+		letter, user = u.alreadyRegistered(now, &holder, from.Language), holder
 	}
-	return u.post(ctx, now, letter, session, email)
+	if err := u.ration(ctx, now, &letter, &user, "", from); err != nil {
+		return err
+	}
+	return u.post(ctx, letter, session)
 }
+
+// changesOfAddress is how many letters to new addresses one user can ask for, per window
+// of the throttle.
+const changesOfAddress = 5

@@ -36,7 +36,10 @@ type Options struct {
 	// Mail says that the server sends letters. Their tokens need Seal.
 	Mail bool
 	Seal *seal.Keys
-	Log  *slog.Logger
+	// UTF8Mail reports whether letters can go to addresses that are not ASCII before the
+	// @. nil: they can't. Addresses are held to that only with Mail.
+	UTF8Mail func(context.Context) bool
+	Log      *slog.Logger
 }
 
 // Users creates accounts and authenticates their owners.
@@ -47,6 +50,7 @@ type Users struct {
 	throttle             *limits.Throttle
 	mail                 bool
 	seal                 *seal.Keys
+	utf8Mail             func(context.Context) bool
 	requireVerifiedEmail bool
 	log                  *slog.Logger
 }
@@ -70,7 +74,7 @@ func New(o Options) (*Users, error) {
 	}
 	return &Users{
 		store: o.Store, policy: o.Passwords, hasher: hasher, throttle: o.Throttle,
-		mail: o.Mail, seal: o.Seal, requireVerifiedEmail: o.RequireVerifiedEmail, log: o.Log,
+		mail: o.Mail, seal: o.Seal, utf8Mail: o.UTF8Mail, requireVerifiedEmail: o.RequireVerifiedEmail, log: o.Log,
 	}, nil
 }
 
@@ -86,8 +90,8 @@ type NewUser struct {
 // is an *input.Error with all problems at once; it is also ErrUsernameTaken or
 // ErrEmailTaken if that is the only one. limits.ErrBusy means that too many requests
 // wait already. A *limits.WaitError means that the caller tried too many taken names,
-// or that the address has got enough mail. Roles from another caller than the operator are
-// caller.ErrNotOperator.
+// or that the caller's network has had too many letters sent. Roles from another caller
+// than the operator are caller.ErrNotOperator.
 //
 // Where users must prove their address, the result doesn't tell whether another account
 // has it: the other account's owner gets a letter, and the new account can't be used.
@@ -99,7 +103,7 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 	}
 	var bad input.Error
 	name := checkUsername(&bad, n.Username)
-	n.Email = checkEmail(&bad, n.Email)
+	n.Email = u.checkNewEmail(ctx, &bad, n.Email)
 	if u.requireVerifiedEmail && n.Email == "" {
 		bad.Add("email", input.Required, "email must not be empty.")
 	}
@@ -116,6 +120,12 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 		var err error
 		if seen, err = u.throttle.Check(ctx, now, asking); err != nil {
 			return User{}, err
+		}
+		// Before the server looks at any account, so that the answer tells of none.
+		if u.mail && n.Email != "" {
+			if err := u.checkNetwork(ctx, now, signingUp, from); err != nil {
+				return User{}, err
+			}
 		}
 	}
 	user, err := u.create(ctx, now, name, prepared, n, from)
@@ -153,23 +163,21 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		CreatedAt:      now,
 		UpdatedAt:      now,
 	}
-	mailed := u.mail && user.Email != ""
-	if mailed && !from.IsOperator() {
-		if err := u.throttle.CheckShared(ctx, now, signUpMail(&user), mailsPerWindow); err != nil {
-			return User{}, err
-		}
-	}
 	if err := u.hasher.Do(ctx, from.Party(ids.User{}), func() { user.PasswordHash = u.hasher.Hash(prepared) }); err != nil {
 		return User{}, err
 	}
 	var letters []Letter
-	if mailed {
+	if u.mail && user.Email != "" {
 		l := u.welcome(now, &user, &holder, from.Language)
 		if !from.IsOperator() {
-			if err := u.throttle.ChargeShared(ctx, now, signUpMail(&user), mailsPerWindow); err != nil {
+			if err := u.chargeNetwork(ctx, now, signingUp, from); err != nil {
 				return User{}, err
 			}
-			if err := u.ration(ctx, now, &l, ""); err != nil {
+			about := &user
+			if l.Kind == AlreadyRegistered {
+				about = &holder
+			}
+			if err := u.ration(ctx, now, &l, about, "", from); err != nil {
 				return User{}, err
 			}
 		}
@@ -197,13 +205,6 @@ func (u *Users) CreatedJustNow(ctx context.Context, now time.Time, n NewUser, fr
 		return User{}, ErrUnknownUser
 	}
 	return u.Authenticate(ctx, now, n.Username, n.Password, from)
-}
-
-// signUpMail returns the key of the budget for letters to visitors who sign up with an
-// address. It is separate from the budget of other mail, whose remainder would tell who
-// has signed up lately.
-func signUpMail(user *User) [32]byte {
-	return limits.Key("mail of a sign-up", EmailKey(user.Email))
 }
 
 // welcome returns the letter to a new account's address: the verification or, if holder

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"net/mail"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,8 +16,13 @@ func (c *Config) checkMail(r *report) {
 	if m.Host != "" && !uris.IsHost(m.Host) {
 		r.add("smtp.host", "must be a host name or an IP address, not %s", quote(m.Host))
 	}
-	if _, err := mail.ParseAddress(m.From); m.From != "" && err != nil {
+	if from, err := mail.ParseAddress(m.From); m.From != "" && err != nil {
 		r.add("smtp.from", "must be an e-mail address such as no-reply@example.com, not %s", quote(m.From))
+	} else if err == nil && !isASCII(from.Address[:strings.LastIndexByte(from.Address, '@')]) {
+		r.add("smtp.from", "must be ASCII before the @, because not every mail server takes other addresses, not %s", quote(m.From))
+	}
+	if m.Helo != "" && !validHelo(m.Helo) {
+		r.add("smtp.helo", "must be a host name with a dot such as auth.example.com, localhost, or an IP address, not %s", quote(m.Helo))
 	}
 	if m.Host != "" && m.From == "" {
 		r.add("smtp.host", "needs smtp.from: set it to the address that mail comes from, such as no-reply@example.com")
@@ -24,8 +30,9 @@ func (c *Config) checkMail(r *report) {
 	if !slices.Contains([]string{"", "starttls", "tls", "none"}, m.TLS) {
 		r.add("smtp.tls", "must be starttls, tls or none, not %s", quote(m.TLS))
 	}
-	if m.TLS == "none" && m.Username != "" && !uris.IsLoopback(m.Host) {
-		r.addPair([]string{"smtp.tls", "smtp.username"}, "none would send the password of %s in the clear: use starttls or tls", quote(m.Username))
+	if m.TLS == "none" && m.Username != "" && m.Host != "" && !uris.IsLoopback(m.Host) {
+		r.addPair([]string{"smtp.tls", "smtp.username"}, "none would send the password of %s in the clear to %s, which is not this machine: use starttls or tls",
+			quote(m.Username), m.Host)
 	}
 	if (m.PasswordFile != "" || m.Password != "") && m.Username == "" {
 		r.add("smtp.password_file", "needs smtp.username: set it to the user whose password it is")
@@ -38,6 +45,16 @@ func (c *Config) checkMail(r *report) {
 			r.add(l.key, "must be the https URL of a page of yours with {token} where the token goes, such as https://app.example.com/#token={token}, not %s", quote(l.url))
 		}
 	}
+}
+
+// validHelo reports whether EHLO can say that this server is s.
+func validHelo(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil || s == "localhost" || uris.IsHost(s) && strings.Contains(strings.TrimSuffix(s, "."), ".")
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > '~' }) < 0
 }
 
 // link is the address of a page and the key that sets it.

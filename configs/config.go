@@ -194,8 +194,9 @@ type Config struct {
 		// Port is its port. Default 587.
 		Port int `yaml:"port" default:"587" min:"1" max:"65535"`
 		// TLS protects the connection: starttls begins in the clear and requires TLS,
-		// tls is TLS from the start, none is for a server on the same machine. Default
-		// empty: tls on port 465, none on localhost without a username, else starttls.
+		// tls is TLS from the start, none is for a server on the same machine (with a
+		// username it must be one). Default empty: tls on port 465, none on localhost
+		// without a username, else starttls.
 		TLS string `yaml:"tls"`
 		// Username authenticates the server there. Default empty: no authentication.
 		Username string `yaml:"username"`
@@ -208,11 +209,16 @@ type Config struct {
 		// From is the sender's address, such as no-reply@example.com or Example
 		// <no-reply@example.com>. Required with Host.
 		From string `yaml:"from"`
+		// Helo is the name by which the server greets the mail server (EHLO): a host
+		// name with a dot, which many mail servers insist on, localhost, or an IP
+		// address. Default empty: the issuer's host.
+		Helo string `yaml:"helo"`
 	} `yaml:"smtp"`
 
 	// Links are the addresses of your pages that mailed links lead to. {token} stands
 	// for the token; put it after a #, so that the token appears in no log. Default:
-	// the server's own pages, /reset and /verify; with --dev the demo.
+	// the server's own pages, /reset#token={token} and /verify#token={token}; with
+	// --dev the demo.
 	Links struct {
 		// ResetPassword is where a user sets a new password (POST
 		// /account/password/reset).

@@ -57,7 +57,7 @@ func (h *Recovery) correspondent(c *gin.Context) (accounts.Correspondent, caller
 	if err := readJSON(c.Request, &req); err != nil {
 		return accounts.Correspondent{}, caller.Caller{}, err
 	}
-	return accounts.Correspondent{Email: req.Email, Username: req.Username}, callerOf(c, req.UILocales), nil
+	return accounts.Correspondent{Email: req.Email, Username: req.Username}, h.KnownBrowsers.caller(c, req.UILocales), nil
 }
 
 func (h *Recovery) forgot(c *gin.Context) error {

@@ -30,7 +30,7 @@ func RequestID(c *gin.Context) string { return c.Writer.Header().Get(RequestIDHe
 
 // callerOf describes who makes the request. uiLocales are the languages that an
 // application asks for; without any, the browser's count. It leaves out which accounts
-// the browser is known to: that matters only where pages take proofs, see
+// the browser is known to: that matters only where pages take proofs or ask for mail, see
 // KnownBrowsers.caller.
 func callerOf(c *gin.Context, uiLocales string) caller.Caller {
 	return caller.Caller{

@@ -16,14 +16,18 @@ type Message struct {
 	HTML    string
 }
 
-// ErrRefused says that the mail server permanently refused a message: there is no such
-// mailbox, or the server will not take the message. After any other error the caller
-// may try again.
-var ErrRefused = errors.New("the mail was refused")
+// ErrRefused says that the mail server refuses a message for good because of its
+// recipient: there is no such mailbox, or it is full. After any other error, a refusal
+// of this server included, the caller tries again.
+var ErrRefused = errors.New("the recipient was refused")
 
 // A Sender sends mail. It is safe for concurrent use.
 type Sender interface {
 	// Send returns nil when the next server has taken the message for delivery, and
-	// ErrRefused if that server refuses it permanently.
+	// ErrRefused if that server refuses the recipient for good. Neither error holds the
+	// recipient's address or a control character.
 	Send(ctx context.Context, m Message) error
+	// TakesUTF8 reports whether mail can go to addresses that are not ASCII before the
+	// @ (RFC 6531). Domains never matter: they go as A-labels.
+	TakesUTF8(ctx context.Context) bool
 }

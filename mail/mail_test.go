@@ -139,7 +139,20 @@ func TestSignsInOnlyUnderTLS(t *testing.T) {
 	}
 	c.Username, c.Password = "post", "office"
 	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil {
-		t.Error("a password went through the clear")
+		t.Error("a password went through the clear unasked")
+	}
+	for _, host := range []string{"localhost", "127.0.0.1"} { // no attacker listens on this machine
+		c.Host, c.TLS = host, mail.NoTLS
+		if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err != nil {
+			t.Errorf("with a password to %s: %v", host, err)
+		}
+	}
+	if got := plain.Letters(); !got[len(got)-1].SignedIn {
+		t.Error("not signed in")
+	}
+	c.Host = "mail.example.com"
+	if err := c.Send(t.Context(), compose(t, mail.ResetPassword, "", "alice")); err == nil || !strings.Contains(err.Error(), "in the clear") {
+		t.Errorf("a password to another machine: %v", err)
 	}
 	c = sender(s)
 	c.RootCAs = nil

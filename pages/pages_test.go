@@ -273,7 +273,7 @@ func checkGuards(p page) {
 	for _, form := range p.all("form") {
 		typed := false
 		for n := range form.Descendants() {
-			typed = typed || n.Data == "input" && get(n, "type") != "hidden"
+			typed = typed || n.Data == "input" && get(n, "type") != "hidden" && get(n, "id") != "token" // a script may fill that in
 		}
 		for n := range form.Descendants() {
 			if id := get(n, "id"); n.Data == "button" && has(n, "data-deliberate") == (typed || id == "deny" || id == "continue") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"countersign/accounts"
@@ -13,7 +14,14 @@ import (
 // The mailer sends the letters that are due. Every replica has one; the replica that
 // claims a letter sends it. If that replica dies, the letter becomes due again after a
 // while. So a letter may be sent twice, but is never lost.
+//
+// Urgent letters have connections of their own to the mail server: however many others
+// are due, an urgent one waits for none of them. The number of all connections is small,
+// because mail servers limit it.
 const (
+	urgentConnections = 2
+	otherConnections  = 2
+
 	collectPeriod = time.Second
 	collectSize   = 20
 	sendTimeout   = time.Minute
@@ -39,16 +47,40 @@ func (l Links) link(kind accounts.LetterKind, token string) string {
 
 // deliver sends letters until ctx ends.
 func (a *App) deliver(ctx context.Context) {
-	for sleep(ctx, collectPeriod) {
-		letters, err := a.o.Store.DueLetters(ctx, time.Now(), collectSize)
+	var wg sync.WaitGroup
+	wg.Go(func() { a.deliverOver(ctx, urgentConnections, accounts.UrgentLetters()...) })
+	wg.Go(func() { a.deliverOver(ctx, otherConnections) })
+	wg.Wait()
+}
+
+// deliverOver sends letters of the kinds, or of any kind if none is given, over at most
+// so many connections at a time.
+func (a *App) deliverOver(ctx context.Context, connections int, kinds ...accounts.LetterKind) {
+	work := make(chan accounts.Letter)
+	var wg sync.WaitGroup
+	for range connections {
+		wg.Go(func() {
+			for l := range work {
+				a.send(ctx, l)
+			}
+		})
+	}
+	defer wg.Wait()
+	defer close(work)
+	for pause := collectPeriod; sleep(ctx, pause); {
+		letters, err := a.o.Store.DueLetters(ctx, time.Now(), collectSize, kinds...)
 		if err != nil && ctx.Err() == nil {
 			a.o.Log.WarnContext(ctx, "letters not collected, will try again", "err", err)
 		}
 		for _, l := range letters {
-			if ctx.Err() != nil {
+			select {
+			case work <- l:
+			case <-ctx.Done():
 				return
 			}
-			a.send(ctx, l)
+		}
+		if pause = collectPeriod; len(letters) == collectSize { // there are more
+			pause = collectPeriod / collectSize
 		}
 	}
 }

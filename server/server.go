@@ -79,9 +79,13 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	var utf8Mail func(context.Context) bool
+	if o.Mail.Sender != nil {
+		utf8Mail = o.Mail.Sender.TakesUTF8
+	}
 	users, err := accounts.New(accounts.Options{
 		Settings: o.Accounts, Store: o.Store, Argon2: o.Hashing.Argon2, Slots: o.Hashing.Slots(), Throttle: throttle,
-		Mail: o.Mail.Sender != nil, Seal: o.Seal, Log: o.Log,
+		Mail: o.Mail.Sender != nil, UTF8Mail: utf8Mail, Seal: o.Seal, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err

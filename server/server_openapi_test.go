@@ -500,8 +500,8 @@ func (o *observer) otherServers(t *testing.T) {
 	careful, _ := simulated(t, func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true })
 	o.watch(careful)
 	status := 0
-	for i := range 6 {
-		status = careful.person().submit("/signup", form("username", "user"+strconv.Itoa(i), "password", password, "email", "alice@example.net")).Code
+	for i := range 31 {
+		status = careful.person().submit("/signup", form("username", "user"+strconv.Itoa(i), "password", password, "email", "user"+strconv.Itoa(i)+"@example.net")).Code
 	}
 	if status != http.StatusTooManyRequests {
 		t.Errorf("sign-up: %d, want 429", status)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"countersign/accounts"
@@ -199,9 +200,15 @@ func (db *DB) discard(ctx context.Context, tx execer, user ids.User) error {
 }
 
 // DueLetters implements [accounts.LetterStore].
-func (db *DB) DueLetters(ctx context.Context, now time.Time, limit int) ([]accounts.Letter, error) {
-	return all(ctx, db, scanLetter, letterQuery+` WHERE l.due_at <= ? AND l.expires_at > ? ORDER BY l.due_at LIMIT ?`,
-		now.UnixMilli(), now.UnixMilli(), limit)
+func (db *DB) DueLetters(ctx context.Context, now time.Time, limit int, kinds ...accounts.LetterKind) ([]accounts.Letter, error) {
+	where, args := ` WHERE l.due_at <= ? AND l.expires_at > ?`, []any{now.UnixMilli(), now.UnixMilli()}
+	if len(kinds) > 0 {
+		where += ` AND l.kind IN (?` + strings.Repeat(`, ?`, len(kinds)-1) + `)`
+		for _, k := range kinds {
+			args = append(args, string(k))
+		}
+	}
+	return all(ctx, db, scanLetter, letterQuery+where+` ORDER BY l.due_at LIMIT ?`, append(args, limit)...)
 }
 
 // ClaimLetter implements [accounts.LetterStore].

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -247,13 +248,25 @@ func mailSender(cfg *configs.Config, terminal io.Writer) (mail.Sender, error) {
 		}
 		password = secrecy.Text(strings.TrimRight(string(b), "\r\n"))
 	}
-	return &mail.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, Password: password, From: m.From}, nil
+	return &mail.SMTP{
+		Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, Password: password, From: m.From,
+		Helo: cmp.Or(m.Helo, issuerHost(cfg.Issuer)),
+	}, nil
+}
+
+// issuerHost returns the host of the issuer, or nothing while --dev doesn't know it yet.
+func issuerHost(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // links returns the pages that mailed links lead to: the configured ones, or else our
 // own; with --dev those of the demo.
 func links(cfg *configs.Config) server.Links {
-	reset, verify := cfg.Issuer+"/reset?token={token}", cfg.Issuer+"/verify?token={token}"
+	reset, verify := cfg.Issuer+"/reset#token={token}", cfg.Issuer+"/verify#token={token}"
 	if cfg.Dev {
 		reset, verify = cfg.Issuer+"/demo#reset={token}", cfg.Issuer+"/demo#verify={token}"
 	}

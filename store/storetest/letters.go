@@ -107,6 +107,26 @@ var letterPromises = []promise{
 		fails(t, "use it", db.ResetPassword(t.Context(), l.ID, "new", l.ExpiresAt, event(audit.UserPasswordChanged)), accounts.ErrBadToken)
 		same(t, "due when it has expired", due(t, db, l.ExpiresAt), nil)
 	}},
+	{"DueLetters/of some kinds, or of all", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		first, urgent := letter(accounts.VerifyEmail, u), letter(accounts.ResetPassword, u)
+		first.DueAt = at.Add(-time.Minute)
+		posted(t, db, urgent)
+		posted(t, db, first)
+		kinds := func(limit int, kinds ...accounts.LetterKind) (got []accounts.LetterKind) {
+			letters, err := db.DueLetters(t.Context(), at, limit, kinds...)
+			succeeds(t, err)
+			for _, l := range letters {
+				got = append(got, l.Kind)
+			}
+			return got
+		}
+		same(t, "all, the longest due first", kinds(2), []accounts.LetterKind{accounts.VerifyEmail, accounts.ResetPassword})
+		same(t, "the first", kinds(1), []accounts.LetterKind{accounts.VerifyEmail})
+		same(t, "one kind", kinds(1, accounts.ResetPassword), []accounts.LetterKind{accounts.ResetPassword})
+		same(t, "a kind that is not due", kinds(1, accounts.EmailChanged), nil)
+		same(t, "several kinds", kinds(2, accounts.EmailChanged, accounts.ResetPassword), []accounts.LetterKind{accounts.ResetPassword})
+	}},
 	{"DueLetters/one caller has a letter at a time", func(t *testing.T, db *store.DB) {
 		u := withEmail(t, db, "alice", "a@example.com")
 		l := posted(t, db, letter(accounts.VerifyEmail, u))

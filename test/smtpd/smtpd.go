@@ -47,6 +47,8 @@ type Server struct {
 	arrived  chan struct{} // closed and made anew at each arrival
 	answer   func(to string) error
 	hangUp   bool
+	replies  map[string]string // by step, see Reply
+	said     []string
 }
 
 // Start starts a server, which ends with the test. The change functions may alter the
@@ -81,7 +83,7 @@ func start(t testing.TB, wrap func(net.Listener, *tls.Config) net.Listener, chan
 	for _, c := range change {
 		c(server)
 	}
-	ln = wrap(ln, server.TLSConfig)
+	ln = wrap(&prompter{ln, s}, server.TLSConfig)
 	done := make(chan struct{})
 	go func() { defer close(done); server.Serve(ln) }()
 	// A server that has not begun to serve would not close the listener.
