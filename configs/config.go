@@ -62,6 +62,11 @@ type Config struct {
 	// the public listener. Default empty: off. Not used by this version.
 	AdminListen string `yaml:"admin_listen" unused:"true"`
 
+	// IdleTimeout is how long a connection may stay open without a request. It must be
+	// longer than a load balancer keeps its connections, usually a minute, or some requests
+	// meet a connection that is just closing. Default 5m.
+	IdleTimeout time.Duration `yaml:"idle_timeout" default:"5m" min:"1s"`
+
 	// ShutdownDelay is how long the server goes on serving after it was told to
 	// stop, while /readyz already answers 503. In that time a load balancer notices and
 	// sends its requests elsewhere. Default 0s.

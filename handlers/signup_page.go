@@ -1,10 +1,9 @@
 package handlers
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -19,7 +18,7 @@ import (
 // signed in. The endpoint that applications use has the same address and takes JSON.
 type SignupPage struct{ *Hosted }
 
-// Mount adds the page's routes. A POST that isn't a form of our own page goes to next.
+// Mount adds the page's routes. A POST that isn't a form goes to next.
 func (h *SignupPage) Mount(r gin.IRouter, next gin.HandlerFunc) {
 	r.GET("/signup", h.page(h.open))
 	submit := h.form(h.submit)
@@ -32,22 +31,11 @@ func (h *SignupPage) Mount(r gin.IRouter, next gin.HandlerFunc) {
 	})
 }
 
-// ours reports whether a POST is our page's form: browsers say where a form comes from,
-// or it carries a ticket.
+// ours reports whether the page answers a POST: if it is a form of our page, or another
+// site's form that a browser navigates with. A script that sends a form by mistake gets
+// the answer of the endpoint for applications.
 func (h *SignupPage) ours(r *http.Request) bool {
-	if !isForm(r) || !h.SameOrigin(r) {
-		return false
-	}
-	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
-		return true
-	}
-	body, err := readBody(r)
-	if err != nil {
-		return false
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	form, err := url.ParseQuery(string(body))
-	return err == nil && form.Has("ticket")
+	return isForm(r) && (h.SameOrigin(r) || strings.Contains(r.Header.Get("Accept"), "text/html"))
 }
 
 var errSignupOff = &pageMessage{http.StatusForbidden, "signup_off"}

@@ -91,6 +91,7 @@ func openApp(t testing.TB, path string, masterKey secrecy.Text, change ...func(*
 		// As cheap as possible: the tests are not about the hash.
 		Hashing:         hashing.Settings{Argon2: hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, MaxConcurrentHashes: 4},
 		ShutdownTimeout: time.Second,
+		IdleTimeout:     5 * time.Minute,
 	}
 	for _, c := range change {
 		c(&a.options, &ring)

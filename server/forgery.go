@@ -24,8 +24,9 @@ func (p *CORS) requireOrigin() gin.HandlerFunc {
 // fromOwnApplication reports whether a request comes from a page of our own
 // applications.
 func (p *CORS) fromOwnApplication(r *http.Request) bool {
+	_, known := fetchSite(r)
 	list := r.Header.Values("Origin")
-	if len(list) != 1 {
+	if !known || len(list) != 1 {
 		return false
 	}
 	standing, _ := p.standing(r.Context(), list[0])
@@ -35,20 +36,39 @@ func (p *CORS) fromOwnApplication(r *http.Request) bool {
 // fromOwn reports whether a request comes from our own pages, by the headers that
 // browsers set. A request without these headers comes from no page, or from one of our
 // own that only reads.
+//
+// Sec-Fetch-Site decides where a browser sends it: only the browser can set it, and
+// Origin is null on our own forms if a proxy gives our pages another Referrer-Policy. The
+// Origin beside it must still agree.
 func (p *CORS) fromOwn(r *http.Request) bool {
-	origins := r.Header.Values("Origin")
-	if len(origins) == 1 && origins[0] == p.own {
-		return true
-	}
-	// Behind a proxy the host may differ, but the scheme must not: a page that came
-	// over plain HTTP can be an attacker's.
-	scheme, _, _ := strings.Cut(p.own, "://")
-	if len(origins) > 1 || len(origins) == 1 && !strings.HasPrefix(origins[0], scheme+"://") {
+	site, known := fetchSite(r)
+	list := r.Header.Values("Origin")
+	if !known || site == "cross-site" || site == "same-site" || len(list) > 1 {
 		return false
 	}
-	// The standard library allows reads from any page. With our cookies we must not: a
-	// read renews nothing, but it may end a session.
-	asked := *r
-	asked.Method = http.MethodPost
-	return http.NewCrossOriginProtection().Check(&asked) == nil
+	if len(list) == 0 || list[0] == p.own {
+		return true
+	}
+	if list[0] == "null" {
+		return site == "same-origin"
+	}
+	// People may reach us under another name than the issuer's. The scheme must be the
+	// issuer's all the same: a page that came over plain HTTP can be an attacker's.
+	scheme, _, _ := strings.Cut(p.own, "://")
+	return list[0] == scheme+"://"+r.Host
+}
+
+// fetchSite returns what the browser says about where a request comes from
+// (https://www.w3.org/TR/fetch-metadata/), empty if it doesn't say. known is false if no
+// browser would say it so.
+func fetchSite(r *http.Request) (site string, known bool) {
+	values := r.Header.Values("Sec-Fetch-Site")
+	if len(values) == 0 {
+		return "", true
+	}
+	switch values[0] {
+	case "same-origin", "same-site", "cross-site", "none":
+		return values[0], len(values) == 1
+	}
+	return "", false
 }

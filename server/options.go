@@ -55,6 +55,7 @@ type Options struct {
 	Demo           fs.FS    // the demo app, served at /demo; nil: none
 
 	AuditRetention  time.Duration // how long security events are kept; 0: forever
+	IdleTimeout     time.Duration // how long a connection stays open without a request
 	ShutdownDelay   time.Duration // how long the server still serves after Ready says no, so that a load balancer notices
 	ShutdownTimeout time.Duration // how long requests under way then get to end
 }

@@ -151,12 +151,16 @@ func (a *App) route() error {
 	if err := e.SetTrustedProxies(a.o.TrustedProxies); err != nil {
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
-	e.RemoteIPHeaders = []string{"X-Forwarded-For"} // gin would also trust X-Real-IP, which proxies pass on from callers
+	e.RemoteIPHeaders = []string{forwardedHeader} // gin would also trust X-Real-IP, which proxies pass on from callers
+	trusted, err := parseProxies(a.o.TrustedProxies)
+	if err != nil {
+		return err
+	}
 	policy := NewCORS(a.o.Issuer, a.o.AllowedOrigins, a.Clients.Origins)
 	a.cors = policy
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.
-	e.Use(a.identify, logRequests(a.o.Log), harden(a.o.SessionCookie.HTTPS),
+	e.Use(trusted.forwarded(a.o.Log), a.identify, logRequests(a.o.Log), harden(a.o.SessionCookie.HTTPS),
 		recoverPanics(a.o.Log), policy.middleware())
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)
@@ -280,7 +284,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      requestTimeout + 10*time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       a.o.IdleTimeout,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(a.o.Log.Handler(), slog.LevelWarn),
 	}

@@ -327,7 +327,7 @@ func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 		"IPv6":                         {[]string{peer}, []string{"X-Forwarded-For", "2001:db8::7"}, "2001:db8::7"},
 		// Proxies that set the one header pass the other through.
 		"another header":                 {[]string{peer}, []string{"X-Real-Ip", "198.51.100.7"}, peer},
-		"another header beside nonsense": {[]string{peer}, []string{"X-Forwarded-For", "198.51.100.7:1234", "X-Real-Ip", "10.0.0.1"}, peer},
+		"another header beside nonsense": {[]string{peer}, []string{"X-Forwarded-For", "198.51.100.7:123456", "X-Real-Ip", "10.0.0.1"}, peer},
 		"the platforms' headers":         {[]string{peer}, []string{"CF-Connecting-IP", "10.0.0.1", "X-Appengine-Remote-Addr", "10.0.0.1", "Fly-Client-IP", "10.0.0.1", "True-Client-IP", "10.0.0.1"}, peer},
 	} {
 		a := newApp(t, func(o *server.Options, _ *keys.Options) { o.TrustedProxies = c.trusted })

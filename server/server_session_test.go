@@ -104,6 +104,8 @@ func TestForeignPagesChangeNothing(t *testing.T) {
 		"two origins":                {"Origin", origin, "Origin", "https://evil.example"},
 		"another origin, same-site":  {"Origin", "https://www.example.com", "Sec-Fetch-Site", "same-site"},
 		"another origin, cross-site": {"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"},
+		"another, as our own":        {"Origin", "https://evil.example", "Sec-Fetch-Site", "same-origin"},
+		"a listed one, sent twice":   {"Origin", origin, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Site", "same-origin"},
 	} {
 		for _, request := range [][2]string{
 			{"POST", "/session/refresh"}, {"DELETE", "/session"}, {"POST", "/session"}, {"POST", "/signup"},
@@ -131,7 +133,7 @@ func TestForeignPagesChangeNothing(t *testing.T) {
 		"a listed one":        {"Origin", origin, "Sec-Fetch-Site", "cross-site"},
 		"a client's":          {"Origin", "https://client.example.com"},
 		"no browser":          {},
-		"another host's name": {"Origin", "https://proxy.example", "Sec-Fetch-Site", "same-origin"},
+		"our own, hidden":     {"Origin", "null", "Sec-Fetch-Site", "same-origin"},
 	} {
 		all := append([]string{"Cookie", refreshName + "=" + p.cookie(refreshName)}, header...)
 		if r := a.do("POST", "/session/refresh", "", all...); r.Code != http.StatusOK {

@@ -227,6 +227,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		AuditRetention:  cfg.Audit.Retention,
 		ShutdownDelay:   cfg.ShutdownDelay,
 		ShutdownTimeout: cfg.ShutdownTimeout,
+		IdleTimeout:     cfg.IdleTimeout,
 	}, err
 }
 
