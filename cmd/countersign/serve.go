@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -36,6 +38,9 @@ type serveCmd struct {
 const otherSite = "a page of cors.allowed_origins " + configs.OtherSite
 
 func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	// Go ends a program whose output has no reader any more. A server that has lost its
+	// log goes on serving.
+	signal.Ignore(syscall.SIGPIPE)
 	cfg, err := c.load(configs.Source{Serve: true, Dev: s.Dev, Listen: s.Listen})
 	if err != nil {
 		return err

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -63,11 +65,21 @@ func (s *slowRequest) finish() int {
 	return res.StatusCode
 }
 
-func TestTermLetsRequestsFinishAndExitsZero(t *testing.T) {
+// SIGHUP is what a closing terminal sends, and many a script that means "reload".
+func TestTermAndHangUpLetRequestsFinishAndExitZero(t *testing.T) {
+	for name, sig := range map[string]os.Signal{"term": syscall.SIGTERM, "hang up": syscall.SIGHUP} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testRequestsFinish(t, sig)
+		})
+	}
+}
+
+func testRequestsFinish(t *testing.T, sig os.Signal) {
 	p := serve(t, t.TempDir())
 	want(t, 201)(p.signup("alice", processPassword))
 	slow := beginLogin(p, "alice")
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.cmd.Process.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
 	p.await("draining")
@@ -118,4 +130,47 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Fatalf("the server ended with %v, want by the signal", p.err)
 	}
 	t.Logf("ended after %v", took)
+}
+
+// The program at the other end of the log's pipe may end: that is no reason to stop.
+func TestServesOnWithoutItsLogReader(t *testing.T) {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "serve", "--dev", "--data", t.TempDir())
+	cmd.Env = environment()
+	stdout, errOut := cmd.StdoutPipe()
+	stderr, errErr := cmd.StderrPipe()
+	if err := errors.Join(errOut, errErr, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	t.Cleanup(func() { cmd.Process.Kill() })
+	var entry struct{ Msg, Listen string }
+	for lines := bufio.NewScanner(stderr); entry.Msg != "serving" && lines.Scan(); {
+		json.Unmarshal(lines.Bytes(), &entry)
+	}
+	if err := errors.Join(stdout.Close(), stderr.Close()); err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- cmd.Wait() }()
+	for range 3 { // each leaves a line in the log
+		resp, err := http.Get("http://" + entry.Listen + "/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Fatalf("the server ended with %v, want exit code 0", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server didn't end")
+	}
 }
