@@ -176,9 +176,10 @@ type Config struct {
 		// Client is the id of the client that the tokens belong to, which must be one
 		// of ours (FirstParty). Default spa.
 		Client string `yaml:"client" default:"spa"`
-		// Domain is the cookies' Domain attribute: the issuer's host or a parent
-		// domain, whose other hosts then get the cookies, too. Default empty: this host
-		// only, which is safer.
+		// Domain is the Domain attribute of the access token's cookie: the issuer's host
+		// or a parent domain, whose other hosts then get that cookie, too, and can plant
+		// their own. All other cookies are this host's alone. Default empty: this one,
+		// too, which is safer.
 		Domain string `yaml:"domain"`
 		// SameSite is the cookies' SameSite attribute: strict, lax, or none for
 		// applications on another site. Default strict.

@@ -26,6 +26,7 @@ type Account struct {
 	Bearer        *Bearer
 	Users         *accounts.Users
 	SignIns       *signin.Service
+	Browser       *signin.Browser
 	Tokens        *tokens.Service
 	Cookies       *Cookies
 	KnownBrowsers *KnownBrowsers
@@ -202,6 +203,10 @@ func (h *Account) delete(c *gin.Context, mine tokens.Session) error {
 	}
 	if err := h.Users.DeleteOwn(c.Request.Context(), time.Now(), mine.UserID, mine.ID, callerOf(c, "")); err != nil {
 		return err
+	}
+	// The browser may be signed in as another user, too, and is about to forget it.
+	if err := h.Browser.SignOut(c.Request.Context(), time.Now(), h.Cookies.ending(c.Request), callerOf(c, "")); err != nil {
+		h.Log.WarnContext(c.Request.Context(), "another session of the browser lives on", "request_id", RequestID(c), "err", err)
 	}
 	h.Cookies.clear(c)
 	return noContent(c)

@@ -103,16 +103,19 @@ func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.Handle
 // authenticate reads the access token of a request. It returns false if there is none
 // to use; it has then answered.
 func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
-	candidates, ok := b.tokens(c)
-	if !ok {
-		return tokens.Access{}, false
-	}
 	var access tokens.Access
-	err := tokens.ErrUnknown
-	for _, token := range candidates {
-		if access, err = b.Tokens.Authenticate(c.Request.Context(), time.Now(), token); !errors.Is(err, tokens.ErrUnknown) {
-			break
+	var err error
+	if found := b.Cookies.values(c.Request, accessCookie); b.Cookies.AccessCookie && len(found) > 0 && len(c.Request.Header.Values("Authorization")) == 0 {
+		if b.SameOrigin(c); c.IsAborted() {
+			return tokens.Access{}, false
 		}
+		access, err = b.fromCookies(c, found)
+	} else {
+		token, ok := bearerToken(c)
+		if !ok {
+			return tokens.Access{}, false
+		}
+		access, err = b.Tokens.Authenticate(c.Request.Context(), time.Now(), token)
 	}
 	if err != nil {
 		b.fail(c, err)
@@ -123,18 +126,22 @@ func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
 	return access, true
 }
 
-// tokens finds the access token of a request: the one in its header, or those in
-// cookies, where other hosts of the domain may have set their own. It returns false if
-// there is none to use; it has then answered.
-func (b *Bearer) tokens(c *gin.Context) ([]string, bool) {
-	if b.Cookies.AccessCookie && len(c.Request.Header.Values("Authorization")) == 0 {
-		if found := b.Cookies.values(c.Request, accessCookie); len(found) > 0 {
-			b.SameOrigin(c)
-			return found, !c.IsAborted()
-		}
+// fromCookies reads the access token in one of a browser's cookies. Another host of the
+// domain may have set its own, so that the user would act as an attacker. It can't set the
+// cookie of the refresh token: only a token of that one's session counts. ErrUnknown.
+func (b *Bearer) fromCookies(c *gin.Context, found []string) (tokens.Access, error) {
+	mine, proven := b.Tokens.BrowserSession(b.Cookies.values(c.Request, refreshCookie))
+	if !proven && (b.Cookies.Domain != "" || len(found) > 1) {
+		return tokens.Access{}, tokens.ErrUnknown
 	}
-	token, ok := bearerToken(c)
-	return []string{token}, ok
+	for _, token := range found {
+		access, err := b.Tokens.Authenticate(c.Request.Context(), time.Now(), token)
+		if errors.Is(err, tokens.ErrUnknown) || err == nil && proven && access.Session.ID != mine {
+			continue
+		}
+		return access, err
+	}
+	return tokens.Access{}, tokens.ErrUnknown
 }
 
 // fail answers an error: a bad token, or a failure that is not the caller's.

@@ -12,8 +12,10 @@ import (
 type Cookies struct {
 	// HTTPS says that browsers reach us over HTTPS. Without it, on localhost, a cookie
 	// can't have a prefix that promises HTTPS.
-	HTTPS    bool
-	Domain   string        // shared with the hosts below it; empty: this host only
+	HTTPS bool
+	// Domain is what the access token's cookie is shared with: that host and those below
+	// it. Empty: this host only, as all other cookies always are.
+	Domain   string
 	SameSite http.SameSite // Lax, Strict or None
 	// AccessCookie says that access tokens travel in a cookie, too.
 	AccessCookie bool
@@ -34,17 +36,25 @@ func (k *Cookies) name(base string) string {
 	switch {
 	case !k.HTTPS:
 		return base
-	case k.Domain != "":
+	case k.domain(base) != "":
 		return "__Secure-" + base
 	default:
 		return "__Host-" + base
 	}
 }
 
+// domain returns a cookie's Domain attribute.
+func (k *Cookies) domain(base string) string {
+	if base == accessCookie {
+		return k.Domain
+	}
+	return ""
+}
+
 // set makes the browser keep a value for life, and delete it if life is not positive.
 func (k *Cookies) set(c *gin.Context, base, value string, life time.Duration) {
 	cookie := &http.Cookie{
-		Name: k.name(base), Value: value, Path: "/", Domain: k.Domain, MaxAge: int(life / time.Second),
+		Name: k.name(base), Value: value, Path: "/", Domain: k.domain(base), MaxAge: int(life / time.Second),
 		HttpOnly: true, SameSite: k.SameSite,
 		// On localhost some browsers refuse Secure, and others require it with
 		// SameSite=None.
@@ -62,17 +72,45 @@ func (k *Cookies) clear(c *gin.Context) {
 	if k.AccessCookie {
 		k.set(c, accessCookie, "", 0)
 	}
+	k.clearFormer(c)
 }
 
-// maxCookies bounds how many cookies of one name we look at.
-const maxCookies = 4
+// formerRefreshCookie is the refresh token's cookie as older versions named it if a Domain
+// was set. All hosts of the domain got it, so it signs no user in any more.
+const formerRefreshCookie = "__Secure-" + refreshCookie
+
+// clearFormer makes the browser delete the cookie formerRefreshCookie, if it has one.
+func (k *Cookies) clearFormer(c *gin.Context) {
+	if len(k.former(c.Request)) > 0 {
+		http.SetCookie(c.Writer, &http.Cookie{
+			Name: formerRefreshCookie, Path: "/", Domain: k.Domain, MaxAge: -1, HttpOnly: true, Secure: true, SameSite: k.SameSite,
+		})
+	}
+}
+
+// former returns the values of formerRefreshCookie.
+func (k *Cookies) former(r *http.Request) []string {
+	if !k.HTTPS || k.Domain == "" {
+		return nil
+	}
+	return valuesNamed(r, formerRefreshCookie)
+}
+
+// ending returns all refresh tokens of the browser: those that end when the user signs
+// out, or signs in again.
+func (k *Cookies) ending(r *http.Request) []string {
+	return append(k.values(r, refreshCookie), k.former(r)...)
+}
 
 // values returns the browser's cookie values under a name. There are several if another
-// host of the domain has set its own.
-func (k *Cookies) values(r *http.Request, base string) []string {
+// program has set its own. The bound on headers bounds their number; a caller must
+// find out which are ours before it asks the database.
+func (k *Cookies) values(r *http.Request, base string) []string { return valuesNamed(r, k.name(base)) }
+
+func valuesNamed(r *http.Request, name string) []string {
 	var found []string
-	for _, cookie := range r.CookiesNamed(k.name(base)) {
-		if cookie.Value != "" && len(found) < maxCookies {
+	for _, cookie := range r.CookiesNamed(name) {
+		if cookie.Value != "" {
 			found = append(found, cookie.Value)
 		}
 	}

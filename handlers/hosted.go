@@ -212,6 +212,18 @@ func (h *Hosted) enter(c *gin.Context, o *signin.Outcome, had *tokens.Login) (*t
 		return nil, err
 	}
 	c.Set(SubjectKey, l.UserID.String())
+	// The browser's cookie has room for one login. Others that it sends are planted.
+	others, err := h.Tokens.LoginsOf(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, loginCookie))
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range others {
+		if other.UserID != l.UserID {
+			if err := h.Tokens.SignOutBrowser(c.Request.Context(), time.Now(), &other, callerOf(c, "")); err != nil {
+				return nil, err
+			}
+		}
+	}
 	h.KnownBrowsers.remember(c, &o.User)
 	h.Cookies.set(c, loginCookie, h.Tokens.LoginToken(&l), time.Until(l.AbsoluteExpiresAt))
 	return &l, nil

@@ -67,6 +67,16 @@ func (h *Logout) end(c *gin.Context, r *authorize.Logout, l *tokens.Login) error
 	if err := h.Authorize.SignOut(c.Request.Context(), time.Now(), r, l, callerOf(c, "")); err != nil {
 		return err
 	}
+	// The browser may have sent logins beside l, or several that don't count.
+	others, err := h.Tokens.LoginsOf(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, loginCookie))
+	if err != nil {
+		return err
+	}
+	for _, other := range others {
+		if err := h.Tokens.SignOutBrowser(c.Request.Context(), time.Now(), &other, callerOf(c, "")); err != nil {
+			return err
+		}
+	}
 	h.Cookies.set(c, loginCookie, "", 0)
 	h.redirect(c, cmp.Or(r.GoTo(), h.Base+"/logout"))
 	return nil

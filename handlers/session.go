@@ -59,7 +59,7 @@ func (h *Session) signIn(c *gin.Context) error {
 	if err := req.check(); err != nil {
 		return err
 	}
-	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.proof(), h.Cookies.values(c.Request, refreshCookie), h.KnownBrowsers.caller(c, ""))
+	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.proof(), h.Cookies.ending(c.Request), h.KnownBrowsers.caller(c, ""))
 	if err != nil {
 		return err
 	}
@@ -116,6 +116,7 @@ func (h *Session) refresh(c *gin.Context) error {
 func (h *Session) answer(c *gin.Context, s *signin.Session) {
 	logClient(c, s.Session.ClientID)
 	c.Set(SubjectKey, s.User.ID.String())
+	h.Cookies.clearFormer(c)
 	h.Cookies.set(c, refreshCookie, s.RefreshToken, time.Until(s.Session.ExpiresAt))
 	out := signedIn{ExpiresIn: int64(s.ExpiresIn / time.Second), User: api.DescribeUser(s.User)}
 	if h.Cookies.AccessCookie {
@@ -142,7 +143,7 @@ func (h *Session) user(c *gin.Context) error {
 }
 
 func (h *Session) signOut(c *gin.Context) error {
-	err := h.Browser.SignOut(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, refreshCookie), callerOf(c, ""))
+	err := h.Browser.SignOut(c.Request.Context(), time.Now(), h.Cookies.ending(c.Request), callerOf(c, ""))
 	if err != nil {
 		return err
 	}

@@ -197,8 +197,11 @@ func (a *App) route() error {
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
 	known := &handlers.KnownBrowsers{Cookies: &a.o.SessionCookie.Cookies, Seal: a.o.Seal}
 	consents := consents.Service{Store: a.o.Store}
+	browser := &signin.Browser{
+		SignIns: a.signIns, Clients: a.Clients, ClientID: a.o.SessionCookie.Client, RFC9700: a.o.RFC9700, Log: a.o.Log,
+	}
 	(&handlers.Account{
-		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
+		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Browser: browser, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 		Consents: consents, Events: a.o.Store.Events,
 	}).Mount(applications)
 	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(applications)
@@ -207,10 +210,7 @@ func (a *App) route() error {
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
 	a.hosted(issuer, base, authorizing, failures, known, policy, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
-		Failures: failures, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
-		Browser: &signin.Browser{
-			SignIns: a.signIns, Clients: a.Clients, ClientID: a.o.SessionCookie.Client, RFC9700: a.o.RFC9700, Log: a.o.Log,
-		},
+		Failures: failures, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 	}).Mount(applications)
 	a.engine = e
 	return nil

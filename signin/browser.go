@@ -70,7 +70,7 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 	if !issued.Session.LoginID.IsZero() {
 		end = b.SignIns.tokens.SignOut
 	}
-	for _, token := range had {
+	for _, token := range b.SignIns.tokens.Newest(had) {
 		if err := end(ctx, now, b.ClientID, token, from); err != nil && !errors.Is(err, tokens.ErrUnknown) {
 			b.Log.WarnContext(ctx, "the browser's former session lives on", "client_id", b.ClientID, "err", err)
 		}
@@ -78,15 +78,17 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 	return Session{issued, o.User}, nil
 }
 
-// Refresh exchanges one of the browser's refresh tokens for new tokens. The browser has
-// several if another host of the domain has set a cookie, too; only ours is valid.
-// ErrLoginRequired, ErrNoBrowserClient.
+// Refresh exchanges the browser's refresh token for new tokens. Where it sends several,
+// see own. ErrLoginRequired, ErrNoBrowserClient.
 func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from caller.Caller) (Session, error) {
 	if len(has) == 0 {
 		return Session{}, ErrLoginRequired
 	}
 	client, err := b.client(ctx)
 	if err != nil {
+		return Session{}, err
+	}
+	if has, err = b.own(ctx, now, has, from); err != nil {
 		return Session{}, err
 	}
 	issued, err := first(has, func(token string) (tokens.Issued, error) {
@@ -101,6 +103,10 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from
 
 // User returns the user who is signed in, and changes nothing. ErrLoginRequired.
 func (b *Browser) User(ctx context.Context, now time.Time, has []string, from caller.Caller) (accounts.User, error) {
+	has, err := b.own(ctx, now, has, from)
+	if err != nil {
+		return accounts.User{}, err
+	}
 	session, err := first(has, func(token string) (tokens.Session, error) {
 		return b.SignIns.tokens.Holder(ctx, now, b.ClientID, token, from)
 	})
@@ -113,12 +119,44 @@ func (b *Browser) User(ctx context.Context, now time.Time, has []string, from ca
 // SignOut ends the browser's sessions, and the login at the hosted pages that they came
 // of, or the next click would sign the user in again. It is no error if there is none.
 func (b *Browser) SignOut(ctx context.Context, now time.Time, has []string, from caller.Caller) error {
-	for _, token := range has {
+	for _, token := range b.SignIns.tokens.Newest(has) {
 		if err := b.SignIns.tokens.SignOutWithLogin(ctx, now, b.ClientID, token, from); err != nil && !errors.Is(err, tokens.ErrUnknown) {
 			return fmt.Errorf("sign out: %w", err)
 		}
 	}
 	return nil
+}
+
+// own returns the browser's refresh tokens that may sign its user in, at least one. A
+// browser keeps one. Where live ones of several users come, another program has planted
+// its own, and the user would act as an attacker: then none counts, and all their sessions
+// end, so that none is left to act as. ErrLoginRequired.
+func (b *Browser) own(ctx context.Context, now time.Time, has []string, from caller.Caller) ([]string, error) {
+	has = b.SignIns.tokens.Newest(has)
+	if len(has) == 0 {
+		return nil, ErrLoginRequired
+	}
+	if len(has) == 1 {
+		return has, nil
+	}
+	users := map[ids.User]bool{}
+	for _, token := range has {
+		session, err := b.SignIns.tokens.SessionOf(ctx, now, b.ClientID, token)
+		if err != nil && !errors.Is(err, tokens.ErrUnknown) {
+			return nil, err
+		}
+		if err == nil {
+			users[session.UserID] = true
+		}
+	}
+	if len(users) < 2 {
+		return has, nil
+	}
+	b.Log.WarnContext(ctx, "a browser sends refresh tokens of several users: their sessions end", "client_id", b.ClientID, "users", len(users))
+	if err := b.SignOut(ctx, now, has, from); err != nil {
+		return nil, err
+	}
+	return nil, ErrLoginRequired
 }
 
 // first returns the result of use for the first token that is valid, or

@@ -9,8 +9,7 @@ import (
 )
 
 // Remembered proves a user by the login of a browser. It holds the browser's login
-// tokens: there are several if another host of the domain has set its own cookie. The
-// first live one counts. Its error is ErrLoginRequired.
+// tokens; see tokens.Service.LoginOf. Its error is ErrLoginRequired.
 type Remembered []string
 
 func (r Remembered) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"countersign/audit"
@@ -63,21 +64,39 @@ func (s *Service) LoginToken(l *Login) string {
 	return s.seal.Token(loginPrefix, loginPurpose, l.ID[:])
 }
 
-// LoginOf returns the first live login among a browser's tokens, or ErrUnknown if no user
-// is signed in. A browser has more than one token where another host of the domain has
-// set its own cookie.
+// LoginOf returns the live login of a browser by its tokens, or ErrUnknown if no user is
+// signed in. A browser keeps one token. Where live ones of several users come, another
+// program has planted its own, and the user would act as an attacker: none counts.
 func (s *Service) LoginOf(ctx context.Context, now time.Time, candidates []string) (Login, error) {
+	live, err := s.LoginsOf(ctx, now, candidates)
+	if err != nil {
+		return Login{}, err
+	}
+	if len(live) == 0 || slices.ContainsFunc(live, func(l Login) bool { return l.UserID != live[0].UserID }) {
+		return Login{}, ErrUnknown
+	}
+	return live[0], nil
+}
+
+// LoginsOf returns the live logins of a browser's tokens, each once.
+func (s *Service) LoginsOf(ctx context.Context, now time.Time, candidates []string) ([]Login, error) {
+	var live []Login
+	seen := map[ids.Login]bool{}
 	for _, token := range candidates {
-		id, ok := s.seal.OpenToken(loginPrefix, loginPurpose, token)
-		if !ok || len(id) != len(ids.Login{}) {
+		raw, ok := s.seal.OpenToken(loginPrefix, loginPurpose, token)
+		if !ok || len(raw) != len(ids.Login{}) || seen[ids.Login(raw)] {
 			continue
 		}
-		l, err := s.store.Login(ctx, ids.Login(id), now)
-		if !errors.Is(err, ErrUnknown) {
-			return l, err
+		seen[ids.Login(raw)] = true
+		l, err := s.store.Login(ctx, ids.Login(raw), now)
+		switch {
+		case err == nil:
+			live = append(live, l)
+		case !errors.Is(err, ErrUnknown):
+			return nil, err
 		}
 	}
-	return Login{}, ErrUnknown
+	return live, nil
 }
 
 // SignInBrowser starts a new login for the user in this browser, replacing had, which may

@@ -128,8 +128,9 @@ func TestLoginOfSeveralCookies(t *testing.T) {
 		{[]string{strings.Replace(one, "cs_li_", "cs_rt_", 1)}, ids.Login{}},
 		{[]string{one + "A", one + "=", " " + one, strings.ToUpper(one)}, ids.Login{}},
 		{[]string{one}, first.ID},
-		{[]string{one, two}, first.ID},
-		{[]string{two, one}, second.ID},
+		{[]string{one, one}, first.ID},
+		{[]string{one, two}, ids.Login{}}, // another user's: one of them is planted
+		{[]string{two, one}, ids.Login{}},
 		{[]string{"planted", foreign, over, two}, second.ID},
 	} {
 		got, err := s.LoginOf(t.Context(), s.now, c.candidates)

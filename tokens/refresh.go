@@ -32,3 +32,43 @@ func (s *Service) parseRefreshToken(token string) (session ids.Session, counter 
 	}
 	return ids.Session(message[:16]), binary.BigEndian.Uint64(message[16:]), true
 }
+
+// Newest returns those of a browser's refresh tokens that we made, the newest one of each
+// session. It asks no database, so it may be given any number of texts.
+func (s *Service) Newest(candidates []string) []string {
+	type found struct {
+		token   string
+		counter uint64
+	}
+	newest := map[ids.Session]found{}
+	var order []ids.Session
+	for _, token := range candidates {
+		id, counter, ok := s.parseRefreshToken(token)
+		if !ok {
+			continue
+		}
+		former, known := newest[id]
+		if !known {
+			order = append(order, id)
+		}
+		if !known || counter > former.counter {
+			newest[id] = found{token, counter}
+		}
+	}
+	var list []string
+	for _, id := range order {
+		list = append(list, newest[id].token)
+	}
+	return list
+}
+
+// BrowserSession returns the one session that a browser's refresh tokens belong to, live
+// or not, or false if they belong to none or to several.
+func (s *Service) BrowserSession(candidates []string) (ids.Session, bool) {
+	list := s.Newest(candidates)
+	if len(list) != 1 {
+		return ids.Session{}, false
+	}
+	id, _, ok := s.parseRefreshToken(list[0])
+	return id, ok
+}

@@ -274,7 +274,7 @@ func (s *Service) Holder(ctx context.Context, now time.Time, clientID ids.Client
 // SignOut ends the session of a client's refresh token; a superseded token may sign out,
 // too. It returns ErrUnknown if there is no such session.
 func (s *Service) SignOut(ctx context.Context, now time.Time, clientID ids.Client, token string, from caller.Caller) error {
-	session, err := s.sessionOf(ctx, now, clientID, token)
+	session, err := s.SessionOf(ctx, now, clientID, token)
 	if err != nil {
 		return err
 	}
@@ -283,16 +283,16 @@ func (s *Service) SignOut(ctx context.Context, now time.Time, clientID ids.Clien
 
 // SignOutWithLogin is SignOut, and also ends the session's login.
 func (s *Service) SignOutWithLogin(ctx context.Context, now time.Time, clientID ids.Client, token string, from caller.Caller) error {
-	session, err := s.sessionOf(ctx, now, clientID, token)
+	session, err := s.SessionOf(ctx, now, clientID, token)
 	if err != nil {
 		return err
 	}
 	return s.endSignIn(ctx, now, &session, from)
 }
 
-// sessionOf returns the live session of a client's refresh token, current or not, or
+// SessionOf returns the live session of a client's refresh token, current or not, or
 // ErrUnknown.
-func (s *Service) sessionOf(ctx context.Context, now time.Time, clientID ids.Client, token string) (Session, error) {
+func (s *Service) SessionOf(ctx context.Context, now time.Time, clientID ids.Client, token string) (Session, error) {
 	session, _, err := s.refreshable(ctx, now, token)
 	if err == nil && session.ClientID != clientID {
 		err = ErrUnknown

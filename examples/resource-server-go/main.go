@@ -159,11 +159,11 @@ func accessToken(r *http.Request, cookie string) (token string, ok bool) {
 	if strings.EqualFold(scheme, "Bearer") {
 		return strings.TrimSpace(token), true
 	}
-	c, err := r.Cookie(cookie)
-	if cookie == "" || err != nil {
+	found := r.CookiesNamed(cookie)
+	if cookie == "" || len(found) != 1 { // of several, another host of the domain has planted one
 		return "", false
 	}
-	return c.Value, true
+	return found[0].Value, true
 }
 
 // authenticate returns the claims of the request's token. If there is no valid token, it

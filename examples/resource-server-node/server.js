@@ -72,7 +72,8 @@ const server = createServer(async (req, res) => {
 function accessToken({ authorization = '', cookie: cookies = '' }) {
   const [, token] = /^Bearer\b *(.*)$/i.exec(authorization) ?? []
   if (token !== undefined || !cookie) return token
-  return cookies.split('; ').find((one) => one.startsWith(`${cookie}=`))?.slice(cookie.length + 1)
+  const found = cookies.split('; ').filter((one) => one.startsWith(`${cookie}=`))
+  if (found.length === 1) return found[0].slice(cookie.length + 1) // of several, another host of the domain has planted one
 }
 
 function answer(res, status, body, challenge) {

@@ -112,7 +112,7 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"false", "true"} {
 		t.Run("access_cookie="+mode, func(t *testing.T) {
-			h := newHosts(t, "COUNTERSIGN_SESSION_COOKIE_SAME_SITE=none", "COUNTERSIGN_SESSION_COOKIE_ACCESS_COOKIE="+mode)
+			h := newHosts(t, "COUNTERSIGN_SESSION_COOKIE_SAME_SITE=none", "COUNTERSIGN_SESSION_COOKIE_ACCESS_COOKIE="+mode, "COUNTERSIGN_SESSION_COOKIE_DOMAIN=example.test")
 			server := h.origin(authHost)
 			h.signUp("alice")
 			h.signUp("mallory")
@@ -219,7 +219,22 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 				}
 			}
 
+			// A sibling host plants the cookies of its own account, some for longer paths, so
+			// that browsers send them first. The user goes on as herself.
+			visit(evilHost)
+			planted := h.token("mallory", "openid profile")
+			for _, name := range []string{"__Secure-countersign_access", "__Secure-countersign_refresh", "__Host-countersign_refresh", "__Host-countersign_access"} {
+				for _, path := range []string{"/", "/account", "/userinfo", "/session"} {
+					evaluate[any](b, "document.cookie = $1, null", name+"="+planted+"; Domain=example.test; Path="+path+"; Secure; SameSite=None")
+				}
+			}
 			visit(appHost)
+			for _, path := range []string{"/session", "/userinfo", "/account/export"} {
+				r := b.ask(server, call{Method: "GET", Path: path})
+				if strings.Contains(r.Body, "mallory") || (mode == "true" || path == "/session") && !strings.Contains(r.Body, "alice") {
+					t.Errorf("with planted cookies %s answers %d %s", path, r.Status, r.Body)
+				}
+			}
 			evaluate[int](b, forge, server, tickets("control", "/signup", "/session/refresh", "/account"))
 			want := []string{"alice", "control", "mallory"}
 			if mode == "true" { // only then does /account accept a cookie
