@@ -63,7 +63,7 @@ func (s *Service) ReadLogout(ctx context.Context, now time.Time, form url.Values
 			return nil, err
 		}
 	}
-	if len(s.LogoutTicket(r)) > maxTicket {
+	if len(s.LogoutTicket(r)) > maxTicket || len(r.GoTo()) > MaxLocation {
 		return nil, &PageError{"invalid_request", "the request is too large"}
 	}
 	return r, nil

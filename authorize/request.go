@@ -100,6 +100,9 @@ func (s *Service) Read(ctx context.Context, now time.Time, encoded string) (*Req
 		return nil, err
 	}
 	err = s.read(r, form)
+	if !s.answerable(r) {
+		return nil, errStateTooLong
+	}
 	if err == nil && len(s.Ticket(r)) > maxTicket {
 		err = oauth.Refuse(oauth.InvalidRequest, "the request is too large")
 	}
@@ -110,6 +113,18 @@ func (s *Service) Read(ctx context.Context, now time.Time, encoded string) (*Req
 		return nil, err
 	}
 	return r, nil
+}
+
+var errStateTooLong = &PageError{Code: "invalid_request", Detail: "state is too long: with the redirect_uri it doesn't fit into a redirect"}
+
+// maxAnswer bounds what the values of a response take beside its state: a code, or an
+// error with its description.
+const maxAnswer = 512
+
+// answerable reports whether any response to the request fits into a redirect.
+func (s *Service) answerable(r *Request) bool {
+	empty := s.respond(r)
+	return r.FormPost || len(empty.Location())+maxAnswer <= MaxLocation
 }
 
 // identify finds the client and checks its redirect URI. *PageError.

@@ -15,8 +15,11 @@ const (
 	logoutPurpose  = "logout request"
 	// ticketTTL is how long a user may take to sign in or sign up.
 	ticketTTL = time.Hour
-	// maxTicket bounds a ticket, which must fit into the address of a page.
-	maxTicket = 12 << 10
+	// MaxLocation bounds the address of a redirect, in bytes. Many proxies take at most
+	// 8 KiB of headers in an answer, and there are others beside it.
+	MaxLocation = 6 << 10
+	// maxTicket bounds a ticket, which is part of the address of a page.
+	maxTicket = MaxLocation - 512
 )
 
 // ErrLate means that a ticket has expired.

@@ -31,21 +31,19 @@ func (h *Assets) Mount(r gin.IRouter) error {
 	if h.Demo == nil {
 		return nil
 	}
-	demo := r.Group("", func(c *gin.Context) { c.Header("Content-Security-Policy", demoCSP) })
+	policy := func(c *gin.Context) { c.Header("Content-Security-Policy", demoCSP) }
 	start := func(c *gin.Context) {
 		to := url.URL{Path: "demo/index.html", RawQuery: c.Request.URL.RawQuery} // the query selects how the demo signs in
 		c.Redirect(http.StatusFound, to.String())
 	}
-	demo.GET("/demo", start)
-	demo.HEAD("/demo", start)
-	demo.GET("/", start)
-	demo.HEAD("/", start)
+	r.GET("/demo", policy, start)
+	r.GET("/", policy, start)
 	return fs.WalkDir(h.Demo, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		body, err := fs.ReadFile(h.Demo, name)
-		asset(demo, "/demo/"+name, body, 0)
+		asset(r, "/demo/"+name, body, 0, policy)
 		return err
 	})
 }
@@ -71,10 +69,9 @@ var assetTypes = map[string]string{
 	".ts":   "application/typescript; charset=utf-8",
 }
 
-// asset serves a file.
-func asset(r gin.IRouter, at string, body []byte, maxAge time.Duration) {
+// asset serves a file, after before.
+func asset(r gin.IRouter, at string, body []byte, maxAge time.Duration, before ...gin.HandlerFunc) {
 	etag := etagOf(body)
 	answer := func(c *gin.Context) { writeCacheable(c, body, etag, assetTypes[path.Ext(at)], maxAge) }
-	r.GET(at, answer)
-	r.HEAD(at, answer)
+	r.GET(at, append(before, answer)...)
 }

@@ -43,8 +43,7 @@ func (h *Authorization) post(c *gin.Context) error {
 	if r == nil || err != nil {
 		return err
 	}
-	h.redirect(c, h.Base+"/oauth/authorize/resume?ticket="+h.Authorize.Ticket(r))
-	return nil
+	return h.redirect(c, h.Base+"/oauth/authorize/resume?ticket="+h.Authorize.Ticket(r))
 }
 
 // read reads a request from its encoded parameters. It returns nil if it has already

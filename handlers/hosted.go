@@ -262,8 +262,7 @@ var stepPaths = map[authorize.Step]string{
 // with its answer. Without a request, it leads to the page that shows who is signed in.
 func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) error {
 	if r == nil {
-		h.redirect(c, h.Base+"/logout")
-		return nil
+		return h.redirect(c, h.Base+"/logout")
 	}
 	j, err := h.Authorize.Judge(c.Request.Context(), r, l)
 	if err != nil {
@@ -275,8 +274,7 @@ func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) 
 // follow redirects the browser to the next step of a request.
 func (h *Hosted) follow(c *gin.Context, r *authorize.Request, j authorize.Judgment) error {
 	if path, ok := stepPaths[j.Step()]; ok {
-		h.redirect(c, h.Base+path+"?ticket="+h.Authorize.Ticket(r))
-		return nil
+		return h.redirect(c, h.Base+path+"?ticket="+h.Authorize.Ticket(r))
 	}
 	answer, err := h.Authorize.Answer(c.Request.Context(), time.Now(), j)
 	if err != nil {
@@ -291,8 +289,7 @@ func (h *Hosted) respond(c *gin.Context, r *authorize.Request, a authorize.Respo
 		c.Set(ErrorKey, a.Error)
 	}
 	if !a.FormPost {
-		h.redirect(c, a.Location())
-		return nil
+		return h.redirect(c, a.Location())
 	}
 	d := pages.Data{Action: a.URI}
 	for _, v := range a.Values {
@@ -302,9 +299,14 @@ func (h *Hosted) respond(c *gin.Context, r *authorize.Request, a authorize.Respo
 }
 
 // redirect sends the browser to another address with a GET, also after a POST: 307
-// would send the password along (RFC 9700 section 4.12).
-func (h *Hosted) redirect(c *gin.Context, to string) {
+// would send the password along (RFC 9700 section 4.12). It refuses an address that
+// proxies would not pass on.
+func (h *Hosted) redirect(c *gin.Context, to string) error {
+	if len(to) > authorize.MaxLocation {
+		return &authorize.PageError{Code: "invalid_request", Detail: "the request is too large for a redirect"}
+	}
 	c.Header("Location", to) // unchanged: http.Redirect would clean the path
 	c.Status(http.StatusSeeOther)
 	c.Writer.WriteHeaderNow()
+	return nil
 }

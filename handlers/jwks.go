@@ -21,7 +21,6 @@ type JWKS struct {
 // Mount adds the endpoint's routes.
 func (h *JWKS) Mount(r gin.IRouter) {
 	r.GET("/.well-known/jwks.json", h.jwks)
-	r.HEAD("/.well-known/jwks.json", h.jwks)
 }
 
 func (h *JWKS) jwks(c *gin.Context) {

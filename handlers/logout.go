@@ -56,8 +56,7 @@ func (h *Logout) receive(c *gin.Context, form url.Values) error {
 		return err
 	}
 	if !r.Agreed(l) || c.Request.Method == http.MethodPost && l == nil {
-		h.redirect(c, h.Base+"/logout?ticket="+h.Authorize.LogoutTicket(r))
-		return nil
+		return h.redirect(c, h.Base+"/logout?ticket="+h.Authorize.LogoutTicket(r))
 	}
 	return h.end(c, r, l)
 }
@@ -78,8 +77,7 @@ func (h *Logout) end(c *gin.Context, r *authorize.Logout, l *tokens.Login) error
 		}
 	}
 	h.Cookies.set(c, loginCookie, "", 0)
-	h.redirect(c, cmp.Or(r.GoTo(), h.Base+"/logout"))
-	return nil
+	return h.redirect(c, cmp.Or(r.GoTo(), h.Base+"/logout"))
 }
 
 // asked returns the request that the page is part of; without a ticket, or with one that

@@ -29,12 +29,8 @@ const metadataMaxAge = time.Hour
 func (h *Metadata) Mount(root, issuer gin.IRouter, issuerPath string) {
 	body, etag := h.document()
 	answer := func(c *gin.Context) { writeCacheable(c, body, etag, "application/json", metadataMaxAge) }
-	routes := func(r gin.IRouter, path string) {
-		r.GET(path, answer)
-		r.HEAD(path, answer)
-	}
-	routes(issuer, "/.well-known/openid-configuration")
-	routes(root, "/.well-known/oauth-authorization-server"+issuerPath)
+	issuer.GET("/.well-known/openid-configuration", answer)
+	root.GET("/.well-known/oauth-authorization-server"+issuerPath, answer)
 }
 
 func (h *Metadata) document() (body []byte, etag string) {

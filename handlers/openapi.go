@@ -17,5 +17,4 @@ func (h *OpenAPI) Mount(issuer gin.IRouter, issuerPath string) {
 	etag := etagOf(body)
 	answer := func(c *gin.Context) { writeCacheable(c, body, etag, "application/json", metadataMaxAge) }
 	issuer.GET("/openapi.json", answer)
-	issuer.HEAD("/openapi.json", answer)
 }

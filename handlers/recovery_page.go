@@ -21,8 +21,15 @@ import (
 // programs that scan mail open links, too.
 type RecoveryPages struct{ *Hosted }
 
-// Mount adds the pages' routes.
-func (h *RecoveryPages) Mount(r gin.IRouter) {
+// Mount adds the pages' routes. Password managers look for the page that changes the
+// password at the origin's root (https://www.w3.org/TR/change-password-url/), whatever the
+// issuer's path.
+func (h *RecoveryPages) Mount(root, r gin.IRouter) {
+	changing := h.page(func(c *gin.Context) error { return h.redirect(c, h.Base+"/forgot") })
+	r.GET(changePassword, changing)
+	if h.Base != "" {
+		root.GET(changePassword, changing)
+	}
 	r.GET("/forgot", h.page(h.openForgot))
 	r.POST("/forgot", h.form(h.forgot))
 	r.GET("/reset", h.page(h.opened(pages.Reset)))
@@ -30,6 +37,8 @@ func (h *RecoveryPages) Mount(r gin.IRouter) {
 	r.GET("/verify", h.page(h.opened(pages.Verify)))
 	r.POST("/verify", h.form(h.verify))
 }
+
+const changePassword = "/.well-known/change-password"
 
 var errMailOff = &pageMessage{http.StatusNotFound, "mail_off"}
 

@@ -167,9 +167,9 @@ func (a *App) route() error {
 
 	failures := handlers.Failures{Log: a.o.Log, Unavailable: a.o.Unavailable}
 	base := issuerPath(a.o.Issuer)
-	root := e.Group("")
-	issuer := e.Group(base)
-	applications := issuer.Group("", policy.requireOrigin()) // for pages of our own applications alone
+	root := router{e.Group("")}
+	issuer := router{e.Group(base)}
+	applications := router{issuer.Group("", policy.requireOrigin())} // for pages of our own applications alone
 
 	(&handlers.Health{Ready: a.Ready, Log: a.o.Log}).Mount(root)
 	granting := grants.New(grants.Options{
@@ -208,7 +208,7 @@ func (a *App) route() error {
 	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(applications)
 	(&handlers.Recovery{Failures: failures, KnownBrowsers: known, Users: a.Users}).Mount(applications)
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
-	a.hosted(issuer, base, authorizing, failures, known, policy, signup.Handler(policy.requireOrigin()))
+	a.hosted(root, issuer, base, authorizing, failures, known, policy, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
 		Failures: failures, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 	}).Mount(applications)
@@ -218,7 +218,7 @@ func (a *App) route() error {
 
 // hosted mounts the pages that browsers navigate to. signup handles what applications
 // post to /signup.
-func (a *App) hosted(issuer gin.IRouter, base string, authorizing *authorize.Service, failures handlers.Failures, known *handlers.KnownBrowsers, policy *CORS, signup gin.HandlerFunc) {
+func (a *App) hosted(root, issuer gin.IRouter, base string, authorizing *authorize.Service, failures handlers.Failures, known *handlers.KnownBrowsers, policy *CORS, signup gin.HandlerFunc) {
 	cookies := handlers.Cookies{HTTPS: a.o.SessionCookie.HTTPS, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
 	if a.o.SessionCookie.SameSite == http.SameSiteNoneMode {
 		cookies.SameSite = http.SameSiteNoneMode // applications on other sites also ask in hidden frames
@@ -233,7 +233,7 @@ func (a *App) hosted(issuer gin.IRouter, base string, authorizing *authorize.Ser
 	(&handlers.Login{Hosted: h}).Mount(issuer)
 	(&handlers.SignupPage{Hosted: h}).Mount(issuer, signup)
 	(&handlers.Consent{Hosted: h}).Mount(issuer)
-	(&handlers.RecoveryPages{Hosted: h}).Mount(issuer)
+	(&handlers.RecoveryPages{Hosted: h}).Mount(root, issuer)
 	(&handlers.Logout{Hosted: h}).Mount(issuer)
 }
 

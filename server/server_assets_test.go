@@ -64,6 +64,7 @@ func TestDemoRunsNothingInline(t *testing.T) {
 	}
 	for _, name := range names {
 		got := a.do(http.MethodGet, "/demo/"+name, "").want(http.StatusOK)
+		a.do(http.MethodHead, "/demo/"+name, "").want(http.StatusOK)
 		policy := got.Header().Get("Content-Security-Policy")
 		for _, has := range []string{"default-src 'none'", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none'", "form-action 'none'"} {
 			if !strings.Contains(policy, has) {

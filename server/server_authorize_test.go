@@ -606,19 +606,63 @@ func TestTicketOfAClientThatMayLess(t *testing.T) {
 	p.submit("/login", f).says(http.StatusBadRequest, "Too much time has passed")
 }
 
-// A request that is accepted also fits into the addresses that it leads to.
-func TestLargeRequestsWorkOrAreRefused(t *testing.T) {
+// A request that is accepted also fits into the redirects that it leads to: proxies take
+// at most 8 KiB of headers. One that doesn't gets a page, or an error that fits.
+func TestRedirectsFitIntoProxies(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")
-	for _, state := range []string{strings.Repeat("<", 2500), strings.Repeat("\u2028", 800), strings.Repeat("x", 7000)} {
-		r := p.post("/oauth/authorize", authorization("spa", "state", state)).want(http.StatusSeeOther)
-		to := r.Header().Get("Location")
-		if strings.HasPrefix(to, spaCallback) {
-			r.refuses(spaCallback, "invalid_request")
-		} else if len(to) > 14<<10 {
-			t.Errorf("the next address has %d bytes", len(to))
-		} else if got := p.follow(r).params(spaCallback).Get("state"); got != state {
-			t.Errorf("state came back as %q", got)
+	for name, c := range map[string]struct {
+		with []string
+		want string
+	}{
+		"a usual state":                     {[]string{"state", strings.Repeat("x", 1024)}, "code"},
+		"a long state":                      {[]string{"state", strings.Repeat("x", 3000)}, "code"},
+		"a state that is escaped":           {[]string{"state", strings.Repeat("\u2028", 300)}, "code"},
+		"a longer state":                    {[]string{"state", strings.Repeat("x", 7000)}, "page"},
+		"one that escapes make long":        {[]string{"state", strings.Repeat("<", 2400)}, "page"},
+		"a longer nonce":                    {[]string{"nonce", strings.Repeat("n", 7000)}, "error"},
+		"both":                              {[]string{"nonce", strings.Repeat("n", 3500), "state", strings.Repeat("x", 3500)}, "error"},
+		"a longer state with another error": {[]string{"state", strings.Repeat("x", 7000), "response_type", "token"}, "page"},
+		"in a form":                         {[]string{"state", strings.Repeat("x", 3000), "response_mode", "form_post"}, "form"},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			f := authorization("spa", c.with...)
+			var r *response
+			if method == http.MethodGet {
+				r = p.open("/oauth/authorize?" + f.Encode())
+			} else {
+				r = p.post("/oauth/authorize", f)
+			}
+			for range 5 {
+				size := 0
+				for name, values := range r.Header() {
+					for _, v := range values {
+						size += len(name) + len(v) + 4
+					}
+				}
+				if size > 8<<10 {
+					t.Errorf("%s, %s: the headers have %d bytes", name, method, size)
+				}
+				to := r.Header().Get("Location")
+				if !strings.HasPrefix(to, "/") {
+					break
+				}
+				r = p.open(to)
+			}
+			switch c.want {
+			case "code":
+				if got := r.params(spaCallback).Get("state"); got != f.Get("state") {
+					t.Errorf("%s, %s: the state has %d bytes", name, method, len(got))
+				}
+			case "error":
+				r.refuses(spaCallback, "invalid_request")
+			case "form":
+				r.says(http.StatusOK, f.Get("state"))
+			case "page":
+				r.says(http.StatusBadRequest, "too long")
+			}
 		}
 	}
+	out := form("client_id", "spa", "post_logout_redirect_uri", "https://client.example.com/", "state", strings.Repeat("<", 3000))
+	p.open("/oauth/logout?"+out.Encode()).says(http.StatusBadRequest, "too large")
 }

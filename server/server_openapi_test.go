@@ -481,6 +481,7 @@ func (o *observer) otherServers(t *testing.T) {
 	p.do(http.MethodPost, "/signup", `{"username":"alice","password":"`+password+`"}`).wantProblem(http.StatusForbidden, "signup_disabled")
 	browser.open("/signup").want(http.StatusForbidden)
 	browser.open("/forgot").want(http.StatusNotFound)
+	browser.open("/.well-known/change-password").want(http.StatusSeeOther)
 	browser.submit("/forgot", form("email", "alice")).want(http.StatusNotFound)
 	p.forgot("alice@example.net").wantProblem(http.StatusNotFound, "mail_off")
 	p.do(http.MethodPost, "/account/email/resend", `{"username":"alice"}`).wantProblem(http.StatusNotFound, "mail_off")

@@ -11,7 +11,7 @@ import (
 // errors have. A new route fails the tests until it is in one class.
 var routeClasses = map[string][]string{
 	"public document": {
-		"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration",
+		"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/change-password",
 		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js", "/assets/deliberate.js", "/assets/mailed-link.js",
 	},
 	"hosted page": {
@@ -52,6 +52,9 @@ func TestEveryRouteIsReadableAndRefusesAsItsClass(t *testing.T) {
 	for _, route := range a.Routes() {
 		method, path, _ := strings.Cut(route, " ")
 		class := classOf(t, route)
+		if method == http.MethodGet && !slices.Contains(a.Routes(), "HEAD "+path) {
+			t.Errorf("%s doesn't answer HEAD", path)
+		}
 		path = strings.NewReplacer(":id", "x", ":client_id", "x").Replace(path)
 		t.Run(route, func(t *testing.T) {
 			got := a.do(method, path, "", "Origin", origin)
