@@ -61,7 +61,8 @@ type Address struct {
 type ProfileStore interface {
 	// Profile returns a user's profile, or the zero Profile.
 	Profile(ctx context.Context, user ids.User) (Profile, error)
-	// PutProfile replaces a user's profile, updates the user's UpdatedAt and writes ev.
+	// PutProfile replaces a user's profile, updates the user's UpdatedAt and writes ev. If
+	// the profile is the same already, it does nothing.
 	// ErrUnknownUser, ErrSignedOut.
 	PutProfile(ctx context.Context, user ids.User, by By, p Profile, now time.Time, ev audit.Event) error
 }

@@ -40,7 +40,8 @@ type Store interface {
 	// Consents lists a user's consents, by client.
 	Consents(ctx context.Context, user ids.User) ([]Consent, error)
 	// GiveConsent adds c, or adds its scopes to the consent that the user has given the
-	// client. No scope is lost to concurrent calls. It returns ErrGone if the user or the
+	// client. No scope is lost to concurrent calls. It writes ev unless the client has all
+	// of the scopes already. It returns ErrGone if the user or the
 	// client no longer exists.
 	GiveConsent(ctx context.Context, c Consent, ev audit.Event) error
 	// DeleteConsent removes a consent and the client's sessions and codes of the user, or

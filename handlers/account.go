@@ -3,7 +3,10 @@ package handlers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -48,21 +51,60 @@ func (h *Account) Mount(r gin.IRouter) {
 
 func (h *Account) ownSessions(c *gin.Context, mine *tokens.Session) ([]api.OwnSession, error) {
 	all, err := h.Tokens.OfUser(c.Request.Context(), time.Now(), mine.UserID)
+	return describeOwn(all, mine), err
+}
+
+func describeOwn(all []tokens.Session, mine *tokens.Session) []api.OwnSession {
 	list := make([]api.OwnSession, len(all))
 	for i, s := range all {
 		list[i] = api.OwnSession{Session: api.DescribeSession(s), Current: s.ID == mine.ID}
 	}
-	return list, err
+	return list
 }
 
+// sessionsPage is how many sessions one answer lists, and the most that a caller can ask
+// for.
+const sessionsPage, mostSessions = 100, 200
+
 func (h *Account) sessions(c *gin.Context, mine tokens.Session) error {
-	list, err := h.ownSessions(c, &mine)
+	limit, after, err := page(c)
 	if err != nil {
 		return err
 	}
+	some, err := h.Tokens.Page(c.Request.Context(), time.Now(), mine.UserID, after, limit)
+	if err != nil {
+		return err
+	}
+	answer := map[string]any{"sessions": describeOwn(some, &mine)}
+	if len(some) == limit {
+		last := some[limit-1].Place()
+		answer["next"] = fmt.Sprintf("%d.%s", last.CreatedAt.UnixMilli(), last.ID)
+	}
 	neverCache(c)
-	writeJSON(c, http.StatusOK, "application/json", map[string]any{"sessions": list})
+	writeJSON(c, http.StatusOK, "application/json", answer)
 	return nil
+}
+
+// page reads the parameters of a list that comes in pages: limit, and after, which is the
+// next of the page before.
+func page(c *gin.Context) (limit int, after tokens.Place, err error) {
+	var bad input.Error
+	limit = sessionsPage
+	if text, sent := c.GetQuery("limit"); sent {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > mostSessions {
+			bad.Add("limit", input.Invalid, "limit must be 1 to %d.", mostSessions)
+		}
+	}
+	if text, sent := c.GetQuery("after"); sent {
+		at, id, _ := strings.Cut(text, ".")
+		ms, errAt := strconv.ParseInt(at, 10, 64)
+		session, errID := ids.Parse[ids.Session](id)
+		if errAt != nil || errID != nil {
+			bad.Add("after", input.Invalid, "after must be the next of an answer.")
+		}
+		after = tokens.Place{CreatedAt: time.UnixMilli(ms), ID: session}
+	}
+	return limit, after, bad.Err()
 }
 
 func (h *Account) endSession(c *gin.Context, mine tokens.Session) error {

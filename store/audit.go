@@ -14,12 +14,49 @@ import (
 var eventTable = table{name: "audit_events", columns: columns("id int, at int, kind text, user_id blob null, client_id text null, " +
 	"session_id blob null, key_id text null, address text null, request_id text null")}
 
-// record adds ev to the events. The database numbers it.
+// A user can cause some events at will, with a script as many as the disk holds. So of one
+// kind and user each minute has eventsPerMinute; more of them tell an operator nothing new.
+// There are fewer kinds than keep eventsPerMinute of one out of the eventsCompared.
+const (
+	eventsPerMinute = 10
+	eventsCompared  = 256
+)
+
+// record adds ev to the events, unless its user has caused too many of its kind. The
+// database numbers it. What the operator does, who has no address, is always recorded.
 func record(ctx context.Context, tx execer, ev audit.Event) error {
+	if !ev.UserID.IsZero() && ev.Address != "" {
+		many, err := tooMany(ctx, tx, ev)
+		if err != nil || many {
+			return err
+		}
+	}
 	_, err := tx.ExecContext(ctx, eventTable.insert(),
 		nil, ev.Time.UnixMilli(), string(ev.Kind), optionalID(ev.UserID), optional(ev.ClientID),
 		optionalID(ev.SessionID), optional(ev.KeyID), optional(ev.Address), optional(ev.RequestID))
 	return err
+}
+
+// tooMany reports whether the user has caused eventsPerMinute events of ev's kind in the
+// minute before ev.
+func tooMany(ctx context.Context, tx execer, ev audit.Event) (bool, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT kind, at FROM audit_events WHERE user_id = ? ORDER BY id DESC LIMIT ?`, ev.UserID[:], eventsCompared)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	n, minute := 0, ev.Time.Add(-time.Minute).UnixMilli()
+	for rows.Next() && n < eventsPerMinute {
+		var kind string
+		var at int64
+		if err := rows.Scan(&kind, &at); err != nil {
+			return false, err
+		}
+		if at > minute && kind == string(ev.Kind) {
+			n++
+		}
+	}
+	return n >= eventsPerMinute, rows.Err()
 }
 
 // Events returns the recorded events that f selects, oldest first.

@@ -128,7 +128,7 @@ func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, n
 			return tokens.ErrUserGone
 		}
 		s.LoginID = login
-		if err := db.insertSession(ctx, tx, s, c.Epoch); err != nil {
+		if err := db.insertSession(ctx, tx, s, c.Epoch, ev); err != nil {
 			return err
 		}
 		return record(ctx, tx, ev)

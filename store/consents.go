@@ -48,12 +48,13 @@ func (db *DB) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Even
 		if err != nil {
 			return err
 		}
+		added := true
 		if n == 0 {
 			err = db.insertConsent(ctx, tx, c)
 		} else {
-			err = addScopes(ctx, tx, c)
+			added, err = addScopes(ctx, tx, c)
 		}
-		if err != nil {
+		if err != nil || !added {
 			return err
 		}
 		return record(ctx, tx, ev)
@@ -72,19 +73,19 @@ func (db *DB) insertConsent(ctx context.Context, tx *sql.Tx, c consents.Consent)
 	return err
 }
 
-// addScopes adds the scopes of c to those in the row.
-func addScopes(ctx context.Context, tx *sql.Tx, c consents.Consent) error {
+// addScopes adds the scopes of c to those in the row and reports whether there were any.
+func addScopes(ctx context.Context, tx *sql.Tx, c consents.Consent) (added bool, err error) {
 	had, err := scanConsent(tx.QueryRowContext(ctx, consentQuery+` WHERE o.user_id = ? AND o.client_id = ?`, c.UserID[:], c.ClientID))
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, scope := range c.Scopes {
 		if !slices.Contains(had.Scopes, scope) {
-			had.Scopes = append(had.Scopes, scope)
+			had.Scopes, added = append(had.Scopes, scope), true
 		}
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE consents SET scopes = ? WHERE id = ?`, list(had.Scopes), had.ID[:])
-	return err
+	return added, err
 }
 
 // DeleteConsent implements [consents.Store].

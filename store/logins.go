@@ -19,7 +19,7 @@ var loginTable = table{name: "logins", columns: columns("id blob, user_id blob, 
 // CreateLogin implements [tokens.LoginStore].
 func (db *DB) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		if err := db.insertLogin(ctx, tx, l); err != nil {
+		if err := db.insertLogin(ctx, tx, l, ev); err != nil {
 			return err
 		}
 		return record(ctx, tx, ev)
@@ -27,8 +27,12 @@ func (db *DB) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) e
 }
 
 // insertLogin adds a login if its user is still in the login's epoch, or returns
-// ErrUserGone. One statement checks the user and inserts.
-func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login) error {
+// ErrUserGone. One statement checks the user and inserts. It ends logins that are too
+// many. ev is the event of the new login.
+func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login, ev audit.Event) error {
+	if err := db.lockUser(ctx, tx, l.UserID); err != nil {
+		return err
+	}
 	n, err := affected(tx.ExecContext(ctx, loginTable.into()+`
 		SELECT ?, id, epoch, ?, ?, ?, ?, ? FROM users WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
 		l.ID[:], l.AuthTime.UnixMilli(), l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), l.AbsoluteExpiresAt.UnixMilli(),
@@ -36,7 +40,14 @@ func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login) error
 	if err == nil && n == 0 || db.dialect.isForeign(err) { // foreign: the user was deleted meanwhile
 		err = tokens.ErrUserGone
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return end(ctx, tx, surplus{
+		table: "logins", of: `user_id = ?`, args: []any{l.UserID[:]}, newest: l.ID[:], least: "created_at", most: tokens.MaxLogins,
+	}, func([]byte) audit.Event {
+		return audit.Event{Time: ev.Time, Kind: audit.LoginEnded, UserID: l.UserID, Address: ev.Address, RequestID: ev.RequestID}
+	}, ev.Time)
 }
 
 func scanLogin(row scanner) (tokens.Login, error) {
@@ -75,7 +86,7 @@ func (db *DB) ReplaceLogin(ctx context.Context, old ids.Login, l tokens.Login, n
 		if err != nil {
 			return err
 		}
-		if err := db.insertLogin(ctx, tx, l); err != nil {
+		if err := db.insertLogin(ctx, tx, l, ev); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE authorizations SET login_id = ? WHERE login_id = ?`, l.ID[:], old[:]); err != nil {

@@ -31,6 +31,7 @@ var mysqlDialect = dialect{
 	isUndefined: isMySQLCode([]uint16{1054, 1146}), // ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE
 	migrateLock: mysqlMigrateLock,
 	move:        mysqlMove,
+	lockRow:     ` FOR UPDATE`,
 }
 
 // openMySQL opens a database of MySQL, MariaDB or another server with their protocol.

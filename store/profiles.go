@@ -15,9 +15,11 @@ import (
 
 var profileTable = table{name: "profiles", columns: columns("user_id blob, claims text")}
 
+var profileQuery = `SELECT ` + profileTable.list("") + ` FROM profiles WHERE user_id = ?`
+
 // Profile implements [accounts.ProfileStore].
 func (db *DB) Profile(ctx context.Context, user ids.User) (accounts.Profile, error) {
-	p, err := one(ctx, db, scanProfile, `SELECT `+profileTable.list("")+` FROM profiles WHERE user_id = ?`, user[:])
+	p, err := one(ctx, db, scanProfile, profileQuery, user[:])
 	if errors.Is(err, sql.ErrNoRows) {
 		return accounts.Profile{}, nil
 	}
@@ -41,10 +43,15 @@ func (db *DB) PutProfile(ctx context.Context, user ids.User, by accounts.By, p a
 		query, args = query+` AND `+sessionLives, append(args, by.Session[:], now.UnixMilli())
 		refused = accounts.ErrSignedOut
 	}
-	return db.inTx(ctx, func(tx *sql.Tx) error {
+	err := db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, query, args...))
 		if err != nil || n == 0 {
 			return cmp.Or(err, refused)
+		}
+		if had, err := scanProfile(tx.QueryRowContext(ctx, profileQuery, user[:])); err == nil && had == p || errors.Is(err, sql.ErrNoRows) && p == (accounts.Profile{}) {
+			return errUnchanged // updated_at goes back, too
+		} else if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM profiles WHERE user_id = ?`, user[:]); err != nil {
 			return err
@@ -56,4 +63,8 @@ func (db *DB) PutProfile(ctx context.Context, user ids.User, by accounts.By, p a
 		}
 		return record(ctx, tx, ev)
 	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
 }

@@ -20,15 +20,19 @@ var sessionTable = table{name: "sessions", columns: columns("id blob, user_id bl
 // inserts.
 func (db *DB) CreateSession(ctx context.Context, s tokens.Session, epoch int64, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		if err := db.insertSession(ctx, tx, s, epoch); err != nil {
+		if err := db.insertSession(ctx, tx, s, epoch, ev); err != nil {
 			return err
 		}
 		return record(ctx, tx, ev)
 	})
 }
 
-// insertSession adds a session if its user is still in epoch, or returns ErrUserGone.
-func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, epoch int64) error {
+// insertSession adds a session if its user is still in epoch, or returns ErrUserGone. It
+// ends those that are too many. ev is the event of the new session.
+func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, epoch int64, ev audit.Event) error {
+	if err := db.lockUser(ctx, tx, s.UserID); err != nil {
+		return err
+	}
 	n, err := affected(tx.ExecContext(ctx, sessionTable.into()+`
 		SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, epoch FROM users
 		WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
@@ -41,7 +45,16 @@ func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, e
 	if err != nil {
 		return err
 	}
-	return db.insertAuthorization(ctx, tx, &s)
+	if err := db.insertAuthorization(ctx, tx, &s); err != nil {
+		return err
+	}
+	return end(ctx, tx, surplus{
+		table: "sessions", of: `user_id = ? AND client_id = ?`, args: []any{s.UserID[:], s.ClientID}, newest: s.ID[:], least: "last_used_at", most: tokens.MaxSessions,
+	}, func(id []byte) audit.Event {
+		ended := audit.Event{Time: ev.Time, Kind: audit.SessionRevoked, UserID: s.UserID, ClientID: s.ClientID, Address: ev.Address, RequestID: ev.RequestID}
+		copy(ended.SessionID[:], id)
+		return ended
+	}, ev.Time)
 }
 
 // sessionQuery selects sessions with their users' roles and their authorizations. A session
@@ -162,9 +175,13 @@ func (db *DB) EndUserSessions(ctx context.Context, user ids.User, keep ids.Sessi
 }
 
 // UserSessions implements [tokens.Store].
-func (db *DB) UserSessions(ctx context.Context, user ids.User, now time.Time) ([]tokens.Session, error) {
-	return all(ctx, db, scanSession,
-		sessionQuery+`s.user_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, user[:], now.UnixMilli())
+func (db *DB) UserSessions(ctx context.Context, user ids.User, now time.Time, after tokens.Place, limit int) ([]tokens.Session, error) {
+	query, args := sessionQuery+`s.user_id = ? AND s.expires_at > ?`, []any{user[:], now.UnixMilli()}
+	if after != (tokens.Place{}) {
+		at := after.CreatedAt.UnixMilli()
+		query, args = query+` AND (s.created_at < ? OR s.created_at = ? AND s.id > ?)`, append(args, at, at, after.ID[:])
+	}
+	return all(ctx, db, scanSession, query+` ORDER BY s.created_at DESC, s.id LIMIT ?`, append(args, limit)...)
 }
 
 // PurgeSessions implements [tokens.Store].

@@ -66,6 +66,7 @@ type dialect struct {
 	variables   string                               // query: settings that durability rests on; empty where we set them
 	migrateLock func() (goose.ProviderOption, error) // lets one process migrate; nil where a transaction does
 	move        moveDialect                          // what a move needs
+	lockRow     string                               // ending of a query that locks its rows; empty where a transaction locks all
 }
 
 // IsUnavailable reports whether err means that the database did not answer, so that the
@@ -209,6 +210,7 @@ func (db *DB) Ping(ctx context.Context) error {
 // execer is a pool or a transaction.
 type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 // change runs one statement and, if it affected a row, records ev, in one transaction. It

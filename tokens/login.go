@@ -33,7 +33,8 @@ type Login struct {
 // all replicas.
 type LoginStore interface {
 	// CreateLogin adds l and writes ev if the user exists, is enabled and is in l's epoch.
-	// Otherwise it returns ErrUserGone.
+	// Otherwise it returns ErrUserGone. If the user then has more than MaxLogins, it removes
+	// the oldest as ForgetLogin does and writes a LoginEnded for each that was live.
 	CreateLogin(ctx context.Context, l Login, ev audit.Event) error
 	// Login returns a login that is live at now, or ErrUnknown.
 	Login(ctx context.Context, id ids.Login, now time.Time) (Login, error)

@@ -61,13 +61,32 @@ type Session struct {
 	Roles []string // the user's roles as they are now; not written by CreateSession
 }
 
+// MaxSessions is how many sessions a user has at one client at most, and MaxLogins how
+// many logins. A new one ends the one used least recently, or the oldest login: a script
+// that signs in all the time fills no disk, and no user has that many browsers.
+const (
+	MaxSessions = 100
+	MaxLogins   = 64
+)
+
+// A Place is the position of a session in a user's list. The zero Place is before all.
+type Place struct {
+	CreatedAt time.Time
+	ID        ids.Session
+}
+
+// Place returns the position of the session.
+func (s *Session) Place() Place { return Place{s.CreatedAt, s.ID} }
+
 // Store stores sessions, codes and logins. Every method is atomic and safe for concurrent
 // use, across all replicas.
 type Store interface {
 	LoginStore
 	CodeStore
 	// CreateSession adds s and writes ev if the user exists, is enabled and is in epoch.
-	// Otherwise it returns ErrUserGone.
+	// Otherwise it returns ErrUserGone. If the user then has more than MaxSessions at the
+	// client, it removes those used least recently and writes a SessionRevoked for each
+	// that was live. RedeemCode does the same.
 	CreateSession(ctx context.Context, s Session, epoch int64, ev audit.Event) error
 	// Session returns a session that is live at now, or ErrUnknown if it is missing,
 	// revoked or expired.
@@ -84,8 +103,9 @@ type Store interface {
 	// EndUserSessions removes all sessions and logins of a user, except the session keep,
 	// if any, and its login. It writes ev if there were sessions, and returns how many.
 	EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (int64, error)
-	// UserSessions lists the sessions of a user that are live at now, newest first.
-	UserSessions(ctx context.Context, user ids.User, now time.Time) ([]Session, error)
+	// UserSessions lists at most limit sessions of a user that are live at now, newest
+	// first: those after a place.
+	UserSessions(ctx context.Context, user ids.User, now time.Time, after Place, limit int) ([]Session, error)
 	// PurgeSessions removes at most limit sessions that have expired at now and returns
 	// how many.
 	PurgeSessions(ctx context.Context, now time.Time, limit int) (int64, error)

@@ -18,8 +18,24 @@ type Sessions struct{ store Store }
 func NewSessions(store Store) Sessions { return Sessions{store} }
 
 // OfUser lists a user's live sessions, newest first.
-func (s Sessions) OfUser(ctx context.Context, now time.Time, user ids.User) ([]Session, error) {
-	return s.store.UserSessions(ctx, user, now)
+func (s Sessions) OfUser(ctx context.Context, now time.Time, user ids.User) (all []Session, err error) {
+	const page = 500
+	for after := (Place{}); ; {
+		some, err := s.Page(ctx, now, user, after, page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+		if len(some) < page {
+			return all, nil
+		}
+		after = some[page-1].Place()
+	}
+}
+
+// Page lists at most limit of a user's live sessions, newest first: those after a place.
+func (s Sessions) Page(ctx context.Context, now time.Time, user ids.User, after Place, limit int) ([]Session, error) {
+	return s.store.UserSessions(ctx, user, now, after, limit)
 }
 
 // EndSession revokes one session for the operator. ErrUnknown if there is none,

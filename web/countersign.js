@@ -328,7 +328,16 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
       }),
     );
 
-  const sessions = async () => (await account("GET", "/account/sessions")).sessions;
+  const sessions = async () => {
+    const all = [];
+    let path = "/account/sessions";
+    for (;;) {
+      const page = await account("GET", path);
+      all.push(...page.sessions);
+      if (!page.next) return all;
+      path = `/account/sessions?after=${encodeURIComponent(page.next)}`;
+    }
+  };
   const endSession = (id) => account("DELETE", `/account/sessions/${encodeURIComponent(id)}`);
   const endOtherSessions = () => account("DELETE", "/account/sessions");
   const changePassword = ({ currentPassword, newPassword }) =>

@@ -29,6 +29,35 @@ var eventPromises = []promise{
 		succeeds(t, err)
 		same(t, "events", got, []audit.Record{{Number: number(t, db), Event: event(audit.ClientCreated)}})
 	}},
+	{"Events/of one kind and user ten a minute, but for the operator's", func(t *testing.T, db *store.DB) {
+		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
+		change := func(id ids.User, i int, now time.Time, address string) {
+			ev := audit.Event{Time: now, Kind: audit.UserProfileChanged, UserID: id, Address: address}
+			succeeds(t, db.PutProfile(t.Context(), id, accounts.By{Operator: true}, accounts.Profile{Name: strings.Repeat("x", i+1)}, now, ev))
+		}
+		changed := func(id ids.User) (n int) {
+			all, err := db.Events(t.Context(), audit.Filter{UserID: id})
+			succeeds(t, err)
+			for _, r := range all {
+				if r.Kind == audit.UserProfileChanged {
+					n++
+				}
+			}
+			return n
+		}
+		for i := range 30 {
+			change(u.ID, i, at, []string{"192.0.2.1", "2001:db8::1"}[i%2])
+		}
+		same(t, "events in a minute", changed(u.ID), 10)
+		change(other.ID, 0, at, "192.0.2.1")
+		same(t, "events of another user", changed(other.ID), 1)
+		change(u.ID, 30, at, "")
+		same(t, "events with the operator's", changed(u.ID), 11)
+		for i := range 30 {
+			change(u.ID, i, at.Add(time.Minute), "192.0.2.1")
+		}
+		same(t, "events in two minutes", changed(u.ID), 21)
+	}},
 	{"Events/there may be none", func(t *testing.T, db *store.DB) {
 		got, err := db.Events(t.Context(), audit.Filter{})
 		succeeds(t, err)

@@ -69,6 +69,24 @@ var loginPromises = []promise{
 		want.Username = u.Username // the store returns the user's present name
 		loginLives(t, db, want)
 	}},
+	{"CreateLogin/ends the oldest beyond MaxLogins", func(t *testing.T, db *store.DB) {
+		u := addUser(t, db, "alice")
+		oldest := addLogin(t, db, u)
+		for range tokens.MaxLogins - 1 {
+			l := login(u)
+			l.CreatedAt = at.Add(time.Minute)
+			succeeds(t, db.CreateLogin(t.Context(), l, event(audit.LoginCreated)))
+		}
+		his := addLogin(t, db, addUser(t, db, "bob"))
+		ended := event(audit.LoginEnded)
+		ended.UserID = u.ID
+		l := login(u)
+		leaves(t, db, func(ctx context.Context) { succeeds(t, db.CreateLogin(ctx, l, event(audit.LoginCreated))) }, ended, event(audit.LoginCreated))
+		loginLives(t, db, l)
+		loginLives(t, db, his)
+		_, err := db.Login(t.Context(), oldest.ID, at)
+		fails(t, "the oldest", err, tokens.ErrUnknown)
+	}},
 	{"CreateLogin/what is absent stays absent", func(t *testing.T, db *store.DB) {
 		loginLives(t, db, addLogin(t, db, addUser(t, db, "alice")))
 	}},
@@ -226,7 +244,7 @@ var loginPromises = []promise{
 			exchanged(t, db, addCode(t, db, l, c.ID))
 		}
 		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))
-		left, err := db.UserSessions(t.Context(), l.UserID, at)
+		left, err := db.UserSessions(t.Context(), l.UserID, at, tokens.Place{}, 1000)
 		succeeds(t, err)
 		same(t, "sessions left", left, nil)
 	}},

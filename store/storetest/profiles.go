@@ -52,6 +52,17 @@ var profilePromises = []promise{
 		}
 		lives(t, db, s)
 	}},
+	{"PutProfile/that changes nothing writes nothing", func(t *testing.T, db *store.DB) {
+		u := addUser(t, db, "alice")
+		put := func(ctx context.Context, p accounts.Profile, now time.Time) {
+			succeeds(t, db.PutProfile(ctx, u.ID, accounts.By{Operator: true}, p, now, event(audit.UserProfileChanged)))
+		}
+		leaves(t, db, func(ctx context.Context) { put(ctx, accounts.Profile{}, at.Add(time.Minute)) })
+		isUser(t, db, u)
+		put(t.Context(), accounts.Profile{Name: "Alice"}, at)
+		leaves(t, db, func(ctx context.Context) { put(ctx, accounts.Profile{Name: "Alice"}, at.Add(time.Minute)) })
+		isUser(t, db, u)
+	}},
 	{"PutProfile/of an unknown user is ErrUnknownUser", func(t *testing.T, db *store.DB) {
 		unknown := ids.New[ids.User]()
 		leaves(t, db, func(ctx context.Context) {

@@ -33,7 +33,7 @@ var sessionPromises = []promise{
 		}, created)
 		want.Roles = u.Roles
 		lives(t, db, want)
-		all, err := db.UserSessions(t.Context(), u.ID, at)
+		all, err := db.UserSessions(t.Context(), u.ID, at, tokens.Place{}, 1000)
 		succeeds(t, err)
 		same(t, "sessions of the user", all, []tokens.Session{want})
 	}},
@@ -239,12 +239,64 @@ var sessionPromises = []promise{
 		short.ExpiresAt = at.Add(time.Minute)
 		succeeds(t, db.CreateSession(t.Context(), short, u.Epoch, event(audit.SessionCreated)))
 		slices.Reverse(want)
-		got, err := db.UserSessions(t.Context(), u.ID, short.ExpiresAt)
+		got, err := db.UserSessions(t.Context(), u.ID, short.ExpiresAt, tokens.Place{}, 1000)
 		succeeds(t, err)
 		same(t, "sessions", got, want)
 	}},
+	{"UserSessions/in pages", func(t *testing.T, db *store.DB) {
+		u, first := signIn(t, db, "alice")
+		for i := range 6 {
+			s := session(u, first.ClientID)
+			s.CreatedAt = at.Add(time.Duration(i/3) * time.Millisecond) // some at one instant
+			succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
+		}
+		want, err := db.UserSessions(t.Context(), u.ID, at, tokens.Place{}, 1000)
+		succeeds(t, err)
+		var got []tokens.Session
+		for after := (tokens.Place{}); ; after = got[len(got)-1].Place() {
+			some, err := db.UserSessions(t.Context(), u.ID, at, after, 2)
+			succeeds(t, err)
+			if got = append(got, some...); len(some) < 2 {
+				break
+			}
+		}
+		same(t, "sessions", got, want)
+	}},
+	{"CreateSession/ends those used least recently beyond MaxSessions at a client", func(t *testing.T, db *store.DB) {
+		u, elsewhere := signIn(t, db, "alice")
+		app := addClient(t, db, "app with many").ID
+		add := func(used time.Duration, expires time.Time) tokens.Session {
+			s := session(u, app)
+			s.LastUsedAt, s.ExpiresAt = at.Add(used), expires
+			succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
+			return s
+		}
+		later := at.Add(time.Hour)
+		recent := add(time.Hour, later)                                  // the oldest, but in use
+		second, third := add(time.Second, later), add(2*time.Second, at) // one of them has expired
+		for range tokens.MaxSessions - 3 {
+			add(time.Minute, later)
+		}
+		created := event(audit.SessionCreated)
+		created.UserID, created.Address, created.RequestID = u.ID, "192.0.2.1", "r1"
+		ended := created
+		ended.Kind, ended.ClientID, ended.SessionID = audit.SessionRevoked, app, second.ID
+		for _, want := range [][]audit.Event{{ended, created}, {created}} {
+			s := session(u, app)
+			s.LastUsedAt, s.ExpiresAt = at, later // used longer ago than all others, but new
+			leaves(t, db, func(ctx context.Context) { succeeds(t, db.CreateSession(ctx, s, u.Epoch, created)) }, want...)
+			_, err := db.Session(t.Context(), s.ID, at)
+			succeeds(t, err)
+			succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
+			add(time.Minute, later)
+		}
+		_, err := db.Session(t.Context(), third.ID, at.Add(-time.Second))
+		fails(t, "the expired one", err, tokens.ErrUnknown)
+		lives(t, db, recent)
+		lives(t, db, elsewhere)
+	}},
 	{"UserSessions/there may be none", func(t *testing.T, db *store.DB) {
-		got, err := db.UserSessions(t.Context(), addUser(t, db, "alice").ID, at)
+		got, err := db.UserSessions(t.Context(), addUser(t, db, "alice").ID, at, tokens.Place{}, 1000)
 		succeeds(t, err)
 		same(t, "sessions", got, nil)
 	}},
