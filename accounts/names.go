@@ -76,6 +76,12 @@ func checkUsername(bad *input.Error, username string) string {
 		bad.Add("username", input.InvalidCharacters, "%v.", err)
 	case n > maxUsername:
 		bad.Add("username", input.TooLong, "username must not be longer than %d characters.", maxUsername)
+	case strings.HasPrefix(name, "-"):
+		// A command would take the name for a flag.
+		bad.Add("username", input.NotAllowed, "username must not begin with a hyphen.")
+	case strings.Contains(name, "@"):
+		// Users also sign in by their address, so a name must not look like another user's.
+		bad.Add("username", input.NotAllowed, "username must not contain an @: an e-mail address goes into the field email.")
 	case ids.Resembles(name):
 		// Operators name users by name or id, so a name must not look like another
 		// user's id.

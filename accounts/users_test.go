@@ -2,6 +2,7 @@ package accounts_test
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/audit"
 	"countersign/caller"
 	"countersign/ids"
 	"countersign/input"
@@ -113,6 +115,31 @@ func TestUsernameInTheFormOfAnIDIsRefused(t *testing.T) {
 		_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, caller.Operator())
 		if bad, ok := errors.AsType[*input.Error](err); !ok || len(bad.Problems) != 1 || bad.Problems[0].Code != input.NotAllowed {
 			t.Errorf("Create(%q): %v, want not_allowed", name, err)
+		}
+	}
+}
+
+// A command takes a name with a hyphen for a flag, and a user takes one with an @ for an
+// address. The users who have one from before sign in as ever.
+func TestNewUsernamesLookLikeNoFlagAndNoAddress(t *testing.T) {
+	db := open(t)
+	users := newUsers(t, db)
+	for _, name := range []string{"-", "-alice", "--help", " -alice", "alice@example.com", "@alice", "alice@", "alice＠example.com"} {
+		for _, by := range []caller.Caller{caller.Operator(), {Address: "192.0.2.1"}} {
+			_, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: name, Password: goodPassword}, by)
+			if bad, ok := errors.AsType[*input.Error](err); !ok || len(bad.Problems) != 1 || bad.Problems[0].Code != input.NotAllowed {
+				t.Errorf("Create(%q): %v, want not_allowed", name, err)
+			}
+		}
+	}
+	for i, name := range []string{"-alice", "alice@example.com"} {
+		old := create(t, users, fmt.Sprint("old", i), goodPassword)
+		old.ID, old.Username = ids.New[ids.User](), name
+		if err := db.CreateUser(t.Context(), old, audit.Event{Kind: audit.UserCreated, Time: time.Now(), UserID: old.ID}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := users.Authenticate(t.Context(), time.Now(), name, goodPassword, caller.Caller{}); err != nil || got.ID != old.ID {
+			t.Errorf("Authenticate(%q) = %v, %v", name, got.ID, err)
 		}
 	}
 }

@@ -248,6 +248,10 @@ type Config struct {
 	Dev  bool   `yaml:"-"`
 	Data string `yaml:"-"`
 
+	// ServiceLinks are variables of the environment that begin as settings do, but that
+	// Kubernetes has set for services. They have no effect.
+	ServiceLinks []string `yaml:"-"`
+
 	places places
 }
 

@@ -94,16 +94,21 @@ const envPrefix = "COUNTERSIGN_"
 var envElsewhere = []string{envPrefix + "CONFIG", envPrefix + "DATA", envPrefix + "MOVE_TO"}
 
 // fromKubernetes reports whether the variable is one that Kubernetes sets in every pod
-// for a service called countersign or countersign-NAME. Its COUNTERSIGN_PORT is a URL;
-// a value like 8080 is an operator's mistake.
+// for a service called countersign or countersign-NAME. Such a name may also be a setting's:
+// the service countersign-smtp has COUNTERSIGN_SMTP_PORT=tcp://10.0.0.1:25. A value
+// like 8080 is an operator's.
 func fromKubernetes(name, text string) bool {
-	return kubernetesEnv.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(text, "://")
+	return kubernetesEnv.MatchString(name) || strings.HasSuffix(name, "_PORT") && kubernetesPort.MatchString(text)
 }
 
-var kubernetesEnv = regexp.MustCompile(
-	`^COUNTERSIGN(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+var (
+	kubernetesEnv = regexp.MustCompile(
+		`^COUNTERSIGN(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+	kubernetesPort = regexp.MustCompile(`^(tcp|udp|sctp)://[^/]+$`)
+)
 
 func (c *Config) setEnviron(environ []string, r *report) {
+	defer func() { slices.Sort(c.ServiceLinks) }()
 	ls := c.leaves()
 	var names []string
 	for _, l := range ls {
@@ -114,11 +119,13 @@ func (c *Config) setEnviron(environ []string, r *report) {
 		if !strings.HasPrefix(name, envPrefix) || slices.Contains(envElsewhere, name) {
 			continue
 		}
+		if fromKubernetes(name, text) {
+			c.ServiceLinks = append(c.ServiceLinks, name)
+			continue
+		}
 		i := slices.Index(names, name)
 		if i < 0 {
-			if !fromKubernetes(name, text) {
-				r.errs = append(r.errs, &Problem{Where: oneLine(name), Reason: "unknown variable" + suggest(name, names)})
-			}
+			r.errs = append(r.errs, &Problem{Where: oneLine(name), Reason: "unknown variable" + suggest(name, names)})
 			continue
 		}
 		l := ls[i]

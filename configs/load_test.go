@@ -284,7 +284,9 @@ func TestBadEnvironment(t *testing.T) {
 }
 
 func TestVariablesOfOthersAreLeftAlone(t *testing.T) {
-	load(t, configs.Source{Environ: []string{
+	c := load(t, configs.Source{Environ: []string{
+		"COUNTERSIGN_SMTP_SERVICE_HOST=10.0.0.3", "COUNTERSIGN_SMTP_PORT=tcp://10.0.0.3:25", "COUNTERSIGN_SMTP_PORT_25_TCP=tcp://10.0.0.3:25",
+		"COUNTERSIGN_6_PORT=udp://[fd00::1]:53",
 		"COUNTERSIGN_CONFIG=c.yaml", "COUNTERSIGN_DATA=/data",
 		"COUNTERSIGN_SERVICE_HOST=10.0.0.1", "COUNTERSIGN_SERVICE_PORT=80", "COUNTERSIGN_SERVICE_PORT_HTTP=80",
 		"COUNTERSIGN_PORT=tcp://10.0.0.1:80", "COUNTERSIGN_PORT_80_TCP=tcp://10.0.0.1:80",
@@ -292,6 +294,16 @@ func TestVariablesOfOthersAreLeftAlone(t *testing.T) {
 		"COUNTERSIGN_ADMIN_SERVICE_HOST=10.0.0.2", "COUNTERSIGN_ADMIN_PORT=tcp://10.0.0.2:90", "COUNTERSIGN_ADMIN_PORT_90_TCP_ADDR=10.0.0.2",
 		"COUNTERSIGNER=x", "countersign_x=y",
 	}})
+	if c.SMTP.Port != 587 || len(c.ServiceLinks) != 15 {
+		t.Errorf("smtp.port is %d and %q are not settings, want the default and 15", c.SMTP.Port, c.ServiceLinks)
+	}
+	c = load(t, configs.Source{Environ: []string{"COUNTERSIGN_SMTP_PORT=2525"}})
+	if c.SMTP.Port != 2525 || c.ServiceLinks != nil {
+		t.Errorf("smtp.port is %d and %q are not settings", c.SMTP.Port, c.ServiceLinks)
+	}
+	for _, mistake := range []string{"COUNTERSIGN_SMTP_PORT=http://mail", "COUNTERSIGN_PORT=8080", "COUNTERSIGN_SMTP_PORT=tcp:25"} {
+		problems(t, configs.Source{Environ: []string{mistake}})
+	}
 }
 
 func TestDataFolderDecidesDefaults(t *testing.T) {

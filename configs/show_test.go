@@ -56,7 +56,7 @@ func TestShowKeepsTheOrderOfConfig(t *testing.T) {
 func TestSecretsAreNeverShown(t *testing.T) {
 	c := load(t, configs.Source{Dev: true, Environ: []string{
 		"COUNTERSIGN_MASTER_KEY=hunter2",
-		"COUNTERSIGN_DATABASE_URL=sqlite://me:hun/t@er2@host/x.db",
+		"COUNTERSIGN_DATABASE_URL=mysql://me:hun:t@er2@host/x",
 	}})
 	var log strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "key", c.MasterKey)
@@ -66,12 +66,12 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	}
 	client := c.Clients[2]
 	shown := fmt.Sprintf("%v\n%+v\n%#v\n%v\n%s\n%s", c.Show(), client, client, c.MasterKey, asJSON, log.String())
-	for _, secret := range []string{"hunter2", "hun/t", "dev-secret"} {
+	for _, secret := range []string{"hunter2", "hun:t", "dev-secret"} {
 		if strings.Contains(shown, secret) {
 			t.Errorf("%s is in:\n%s", secret, shown)
 		}
 	}
-	if got := setting(t, c, "database.url").Value; got != "sqlite://me:[secret]@host/x.db" {
+	if got := setting(t, c, "database.url").Value; got != "mysql://me:[secret]@host/x" {
 		t.Errorf("database.url = %q", got)
 	}
 }

@@ -74,7 +74,7 @@ func parse(v reflect.Value, text string) (err error) {
 	case *string:
 		*p = text
 	case *secrecy.Text:
-		*p = secrecy.Text(text)
+		*p = secrecy.Read([]byte(text))
 	case *bool:
 		if text != "true" && text != "false" {
 			return fmt.Errorf("must be true or false, not %s", quote(text))

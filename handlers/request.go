@@ -3,6 +3,8 @@
 package handlers
 
 import (
+	"cmp"
+
 	"github.com/gin-gonic/gin"
 
 	"countersign/browser"
@@ -28,12 +30,17 @@ func logClient(c *gin.Context, id ids.Client) { c.Set(ClientIDKey, string(id)) }
 // RequestID is the id the middleware gave the request.
 func RequestID(c *gin.Context) string { return c.Writer.Header().Get(RequestIDHeader) }
 
+// unknownAddress stands for the address of a caller whose peer has none that we can read,
+// such as a Unix socket. All of those share one network's budgets, and no security event of
+// theirs looks like a command's, which has no address.
+const unknownAddress = "unknown"
+
 // callerOf describes who makes the request. uiLocales are the languages that an
 // application asks for; without any, the browser's count. It leaves out which accounts
 // the browser is known to: that matters only where pages take proofs or ask for mail, see
 // KnownBrowsers.caller.
 func callerOf(c *gin.Context, uiLocales string) caller.Caller {
 	return caller.Caller{
-		Address: c.ClientIP(), RequestID: RequestID(c), Language: language(c, uiLocales), Device: browser.Label(c.Request.UserAgent()),
+		Address: cmp.Or(c.ClientIP(), unknownAddress), RequestID: RequestID(c), Language: language(c, uiLocales), Device: browser.Label(c.Request.UserAgent()),
 	}
 }

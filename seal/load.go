@@ -38,6 +38,10 @@ func Parse(text secrecy.Text) (*Keys, error) {
 		if err != nil {
 			return nil, fmt.Errorf("master key %d: %w", i+1, err)
 		}
+		// A weak key may still open what it has sealed.
+		if i == 0 && weak(key) {
+			return nil, fmt.Errorf("master key %d: not random, so an attacker can guess it: put a new one before it (head -c 32 /dev/urandom | base64)", i+1)
+		}
 		m := newMaster(key)
 		if _, ok := keys.find(m.id); ok {
 			return nil, fmt.Errorf("master key %d: given twice", i+1)
@@ -45,6 +49,21 @@ func Parse(text secrecy.Text) (*Keys, error) {
 		keys.keys = append(keys.keys, m)
 	}
 	return keys, nil
+}
+
+// weak reports whether a person, not a random generator, has made the key: it has few
+// different bytes, repeats a pattern, counts, or is text, perhaps filled up with zeros. Of
+// random keys less than one in 10^13 is so.
+func weak(key []byte) bool {
+	different := map[byte]bool{}
+	repeats, counts, text := true, true, true
+	for i, b := range key {
+		different[b] = true
+		repeats = repeats && b == key[(i+len(key)/2)%len(key)]
+		counts = counts && (i < 2 || b-key[i-1] == key[1]-key[0])
+		text = text && (b == 0 || b == '\n' || b >= ' ' && b <= '~')
+	}
+	return len(different) <= len(key)/2 || repeats || counts || text
 }
 
 func decode(field string) ([]byte, error) {
@@ -62,11 +81,11 @@ func decode(field string) ([]byte, error) {
 // LoadFile reads the master keys in a file. It does not check the file's
 // permissions: secrets that Kubernetes mounts are readable by their group.
 func LoadFile(path string) (*Keys, error) {
-	text, err := os.ReadFile(path)
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("master key file: %w", err)
 	}
-	keys, err := Parse(secrecy.Text(text))
+	keys, err := Parse(secrecy.Read(b))
 	if err != nil {
 		return nil, fmt.Errorf("master key file %s: %w", path, err)
 	}

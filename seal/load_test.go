@@ -2,6 +2,7 @@ package seal_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"io/fs"
@@ -16,15 +17,58 @@ import (
 )
 
 func TestParseReadsEveryBase64(t *testing.T) {
-	raw := bytes.Repeat([]byte{0xfb, 0xff}, 16) // has + and / in base64, and - and _ in base64url
-	want := parse(t, secrecy.Text(base64.StdEncoding.EncodeToString(raw))).Primary()
+	raw := sha256.Sum256([]byte("any key"))
+	copy(raw[:], "\xfb\xff\xbf") // has + and / in base64, and - and _ in base64url
+	want := parse(t, secrecy.Text(base64.StdEncoding.EncodeToString(raw[:]))).Primary()
 	for _, encoding := range []*base64.Encoding{
 		base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding,
 	} {
-		text := encoding.EncodeToString(raw)
+		text := encoding.EncodeToString(raw[:])
 		if got := parse(t, secrecy.Text(" "+text+"\r\n")).Primary(); got != want {
 			t.Errorf("Parse(%s) has id %s, want %s", text, got, want)
 		}
+	}
+}
+
+// A person's key is refused where it would seal, and still opens what it has sealed.
+func TestParseRefusesAKeyThatIsNotRandom(t *testing.T) {
+	counting := func(step byte) (key []byte) {
+		for i := range 32 {
+			key = append(key, byte(i)*step+7)
+		}
+		return key
+	}
+	good := seal.Generate()
+	random, err := base64.StdEncoding.DecodeString(string(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, raw := range map[string][]byte{
+		"zeros":            make([]byte, 32),
+		"one byte":         bytes.Repeat([]byte{0xff}, 32),
+		"two bytes":        bytes.Repeat([]byte{0xfb, 0x0f}, 16),
+		"eight bytes":      bytes.Repeat(random[:8], 4),
+		"sixteen bytes":    bytes.Repeat(random[:16], 2),
+		"filled up":        append(bytes.Clone(random[:15]), make([]byte, 17)...),
+		"ascending":        counting(1),
+		"descending":       counting(255),
+		"in threes":        counting(3),
+		"a word":           append([]byte("changeme"), make([]byte, 24)...),
+		"words":            []byte("correct horse battery staple now"),
+		"digits":           []byte("01234567890123456789012345678901"),
+		"a line":           []byte("The quick brown fox jumps over.\n"),
+		"hexadecimal text": []byte("9f86d081884c7d659a2feaa0c55ad015"),
+	} {
+		text := secrecy.Text(base64.StdEncoding.EncodeToString(raw))
+		if _, err := seal.Parse(text + "\n" + good); err == nil || !strings.Contains(err.Error(), "head -c 32 /dev/urandom | base64") {
+			t.Errorf("%s: got error %v, want advice", name, err)
+		}
+		if _, err := seal.Parse(good + "\n" + text); err != nil {
+			t.Errorf("%s, after a random key: %v", name, err)
+		}
+	}
+	for range 1000 {
+		parse(t, seal.Generate())
 	}
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,7 +21,7 @@ import (
 // the database included.
 const requestTimeout = 20 * time.Second
 
-// wellFormedID matches a request id that we accept from the caller. We replace others,
+// wellFormedID matches a request id that we accept from a trusted proxy. We replace others,
 // because request ids go into logs and headers.
 var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
 
@@ -31,11 +32,7 @@ var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
 func (a *App) identify(c *gin.Context) {
 	a.underWay.Add(1)
 	defer a.underWay.Done()
-	id := c.GetHeader(handlers.RequestIDHeader)
-	if !wellFormedID.MatchString(id) {
-		id = rand.Text()
-	}
-	c.Header(handlers.RequestIDHeader, id)
+	c.Header(handlers.RequestIDHeader, cmp.Or(requestID(c, a.trusted), rand.Text()))
 	if a.draining.Load() {
 		c.Header("Connection", "close") // the server accepts no further request
 	}

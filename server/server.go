@@ -58,6 +58,7 @@ type App struct {
 	o        Options
 	signIns  *signin.Service
 	cors     *CORS
+	trusted  proxies
 	engine   *gin.Engine
 	chores   []chore
 	draining atomic.Bool
@@ -156,11 +157,12 @@ func (a *App) route() error {
 	if err != nil {
 		return err
 	}
+	a.trusted = trusted
 	policy := NewCORS(a.o.Issuer, a.o.AllowedOrigins, a.Clients.Origins)
 	a.cors = policy
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.
-	e.Use(trusted.forwarded(a.o.Log), a.identify, logRequests(a.o.Log), harden(a.o.SessionCookie.HTTPS),
+	e.Use(withoutZones, trusted.forwarded(a.o.Log), a.identify, logRequests(a.o.Log), harden(a.o.SessionCookie.HTTPS),
 		recoverPanics(a.o.Log), policy.middleware())
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)

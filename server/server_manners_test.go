@@ -16,6 +16,7 @@ import (
 
 	"countersign/keys"
 	"countersign/server"
+	"countersign/store/storetest"
 )
 
 // lines are the log so far, one record each.
@@ -83,8 +84,26 @@ func TestEveryAnswerHasARequestID(t *testing.T) {
 	check()
 }
 
-func TestRequestIDOfTheCallerIsTakenOverIfWellFormed(t *testing.T) {
-	a := newApp(t)
+// Security events have the id of their request, so another caller doesn't choose it.
+func TestRequestIDOfAStrangerIsReplaced(t *testing.T) {
+	const id = "0198c0de-0000-7000-8000-000000000000"
+	for _, trusted := range [][]string{nil, {"192.0.2.2", "198.51.100.0/24"}} {
+		a := newApp(t, func(o *server.Options, _ *keys.Options) { o.TrustedProxies = trusted })
+		a.signup("alice")
+		a.do(http.MethodPost, "/oauth/token", passwordForm("alice").Encode(), "X-Request-Id", id, "X-Forwarded-For", "198.51.100.7")
+		for _, event := range storetest.Events(t, a.db) {
+			if strings.Contains(event, id) {
+				t.Errorf("trusted %q: event %s", trusted, event)
+			}
+		}
+		if got := a.last("request")["request_id"]; got == id {
+			t.Errorf("trusted %q: the log has the stranger's id", trusted)
+		}
+	}
+}
+
+func TestRequestIDOfATrustedProxyIsTakenOverIfWellFormed(t *testing.T) {
+	a := newApp(t, withProxy)
 	for _, id := range []string{"12345678", "0198c0de-0000-7000-8000-000000000000", strings.Repeat("a", 64)} {
 		if got := a.do(http.MethodGet, "/healthz", "", "X-Request-Id", id).Header().Get("X-Request-Id"); got != id {
 			t.Errorf("%q became %q", id, got)
@@ -322,6 +341,8 @@ func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 		"the caller began the list":    {[]string{peer}, []string{"X-Forwarded-For", "10.0.0.1, 198.51.100.7"}, "198.51.100.7"},
 		"the caller sent its own line": {[]string{peer}, []string{"X-Forwarded-For", "10.0.0.1", "X-Forwarded-For", "198.51.100.7"}, "198.51.100.7"},
 		"two proxies":                  {[]string{peer, "203.0.113.0/24"}, []string{"X-Forwarded-For", "10.0.0.1, 198.51.100.7, 203.0.113.9"}, "198.51.100.7"},
+		"a zone":                       {[]string{peer}, []string{"X-Forwarded-For", "fe80::1%eth0"}, "fe80::1"},
+		"a zone in a URL's form":       {[]string{peer}, []string{"X-Forwarded-For", "10.0.0.1, fe80::1%25en0"}, "fe80::1"},
 		"nonsense":                     {[]string{peer}, []string{"X-Forwarded-For", "nonsense"}, peer},
 		"nonsense before":              {[]string{peer}, []string{"X-Forwarded-For", "nonsense, 198.51.100.7"}, "198.51.100.7"},
 		"IPv6":                         {[]string{peer}, []string{"X-Forwarded-For", "2001:db8::7"}, "2001:db8::7"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"countersign/configs"
 )
@@ -34,11 +35,14 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 	if _, err := declaredClients(cfg); err != nil {
 		return err
 	}
+	if len(cfg.ServiceLinks) > 0 {
+		fmt.Fprintf(std.err, "not settings, but what Kubernetes sets for its services: %s\n", strings.Join(cfg.ServiceLinks, ", "))
+	}
 	for _, key := range cfg.Unused() {
 		fmt.Fprintf(std.err, "%s has no effect in this version\n", key)
 	}
 	for _, origin := range cfg.Cookieless(cfg.CORS.AllowedOrigins) {
-		fmt.Fprintf(std.err, "cors.allowed_origins: %s %s\n", origin, configs.OtherSite)
+		fmt.Fprintf(std.err, "cors.allowed_origins: %s %s\n", visible(origin, ""), configs.OtherSite)
 	}
 	_, err = fmt.Fprintln(std.out, "the configuration is valid (the database and its clients were not checked)")
 	return err

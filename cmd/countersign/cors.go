@@ -38,6 +38,6 @@ func (e *corsExplainCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if ok && len(cfg.Cookieless([]string{e.Origin})) > 0 {
 		why += "; but it " + configs.OtherSite
 	}
-	_, err = fmt.Fprintln(std.out, why)
+	_, err = fmt.Fprintln(std.out, visible(why, ""))
 	return err
 }

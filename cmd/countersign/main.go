@@ -68,6 +68,7 @@ var errUsage = errors.New("wrong usage")
 
 // run parses and runs one command and returns the exit code.
 func run(ctx context.Context, args []string, io stdio) int {
+	io.out = &visibleWriter{w: io.out}
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,
@@ -87,18 +88,18 @@ func run(ctx context.Context, args []string, io stdio) int {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(io.err, "countersign: %v (see countersign --help)\n", err)
+		fmt.Fprintf(io.err, "countersign: %s (see countersign --help)\n", visible(err.Error(), ""))
 		return exitUsage
 	}
 	switch err := command.Run(); {
 	case err == nil:
 		return 0
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(io.err, "countersign: %s\n", strings.TrimSuffix(err.Error(), ": "+errUsage.Error()))
+		fmt.Fprintf(io.err, "countersign: %s\n", visible(strings.TrimSuffix(err.Error(), ": "+errUsage.Error()), ""))
 		return exitUsage
 	default:
 		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintf(io.err, "countersign: %s\n", strings.TrimRight(line, "\n"))
+			fmt.Fprintf(io.err, "countersign: %s\n", visible(strings.TrimRight(line, "\r\n"), ""))
 		}
 		return exitFailed
 	}

@@ -56,11 +56,11 @@ func readPassword(named, name string) (secrecy.Text, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w: write the password of the database's user into that file, readable by this one", named, err)
 	}
-	password := strings.TrimRight(string(b), "\r\n")
+	password := secrecy.Read(b)
 	if password == "" {
 		return "", fmt.Errorf("%s: %s is empty: write the password into it", named, name)
 	}
-	return secrecy.Text(password), nil
+	return password, nil
 }
 
 // openStore opens the configured database, with the options that change makes.
@@ -247,7 +247,7 @@ func mailSender(cfg *configs.Config, terminal io.Writer) (mail.Sender, error) {
 		if err != nil {
 			return nil, fmt.Errorf("smtp.password_file: %w: write the password of %s into that file", err, m.Username)
 		}
-		password = secrecy.Text(strings.TrimRight(string(b), "\r\n"))
+		password = secrecy.Read(b)
 	}
 	return &mail.SMTP{
 		Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, Password: password, From: m.From,

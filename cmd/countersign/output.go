@@ -76,7 +76,7 @@ func (l *listPrinter[T]) print(records []T) error {
 	for _, r := range records {
 		cells := make([]string, len(l.columns))
 		for i, c := range l.columns {
-			cells[i] = c.text(r)
+			cells[i] = visible(c.text(r), "")
 		}
 		rows = append(rows, cells)
 	}
@@ -122,7 +122,7 @@ func printOne[T any](p printing, w io.Writer, record T, columns []column[T]) err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, c := range columns {
-		fmt.Fprintf(t, "%s\t%s\n", c.name, c.text(record))
+		fmt.Fprintf(t, "%s\t%s\n", c.name, visible(c.text(record), ""))
 	}
 	return t.Flush()
 }
@@ -148,17 +148,19 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// readSecret reads a password or secret from standard input: all of it, less
-// one line ending.
+// readSecret reads a password or secret from standard input, as secrecy.Read has it.
 func readSecret(r io.Reader) (secrecy.Text, error) {
 	const most = 64 << 10
-	b, err := io.ReadAll(io.LimitReader(r, most))
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err != nil {
 		return "", fmt.Errorf("read standard input: %w", err)
 	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
-	if text == "" {
+	text := secrecy.Read(b)
+	switch {
+	case len(b) > most:
+		return "", fmt.Errorf("standard input has more than %d bytes: pipe the password or secret alone into the command", most)
+	case text == "":
 		return "", fmt.Errorf("standard input is empty: pipe the password or secret into the command")
 	}
-	return secrecy.Text(text), nil
+	return text, nil
 }

@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -105,6 +104,10 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	}
 	for _, origin := range cfg.Cookieless(cfg.CORS.AllowedOrigins) {
 		log.Warn(otherSite, "origin", origin)
+	}
+	if len(cfg.ServiceLinks) > 0 {
+		log.Info("Kubernetes has set these variables for services whose names begin with countersign: they are no settings",
+			"variables", cfg.ServiceLinks)
 	}
 	for _, key := range cfg.Unused() {
 		log.Warn("this setting has no effect in this version", "key", key)
@@ -220,7 +223,7 @@ func clientSecret(d configs.Client) (secrecy.Text, error) {
 	if err != nil {
 		return "", fmt.Errorf("secret of client %s: %w", d.ID, err)
 	}
-	return secrecy.Text(strings.TrimSpace(string(b))), nil
+	return secrecy.Read(b), nil
 }
 
 // printNextStep prints the commands that a new user can paste next.
