@@ -29,6 +29,7 @@ const (
 	VerifyEmail       LetterKind = "verify_email"       // proves the address of an account
 	ChangeEmail       LetterKind = "change_email"       // proves a new address, and is sent there
 	ResetPassword     LetterKind = "reset_password"     // lets a user set a new password
+	EmailChangeAsked  LetterKind = "email_change_asked" // notifies the present address, proven or not, that a change is asked for
 	EmailChanged      LetterKind = "email_changed"      // notifies the old address
 	PasswordChanged   LetterKind = "password_changed"   // notifies the owner
 	AlreadyRegistered LetterKind = "already_registered" // notifies the owner that another visitor or user wants the address
@@ -40,6 +41,7 @@ var lifetimes = map[LetterKind]time.Duration{
 	VerifyEmail:       24 * time.Hour,
 	ChangeEmail:       time.Hour,
 	ResetPassword:     30 * time.Minute,
+	EmailChangeAsked:  24 * time.Hour,
 	EmailChanged:      24 * time.Hour,
 	PasswordChanged:   24 * time.Hour,
 	AlreadyRegistered: time.Hour,
@@ -83,9 +85,9 @@ func (l *Letter) HasToken() bool {
 // LetterStore stores letters. Every method is atomic and safe for concurrent use, also
 // across replicas.
 type LetterStore interface {
-	// PostLetter stores a letter for sending. session, if not zero, must be alive at
-	// that time, and the letter gets the epoch of its user. ErrSignedOut.
-	PostLetter(ctx context.Context, l Letter, session ids.Session) error
+	// PostLetter stores a letter for sending, and others with it. session, if not zero,
+	// must be alive at that time, and the letters get the epoch of its user. ErrSignedOut.
+	PostLetter(ctx context.Context, l Letter, session ids.Session, with ...Letter) error
 	// Letter returns a letter that has not expired at now. ErrBadToken.
 	Letter(ctx context.Context, id ids.Letter, now time.Time) (Letter, error)
 	// UsedLetter returns the ID, Kind, UserID, Address and ExpiresAt of a letter whose
@@ -100,7 +102,7 @@ type LetterStore interface {
 	ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev audit.Event, letters ...Letter) error
 	// ResetPassword uses up a letter of ResetPassword to an account that is still in
 	// the letter's epoch and has its address: it replaces the hash, moves the epoch,
-	// ends all sessions, voids other such letters, and marks the address as proven,
+	// ends all sessions and what was pending, takes back all consents, and marks the address as proven,
 	// unless it is another account's. Of any number of concurrent calls one succeeds.
 	// letters are posted with it. ErrBadToken.
 	ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...Letter) error

@@ -82,9 +82,9 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	return u.post(ctx, letter, ids.Session{})
 }
 
-// post stores a letter that a stranger or a user's session asks for.
-func (u *Users) post(ctx context.Context, l Letter, session ids.Session) error {
-	if err := u.store.PostLetter(ctx, l, session); err != nil {
+// post stores a letter that a stranger or a user's session asks for, and notices with it.
+func (u *Users) post(ctx context.Context, l Letter, session ids.Session, notices ...Letter) error {
+	if err := u.store.PostLetter(ctx, l, session, notices...); err != nil {
 		return fmt.Errorf("post letter: %w", err)
 	}
 	return nil
@@ -239,7 +239,8 @@ func (u *Users) lookUp(ctx context.Context, now time.Time, token string, find fu
 }
 
 // RequestEmailChange posts a letter to a new address of a user, which becomes the
-// user's once it is proven. One of the user's sessions must ask for it. The result
+// user's once it is proven, and a notice to the present address, proven or not: the
+// caller may not be the owner. One of the user's sessions must ask for it. The result
 // doesn't tell whether another account has the address. *input.Error,
 // *limits.WaitError, ErrNoMail, ErrSignedOut.
 func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.User, session ids.Session, email string, from caller.Caller) error {
@@ -257,12 +258,23 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	// These two budgets are the caller's own.
+	// These two budgets are the caller's own. The notice is always sent: callers who spend
+	// the budgets of the present address must not keep its owner from learning.
 	own := limits.Key("changes of an address", id.String())
 	if err := cmp.Or(u.chargeNetwork(ctx, now, reason(ChangeEmail), from), u.chargeShared(ctx, now, own, changesOfAddress)); err != nil {
 		return err
 	}
-	user := User{ID: id}
+	user, err := u.store.User(ctx, id)
+	if errors.Is(err, ErrUnknownUser) {
+		return ErrSignedOut
+	}
+	if err != nil {
+		return fmt.Errorf("find user: %w", err)
+	}
+	var notices []Letter
+	if user.Email != "" && user.Email != email {
+		notices = append(notices, u.letter(now, EmailChangeAsked, &user, user.Email, from.Language))
+	}
 	letter := u.letter(now, ChangeEmail, &user, email, from.Language)
 	holder, err := u.addressee(ctx, email, "")
 	switch {
@@ -274,7 +286,7 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 	if err := u.ration(ctx, now, &letter, &user, "", from); err != nil {
 		return err
 	}
-	return u.post(ctx, letter, session)
+	return u.post(ctx, letter, session, notices...)
 }
 
 // changesOfAddress is how many letters to new addresses one user can ask for, per window

@@ -170,7 +170,11 @@ func (s *Service) Allow(ctx context.Context, now time.Time, j Judgment, from cal
 	if j.step != Consent {
 		return Response{}, fmt.Errorf("%w: %v", errNotDue, j.step)
 	}
-	if err := s.o.Consents.Give(ctx, now, j.login.UserID, j.request.ClientID, j.request.Permissions(), from); err != nil {
+	err := s.o.Consents.Give(ctx, now, j.login.UserID, j.login.Epoch, j.request.ClientID, j.request.Permissions(), from)
+	if refusal, ok := refusals.InRedirect(err); ok { // the account has just got a new password
+		return s.Refuse(j.request, refusal), nil
+	}
+	if err != nil {
 		return Response{}, err
 	}
 	return s.issue(ctx, now, j)

@@ -87,8 +87,12 @@ type Store interface {
 
 // Recipient returns the client as the recipient of tokens.
 func (c *Client) Recipient() oauth.Recipient {
+	scopes := oauth.Scopes(c.Scopes)
+	if !c.FirstParty {
+		scopes = scopes.Without(ownScopes)
+	}
 	return oauth.Recipient{
-		ClientID: c.ID, Scopes: c.Scopes, Audiences: c.Audiences, IDTokenAlg: c.IDTokenAlg,
+		ClientID: c.ID, FirstParty: c.FirstParty, Scopes: scopes, Audiences: c.Audiences, IDTokenAlg: c.IDTokenAlg,
 		Refresh: c.AllowsGrant(oauth.GrantRefreshToken),
 	}
 }

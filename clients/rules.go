@@ -23,6 +23,9 @@ const (
 
 var knownGrants = []string{oauth.GrantPassword, oauth.GrantRefreshToken, oauth.GrantAuthorizationCode, oauth.GrantClientCredentials}
 
+// ownScopes are the scopes for our own applications alone.
+var ownScopes = oauth.Scopes{oauth.ScopeAccount}
+
 // AllowsGrant reports whether the client may use a grant_type.
 func (c Client) AllowsGrant(grant string) bool { return slices.Contains(c.Grants, grant) }
 
@@ -98,8 +101,11 @@ func checkSettings(bad *input.Error, c Settings, rules Rules) {
 		bad.Add("audiences", input.TooLong, "audiences must not be more than %d, and together no more than %d bytes.", maxAudiences, maxAudiencesBytes)
 	}
 	for i, s := range c.Scopes {
-		if !oauth.ValidScope(s) {
+		switch {
+		case !oauth.ValidScope(s):
 			bad.AddItem("scopes", i, input.InvalidCharacters, "scopes: %q must have ASCII characters only, no spaces, quotes or backslashes.", s)
+		case ownScopes.Has(s) && !c.FirstParty:
+			bad.AddItem("scopes", i, input.NotAllowed, "scopes: %s needs a first-party client, since it lets the client change the user's account.", s)
 		}
 	}
 	checkList(bad, "audiences", c.Audiences, oauth.CheckAudience)

@@ -20,7 +20,8 @@ type Settings struct {
 	Grants []string `json:"grants" yaml:"grants" name:"grant" placeholder:"G" help:"password, refresh_token, authorization_code or client_credentials; may be repeated."`
 	// Scopes are the most it may ask for. Default none.
 	Scopes []string `json:"scopes" yaml:"scopes" name:"scope" placeholder:"S" help:"Scope it may ask for; may be repeated."`
-	// Audiences are the "aud" values of its access tokens. Default: the server's.
+	// Audiences are the "aud" values of its access tokens. Default: the server's for a
+	// first-party client, and for any other none but that of userinfo.
 	Audiences []string `json:"audiences" yaml:"audiences" name:"audience" placeholder:"A" sep:"none" help:"Audience of its access tokens; may be repeated."`
 	// RedirectURIs are the addresses that codes may go to; see CheckRedirectURI.
 	// Required for authorization_code.

@@ -147,7 +147,7 @@ func devClients() []Client {
 	person := Client{Settings: clients.Settings{
 		Public: true, FirstParty: true,
 		Grants: []string{"password", "refresh_token", "authorization_code"},
-		Scopes: []string{"openid", "profile", "email", "roles", "offline_access"},
+		Scopes: []string{"openid", "profile", "email", "roles", "offline_access", "account"},
 	}}
 	spa, postman := person, person
 	spa.ID, spa.Name = "spa", "Single-page app"
@@ -162,7 +162,7 @@ func devClients() []Client {
 	return []Client{spa, postman, {
 		ID: "api", Secret: "dev-secret",
 		Settings: clients.Settings{
-			Name: "API", MayIntrospect: true, Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"},
+			Name: "API", FirstParty: true, MayIntrospect: true, Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"},
 		},
 	}}
 }

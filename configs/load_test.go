@@ -343,7 +343,7 @@ func TestDevServesWithoutConfiguration(t *testing.T) {
 		t.Error(diff)
 	}
 	person := []string{"password", "refresh_token", "authorization_code"}
-	scopes := []string{"openid", "profile", "email", "roles", "offline_access"}
+	scopes := []string{"openid", "profile", "email", "roles", "offline_access", "account"}
 	want := []configs.Client{
 		{ID: "spa", Settings: clients.Settings{
 			Name: "Single-page app", Public: true, FirstParty: true, Grants: person, Scopes: scopes,
@@ -356,7 +356,7 @@ func TestDevServesWithoutConfiguration(t *testing.T) {
 			RedirectURIs: []string{"https://oauth.pstmn.io/v1/callback", "https://oauth.pstmn.io/v1/browser-callback"},
 		}},
 		{ID: "api", Secret: "dev-secret", Settings: clients.Settings{
-			Name: "API", Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"}, MayIntrospect: true,
+			Name: "API", FirstParty: true, Grants: []string{"client_credentials"}, Scopes: []string{"read", "write"}, MayIntrospect: true,
 		}},
 	}
 	if diff := cmp.Diff(want, c.Clients); diff != "" {

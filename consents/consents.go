@@ -16,8 +16,9 @@ import (
 var (
 	// ErrUnknown says that the user has given the client no consent.
 	ErrUnknown = errors.New("no such consent")
-	// ErrGone says that the user or the client no longer exists.
-	ErrGone = errors.New("the user or the client no longer exists")
+	// ErrGone says that the user or the client no longer exists, or that the user was signed
+	// out everywhere by a new password while deciding.
+	ErrGone = errors.New("the user or the client is no longer what it was")
 )
 
 // Consent records the scopes that a user lets a third-party client have.
@@ -28,6 +29,8 @@ type Consent struct {
 	Scopes    []string
 	CreatedAt time.Time
 	UpdatedAt time.Time
+
+	Epoch int64 // the account's when the user decided; in another, the decision is void. Not read back
 
 	ClientName string // of the client now; not written
 }
@@ -41,8 +44,8 @@ type Store interface {
 	Consents(ctx context.Context, user ids.User) ([]Consent, error)
 	// GiveConsent adds c, or adds its scopes to the consent that the user has given the
 	// client. No scope is lost to concurrent calls. It writes ev unless the client has all
-	// of the scopes already. It returns ErrGone if the user or the
-	// client no longer exists.
+	// of the scopes already. It returns ErrGone if the client no longer exists, or the user
+	// in c's epoch.
 	GiveConsent(ctx context.Context, c Consent, ev audit.Event) error
 	// DeleteConsent removes a consent and the client's sessions and codes of the user, or
 	// returns ErrUnknown if there is none.
@@ -64,9 +67,10 @@ func (s Service) Covers(ctx context.Context, user ids.User, client ids.Client, s
 	return !slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(given.Scopes, scope) }), nil
 }
 
-// Give lets the client have these scopes in addition to those it already has.
-func (s Service) Give(ctx context.Context, now time.Time, user ids.User, client ids.Client, scopes []string, from caller.Caller) error {
-	c := Consent{ID: ids.New[ids.Consent](), UserID: user, ClientID: client, Scopes: scopes, CreatedAt: now, UpdatedAt: now}
+// Give lets the client have these scopes in addition to those it already has. epoch is
+// the account's when the user signed in who gives it. ErrGone.
+func (s Service) Give(ctx context.Context, now time.Time, user ids.User, epoch int64, client ids.Client, scopes []string, from caller.Caller) error {
+	c := Consent{ID: ids.New[ids.Consent](), UserID: user, Epoch: epoch, ClientID: client, Scopes: scopes, CreatedAt: now, UpdatedAt: now}
 	if err := s.Store.GiveConsent(ctx, c, consentEvent(audit.ConsentGiven, now, user, client, from)); err != nil {
 		return fmt.Errorf("give consent: %w", err)
 	}

@@ -32,7 +32,7 @@ func (g *password) Rules() Rules {
 // Issue checks the scopes and resources first: a request that can't succeed must not
 // cost a password hash, nor tell whether the password was right.
 func (g *password) Issue(ctx context.Context, r *Request) (Answer, error) {
-	if _, err := g.tokens.Granted(r.Client.Recipient(), r.Scopes, r.Resources); err != nil {
+	if err := g.tokens.CanStart(r.Client.Recipient(), r.Scopes, r.Resources); err != nil {
 		return Answer{}, err
 	}
 	// A token that isn't ours, or has expired, is as none: the app gets a new one.

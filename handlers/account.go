@@ -43,6 +43,7 @@ func (h *Account) Mount(r gin.IRouter) {
 	r.GET("/account/sessions", h.Bearer.Owner(h.sessions))
 	r.DELETE("/account/sessions", h.Bearer.Owner(h.endOthers))
 	r.DELETE("/account/sessions/:id", h.Bearer.Owner(h.endSession))
+	r.POST("/account/proof", h.Bearer.Owner(h.proof))
 	r.POST("/account/password", h.Bearer.Owner(h.changePassword))
 	r.POST("/account/email", h.Bearer.Owner(h.changeEmail))
 	r.GET("/account/export", h.Bearer.Owner(h.export))
@@ -140,13 +141,9 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 		return err
 	}
 	now, from := time.Now(), h.KnownBrowsers.caller(c, req.UILocales)
-	outcome, err := h.SignIns.Prove(c.Request.Context(), now, signin.OwnPassword{UserID: mine.UserID, Session: mine.ID, Password: req.Current}, from)
+	proven, err := h.SignIns.ConfirmAnew(c.Request.Context(), now, &mine, req.Current, from)
 	if err != nil {
 		return wrongPassword(err)
-	}
-	proven, err := outcome.Proven()
-	if err != nil {
-		return err
 	}
 	user, err := h.Users.ChangePassword(c.Request.Context(), now, proven, mine.ID, req.New, from)
 	if err != nil {
@@ -210,9 +207,27 @@ type proofRequest struct {
 	Current secrecy.Text `json:"current_password"`
 }
 
-// prove checks that the account's owner makes the request: see signin.Service.Confirm.
-func (h *Account) prove(c *gin.Context, mine *tokens.Session, password secrecy.Text) error {
-	return wrongPassword(h.SignIns.Confirm(c.Request.Context(), time.Now(), mine, password, h.KnownBrowsers.caller(c, "")))
+// proof takes a proof for the changes that the session is about to ask for.
+func (h *Account) proof(c *gin.Context, mine tokens.Session) error {
+	var req proofRequest
+	if err := readJSON(c.Request, &req); err != nil {
+		return err
+	}
+	if req.Current == "" {
+		return refusals.InvalidInput(input.Problem{Field: "current_password", Code: input.Required, Detail: "current_password must not be empty."})
+	}
+	err := h.SignIns.ProveSession(c.Request.Context(), time.Now(), &mine,
+		signin.OwnPassword{UserID: mine.UserID, Session: mine.ID, Password: req.Current}, h.KnownBrowsers.caller(c, ""))
+	if err != nil {
+		return wrongPassword(err)
+	}
+	return noContent(c)
+}
+
+// confirm checks that the account's owner makes the request: see signin.Service.Confirm.
+func (h *Account) confirm(c *gin.Context, mine *tokens.Session, password secrecy.Text) error {
+	_, err := h.SignIns.Confirm(c.Request.Context(), time.Now(), mine, password, h.KnownBrowsers.caller(c, ""))
+	return wrongPassword(err)
 }
 
 type changeEmailRequest struct {
@@ -226,7 +241,7 @@ func (h *Account) changeEmail(c *gin.Context, mine tokens.Session) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	if err := h.prove(c, &mine, req.Current); err != nil {
+	if err := h.confirm(c, &mine, req.Current); err != nil {
 		return err
 	}
 	err := h.Users.RequestEmailChange(c.Request.Context(), time.Now(), mine.UserID, mine.ID, req.Email, callerOf(c, req.UILocales))
@@ -240,7 +255,7 @@ func (h *Account) delete(c *gin.Context, mine tokens.Session) error {
 			return err
 		}
 	}
-	if err := h.prove(c, &mine, req.Current); err != nil {
+	if err := h.confirm(c, &mine, req.Current); err != nil {
 		return err
 	}
 	if err := h.Users.DeleteOwn(c.Request.Context(), time.Now(), mine.UserID, mine.ID, callerOf(c, "")); err != nil {

@@ -12,25 +12,33 @@ import (
 	"countersign/clients"
 	"countersign/oauth"
 	"countersign/refusals"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
 // Bearer guards endpoints that take an access token (RFC 6750), from the header or,
-// where configured, from our cookie.
+// where configured, from our cookie; and those of the account, which also take the
+// session of the browser.
 type Bearer struct {
 	Failures
 	Tokens  *tokens.Service
 	Clients *clients.Registry
+	Browser *signin.Browser
 	Cookies *Cookies
 	// SameOrigin refuses pages that are neither ours nor our own applications'. The browser
-	// sends a token in a cookie whichever page calls, so a request with such a token must
-	// pass SameOrigin before the token counts.
+	// sends a cookie whichever page calls, so a request with a token or a session in a
+	// cookie must pass SameOrigin before the cookie counts.
 	SameOrigin gin.HandlerFunc
 }
 
-// askForToken answers 401 to a caller that sent no token (RFC 6750 section 3.1).
-func askForToken(c *gin.Context) {
-	c.Header("WWW-Authenticate", bearerScheme)
+// askForToken answers 401 to a caller that sent no token (RFC 6750 section 3.1), and
+// names the scope that the token must have, if any.
+func askForToken(c *gin.Context, scope string) {
+	header := bearerScheme
+	if scope != "" {
+		header += `, scope="` + scope + `"`
+	}
+	c.Header("WWW-Authenticate", header)
 	if !isOAuth(c.Request.URL.Path) {
 		WriteProblem(c, refusals.LoginRequiredProblem)
 		return
@@ -72,51 +80,32 @@ func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) g
 	}
 }
 
-// Owner calls next if the access token belongs to a user who signed in to one of our
-// own applications. No other application may manage the account.
-func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.HandlerFunc {
-	return b.handle(func(c *gin.Context) error {
-		access, ok := b.authenticate(c)
-		if !ok {
-			return nil
-		}
-		client, err := b.Clients.ByID(c.Request.Context(), access.ClientID)
-		switch {
-		case err != nil && !errors.Is(err, clients.ErrUnknown):
-			return err
-		case err != nil || !client.FirstParty || access.Session.ID.IsZero():
-			challenge(c, oauth.Refuse(oauth.InsufficientScope, "the access token must be a user's, from a first-party client"), "")
-			return nil
-		}
-		err = next(c, access.Session)
-		if err == nil {
-			return nil
-		}
-		if say, known := refusals.ForBearer(err, b.Unavailable); known { // the session or the user was removed during the request
-			challenge(c, say, "")
-			return nil
-		}
-		return err
-	})
-}
-
-// authenticate reads the access token of a request. It returns false if there is none
-// to use; it has then answered.
+// authenticate reads the access token of a request: the one in its header, or one in its
+// cookies. It returns false if there is none to use; it has then answered.
 func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
-	var access tokens.Access
-	var err error
-	if found := b.Cookies.values(c.Request, accessCookie); b.Cookies.AccessCookie && len(found) > 0 && len(c.Request.Header.Values("Authorization")) == 0 {
+	found := b.Cookies.values(c.Request, accessCookie)
+	if b.Cookies.AccessCookie && len(found) > 0 && len(c.Request.Header.Values("Authorization")) == 0 {
 		if b.SameOrigin(c); c.IsAborted() {
 			return tokens.Access{}, false
 		}
-		access, err = b.fromCookies(c, found)
-	} else {
-		token, ok := bearerToken(c)
-		if !ok {
-			return tokens.Access{}, false
-		}
-		access, err = b.Tokens.Authenticate(c.Request.Context(), time.Now(), token)
+		access, err := b.fromCookies(c, found)
+		return b.accept(c, access, err)
 	}
+	token, ok := bearerToken(c, "")
+	if !ok {
+		return tokens.Access{}, false
+	}
+	return b.verify(c, token)
+}
+
+// verify reads an access token. It returns false if it is no good; it has then answered.
+func (b *Bearer) verify(c *gin.Context, token string) (tokens.Access, bool) {
+	access, err := b.Tokens.Authenticate(c.Request.Context(), time.Now(), token)
+	return b.accept(c, access, err)
+}
+
+// accept notes for the log whose token was read, or answers the error of reading it.
+func (b *Bearer) accept(c *gin.Context, access tokens.Access, err error) (tokens.Access, bool) {
 	if err != nil {
 		b.fail(c, err)
 		return tokens.Access{}, false
@@ -162,11 +151,12 @@ func (b *Bearer) fail(c *gin.Context, err error) {
 // bearerToken finds the one access token of a request, in its header. A token
 // in the query never counts (RFC 9700 section 4.3.2), and one beside the header
 // makes the request ambiguous (RFC 6750 section 2). It returns false if there is no
-// token to use; it has then answered.
-func bearerToken(c *gin.Context) (string, bool) {
+// token to use; it has then answered, and named the scope that the token must have, if
+// any.
+func bearerToken(c *gin.Context, scope string) (string, bool) {
 	headers := c.Request.Header.Values("Authorization")
 	if len(headers) == 0 {
-		askForToken(c)
+		askForToken(c, scope)
 		return "", false
 	}
 	elsewhere, err := tokenElsewhere(c.Request)
@@ -177,7 +167,7 @@ func bearerToken(c *gin.Context) (string, bool) {
 	scheme, token, _ := strings.Cut(headers[0], " ")
 	token = strings.TrimLeft(token, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		askForToken(c)
+		askForToken(c, scope)
 		return "", false
 	}
 	if token == "" {

@@ -43,7 +43,7 @@ func (h *Metadata) document() (body []byte, etag string) {
 		"token_endpoint":                                 h.Issuer + "/oauth/token",
 		"revocation_endpoint":                            h.Issuer + "/oauth/revoke",
 		"introspection_endpoint":                         h.Issuer + "/oauth/introspect",
-		"userinfo_endpoint":                              h.Issuer + "/userinfo",
+		"userinfo_endpoint":                              h.Issuer + oauth.UserInfoPath,
 		"jwks_uri":                                       h.Issuer + "/.well-known/jwks.json",
 		"grant_types_supported":                          h.Grants,
 		"scopes_supported":                               oauth.UserScopes,

@@ -20,8 +20,8 @@ type UserInfo struct {
 // Mount adds the endpoint's routes.
 func (h *UserInfo) Mount(r gin.IRouter) {
 	answer := h.Bearer.Require(oauth.ScopeOpenID, h.userinfo)
-	r.GET("/userinfo", answer)
-	r.POST("/userinfo", answer)
+	r.GET(oauth.UserInfoPath, answer)
+	r.POST(oauth.UserInfoPath, answer)
 }
 
 func (h *UserInfo) userinfo(c *gin.Context, access tokens.Access) {

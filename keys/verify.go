@@ -19,21 +19,13 @@ const maxToken = 8 << 10
 
 // Verify checks that this ring signed a JWT, and decodes it into claims, which mean
 // nothing unless it returns nil. It is stricter than a resource server has to be
-// (RFC 9068 section 4, RFC 8725 section 3): typ, iss and aud must be the ones given,
-// exp must be present and gets no leeway, and alg must be the algorithm of the key.
-// Every failure is an ErrInvalidToken.
-func (r *Ring) Verify(now time.Time, token, typ, issuer, audience string, claims jwt.Claims) error {
-	if audience == "" {
-		panic("keys: Verify needs an audience") // jwt would skip the check
-	}
-	return r.verifyAt(now, token, typ, issuer, claims, jwt.WithAudience(audience))
-}
-
-// VerifyAnyAudience is Verify without the check of aud. It is for a caller that
-// accepts more than one audience and checks aud itself, as introspection does
-// (RFC 7662 section 4).
-func (r *Ring) VerifyAnyAudience(now time.Time, token, typ, issuer string, claims jwt.Claims) error {
-	return r.verifyAt(now, token, typ, issuer, claims)
+// (RFC 9068 section 4, RFC 8725 section 3): typ and iss must be the ones given, exp must
+// be present and gets no leeway, and alg must be the algorithm of the key. It doesn't
+// check aud, of which its callers accept more than one. Every failure is an
+// ErrInvalidToken.
+func (r *Ring) Verify(now time.Time, token, typ, issuer string, claims jwt.Claims) error {
+	return r.verify(token, typ, issuer, claims, func(k Key) bool { return k.published(now) },
+		jwt.WithExpirationRequired(), jwt.WithTimeFunc(func() time.Time { return now }))
 }
 
 // VerifyHint checks only that this ring once signed a token. An ID token that a
@@ -43,13 +35,6 @@ func (r *Ring) VerifyAnyAudience(now time.Time, token, typ, issuer string, claim
 // Such a token says which user is meant; it proves nothing.
 func (r *Ring) VerifyHint(token, typ, issuer string, claims jwt.Claims) error {
 	return r.verify(token, typ, issuer, claims, Key.unrevoked, jwt.WithoutClaimsValidation())
-}
-
-// verifyAt is verify for a token that must be valid now: it checks the token's times,
-// and the key must be published.
-func (r *Ring) verifyAt(now time.Time, token, typ, issuer string, claims jwt.Claims, options ...jwt.ParserOption) error {
-	options = append(options, jwt.WithExpirationRequired(), jwt.WithTimeFunc(func() time.Time { return now }))
-	return r.verify(token, typ, issuer, claims, func(k Key) bool { return k.published(now) }, options...)
 }
 
 // verify checks what every token of ours must have: the typ, the signature of one of

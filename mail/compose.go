@@ -23,6 +23,7 @@ const (
 	VerifyEmail       Kind = "verify_email"
 	ChangeEmail       Kind = "change_email"
 	ResetPassword     Kind = "reset_password"
+	EmailChangeAsked  Kind = "email_change_asked"
 	EmailChanged      Kind = "email_changed"
 	PasswordChanged   Kind = "password_changed"
 	AlreadyRegistered Kind = "already_registered"

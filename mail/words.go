@@ -67,6 +67,14 @@ var english = tongue{
 			action:  "Set a new password",
 			after:   []string{"The link works once, for {time}.", "If you didn't ask for this, there is nothing you need to do: your password stays as it is."},
 		},
+		EmailChangeAsked: {
+			subject: "Your e-mail address is about to change",
+			before: []string{
+				"The account {username} at {service} will use another e-mail address once that address is confirmed. If you asked for this, there is nothing you need to do.",
+				"If you didn't, another person may know your password or use a device on which you are signed in. Please set a new password now: that stops the change and signs out everywhere.",
+			},
+			action: "Set a new password",
+		},
 		EmailChanged: {
 			subject: "Your e-mail address was changed",
 			before: []string{
@@ -118,6 +126,14 @@ var korean = tongue{
 			before:  []string{"{service}의 {username} 계정에 새 비밀번호를 설정하려는 요청이 있었습니다."},
 			action:  "새 비밀번호 설정하기",
 			after:   []string{"이 링크는 {time} 동안 한 번만 사용할 수 있습니다.", "직접 요청하지 않으셨다면 아무것도 하지 않으셔도 됩니다. 비밀번호는 그대로 유지됩니다."},
+		},
+		EmailChangeAsked: {
+			subject: "이메일 주소가 곧 변경됩니다",
+			before: []string{
+				"{service}의 {username} 계정이 새 이메일 주소를 사용하려고 합니다. 새 주소가 확인되면 변경됩니다. 직접 요청하셨다면 아무것도 하지 않으셔도 됩니다.",
+				"직접 요청하지 않으셨다면 다른 사람이 비밀번호를 알고 있거나 로그인된 기기를 사용하고 있을 수 있습니다. 지금 새 비밀번호를 설정해 주십시오. 그러면 변경이 취소되고 모든 기기에서 로그아웃됩니다.",
+			},
+			action: "새 비밀번호 설정하기",
 		},
 		EmailChanged: {
 			subject: "이메일 주소가 변경되었습니다",

@@ -12,12 +12,20 @@ const (
 	GrantClientCredentials = "client_credentials"
 )
 
+// UserInfoPath is the path of the userinfo endpoint below the issuer (OpenID Connect Core
+// section 5.3).
+const UserInfoPath = "/userinfo"
+
 // Recipient is the client that tokens are made for.
 type Recipient struct {
 	ClientID   ids.Client
+	FirstParty bool     // ours: the server's own audiences are for it
 	Scopes     Scopes   // the most it may get
-	Audiences  []string // its access tokens' "aud"; empty is the default
+	Audiences  []string // its access tokens' "aud"; empty: the server's own if it is ours, and else none but userinfo
 	IDTokenAlg string   // empty is the default
 	Refresh    bool     // gets refresh tokens
-	NoIDToken  bool     // gets no ID token even with the openid scope: it would not read it
+	// InCookie says that a browser keeps the refresh token in our cookie. A page gets the
+	// access tokens alone, which are for resource servers: no ID token, and no scope
+	// account. The cookie opens the account, so the sign-in counts as a proof in the session.
+	InCookie bool
 }

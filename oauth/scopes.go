@@ -16,10 +16,14 @@ const (
 	ScopeAddress       = "address"
 	ScopeRoles         = "roles"
 	ScopeOfflineAccess = "offline_access"
+	ScopeAccount       = "account" // opens /account, in a token that is for this server alone
 )
 
 // UserScopes are the scopes about a user. They mean nothing in a client's own token.
-var UserScopes = Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeRoles, ScopeOfflineAccess}
+var UserScopes = Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeRoles, ScopeOfflineAccess, ScopeAccount}
+
+// ByName are the scopes that no client gets unless it names them.
+var ByName = Scopes{ScopeOfflineAccess, ScopeAccount}
 
 // ClaimsByScope has the claims that each scope opens (OpenID Connect Core section 5.4;
 // roles is ours). Discovery advertises them.

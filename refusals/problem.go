@@ -60,8 +60,8 @@ var (
 		"session_cookie.client names no existing first-party client: the operator must set it")
 	passwordOffProblem = NewProblem(http.StatusForbidden, "password_sign_in_off", "Sign-in with a password is off",
 		"pages may not take passwords here: lead the browser to the authorization endpoint, and send the code that comes back")
-	staleProblem = NewProblem(http.StatusForbidden, "reauthentication_required", "Password required",
-		"the sign-in is too long ago for this: send current_password, or sign in again")
+	staleProblem = NewProblem(http.StatusForbidden, "reauthentication_required", "Proof required",
+		"this change needs a proof made in this session within ten minutes: send current_password, here or to /account/proof")
 	noConsentProblem = NewProblem(http.StatusNotFound, "no_consent", "No such consent",
 		"you have allowed nothing to an application with this client_id")
 )

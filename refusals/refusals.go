@@ -112,6 +112,7 @@ var table = []row{
 	{when: signin.ErrStale, problem: staleProblem},
 
 	{when: consents.ErrUnknown, problem: noConsentProblem},
+	{when: consents.ErrGone, redirect: LoginRequired},
 
 	{when: tokens.ErrUnknown, client: badRefresh, redirect: LoginRequired, bearer: badAccess},
 	{when: tokens.ErrReused, client: badRefresh},
@@ -124,6 +125,10 @@ var table = []row{
 		when:     tokens.ErrScope,
 		client:   oauth.Refuse(oauth.InvalidScope, "scope is more than the client or the refresh token may have"),
 		redirect: oauth.Refuse(oauth.InvalidScope, "scope is more than the client may have"),
+	},
+	{
+		when:   tokens.ErrAccountScope,
+		client: oauth.Refuse(oauth.InvalidScope, "the scope account needs a request that names it, and resource to be the issuer alone where the token would be for others"),
 	},
 	{
 		when:     tokens.ErrTarget,

@@ -27,7 +27,6 @@ var silent = map[string]string{
 	"clients.ErrExists":    "comes of registering, which is for the command line",
 	"clients.ErrStale":     "Put tries again",
 	"clients.ErrPublic":    "comes of a new secret, which is for the command line",
-	"consents.ErrGone":     "the user or the client was deleted while the user decided: a fault page, and nothing else is true",
 	"keys.ErrUnknownKey":   "comes of revoking a key, which is for the command line; tokens makes ErrUnknown of it",
 	"keys.ErrTaken":        "the ring reads the key that the other replica made",
 	"keys.ErrInvalidToken": "tokens makes ErrUnknown of it",

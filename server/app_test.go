@@ -190,7 +190,7 @@ var testClients = []struct {
 		Settings: clients.Settings{
 			Name: "SPA", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token", "authorization_code"},
 			RedirectURIs: []string{spaCallback}, PostLogoutRedirectURIs: []string{"https://client.example.com/"},
-			Scopes: []string{"openid", "profile", "email", "roles", "offline_access"}, Origins: []string{"https://client.example.com"},
+			Scopes: []string{"openid", "profile", "email", "roles", "offline_access", "account"}, Origins: []string{"https://client.example.com"},
 		},
 	}, ""},
 	{clients.Client{
@@ -394,10 +394,13 @@ func passwordForm(username string) url.Values {
 	return form("grant_type", "password", "client_id", "spa", "username", username, "password", password)
 }
 
+// ownScope is the scope that our own application asks for, to manage the account, too.
+const ownScope = "openid profile email roles account"
+
 // login signs an existing user in at the client spa.
 func (a *app) login(username string) *response {
 	a.t.Helper()
-	return a.token(passwordForm(username)).want(http.StatusOK)
+	return a.token(with(passwordForm(username), "scope", ownScope)).want(http.StatusOK)
 }
 
 // refresh presents a refresh token as the client spa.

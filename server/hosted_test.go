@@ -278,6 +278,6 @@ func (a *app) newPerson(t testing.TB, username string) (*person, *response) {
 	t.Helper()
 	a.signup(username)
 	p := a.person()
-	tokens := a.exchange(p.signIn(p.authorize(authorization("spa")), username).code(spaCallback)).want(http.StatusOK)
+	tokens := a.exchange(p.signIn(p.authorize(authorization("spa", "scope", ownScope)), username).code(spaCallback)).want(http.StatusOK)
 	return p, tokens
 }

@@ -100,8 +100,11 @@ func (a *App) send(ctx context.Context, l accounts.Letter) {
 		return // it becomes due again, here or on another replica
 	}
 	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: left.Round(time.Minute)}
-	if l.HasToken() {
+	switch {
+	case l.HasToken():
 		vars.Link = a.o.Mail.Links.link(l.Kind, accounts.MailToken(a.o.Seal, l.ID))
+	case l.Kind == accounts.EmailChangeAsked:
+		vars.Link = a.o.Issuer + "/forgot"
 	}
 	message, err := mail.Compose(mail.Kind(l.Kind), l.Language, vars)
 	message.To = l.Address

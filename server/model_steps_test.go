@@ -562,8 +562,6 @@ func (w *world) stepUserinfo() {
 		if sub := r.want(http.StatusOK).text("sub"); sub != a.session.user.id {
 			w.fatal("sub = %s, want %s", sub, a.session.user.id)
 		}
-	case good && a.session.client == "web": // meant for another API alone
-		r.wantError(http.StatusUnauthorized, "invalid_token")
 	case good:
 		r.wantError(http.StatusForbidden, "insufficient_scope")
 	default:

@@ -69,9 +69,13 @@ func (p *page) refresh() *response {
 	return p.do(http.MethodPost, "/session/refresh", "")
 }
 
-// bearer makes a request with the access token of an answer.
+// bearer makes a request with the access token of an answer. The account is opened by the
+// cookie if the answer is one of /session.
 func (p *page) bearer(method, path, body string, from *response) *response {
 	p.a.t.Helper()
+	if _, theirs := from.json()["refresh_token"]; !theirs && strings.HasPrefix(path, "/account") {
+		return p.do(method, path, body)
+	}
 	return p.do(method, path, body, "Authorization", "Bearer "+from.text("access_token"))
 }
 

@@ -56,16 +56,17 @@ func TestEndedSessionsCompleteNothing(t *testing.T) {
 					owner.forgot("alice@example.net").want(http.StatusAccepted)
 					mailed := token(t, box.take(t))
 					in := owner.signIn("alice", password).want(http.StatusOK)
-					thief := a.page().signIn("alice", password).want(http.StatusOK)
+					thief := a.page()
+					thief.signIn("alice", password).want(http.StatusOK)
 
 					r := a.send(request[0], request[1], &lateBody{strings.NewReader(request[2]), func() { end(owner, in, mailed) }},
-						"Content-Type", "application/json", "Origin", origin, "Authorization", "Bearer "+thief.text("access_token"))
+						"Content-Type", "application/json", "Origin", origin, "Cookie", refreshName+"="+thief.cookie(refreshName))
 					// After a reset the old password is the first thing that is wrong.
 					if r.Code != http.StatusUnauthorized && !(how == "reset" && r.Code == http.StatusBadRequest) {
 						t.Errorf("status = %d: %s", r.Code, r.Body)
 					}
 					if r.Code == http.StatusUnauthorized {
-						r.wantProblem(http.StatusUnauthorized, "invalid_token")
+						r.wantProblem(http.StatusUnauthorized, "login_required")
 					}
 					time.Sleep(2 * time.Second)
 					sent, _ := box.empty()
@@ -79,7 +80,7 @@ func TestEndedSessionsCompleteNothing(t *testing.T) {
 						current = resetTo
 					}
 					in = owner.signIn("alice", current).want(http.StatusOK)
-					if got := a.profile(in).want(http.StatusOK).Body.String(); got != "{}\n" {
+					if got := owner.bearer("GET", "/account/profile", "", in).want(http.StatusOK).Body.String(); got != "{}\n" {
 						t.Errorf("the profile is %s", got)
 					}
 				})
@@ -94,7 +95,8 @@ func TestOnePasswordOneChange(t *testing.T) {
 	a := newApp(t, withOptions(func(o *server.Options) { o.Hashing.MaxConcurrentHashes = 8 }))
 	a.signup("alice")
 	p := a.page()
-	bearer := "Bearer " + p.signIn("alice", password).text("access_token")
+	p.signIn("alice", password).want(http.StatusOK)
+	cookie := refreshName + "=" + p.cookie(refreshName)
 	chosen := func(i int) string { return "good password number " + string(rune('a'+i)) }
 	var won atomic.Int64
 	var winner atomic.Int64
@@ -104,7 +106,7 @@ func TestOnePasswordOneChange(t *testing.T) {
 			body := strings.NewReader(`{"current_password":"` + password + `","new_password":"` + chosen(i) + `"}`)
 			r := httptest.NewRequestWithContext(context.Background(), "POST", "/account/password", body)
 			r.Header.Set("Content-Type", "application/json")
-			r.Header.Set("Authorization", bearer)
+			r.Header.Set("Cookie", cookie)
 			w := httptest.NewRecorder()
 			a.ServeHTTP(w, r)
 			switch w.Code {

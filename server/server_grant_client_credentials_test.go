@@ -16,8 +16,8 @@ func TestClientCredentialsAreTheClientsOwnToken(t *testing.T) {
 	for name, c := range map[string]struct {
 		id, secret, audience, ask, want string
 	}{
-		"all it may have":           {"api", "dev-secret", issuer, "", "read write"},
-		"narrowed":                  {"api", "dev-secret", issuer, "write", "write"},
+		"all it may have":           {"api", "dev-secret", issuer + "/userinfo", "", "read write"},
+		"narrowed":                  {"api", "dev-secret", issuer + "/userinfo", "write", "write"},
 		"less what is about a user": {"web", secret, "https://api.example.com", "", "read write"},
 	} {
 		t.Run(name, func(t *testing.T) {

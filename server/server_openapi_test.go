@@ -303,14 +303,15 @@ func (o *observer) people(t *testing.T, a *app, box *outbox) *signedIn {
 	box.take(t)
 
 	// An address that another user proves in the meantime.
-	p.bearer(http.MethodPost, "/account/email", `{"email":"new@example.net"}`, in.tokens).want(http.StatusAccepted)
-	late := token(t, box.take(t))
+	p.bearer(http.MethodPost, "/account/email", `{"email":"new@example.net","current_password":"`+password+`"}`, in.tokens).want(http.StatusAccepted)
+	late := token(t, box.takeBoth(t, "alice@example.net"))
 	p.do(http.MethodPost, "/signup", `{"username":"quick","password":"`+password+`","email":"new@example.net"}`).want(http.StatusCreated)
 	in.browser.submit("/verify", form("token", token(t, box.take(t)))).want(http.StatusOK)
 	p.verify(late).want(http.StatusConflict)
 
 	leaving := a.login("quick")
 	p.bearer(http.MethodDelete, "/account/sessions", "", leaving).want(http.StatusNoContent)
+	p.bearer(http.MethodPost, "/account/proof", `{"current_password":"`+password+`"}`, leaving).want(http.StatusNoContent)
 	p.bearer(http.MethodDelete, "/account", "", leaving).want(http.StatusNoContent)
 	gone := a.page()
 	gone.do(http.MethodPost, "/session/refresh", "").want(http.StatusUnauthorized)
@@ -461,6 +462,9 @@ func (o *observer) throttles(a *app, in *signedIn) {
 	until429("email", func(int) *response {
 		return in.page.bearer(http.MethodPost, "/account/email", `{"email":"new@example.net","current_password":"another password"}`, carol)
 	})
+	until429("proof", func(int) *response {
+		return in.page.bearer(http.MethodPost, "/account/proof", `{"current_password":"another password"}`, carol)
+	})
 	until429("delete", func(int) *response {
 		return in.page.bearer(http.MethodDelete, "/account", `{"current_password":"another password"}`, carol)
 	})
@@ -492,7 +496,7 @@ func (o *observer) otherServers(t *testing.T) {
 	mailless := newApp(t)
 	o.watch(mailless)
 	mailless.signup("alice")
-	mailless.page().bearer(http.MethodPost, "/account/email", `{"email":"new@example.net"}`, mailless.login("alice")).wantProblem(http.StatusNotFound, "mail_off")
+	mailless.page().bearer(http.MethodPost, "/account/email", `{"email":"new@example.net","current_password":"`+password+`"}`, mailless.login("alice")).wantProblem(http.StatusNotFound, "mail_off")
 
 	modern := newApp(t, withOptions(func(o *server.Options) { o.RFC9700 = true }))
 	o.watch(modern)

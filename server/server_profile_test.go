@@ -46,7 +46,7 @@ const everyScope = "openid profile email phone address roles"
 // sign-in at it for some.
 func (a *app) withScopes(username, scope string) *response {
 	a.t.Helper()
-	scopes, _ := oauth.ParseScopes(everyScope + " offline_access")
+	scopes, _ := oauth.ParseScopes(everyScope + " offline_access account")
 	client := clients.Client{ID: "whole", Settings: clients.Settings{Name: "Whole", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: scopes}}
 	if _, err := a.Clients.Put(a.t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 		a.t.Fatal(err)

@@ -23,7 +23,7 @@ var routeClasses = map[string][]string{
 	"probe":               {"/healthz", "/readyz"},
 	"own applications": {
 		"POST /signup", "/session", "/session/refresh", "/account", "/account/sessions", "/account/sessions/:id",
-		"/account/export", "/account/consents", "/account/consents/:client_id", "/account/profile", "/account/password",
+		"/account/export", "/account/proof", "/account/consents", "/account/consents/:client_id", "/account/profile", "/account/password",
 		"/account/password/forgot", "/account/password/reset", "/account/email", "/account/email/resend", "/account/email/verify",
 	},
 }

@@ -389,7 +389,7 @@ func TestSessionAccessCookieIsOffByDefault(t *testing.T) {
 	p := a.page()
 	p.keep(accessName, p.signIn("alice", password).text("access_token"))
 	p.do("GET", "/userinfo", "").want(http.StatusUnauthorized)
-	p.do("DELETE", "/account", "").want(http.StatusUnauthorized)
+	a.do("DELETE", "/account", "", "Cookie", accessName+"="+p.cookie(accessName)).want(http.StatusUnauthorized)
 }
 
 func TestSessionDeviceLabel(t *testing.T) {

@@ -78,8 +78,8 @@ func (b *brittle) PutProfile(ctx context.Context, user ids.User, by accounts.By,
 	return b.do("PutProfile", func() error { return b.Store.PutProfile(ctx, user, by, p, now, ev) })
 }
 
-func (b *brittle) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session) error {
-	return b.do("PostLetter", func() error { return b.Store.PostLetter(ctx, l, session) })
+func (b *brittle) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session, with ...accounts.Letter) error {
+	return b.do("PostLetter", func() error { return b.Store.PostLetter(ctx, l, session, with...) })
 }
 
 func (b *brittle) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev audit.Event, letters ...accounts.Letter) error {

@@ -101,19 +101,28 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from
 	return Session{issued, user}, err
 }
 
-// User returns the user who is signed in, and changes nothing. ErrLoginRequired.
+// User returns the user of the browser's session: see Holder.
 func (b *Browser) User(ctx context.Context, now time.Time, has []string, from caller.Caller) (accounts.User, error) {
-	has, err := b.own(ctx, now, has, from)
-	if err != nil {
-		return accounts.User{}, err
-	}
-	session, err := first(has, func(token string) (tokens.Session, error) {
-		return b.SignIns.tokens.Holder(ctx, now, b.ClientID, token, from)
-	})
+	session, err := b.Holder(ctx, now, has, from)
 	if err != nil {
 		return accounts.User{}, err
 	}
 	return b.SignIns.user(ctx, session.UserID)
+}
+
+// Holder returns the browser's session. Where it sends several refresh tokens, see own.
+// ErrLoginRequired, ErrNoBrowserClient.
+func (b *Browser) Holder(ctx context.Context, now time.Time, has []string, from caller.Caller) (tokens.Session, error) {
+	has, err := b.own(ctx, now, has, from)
+	if err != nil {
+		return tokens.Session{}, err
+	}
+	if _, err := b.client(ctx); err != nil {
+		return tokens.Session{}, err
+	}
+	return first(has, func(token string) (tokens.Session, error) {
+		return b.SignIns.tokens.Holder(ctx, now, b.ClientID, token, from)
+	})
 }
 
 // SignOut ends the browser's sessions, and the login at the hosted pages that they came
@@ -197,6 +206,7 @@ func (b *Browser) client(ctx context.Context) (clients.Client, error) {
 func browserRecipient(client *clients.Client) oauth.Recipient {
 	to := client.Recipient()
 	to.Refresh = true
-	to.NoIDToken = true
+	to.InCookie = true
+	to.Scopes = to.Scopes.Without(oauth.Scopes{oauth.ScopeAccount})
 	return to
 }

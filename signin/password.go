@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"countersign/accounts"
 	"countersign/caller"
 	"countersign/ids"
 	"countersign/secrecy"
@@ -42,26 +43,55 @@ func (p OwnPassword) prove(ctx context.Context, s *Service, a attempt) (Outcome,
 	return proven(a.now, user, MethodPassword), nil
 }
 
-// ErrStale means that a sign-in is too old to count as a proof.
-var ErrStale = errors.New("the sign-in is not recent")
+// ErrStale means that a change needs a proof, and that the session has none, or one that
+// is too old.
+var ErrStale = errors.New("the session is not proven")
 
-// fresh is how long a sign-in counts as a proof.
+// fresh is how long a proof counts.
 const fresh = 10 * time.Minute
 
+// ProveSession checks a proof of the user of a session, which then counts for the
+// changes that this session asks for in the next ten minutes. Its errors are those of the
+// proof, and tokens.ErrUnknown if the session or the password is no longer what it was.
+func (s *Service) ProveSession(ctx context.Context, now time.Time, mine *tokens.Session, p Proof, from caller.Caller) error {
+	o, err := s.Prove(ctx, now, p, from)
+	if err != nil {
+		return err
+	}
+	user, err := o.Proven()
+	if err != nil {
+		return err
+	}
+	if user.ID != mine.UserID {
+		return ErrIncomplete
+	}
+	return s.tokens.Prove(ctx, now, mine.ID, user.Epoch)
+}
+
 // Confirm checks, before a change that can't be undone, that the account's owner asks
-// for it and not another person at an unlocked screen: the session's sign-in is recent,
-// or the password is right. It returns ErrStale if the password is empty and the
-// sign-in is not recent; its other errors are those of OwnPassword.
-func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Session, password secrecy.Text, from caller.Caller) error {
+// for it, and not another person at an unlocked screen or with a stolen token: the
+// password is right, or the session is proven, which a browser's session is by the
+// sign-in. It returns the user, with the epoch that the proof is of. It returns ErrStale
+// if the password is empty and the session is not proven; its other errors are those of
+// OwnPassword.
+func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Session, password secrecy.Text, from caller.Caller) (accounts.User, error) {
 	if password == "" {
-		if now.Sub(mine.AuthTime) <= fresh {
-			return nil
+		if now.Sub(mine.ProvenAt) <= fresh {
+			return accounts.User{ID: mine.UserID, Epoch: mine.Epoch}, nil
 		}
-		return ErrStale
+		return accounts.User{}, ErrStale
 	}
 	o, err := s.Prove(ctx, now, OwnPassword{mine.UserID, mine.ID, password}, from)
-	if err == nil {
-		_, err = o.Proven()
+	if err != nil {
+		return accounts.User{}, err
 	}
-	return err
+	return o.Proven()
+}
+
+// ConfirmAnew is Confirm for a change for which the sign-in is not enough.
+func (s *Service) ConfirmAnew(ctx context.Context, now time.Time, mine *tokens.Session, password secrecy.Text, from caller.Caller) (accounts.User, error) {
+	if password == "" && !mine.ProvenAt.After(mine.AuthTime) {
+		return accounts.User{}, ErrStale
+	}
+	return s.Confirm(ctx, now, mine, password, from)
 }

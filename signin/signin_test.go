@@ -243,26 +243,34 @@ func TestRememberedLoginAndTheCodeThatComesOfIt(t *testing.T) {
 	}
 }
 
-func TestConfirmTakesARecentSignInOrThePassword(t *testing.T) {
+func TestConfirmTakesARecentProofOrThePassword(t *testing.T) {
 	r := newRig(t)
+	at := func(age time.Duration) time.Time { return r.now.Add(-age) }
 	for _, c := range []struct {
-		name     string
-		age      time.Duration
-		password secrecy.Text
-		want     error
+		name         string
+		proven       time.Time
+		signedIn     time.Time
+		password     secrecy.Text
+		want, wanted error // of Confirm and ConfirmAnew
 	}{
-		{"recent", 10 * time.Minute, "", nil},
-		{"not recent", 10*time.Minute + time.Millisecond, "", signin.ErrStale},
-		{"password", time.Hour, password, nil},
-		{"wrong password", time.Hour, "wrong", accounts.ErrBadCredentials},
-		{"recent, but the password is wrong", 0, "wrong", accounts.ErrBadCredentials},
+		{"signed in, not proven", time.Time{}, r.now, "", signin.ErrStale, signin.ErrStale},
+		{"proven by the sign-in", at(10 * time.Minute), at(10 * time.Minute), "", nil, signin.ErrStale},
+		{"proven since", at(10 * time.Minute), at(time.Hour), "", nil, nil},
+		{"proven too long ago", at(10*time.Minute + time.Millisecond), at(time.Hour), "", signin.ErrStale, signin.ErrStale},
+		{"password", time.Time{}, at(time.Hour), password, nil, nil},
+		{"wrong password", time.Time{}, at(time.Hour), "wrong", accounts.ErrBadCredentials, accounts.ErrBadCredentials},
+		{"proven, but the password is wrong", r.now, at(time.Hour), "wrong", accounts.ErrBadCredentials, accounts.ErrBadCredentials},
 	} {
-		mine := tokens.Session{ID: ids.New[ids.Session](), UserID: r.alice.ID, AuthTime: r.now.Add(-c.age)}
-		if err := r.Confirm(t.Context(), r.now, &mine, c.password, caller.Caller{}); !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		mine := tokens.Session{ID: ids.New[ids.Session](), UserID: r.alice.ID, AuthTime: c.signedIn, ProvenAt: c.proven, Epoch: r.alice.Epoch}
+		user, err := r.Confirm(t.Context(), r.now, &mine, c.password, caller.Caller{})
+		if !errors.Is(err, c.want) || err == nil && (user.ID != r.alice.ID || user.Epoch != r.alice.Epoch) {
+			t.Errorf("%s: got %v, %v, want %v", c.name, user, err, c.want)
+		}
+		if _, err := r.ConfirmAnew(t.Context(), r.now, &mine, c.password, caller.Caller{}); !errors.Is(err, c.wanted) {
+			t.Errorf("%s, anew: got %v, want %v", c.name, err, c.wanted)
 		}
 	}
-	if err := r.Confirm(t.Context(), r.now, &tokens.Session{}, "", caller.Caller{}); !errors.Is(err, signin.ErrStale) {
+	if _, err := r.Confirm(t.Context(), r.now, &tokens.Session{}, "", caller.Caller{}); !errors.Is(err, signin.ErrStale) {
 		t.Errorf("the zero session: %v", err)
 	}
 }

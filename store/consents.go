@@ -43,8 +43,10 @@ func (db *DB) Consents(ctx context.Context, user ids.User) ([]consents.Consent, 
 // then reads and writes the scopes, so that no concurrent call loses a scope.
 func (db *DB) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET updated_at = ? WHERE user_id = ? AND client_id = ?`,
-			c.UpdatedAt.UnixMilli(), c.UserID[:], c.ClientID))
+		n, err := affected(tx.ExecContext(ctx, `
+			UPDATE consents SET updated_at = ? WHERE user_id = ? AND client_id = ?
+				AND EXISTS (SELECT 1 FROM users u WHERE u.id = consents.user_id AND u.epoch = ?)`,
+			c.UpdatedAt.UnixMilli(), c.UserID[:], c.ClientID, c.Epoch))
 		if err != nil {
 			return err
 		}
@@ -62,9 +64,12 @@ func (db *DB) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Even
 }
 
 func (db *DB) insertConsent(ctx context.Context, tx *sql.Tx, c consents.Consent) error {
-	_, err := tx.ExecContext(ctx, consentTable.insert(),
-		c.ID[:], c.UserID[:], c.ClientID, list(c.Scopes), c.CreatedAt.UnixMilli(), c.UpdatedAt.UnixMilli())
+	n, err := affected(tx.ExecContext(ctx, consentTable.into()+`
+		SELECT ?, id, ?, ?, ?, ? FROM users WHERE id = ? AND epoch = ?`,
+		c.ID[:], c.ClientID, list(c.Scopes), c.CreatedAt.UnixMilli(), c.UpdatedAt.UnixMilli(), c.UserID[:], c.Epoch))
 	switch {
+	case err == nil && n == 0:
+		return consents.ErrGone
 	case db.dialect.isDuplicate(err):
 		return errRaced
 	case db.dialect.isForeign(err):

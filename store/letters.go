@@ -17,20 +17,28 @@ var letterTable = table{name: "letters", columns: columns("id blob, kind text, u
 var usedLetterTable = table{name: "used_letters", columns: columns("id blob, kind text, user_id blob, address text, expires_at int")}
 
 // PostLetter implements [accounts.LetterStore].
-func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session) error {
-	if session.IsZero() {
-		return db.inTx(ctx, func(tx *sql.Tx) error { return db.post(ctx, tx, l) })
-	}
-	n, err := db.exec(ctx, letterTable.into()+`
-		SELECT ?, ?, ?, ?, ?, users.epoch, ?, ?, ?, ? FROM users
-		WHERE id = (SELECT user_id FROM sessions WHERE id = ?) AND `+sessionLives,
-		l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language,
-		l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts,
-		session[:], session[:], l.CreatedAt.UnixMilli())
-	if err == nil && n == 0 {
-		err = accounts.ErrSignedOut
-	}
-	return err
+func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session, with ...accounts.Letter) error {
+	letters := append([]accounts.Letter{l}, with...)
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		if session.IsZero() {
+			return db.post(ctx, tx, letters...)
+		}
+		for _, l := range letters {
+			n, err := affected(tx.ExecContext(ctx, letterTable.into()+`
+				SELECT ?, ?, ?, ?, ?, users.epoch, ?, ?, ?, ? FROM users
+				WHERE id = (SELECT user_id FROM sessions WHERE id = ?) AND `+sessionLives,
+				l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language,
+				l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts,
+				session[:], session[:], l.CreatedAt.UnixMilli()))
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				return accounts.ErrSignedOut
+			}
+		}
+		return nil
+	})
 }
 
 // post adds letters.
@@ -169,7 +177,11 @@ func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now
 		if err != nil && !db.dialect.isDuplicate(err) { // duplicate: another user has proven the address
 			return err
 		}
-		if err := db.expel(ctx, tx, l.UserID, ids.Session{}); err != nil {
+		if _, err := db.expel(ctx, tx, l.UserID, ids.Session{}, ids.Login{}); err != nil {
+			return err
+		}
+		// Another person may have given these.
+		if _, err := tx.ExecContext(ctx, `DELETE FROM consents WHERE user_id = ?`, l.UserID[:]); err != nil {
 			return err
 		}
 		if err := db.rememberUse(ctx, tx, l); err != nil {

@@ -24,7 +24,7 @@ const (
 	Schema int64 = 9
 	// oldestSchema is the oldest version that this binary works on without migrating:
 	// the one before Schema, except in the first release, which has none before.
-	oldestSchema int64 = 5
+	oldestSchema int64 = 6
 )
 
 // build is what a build of countersign knows about schemas.

@@ -14,7 +14,7 @@ import (
 )
 
 var sessionTable = table{name: "sessions", columns: columns("id blob, user_id blob, client_id text, scopes text, counter int, rotations blob, " +
-	"auth_time int, created_at int, last_used_at int, expires_at int, absolute_expires_at int, device text null, epoch int null")}
+	"auth_time int, created_at int, last_used_at int, expires_at int, absolute_expires_at int, device text null, epoch int null, proven_at int null")}
 
 // CreateSession implements [tokens.Store]. One statement checks the user and
 // inserts.
@@ -34,11 +34,11 @@ func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, e
 		return err
 	}
 	n, err := affected(tx.ExecContext(ctx, sessionTable.into()+`
-		SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, epoch FROM users
+		SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, epoch, ? FROM users
 		WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
 		s.ID[:], s.ClientID, s.Scopes.String(), int64(s.Counter), packTimes(s.Rotations), s.AuthTime.UnixMilli(),
 		s.CreatedAt.UnixMilli(), s.LastUsedAt.UnixMilli(), s.ExpiresAt.UnixMilli(), s.AbsoluteExpiresAt.UnixMilli(),
-		optional(s.Device), s.UserID[:], epoch))
+		optional(s.Device), millis(s.ProvenAt), s.UserID[:], epoch))
 	if n == 0 && err == nil || db.dialect.isForeign(err) { // foreign: the client was deleted meanwhile
 		return tokens.ErrUserGone
 	}
@@ -68,22 +68,22 @@ var sessionQuery = `
 
 func scanSession(row scanner) (tokens.Session, error) {
 	var (
-		s                                      tokens.Session
-		rotations                              []byte
-		scopes, roles                          string
-		counter                                int64
-		auth, created, used, expires, absolute sql.NullInt64
-		device, details                        sql.NullString
+		s                                              tokens.Session
+		rotations                                      []byte
+		scopes, roles                                  string
+		counter                                        int64
+		auth, created, used, expires, absolute, proven sql.NullInt64
+		device, details                                sql.NullString
 	)
 	err := row.Scan(&s.ID, &s.UserID, &s.ClientID, &scopes, &counter, &rotations, &auth,
-		&created, &used, &expires, &absolute, &device, new(sql.NullInt64), &roles, &s.LoginID, &details)
+		&created, &used, &expires, &absolute, &device, &s.Epoch, &proven, &roles, &s.LoginID, &details)
 	if err != nil {
 		return s, ifNoRows(err, tokens.ErrUnknown)
 	}
 	s.Counter = uint64(counter)
 	s.Rotations = unpackTimes(rotations)
 	s.AuthTime, s.CreatedAt, s.LastUsedAt = instant(auth), instant(created), instant(used)
-	s.ExpiresAt, s.AbsoluteExpiresAt = instant(expires), instant(absolute)
+	s.ExpiresAt, s.AbsoluteExpiresAt, s.ProvenAt = instant(expires), instant(absolute), instant(proven)
 	s.Device = device.String
 	if details.Valid {
 		if err := json.Unmarshal([]byte(details.String), &s.Details); err != nil {
@@ -112,6 +112,18 @@ func (db *DB) AdvanceSession(ctx context.Context, next tokens.Session, now time.
 		next.ID[:], next.ClientID, int64(next.Counter-1), now.UnixMilli())
 	if err == nil && n == 0 {
 		return tokens.ErrStale
+	}
+	return err
+}
+
+// ProveSession implements [tokens.Store].
+func (db *DB) ProveSession(ctx context.Context, id ids.Session, epoch int64, now time.Time) error {
+	n, err := db.exec(ctx, `
+		UPDATE sessions SET proven_at = ? WHERE id = ? AND epoch = ? AND expires_at > ?
+			AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND u.epoch = sessions.epoch)`,
+		now.UnixMilli(), id[:], epoch, now.UnixMilli())
+	if err == nil && n == 0 {
+		return tokens.ErrUnknown
 	}
 	return err
 }
@@ -162,10 +174,7 @@ func (db *DB) EndUserSessions(ctx context.Context, user ids.User, keep ids.Sessi
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND id <> ?`, user[:], login[:]); err != nil {
-			return err
-		}
-		n, err = affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, user[:], keep[:]))
+		n, err = db.expel(ctx, tx, user, keep, login)
 		if err != nil || n == 0 {
 			return err
 		}

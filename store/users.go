@@ -138,7 +138,10 @@ func (db *DB) expelUser(ctx context.Context, id ids.User, keep ids.Session, ev a
 		if n == 0 {
 			return cmp.Or(requireUser(ctx, tx, id), errUnchanged)
 		}
-		if err := db.expel(ctx, tx, id, keep); err != nil {
+		if _, err := db.expel(ctx, tx, id, keep, ids.Login{}); err != nil {
+			return err
+		}
+		if err := db.renew(ctx, tx, id, keep); err != nil {
 			return err
 		}
 		if err := db.post(ctx, tx, letters...); err != nil {
@@ -148,23 +151,37 @@ func (db *DB) expelUser(ctx context.Context, id ids.User, keep ids.Session, ev a
 	})
 }
 
-// expel ends a user's logins, mailed tokens and sessions except keep, which moves to the
-// user's new epoch.
-func (db *DB) expel(ctx context.Context, tx *sql.Tx, id ids.User, keep ids.Session) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ?`, id[:]); err != nil {
-		return err
+// expel ends what belongs to a user's past, and returns how many sessions did: logins
+// except one, sessions except keep, codes that are not exchanged yet, and the mailed links
+// that give access to the account. Everything that ends all of a user's sessions runs
+// here, so that nothing that was begun before goes on. A code dies with its login; those
+// of the login that stays are removed. Logins come first, as everywhere.
+func (db *DB) expel(ctx context.Context, tx *sql.Tx, user ids.User, keep ids.Session, login ids.Login) (int64, error) {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND id <> ?`, user[:], login[:]); err != nil {
+		return 0, err
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, id[:], keep[:]); err != nil {
-		return err
-	}
-	if !keep.IsZero() {
-		_, err := tx.ExecContext(ctx, `
-			UPDATE sessions SET epoch = (SELECT epoch FROM users WHERE id = ?) WHERE id = ? AND user_id = ?`, id[:], keep[:], id[:])
-		if err != nil {
-			return err
+	if !login.IsZero() {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM codes WHERE user_id = ? AND login_id = ? AND session_id IS NULL`, user[:], login[:]); err != nil {
+			return 0, err
 		}
 	}
-	return db.discard(ctx, tx, id)
+	n, err := affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, user[:], keep[:]))
+	if err != nil {
+		return 0, err
+	}
+	return n, db.discard(ctx, tx, user)
+}
+
+// renew moves a session to its user's new epoch. A proof of the former password is none
+// of the new one.
+func (db *DB) renew(ctx context.Context, tx *sql.Tx, user ids.User, session ids.Session) error {
+	if session.IsZero() {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+		UPDATE sessions SET proven_at = NULL, epoch = (SELECT epoch FROM users WHERE id = ?) WHERE id = ? AND user_id = ?`,
+		user[:], session[:], user[:])
+	return err
 }
 
 // EnableUser implements [accounts.UserStore].

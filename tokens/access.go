@@ -15,22 +15,28 @@ type Access struct {
 	ClientID ids.Client
 	Scopes   oauth.Scopes
 	Session  Session // the zero Session if no user is involved
+	// Account says that the token has the scope account and is for this server alone.
+	Account bool
 }
 
 // Authenticate reads an access token presented to one of our own endpoints.
-// Its signature, times, issuer and audience must be right, without leeway, and
-// its session must still live. Anything else is ErrUnknown.
+// Its signature, times and issuer must be right, without leeway, and its session must
+// still live. Anything else is ErrUnknown. The scopes say what the token opens; its
+// audience is for resource servers.
 func (s *Service) Authenticate(ctx context.Context, now time.Time, token string) (Access, error) {
-	var claims accessClaims
-	if err := s.signer.Verify(now, token, accessType, s.issuer, s.issuer, &claims); err != nil {
-		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	claims, err := s.readAccess(now, token)
+	if err != nil {
+		return Access{}, err
 	}
 	scopes, err := oauth.ParseScopes(claims.Scope)
 	if err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	access := Access{Subject: claims.Subject, ClientID: claims.ClientID, Scopes: scopes}
-	if access.Session, err = s.claimedSession(ctx, now, &claims); err != nil {
+	access := Access{
+		Subject: claims.Subject, ClientID: claims.ClientID, Scopes: scopes,
+		Account: scopes.Has(oauth.ScopeAccount) && s.oursAlone(claims.Audience),
+	}
+	if access.Session, err = s.claimedSession(ctx, now, claims); err != nil {
 		return Access{}, err
 	}
 	return access, nil
@@ -57,8 +63,11 @@ func (s *Service) claimedSession(ctx context.Context, now time.Time, claims *acc
 // token is not valid now.
 func (s *Service) readAccess(now time.Time, token string) (*accessClaims, error) {
 	var claims accessClaims
-	if err := s.signer.VerifyAnyAudience(now, token, accessType, s.issuer, &claims); err != nil {
+	if err := s.signer.Verify(now, token, accessType, s.issuer, &claims); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	if len(claims.Audience) == 0 { // RFC 9068 section 2.2
+		return nil, fmt.Errorf("%w: no audience", ErrUnknown)
 	}
 	return &claims, nil
 }

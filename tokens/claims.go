@@ -90,39 +90,74 @@ func (c *idClaims) MarshalJSON() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// audienceFor returns the audience of a client's access token: the client's audiences,
-// limited to granted and to ask where those are not empty (RFC 8707 section 2). It
-// returns ErrTarget if ask names any other.
-func (s *Service) audienceFor(to oauth.Recipient, granted, ask []string) ([]string, error) {
-	aud := s.settings.Audience
-	if len(to.Audiences) > 0 {
-		aud = to.Audiences
+// audiences returns what the access tokens of a client may be for. The server's own
+// audiences are for our applications alone: another client without audiences gets tokens
+// that open userinfo, and no resource server.
+func (s *Service) audiences(to oauth.Recipient) []string {
+	switch {
+	case len(to.Audiences) > 0:
+		return to.Audiences
+	case to.FirstParty:
+		return s.settings.Audience
+	default:
+		return []string{s.issuer + oauth.UserInfoPath}
 	}
+}
+
+// audienceFor returns the audience of an access token of a client that holds scopes: the
+// client's audiences, limited to granted and to ask where those are not empty (RFC 8707
+// section 2). A client that holds account may also ask for the issuer. It returns
+// ErrTarget if ask names any other.
+func (s *Service) audienceFor(to oauth.Recipient, holds oauth.Scopes, granted, ask []string) ([]string, error) {
+	usual := s.audiences(to)
+	may := s.withAccount(usual, holds)
 	if len(granted) > 0 {
-		aud = slices.DeleteFunc(slices.Clone(aud), func(a string) bool { return !slices.Contains(granted, a) })
+		usual = slices.DeleteFunc(may, func(a string) bool { return !slices.Contains(granted, a) })
+		may = s.withAccount(usual, holds)
 	}
-	for _, a := range ask {
-		if !slices.Contains(aud, a) {
-			return nil, ErrTarget
-		}
-	}
-	if len(ask) > 0 {
+	switch {
+	case slices.ContainsFunc(ask, func(a string) bool { return !slices.Contains(may, a) }):
+		return nil, ErrTarget
+	case len(ask) > 0:
 		return ask, nil
-	}
-	if len(aud) == 0 { // the client has lost what was granted
+	case len(usual) == 0: // the client has lost what was granted
 		return nil, ErrTarget
 	}
-	return aud, nil
+	return usual, nil
 }
+
+// withAccount returns the audiences, with the issuer if the scopes have account.
+func (s *Service) withAccount(audiences []string, holds oauth.Scopes) []string {
+	audiences = slices.Clone(audiences)
+	if holds.Has(oauth.ScopeAccount) && !slices.Contains(audiences, s.issuer) {
+		audiences = append(audiences, s.issuer)
+	}
+	return audiences
+}
+
+// aim returns the scopes and the audience of one access token, for a client that holds
+// some scopes and wants these of them; see audienceFor. The scope account is only in a
+// token for this server alone, so that no resource server ever sees a token that opens
+// /account. If nothing else is wanted, that is ErrAccountScope.
+func (s *Service) aim(to oauth.Recipient, holds, wants oauth.Scopes, granted, ask []string) (oauth.Scopes, []string, error) {
+	aud, err := s.audienceFor(to, holds, granted, ask)
+	if err != nil {
+		return nil, nil, err
+	}
+	if wants.Has(oauth.ScopeAccount) && !s.oursAlone(aud) {
+		if wants = wants.Without(oauth.Scopes{oauth.ScopeAccount}); len(wants) == 0 {
+			return nil, nil, ErrAccountScope
+		}
+	}
+	return wants, aud, nil
+}
+
+// oursAlone reports whether a token with the audience is for this server and no other.
+func (s *Service) oursAlone(aud []string) bool { return len(aud) == 1 && aud[0] == s.issuer }
 
 // accessToken signs an access token of session for aud. A nil session means that the
 // token is the client's own.
 func (s *Service) accessToken(now time.Time, to oauth.Recipient, session *Session, scopes oauth.Scopes, aud []string) (string, error) {
-	if scopes.Has(oauth.ScopeOpenID) && !slices.Contains(aud, s.issuer) {
-		// The openid scope lets the client call our userinfo endpoint, so the
-		// token is meant for us too.
-		aud = append(slices.Clone(aud), s.issuer)
-	}
 	claims := accessClaims{
 		common: common{
 			Issuer:    s.issuer,

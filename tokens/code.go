@@ -93,7 +93,7 @@ const codePrefix = "cs_ac_" // lets secret scanners recognise a code
 
 // Asked is what a client asks for at the authorization endpoint.
 type Asked struct {
-	Scopes      oauth.Scopes // none: all that the client may have less offline_access
+	Scopes      oauth.Scopes // none: all that the client may have less oauth.ByName
 	RedirectURI string
 	Nonce       string
 	Challenge   string
@@ -105,10 +105,14 @@ type Asked struct {
 // Granted returns the scopes that a client gets when it asks for these scopes and
 // resources, or ErrScope or ErrTarget.
 func (s *Service) Granted(to oauth.Recipient, ask oauth.Scopes, resources []string) (oauth.Scopes, error) {
-	if _, err := s.audienceFor(to, nil, resources); err != nil {
+	holds, err := grant(to, ask)
+	if err != nil {
 		return nil, err
 	}
-	return grant(to, ask)
+	if _, err := s.audienceFor(to, holds, nil, resources); err != nil {
+		return nil, err
+	}
+	return holds, nil
 }
 
 // IssueCode returns a code for the user of l. It returns ErrScope or ErrTarget if ask
@@ -170,14 +174,14 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 	case !now.Before(code.ExpiresAt):
 		return Issued{}, ErrUnknown
 	}
-	audience, err := s.audienceFor(to, code.Details.Resources, x.Resources)
+	holds := code.Scopes.And(to.Scopes) // the client may have lost some since
+	scopes, audience, err := s.aim(to, holds, holds, code.Details.Resources, x.Resources)
 	if err != nil {
 		return Issued{}, err
 	}
-	scopes := code.Scopes.And(to.Scopes) // the client may have lost some since
 	session := s.newSession(now, to, SignIn{
 		UserID: code.UserID, Epoch: code.Epoch, Roles: code.Roles, AuthTime: code.AuthTime,
-	}, scopes, code.Device)
+	}, holds, code.Device)
 	session.LoginID, session.Details = code.LoginID, code.Details
 	issued, err := s.issue(ctx, now, to, &session, scopes, audience, code.Nonce)
 	if err != nil {

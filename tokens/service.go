@@ -37,12 +37,10 @@ type Signer interface {
 	// Sign returns claims as a JWT of the given typ. The empty alg is the
 	// one access tokens are signed with.
 	Sign(now time.Time, alg, typ string, claims jwt.Claims) (string, error)
-	// Verify checks everything about a JWT of ours except its scopes, and reads its
-	// claims.
-	Verify(now time.Time, token, typ, issuer, audience string, claims jwt.Claims) error
-	// VerifyAnyAudience is Verify without the audience.
-	VerifyAnyAudience(now time.Time, token, typ, issuer string, claims jwt.Claims) error
-	// VerifyHint is Verify for a token that may have expired or be for another audience.
+	// Verify checks everything about a JWT of ours except its audience and scopes, and
+	// reads its claims.
+	Verify(now time.Time, token, typ, issuer string, claims jwt.Claims) error
+	// VerifyHint is Verify for a token that may have expired.
 	VerifyHint(token, typ, issuer string, claims jwt.Claims) error
 }
 
@@ -113,19 +111,19 @@ type Issued struct {
 }
 
 // Start opens a session for a user who signed in at a client. A request without scopes
-// gets all that the client may have except offline_access; one without resources gets
-// all of the client's. It returns ErrScope, ErrTarget, or ErrUserGone if the account
-// changed meanwhile.
+// gets all that the client may have except those of oauth.ByName; one without resources
+// gets all of the client's. Its errors are those of CanStart, and ErrUserGone if the
+// account changed meanwhile.
 func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, who SignIn, ask oauth.Scopes, resources []string, from caller.Caller) (Issued, error) {
-	scopes, err := grant(to, ask)
+	holds, err := grant(to, ask)
 	if err != nil {
 		return Issued{}, err
 	}
-	audience, err := s.audienceFor(to, nil, resources)
+	scopes, audience, err := s.aim(to, holds, holds, nil, resources)
 	if err != nil {
 		return Issued{}, err
 	}
-	session := s.newSession(now, to, who, scopes, from.Device)
+	session := s.newSession(now, to, who, holds, from.Device)
 	session.Details.Resources = resources
 	// The tokens come first, or a failure to sign them would leave a session that no
 	// client holds.
@@ -139,12 +137,25 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 	return issued, nil
 }
 
+// CanStart returns why Start refuses a client these scopes and resources, whoever the
+// user is: ErrScope, ErrTarget or ErrAccountScope.
+func (s *Service) CanStart(to oauth.Recipient, ask oauth.Scopes, resources []string) error {
+	holds, err := grant(to, ask)
+	if err == nil {
+		_, _, err = s.aim(to, holds, holds, nil, resources)
+	}
+	return err
+}
+
 // newSession returns a session of a user who signed in at a client, not stored yet.
 func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scopes oauth.Scopes, device string) Session {
 	session := Session{
 		ID: ids.New[ids.Session](), UserID: who.UserID, ClientID: to.ClientID, Scopes: scopes, Roles: who.Roles, Device: device,
 		AuthTime: who.AuthTime, CreatedAt: now, LastUsedAt: now,
 		AbsoluteExpiresAt: now.Add(s.settings.RefreshAbsoluteTTL),
+	}
+	if to.InCookie {
+		session.ProvenAt = who.AuthTime
 	}
 	if !to.Refresh {
 		// Without a refresh token the session ends with its only access token.
@@ -163,7 +174,7 @@ func (s *Service) ForClient(now time.Time, to oauth.Recipient, ask oauth.Scopes,
 	if err != nil {
 		return Issued{}, err
 	}
-	audience, err := s.audienceFor(to, nil, resources)
+	audience, err := s.audienceFor(to, scopes, nil, resources)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -177,7 +188,7 @@ func (s *Service) ForClient(now time.Time, to oauth.Recipient, ask oauth.Scopes,
 // grant is what the client gets when it asks for ask.
 func grant(to oauth.Recipient, ask oauth.Scopes) (oauth.Scopes, error) {
 	if len(ask) == 0 {
-		return to.Scopes.Without(oauth.Scopes{oauth.ScopeOfflineAccess}), nil
+		return to.Scopes.Without(oauth.ByName), nil
 	}
 	if !ask.Within(to.Scopes) {
 		return nil, ErrScope
@@ -193,7 +204,8 @@ func grant(to oauth.Recipient, ask oauth.Scopes) (oauth.Scopes, error) {
 // and we can't tell the thief from the client, so the session ends: ErrReused. Any other
 // bad token, another client's among them, is ErrUnknown and changes nothing. ask and
 // resources may narrow the access token, not the session; asking for more is ErrScope or
-// ErrTarget and spends nothing.
+// ErrTarget and spends nothing. The access token has the scope account only if ask names
+// it: see aim, whose ErrAccountScope spends nothing either.
 func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient, token string, ask oauth.Scopes, resources []string, from caller.Caller) (Issued, error) {
 	id, counter, ok := s.parseRefreshToken(token)
 	if !ok {
@@ -206,15 +218,17 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 		if err != nil {
 			return Issued{}, err
 		}
-		scopes := session.Scopes
+		holds := session.Scopes.And(to.Scopes) // the client may have lost some since
+		wants := holds.Without(oauth.Scopes{oauth.ScopeAccount})
 		if len(ask) > 0 {
 			if !ask.Within(session.Scopes) {
 				return Issued{}, ErrScope
 			}
-			scopes = ask
+			wants = ask.And(holds)
+		} else if len(wants) == 0 && len(holds) > 0 {
+			return Issued{}, ErrAccountScope
 		}
-		scopes = scopes.And(to.Scopes) // the client may have lost some since
-		audience, err := s.audienceFor(to, session.Details.Resources, resources)
+		scopes, audience, err := s.aim(to, holds, wants, session.Details.Resources, resources)
 		if err != nil {
 			return Issued{}, err
 		}
@@ -335,7 +349,7 @@ func (s *Service) issue(ctx context.Context, now time.Time, to oauth.Recipient, 
 	if out.AccessToken, err = s.accessToken(now, to, session, scopes, audience); err != nil {
 		return Issued{}, fmt.Errorf("sign access token: %w", err)
 	}
-	if scopes.Has(oauth.ScopeOpenID) && !to.NoIDToken {
+	if scopes.Has(oauth.ScopeOpenID) && !to.InCookie {
 		if out.IDToken, err = s.idToken(ctx, now, to, session, out.AccessToken, nonce); err != nil {
 			return Issued{}, fmt.Errorf("sign id token: %w", err)
 		}

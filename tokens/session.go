@@ -22,6 +22,9 @@ var (
 	ErrStale = errors.New("another call has refreshed the session")
 	// ErrScope says that the client asked for more scopes than it was granted.
 	ErrScope = errors.New("scope exceeds what was granted")
+	// ErrAccountScope says that only the scope account is left for a token that is not for
+	// this server alone, or that does not name it.
+	ErrAccountScope = errors.New("account goes into no other token than one that asks for it and is for the issuer alone")
 	// ErrNotYours says that a token was issued to another client.
 	ErrNotYours = errors.New("another client's token")
 	// ErrNoSession says that a token is a client's own: it has no session to end, and
@@ -54,11 +57,16 @@ type Session struct {
 	ExpiresAt         time.Time // the earlier of idle and absolute end
 	AbsoluteExpiresAt time.Time // never moves
 	Device            string    // readable label of the user's device, or empty
+	// ProvenAt is when the user last proved who they are in this session, for a change of
+	// the account; zero if never, or not since the password changed. In a browser's session
+	// the sign-in is the first proof.
+	ProvenAt time.Time
 
 	LoginID ids.Login // the login that it began from; zero if it began without a browser
 	Details Details   // what the authorization request asked for, if there was one
 
 	Roles []string // the user's roles as they are now; not written by CreateSession
+	Epoch int64    // the account's; the session is dead in any other. CreateSession has it of its own
 }
 
 // MaxSessions is how many sessions a user has at one client at most, and MaxLogins how
@@ -96,12 +104,16 @@ type Store interface {
 	// live at now and at the former counter. Of any number of concurrent calls for one
 	// counter exactly one succeeds; the others get ErrStale.
 	AdvanceSession(ctx context.Context, next Session, now time.Time) error
+	// ProveSession sets the ProvenAt of a session that is live at now and in epoch, or
+	// returns ErrUnknown.
+	ProveSession(ctx context.Context, id ids.Session, epoch int64, now time.Time) error
 	// EndSession removes a session and writes ev, or returns ErrUnknown if there is none.
 	EndSession(ctx context.Context, id ids.Session, ev audit.Event) error
 	// EndSignIn is EndSession, and also removes the session's login.
 	EndSignIn(ctx context.Context, id ids.Session, ev audit.Event) error
 	// EndUserSessions removes all sessions and logins of a user, except the session keep,
-	// if any, and its login. It writes ev if there were sessions, and returns how many.
+	// if any, and its login, and what is pending: codes, and the mailed links that give
+	// access to the account. It writes ev if there were sessions, and returns how many.
 	EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (int64, error)
 	// UserSessions lists at most limit sessions of a user that are live at now, newest
 	// first: those after a place.

@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"countersign/audit"
@@ -77,7 +78,8 @@ func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user ids.U
 	return s.EndOtherSessions(ctx, now, user, ids.Session{}, from)
 }
 
-// EndOtherSessions revokes all sessions of a user except keep and returns how many.
+// EndOtherSessions revokes all sessions of a user except keep, and what was begun in any
+// of them, codes and mailed links. It returns how many sessions.
 func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user ids.User, keep ids.Session, from caller.Caller) (int64, error) {
 	ev := from.Event(now, audit.SessionRevoked)
 	ev.UserID = user
@@ -95,6 +97,16 @@ func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user ids.User
 		return ErrUnknown
 	}
 	return s.endSignIn(ctx, now, &session, from)
+}
+
+// Prove records that the user of a session has just proven who they are in it. epoch is
+// the account's, read before the proof was checked: a proof of a former password is none.
+// ErrUnknown.
+func (s Sessions) Prove(ctx context.Context, now time.Time, id ids.Session, epoch int64) error {
+	if err := s.store.ProveSession(ctx, id, epoch, now); err != nil {
+		return fmt.Errorf("prove session: %w", err)
+	}
+	return nil
 }
 
 // EndClientSession revokes only the user's session at a client when the user signs out. A

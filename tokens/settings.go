@@ -24,8 +24,8 @@ type Settings struct {
 	// use counts as theft and ends the session. Default 60s; 0 is strict: every second
 	// use counts as theft. Less than RefreshIdleTTL.
 	RefreshReplayWindow time.Duration `yaml:"refresh_replay_window" default:"60s"`
-	// Audience is the "aud" of access tokens whose client names no audience of its
-	// own. Default empty: the issuer.
+	// Audience is the "aud" of access tokens of our own applications that name no
+	// audience of their own; no other client gets it. Default empty: the issuer.
 	Audience []string `yaml:"audience"`
 }
 

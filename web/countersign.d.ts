@@ -111,15 +111,23 @@ export interface Countersign {
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
 
+  /**
+   * Proves with the password who the user is. For ten minutes this session may then change
+   * the account without the password, until that changes.
+   */
+  prove(proof: { currentPassword: string }): Promise<void>;
   sessions(): Promise<Session[]>;
   endSession(id: string): Promise<void>;
   endOtherSessions(): Promise<void>;
-  /** Ends all other sessions, too. */
-  changePassword(passwords: { currentPassword: string; newPassword: string }): Promise<void>;
-  /** Mails a link to the new address, which takes effect once verifyEmail gets its token. */
+  /** Ends all other sessions, too. Without a password it rejects with reauthentication_required, unless prove has succeeded. */
+  changePassword(passwords: { currentPassword?: string; newPassword: string }): Promise<void>;
+  /**
+   * Mails a link to the new address, which takes effect once verifyEmail gets its token,
+   * and a notice to the present one. Without a password as deleteAccount.
+   */
   changeEmail(change: { email: string; currentPassword?: string }): Promise<void>;
   exportData(): Promise<unknown>;
-  /** Without a password it rejects with reauthentication_required, unless the user signed in within ten minutes. */
+  /** Without a password it rejects with reauthentication_required, unless the user signed in or prove succeeded within ten minutes. */
   deleteAccount(confirmation?: { currentPassword?: string }): Promise<void>;
 
   /** Mails a link if there is such an account; resolves in any case. */

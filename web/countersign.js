@@ -282,11 +282,14 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     return authorized((current) => {
       const copy = request.clone(); // the body is needed again if the server refuses this
       if (!current) return fetch(copy);
-      if (!current.accessToken) return fetch(new Request(copy, { credentials: "include" }));
+      if (!current.accessToken || opensByCookie(copy.url)) return fetch(new Request(copy, { credentials: "include" }));
       copy.headers.set("Authorization", `Bearer ${current.accessToken}`);
       return fetch(copy);
     });
   }
+
+  // Reports whether the cookie opens an address, and no access token of a page does.
+  const opensByCookie = (address) => address === `${base}/account` || address.startsWith(`${base}/account/`);
 
   // Calls request with the session, and once more with a new session after a 401.
   async function authorized(request) {
@@ -315,19 +318,34 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   function sameUser(before) {
     if (!session) throw loginRequired();
     if (session.user.id === before.user.id) return session;
-    throw new CountersignError("user_changed", "another user has signed in meanwhile");
+    throw userChanged();
   }
 
   // The account
 
-  const account = async (method, path, json) =>
-    read(
-      await authorized((current) => {
-        if (!current) throw loginRequired();
-        return send(method, path, { json, accessToken: current.accessToken });
-      }),
-    );
+  // The cookie opens the account, and all tabs share it. So a call takes its turn with what
+  // changes the cookie, and first asks whose it is: a request that one user made must not
+  // run for another.
+  const account = async (method, path, json) => {
+    const before = await user();
+    if (!before) throw loginRequired();
+    return exclusively(async () => {
+      try {
+        const now = await send("GET", "/session").then(read);
+        if (now.id !== before.id) {
+          uncertain = true;
+          throw userChanged();
+        }
+        return await send(method, path, { json }).then(read);
+      } catch (err) {
+        if (err.status === 401 && err.type === "login_required") become(null, "expired");
+        throw err;
+      }
+    });
+  };
 
+  // Counts for ten minutes, in this session alone.
+  const prove = ({ currentPassword }) => account("POST", "/account/proof", { current_password: currentPassword });
   const sessions = async () => {
     const all = [];
     let path = "/account/sessions";
@@ -364,14 +382,11 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   const resendVerification = ({ email, username }) => send("POST", "/account/email/resend", { json: { email, username, ui_locales: uiLocales } }).then(read);
 
   // Sends one request to the server.
-  async function send(method, path, { json, accessToken, keepalive, timeout = requestTimeout } = {}) {
-    const headers = {};
-    if (json) headers["Content-Type"] = "application/json";
-    if (accessToken) headers.Authorization = `Bearer ${accessToken}`;
+  async function send(method, path, { json, keepalive, timeout = requestTimeout } = {}) {
     try {
       return await fetch(base + path, {
         method,
-        headers,
+        headers: json ? { "Content-Type": "application/json" } : {},
         body: json && JSON.stringify(json),
         credentials: "include",
         cache: "no-store",
@@ -393,6 +408,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     completeSignIn,
     signOut,
     fetch: authorizedFetch,
+    prove,
     sessions,
     endSession,
     endOtherSessions,
@@ -478,6 +494,7 @@ function retryAfter(response) {
 }
 
 const loginRequired = () => new CountersignError("login_required", "no user is signed in", { status: 401 });
+const userChanged = () => new CountersignError("user_changed", "another user has signed in meanwhile");
 const unreachable = (cause) => new CountersignError("unreachable", "the server could not be reached", { cause });
 
 // Trying again

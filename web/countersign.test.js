@@ -233,8 +233,31 @@ test("a request that one user made isn't sent for another", async () => {
   const auth = connect();
   await signIn(auth);
   answers = [json({}, 401), signedIn("t2", bob)];
-  await assert.rejects(auth.deleteAccount(), { type: "user_changed" });
+  await assert.rejects(auth.fetch(api, { method: "DELETE" }), { type: "user_changed" });
   assert.deepEqual(await auth.user(), bob);
+});
+
+test("the cookie opens the account, and only for the user who asks", async () => {
+  const auth = connect();
+  await signIn(auth);
+  answers = [json(alice), json({ sessions: [] }), json(alice), new Response(null, { status: 204 }), json({})];
+  await auth.sessions();
+  await auth.prove({ currentPassword: "secret" });
+  await auth.fetch(`${url}/account/profile`);
+  assert.deepEqual(paths(), ["GET /session", "GET /account/sessions", "GET /session", "POST /account/proof", "GET /account/profile"]);
+  assert.deepEqual(bearers(), [null, null, null, null, null]);
+  assert.deepEqual(await requests[3].json(), { current_password: "secret" });
+
+  // Another tab, whose message is lost, has signed in another user.
+  requests.length = 0;
+  answers = [json(bob), signedIn("t2", bob)];
+  await assert.rejects(auth.deleteAccount(), { type: "user_changed" });
+  assert.deepEqual(paths(), ["GET /session"]);
+  assert.deepEqual(await auth.user(), bob);
+
+  answers = [problem("login_required", 401)];
+  await assert.rejects(auth.sessions(), { type: "login_required" });
+  assert.equal(await auth.user(), null);
 });
 
 test("the token is refreshed before it expires, by the clock that says later", async (t) => {

@@ -2,8 +2,8 @@
 // verifies them itself with the published public keys, so it doesn't call the
 // authorization server for each request.
 //
-//	go run ./cmd/countersign serve --dev              # in one terminal
-//	go run ./examples/resource-server-go              # in another
+//	COUNTERSIGN_TOKENS_AUDIENCE=http://localhost:8081 go run ./cmd/countersign serve --dev   # in one terminal
+//	go run ./examples/resource-server-go                                                    # in another
 //	curl -H "Authorization: Bearer $TOKEN" http://localhost:8081/hello
 //
 // It uses golang-jwt, the most used JWT library, with keyfunc, which gives it
@@ -32,12 +32,16 @@ import (
 
 func main() {
 	issuer := cmp.Or(os.Getenv("ISSUER"), "http://localhost:8080")
-	audience := cmp.Or(os.Getenv("AUDIENCE"), issuer) // the audience in serve --dev is the issuer
+	audience := cmp.Or(os.Getenv("AUDIENCE"), "http://localhost:8081") // the name of this API, which tokens.audience or the client's audiences must have
+	scopes := strings.Fields(cmp.Or(os.Getenv("SCOPE"), "profile read")) // any of them opens /hello
 	jwksURL := cmp.Or(os.Getenv("JWKS_URL"), issuer+"/.well-known/jwks.json")
 	listen := cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:8081")
 	origins := strings.Split(cmp.Or(os.Getenv("ORIGINS"), issuer), ",") // origins of pages that may call the API; serve --dev serves a demo app
 	cookie := os.Getenv("ACCESS_COOKIE")                                // the name of the cookie in which Countersign sets the access token, if it does (docs/spa.md)
 
+	if audience == issuer {
+		log.Fatal("AUDIENCE must be this API's own name: tokens for the issuer are for the authorization server")
+	}
 	verify, err := newVerifier(context.Background(), jwksURL, issuer, audience)
 	if err != nil {
 		log.Fatalf("get the public keys (is Countersign running?): %v", err)
@@ -46,6 +50,11 @@ func main() {
 	api.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
 		claims, ok := authenticate(w, r, cookie, verify)
 		if !ok {
+			return
+		}
+		if !claims.hasAny(scopes) {
+			w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+scopes[0]+`"`)
+			http.Error(w, "the access token lacks a scope", http.StatusForbidden)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -95,10 +104,15 @@ func allowOrigins(api http.Handler, origins []string, cookies bool) http.Handler
 }
 
 // accessClaims are the claims of an access token (RFC 9068 section 2.2) that this
-// API uses. An API with more to protect compares Scope with what it needs.
+// API uses.
 type accessClaims struct {
 	jwt.RegisteredClaims
 	Scope string `json:"scope"`
+}
+
+// hasAny reports whether the token has one of the scopes.
+func (c *accessClaims) hasAny(scopes []string) bool {
+	return slices.ContainsFunc(strings.Fields(c.Scope), func(s string) bool { return slices.Contains(scopes, s) })
 }
 
 type verifier func(token string) (*accessClaims, error)

@@ -1,19 +1,25 @@
 // An API that accepts Countersign's access tokens. It verifies them by itself and only
 // fetches the public keys: it doesn't call the authorization server for each request.
 //
-//   go run ./cmd/countersign serve --dev                        # in one terminal
-//   cd examples/resource-server-node && npm ci && npm start     # in another
+//   COUNTERSIGN_TOKENS_AUDIENCE=http://localhost:8082 go run ./cmd/countersign serve --dev   # in one terminal
+//   cd examples/resource-server-node && npm ci && npm start                                 # in another
 //   curl -H "Authorization: Bearer $TOKEN" http://localhost:8082/hello
 
 import { createServer } from 'node:http'
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
 
 const issuer = process.env.ISSUER || 'http://localhost:8080'
-const audience = process.env.AUDIENCE || issuer // serve --dev issues tokens for itself
+const audience = process.env.AUDIENCE || 'http://localhost:8082' // the name of this API, which tokens.audience or the client's audiences must have
+const scopes = (process.env.SCOPE || 'profile read').split(' ') // any of them opens /hello
 const jwksURL = process.env.JWKS_URL || `${issuer}/.well-known/jwks.json`
 const origins = (process.env.ORIGINS || issuer).split(',') // of pages that may call the API; serve --dev has a demo app
 const cookie = process.env.ACCESS_COOKIE // its name, if Countersign sets one with the access token (docs/spa.md)
 const listen = new URL(`http://${process.env.LISTEN || '127.0.0.1:8082'}`)
+
+if (audience === issuer) {
+  console.error("AUDIENCE must be this API's own name: tokens for the issuer are for the authorization server")
+  process.exit(1)
+}
 
 // jose fetches the keys when first needed, again after ten minutes, and sooner for an
 // unknown key, but at most every 30 seconds, so that attackers who make up key ids can't
@@ -58,6 +64,10 @@ const server = createServer(async (req, res) => {
   }
   try {
     const { payload } = await jwtVerify(token, keys, rules)
+    const has = String(payload.scope ?? '').split(' ')
+    if (!scopes.some((one) => has.includes(one))) {
+      return answer(res, 403, { error: 'the access token lacks a scope' }, `Bearer error="insufficient_scope", scope="${scopes[0]}"`)
+    }
     answer(res, 200, { subject: payload.sub, scope: payload.scope ?? '' })
   } catch (err) {
     console.error(`refused a token: ${err.message}`) // for us; a thief learns nothing

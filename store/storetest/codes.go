@@ -208,7 +208,7 @@ var codePromises = []promise{
 		leaves(t, db, func(ctx context.Context) {
 			succeeds(t, db.RedeemCode(ctx, made, want, at, created))
 		}, created)
-		made.SessionID, made.Roles, other.Roles, want.Roles = want.ID, u.Roles, u.Roles, u.Roles
+		made.SessionID, made.Roles, other.Roles, want.Roles, want.Epoch = want.ID, u.Roles, u.Roles, u.Roles, u.Epoch
 		isCode(t, db, made)
 		isCode(t, db, other)
 		lives(t, db, want)

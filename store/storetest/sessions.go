@@ -24,14 +24,14 @@ var sessionPromises = []promise{
 			ID: ids.New[ids.Session](), UserID: u.ID, ClientID: addClient(t, db, "App x%+").ID, Scopes: oauth.Scopes{"openid", "z", "a:b/c"}, Counter: 1 << 40,
 			Rotations: []time.Time{at.Add(-2 * time.Millisecond), at.Add(-time.Millisecond)}, Device: "Firefox · " + odd,
 			AuthTime: at.Add(time.Millisecond), CreatedAt: at.Add(2 * time.Millisecond), LastUsedAt: at.Add(3 * time.Millisecond),
-			ExpiresAt: at.Add(4 * time.Millisecond), AbsoluteExpiresAt: at.Add(5 * time.Millisecond),
+			ExpiresAt: at.Add(4 * time.Millisecond), AbsoluteExpiresAt: at.Add(5 * time.Millisecond), ProvenAt: at.Add(6 * time.Millisecond),
 		}
 		created := event(audit.SessionCreated)
 		created.UserID, created.SessionID, created.ClientID = want.UserID, want.ID, want.ClientID
 		leaves(t, db, func(ctx context.Context) {
 			succeeds(t, db.CreateSession(ctx, want, u.Epoch, created))
 		}, created)
-		want.Roles = u.Roles
+		want.Roles, want.Epoch = u.Roles, u.Epoch
 		lives(t, db, want)
 		all, err := db.UserSessions(t.Context(), u.ID, at, tokens.Place{}, 1000)
 		succeeds(t, err)
@@ -199,6 +199,44 @@ var sessionPromises = []promise{
 				fails(t, "end", db.EndSession(ctx, id, event(audit.SessionRevoked)), tokens.ErrUnknown)
 			}
 		})
+	}},
+	{"ProveSession/in the account's epoch, while it lives", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		other := addSession(t, db, u, s.ClientID)
+		fails(t, "former epoch", db.ProveSession(t.Context(), s.ID, u.Epoch-1, at), tokens.ErrUnknown)
+		fails(t, "expired", db.ProveSession(t.Context(), s.ID, u.Epoch, s.ExpiresAt), tokens.ErrUnknown)
+		fails(t, "unknown", db.ProveSession(t.Context(), ids.New[ids.Session](), u.Epoch, at), tokens.ErrUnknown)
+		lives(t, db, s)
+		succeeds(t, db.ProveSession(t.Context(), s.ID, u.Epoch, at.Add(time.Millisecond)))
+		s.ProvenAt = at.Add(time.Millisecond)
+		lives(t, db, s)
+		lives(t, db, other) // not proven with it
+		s = advanced(s, at)
+		succeeds(t, db.AdvanceSession(t.Context(), s, at))
+		lives(t, db, s) // still proven
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Session: s.ID, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged)))
+		s.ProvenAt = time.Time{}
+		lives(t, db, s)
+		fails(t, "former password", db.ProveSession(t.Context(), s.ID, u.Epoch, at), tokens.ErrUnknown)
+	}},
+	{"EndUserSessions/and what was pending", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		l := addLogin(t, db, u)
+		kept, pending := exchanged(t, db, addCode(t, db, l, c.ID)), addCode(t, db, l, c.ID)
+		verify, change, reset := letter(accounts.VerifyEmail, u), letter(accounts.ChangeEmail, u), letter(accounts.ResetPassword, u)
+		for _, one := range []accounts.Letter{verify, change, reset} {
+			succeeds(t, db.PostLetter(t.Context(), one, ids.Session{}))
+		}
+		_, err := db.EndUserSessions(t.Context(), u.ID, kept.ID, event(audit.SessionRevoked))
+		succeeds(t, err)
+		lives(t, db, kept)
+		redeemFails(t, db, pending, tokens.ErrUnknown)
+		for _, one := range []accounts.Letter{change, reset} {
+			_, err := db.Letter(t.Context(), one.ID, at)
+			fails(t, string(one.Kind), err, accounts.ErrBadToken)
+		}
+		_, err = db.Letter(t.Context(), verify.ID, at)
+		succeeds(t, err) // it gives no access
 	}},
 	{"EndUserSessions/ends all of one user", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")

@@ -159,6 +159,9 @@ func lives(t testing.TB, db *store.DB, want tokens.Session) {
 		t.Errorf("session must be live: %v", err)
 		return
 	}
+	u, err := db.User(t.Context(), want.UserID)
+	succeeds(t, err)
+	want.Epoch = u.Epoch // or it would be dead
 	same(t, "session", got, want)
 }
 

@@ -74,9 +74,12 @@ func hello(t *testing.T, base, authorization string) (int, string, map[string]st
 	return resp.StatusCode, resp.Header.Get("WWW-Authenticate"), said
 }
 
+// exampleAPI is the examples' name in the tokens of these tests.
+const exampleAPI = "http://localhost:8081"
+
 // An API reads the token from a cookie only if the operator has named one.
 func TestExampleResourceServersWithACookie(t *testing.T) {
-	s := serve(t)
+	s := serve(t, "COUNTERSIGN_TOKENS_AUDIENCE="+exampleAPI)
 	_, _, token := discover(t, s)
 	const page = "http://localhost:5173"
 	for name, start := range examples {
@@ -95,11 +98,11 @@ func TestExampleResourceServersWithACookie(t *testing.T) {
 				resp.Body.Close()
 				return resp
 			}
-			with := get(start(t, "ISSUER="+s.issuer, "ORIGINS="+page, "ACCESS_COOKIE=countersign_access"))
+			with := get(start(t, "ISSUER="+s.issuer, "AUDIENCE="+exampleAPI, "ORIGINS="+page, "ACCESS_COOKIE=countersign_access"))
 			if with.StatusCode != http.StatusOK || with.Header.Get("Access-Control-Allow-Credentials") != "true" {
 				t.Errorf("told to: %d %v", with.StatusCode, with.Header)
 			}
-			without := get(start(t, "ISSUER="+s.issuer, "ORIGINS="+page))
+			without := get(start(t, "ISSUER="+s.issuer, "AUDIENCE="+exampleAPI, "ORIGINS="+page))
 			if without.StatusCode != http.StatusUnauthorized || without.Header.Get("Access-Control-Allow-Credentials") != "" {
 				t.Errorf("not told to: %d %v", without.StatusCode, without.Header)
 			}
@@ -117,7 +120,7 @@ func wantRefused(t *testing.T, base, authorization, challenge string) {
 const invalidToken = `Bearer error="invalid_token"`
 
 func TestExampleResourceServersWithARealServer(t *testing.T) {
-	s := serve(t)
+	s := serve(t, "COUNTERSIGN_TOKENS_AUDIENCE="+exampleAPI)
 	_, _, token := discover(t, s)
 	idToken, _ := token.Extra("id_token").(string)
 	resp, err := http.PostForm(s.issuer+"/oauth/token", url.Values{
@@ -136,7 +139,7 @@ func TestExampleResourceServersWithARealServer(t *testing.T) {
 
 	for name, start := range examples {
 		t.Run(name, func(t *testing.T) {
-			api := start(t, "ISSUER="+s.issuer)
+			api := start(t, "ISSUER="+s.issuer, "AUDIENCE="+exampleAPI)
 			status, _, said := hello(t, api, "Bearer "+token.AccessToken)
 			want := map[string]string{"subject": s.subject, "scope": token.Extra("scope").(string)}
 			if status != http.StatusOK || !maps.Equal(said, want) {
@@ -290,6 +293,14 @@ func TestExampleResourceServersCheckEverything(t *testing.T) {
 						}
 					}
 				})
+			}
+			unsigned, key := claim("scope", "openid profiles")()
+			token, err := unsigned.SignedString(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status, challenge, _ := hello(t, api, "Bearer "+token); status != http.StatusForbidden || challenge != `Bearer error="insufficient_scope", scope="profile"` {
+				t.Errorf("without the scope: %d %s", status, challenge)
 			}
 			for _, token := range []string{"", "x", "a.b.c", "..", "é"} {
 				wantRefused(t, api, "Bearer "+token, invalidToken)

@@ -62,8 +62,9 @@ func TestTour(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("this test needs curl: install it")
 	}
-	commands(t, "go run ./cmd/countersign serve --dev") // what programs.Serve runs
-	issuer, _ := programs.Serve(t)
+	const audience = "COUNTERSIGN_TOKENS_AUDIENCE=http://localhost:8081"
+	commands(t, audience+" go run ./cmd/countersign serve --dev") // what programs.Serve runs
+	issuer, _ := programs.Serve(t, audience)
 	commands(t, "go run ./examples/resource-server-go")
 	api := programs.Command(t, programs.Path(t, "resource-server-go"))
 	api.Env = append(api.Env, "ISSUER="+issuer, "LISTEN=127.0.0.1:0")
