@@ -18,7 +18,9 @@ func (u *User) claims(p *Profile) map[string]any {
 		"sub":                u.ID.String(),
 		"preferred_username": u.Username,
 		"updated_at":         u.UpdatedAt.Unix(),
-		"roles":              append([]string{}, u.Roles...),
+	}
+	if len(u.Roles) > 0 { // some verifiers refuse an empty list
+		claims["roles"], claims["groups"] = u.Roles, u.Roles
 	}
 	if u.Email != "" {
 		claims["email"] = u.Email

@@ -64,6 +64,8 @@ type Response struct {
 	FormPost bool // as a form (OAuth 2.0 Form Post Response Mode)
 	Values   []Value
 	Error    string // the error code, if it is an error
+	// Description is the error's description. It has none of what the caller sent.
+	Description string
 }
 
 // Value is a parameter of a response.
@@ -72,7 +74,7 @@ type Value struct{ Name, Value string }
 // Refuse returns the response that sends an OAuth error to the client.
 func (s *Service) Refuse(r *Request, refusal *oauth.Error) Response {
 	answer := s.respond(r, Value{"error", refusal.Code}, Value{"error_description", refusal.Description})
-	answer.Error = refusal.Code
+	answer.Error, answer.Description = refusal.Code, refusal.Description
 	return answer
 }
 

@@ -46,7 +46,7 @@ type Rules struct {
 	// AnyLoopback allows redirect URIs that are patterns for any page on the
 	// developer's own machine. Only serve --dev sets it.
 	AnyLoopback bool
-	// IDTokenAlgs are the algorithms that the server signs with.
+	// IDTokenAlgs are the algorithms that the server signs with, ID tokens and others.
 	IDTokenAlgs []string
 	// Origins are the rules for web origins.
 	Origins origins.Rules
@@ -112,8 +112,13 @@ func checkSettings(bad *input.Error, c Settings, rules Rules) {
 	if c.MayIntrospect && c.Public {
 		bad.Add("may_introspect", input.NotAllowed, "may_introspect needs a confidential client: RFC 7662 asks callers to authenticate.")
 	}
-	if c.IDTokenAlg != "" && !slices.Contains(rules.IDTokenAlgs, c.IDTokenAlg) {
-		bad.Add("id_token_alg", input.Invalid, "id_token_alg: %q is none of the algorithms in keys.algorithms (%s).", c.IDTokenAlg, strings.Join(rules.IDTokenAlgs, ", "))
+	for _, alg := range []struct{ field, value string }{{"id_token_alg", c.IDTokenAlg}, {"access_token_alg", c.AccessTokenAlg}} {
+		if alg.value != "" && !slices.Contains(rules.IDTokenAlgs, alg.value) {
+			bad.Add(alg.field, input.Invalid, "%s: %q is none of the algorithms in keys.algorithms (%s).", alg.field, alg.value, strings.Join(rules.IDTokenAlgs, ", "))
+		}
+	}
+	if !slices.Contains([]string{"", oauth.AccessTokenType, oauth.PlainTokenType}, c.AccessTokenType) {
+		bad.Add("access_token_typ", input.Invalid, "access_token_typ: %q must be %s or %s.", c.AccessTokenType, oauth.AccessTokenType, oauth.PlainTokenType)
 	}
 }
 

@@ -42,6 +42,15 @@ type Settings struct {
 	RequirePKCE bool `json:"require_pkce" yaml:"require_pkce" name:"require-pkce" help:"Gets no code without PKCE; so does every public client."`
 	// IDTokenAlg signs its ID tokens; one of the server's algorithms. Default RS256.
 	IDTokenAlg string `json:"id_token_alg,omitempty" yaml:"id_token_alg" name:"id-token-alg" placeholder:"ALG" help:"Signature algorithm of its ID tokens."`
+	// ClaimsInIDToken puts the claims of its scopes into its ID tokens, too, for libraries
+	// that don't ask userinfo. Default false.
+	ClaimsInIDToken bool `json:"claims_in_id_token" yaml:"claims_in_id_token" name:"claims-in-id-token" help:"Puts name, e-mail and so on into its ID tokens, too."`
+	// AccessTokenType is the "typ" of its access tokens: at+jwt (RFC 9068), or JWT for
+	// resource servers that refuse that one. Default at+jwt.
+	AccessTokenType string `json:"access_token_typ,omitempty" yaml:"access_token_typ" name:"access-token-typ" placeholder:"TYP" help:"typ of its access tokens: at+jwt (default) or JWT."`
+	// AccessTokenAlg signs its access tokens; one of the server's algorithms. Default the
+	// first.
+	AccessTokenAlg string `json:"access_token_alg,omitempty" yaml:"access_token_alg" name:"access-token-alg" placeholder:"ALG" help:"Signature algorithm of its access tokens."`
 }
 
 // NeedsPKCE reports whether the client gets no code without PKCE.

@@ -287,6 +287,7 @@ func (h *Hosted) follow(c *gin.Context, r *authorize.Request, j authorize.Judgme
 func (h *Hosted) respond(c *gin.Context, r *authorize.Request, a authorize.Response) error {
 	if a.Error != "" {
 		c.Set(ErrorKey, a.Error)
+		c.Set(ReasonKey, a.Description)
 	}
 	if !a.FormPost {
 		return h.redirect(c, a.Location())

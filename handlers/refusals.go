@@ -23,6 +23,7 @@ type oauthError struct {
 func writeOAuthError(c *gin.Context, status int, code, description string) {
 	neverCache(c)
 	c.Set(ErrorKey, code)
+	c.Set(ReasonKey, description)
 	writeJSON(c, status, "application/json", oauthError{code, description})
 	c.Abort()
 }

@@ -20,8 +20,9 @@ const RequestIDHeader = "X-Request-Id"
 const (
 	ClientIDKey = "client_id"
 	SubjectKey  = "subject"
-	ErrorKey    = "error"  // the code of the error that was answered
-	OriginKey   = "origin" // origin of a page that was refused, for 'cors explain'
+	ErrorKey    = "error"             // the code of the error that was answered
+	ReasonKey   = "error_description" // of an OAuth error, which libraries often hide; ours, without what the caller sent
+	OriginKey   = "origin"            // origin of a page that was refused, for 'cors explain'
 )
 
 // logClient has the request log name a client.

@@ -147,11 +147,14 @@ func (v *view) newKeySet(now time.Time) *keySet {
 	return &keySet{body: body, etag: `"` + base64.RawURLEncoding.EncodeToString(hash[:]) + `"`, until: until}
 }
 
-// sorted returns every key, by algorithm and generation.
+// sorted returns every key, by algorithm and generation: RS256 first, because some
+// verifiers take the first key of a JWKS for the only one, and ask for RSA.
 func (v *view) sorted() []*member {
-	var all []*member
-	for _, alg := range slices.Sorted(maps.Keys(v.keys)) {
-		all = append(all, v.keys[alg]...)
+	all := slices.Clone(v.keys["RS256"])
+	for _, alg := range slices.Backward(slices.Sorted(maps.Keys(v.keys))) { // PS256 before ES256
+		if alg != "RS256" {
+			all = append(all, v.keys[alg]...)
+		}
 	}
 	return all
 }

@@ -23,9 +23,19 @@ type Recipient struct {
 	Scopes     Scopes   // the most it may get
 	Audiences  []string // its access tokens' "aud"; empty: the server's own if it is ours, and else none but userinfo
 	IDTokenAlg string   // empty is the default
-	Refresh    bool     // gets refresh tokens
+	// AccessTokenAlg signs its access tokens, and AccessTokenType is their typ; empty is the
+	// default.
+	AccessTokenAlg, AccessTokenType string
+	ClaimsInIDToken                 bool // gets the claims of its scopes in the ID token, too
+	Refresh                         bool // gets refresh tokens
 	// InCookie says that a browser keeps the refresh token in our cookie. A page gets the
 	// access tokens alone, which are for resource servers: no ID token, and no scope
 	// account. The cookie opens the account, so the sign-in counts as a proof in the session.
 	InCookie bool
 }
+
+// The "typ" headers that access tokens may have.
+const (
+	AccessTokenType = "at+jwt" // RFC 9068 section 2.1
+	PlainTokenType  = "JWT"    // also that of ID tokens
+)

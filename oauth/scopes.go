@@ -15,18 +15,19 @@ const (
 	ScopePhone         = "phone"
 	ScopeAddress       = "address"
 	ScopeRoles         = "roles"
+	ScopeGroups        = "groups" // the same by the name that many applications look for
 	ScopeOfflineAccess = "offline_access"
 	ScopeAccount       = "account" // opens /account, in a token that is for this server alone
 )
 
 // UserScopes are the scopes about a user. They mean nothing in a client's own token.
-var UserScopes = Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeRoles, ScopeOfflineAccess, ScopeAccount}
+var UserScopes = Scopes{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeRoles, ScopeGroups, ScopeOfflineAccess, ScopeAccount}
 
 // ByName are the scopes that no client gets unless it names them.
 var ByName = Scopes{ScopeOfflineAccess, ScopeAccount}
 
 // ClaimsByScope has the claims that each scope opens (OpenID Connect Core section 5.4;
-// roles is ours). Discovery advertises them.
+// roles and groups are ours). Discovery advertises them.
 var ClaimsByScope = map[string][]string{
 	ScopeOpenID: {"sub"},
 	ScopeProfile: {
@@ -37,6 +38,7 @@ var ClaimsByScope = map[string][]string{
 	ScopePhone:   {"phone_number", "phone_number_verified"},
 	ScopeAddress: {"address"},
 	ScopeRoles:   {"roles"},
+	ScopeGroups:  {"groups"},
 }
 
 // ScopeOfClaim returns the scope that opens each claim.

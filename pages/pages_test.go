@@ -44,7 +44,7 @@ func examples() []example {
 			Fields: map[string]string{"username": "taken", "email": "invalid", "password": "too_short"},
 		}},
 		{"consent", pages.Consent, pages.Data{Ticket: "a.b", Client: client, Username: user, Scopes: []string{
-			"openid", "profile", "email", "phone", "address", "roles", "offline_access", "notes:read",
+			"openid", "profile", "email", "phone", "address", "roles", "groups", "offline_access", "notes:read",
 		}}},
 		{"consent to nothing", pages.Consent, pages.Data{Ticket: "a.b", Client: client, Username: user}},
 		{"logout", pages.Logout, pages.Data{Username: user}},

@@ -58,6 +58,7 @@ var words = map[string]said{
 	"scope.phone":          {"see your phone number", "전화번호 조회"},
 	"scope.address":        {"see your postal address", "우편 주소 조회"},
 	"scope.roles":          {"see which roles you have", "부여된 역할 조회"},
+	"scope.groups":         {"see which groups you belong to", "소속 그룹 조회"},
 	"scope.offline_access": {"keep its access while you are away", "앱을 사용하지 않는 동안에도 접근 유지"},
 
 	"logout.title":  {"Sign out?", "로그아웃하시겠습니까?"},

@@ -66,7 +66,7 @@ func logRequests(log *slog.Logger) gin.HandlerFunc {
 			slog.Float64("duration_ms", float64(time.Since(began).Microseconds())/1000),
 			slog.String("address", c.ClientIP()),
 		}
-		for _, key := range []string{handlers.ClientIDKey, handlers.SubjectKey, handlers.ErrorKey, handlers.OriginKey} {
+		for _, key := range []string{handlers.ClientIDKey, handlers.SubjectKey, handlers.ErrorKey, handlers.ReasonKey, handlers.OriginKey} {
 			if value := c.GetString(key); value != "" {
 				attrs = append(attrs, slog.String(key, value))
 			}

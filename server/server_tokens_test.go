@@ -176,8 +176,8 @@ func TestAccessTokenClaims(t *testing.T) {
 	if int64(iat) < before || exp-iat != 600 || claims["auth_time"] != iat {
 		t.Errorf("iat = %v, exp = %v, auth_time = %v, want now, 600 later, and now", iat, exp, claims["auth_time"])
 	}
-	if roles, ok := claims["roles"].([]any); !ok || len(roles) != 0 {
-		t.Errorf("roles = %v, want an empty list: the scope was granted, no role was", claims["roles"])
+	if roles, ok := claims["roles"]; ok {
+		t.Errorf("roles = %v, want none: the scope was granted, no role was", roles)
 	}
 	if sid, _ := claims["sid"].(string); sid == "" {
 		t.Error("no sid")

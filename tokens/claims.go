@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -19,10 +20,11 @@ import (
 )
 
 // The "typ" header keeps a verifier from taking one kind of our JWTs for another
-// (RFC 8725 section 3.11).
+// (RFC 8725 section 3.11). Some clients have access tokens with the typ of ID tokens; there
+// the claim client_id makes the difference, which every access token has and no ID token.
 const (
-	accessType = "at+jwt" // RFC 9068 section 2.1
-	idType     = "JWT"
+	accessType = oauth.AccessTokenType
+	idType     = oauth.PlainTokenType
 )
 
 // audience is an "aud" claim. A single audience is written as a plain string, because
@@ -64,7 +66,8 @@ type accessClaims struct {
 	ID       string     `json:"jti"`
 	ClientID ids.Client `json:"client_id"`
 	Scope    string     `json:"scope,omitempty"`
-	Roles    *[]string  `json:"roles,omitempty"` // pointer: an empty list is written, one that was not granted is left out
+	Roles    []string   `json:"roles,omitempty"` // some verifiers refuse an empty list (RFC 9068 section 2.2.3.1)
+	Groups   []string   `json:"groups,omitempty"`
 }
 
 // idClaims are the claims of an ID token (OpenID Connect Core section 2).
@@ -72,8 +75,10 @@ type idClaims struct {
 	common
 	AccessTokenHash string `json:"at_hash,omitempty"`
 	Nonce           string `json:"nonce,omitempty"`
+	// ClientID is never there. A token that has it is an access token.
+	ClientID ids.Client `json:"client_id,omitempty"`
 
-	asked map[string]any // about the user, as the claims parameter asked
+	asked map[string]any // about the user, as the claims parameter or the client's setting asks
 }
 
 // MarshalJSON writes our own claims and those that the client asked for. Ours win.
@@ -173,15 +178,18 @@ func (s *Service) accessToken(now time.Time, to oauth.Recipient, session *Sessio
 	if session != nil {
 		claims.describe(session)
 		if scopes.Has(oauth.ScopeRoles) {
-			claims.Roles = new(append([]string{}, session.Roles...))
+			claims.Roles = session.Roles
+		}
+		if scopes.Has(oauth.ScopeGroups) {
+			claims.Groups = session.Roles
 		}
 	}
-	return s.signer.Sign(now, "", accessType, &claims)
+	return s.signer.Sign(now, to.AccessTokenAlg, cmp.Or(to.AccessTokenType, accessType), &claims)
 }
 
 // idToken signs an ID token that tells the client about the session's user. The ID token
 // of a refresh has no nonce (OpenID Connect Core section 12.2).
-func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient, session *Session, access, nonce string) (string, error) {
+func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient, session *Session, scopes oauth.Scopes, access, nonce string) (string, error) {
 	alg := s.idTokenAlg
 	if to.IDTokenAlg != "" {
 		alg = to.IDTokenAlg
@@ -197,7 +205,11 @@ func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient
 		Nonce:           nonce,
 	}
 	claims.describe(session)
-	if names := session.Details.IDTokenClaims; len(names) > 0 && s.claims != nil {
+	names := session.Details.IDTokenClaims
+	if to.ClaimsInIDToken {
+		names = slices.Concat(names, scopes.Claims())
+	}
+	if len(names) > 0 && s.claims != nil {
 		var err error
 		if claims.asked, err = s.claims(ctx, session.UserID, names); err != nil {
 			return "", fmt.Errorf("read claims: %w", err)

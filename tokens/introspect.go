@@ -91,8 +91,11 @@ func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Re
 		claims["sid"] = said.SessionID
 		claims["auth_time"] = said.AuthTime.Unix()
 	}
-	if said.Roles != nil {
-		claims["roles"] = *said.Roles
+	if len(said.Roles) > 0 {
+		claims["roles"] = said.Roles
+	}
+	if len(said.Groups) > 0 {
+		claims["groups"] = said.Groups
 	}
 	return Live{Claims: claims, ClientID: said.ClientID, UserID: session.UserID}, nil
 }

@@ -164,6 +164,9 @@ func (s *Service) ReadHint(token string) (Hint, error) {
 	if err := s.signer.VerifyHint(token, idType, s.issuer, &claims); err != nil {
 		return Hint{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
+	if claims.ClientID != "" {
+		return Hint{}, fmt.Errorf("%w: it is an access token", ErrUnknown)
+	}
 	h := Hint{Subject: claims.Subject}
 	for _, name := range claims.Audience {
 		h.ClientID = append(h.ClientID, ids.Client(name))

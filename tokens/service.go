@@ -350,7 +350,7 @@ func (s *Service) issue(ctx context.Context, now time.Time, to oauth.Recipient, 
 		return Issued{}, fmt.Errorf("sign access token: %w", err)
 	}
 	if scopes.Has(oauth.ScopeOpenID) && !to.InCookie {
-		if out.IDToken, err = s.idToken(ctx, now, to, session, out.AccessToken, nonce); err != nil {
+		if out.IDToken, err = s.idToken(ctx, now, to, session, scopes, out.AccessToken, nonce); err != nil {
 			return Issued{}, fmt.Errorf("sign id token: %w", err)
 		}
 	}

@@ -174,6 +174,10 @@ func declareClients(ctx context.Context, registry *clients.Registry, list []clie
 		if cfg.Profile == configs.RFC9700 && c.AllowsGrant(oauth.GrantPassword) && !cfg.Dev {
 			log.Warn("the client's password grant has no effect: profile rfc9700 turns it off", "client_id", c.ID)
 		}
+		if c.AccessTokenAlg != "" && !slices.Contains(cfg.Keys.Algorithms, c.AccessTokenAlg) {
+			log.Warn("no key signs the client's access tokens, so it gets none: add its algorithm to keys.algorithms",
+				"client_id", c.ID, "alg", c.AccessTokenAlg)
+		}
 		if c.IDTokenAlg != "" && !slices.Contains(cfg.Keys.Algorithms, c.IDTokenAlg) {
 			log.Warn("no key signs the client's ID tokens, so users can't sign in there with openid: add its algorithm to keys.algorithms",
 				"client_id", c.ID, "alg", c.IDTokenAlg)

@@ -32,7 +32,7 @@ import (
 
 func main() {
 	issuer := cmp.Or(os.Getenv("ISSUER"), "http://localhost:8080")
-	audience := cmp.Or(os.Getenv("AUDIENCE"), "http://localhost:8081") // the name of this API, which tokens.audience or the client's audiences must have
+	audience := cmp.Or(os.Getenv("AUDIENCE"), "http://localhost:8081")   // the name of this API, which tokens.audience or the client's audiences must have
 	scopes := strings.Fields(cmp.Or(os.Getenv("SCOPE"), "profile read")) // any of them opens /hello
 	jwksURL := cmp.Or(os.Getenv("JWKS_URL"), issuer+"/.well-known/jwks.json")
 	listen := cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:8081")

@@ -30,6 +30,7 @@ func fullClient(id ids.Client) clients.Client {
 			Scopes:                 []string{"openid", "read", "a:b/c"},
 			Audiences:              []string{"https://api.example.com", "urn:<other>"},
 			MayIntrospect:          true, RequirePKCE: true, IDTokenAlg: "ES256",
+			ClaimsInIDToken: true, AccessTokenType: "JWT", AccessTokenAlg: "RS256",
 		},
 	}
 }
@@ -54,6 +55,7 @@ var clientPromises = []promise{
 			func(c *clients.Client) *bool { return &c.FirstParty },
 			func(c *clients.Client) *bool { return &c.MayIntrospect },
 			func(c *clients.Client) *bool { return &c.RequirePKCE },
+			func(c *clients.Client) *bool { return &c.ClaimsInIDToken },
 			func(c *clients.Client) *bool { return &c.Declared },
 		} {
 			want := client(numbered("app", 9)[i])
