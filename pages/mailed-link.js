@@ -2,11 +2,19 @@
 // Referer, and puts it into the form of the page that the link leads to. Without this
 // script, the user pastes the link there.
 
-const token = new URLSearchParams(location.hash.slice(1)).get("token");
-const link = document.getElementById("token");
-if (token && link) {
-  history.replaceState(null, "", location.pathname); // the history keeps no token
-  link.value = token;
-  link.closest(".field").hidden = true;
-  document.getElementById("password")?.focus();
-}
+(() => {
+  function take() {
+    const token = new URLSearchParams(location.hash.slice(1)).get("token");
+    const input = document.querySelector("input[name=token]");
+    if (!token || !input) return;
+    history.replaceState(null, "", location.pathname); // the history keeps no token
+    input.value = token;
+    const field = input.closest(".field");
+    if (field) field.hidden = true;
+    document.getElementById("errors")?.remove(); // of the link before
+    document.getElementById("password")?.focus();
+  }
+
+  take();
+  addEventListener("hashchange", take); // another link, opened where the page is already
+})();

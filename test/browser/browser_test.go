@@ -287,6 +287,9 @@ func (b *tab) click(what, script string, args ...any) {
 	if evaluate[bool](b, "document.documentElement.classList.contains('guarded')") {
 		b.mouse(chromedp.MouseMoved, x, y)
 		b.rests()
+	} else if evaluate[bool](b, "document.querySelector('[data-deliberate]') !== null") { // scripts are off
+		b.mouse(chromedp.MouseMoved, x, y)
+		b.wait("the end of the wait", "getComputedStyle("+script+").pointerEvents !== 'none'", args...)
 	}
 	b.mouse(chromedp.MousePressed, x, y)
 	b.mouse(chromedp.MouseReleased, x, y)
