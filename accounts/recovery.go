@@ -258,13 +258,14 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	// These two budgets are the caller's own. The notice is always sent: callers who spend
-	// the budgets of the present address must not keep its owner from learning.
+	// These two budgets are the caller's own. Without them there is no change, so the
+	// notice needs no other: callers who spend the budget of the present address must not
+	// keep its owner from learning.
 	own := limits.Key("changes of an address", id.String())
 	if err := cmp.Or(u.chargeNetwork(ctx, now, reason(ChangeEmail), from), u.chargeShared(ctx, now, own, changesOfAddress)); err != nil {
 		return err
 	}
-	user, err := u.store.User(ctx, id)
+	owner, err := u.store.User(ctx, id)
 	if errors.Is(err, ErrUnknownUser) {
 		return ErrSignedOut
 	}
@@ -272,9 +273,10 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 		return fmt.Errorf("find user: %w", err)
 	}
 	var notices []Letter
-	if user.Email != "" && user.Email != email {
-		notices = append(notices, u.letter(now, EmailChangeAsked, &user, user.Email, from.Language))
+	if owner.Email != "" && owner.Email != email {
+		notices = append(notices, u.letter(now, EmailChangeAsked, &owner, owner.Email, from.Language))
 	}
+	user := User{ID: id}
 	letter := u.letter(now, ChangeEmail, &user, email, from.Language)
 	holder, err := u.addressee(ctx, email, "")
 	switch {

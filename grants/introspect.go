@@ -44,16 +44,23 @@ func (s *Service) active(ctx context.Context, x *Request, token string) (map[str
 	if err != nil {
 		return nil, err
 	}
+	// The deletion of a client ends its sessions, but not its own tokens.
+	client, err := s.clients.ByID(ctx, live.ClientID)
+	if errors.Is(err, clients.ErrUnknown) {
+		return nil, tokens.ErrUnknown
+	}
+	if err == nil {
+		err = live.Narrow(client.Recipient())
+	}
+	if errors.Is(err, tokens.ErrNoConsent) {
+		return nil, tokens.ErrUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
 	members := maps.Clone(live.Claims)
 	members["active"] = true
 	if live.UserID.IsZero() {
-		// The deletion of a client ends its sessions, but this token has none: check
-		// the client.
-		if _, err := s.clients.ByID(ctx, live.ClientID); errors.Is(err, clients.ErrUnknown) {
-			return nil, tokens.ErrUnknown
-		} else if err != nil {
-			return nil, err
-		}
 		return members, nil
 	}
 	user, err := s.users.ByID(ctx, live.UserID)

@@ -80,32 +80,42 @@ func (b *Bearer) Require(scope string, next func(*gin.Context, tokens.Access)) g
 	}
 }
 
-// authenticate reads the access token of a request: the one in its header, or one in its
-// cookies. It returns false if there is none to use; it has then answered.
+// authenticate reads the access token of a request, in its header or in our cookie. It
+// returns false if there is none to use; it has then answered.
 func (b *Bearer) authenticate(c *gin.Context) (tokens.Access, bool) {
-	found := b.Cookies.values(c.Request, accessCookie)
-	if b.Cookies.AccessCookie && len(found) > 0 && len(c.Request.Header.Values("Authorization")) == 0 {
+	if found := b.Cookies.values(c.Request, accessCookie); b.Cookies.AccessCookie && len(found) > 0 && len(c.Request.Header.Values("Authorization")) == 0 {
 		if b.SameOrigin(c); c.IsAborted() {
 			return tokens.Access{}, false
 		}
 		access, err := b.fromCookies(c, found)
-		return b.accept(c, access, err)
+		return b.narrow(c, access, err)
 	}
-	token, ok := bearerToken(c, "")
+	return b.fromHeader(c, "")
+}
+
+// fromHeader reads the access token in the header of a request. It returns false if there
+// is none to use; it has then answered, and named the scope that the token must have, if
+// any.
+func (b *Bearer) fromHeader(c *gin.Context, scope string) (tokens.Access, bool) {
+	token, ok := bearerToken(c, scope)
 	if !ok {
 		return tokens.Access{}, false
 	}
-	return b.verify(c, token)
-}
-
-// verify reads an access token. It returns false if it is no good; it has then answered.
-func (b *Bearer) verify(c *gin.Context, token string) (tokens.Access, bool) {
 	access, err := b.Tokens.Authenticate(c.Request.Context(), time.Now(), token)
-	return b.accept(c, access, err)
+	return b.narrow(c, access, err)
 }
 
-// accept notes for the log whose token was read, or answers the error of reading it.
-func (b *Bearer) accept(c *gin.Context, access tokens.Access, err error) (tokens.Access, bool) {
+// narrow limits a token to what its client may have now. It returns false if that failed,
+// or the reading of the token did; it has then answered.
+func (b *Bearer) narrow(c *gin.Context, access tokens.Access, err error) (tokens.Access, bool) {
+	if err == nil {
+		var client clients.Client
+		client, err = b.Clients.ByID(c.Request.Context(), access.ClientID)
+		access.Narrow(client.Recipient())
+		if errors.Is(err, clients.ErrUnknown) {
+			err = tokens.ErrUnknown
+		}
+	}
 	if err != nil {
 		b.fail(c, err)
 		return tokens.Access{}, false

@@ -6,7 +6,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"countersign/clients"
 	"countersign/oauth"
 	"countersign/refusals"
 	"countersign/signin"
@@ -40,19 +39,11 @@ func (b *Bearer) Owner(next func(*gin.Context, tokens.Session) error) gin.Handle
 // sessionOfToken returns the session of the access token in the header. It returns false
 // if there is none to use; it has then answered.
 func (b *Bearer) sessionOfToken(c *gin.Context) (tokens.Session, bool, error) {
-	token, ok := bearerToken(c, oauth.ScopeAccount)
+	access, ok := b.fromHeader(c, oauth.ScopeAccount)
 	if !ok {
 		return tokens.Session{}, false, nil
 	}
-	access, ok := b.verify(c, token)
-	if !ok {
-		return tokens.Session{}, false, nil
-	}
-	client, err := b.Clients.ByID(c.Request.Context(), access.ClientID)
-	switch {
-	case err != nil && !errors.Is(err, clients.ErrUnknown):
-		return tokens.Session{}, false, err
-	case err != nil || !client.FirstParty || !access.Account || access.Session.ID.IsZero():
+	if !access.Account || access.Session.ID.IsZero() {
 		challenge(c, oauth.Refuse(oauth.InsufficientScope,
 			"the access token must be a user's, from a first-party client, with the scope account, and for no other resource than the issuer"), oauth.ScopeAccount)
 		return tokens.Session{}, false, nil

@@ -30,8 +30,7 @@ func (h *UserInfo) userinfo(c *gin.Context, access tokens.Access) {
 		challenge(c, oauth.Refuse(oauth.InsufficientScope, "the access token is not a user's"), oauth.ScopeOpenID)
 		return
 	}
-	wanted := append(access.Scopes.Claims(), access.Session.Details.UserInfoClaims...)
-	claims, err := h.Users.Claims(c.Request.Context(), id, wanted)
+	claims, err := h.Users.Claims(c.Request.Context(), id, access.Claims)
 	if err != nil {
 		h.Bearer.fail(c, err)
 		return

@@ -116,6 +116,7 @@ var table = []row{
 
 	{when: tokens.ErrUnknown, client: badRefresh, redirect: LoginRequired, bearer: badAccess},
 	{when: tokens.ErrReused, client: badRefresh},
+	{when: tokens.ErrNoConsent, client: oauth.Refuse(oauth.InvalidGrant, "the user has not allowed the client this: ask again at the authorization endpoint")},
 	{when: tokens.ErrUserGone, client: badCredentials},
 	{when: tokens.ErrCodeUsed, client: BadCode},
 	{when: tokens.ErrVerifier, client: oauth.Refuse(oauth.InvalidGrant, "code_verifier does not match the code_challenge of the authorization request")},

@@ -193,17 +193,17 @@ func (a *App) route() error {
 	(&handlers.Token{Grants: granting}).Mount(issuer)
 	(&handlers.Revoke{Grants: granting}).Mount(issuer)
 	(&handlers.Introspect{Grants: granting}).Mount(issuer)
-	inBrowser := &signin.Browser{
+	browser := &signin.Browser{
 		SignIns: a.signIns, Clients: a.Clients, ClientID: a.o.SessionCookie.Client, RFC9700: a.o.RFC9700, Log: a.o.Log,
 	}
 	bearer := &handlers.Bearer{
-		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Browser: inBrowser, Cookies: &a.o.SessionCookie.Cookies, SameOrigin: policy.requireOrigin(),
+		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, SameOrigin: policy.requireOrigin(),
 	}
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
 	known := &handlers.KnownBrowsers{Cookies: &a.o.SessionCookie.Cookies, Seal: a.o.Seal}
 	consents := consents.Service{Store: a.o.Store}
 	(&handlers.Account{
-		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Browser: inBrowser, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
+		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Browser: browser, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 		Consents: consents, Events: a.o.Store.Events,
 	}).Mount(applications)
 	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(applications)
@@ -212,7 +212,7 @@ func (a *App) route() error {
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
 	a.hosted(root, issuer, base, authorizing, failures, known, policy, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
-		Failures: failures, Browser: inBrowser, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
+		Failures: failures, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 	}).Mount(applications)
 	a.engine = e
 	return nil

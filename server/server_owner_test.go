@@ -166,9 +166,7 @@ func TestAccountScopeIsForOurOwnClients(t *testing.T) {
 	a.accountWith(in).want(http.StatusOK)
 	demote(t, a, "spa")
 	lacksAccount(t, a.accountWith(in))
-	if r := a.refresh(in.text("refresh_token"), "scope", "openid account"); r.Code == http.StatusOK && strings.Contains(r.text("scope"), "account") {
-		t.Errorf("after a refresh: %s", r.text("scope"))
-	}
+	a.refresh(in.text("refresh_token"), "scope", "openid account").wantError(http.StatusBadRequest, "invalid_grant")
 }
 
 // What was begun before the user signed out everywhere, or set a new password by mail, is
@@ -329,4 +327,66 @@ func TestProofs(t *testing.T) {
 		p.do("POST", "/account/proof", `{"current_password":"a third good password"}`).want(http.StatusNoContent)
 		p.do("DELETE", "/account", "").want(http.StatusNoContent)
 	})
+}
+
+// What was granted counts only within what the client may have now: the scopes that it is
+// registered with and, once it is not ours any more, what the user has allowed it.
+func TestClientsGetNoMoreThanTheyMayHaveNow(t *testing.T) {
+	a := newApp(t)
+	p, in := a.newPerson(t, "alice")
+	a.putProfile(in, `{"name":"Alice"}`).want(http.StatusOK)
+	claims := `{"userinfo":{"email":null,"name":null},"id_token":{"email":null,"name":null}}`
+	named := a.exchange(p.authorize(authorization("spa", "scope", "openid", "claims", claims)).code(spaCallback)).want(http.StatusOK)
+	pending := p.authorize(authorization("spa", "scope", "openid", "claims", claims)).code(spaCallback)
+
+	has := func(what string, got map[string]any, email, name bool) {
+		t.Helper()
+		_, hasEmail := got["email"]
+		_, hasName := got["name"]
+		if hasEmail != email || hasName != name {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	idToken := func(r *response) map[string]any {
+		t.Helper()
+		_, claims := r.claims("id_token")
+		return claims
+	}
+	has("userinfo", a.userinfo(named.text("access_token")).want(http.StatusOK).json(), true, true)
+	has("ID token", idToken(named), true, true)
+
+	change := func(alter func(*clients.Client)) {
+		t.Helper()
+		client, err := a.Clients.ByID(t.Context(), "spa")
+		if err == nil {
+			alter(&client)
+			err = storetest.PutClient(t.Context(), a.db, client, someEvent())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(func(c *clients.Client) { c.Scopes = []string{"openid", "profile"} })
+	has("userinfo by name, without the scope", a.userinfo(named.text("access_token")).want(http.StatusOK).json(), false, true)
+	has("userinfo by scope, without the scope", a.userinfo(in.text("access_token")).want(http.StatusOK).json(), false, true)
+	has("ID token of a refresh, without the scope", idToken(a.refresh(named.text("refresh_token")).want(http.StatusOK)), false, true)
+	if got := a.ask(in.text("access_token")).json(); got["scope"] != "openid profile" || got["roles"] != nil {
+		t.Errorf("introspected: %v", got)
+	}
+
+	demote(t, a, "spa")
+	a.refresh(named.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant")
+	a.exchange(pending).wantError(http.StatusBadRequest, "invalid_grant")
+	a.userinfo(named.text("access_token")).want(http.StatusForbidden)
+	a.ask(named.text("access_token")).wantInactive()
+	a.token(passwordForm("alice")).wantError(http.StatusBadRequest, "unauthorized_client")
+	p.authorize(authorization("spa", "prompt", "none", "scope", "openid")).refuses(spaCallback, "consent_required")
+
+	// The user allows it a part.
+	f := p.authorize(authorization("spa", "scope", "openid")).page("consent-form")
+	f.Set("decision", "allow")
+	p.follow(p.submit("/consent", f)).code(spaCallback)
+	again := a.refresh(named.text("refresh_token")).want(http.StatusOK)
+	has("ID token with a part", idToken(again), false, false)
+	has("userinfo with a part", a.userinfo(in.text("access_token")).want(http.StatusOK).json(), false, false)
 }

@@ -193,7 +193,8 @@ func TestClientsOwnTokenIsNotRevocable(t *testing.T) {
 	a := newApp(t)
 	token := a.token(ownToken, "Authorization", basic("api", "dev-secret")).want(http.StatusOK).text("access_token")
 	a.revoke(token, "Authorization", basic("api", "dev-secret")).wantError(http.StatusBadRequest, "unsupported_token_type")
-	if got := a.ask(token).json()["active"]; got != true {
+	a.resourceServer("self", issuer+"/userinfo")
+	if got := a.introspectAs("self", secret, token).json()["active"]; got != true {
 		t.Errorf("active = %v, want true", got)
 	}
 }

@@ -101,7 +101,8 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from
 	return Session{issued, user}, err
 }
 
-// User returns the user of the browser's session: see Holder.
+// User returns the user who is signed in, and changes nothing. ErrLoginRequired,
+// ErrNoBrowserClient.
 func (b *Browser) User(ctx context.Context, now time.Time, has []string, from caller.Caller) (accounts.User, error) {
 	session, err := b.Holder(ctx, now, has, from)
 	if err != nil {
@@ -110,14 +111,17 @@ func (b *Browser) User(ctx context.Context, now time.Time, has []string, from ca
 	return b.SignIns.user(ctx, session.UserID)
 }
 
-// Holder returns the browser's session. Where it sends several refresh tokens, see own.
-// ErrLoginRequired, ErrNoBrowserClient.
+// Holder returns the browser's session, and changes nothing. ErrLoginRequired,
+// ErrNoBrowserClient.
 func (b *Browser) Holder(ctx context.Context, now time.Time, has []string, from caller.Caller) (tokens.Session, error) {
-	has, err := b.own(ctx, now, has, from)
-	if err != nil {
-		return tokens.Session{}, err
+	if len(has) == 0 {
+		return tokens.Session{}, ErrLoginRequired
 	}
 	if _, err := b.client(ctx); err != nil {
+		return tokens.Session{}, err
+	}
+	has, err := b.own(ctx, now, has, from)
+	if err != nil {
 		return tokens.Session{}, err
 	}
 	return first(has, func(token string) (tokens.Session, error) {

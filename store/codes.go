@@ -64,8 +64,9 @@ func (db *DB) Code(ctx context.Context, id [sha256.Size]byte) (tokens.Code, erro
 	return one(ctx, db, scanCode, codeQuery+` WHERE c.id = ?`, id[:])
 }
 
-// codeQuery selects codes with their users' roles.
-var codeQuery = `SELECT ` + codeTable.list("c.") + `, u.roles FROM codes c JOIN users u ON u.id = c.user_id`
+// codeQuery selects codes with their users' roles and consents.
+var codeQuery = `SELECT ` + codeTable.list("c.") + `, u.roles, o.scopes FROM codes c JOIN users u ON u.id = c.user_id
+	LEFT JOIN consents o ON o.user_id = c.user_id AND o.client_id = c.client_id`
 
 func scanCode(row scanner) (tokens.Code, error) {
 	var (
@@ -73,16 +74,19 @@ func scanCode(row scanner) (tokens.Code, error) {
 		id                  []byte
 		auth, expires       sql.NullInt64
 		scopes, text, roles string
-		device              sql.NullString
+		device, consent     sql.NullString
 		details             codeDetails
 	)
-	err := row.Scan(&id, &c.ClientID, &c.UserID, &c.Epoch, &c.LoginID, &auth, &scopes, &text, &device, &expires, &c.SessionID, &roles)
+	err := row.Scan(&id, &c.ClientID, &c.UserID, &c.Epoch, &c.LoginID, &auth, &scopes, &text, &device, &expires, &c.SessionID, &roles, &consent)
 	if err != nil {
 		return c, ifNoRows(err, tokens.ErrUnknown)
 	}
 	copy(c.ID[:], id)
 	c.AuthTime, c.ExpiresAt, c.Device = instant(auth), instant(expires), device.String
 	if c.Scopes, err = oauth.ParseScopes(scopes); err != nil {
+		return c, err
+	}
+	if c.Consent, err = allowed(consent); err != nil {
 		return c, err
 	}
 	if err := json.Unmarshal([]byte(text), &details); err != nil {

@@ -9,6 +9,7 @@ import (
 	"countersign/audit"
 	"countersign/consents"
 	"countersign/ids"
+	"countersign/oauth"
 )
 
 var consentTable = table{name: "consents", columns: columns("id blob, user_id blob, client_id text, scopes text, created_at int, updated_at int")}
@@ -27,6 +28,14 @@ func scanConsent(row scanner) (consents.Consent, error) {
 	}
 	c.CreatedAt, c.UpdatedAt = instant(created), instant(updated)
 	return c, json.Unmarshal([]byte(scopes), &c.Scopes)
+}
+
+// allowed returns the scopes of a consent that another query found, nil if there is none.
+func allowed(scopes sql.NullString) (set oauth.Scopes, err error) {
+	if scopes.Valid {
+		err = json.Unmarshal([]byte(scopes.String), &set)
+	}
+	return set, err
 }
 
 // Consent implements [consents.Store].

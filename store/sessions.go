@@ -61,8 +61,9 @@ func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, e
 // dies when the user's epoch moves on: in a cluster one node may add a session while
 // another ends all of the account's sessions, and neither sees the other's change.
 var sessionQuery = `
-	SELECT ` + sessionTable.list("s.") + `, u.roles, a.login_id, a.details
+	SELECT ` + sessionTable.list("s.") + `, u.roles, o.scopes, a.login_id, a.details
 	FROM sessions s JOIN users u ON u.id = s.user_id AND s.epoch = u.epoch
+		LEFT JOIN consents o ON o.user_id = s.user_id AND o.client_id = s.client_id
 		LEFT JOIN authorizations a ON a.session_id = s.id
 	WHERE `
 
@@ -73,10 +74,10 @@ func scanSession(row scanner) (tokens.Session, error) {
 		scopes, roles                                  string
 		counter                                        int64
 		auth, created, used, expires, absolute, proven sql.NullInt64
-		device, details                                sql.NullString
+		device, consent, details                       sql.NullString
 	)
 	err := row.Scan(&s.ID, &s.UserID, &s.ClientID, &scopes, &counter, &rotations, &auth,
-		&created, &used, &expires, &absolute, &device, &s.Epoch, &proven, &roles, &s.LoginID, &details)
+		&created, &used, &expires, &absolute, &device, &s.Epoch, &proven, &roles, &consent, &s.LoginID, &details)
 	if err != nil {
 		return s, ifNoRows(err, tokens.ErrUnknown)
 	}
@@ -91,6 +92,9 @@ func scanSession(row scanner) (tokens.Session, error) {
 		}
 	}
 	if s.Scopes, err = oauth.ParseScopes(scopes); err != nil {
+		return s, err
+	}
+	if s.Consent, err = allowed(consent); err != nil {
 		return s, err
 	}
 	return s, json.Unmarshal([]byte(roles), &s.Roles)

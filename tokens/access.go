@@ -9,7 +9,8 @@ import (
 	"countersign/oauth"
 )
 
-// Access is the content of a valid access token.
+// Access is the content of a valid access token. Narrow limits it to what the client may
+// have now.
 type Access struct {
 	Subject  string
 	ClientID ids.Client
@@ -17,6 +18,7 @@ type Access struct {
 	Session  Session // the zero Session if no user is involved
 	// Account says that the token has the scope account and is for this server alone.
 	Account bool
+	Claims  []string // that it opens at userinfo; by Narrow
 }
 
 // Authenticate reads an access token presented to one of our own endpoints.

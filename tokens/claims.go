@@ -205,12 +205,15 @@ func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient
 		Nonce:           nonce,
 	}
 	claims.describe(session)
-	names := session.Details.IDTokenClaims
+	may, err := entitled(to, session.Consent)
+	if err != nil {
+		return "", err
+	}
+	names := within(session.Details.IDTokenClaims, may)
 	if to.ClaimsInIDToken {
 		names = slices.Concat(names, scopes.Claims())
 	}
 	if len(names) > 0 && s.claims != nil {
-		var err error
 		if claims.asked, err = s.claims(ctx, session.UserID, names); err != nil {
 			return "", fmt.Errorf("read claims: %w", err)
 		}

@@ -48,6 +48,8 @@ type Code struct {
 
 	SessionID ids.Session // the session it was exchanged for; zero: none yet
 	Roles     []string    // the user's roles as they are now; not written
+	// Consent is what the user lets the client have now, nil if nothing; not written either.
+	Consent oauth.Scopes
 }
 
 // CodeStore stores codes. Every method is atomic and safe for concurrent use, across all
@@ -174,7 +176,11 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 	case !now.Before(code.ExpiresAt):
 		return Issued{}, ErrUnknown
 	}
-	holds := code.Scopes.And(to.Scopes) // the client may have lost some since
+	may, err := entitled(to, code.Consent) // the client may have lost some since
+	if err != nil {
+		return Issued{}, err
+	}
+	holds := code.Scopes.And(may)
 	scopes, audience, err := s.aim(to, holds, holds, code.Details.Resources, x.Resources)
 	if err != nil {
 		return Issued{}, err
@@ -182,7 +188,7 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 	session := s.newSession(now, to, SignIn{
 		UserID: code.UserID, Epoch: code.Epoch, Roles: code.Roles, AuthTime: code.AuthTime,
 	}, holds, code.Device)
-	session.LoginID, session.Details = code.LoginID, code.Details
+	session.LoginID, session.Details, session.Consent = code.LoginID, code.Details, code.Consent
 	issued, err := s.issue(ctx, now, to, &session, scopes, audience, code.Nonce)
 	if err != nil {
 		return Issued{}, err

@@ -2,11 +2,13 @@ package tokens
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"countersign/ids"
+	"countersign/oauth"
 )
 
 // Reader is the client that asks about a token.
@@ -21,6 +23,31 @@ type Live struct {
 	Claims   map[string]any // its claims, by the names of RFC 7662 section 2.2
 	ClientID ids.Client     // the client that it was issued to
 	UserID   ids.User       // the user who signed in; zero if none is involved
+
+	scopes  oauth.Scopes
+	consent oauth.Scopes // as in Session
+}
+
+// Narrow limits what is said about a token to what its client, as it is now, may have.
+// ErrNoConsent.
+func (l *Live) Narrow(to oauth.Recipient) error {
+	may := to.Scopes
+	if !l.UserID.IsZero() {
+		var err error
+		if may, err = entitled(to, l.consent); err != nil {
+			return err
+		}
+	}
+	scopes := l.scopes.And(may)
+	if l.Claims["scope"] = scopes.String(); len(scopes) == 0 {
+		delete(l.Claims, "scope")
+	}
+	for _, scope := range []string{oauth.ScopeRoles, oauth.ScopeGroups} { // each opens the claim of its name
+		if !scopes.Has(scope) {
+			delete(l.Claims, scope)
+		}
+	}
+	return nil
 }
 
 // Introspect returns what a token is good for (RFC 7662) and changes nothing: even a
@@ -59,7 +86,7 @@ func (s *Service) introspectRefresh(ctx context.Context, now time.Time, reader R
 	if len(session.Scopes) > 0 {
 		claims["scope"] = session.Scopes.String()
 	}
-	return Live{Claims: claims, ClientID: session.ClientID, UserID: session.UserID}, nil
+	return Live{Claims: claims, ClientID: session.ClientID, UserID: session.UserID, scopes: session.Scopes, consent: session.Consent}, nil
 }
 
 func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Reader, token string) (Live, error) {
@@ -97,7 +124,11 @@ func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Re
 	if len(said.Groups) > 0 {
 		claims["groups"] = said.Groups
 	}
-	return Live{Claims: claims, ClientID: said.ClientID, UserID: session.UserID}, nil
+	scopes, err := oauth.ParseScopes(said.Scope)
+	if err != nil {
+		return Live{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	return Live{Claims: claims, ClientID: said.ClientID, UserID: session.UserID, scopes: scopes, consent: session.Consent}, nil
 }
 
 // meant reports whether a token with the audience is meant for the reader.

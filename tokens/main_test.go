@@ -76,7 +76,7 @@ func newService(t testing.TB, db *store.DB) *service {
 		Service: issuing,
 		t:       t, db: db, ring: ring, now: time.Now().Truncate(time.Millisecond).UTC(),
 		app: oauth.Recipient{
-			ClientID: "app", Scopes: oauth.Scopes{"openid", "email", "offline_access"}, Audiences: []string{api, otherAPI}, Refresh: true,
+			ClientID: "app", FirstParty: true, Scopes: oauth.Scopes{"openid", "email", "offline_access"}, Audiences: []string{api, otherAPI}, Refresh: true,
 		},
 	}
 	s.alice = s.user("alice")

@@ -218,7 +218,11 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 		if err != nil {
 			return Issued{}, err
 		}
-		holds := session.Scopes.And(to.Scopes) // the client may have lost some since
+		may, err := entitled(to, session.Consent) // the client may have lost some since
+		if err != nil {
+			return Issued{}, err
+		}
+		holds := session.Scopes.And(may)
 		wants := holds.Without(oauth.Scopes{oauth.ScopeAccount})
 		if len(ask) > 0 {
 			if !ask.Within(session.Scopes) {

@@ -66,7 +66,9 @@ type Session struct {
 	Details Details   // what the authorization request asked for, if there was one
 
 	Roles []string // the user's roles as they are now; not written by CreateSession
-	Epoch int64    // the account's; the session is dead in any other. CreateSession has it of its own
+	// Consent is what the user lets the client have now, nil if nothing; not written either.
+	Consent oauth.Scopes
+	Epoch   int64 // the account's; the session is dead in any other. CreateSession has it of its own
 }
 
 // MaxSessions is how many sessions a user has at one client at most, and MaxLogins how

