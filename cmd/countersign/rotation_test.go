@@ -409,7 +409,12 @@ func TestTwoServersShareAFolder(t *testing.T) {
 
 func TestCommandsTakeEffectOnRunningServerAtOnce(t *testing.T) {
 	data := t.TempDir()
-	p := serve(t, data)
+	// In Kubernetes, beside a service called countersign-smtp. These are no settings.
+	links := []string{"COUNTERSIGN_SMTP_SERVICE_HOST=10.0.0.1", "COUNTERSIGN_SMTP_PORT=tcp://10.0.0.1:25", "COUNTERSIGN_SMTP_PORT_25_TCP_ADDR=10.0.0.1"}
+	p := serve(t, data, links...)
+	if said := p.said("COUNTERSIGN_SMTP_PORT_25_TCP_ADDR"); len(said) != 1 {
+		t.Errorf("the log names the variables of Kubernetes in %q, want one line", said)
+	}
 
 	command(t, data, processPassword, "users", "create", "--username", "alice", "--password-stdin")
 	a := want(t, 200)(p.login("alice", processPassword))
@@ -425,7 +430,7 @@ func TestCommandsTakeEffectOnRunningServerAtOnce(t *testing.T) {
 	a = want(t, 200)(p.login("alice", processPassword))
 
 	const another = "a staple for another horse"
-	command(t, data, another, "users", "set-password", "alice", "--password-stdin")
+	command(t, data, "\ufeff"+another+"\r\n", "users", "set-password", "alice", "--password-stdin")
 	want(t, 400)(p.login("alice", processPassword))
 	want(t, 400)(p.refresh(a.member("refresh_token")))
 	want(t, 401)(p.get("/userinfo", a.member("access_token")))
