@@ -271,12 +271,25 @@ func (o *observer) people(t *testing.T, a *app, box *outbox) *signedIn {
 	p.do(http.MethodPost, "/account/email/resend", `{"email":"alice@example.net"}`).want(http.StatusAccepted)
 	box.take(t)
 	p.verify(letter).want(http.StatusNoContent)
+	p.verify(letter).want(http.StatusOK)
 	p.do(http.MethodPost, "/signup", `{"username":"alice","password":"`+password+`"}`).want(http.StatusConflict)
 
 	p.forgot("alice@example.net").want(http.StatusAccepted)
 	in.mailed = token(t, box.take(t))
 	p.reset(in.mailed, password).want(http.StatusNoContent)
+	p.reset(in.mailed, password).want(http.StatusOK)
 	box.take(t)
+
+	a.signup("dave") // whose used token is tried with other passwords
+	box.take(t)
+	p.forgot("dave@example.net").want(http.StatusAccepted)
+	used := token(t, box.take(t))
+	p.reset(used, password).want(http.StatusNoContent)
+	box.take(t)
+	status := 0
+	for i := 0; i < 40 && status != http.StatusTooManyRequests; i++ {
+		status = p.reset(used, "another password").Code
+	}
 	p.forgot("alice@example.net").want(http.StatusAccepted)
 	in.browser.submit("/reset", form("token", token(t, box.take(t)), "password", password)).want(http.StatusOK)
 	box.take(t)
