@@ -72,7 +72,7 @@ func newRig(t testing.TB) *rig {
 	noError(t, err)
 	alice := accounts.User{ID: ids.New[ids.User](), Username: "alice", CreatedAt: r.now, UpdatedAt: r.now}
 	noError(t, db.CreateUser(t.Context(), alice, audit.Event{Time: r.now, Kind: audit.UserCreated}))
-	got, err := issued.Start(t.Context(), r.now, oauth.Recipient{ClientID: "app", Scopes: oauth.Scopes{"openid"}}, tokens.SignIn{UserID: alice.ID, AuthTime: r.now}, nil, nil, caller.Operator())
+	got, err := issued.Start(t.Context(), r.now, oauth.Recipient{ClientID: "app", FirstParty: true, Scopes: oauth.Scopes{"openid"}}, tokens.SignIn{UserID: alice.ID, AuthTime: r.now}, nil, nil, caller.Operator())
 	noError(t, err)
 	r.idToken, r.alice = got.IDToken, alice.ID
 	r.Service = authorize.New(authorize.Options{

@@ -16,7 +16,7 @@ import (
 )
 
 var kinds = []mail.Kind{
-	mail.VerifyEmail, mail.ChangeEmail, mail.ResetPassword, mail.EmailChanged, mail.PasswordChanged, mail.AlreadyRegistered,
+	mail.VerifyEmail, mail.ChangeEmail, mail.ResetPassword, mail.EmailChangeAsked, mail.EmailChanged, mail.PasswordChanged, mail.AlreadyRegistered,
 }
 
 const link = "https://app.example.com/#reset=cs_mt_AbC-_123&x=1"

@@ -23,18 +23,19 @@ import (
 
 // silent has the domain errors without a row in the table, each with the reason.
 var silent = map[string]string{
-	"clients.ErrUnknown":   "each endpoint that looks a client up decides: a page, invalid_client by way of ErrBadCredentials, or an inactive token",
-	"clients.ErrExists":    "comes of registering, which is for the command line",
-	"clients.ErrStale":     "Put tries again",
-	"clients.ErrPublic":    "comes of a new secret, which is for the command line",
-	"keys.ErrUnknownKey":   "comes of revoking a key, which is for the command line; tokens makes ErrUnknown of it",
-	"keys.ErrTaken":        "the ring reads the key that the other replica made",
-	"keys.ErrInvalidToken": "tokens makes ErrUnknown of it",
-	"keys.ErrNoSigningKey": "a fault of ours, for which the service is unavailable",
-	"seal.ErrUnknownKey":   "a fault of ours: a master key is missing",
-	"seal.ErrCorrupt":      "a fault of ours, or a forged token, of which tokens and authorize make their own errors",
-	"signin.ErrIncomplete": "a fault of ours: a caller took an Outcome for a sign-in without looking at its State",
-	"tokens.ErrStale":      "Refresh tries again",
+	"accounts.ErrAlreadyDone": "is no refusal: the handlers say that it is done",
+	"clients.ErrUnknown":      "each endpoint that looks a client up decides: a page, invalid_client by way of ErrBadCredentials, or an inactive token",
+	"clients.ErrExists":       "comes of registering, which is for the command line",
+	"clients.ErrStale":        "Put tries again",
+	"clients.ErrPublic":       "comes of a new secret, which is for the command line",
+	"keys.ErrUnknownKey":      "comes of revoking a key, which is for the command line; tokens makes ErrUnknown of it",
+	"keys.ErrTaken":           "the ring reads the key that the other replica made",
+	"keys.ErrInvalidToken":    "tokens makes ErrUnknown of it",
+	"keys.ErrNoSigningKey":    "a fault of ours, for which the service is unavailable",
+	"seal.ErrUnknownKey":      "a fault of ours: a master key is missing",
+	"seal.ErrCorrupt":         "a fault of ours, or a forged token, of which tokens and authorize make their own errors",
+	"signin.ErrIncomplete":    "a fault of ours: a caller took an Outcome for a sign-in without looking at its State",
+	"tokens.ErrStale":         "Refresh tries again",
 }
 
 // domain are the packages whose errors reach an endpoint.

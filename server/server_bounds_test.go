@@ -26,7 +26,7 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 		first = a.refresh(first.text("refresh_token")).want(http.StatusOK)
 		latest := a.login("alice")
 		a.refresh(unused.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant")
-		first = a.refresh(first.text("refresh_token")).want(http.StatusOK)
+		first = a.refresh(first.text("refresh_token"), "scope", "account").want(http.StatusOK)
 		a.refresh(latest.text("refresh_token")).want(http.StatusOK)
 		if n := a.sessionsOf("alice"); n != 100 {
 			t.Errorf("%d sessions, want 100", n)

@@ -46,7 +46,7 @@ const everyScope = "openid profile email phone address roles"
 // sign-in at it for some.
 func (a *app) withScopes(username, scope string) *response {
 	a.t.Helper()
-	scopes, _ := oauth.ParseScopes(everyScope + " offline_access account")
+	scopes, _ := oauth.ParseScopes(everyScope + " groups offline_access account")
 	client := clients.Client{ID: "whole", Settings: clients.Settings{Name: "Whole", Public: true, FirstParty: true, Grants: []string{"password", "refresh_token"}, Scopes: scopes}}
 	if _, err := a.Clients.Put(a.t.Context(), time.Now(), client, "", caller.Operator()); err != nil {
 		a.t.Fatal(err)
@@ -196,14 +196,16 @@ func TestClaimsAskedForByName(t *testing.T) {
 	a := newApp(t, withFaults(f))
 	id := a.signup("alice")
 	a.putProfile(a.login("alice"), fullProfile).want(http.StatusOK)
-	to := oauth.Recipient{ClientID: "spa", Scopes: oauth.Scopes{"openid"}}
+	a.withScopes("alice", "openid") // its client may have every scope
+	scopes, _ := oauth.ParseScopes(everyScope)
+	to := oauth.Recipient{ClientID: "whole", FirstParty: true, Scopes: scopes}
 	now := time.Now()
 	login, err := a.Tokens.SignInBrowser(t.Context(), now, tokens.SignIn{UserID: ids.User(uuid.MustParse(id))}, nil, caller.Operator())
 	if err != nil {
 		t.Fatal(err)
 	}
 	exchange := func() (tokens.Issued, error) {
-		code, err := a.Tokens.IssueCode(t.Context(), now, to, &login, tokens.Asked{WithoutConsent: true, Details: tokens.Details{
+		code, err := a.Tokens.IssueCode(t.Context(), now, to, &login, tokens.Asked{WithoutConsent: true, Scopes: oauth.Scopes{"openid"}, Details: tokens.Details{
 			IDTokenClaims:  []string{"address", "email_verified", "iss", "sub", "invented"},
 			UserInfoClaims: []string{"name", "phone_number_verified", "email", "invented"},
 		}})

@@ -504,7 +504,7 @@ func TestTokensNeverRepeat(t *testing.T) {
 		sessions.Store = o.Store
 		o.Store = sessions
 	})
-	to := oauth.Recipient{ClientID: "spa", Refresh: true}
+	to := oauth.Recipient{ClientID: "spa", FirstParty: true, Refresh: true}
 	seen := make(map[string]bool, 4*samples)
 	once := func(what, token string, length int) {
 		t.Helper()

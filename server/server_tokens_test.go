@@ -166,7 +166,7 @@ func TestAccessTokenClaims(t *testing.T) {
 	login := a.login("alice")
 	_, claims := login.claims("access_token")
 	for name, want := range map[string]any{
-		"iss": issuer, "sub": id, "aud": issuer, "client_id": "spa", "scope": "openid profile email roles",
+		"iss": issuer, "sub": id, "aud": issuer, "client_id": "spa", "scope": ownScope,
 	} {
 		if claims[name] != want {
 			t.Errorf("%s = %v, want %v", name, claims[name], want)

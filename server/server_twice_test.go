@@ -61,7 +61,7 @@ func TestUsedLinksSayThatTheyHaveWorked(t *testing.T) {
 		// A change of the address; then both are overtaken.
 		in = p.signIn("alice", "another good password").want(http.StatusOK)
 		p.bearer("POST", "/account/email", `{"email":"new@example.net"}`, in).want(http.StatusAccepted)
-		change := token(t, box.take(t))
+		change := token(t, box.takeBoth(t, "alice@example.net"))
 		p.verify(change).want(http.StatusNoContent)
 		box.take(t)
 		p.verify(change).wantDoneAlready()

@@ -130,12 +130,6 @@ func TestInvalidTokensAreInvalidToken(t *testing.T) {
 		); err != nil {
 			t.Fatal(err)
 		}
-		// A token of web without openid is for web's API, not for this server.
-		f := passwordForm("alice")
-		f.Set("client_id", "web")
-		f.Set("client_secret", secret)
-		f.Set("scope", "profile read")
-		elsewhere := a.token(f).want(http.StatusOK)
 
 		k, private := a.signingKey("ES256")
 		_, good := expired.claims("access_token")
@@ -147,7 +141,6 @@ func TestInvalidTokensAreInvalidToken(t *testing.T) {
 			"of a revoked session": revoked.text("access_token"),
 			"malformed":            "abc",
 			"of two words":         "abc def",
-			"for another audience": elsewhere.text("access_token"),
 			"expired":              forge(t, jwt.SigningMethodES256, private, map[string]any{"typ": "at+jwt", "kid": k.KID}, good),
 			"empty":                "",
 		} {

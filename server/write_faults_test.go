@@ -78,6 +78,10 @@ func (b *brittle) PutProfile(ctx context.Context, user ids.User, by accounts.By,
 	return b.do("PutProfile", func() error { return b.Store.PutProfile(ctx, user, by, p, now, ev) })
 }
 
+func (b *brittle) ProveSession(ctx context.Context, id ids.Session, epoch int64, now time.Time) error {
+	return b.do("ProveSession", func() error { return b.Store.ProveSession(ctx, id, epoch, now) })
+}
+
 func (b *brittle) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session, with ...accounts.Letter) error {
 	return b.do("PostLetter", func() error { return b.Store.PostLetter(ctx, l, session, with...) })
 }
@@ -172,9 +176,19 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 			}
 	},
 	"PutProfile": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
-		in := a.withScopes("alice", everyScope)
+		in := a.login("alice")
 		return func() *response { return a.putProfile(in, `{"name":"Alice Liddell"}`) },
 			func() bool { return strings.Contains(a.profile(in).want(http.StatusOK).Body.String(), "Liddell") }
+	},
+	"ProveSession": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		in := a.login("alice")
+		ask := func(path, body string) *response {
+			return a.post(path, body, "Authorization", "Bearer "+in.text("access_token"))
+		}
+		return func() *response { return ask("/account/proof", `{"current_password":"`+password+`"}`) },
+			func() bool { // a proven session may ask for what it then gets wrong
+				return ask("/account/email", `{"email":"wrong"}`).Code != http.StatusForbidden
+			}
 	},
 	"PostLetter": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
 		p := a.page()
@@ -195,7 +209,8 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 		p := a.page()
 		p.forgot("alice@example.net").want(http.StatusAccepted)
 		a.run()
-		mailed := token(a.t, post.Wait(2)[1])
+		letters := post.Wait(2) // in any order
+		mailed := token(a.t, letters[slices.IndexFunc(letters, func(l smtpd.Letter) bool { return l.Subject == "Set a new password" })])
 		return func() *response { return p.reset(mailed, "another good password") },
 			func() bool { return a.loginWith("alice", "another good password").Code == http.StatusOK }
 	},
@@ -211,7 +226,7 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 	},
 	"DeleteConsent": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
 		p := a.person()
-		mine := a.exchange(p.signIn(p.authorize(authorization("spa")), "alice").code(spaCallback)).want(http.StatusOK)
+		mine := a.exchange(p.signIn(p.authorize(authorization("spa", "scope", ownScope)), "alice").code(spaCallback)).want(http.StatusOK)
 		f := p.authorize(authorization("rp")).page("consent-form")
 		f.Set("decision", "allow")
 		p.follow(p.submit("/consent", f)).code(rpCallback)
@@ -284,13 +299,13 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 var notAcknowledged = map[string][]string{
 	"it reads": {
 		"Client", "Clients", "Code", "Consent", "Consents", "DueLetters", "Events", "Failures", "Letter", "Login", "Origins", "Ping", "Profile",
-		"Session", "User", "UserByEmail", "UserByUsername", "UserSessions", "Users",
+		"Session", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserSessions", "Users",
 	},
 	"it cleans up, and will again": {
 		"PurgeCodes", "PurgeEvents", "PurgeFailures", "PurgeLetters", "PurgeLogins", "PurgeSessions", "TakeTurn",
 	},
 	"it is a letter's way, which is tried again":            {"ClaimLetter", "LetterDone"},
-	"it is a budget's, which stands where it stood":         {"ClearFailures", "RecordFailure"},
+	"it is a budget's, which stands where it stood":         {"ClearFailures", "RecordFailure", "RecordSpread"},
 	"it helps the next sign-in, and this one goes on":       {"UpgradePasswordHash", "ForgetLogin"},
 	"it is the operator's, who sees the error of the store": {"CreateClient", "PutClient", "SetSecretHash", "DeleteClient", "DisableUser", "EnableUser"},
 }

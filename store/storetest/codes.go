@@ -70,7 +70,7 @@ func isCode(t testing.TB, db *store.DB, want tokens.Code) {
 	t.Helper()
 	got, err := db.Code(t.Context(), want.ID)
 	succeeds(t, err)
-	got.WithoutConsent = want.WithoutConsent // the store doesn't return it
+	got.WithoutConsent, got.Consent = want.WithoutConsent, want.Consent // the store doesn't return the first as it was, nor write the second
 	same(t, "code", got, want)
 }
 
