@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/accounts"
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/keys"
@@ -106,7 +107,11 @@ func advertised(t *testing.T, document map[string]any, member string) []string {
 // Requirement: line 47.
 func TestWhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 	a := newApp(t)
-	a.signup("alice")
+	if _, err := a.Users.Create(t.Context(), time.Now(), accounts.NewUser{
+		Username: "alice", Password: password, Email: "alice@example.net", Roles: []string{"admin"}, // or there would be no claim of them
+	}, caller.Operator()); err != nil {
+		t.Fatal(err)
+	}
 	first := a.do(http.MethodGet, documents[0], "").want(http.StatusOK)
 	document := first.json()
 	if second := a.do(http.MethodGet, documents[1], ""); second.Body.String() != first.Body.String() {
