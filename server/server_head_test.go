@@ -31,7 +31,6 @@ func TestHeadAnswersAsGet(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Header.Set("Authorization", "Bearer "+token)
-			r.Header.Set("X-Request-Id", "the-same-id")
 			if answers[i], err = http.DefaultTransport.RoundTrip(r); err != nil {
 				t.Fatal(err)
 			}
@@ -42,7 +41,7 @@ func TestHeadAnswersAsGet(t *testing.T) {
 			t.Errorf("%s: GET %d, HEAD %d, want %d", path, get.StatusCode, head.StatusCode, status)
 		}
 		for name := range get.Header {
-			if name != "Date" && name != "Content-Length" && get.Header.Get(name) != head.Header.Get(name) {
+			if name != "Date" && name != "X-Request-Id" && name != "Content-Length" && get.Header.Get(name) != head.Header.Get(name) {
 				t.Errorf("%s: %s: HEAD has %q, GET %q", path, name, head.Header.Get(name), get.Header.Get(name))
 			}
 		}

@@ -227,11 +227,15 @@ func TestInvalidTokensAreInactive(t *testing.T) {
 			"odd session":       claim("sid", "x"),
 			"another audience":  claim("aud", "https://api.example.com"),
 			"no audience":       claim("aud", []string{}),
-			"another typ":       header("typ", "JWT"),
-			"unknown kid":       header("kid", "x"),
-			"crit":              header("crit", []string{"exp"}),
-			"refresh token":     login.text("refresh_token"), // of another client
-			"bare prefix":       "cs_rt_",
+			"another typ":       header("typ", "logout+jwt"),
+			"like an ID token": a.forge(login, func(header, claims map[string]any) {
+				header["typ"] = "JWT"
+				delete(claims, "client_id")
+			}),
+			"unknown kid":   header("kid", "x"),
+			"crit":          header("crit", []string{"exp"}),
+			"refresh token": login.text("refresh_token"), // of another client
+			"bare prefix":   "cs_rt_",
 		} {
 			for _, hint := range []string{"", "access_token", "refresh_token"} {
 				got := a.introspectAs("reader", secret, token, "token_type_hint", hint)

@@ -350,7 +350,7 @@ func TestSuccessIsJSONThatNoCacheKeeps(t *testing.T) {
 		answer *response
 		want   []string // members
 	}{
-		"password":           {login, []string{"access_token", "expires_in", "id_token", "refresh_token", "scope", "token_type"}},
+		"password":           {login, []string{"access_token", "device_token", "expires_in", "id_token", "refresh_token", "scope", "token_type"}},
 		"refresh_token":      {a.refresh(login.text("refresh_token")), []string{"access_token", "expires_in", "id_token", "refresh_token", "scope", "token_type"}},
 		"client_credentials": {a.token(form("grant_type", "client_credentials"), "Authorization", basic("api", "dev-secret")), []string{"access_token", "expires_in", "scope", "token_type"}},
 	} {

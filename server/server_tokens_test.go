@@ -274,6 +274,7 @@ func TestTokensOfOneKindAreNoTokensOfAnother(t *testing.T) {
 	// An ID token is no access token, even if its audience is the issuer.
 	k, private := a.signingKey("ES256")
 	_, claims := login.claims("access_token")
+	delete(claims, "client_id")
 	id := forge(t, jwt.SigningMethodES256, private, map[string]any{"typ": "JWT", "kid": k.KID}, claims)
 	a.userinfo(id).wantError(http.StatusUnauthorized, "invalid_token")
 }
@@ -380,7 +381,8 @@ func TestForgedAccessTokensAreRefused(t *testing.T) {
 			"expired this second":            ours(header, with(genuine, "exp", now)),
 			"expired by a second":            ours(header, with(genuine, "exp", now-1)),
 			"no typ":                         ours(with(header, "typ", nil), genuine),
-			"typ JWT":                        ours(with(header, "typ", "JWT"), genuine),
+			"typ JWT":                        ours(with(header, "typ", "JWT"), with(genuine, "client_id", nil)),
+			"typ JWT, without an id":         ours(with(header, "typ", "JWT"), with(genuine, "jti", nil)),
 			"typ of a logout token":          ours(with(header, "typ", "logout+jwt"), genuine),
 			"crit":                           ours(with(header, "crit", []string{"exp"}), genuine),
 			"crit, unknown":                  ours(with(header, "crit", []string{"https://evil.example"}, "https://evil.example", true), genuine),

@@ -68,7 +68,7 @@ func FuzzParseRefreshToken(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	stranger, err := seal.Parse("QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=")
+	stranger, err := seal.Parse("3mVw0t7oYq1c5xkP9sJdLr8uTgHn2aZbQeXfKiWyOvA=")
 	if err != nil {
 		f.Fatal(err)
 	}
