@@ -138,7 +138,8 @@ func TestEveryFailureIsCountedAlike(t *testing.T) {
 				}
 				work.Take()
 				_, err := users.Authenticate(t.Context(), time.Now(), try.username, secrecy.Text(try.password), caller.Caller{Address: home})
-				if wait, ok := errors.AsType[*limits.WaitError](err); !ok || wait.RetryAfter != time.Second {
+				// SQLite may wait for a lock by the bubble's clock.
+				if wait, ok := errors.AsType[*limits.WaitError](err); !ok || wait.RetryAfter.Round(100*time.Millisecond) != time.Second {
 					t.Errorf("guess 12: %v, want to wait a second", err)
 				}
 				if got := work.Take(); got != nil {
