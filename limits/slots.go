@@ -203,10 +203,10 @@ func (s *Slots) last() (last *waiter) {
 // prefer returns 1 if only a is of the preferred kind, known or not, -1 if only b is, and
 // 0 if they are of one kind.
 func prefer(known bool, a, b *waiter) int {
-	switch {
-	case a.Known == b.Known:
+	switch a.Known {
+	case b.Known:
 		return 0
-	case a.Known == known:
+	case known:
 		return 1
 	default:
 		return -1

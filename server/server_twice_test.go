@@ -20,7 +20,7 @@ func TestUsedLinksSayThatTheyHaveWorked(t *testing.T) {
 		a.signup("alice")
 		verify := token(t, box.take(t))
 		p.verify(verify).want(http.StatusNoContent)
-		in := p.signIn("alice", password).want(http.StatusOK)
+		p.signIn("alice", password).want(http.StatusOK)
 		for range 2 {
 			other.verify(verify).wantDoneAlready()
 		}
@@ -59,7 +59,7 @@ func TestUsedLinksSayThatTheyHaveWorked(t *testing.T) {
 		last.want(http.StatusTooManyRequests)
 
 		// A change of the address; then both are overtaken.
-		in = p.signIn("alice", "another good password").want(http.StatusOK)
+		in := p.signIn("alice", "another good password").want(http.StatusOK)
 		p.bearer("POST", "/account/email", `{"email":"new@example.net"}`, in).want(http.StatusAccepted)
 		change := token(t, box.takeBoth(t, "alice@example.net"))
 		p.verify(change).want(http.StatusNoContent)

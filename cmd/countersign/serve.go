@@ -106,7 +106,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		log.Warn(otherSite, "origin", origin)
 	}
 	if len(cfg.ServiceLinks) > 0 {
-		log.Info("Kubernetes has set these variables for services whose names begin with countersign: they are no settings",
+		log.Info("variables that Kubernetes has set for services whose names begin with countersign are no settings",
 			"variables", cfg.ServiceLinks)
 	}
 	for _, key := range cfg.Unused() {
