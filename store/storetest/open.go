@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"os"
@@ -139,7 +140,7 @@ func copyFresh(t testing.TB, path string) {
 	}
 	file, err := fresh()
 	if err == nil {
-		err = os.WriteFile(path, file, 0o600)
+		err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, file, 0o600))
 	}
 	if err != nil {
 		t.Fatalf("copy a fresh database: %v", err)

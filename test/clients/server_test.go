@@ -20,7 +20,7 @@ const (
 
 	// The secret of confidential clients has characters that RFC 6749 section
 	// 2.3.1 wants percent-encoded in Basic.
-	clientSecret = "s3cret:with%odd+chars and space"
+	clientSecret = "s3cret:with/odd=chars and space"
 
 	webAPI   = "https://api.example.com" // audience of the client web
 	filesAPI = "https://files.example.com"
