@@ -326,6 +326,8 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	b.shows("The username or the password is wrong.") // this is the old password
 	b.fill("Password", "new "+password)
 	b.press("Sign in")
+	b.isAt("Allow access?") // the reset took back what was allowed before
+	b.press("Allow")
 	h.back(b, 3).code(t)
 
 	// The user denies the request.

@@ -21,6 +21,9 @@ import (
 // cheapHashes is the cheapest password hash that is allowed.
 var cheapHashes = []string{"COUNTERSIGN_PASSWORDS_ARGON2_MEMORY=7MiB", "COUNTERSIGN_PASSWORDS_ARGON2_ITERATIONS=5"}
 
+// exampleAPI is the name of the example API.
+const exampleAPI = "https://api.example.com"
+
 const password = "correct horse battery staple"
 
 // site is a server with the demo app and the example API, behind a proxy that a test
@@ -65,12 +68,12 @@ func newSite(t *testing.T, env ...string) *site {
 	proxy := httptest.NewUnstartedServer(nil)
 	t.Cleanup(proxy.Close)
 	s.url = localhost("http://" + proxy.Listener.Addr().String())
-	server := programs.ServeLogged(t, &s.log, slices.Concat(cheapHashes, []string{"COUNTERSIGN_ISSUER=" + s.url}, env)...)
+	server := programs.ServeLogged(t, &s.log, slices.Concat(cheapHashes, []string{"COUNTERSIGN_ISSUER=" + s.url, "COUNTERSIGN_TOKENS_AUDIENCE=" + exampleAPI}, env)...)
 	proxy.Config.Handler = s.proxy(httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: server.Listen}))
 	proxy.Start()
 
 	cmd := programs.Command(t, programs.Path(t, "resource-server-go"))
-	cmd.Env = append(cmd.Env, "ISSUER="+s.url, "LISTEN=127.0.0.1:0", "ORIGINS="+s.url, "ACCESS_COOKIE=countersign_access")
+	cmd.Env = append(cmd.Env, "ISSUER="+s.url, "AUDIENCE="+exampleAPI, "LISTEN=127.0.0.1:0", "ORIGINS="+s.url, "ACCESS_COOKIE=countersign_access")
 	s.api = localhost(programs.Start(t, cmd, programs.Listening))
 	return s
 }
