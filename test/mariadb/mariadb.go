@@ -224,7 +224,7 @@ func (s *Server) admin() (*sql.DB, error) {
 		address = "tcp(" + s.elsewhere + ")"
 	}
 	// The server may be a hostile one.
-	db, err := sql.Open("mysql", "root@"+address+"/?autocommit=1&completion_type=0&tx_read_only=0&sql_safe_updates=0&max_statement_time=0")
+	db, err := sql.Open("mysql", "root@"+address+"/?autocommit=1&completion_type=0&tx_read_only=0&sql_safe_updates=0&max_statement_time=0&lock_wait_timeout=60&innodb_lock_wait_timeout=60")
 	if err == nil {
 		db.SetMaxOpenConns(1) // so that SET SESSION lasts
 	}
