@@ -165,7 +165,9 @@ func openPast(t testing.TB, path string) *sql.DB {
 		if socket := u.Query().Get("socket"); socket != "" {
 			address = "unix(" + socket + ")"
 		}
-		driver, source = "mysql", "root@"+address+u.Path
+		// The server's defaults are hostile.
+		driver, source = "mysql", "root@"+address+u.Path+
+			"?autocommit=1&completion_type=0&tx_read_only=0&tx_isolation=%27READ-COMMITTED%27&sql_safe_updates=0&max_statement_time=0&innodb_lock_wait_timeout=5"
 	}
 	db, err := sql.Open(driver, source)
 	if err != nil {
