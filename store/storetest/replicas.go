@@ -16,6 +16,7 @@ import (
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/store"
+	"countersign/test/soak"
 	"countersign/tokens"
 )
 
@@ -34,11 +35,11 @@ func RunReplicas(t *testing.T, open func(t testing.TB) (a, b *store.DB)) {
 // replicas are handles on one database.
 type replicas []*store.DB
 
-// racers is the number of callers in a race, rounds the number of races.
-const (
-	racers = 12
-	rounds = 8
-)
+// racers is the number of callers in a race.
+const racers = 12
+
+// rounds is the number of races.
+var rounds = soak.Size(8, 4)
 
 // race calls fn from n goroutines at once, spread over the replicas, and returns their
 // errors.
