@@ -10,6 +10,7 @@ import (
 
 	"countersign/ids"
 	"countersign/input"
+	"countersign/uris"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/text/cases"
@@ -113,7 +114,7 @@ func checkEmail(bad *input.Error, email string) string {
 	}
 	// On the wire, the domain has only ASCII (RFC 5890 section 2.3.2.1).
 	at := strings.LastIndexByte(email, '@')
-	if isASCII(email[at:]) {
+	if uris.IsASCII(email[at:]) {
 		return email
 	}
 	switch domain, err := readable.ToASCII(email[at+1:]); {
@@ -130,17 +131,13 @@ func checkEmail(bad *input.Error, email string) string {
 func (u *Users) checkNewEmail(ctx context.Context, bad *input.Error, email string) string {
 	before := len(bad.Problems)
 	email = checkEmail(bad, email)
-	if len(bad.Problems) > before || !u.mail || isASCII(email[:strings.LastIndexByte(email, '@')+1]) {
+	if len(bad.Problems) > before || !u.mail || uris.IsASCII(email[:strings.LastIndexByte(email, '@')+1]) {
 		return email
 	}
 	if u.utf8Mail == nil || !u.utf8Mail(ctx) {
 		bad.Add("email", input.InvalidCharacters, "email must be ASCII before the @: our mail server takes no other addresses.")
 	}
 	return email
-}
-
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r > '~' }) < 0
 }
 
 // EmailKey returns the form of an e-mail address that is unique among users: folded by

@@ -1,7 +1,6 @@
 package accounts
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -262,7 +261,10 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 	// notice needs no other: callers who spend the budget of the present address must not
 	// keep its owner from learning.
 	own := limits.Key("changes of an address", id.String())
-	if err := cmp.Or(u.chargeNetwork(ctx, now, reason(ChangeEmail), from), u.chargeShared(ctx, now, own, changesOfAddress)); err != nil {
+	if err := u.chargeNetwork(ctx, now, reason(ChangeEmail), from); err != nil {
+		return err
+	}
+	if err := u.chargeShared(ctx, now, own, changesOfAddress); err != nil {
 		return err
 	}
 	owner, err := u.store.User(ctx, id)

@@ -24,7 +24,7 @@ func newRegistry(t testing.TB, db *store.DB, change ...func(*clients.Options)) *
 	t.Helper()
 	o := clients.Options{
 		Store:    db,
-		Rules:    clients.Rules{AnyLoopback: true, IDTokenAlgs: []string{"ES256", "RS256", "PS256", "EdDSA"}},
+		Rules:    clients.Rules{AnyLoopback: true, Algorithms: []string{"ES256", "RS256", "PS256", "EdDSA"}},
 		Argon2:   cheap,
 		Slots:    limits.NewSlots(2, 100),
 		Throttle: storetest.Throttle(t, db),

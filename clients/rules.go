@@ -46,8 +46,8 @@ type Rules struct {
 	// AnyLoopback allows redirect URIs that are patterns for any page on the
 	// developer's own machine. Only serve --dev sets it.
 	AnyLoopback bool
-	// IDTokenAlgs are the algorithms that the server signs with, ID tokens and others.
-	IDTokenAlgs []string
+	// Algorithms are those that the server signs tokens with.
+	Algorithms []string
 	// Origins are the rules for web origins.
 	Origins origins.Rules
 }
@@ -113,8 +113,8 @@ func checkSettings(bad *input.Error, c Settings, rules Rules) {
 		bad.Add("may_introspect", input.NotAllowed, "may_introspect needs a confidential client: RFC 7662 asks callers to authenticate.")
 	}
 	for _, alg := range []struct{ field, value string }{{"id_token_alg", c.IDTokenAlg}, {"access_token_alg", c.AccessTokenAlg}} {
-		if alg.value != "" && !slices.Contains(rules.IDTokenAlgs, alg.value) {
-			bad.Add(alg.field, input.Invalid, "%s: %q is none of the algorithms in keys.algorithms (%s).", alg.field, alg.value, strings.Join(rules.IDTokenAlgs, ", "))
+		if alg.value != "" && !slices.Contains(rules.Algorithms, alg.value) {
+			bad.Add(alg.field, input.Invalid, "%s: %q is none of the algorithms in keys.algorithms (%s).", alg.field, alg.value, strings.Join(rules.Algorithms, ", "))
 		}
 	}
 	if !slices.Contains([]string{"", oauth.AccessTokenType, oauth.PlainTokenType}, c.AccessTokenType) {

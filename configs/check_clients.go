@@ -11,7 +11,7 @@ import (
 
 // ClientRules returns the rules for clients under this configuration.
 func (c *Config) ClientRules() clients.Rules {
-	return clients.Rules{AnyLoopback: c.Dev, IDTokenAlgs: c.Keys.Algorithms, Origins: origins.For(c.Issuer)}
+	return clients.Rules{AnyLoopback: c.Dev, Algorithms: c.Keys.Algorithms, Origins: origins.For(c.Issuer)}
 }
 
 func (c *Config) checkClients(r *report) {

@@ -18,7 +18,7 @@ func (c *Config) checkMail(r *report) {
 	}
 	if from, err := mail.ParseAddress(m.From); m.From != "" && err != nil {
 		r.add("smtp.from", "must be an e-mail address such as no-reply@example.com, not %s", quote(m.From))
-	} else if err == nil && !isASCII(from.Address[:strings.LastIndexByte(from.Address, '@')]) {
+	} else if err == nil && !uris.IsASCII(from.Address[:strings.LastIndexByte(from.Address, '@')]) {
 		r.add("smtp.from", "must be ASCII before the @, because not every mail server takes other addresses, not %s", quote(m.From))
 	}
 	if m.Helo != "" && !validHelo(m.Helo) {
@@ -51,10 +51,6 @@ func (c *Config) checkMail(r *report) {
 func validHelo(s string) bool {
 	_, err := netip.ParseAddr(s)
 	return err == nil || s == "localhost" || uris.IsHost(s) && strings.Contains(strings.TrimSuffix(s, "."), ".")
-}
-
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r > '~' }) < 0
 }
 
 // link is the address of a page and the key that sets it.

@@ -14,6 +14,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/authorize"
+	"countersign/ids"
 	"countersign/input"
 	"countersign/pages"
 	"countersign/refusals"
@@ -213,16 +214,8 @@ func (h *Hosted) enter(c *gin.Context, o *signin.Outcome, had *tokens.Login) (*t
 	}
 	c.Set(SubjectKey, l.UserID.String())
 	// The browser's cookie has room for one login. Others that it sends are planted.
-	others, err := h.Tokens.LoginsOf(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, loginCookie))
-	if err != nil {
+	if err := h.endLogins(c, l.UserID); err != nil {
 		return nil, err
-	}
-	for _, other := range others {
-		if other.UserID != l.UserID {
-			if err := h.Tokens.SignOutBrowser(c.Request.Context(), time.Now(), &other, callerOf(c, "")); err != nil {
-				return nil, err
-			}
-		}
 	}
 	h.KnownBrowsers.remember(c, &o.User)
 	h.Cookies.set(c, loginCookie, h.Tokens.LoginToken(&l), time.Until(l.AbsoluteExpiresAt))
@@ -248,6 +241,22 @@ func isLate(err error) bool { return errors.Is(err, authorize.ErrLate) }
 // showLate answers a user who has signed in on a page that is older than its request.
 func (h *Hosted) showLate(c *gin.Context) error {
 	return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "signed_in_late"})
+}
+
+// endLogins ends the logins that the browser sends, except those of the user keep.
+func (h *Hosted) endLogins(c *gin.Context, keep ids.User) error {
+	sent, err := h.Tokens.LoginsOf(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, loginCookie))
+	if err != nil {
+		return err
+	}
+	for _, l := range sent {
+		if l.UserID != keep {
+			if err := h.Tokens.SignOutBrowser(c.Request.Context(), time.Now(), &l, callerOf(c, "")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // stepPaths are the pages of the steps that a user takes. The other steps are answers

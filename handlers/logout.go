@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/authorize"
+	"countersign/ids"
 	"countersign/pages"
 	"countersign/tokens"
 )
@@ -67,14 +68,8 @@ func (h *Logout) end(c *gin.Context, r *authorize.Logout, l *tokens.Login) error
 		return err
 	}
 	// The browser may have sent logins beside l, or several that don't count.
-	others, err := h.Tokens.LoginsOf(c.Request.Context(), time.Now(), h.Cookies.values(c.Request, loginCookie))
-	if err != nil {
+	if err := h.endLogins(c, ids.User{}); err != nil {
 		return err
-	}
-	for _, other := range others {
-		if err := h.Tokens.SignOutBrowser(c.Request.Context(), time.Now(), &other, callerOf(c, "")); err != nil {
-			return err
-		}
 	}
 	h.Cookies.set(c, loginCookie, "", 0)
 	return h.redirect(c, cmp.Or(r.GoTo(), h.Base+"/logout"))

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"countersign/uris"
+
 	"golang.org/x/net/idna"
 )
 
@@ -20,7 +22,7 @@ func onTheWire(address string) (string, error) {
 	if at <= 0 {
 		return "", errors.New("not an address")
 	}
-	if isASCII(address[at:]) {
+	if uris.IsASCII(address[at:]) {
 		return address, nil
 	}
 	domain, err := wireDomain.ToASCII(address[at+1:])
@@ -39,8 +41,4 @@ func heloName(host string) string {
 	default:
 		return "[IPv6:" + a.WithZone("").String() + "]"
 	}
-}
-
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r > '~' }) < 0
 }

@@ -64,7 +64,7 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return fmt.Errorf("send mail: %s", harmlessReply(err, m.To, to))
 	}
-	if !isASCII(to) && !s.learn(client) {
+	if !uris.IsASCII(to) && !s.learn(client) {
 		return fmt.Errorf("%w: the part of the address before the @ is not ASCII, and the mail server does not offer SMTPUTF8", ErrRefused)
 	}
 	at, err := hand(client, message, to)
@@ -89,7 +89,7 @@ func hand(client *smtp.Client, message *mail.Msg, to string) (at step, err error
 	if err != nil {
 		return atRecipient, err
 	}
-	client.SkipSMTPUTF8(isASCII(to)) // a message that asks for it can go only to servers that know it
+	client.SkipSMTPUTF8(uris.IsASCII(to)) // a message that asks for it can go only to servers that know it
 	if err := client.UpdateDeadline(stepTimeout); err != nil {
 		return atMail, err
 	}

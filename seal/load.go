@@ -52,18 +52,17 @@ func Parse(text secrecy.Text) (*Keys, error) {
 }
 
 // weak reports whether a person, not a random generator, has made the key: it has few
-// different bytes, repeats a pattern, counts, or is text, perhaps filled up with zeros. Of
-// random keys less than one in 10^13 is so.
+// different bytes, as one that repeats a pattern has, counts, or is text, perhaps filled up
+// with zeros. Of random keys less than one in 10^13 is so.
 func weak(key []byte) bool {
 	different := map[byte]bool{}
-	repeats, counts, text := true, true, true
+	counts, text := true, true
 	for i, b := range key {
 		different[b] = true
-		repeats = repeats && b == key[(i+len(key)/2)%len(key)]
 		counts = counts && (i < 2 || b-key[i-1] == key[1]-key[0])
 		text = text && (b == 0 || b == '\n' || b >= ' ' && b <= '~')
 	}
-	return len(different) <= len(key)/2 || repeats || counts || text
+	return len(different) <= len(key)/2 || counts || text
 }
 
 func decode(field string) ([]byte, error) {

@@ -92,7 +92,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	registry, err := clients.New(clients.Options{
-		Rules: clients.Rules{AnyLoopback: o.Dev, IDTokenAlgs: o.Keys.Algorithms(), Origins: origins.For(o.Issuer)}, Store: o.Store,
+		Rules: clients.Rules{AnyLoopback: o.Dev, Algorithms: o.Keys.Algorithms(), Origins: origins.For(o.Issuer)}, Store: o.Store,
 		Argon2: o.Hashing.Argon2, Slots: o.Hashing.Slots(), Throttle: throttle, Seal: o.Seal, Log: o.Log,
 	})
 	if err != nil {

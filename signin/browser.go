@@ -101,8 +101,7 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from
 	return Session{issued, user}, err
 }
 
-// User returns the user who is signed in, and changes nothing. ErrLoginRequired,
-// ErrNoBrowserClient.
+// User returns the user of the browser's session: see Holder.
 func (b *Browser) User(ctx context.Context, now time.Time, has []string, from caller.Caller) (accounts.User, error) {
 	session, err := b.Holder(ctx, now, has, from)
 	if err != nil {
@@ -111,8 +110,8 @@ func (b *Browser) User(ctx context.Context, now time.Time, has []string, from ca
 	return b.SignIns.user(ctx, session.UserID)
 }
 
-// Holder returns the browser's session, and changes nothing. ErrLoginRequired,
-// ErrNoBrowserClient.
+// Holder returns the browser's session, and renews nothing. Where it sends several refresh
+// tokens, see own. ErrLoginRequired, ErrNoBrowserClient.
 func (b *Browser) Holder(ctx context.Context, now time.Time, has []string, from caller.Caller) (tokens.Session, error) {
 	if len(has) == 0 {
 		return tokens.Session{}, ErrLoginRequired

@@ -16,8 +16,8 @@ type SignUp accounts.NewUser
 func (n SignUp) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
 	user, err := s.users.Create(ctx, a.now, accounts.NewUser(n), a.from)
 	if errors.Is(err, accounts.ErrUsernameTaken) {
-		if user, err := s.users.CreatedJustNow(ctx, a.now, accounts.NewUser(n), a.from); err == nil {
-			return proven(a.now, user, MethodPassword), nil
+		if again, wrong := s.users.CreatedJustNow(ctx, a.now, accounts.NewUser(n), a.from); wrong == nil {
+			user, err = again, nil
 		}
 	}
 	if err != nil {

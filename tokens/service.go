@@ -137,7 +137,7 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 	return issued, nil
 }
 
-// CanStart returns why Start refuses a client these scopes and resources, whoever the
+// CanStart returns why Start refuses a client these scopes and resources, whatever the
 // user is: ErrScope, ErrTarget or ErrAccountScope.
 func (s *Service) CanStart(to oauth.Recipient, ask oauth.Scopes, resources []string) error {
 	holds, err := grant(to, ask)

@@ -162,3 +162,8 @@ func IsLoopback(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
+
+// IsASCII reports whether s is ASCII without DEL, as a host or an address on the wire is.
+func IsASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > '~' }) < 0
+}

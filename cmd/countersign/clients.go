@@ -127,10 +127,10 @@ func clientRules(ctx context.Context, db *store.DB, cfg *configs.Config) (client
 	if err != nil || len(all) == 0 {
 		return rules, err
 	}
-	rules.IDTokenAlgs = nil
+	rules.Algorithms = nil
 	for _, k := range all {
-		if !slices.Contains(rules.IDTokenAlgs, k.Alg) {
-			rules.IDTokenAlgs = append(rules.IDTokenAlgs, k.Alg)
+		if !slices.Contains(rules.Algorithms, k.Alg) {
+			rules.Algorithms = append(rules.Algorithms, k.Alg)
 		}
 	}
 	return rules, nil

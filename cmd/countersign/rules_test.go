@@ -99,7 +99,7 @@ func TestAClientIsJudgedAlikeHoweverItIsRegistered(t *testing.T) {
 
 			registry, err := clients.New(clients.Options{
 				Store: storetest.Open(t), Argon2: hashing.Argon2{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, Slots: limits.NewSlots(1, 1),
-				Rules: clients.Rules{AnyLoopback: c.dev, IDTokenAlgs: []string{"ES256", "RS256"}},
+				Rules: clients.Rules{AnyLoopback: c.dev, Algorithms: []string{"ES256", "RS256"}},
 			})
 			if err != nil {
 				t.Fatal(err)
