@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"countersign/accounts"
@@ -20,14 +21,39 @@ var userTable = table{name: "users", columns: columns("id blob, username text, e
 
 var userQuery = `SELECT ` + userTable.list("") + ` FROM users`
 
-func scanUser(row scanner) (accounts.User, error) {
+// namedQuery selects the user with a value in an indexed column, or else a neighbour: the
+// next user in the column's order, or the last. With no row to read and decode, the query
+// would be faster, and an attacker could learn from response times which accounts exist.
+func namedQuery(column string) string {
+	return strings.ReplaceAll(`SELECT `+userTable.list("")+`, COLUMN = ? FROM users WHERE COLUMN = COALESCE(
+		(SELECT COLUMN FROM users WHERE COLUMN >= ? ORDER BY COLUMN LIMIT 1),
+		(SELECT COLUMN FROM users WHERE COLUMN IS NOT NULL ORDER BY COLUMN DESC LIMIT 1))`, "COLUMN", column)
+}
+
+var byUsername, byEmail = namedQuery("username"), namedQuery("email_key")
+
+// named returns the user whom a namedQuery selects for a value, if it isn't a neighbour.
+func (db *DB) named(ctx context.Context, query, value string) (accounts.User, error) {
+	var found bool
+	u, err := one(ctx, db, func(row scanner) (accounts.User, error) { return scanUserAnd(row, &found) }, query, value, value)
+	if err == nil && !found {
+		return accounts.User{}, accounts.ErrUnknownUser
+	}
+	return u, err
+}
+
+func scanUser(row scanner) (accounts.User, error) { return scanUserAnd(row) }
+
+// scanUserAnd scans a user, and what a query selects after it.
+func scanUserAnd(row scanner, more ...any) (accounts.User, error) {
 	var (
 		u                          accounts.User
 		email                      sql.NullString
 		roles                      string
 		disabled, created, updated sql.NullInt64
 	)
-	err := row.Scan(&u.ID, &u.Username, &email, new(sql.NullString), &u.EmailVerified, &roles, &u.PasswordHash, &u.Epoch, &disabled, &created, &updated)
+	err := row.Scan(append([]any{&u.ID, &u.Username, &email, new(sql.NullString), &u.EmailVerified, &roles, &u.PasswordHash, &u.Epoch,
+		&disabled, &created, &updated}, more...)...)
 	if err != nil {
 		return u, ifNoRows(err, accounts.ErrUnknownUser)
 	}
@@ -70,12 +96,12 @@ func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event, l
 
 // UserByUsername implements [accounts.UserStore].
 func (db *DB) UserByUsername(ctx context.Context, username string) (accounts.User, error) {
-	return one(ctx, db, scanUser, userQuery+` WHERE username = ?`, username)
+	return db.named(ctx, byUsername, username)
 }
 
 // UserByEmail implements [accounts.UserStore].
 func (db *DB) UserByEmail(ctx context.Context, key string) (accounts.User, error) {
-	return one(ctx, db, scanUser, userQuery+` WHERE email_key = ?`, key)
+	return db.named(ctx, byEmail, key)
 }
 
 // User implements [accounts.UserStore].
