@@ -57,7 +57,7 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 	unlimited := map[string]bool{
 		"ResetPassword": true, "ConfirmEmail": true, // a mailed token
 		"ChangePassword": true, "DeleteOwn": true, "SetProfile": true, // a session
-		"SetPassword": true, "Disable": true, "Enable": true, "Delete": true, // the operator alone
+		"SetPassword": true, "Disable": true, "Enable": true, "VerifyEmail": true, "Delete": true, // the operator alone
 	}
 	for method := range reflect.TypeFor[*accounts.Users]().Methods() {
 		takes := false
@@ -125,10 +125,50 @@ func TestOnlyTheOperatorGivesRoles(t *testing.T) {
 	}
 }
 
-func TestOnlyTheOperatorDisablesEnablesDeletesAndSetsPasswords(t *testing.T) {
+func TestOnlyTheOperatorSaysThatANewAddressIsProven(t *testing.T) {
 	users := newUsers(t, open(t))
-	alice := create(t, users, "alice", goodPassword)
+	user := accounts.NewUser{Username: "mallory", Email: "m@example.com", EmailVerified: true, Password: goodPassword}
+	if _, err := users.Create(t.Context(), time.Now(), user, caller.Caller{Address: home}); !errors.Is(err, caller.ErrNotOperator) {
+		t.Errorf("a stranger: %v, want ErrNotOperator", err)
+	}
+	if u, err := users.Create(t.Context(), time.Now(), user, caller.Operator()); err != nil || !u.EmailVerified {
+		t.Errorf("the operator: %+v, %v", u, err)
+	}
+}
+
+// Where users must prove their address, one that the operator knows opens the account at
+// once, without a letter, and belongs to no other.
+func TestAnAddressThatTheOperatorKnowsNeedsNoLetter(t *testing.T) {
+	master, err := seal.Parse(seal.Generate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := open(t)
+	users := newUsers(t, db, func(o *accounts.Options) { o.Mail, o.Seal, o.RequireVerifiedEmail = true, master, true })
 	now := time.Now()
+	alice := accounts.NewUser{Username: "alice", Email: "a@example.com", EmailVerified: true, Password: goodPassword}
+	if _, err := users.Create(t.Context(), now, alice, caller.Operator()); err != nil {
+		t.Fatal(err)
+	}
+	if letters, err := db.DueLetters(t.Context(), now, 10); err != nil || len(letters) > 0 {
+		t.Errorf("letters: %v, %v, want none", letters, err)
+	}
+	if _, err := users.Authenticate(t.Context(), now, "alice", goodPassword, caller.Caller{Address: home}); err != nil {
+		t.Errorf("sign in: %v", err)
+	}
+	bob := accounts.NewUser{Username: "bob", Email: "A@example.com", EmailVerified: true, Password: goodPassword}
+	if _, err := users.Create(t.Context(), now, bob, caller.Operator()); !errors.Is(err, accounts.ErrEmailTaken) {
+		t.Errorf("the same address again: %v, want ErrEmailTaken", err)
+	}
+}
+
+func TestOnlyTheOperatorDisablesEnablesDeletesVerifiesAndSetsPasswords(t *testing.T) {
+	users := newUsers(t, open(t))
+	now := time.Now()
+	alice, err := users.Create(t.Context(), now, accounts.NewUser{Username: "alice", Email: "a@example.com", Password: goodPassword}, caller.Operator())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, verb := range []struct {
 		name string
 		do   func(from caller.Caller) error
@@ -138,6 +178,10 @@ func TestOnlyTheOperatorDisablesEnablesDeletesAndSetsPasswords(t *testing.T) {
 		}},
 		{"Disable", func(from caller.Caller) error { return users.Disable(t.Context(), now, alice.ID, from) }},
 		{"Enable", func(from caller.Caller) error { return users.Enable(t.Context(), now, alice.ID, from) }},
+		{"VerifyEmail", func(from caller.Caller) error {
+			_, err := users.VerifyEmail(t.Context(), now, alice, from)
+			return err
+		}},
 		{"Delete", func(from caller.Caller) error { return users.Delete(t.Context(), now, alice.ID, from) }},
 	} {
 		before, err := users.ByID(t.Context(), alice.ID)

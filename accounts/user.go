@@ -18,6 +18,8 @@ var (
 	// address first, and a wrong password, also one that was right a moment ago. No
 	// caller can tell them apart.
 	ErrBadCredentials = errors.New("wrong username or password")
+	// ErrNoEmail means that the account has no address, or no longer the one in question.
+	ErrNoEmail = errors.New("the account has no such e-mail address")
 	// ErrSignedOut means that the session that asks for a change has ended meanwhile.
 	ErrSignedOut = errors.New("the session has ended")
 )
@@ -80,6 +82,9 @@ type UserStore interface {
 	// EnableUser lets the user sign in again; ended sessions stay ended.
 	// ErrUnknownUser.
 	EnableUser(ctx context.Context, id ids.User, now time.Time, ev audit.Event) error
+	// ProveEmail marks an address that the user has as proven, which makes it no other
+	// account's. A proven one stays as it is. ErrUnknownUser, ErrNoEmail, ErrEmailTaken.
+	ProveEmail(ctx context.Context, id ids.User, address string, now time.Time, ev audit.Event) error
 	// SetPasswordHash replaces the hash, moves the epoch, ends all sessions and logins
 	// and posts letters. A session in by must be alive and stays alive. The account
 	// must still be in the epoch that by names, so that of all changes that rest on one

@@ -84,19 +84,22 @@ type NewUser struct {
 	Email    string // optional
 	Password secrecy.Text
 	Roles    []string // only the operator may give them
+	// EmailVerified says that the address is proven. Only the operator may say so.
+	EmailVerified bool
 }
 
 // Create adds an account, and posts a letter that proves its address. Malformed input
 // is an *input.Error with all problems at once; it is also ErrUsernameTaken or
 // ErrEmailTaken if that is the only one. limits.ErrBusy means that too many requests
 // wait already. A *limits.WaitError means that the caller tried too many taken names,
-// or that the caller's network has had too many letters sent. Roles from another caller
-// than the operator are caller.ErrNotOperator.
+// or that the caller's network has had too many letters sent. Roles and a proven address
+// from another caller than the operator are caller.ErrNotOperator.
 //
 // Where users must prove their address, the result doesn't tell whether another account
-// has it: the other account's owner gets a letter, and the new account can't be used.
+// has it, unless the operator says that it is proven: the other account's owner gets a
+// letter, and the new account can't be used.
 func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from caller.Caller) (User, error) {
-	if len(n.Roles) > 0 {
+	if len(n.Roles) > 0 || n.EmailVerified {
 		if err := from.MustBeOperator(); err != nil {
 			return User{}, err
 		}
@@ -104,7 +107,7 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 	var bad input.Error
 	name := checkUsername(&bad, n.Username)
 	n.Email = u.checkNewEmail(ctx, &bad, n.Email)
-	if u.requireVerifiedEmail && n.Email == "" {
+	if (u.requireVerifiedEmail || n.EmailVerified) && n.Email == "" {
 		bad.Add("email", input.Required, "email must not be empty.")
 	}
 	checkRoles(&bad, n.Roles)
@@ -150,7 +153,7 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		if holder, err = u.addressee(ctx, n.Email, ""); err != nil {
 			return User{}, fmt.Errorf("find user: %w", err)
 		}
-		if !holder.ID.IsZero() && !u.requireVerifiedEmail {
+		if !holder.ID.IsZero() && (!u.requireVerifiedEmail || n.EmailVerified) {
 			return User{}, alreadyTaken(ErrEmailTaken)
 		}
 	}
@@ -158,7 +161,8 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		ID:             ids.New[ids.User](),
 		Username:       name,
 		Email:          n.Email,
-		EmailUnclaimed: u.requireVerifiedEmail,
+		EmailVerified:  n.EmailVerified,
+		EmailUnclaimed: u.requireVerifiedEmail && !n.EmailVerified,
 		Roles:          n.Roles,
 		CreatedAt:      now,
 		UpdatedAt:      now,
@@ -167,7 +171,7 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		return User{}, err
 	}
 	var letters []Letter
-	if u.mail && user.Email != "" {
+	if u.mail && user.Email != "" && !user.EmailVerified {
 		l := u.welcome(now, &user, &holder, from.Language)
 		if !from.IsOperator() {
 			if err := u.chargeNetwork(ctx, now, signingUp, from); err != nil {
@@ -309,6 +313,23 @@ func (u *Users) Enable(ctx context.Context, now time.Time, id ids.User, from cal
 	return nil
 }
 
+// VerifyEmail marks the address of a user as proven, for the operator, and returns the
+// user as it is then. user is the account as the operator knows it: an address that
+// changed meanwhile is not proven. ErrNoEmail, ErrEmailTaken if another account has the
+// address, ErrUnknownUser, caller.ErrNotOperator.
+func (u *Users) VerifyEmail(ctx context.Context, now time.Time, user User, from caller.Caller) (User, error) {
+	if err := from.MustBeOperator(); err != nil {
+		return User{}, err
+	}
+	if user.Email == "" {
+		return User{}, ErrNoEmail
+	}
+	if err := u.store.ProveEmail(ctx, user.ID, user.Email, now, userEvent(audit.UserEmailVerified, now, user.ID, from)); err != nil {
+		return User{}, fmt.Errorf("verify e-mail address: %w", err)
+	}
+	return u.store.User(ctx, user.ID)
+}
+
 // Delete removes the user and their sessions, for the operator. ErrUnknownUser,
 // caller.ErrNotOperator.
 func (u *Users) Delete(ctx context.Context, now time.Time, id ids.User, from caller.Caller) error {
@@ -342,6 +363,12 @@ func (u *Users) ByUsername(ctx context.Context, username string) (User, error) {
 		return User{}, ErrUnknownUser
 	}
 	return u.store.UserByUsername(ctx, name)
+}
+
+// ByEmail returns the user who claims an address, proven or not. Where users must prove
+// their address, only those who have claim it. ErrUnknownUser.
+func (u *Users) ByEmail(ctx context.Context, email string) (User, error) {
+	return u.store.UserByEmail(ctx, EmailKey(trim(email)))
 }
 
 // List returns at most limit users by name, those after the given one.

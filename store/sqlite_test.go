@@ -202,6 +202,9 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 		"CreateUser":  func(ctx context.Context, ev audit.Event) error { return db.CreateUser(ctx, person("bob"), ev) },
 		"DisableUser": func(ctx context.Context, ev audit.Event) error { return db.DisableUser(ctx, s.UserID, now, ev) },
 		"EnableUser":  func(ctx context.Context, ev audit.Event) error { return db.EnableUser(ctx, disabled.ID, now, ev) },
+		"ProveEmail": func(ctx context.Context, ev audit.Event) error {
+			return db.ProveEmail(ctx, mailed.ID, mailed.Email, now, ev)
+		},
 		"SetPasswordHash": func(ctx context.Context, ev audit.Event) error {
 			return db.SetPasswordHash(ctx, s.UserID, "new", accounts.By{Operator: true}, now, ev, notice)
 		},

@@ -226,6 +226,28 @@ func (db *DB) EnableUser(ctx context.Context, id ids.User, now time.Time, ev aud
 	})
 }
 
+// ProveEmail implements [accounts.UserStore].
+func (db *DB) ProveEmail(ctx context.Context, id ids.User, address string, now time.Time, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `
+			UPDATE users SET email_key = ?, email_verified = 1, updated_at = ? WHERE id = ? AND email = ? AND email_verified = 0`,
+			accounts.EmailKey(address), now.UnixMilli(), id[:], address))
+		switch {
+		case db.dialect.isDuplicate(err):
+			return accounts.ErrEmailTaken
+		case err != nil:
+			return err
+		case n > 0:
+			return record(ctx, tx, ev)
+		}
+		u, err := scanUser(tx.QueryRowContext(ctx, userQuery+` WHERE id = ?`, id[:]))
+		if err == nil && (u.Email != address || !u.EmailVerified) {
+			return accounts.ErrNoEmail
+		}
+		return err
+	})
+}
+
 // UpgradePasswordHash implements [accounts.UserStore].
 func (db *DB) UpgradePasswordHash(ctx context.Context, id ids.User, old, hash string) error {
 	_, err := db.exec(ctx, `UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, id[:], old)

@@ -15,7 +15,7 @@ import (
 
 type auditCmd struct {
 	printing
-	User   string        `placeholder:"U" help:"Only events about this user (name or id; the id also after deletion)."`
+	User   string        `placeholder:"U" help:"Only events about this user (name, id or e-mail address; the id also after deletion)."`
 	Since  time.Duration `placeholder:"D" help:"Only events of the last D, such as 24h."`
 	Follow bool          `help:"Keep printing new events, one per line, until interrupted."`
 }

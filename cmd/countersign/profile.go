@@ -26,7 +26,7 @@ func recordColumns(p accounts.Profile) []column[api.UserWithProfile] {
 }
 
 type usersSetProfileCmd struct {
-	User  string   `arg:"" help:"Username or id."`
+	User  string   `arg:"" help:"Username, id or e-mail address."`
 	Claim []string `required:"" placeholder:"CLAIM=VALUE" sep:"none" help:"A claim of OpenID Connect, such as name, birthdate or address.locality; may be repeated. Without a value it is removed."`
 }
 

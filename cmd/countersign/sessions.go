@@ -31,7 +31,7 @@ var sessionColumns = []column[api.Session]{
 
 type sessionsListCmd struct {
 	printing
-	User string `required:"" placeholder:"U" help:"Username or id."`
+	User string `required:"" placeholder:"U" help:"Username, id or e-mail address."`
 }
 
 func (l *sessionsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -50,7 +50,7 @@ func (l *sessionsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 type sessionsRevokeCmd struct {
 	ID   string `arg:"" optional:"" help:"The session's id."`
-	User string `placeholder:"U" help:"End all sessions of this user (name or id)."`
+	User string `placeholder:"U" help:"End all sessions of this user (name, id or e-mail address)."`
 }
 
 func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {

@@ -19,6 +19,7 @@ type usersCmd struct {
 	Show        usersShowCmd        `cmd:"" help:"Show one account."`
 	Disable     usersDisableCmd     `cmd:"" help:"Disable a user and end all their sessions."`
 	Enable      usersEnableCmd      `cmd:"" help:"Let a disabled user sign in again."`
+	VerifyEmail usersVerifyEmailCmd `cmd:"" help:"Mark a user's e-mail address as proven."`
 	SetPassword usersSetPasswordCmd `cmd:"" help:"Replace a user's password and end all their sessions."`
 	SetProfile  usersSetProfileCmd  `cmd:"" help:"Change a user's profile: name, address and so on."`
 	Delete      usersDeleteCmd      `cmd:"" help:"Delete an account and its sessions."`
@@ -38,6 +39,7 @@ type usersCreateCmd struct {
 	printing
 	Username      string   `required:"" placeholder:"U" help:"Name to sign in with."`
 	Email         string   `placeholder:"E" help:"E-mail address."`
+	EmailVerified bool     `help:"The address is proven: no letter has to."`
 	Role          []string `placeholder:"R" help:"Role; may be repeated."`
 	PasswordStdin bool     `required:"" help:"Read the password from standard input."`
 }
@@ -53,7 +55,7 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	}
 	defer db.Close()
 	user, err := users.Create(ctx, time.Now(), accounts.NewUser{
-		Username: u.Username, Email: u.Email, Password: password, Roles: u.Role,
+		Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, Password: password, Roles: u.Role,
 	}, caller.Operator())
 	if err != nil {
 		return err
@@ -107,7 +109,7 @@ func (u *usersListCmd) Validate() error {
 
 type usersShowCmd struct {
 	printing
-	User string `arg:"" help:"Username or id."`
+	User string `arg:"" help:"Username, id or e-mail address."`
 }
 
 func (u *usersShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -121,7 +123,7 @@ func (u *usersShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
 }
 
 type usersDisableCmd struct {
-	User string `arg:"" help:"Username or id."`
+	User string `arg:"" help:"Username, id or e-mail address."`
 }
 
 func (u *usersDisableCmd) Run(ctx context.Context, c *cli) error {
@@ -131,7 +133,7 @@ func (u *usersDisableCmd) Run(ctx context.Context, c *cli) error {
 }
 
 type usersEnableCmd struct {
-	User string `arg:"" help:"Username or id."`
+	User string `arg:"" help:"Username, id or e-mail address."`
 }
 
 func (u *usersEnableCmd) Run(ctx context.Context, c *cli) error {
@@ -140,8 +142,30 @@ func (u *usersEnableCmd) Run(ctx context.Context, c *cli) error {
 	})
 }
 
+type usersVerifyEmailCmd struct {
+	printing
+	User string `arg:"" help:"Username, id or e-mail address."`
+}
+
+func (u *usersVerifyEmailCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		proven, err := users.VerifyEmail(ctx, time.Now(), user, caller.Operator())
+		switch {
+		case errors.Is(err, accounts.ErrNoEmail) && user.Email == "":
+			return fmt.Errorf("%s has no e-mail address: the user has to add one first", user.Username)
+		case errors.Is(err, accounts.ErrNoEmail):
+			return fmt.Errorf("%s no longer has the address %s: see 'countersign users show'", user.Username, user.Email)
+		case errors.Is(err, accounts.ErrEmailTaken):
+			return fmt.Errorf("%s belongs to another account, which 'countersign users show %[1]s' shows: an address is one account's alone; delete the other account, or have its user change the address", user.Email)
+		case err != nil:
+			return err
+		}
+		return printOne(u.printing, std.out, api.DescribeUser(proven), userColumns)
+	})
+}
+
 type usersSetPasswordCmd struct {
-	User          string `arg:"" help:"Username or id."`
+	User          string `arg:"" help:"Username, id or e-mail address."`
 	PasswordStdin bool   `required:"" help:"Read the password from standard input."`
 }
 
@@ -156,7 +180,7 @@ func (u *usersSetPasswordCmd) Run(ctx context.Context, c *cli, std stdio) error 
 }
 
 type usersDeleteCmd struct {
-	User string `arg:"" help:"Username or id."`
+	User string `arg:"" help:"Username, id or e-mail address."`
 }
 
 func (u *usersDeleteCmd) Run(ctx context.Context, c *cli) error {
@@ -165,7 +189,7 @@ func (u *usersDeleteCmd) Run(ctx context.Context, c *cli) error {
 	})
 }
 
-// withUser calls do with the user of that name or id.
+// withUser calls do with the user of that name, id or address.
 func withUser(ctx context.Context, c *cli, name string, do func(*accounts.Users, accounts.User) error) error {
 	users, db, err := c.openUsers(ctx, nil)
 	if err != nil {
@@ -179,12 +203,13 @@ func withUser(ctx context.Context, c *cli, name string, do func(*accounts.Users,
 	return do(users, user)
 }
 
-// findUser returns a user by id or name. No name has the form of an id.
+// findUser returns a user by id, name or address. No name has the form of an id; a name
+// with an @, which older versions let users have, goes before an address.
 func findUser(ctx context.Context, users *accounts.Users, name string) (user accounts.User, err error) {
 	if id, parseErr := ids.Parse[ids.User](name); parseErr == nil {
 		user, err = users.ByID(ctx, id)
-	} else {
-		user, err = users.ByUsername(ctx, name)
+	} else if user, err = users.ByUsername(ctx, name); errors.Is(err, accounts.ErrUnknownUser) && strings.Contains(name, "@") {
+		user, err = users.ByEmail(ctx, name)
 	}
 	if errors.Is(err, accounts.ErrUnknownUser) {
 		return user, fmt.Errorf("no user is called %q: 'countersign users list' shows all", name)

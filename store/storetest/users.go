@@ -193,6 +193,46 @@ var userPromises = []promise{
 		})
 	}},
 
+	{"ProveEmail/makes the address proven, once", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		now := at.Add(time.Minute)
+		leaves(t, db, func(ctx context.Context) {
+			succeeds(t, db.ProveEmail(ctx, u.ID, u.Email, now, event(audit.UserEmailVerified)))
+			succeeds(t, db.ProveEmail(ctx, u.ID, u.Email, now.Add(time.Minute), event(audit.UserEmailVerified)))
+		}, event(audit.UserEmailVerified))
+		u.EmailVerified, u.UpdatedAt = true, now
+		isUser(t, db, u)
+	}},
+	{"ProveEmail/the first to have it proven has it", func(t *testing.T, db *store.DB) {
+		var users []accounts.User
+		for _, name := range []string{"alice", "bob"} {
+			u := user(name)
+			u.Email, u.EmailUnclaimed = "a@example.com", true
+			if name == "bob" {
+				u.Email = "A@example.com"
+			}
+			succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+			users = append(users, u)
+		}
+		succeeds(t, db.ProveEmail(t.Context(), users[1].ID, users[1].Email, at, event(audit.UserEmailVerified)))
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "second", db.ProveEmail(ctx, users[0].ID, users[0].Email, at, event(audit.UserEmailVerified)), accounts.ErrEmailTaken)
+		})
+		got, err := db.UserByEmail(t.Context(), accounts.EmailKey("a@example.com"))
+		succeeds(t, err)
+		same(t, "owner", got.ID, users[1].ID)
+	}},
+	{"ProveEmail/no other address than the user's", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "another", db.ProveEmail(ctx, u.ID, "b@example.com", at, event(audit.UserEmailVerified)), accounts.ErrNoEmail)
+			fails(t, "unknown", db.ProveEmail(ctx, ids.New[ids.User](), u.Email, at, event(audit.UserEmailVerified)), accounts.ErrUnknownUser)
+		})
+		isUser(t, db, u)
+		none := addUser(t, db, "bob")
+		fails(t, "none", db.ProveEmail(t.Context(), none.ID, "b@example.com", at, event(audit.UserEmailVerified)), accounts.ErrNoEmail)
+	}},
+
 	{"SetPasswordHash/replaces the hash and ends all sessions", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
 		_, other := signIn(t, db, "bob")
