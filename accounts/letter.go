@@ -70,6 +70,9 @@ type Letter struct {
 	// the same work as any other.
 	DueAt    time.Time
 	Attempts int // to send it
+	// LastError is why the last attempt failed, in the mail server's words if it said any;
+	// empty if none has failed.
+	LastError string
 
 	Username string // the user's current name; not stored
 }
@@ -86,7 +89,8 @@ func (l *Letter) HasToken() bool {
 // across replicas.
 type LetterStore interface {
 	// PostLetter stores a letter for sending, and others with it. session, if not zero,
-	// must be alive at that time, and the letters get the epoch of its user. ErrSignedOut.
+	// must be alive at that time, and the letters get the epoch of its user; those with a
+	// token end with the session, however it ends. ErrSignedOut.
 	PostLetter(ctx context.Context, l Letter, session ids.Session, with ...Letter) error
 	// Letter returns a letter that has not expired at now. ErrBadToken.
 	Letter(ctx context.Context, id ids.Letter, now time.Time) (Letter, error)

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,7 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"countersign/caller"
+	"countersign/ids"
 	"countersign/server"
+	"countersign/tokens"
 )
 
 // lateBody is a request's body that arrives only after another action.
@@ -125,4 +129,121 @@ func TestOnePasswordOneChange(t *testing.T) {
 	}
 	p.refresh().want(http.StatusOK)
 	p.signIn("alice", chosen(int(winner.Load()))).want(http.StatusOK)
+}
+
+// What was asked for in a session ends with that session, however it ends, and whatever
+// becomes of the account's other sessions. The notice to the owner goes out all the same.
+func TestAChangeOfAddressEndsWithItsSession(t *testing.T) {
+	sid := func(r *response) string {
+		_, claims := r.claims("access_token")
+		return claims["sid"].(string)
+	}
+	asks := func(p *page, in *response) {
+		p.bearer("POST", "/account/email", `{"email":"thief@example.net","current_password":"`+password+`"}`, in).want(http.StatusAccepted)
+	}
+	type ending func(a *app, owner, thief *page, mine, theirs *response)
+	inBrowser, inApp := map[string]ending{
+		"the owner ends it": func(_ *app, owner, _ *page, mine, theirs *response) {
+			owner.bearer("DELETE", "/account/sessions/"+sid(theirs), "", mine).want(http.StatusNoContent)
+		},
+		"the operator ends it": func(a *app, _, _ *page, _, theirs *response) {
+			id, _ := ids.Parse[ids.Session](sid(theirs))
+			if err := tokens.NewSessions(a.db).EndSession(context.Background(), time.Now(), id, caller.Operator()); err != nil {
+				a.t.Fatal(err)
+			}
+		},
+		"sign-out": func(_ *app, _, thief *page, _, _ *response) {
+			thief.do("DELETE", "/session", "").want(http.StatusNoContent)
+		},
+		"another sign-in in the browser": func(_ *app, _, thief *page, _, _ *response) {
+			thief.signIn("alice", password).want(http.StatusOK)
+		},
+		"its client is removed": func(a *app, _, _ *page, _, _ *response) {
+			if err := a.Clients.Delete(context.Background(), time.Now(), "spa", caller.Operator()); err != nil {
+				a.t.Fatal(err)
+			}
+		},
+	}, map[string]ending{
+		"the refresh token is revoked": func(a *app, _, _ *page, _, theirs *response) {
+			a.revokeForm(form("client_id", "spa", "token", theirs.text("refresh_token"))).want(http.StatusOK)
+		},
+		"the access token is revoked": func(a *app, _, _ *page, _, theirs *response) {
+			a.revokeForm(form("client_id", "spa", "token", theirs.text("access_token"))).want(http.StatusOK)
+		},
+		"a refresh token is reused": func(a *app, _, _ *page, _, theirs *response) {
+			a.refresh(theirs.text("refresh_token")).want(http.StatusOK)
+			time.Sleep(2 * time.Minute)
+			a.refresh(theirs.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant")
+		},
+		"it is one too many": func(a *app, _, _ *page, _, _ *response) {
+			for range tokens.MaxSessions {
+				time.Sleep(time.Second)
+				a.login("alice")
+			}
+		},
+	}
+	try := func(t *testing.T, app bool, end ending) {
+		synctest.Test(t, func(t *testing.T) {
+			a, box := simulated(t, func(o *server.Options) { o.Throttle.StrangersPerAccount = 1000 })
+			a.signup("alice")
+			box.take(t)
+			owner, thief := a.page(), a.page()
+			mine := owner.signIn("alice", password).want(http.StatusOK)
+			begin := func() *response {
+				if app {
+					return a.login("alice")
+				}
+				return thief.signIn("alice", password).want(http.StatusOK)
+			}
+			theirs := begin()
+			asks(thief, theirs)
+			mailed := token(t, box.takeBoth(t, "alice@example.net"))
+			owner.bearer("POST", "/account/email", `{"email":"new@example.net"}`, mine).want(http.StatusAccepted)
+			own := token(t, box.takeBoth(t, "alice@example.net"))
+			end(a, owner, thief, mine, theirs)
+			if r := a.page().verify(mailed); r.Code != http.StatusBadRequest {
+				t.Errorf("the link of the session works: %d %s", r.Code, r.Body)
+			}
+			if client, err := a.Clients.ByID(t.Context(), "spa"); err == nil && client.ID != "" && !app {
+				a.page().verify(own).want(http.StatusNoContent)
+			}
+		})
+	}
+	for name, end := range inBrowser {
+		t.Run(name, func(t *testing.T) { try(t, false, end) })
+	}
+	for name, end := range inApp {
+		t.Run(name, func(t *testing.T) { try(t, true, end) })
+	}
+	t.Run("before it is sent", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			a, box := simulated(t)
+			a.signup("alice")
+			box.take(t)
+			thief := a.page()
+			box.fail(errors.New("try later"))
+			asks(thief, thief.signIn("alice", password).want(http.StatusOK))
+			thief.do("DELETE", "/session", "").want(http.StatusNoContent)
+			time.Sleep(2 * time.Second)
+			box.fail(nil)
+			box.empty()
+			time.Sleep(30 * time.Minute)
+			if sent, _ := box.empty(); len(sent) != 1 || sent[0].To != "alice@example.net" {
+				t.Errorf("mails = %v, want the notice to the owner", sent)
+			}
+		})
+	})
+	// A session whose time is over has not been ended: the letter tells its own time.
+	t.Run("not when it expires", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			a, box := simulated(t, func(o *server.Options) { o.Tokens.RefreshIdleTTL = 10 * time.Minute })
+			a.signup("alice")
+			box.take(t)
+			p := a.page()
+			asks(p, p.signIn("alice", password).want(http.StatusOK))
+			mailed := token(t, box.takeBoth(t, "alice@example.net"))
+			time.Sleep(50 * time.Minute)
+			p.verify(mailed).want(http.StatusNoContent)
+		})
+	})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +13,24 @@ import (
 )
 
 var letterTable = table{name: "letters", columns: columns("id blob, kind text, user_id blob null, address text, language text, epoch int, " +
-	"created_at int, expires_at int, due_at int null, attempts int")}
+	"created_at int, expires_at int, due_at int null, attempts int, session_id blob null, last_error text null")}
+
+// formerLetterTable is what a letter has in the schema before this one, and all that is
+// needed to send it.
+var formerLetterTable = table{name: letterTable.name, columns: letterTable.columns[:10]}
+
+// letterRow returns the table of letters in the schema that the database has, and a row of
+// it. session may be zero.
+func (db *DB) letterRow(l accounts.Letter, session ids.Session) (table, []any) {
+	values := []any{
+		l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language, l.Epoch,
+		l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts, optionalID(session), optional(l.LastError),
+	}
+	if db.older {
+		return formerLetterTable, values[:len(formerLetterTable.columns)]
+	}
+	return letterTable, values
+}
 
 var usedLetterTable = table{name: "used_letters", columns: columns("id blob, kind text, user_id blob, address text, expires_at int")}
 
@@ -24,17 +42,20 @@ func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session ids.Ses
 			return db.post(ctx, tx, letters...)
 		}
 		for _, l := range letters {
-			n, err := affected(tx.ExecContext(ctx, letterTable.into()+`
-				SELECT ?, ?, ?, ?, ?, users.epoch, ?, ?, ?, ? FROM users
+			of := session
+			if !l.HasToken() { // a notice must arrive even if its session ends at once
+				of = ids.Session{}
+			}
+			table, values := db.letterRow(l, of)
+			n, err := affected(tx.ExecContext(ctx, table.into()+`
+				SELECT ?, ?, ?, ?, ?, users.epoch`+strings.Repeat(`, ?`, len(values)-6)+` FROM users
 				WHERE id = (SELECT user_id FROM sessions WHERE id = ?) AND `+sessionLives,
-				l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language,
-				l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts,
-				session[:], session[:], l.CreatedAt.UnixMilli()))
+				append(slices.Delete(values, 5, 6), session[:], session[:], l.CreatedAt.UnixMilli())...))
+			if err == nil && n == 0 || db.dialect.isForeign(err) { // foreign: the session has just ended
+				err = accounts.ErrSignedOut
+			}
 			if err != nil {
 				return err
-			}
-			if n == 0 {
-				return accounts.ErrSignedOut
 			}
 		}
 		return nil
@@ -44,9 +65,8 @@ func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session ids.Ses
 // post adds letters.
 func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) error {
 	for _, l := range letters {
-		_, err := tx.ExecContext(ctx, letterTable.insert(),
-			l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language, l.Epoch,
-			l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts)
+		table, values := db.letterRow(l, ids.Session{})
+		_, err := tx.ExecContext(ctx, table.insert(), values...)
 		if err != nil {
 			return err
 		}
@@ -56,7 +76,7 @@ func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) e
 
 // letterQuery selects letters with their users' names. A letter without a user has no
 // name.
-var letterQuery = `SELECT ` + letterTable.list("l.") + `, u.username FROM letters l LEFT JOIN users u ON u.id = l.user_id`
+var letterQuery = `SELECT ` + formerLetterTable.list("l.") + `, u.username FROM letters l LEFT JOIN users u ON u.id = l.user_id`
 
 func scanLetter(row scanner) (accounts.Letter, error) {
 	var (

@@ -21,7 +21,7 @@ var schemas embed.FS
 // setting oldest_schema allows it.
 const (
 	// Schema is the version of this binary's schema.
-	Schema int64 = 9
+	Schema int64 = 10
 	// oldestSchema is the oldest version that this binary works on without migrating:
 	// the one before Schema, except in the first release, which has none before.
 	oldestSchema int64 = 6

@@ -124,10 +124,6 @@ func fill(t testing.TB, url string) {
 			"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", text, "ES256", i, at(i), at(i+1), at(i+2), at(i+3), at(i+4), null(i, at(i+5)), bin(i), bytes.Repeat(bin(i), 1000))
 		exec("INSERT INTO guesses (id, failures, last_failed_at) VALUES (?, ?, ?)", append(id(byte(i), 2), id(byte(i), 3)...), at(i), at(i+1))
 	}
-	for i := range 12 {
-		exec("INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			id(byte(i), 5), "verify_email", null(i, id(byte(i%len(odd)), 1)), odd[i%len(odd)], "ko", i, at(i), at(i+1), null(i+1, at(i+2)), i)
-	}
 	for i := range 5 {
 		exec("INSERT INTO used_letters (id, kind, user_id, address, expires_at) VALUES (?, ?, ?, ?, ?)",
 			id(byte(i), 10), "verify_email", id(byte(i%len(odd)), 1), odd[i%len(odd)], at(i))
@@ -138,6 +134,11 @@ func fill(t testing.TB, url string) {
 			odd[i%len(odd)], at(i), bin(i), at(i+1), at(i+2), at(i+3), at(i+4), at(i+5), null(i, long), null(i+1, at(i)))
 		exec("INSERT INTO audit_events (at, kind, user_id, client_id, session_id, key_id, address, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 			at(i), odd[i%len(odd)], null(i, id(byte(i), 1)), null(i/2, odd[i%len(odd)]), null(i/3, id(byte(i), 4)), null(i+1, "kid"), null(i, odd[i%len(odd)]), null(i/2, "r"))
+	}
+	for i := range 12 {
+		exec("INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts, session_id, last_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			id(byte(i), 5), "verify_email", null(i, id(byte(i%len(odd)), 1)), odd[i%len(odd)], "ko", i, at(i), at(i+1), null(i+1, at(i+2)), i,
+			null(i, id(byte(i), 4)), null(i/2, odd[i%len(odd)]))
 	}
 	for i := range odd {
 		exec("INSERT INTO profiles (user_id, claims) VALUES (?, ?)", id(byte(i), 1), strings.Repeat(odd[i], 1+i%2*1000))

@@ -125,14 +125,19 @@ func (s Sessions) EndClientSession(ctx context.Context, now time.Time, clientID 
 	return s.end(ctx, now, &session, from)
 }
 
-// purgeDelay is how long an expired session is kept: another replica's clock may be
-// behind ours, and the session still live there.
-const purgeDelay = 5 * time.Minute
+// purgeDelay is how long an expired login is kept: another replica's clock may be behind
+// ours, and the login still live there. An expired session is kept longer than the letters
+// live that were asked for in it (see accounts): they end with its row, but only if its
+// user or the operator ends it.
+const (
+	purgeDelay        = 5 * time.Minute
+	sessionPurgeDelay = time.Hour + purgeDelay
+)
 
-// Purge removes at most limit sessions that expired more than purgeDelay ago and returns
-// how many. Its one short transaction does not hold up writers.
+// Purge removes at most limit sessions that expired more than sessionPurgeDelay ago and
+// returns how many. Its one short transaction does not hold up writers.
 func (s Sessions) Purge(ctx context.Context, now time.Time, limit int) (int64, error) {
-	return s.store.PurgeSessions(ctx, now.Add(-purgeDelay), limit)
+	return s.store.PurgeSessions(ctx, now.Add(-sessionPurgeDelay), limit)
 }
 
 // PurgeLogins is Purge for logins.
