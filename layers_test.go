@@ -52,11 +52,12 @@ var layers = map[string][]string{
 	"refusals":  {"accounts", "clients", "consents", "input", "limits", "oauth", "signin", "tokens"},
 	"grants":    {"accounts", "browser", "caller", "clients", "ids", "oauth", "refusals", "seal", "secrecy", "signin", "tokens"},
 	"authorize": {"caller", "clients", "consents", "ids", "oauth", "refusals", "seal", "tokens"},
+	"presets":   {"clients", "oauth", "uris"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
 	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "tokens", "web"},
 	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "oauth", "origins", "seal", "signin", "tokens"},
 
-	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "oauth", "seal", "secrecy", "server", "store", "tokens"},
+	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "oauth", "presets", "seal", "secrecy", "server", "store", "tokens"},
 
 	// For tests alone.
 	"hashing/hashingtest": {"hashing"},

@@ -13,6 +13,9 @@ type Client struct {
 	// Secret is the generated secret, present in one answer only. The caller sets it,
 	// because no record has it.
 	Secret string `json:"client_secret,omitempty"`
+	// Configuration is that of the application's library, ready to paste, present where
+	// Secret is if the operator asked for it. The caller sets it.
+	Configuration string `json:"configuration,omitempty"`
 }
 
 // DescribeClient returns the view of an application, without its secret.

@@ -11,7 +11,7 @@ type Settings struct {
 	Name string `json:"name" yaml:"name" placeholder:"N" help:"Name shown to people."`
 	// Public marks an application that can keep no secret, such as one in a
 	// browser (RFC 6749 section 2.1). Default false: it has a secret.
-	Public bool `json:"public" yaml:"public" xor:"kind" required:"" help:"Can't keep a secret: a browser or native app."`
+	Public bool `json:"public" yaml:"public" xor:"kind" help:"Can't keep a secret: a browser or native app."`
 	// FirstParty marks an application of ours: it may use the password grant and
 	// needs no consent. Default false.
 	FirstParty bool `json:"first_party" yaml:"first_party" help:"Ours: may use the password grant, needs no consent."`

@@ -16,10 +16,13 @@ import (
 	"countersign/ids"
 	"countersign/secrecy"
 	"countersign/store"
+
+	"github.com/alecthomas/kong"
 )
 
 type clientsCmd struct {
 	Create       clientsCreateCmd       `cmd:"" help:"Register an application."`
+	Presets      clientsPresetsCmd      `cmd:"" help:"List what clients create --preset knows."`
 	List         clientsListCmd         `cmd:"" help:"List all applications."`
 	Show         clientsShowCmd         `cmd:"" help:"Show one application."`
 	RotateSecret clientsRotateSecretCmd `cmd:"" help:"Give an application a new generated secret."`
@@ -75,20 +78,36 @@ func withSecret(columns []column[api.Client], c api.Client) []column[api.Client]
 type clientsCreateCmd struct {
 	printing
 	ID             ids.Client `required:"" placeholder:"STRING" help:"The client_id."`
-	SecretStdin    bool       `xor:"kind" required:"" help:"Read its secret from standard input."`
-	GenerateSecret bool       `xor:"kind" required:"" help:"Generate its secret and print it once."`
+	SecretStdin    bool       `xor:"kind" help:"Read its secret from standard input."`
+	GenerateSecret bool       `xor:"kind" help:"Generate its secret and print it once."`
+	Preset         string     `placeholder:"NAME" help:"What a library needs, and its configuration; other flags win. 'clients presets' lists the names."`
+	AppURL         string     `name:"app-url" placeholder:"URL" help:"With --preset: the application's address, which makes its redirect URI."`
 
 	clients.Settings
 	PKCEOptional bool `hidden:"" name:"pkce-optional" help:"Has no effect: confidential clients need no PKCE unless --require-pkce is given."`
 }
 
-func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
+// Validate is called by kong.
+func (cc *clientsCreateCmd) Validate() error {
+	switch {
+	case cc.Preset == "" && cc.AppURL != "":
+		return errors.New("--app-url goes with --preset: without one, give the redirect URI with --redirect-uri")
+	case cc.Preset == "" && !cc.Public && !cc.SecretStdin && !cc.GenerateSecret:
+		return errors.New("missing flags: --public or --secret-stdin or --generate-secret, or a --preset")
+	}
+	return nil
+}
+
+func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, kctx *kong.Context, std stdio) error {
+	preset, err := cc.usePreset(kctx)
+	if err != nil {
+		return err
+	}
 	var chosen secrecy.Text
 	switch {
 	case cc.GenerateSecret:
 		chosen = clients.GenerateSecret()
 	case cc.SecretStdin:
-		var err error
 		if chosen, err = readSecret(std.in); err != nil {
 			return err
 		}
@@ -101,16 +120,27 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	defer db.Close()
+	var configuration string
+	if preset != nil { // before there is a client, so that an error leaves none
+		if configuration, err = cc.configuration(ctx, c, db, *preset, chosen, std.err); err != nil {
+			return err
+		}
+	}
 	client, err := registry.Create(ctx, time.Now(), clients.Client{ID: cc.ID, Settings: cc.Settings}, chosen, caller.Operator())
 	if err != nil {
 		return err
 	}
 	record := api.DescribeClient(client)
+	record.Configuration = configuration
 	if cc.GenerateSecret {
 		record.Secret = string(chosen)
 		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
 	}
-	return printOne(cc.printing, std.out, record, withSecret(clientColumns(false), record))
+	if err := printOne(cc.printing, std.out, record, withSecret(clientColumns(false), record)); err != nil || cc.JSON || preset == nil {
+		return err
+	}
+	_, err = fmt.Fprintf(std.out, "\n%s", configuration)
+	return err
 }
 
 // clientRules returns the rules for clients at the server of this database. Its signing

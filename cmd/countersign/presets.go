@@ -1,0 +1,115 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"reflect"
+
+	"countersign/configs"
+	"countersign/presets"
+	"countersign/secrecy"
+	"countersign/store"
+
+	"github.com/alecthomas/kong"
+)
+
+type clientsPresetsCmd struct{ printing }
+
+var presetColumns = []column[presets.Preset]{
+	{"name", func(p presets.Preset) string { return p.Name }},
+	{"for", func(p presets.Preset) string { return p.Library }},
+}
+
+func (l *clientsPresetsCmd) Run(std stdio) error {
+	all := presets.All()
+	for i := range all {
+		all[i].Settings = all[i].Settings.Whole()
+	}
+	return printList(l.printing, std.out, all, presetColumns)
+}
+
+// usePreset returns the preset that is asked for, or nil, and sets what the preset says
+// and no flag does.
+func (cc *clientsCreateCmd) usePreset(kctx *kong.Context) (*presets.Preset, error) {
+	if cc.Preset == "" {
+		return nil, nil
+	}
+	preset, err := presets.Named(cc.Preset)
+	if err != nil {
+		return nil, fmt.Errorf("--preset: %w: %w", err, errUsage)
+	}
+	secret := cc.SecretStdin || cc.GenerateSecret
+	switch public := preset.Settings.Public; {
+	case public && secret:
+		return nil, fmt.Errorf("--preset %s is for an application that can't keep a secret: leave out --secret-stdin and --generate-secret: %w", cc.Preset, errUsage)
+	case !public && cc.Public && !preset.API:
+		return nil, fmt.Errorf("--preset %s is for an application with a secret: leave out --public: %w", cc.Preset, errUsage)
+	case !public && !cc.Public && !secret:
+		cc.GenerateSecret = true
+	}
+	settings, err := preset.At(cc.AppURL)
+	if err != nil {
+		return nil, fmt.Errorf("--app-url %q %w: %w", cc.AppURL, err, errUsage)
+	}
+	given := map[any]bool{} // by the address of the field
+	for _, flag := range kctx.Selected().Flags {
+		given[flag.Target.Addr().Interface()] = flag.Set
+	}
+	to, from := reflect.ValueOf(&cc.Settings).Elem(), reflect.ValueOf(settings)
+	for i := range to.NumField() {
+		if field := to.Field(i); !given[field.Addr().Interface()] {
+			field.Set(from.Field(i))
+		}
+	}
+	if err := preset.Missing(cc.Settings); err != nil {
+		return nil, fmt.Errorf("--preset %s %w: %w", cc.Preset, err, errUsage)
+	}
+	return &preset, nil
+}
+
+// chosenSecret stands for a secret that the operator chose, because no output shows it.
+const chosenSecret = "THE-SECRET-THAT-YOU-CHOSE"
+
+// configuration returns the configuration of the preset's library for this client.
+func (cc *clientsCreateCmd) configuration(ctx context.Context, c *cli, db *store.DB, preset presets.Preset, secret secrecy.Text, news io.Writer) (string, error) {
+	issuer, err := c.issuer(ctx, db, news)
+	if err != nil {
+		return "", err
+	}
+	values := presets.Values{Settings: cc.Settings, Issuer: issuer, ID: string(cc.ID), Secret: string(secret)}
+	if cc.SecretStdin {
+		values.Secret = chosenSecret
+	}
+	return preset.Configuration(values)
+}
+
+// unknownIssuer stands for the issuer where the command can't know it.
+const unknownIssuer = "https://auth.example.com"
+
+// issuer returns the issuer of the server of this database, as far as a command knows it: a
+// data folder alone is enough for a command, but doesn't say the issuer.
+func (c *cli) issuer(ctx context.Context, db *store.DB, news io.Writer) (string, error) {
+	cfg, err := c.load(configs.Source{})
+	if err != nil {
+		return "", err
+	}
+	if cfg.Issuer != "" {
+		return cfg.Issuer, nil
+	}
+	purpose, err := db.Purpose(ctx)
+	if err != nil {
+		return "", err
+	}
+	assumed := unknownIssuer
+	if purpose == store.Development {
+		dev, err := c.load(configs.Source{Dev: true})
+		if err != nil {
+			return "", err
+		}
+		assumed = cmp.Or(dev.Issuer, assumed)
+	}
+	fmt.Fprintf(news, "The configuration says %s for the issuer, which this command does not know: give it by --config or COUNTERSIGN_ISSUER, or replace it.\n", assumed)
+	return assumed, nil
+}
