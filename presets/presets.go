@@ -1,7 +1,7 @@
 // Package presets knows what client libraries need: which settings of a client make a
 // library work, and the library's own configuration. Each library has one file in this
 // folder, NAME.tmpl: its settings in JSON, a line of three hyphens, and a template of its
-// configuration.
+// configuration. A test compares them with docs/works-with.md.
 package presets
 
 import (
