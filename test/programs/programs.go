@@ -54,7 +54,7 @@ var built = sync.OnceValues(func() (map[string]string, error) {
 			return err
 		case d.IsDir() && slices.Contains([]string{".git", "node_modules"}, d.Name()):
 			return fs.SkipDir
-		case slices.Contains([]string{".go", ".sql", ".js", ".html", ".css", ".svg", ".json"}, filepath.Ext(path)) || d.Name() == "go.mod":
+		case slices.Contains([]string{".go", ".sql", ".js", ".html", ".css", ".svg", ".json", ".py"}, filepath.Ext(path)) || d.Name() == "go.mod":
 			_, err = os.Stat(path)
 		}
 		return err
