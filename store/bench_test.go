@@ -51,7 +51,7 @@ func BenchmarkSQLite(b *testing.B) {
 	})
 	measure(b, "CreateSession", 1000, func(b *testing.B, s *sessions) func() {
 		return func() {
-			one := *s.all[0]
+			one := *s.next()
 			one.ID = ids.New[ids.Session]()
 			if err := s.db.CreateSession(b.Context(), one, 0, created); err != nil {
 				b.Fatal(err)
@@ -94,7 +94,7 @@ func measure(b *testing.B, name string, n int, build func(b *testing.B, s *sessi
 	})
 }
 
-// sessions holds sessions of one user, which callers take in turn.
+// sessions holds sessions of many users, which callers take in turn.
 type sessions struct {
 	db   tokens.Store
 	all  []*tokens.Session
@@ -109,6 +109,11 @@ func newSessions(b *testing.B, n int) *sessions {
 	for len(s.all) < n {
 		one := first
 		one.ID = ids.New[ids.Session]()
+		if len(s.all)%tokens.MaxSessions == 0 { // a user has no more
+			u := person("user of " + one.ID.String())
+			noError(b, db.CreateUser(b.Context(), u, created))
+			first.UserID, one.UserID = u.ID, u.ID
+		}
 		noError(b, db.CreateSession(b.Context(), one, 0, created))
 		s.all = append(s.all, &one)
 	}

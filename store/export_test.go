@@ -17,6 +17,13 @@ func (db *DB) Pools() map[string]*sql.DB {
 // InTx runs fn in a transaction.
 func (db *DB) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error { return db.inTx(ctx, fn) }
 
+// Queue reports whether a group of changes is on its way, and how many wait for the next.
+func (db *DB) Queue() (running bool, waiting int) {
+	db.group.mu.Lock()
+	defer db.group.mu.Unlock()
+	return db.group.running, len(db.group.waiting)
+}
+
 // OfLaterBuild returns opts for a later build, which has these migrations in addition to
 // this build's. Each is SQL that every dialect accepts.
 func OfLaterBuild(opts Options, migrations ...string) Options {
@@ -87,6 +94,7 @@ func (db *DB) Overhear(path string, tell func(query string)) {
 	db.write.Close()
 	db.read.Close()
 	db.write, db.read = over("&_txlock=immediate"), over("")
+	db.group.pool = db.write
 }
 
 // overhearing is a driver.Connector that makes such connections.

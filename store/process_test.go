@@ -225,7 +225,7 @@ func childWrites(ctx context.Context, db *store.DB) error {
 	if err := db.CreateUser(ctx, u, created); err != nil {
 		return err
 	}
-	errs := make([]error, 4)
+	errs := make([]error, 16) // so that a kill hits groups of changes
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
@@ -292,6 +292,8 @@ func TestAcknowledgedChangesSurviveKill(t *testing.T) {
 				t.Errorf("round %d: session %s was acknowledged: %v", round, id, err)
 			} else if s.Counter < counter {
 				t.Errorf("round %d: session %s is at %d, but %d was acknowledged", round, id, s.Counter, counter)
+			} else if s.Counter > counter+1 { // its caller begins one after the other
+				t.Errorf("round %d: session %s is at %d, %d was acknowledged: a change was made twice", round, id, s.Counter, counter)
 			}
 		}
 		var torn int

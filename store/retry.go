@@ -70,6 +70,12 @@ func pause(ctx context.Context, n int) bool {
 // exec runs one statement that commits by itself, and returns the number of affected rows.
 func (db *DB) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
 	err = db.again(ctx, false, func() error {
+		if db.group != nil {
+			return db.group.run(ctx, true, func(tx *sql.Tx) error {
+				n, err = affected(tx.ExecContext(ctx, query, args...))
+				return err
+			})
+		}
 		n, err = affected(db.write.ExecContext(ctx, query, args...))
 		return err
 	})
@@ -86,6 +92,13 @@ var errOpen = errors.New("the database was lost during a commit, which may or ma
 // times, so fn must set its results and not add to them.
 func (db *DB) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return db.again(ctx, true, func() error {
+		if db.group != nil {
+			err := db.group.run(ctx, false, fn)
+			if err == nil {
+				db.wrote()
+			}
+			return err
+		}
 		tx, err := db.write.BeginTx(ctx, nil)
 		if err != nil {
 			return err

@@ -72,7 +72,7 @@ func openSQLite(ctx context.Context, path string) (db *DB, failed error) {
 	// By default the writer stops for a checkpoint at every thousandth page. Here the
 	// checkpointer does it, and the writer only does the rest when the log has grown.
 	const pragmas = "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=synchronous(full)"
-	write, err := sql.Open("sqlite", dsn(pragmas+"&_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(8000)&_txlock=immediate"))
+	write, err := openPool(dsn(pragmas+"&_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(8000)&_txlock=immediate"), true)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func openSQLite(ctx context.Context, path string) (db *DB, failed error) {
 		write.Close()
 		return nil, fmt.Errorf("open database %s: %w", path, sqliteFault(path, err))
 	}
-	read, err := sql.Open("sqlite", dsn(pragmas+"&_pragma=query_only(1)"))
+	read, err := openPool(dsn(pragmas+"&_pragma=query_only(1)"), false)
 	if err != nil {
 		write.Close()
 		return nil, err
@@ -97,10 +97,19 @@ func openSQLite(ctx context.Context, path string) (db *DB, failed error) {
 	alive, stop := context.WithCancel(context.Background())
 	keeper.running.Go(func() { keeper.run(alive) })
 	return &DB{
-		dialect: sqliteDialect, write: write, read: read, wrote: keeper.wrote,
+		dialect: sqliteDialect, write: write, read: read, group: &grouping{pool: write}, wrote: keeper.wrote,
 		beforeClose: func() { stop(); keeper.running.Wait() }, afterClose: func() { leave(path) }, markLog: keeper.mark,
 		forSchema: func() (*sql.DB, func() error) { return write, func() error { return nil } },
 	}, nil
+}
+
+// openPool returns a pool of connections that prepare statements once; see preparing.
+func openPool(dsn string, steady bool) (*sql.DB, error) {
+	connector, err := sqlite.NewConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(preparing{connector, steady}), nil
 }
 
 // checkpointer moves commits from the write-ahead log into the database, beside readers

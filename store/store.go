@@ -37,10 +37,11 @@ import (
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	dialect dialect
-	write   *sql.DB // changes, and reads that must see them
-	read    *sql.DB // everything else; may be the same pool
-	build   build   // what this binary knows about schemas
-	older   bool    // at opening, the schema was the one before this binary's
+	write   *sql.DB   // changes, and reads that must see them
+	read    *sql.DB   // everything else; may be the same pool
+	group   *grouping // commits changes together; nil where the database server does
+	build   build     // what this binary knows about schemas
+	older   bool      // at opening, the schema was the one before this binary's
 	closed  atomic.Bool
 
 	// forSchema returns connections on which the schema can be changed, and a function
