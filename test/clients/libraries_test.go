@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,93 +18,159 @@ import (
 	"countersign/test/programs"
 )
 
-// Libraries of other languages, configured as their own documentation says, with a client
-// that has what each needs. It is one test, so that they start beside each other.
+// Libraries of other languages run with the clients and the configuration that presets make,
+// unchanged. It is one test, so that they start beside each other.
 func TestRealLibraries(t *testing.T) {
 	s := serve(t)
-	standard := s.apiTokens(t, "api-standard")
-	older := s.apiTokens(t, "api-older", "--access-token-typ", "JWT", "--access-token-alg", "RS256")
-	for name, redirect := range map[string]string{
-		"authlib":  "/authlib/callback",
-		"allauth":  "/allauth/oidc/countersign/login/callback/",
-		"authjs":   "/auth/callback/countersign",
-		"nextauth": "/api/auth/callback/countersign",
-	} {
-		s.client(t, name, "--first-party", "--claims-in-id-token", "--id-token-alg", "RS256", "--grant", "authorization_code",
-			"--redirect-uri", "http://127.0.0.1"+redirect, "--scope", "openid", "--scope", "profile", "--scope", "email")
+	person := s.person(t)
+	standard := s.apiClient(t, person, "api-standard")
+	apis := map[string]apiClient{}
+	for _, preset := range []string{"spring-resource-server", "simplejwt", "pyjwt", "python-jose"} {
+		apis[preset] = s.apiClient(t, person, preset, "--preset", preset)
 	}
+	spring := apis["spring-resource-server"]
 
 	for _, boot := range []string{"3.5.7", "4.0.7"} {
 		t.Run("Spring Boot "+boot, func(t *testing.T) {
 			t.Parallel()
-			wantResourceServer(t, s, startSpring(t, s, boot), older, standard)
+			wantResourceServer(t, s, startSpring(t, spring.configuration, boot), spring, standard)
 		})
 	}
 	t.Run("Python", func(t *testing.T) {
 		t.Parallel()
-		base := startPython(t, s)
-		t.Run("Authlib", func(t *testing.T) { s.wantSignIn(t, base+"/authlib/login") })
-		t.Run("allauth", func(t *testing.T) { s.wantSignIn(t, base+"/allauth/oidc/countersign/login/") })
+		socket, base := listen(t)
+		configurations := map[string]string{}
+		for preset, client := range apis {
+			configurations[preset] = client.configuration
+		}
+		for _, preset := range []string{"authlib", "django-allauth"} {
+			configurations[preset] = s.create(t, preset, "--preset", preset, "--app-url", base).Configuration
+		}
+		startPython(t, socket, s, configurations)
+
+		t.Run("Authlib", func(t *testing.T) { s.wantSignIn(t, base+"/login") })
+		t.Run("allauth", func(t *testing.T) { s.wantSignIn(t, base+"/accounts/oidc/countersign/login/") })
 		t.Run("Authlib's validator of RFC 9068", func(t *testing.T) {
-			wantResourceServer(t, s, base+"/authlib", standard, older)
+			wantResourceServer(t, s, base+"/authlib", standard, spring)
 		})
-		for _, name := range []string{"simplejwt", "pyjwt", "python-jose"} {
-			t.Run(name, func(t *testing.T) { wantResourceServer(t, s, base+"/"+name, older, standard) })
+		for path, preset := range map[string]string{
+			"/simplejwt": "simplejwt", "/pyjwt": "pyjwt", "/python-jose": "python-jose", "/python-jose-all-keys": "python-jose",
+		} {
+			t.Run(path[1:], func(t *testing.T) { wantResourceServer(t, s, base+path, apis[preset], standard) })
 		}
 	})
 	t.Run("Auth.js and next-auth", func(t *testing.T) {
 		t.Parallel()
-		runNode(t, s, "authjs.test.js")
+		const application = "http://127.0.0.1:3000" // no program listens there, as with callback
+		configurations := map[string]string{}
+		for _, preset := range []string{"authjs", "nextauth"} {
+			configurations[preset] = s.create(t, preset, "--preset", preset, "--app-url", application).Configuration
+		}
+		runNode(t, s, "authjs.test.js", "APPLICATION="+application, asPresets(t, configurations))
 	})
 }
 
-// apiTokens are tokens of one client for the user.
-type apiTokens struct {
-	access string // for webAPI
-	other  string // the access token for filesAPI
-	id     string
+// asPresets is the variable that tells a program the configurations of presets.
+func asPresets(t *testing.T, configurations map[string]string) string {
+	t.Helper()
+	text, err := json.Marshal(configurations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "PRESETS=" + string(text)
 }
 
-// apiTokens makes a client with access tokens as these flags of clients create say.
-func (s *server) apiTokens(t *testing.T, id string, flags ...string) apiTokens {
+// created is what clients create tells of a client with a generated secret.
+type created struct {
+	Secret        string `json:"client_secret"`
+	Configuration string // of the preset's library
+}
+
+func (s *server) create(t *testing.T, id string, flags ...string) created {
 	t.Helper()
-	s.client(t, id, append(flags, "--first-party", "--grant", "authorization_code", "--redirect-uri", callback,
+	cmd := programs.Command(t, programs.Path(t, "countersign"),
+		append([]string{"clients", "create", "--data", s.data, "--json", "--id", id, "--generate-secret"}, flags...)...)
+	cmd.Env = append(cmd.Env, "COUNTERSIGN_ISSUER="+s.issuer)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("clients create %s: %v\n%s", id, err, &stderr)
+	}
+	var client created
+	if err := json.Unmarshal(out, &client); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// An apiClient is an application that calls APIs, with tokens for the user.
+type apiClient struct {
+	configuration string // of an API, by the preset
+	access        string // the access token for webAPI
+	other         string // the access token for filesAPI
+	id            string // the ID token
+}
+
+// apiClient makes a client with these flags, and signs the user in at it.
+func (s *server) apiClient(t *testing.T, p *person, id string, flags ...string) apiClient {
+	t.Helper()
+	client := s.create(t, id, append(flags, "--first-party", "--grant", "authorization_code", "--redirect-uri", callback,
 		"--scope", "openid", "--scope", "read", "--scope", "roles", "--scope", "groups",
 		"--audience", webAPI, "--audience", filesAPI)...)
-	c, p := s.goClient(t, id, oidc.ScopeOpenID, "read", "roles", "groups"), s.person(t)
+	c := s.goClient(t, id, oidc.ScopeOpenID, "read", "roles", "groups")
+	c.config.ClientSecret = client.Secret
 	web, _ := c.signIn(t, p, oauth2.SetAuthURLParam("resource", webAPI))
 	files, _ := c.signIn(t, p, oauth2.SetAuthURLParam("resource", filesAPI))
 	idToken, _ := web.Extra("id_token").(string)
-	return apiTokens{web.AccessToken, files.AccessToken, idToken}
+	return apiClient{client.Configuration, web.AccessToken, files.AccessToken, idToken}
 }
 
-func startSpring(t *testing.T, s *server, boot string) string {
+func startSpring(t *testing.T, configuration, boot string) string {
 	t.Helper()
 	classes, err := programs.JavaProgram("spring", "boot="+boot)
 	if err != nil {
 		t.Fatal(err)
 	}
+	file := filepath.Join(t.TempDir(), "application.yaml")
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cmd := programs.Command(t, "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classes, "countersign.Api",
-		"--server.address=127.0.0.1", "--server.port=0",
-		"--spring.security.oauth2.resourceserver.jwt.issuer-uri="+s.issuer,
-		"--spring.security.oauth2.resourceserver.jwt.audiences="+webAPI)
+		"--spring.config.location="+file, "--server.address=127.0.0.1", "--server.port=0")
 	return programs.Start(t, cmd, programs.Listening)
 }
 
-func startPython(t *testing.T, s *server) string {
+// listen returns a socket for a program, whose address others can know before it starts.
+func listen(t *testing.T) (socket *os.File, url string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if socket, err = l.(*net.TCPListener).File(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { socket.Close() })
+	return socket, "http://" + l.Addr().String()
+}
+
+func startPython(t *testing.T, socket *os.File, s *server, configurations map[string]string) {
 	t.Helper()
 	packages, err := programs.PythonPackages("python/requirements.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := programs.Command(t, "python3", "python/main.py")
+	cmd.ExtraFiles = []*os.File{socket}
 	cmd.Env = append(cmd.Env, "PYTHONPATH="+packages, "PYTHONNOUSERSITE=1", "PYTHONDONTWRITEBYTECODE=1",
-		"ISSUER="+s.issuer, "AUDIENCE="+webAPI, "CLIENT_SECRET="+clientSecret)
-	return programs.Start(t, cmd, programs.Listening)
+		"ISSUER="+s.issuer, "AUDIENCE="+webAPI, asPresets(t, configurations))
+	programs.Start(t, cmd, programs.Listening)
 }
 
 // wantResourceServer checks that an API takes the right token of one client, and nothing else.
-func wantResourceServer(t *testing.T, s *server, api string, right, wrong apiTokens) {
+func wantResourceServer(t *testing.T, s *server, api string, right, wrong apiClient) {
 	t.Helper()
 	status, _, said := hello(t, api, "Bearer "+right.access)
 	if status != http.StatusOK || said["subject"] != s.subject {
@@ -112,7 +181,7 @@ func wantResourceServer(t *testing.T, s *server, api string, right, wrong apiTok
 		"another token's signature": right.access[:signed(right.access)] + right.other[signed(right.other):],
 		"for another API":           right.other,
 		"an ID token":               right.id,
-		"as other clients have":     wrong.access,
+		"as other libraries take":   wrong.access,
 		"none":                      "",
 	} {
 		if status, _, _ := hello(t, api, strings.TrimSuffix("Bearer "+token, " ")); status != http.StatusUnauthorized {

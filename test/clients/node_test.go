@@ -14,7 +14,7 @@ var (
 )
 
 // runNode runs one file of tests with Node's own runner.
-func runNode(t *testing.T, s *server, file string) {
+func runNode(t *testing.T, s *server, file string, env ...string) {
 	t.Helper()
 	dir, err := nodeClients()
 	if err != nil {
@@ -25,6 +25,7 @@ func runNode(t *testing.T, s *server, file string) {
 	cmd.Env = append(cmd.Env, "ISSUER="+s.issuer, "SUBJECT="+s.subject, "USERNAME="+username, "PASSWORD="+password,
 		"CLIENT_SECRET="+clientSecret, "WEB_API="+webAPI, "FILES_API="+filesAPI, "CALLBACK="+callback, "SIGNED_OUT="+signedOut,
 		"ALGORITHMS="+strings.Join(algorithms, " "))
+	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

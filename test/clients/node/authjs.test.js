@@ -3,40 +3,41 @@ import { test } from 'node:test'
 import { Auth } from '@auth/core'
 import NextAuth from 'next-auth'
 import { Person } from './person.js'
-import { clientSecret, issuer, username } from './signin.js'
+import { username } from './signin.js'
 
-// An application is a function from requests to responses; this is a browser with its cookies.
-function browser(application) {
+const application = process.env.APPLICATION
+
+// signIn signs the user in at an application, which is a function from requests to responses,
+// and returns the user of the session that the application then has.
+async function signIn(handler) {
   const cookies = new Map()
-  return async (address, body) => {
+  const visit = async (path, body) => {
     const headers = { Cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') }
-    const response = await application(new Request(address, { method: body ? 'POST' : 'GET', body, headers }))
+    const response = await handler(new Request(new URL(path, application), { method: body ? 'POST' : 'GET', body, headers }))
     for (const line of response.headers.getSetCookie()) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(line)
       cookies.set(name, value)
     }
     return response
   }
-}
-
-// signIn signs the user in, and returns the user of the session that the application then has.
-async function signIn(application, base) {
-  const visit = browser(application)
-  const { csrfToken } = await (await visit(`${base}/csrf`)).json()
-  const ask = await visit(`${base}/signin/countersign`, new URLSearchParams({ csrfToken }))
+  const { csrfToken } = await (await visit('/api/auth/csrf')).json()
+  const ask = await visit('/api/auth/signin/countersign', new URLSearchParams({ csrfToken }))
   const answer = await new Person().visit(ask.headers.get('location'))
   await visit(answer.url)
-  return (await (await visit(`${base}/session`)).json()).user
+  return (await (await visit('/api/auth/session')).json()).user
+}
+
+// pasted runs the configuration that a preset prints. Next.js would import NextAuth.
+async function pasted(preset, NextAuth) {
+  globalThis.NextAuth = NextAuth
+  const text = JSON.parse(process.env.PRESETS)[preset].replace('import NextAuth from "next-auth"', '')
+  return import(`data:text/javascript,${encodeURIComponent(text)}`)
 }
 
 test('Auth.js', async () => {
-  const config = {
-    basePath: '/auth', trustHost: true, secret: 'a secret of this test',
-    providers: [{
-      id: 'countersign', name: 'Countersign', type: 'oidc', issuer: issuer.origin, clientId: 'authjs', clientSecret,
-    }],
-  }
-  const user = await signIn((request) => Auth(request, config), 'http://127.0.0.1:3000/auth')
+  const more = { basePath: '/api/auth', trustHost: true, secret: 'a secret of this test' }
+  const { handlers } = await pasted('authjs', (config) => ({ handlers: (request) => Auth(request, { ...config, ...more }) }))
+  const user = await signIn(handlers)
   assert.deepEqual([user?.name, user?.email], [username, 'alice@example.net'])
 })
 
@@ -63,16 +64,9 @@ const nextRoute = (handler) => async (request) => {
 }
 
 test('next-auth', async () => {
-  process.env.NEXTAUTH_URL = 'http://127.0.0.1:3000'
-  const route = nextRoute(NextAuth.default({
-    secret: 'a secret of this test',
-    providers: [{
-      id: 'countersign', name: 'Countersign', type: 'oauth', wellKnown: `${issuer.origin}/.well-known/openid-configuration`,
-      authorization: { params: { scope: 'openid email profile' } }, idToken: true, checks: ['pkce', 'state'],
-      clientId: 'nextauth', clientSecret,
-      profile: ({ sub, name, email }) => ({ id: sub, name, email }),
-    }],
-  }))
-  const user = await signIn(route, 'http://127.0.0.1:3000/api/auth')
+  process.env.NEXTAUTH_URL = application
+  process.env.NEXTAUTH_SECRET = 'a secret of this test'
+  const { POST } = await pasted('nextauth', NextAuth.default)
+  const user = await signIn(nextRoute(POST))
   assert.deepEqual([user?.name, user?.email], [username, 'alice@example.net'])
 })

@@ -1,35 +1,22 @@
 """Authlib with Flask: an application that signs users in, and an API."""
 
 import requests
-from authlib.integrations.flask_client import OAuth
 from authlib.integrations.flask_oauth2 import ResourceProtector, current_token
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
-from flask import Flask, url_for
+from flask import Flask, redirect, session
 
-from settings import AUDIENCE, CLIENT_SECRET, ISSUER, JWKS, METADATA
+from settings import AUDIENCE, ISSUER, JWKS, paste
 
 app = Flask(__name__)
 app.secret_key = "a secret of this test"
 
-oauth = OAuth(app)
-oauth.register(
-    "countersign",
-    client_id="authlib",
-    client_secret=CLIENT_SECRET,
-    server_metadata_url=METADATA,
-    client_kwargs={"scope": "openid profile email"},
-)
+paste("authlib", {"app": app, "redirect": redirect, "session": session})
 
 
-@app.get("/login")
-def login():
-    return oauth.countersign.authorize_redirect(url_for("callback", _external=True))
-
-
-@app.get("/callback")
-def callback():
-    user = oauth.countersign.authorize_access_token()["userinfo"]
-    return {"subject": user["sub"], "name": user.get("name"), "email": user.get("email")}
+@app.get("/")
+def user():
+    claims = session["user"]
+    return {"subject": claims["sub"], "name": claims.get("name"), "email": claims.get("email")}
 
 
 class Validator(JWTBearerTokenValidator):
@@ -41,7 +28,7 @@ protected = ResourceProtector()
 protected.register_token_validator(Validator(issuer=ISSUER, resource_server=AUDIENCE))
 
 
-@app.get("/hello")
+@app.get("/authlib/hello")
 @protected("read")
 def hello():
     return {"subject": current_token["sub"]}

@@ -3,7 +3,7 @@
 import django
 from django.conf import settings
 
-from settings import AUDIENCE, CLIENT_SECRET, ISSUER, JWKS
+from settings import paste
 
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
@@ -34,23 +34,8 @@ settings.configure(
         "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
     }],
     AUTHENTICATION_BACKENDS=["allauth.account.auth_backends.AuthenticationBackend"],
-    LOGIN_REDIRECT_URL="/allauth/user",
     SOCIALACCOUNT_LOGIN_ON_GET=True,  # else it asks first whether to go on
-    SOCIALACCOUNT_PROVIDERS={"openid_connect": {"APPS": [{
-        "provider_id": "countersign",
-        "name": "Countersign",
-        "client_id": "allauth",
-        "secret": CLIENT_SECRET,
-        "settings": {"server_url": ISSUER},
-    }]}},
-    SIMPLE_JWT={
-        "ALGORITHM": "RS256",
-        "JWK_URL": JWKS,
-        "ISSUER": ISSUER,
-        "AUDIENCE": AUDIENCE,
-        "TOKEN_TYPE_CLAIM": None,
-        "USER_ID_CLAIM": "sub",
-    },
+    **{name: value for preset in ("django-allauth", "simplejwt") for name, value in paste(preset).items() if name.isupper()},
 )
 django.setup()
 
@@ -77,9 +62,9 @@ def hello(request):
 
 
 urlpatterns = [
-    path("allauth/user", user),
-    path("allauth/", include("allauth.urls")),
-    path("simplejwt/hello", hello),
+    path("profile/", user),
+    path("hello", hello),
+    path("", include("allauth.urls")),
 ]
 
 call_command("migrate", verbosity=0)

@@ -1,24 +1,19 @@
-"""The Python programs of these tests, each under a path of its own, in one process."""
+"""The Python programs of these tests in one process, at a socket that the test has opened."""
 
 import sys
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.serving import make_server
 
 import authlib_app
 import django_app
 import verifiers
 
-
-class Quiet(WSGIRequestHandler):
-    def log_request(self, *_):
-        pass
-
-
-server = make_server("127.0.0.1", 0, DispatcherMiddleware(django_app.app, {
-    "/authlib": authlib_app.app,
-    "/pyjwt": verifiers.resource_server(verifiers.pyjwt),
-    "/python-jose": verifiers.resource_server(verifiers.python_jose),
-}), handler_class=Quiet)
-print(f"listening on http://127.0.0.1:{server.server_port}", file=sys.stderr, flush=True)
+app = DispatcherMiddleware(authlib_app.app, {
+    "/accounts": django_app.app,
+    "/simplejwt": django_app.app,
+    **verifiers.apps,
+})
+server = make_server("127.0.0.1", 0, app, fd=3)
+print(f"listening on http://127.0.0.1:{server.port}", file=sys.stderr, flush=True)
 server.serve_forever()
