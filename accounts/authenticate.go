@@ -93,17 +93,17 @@ func (u *Users) Authenticate(ctx context.Context, now time.Time, username string
 	} else if b, err = u.budgetOf(ctx, name, from); err != nil {
 		return User{}, err
 	}
-	return u.authenticate(ctx, now, b, name, password, from)
+	return u.authenticate(ctx, now, b, name, password, u.AddressDue, from)
 }
 
 // authenticate is Authenticate for a name in its stored form, which is empty for a
-// malformed one, and the budget of the guess.
-func (u *Users) authenticate(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text, from caller.Caller) (user User, err error) {
+// malformed one, and the budget of the guess. The password of a user who is barred is wrong.
+func (u *Users) authenticate(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text, barred func(*User) bool, from caller.Caller) (user User, err error) {
 	// A caller that must wait takes no place in the queue.
 	if _, err := u.check(ctx, now, b, from); err != nil {
 		return User{}, err
 	}
-	if busy := u.hasher.Do(ctx, from.Party(b.known), func() { user, err = u.guess(ctx, now, b, name, password, from) }); busy != nil {
+	if busy := u.hasher.Do(ctx, from.Party(b.known), func() { user, err = u.guess(ctx, now, b, name, password, barred, from) }); busy != nil {
 		return User{}, busy
 	}
 	return user, err
@@ -111,7 +111,7 @@ func (u *Users) authenticate(ctx context.Context, now time.Time, b budget, name 
 
 // guess does the work of authenticate. It runs in a slot, from checking the
 // budget to charging it, so that parallel guesses can't overdraw the budget.
-func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text, from caller.Caller) (User, error) {
+func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text, barred func(*User) bool, from caller.Caller) (User, error) {
 	spent, err := u.check(ctx, now, b, from)
 	if err != nil {
 		return User{}, err
@@ -120,7 +120,7 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string,
 	if err != nil && !errors.Is(err, ErrUnknownUser) {
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
-	entitled := err == nil && !user.Disabled() && !u.AddressDue(&user)
+	entitled := err == nil && !user.Disabled() && !barred(&user)
 	prepared, err := preparePassword(string(password))
 	entitled = entitled && err == nil
 
@@ -179,5 +179,5 @@ func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, session i
 	}
 	all := limits.Key("password in all sessions", id.String())
 	b := budget{own: limits.Key("password in a session", id.String(), session.String()), shared: &all, known: id}
-	return u.authenticate(ctx, now, b, user.Username, password, from)
+	return u.authenticate(ctx, now, b, user.Username, password, u.AddressDue, from)
 }

@@ -117,8 +117,13 @@ type LetterStore interface {
 	// ClaimLetter postpones a letter from its DueAt to until and counts an attempt. It
 	// returns false if another replica has just done so, or if the letter is gone.
 	ClaimLetter(ctx context.Context, l Letter, until time.Time) (bool, error)
-	// LetterDone marks a letter as sent, or as never to be sent.
-	LetterDone(ctx context.Context, id ids.Letter) error
+	// LetterDone marks a letter as sent, or as never to be sent if why is not empty, which
+	// then becomes its LastError.
+	LetterDone(ctx context.Context, id ids.Letter, why string) error
+	// LetterFailed notes why a letter that the caller has claimed until a time could not be
+	// sent, and moves its DueAt to again. It does nothing if another replica has claimed the
+	// letter since.
+	LetterFailed(ctx context.Context, id ids.Letter, until, again time.Time, why string) error
 	// PurgeLetters removes at most limit letters that had expired at the given
 	// time and returns how many.
 	PurgeLetters(ctx context.Context, before time.Time, limit int) (int64, error)

@@ -199,7 +199,8 @@ const createdAgain = 10 * time.Minute
 
 // CreatedJustNow returns the account that n asks for if it was created a moment ago, with
 // the same name, address and password; otherwise ErrUnknownUser or an error of
-// Authenticate, for a wrong password is a guess.
+// Authenticate, for a wrong password is a guess. Its user may have to prove the address
+// first, as after Create.
 func (u *Users) CreatedJustNow(ctx context.Context, now time.Time, n NewUser, from caller.Caller) (User, error) {
 	user, err := u.ByUsername(ctx, n.Username)
 	if err != nil {
@@ -208,7 +209,12 @@ func (u *Users) CreatedJustNow(ctx context.Context, now time.Time, n NewUser, fr
 	if now.Sub(user.CreatedAt) > createdAgain || user.Email != trim(n.Email) {
 		return User{}, ErrUnknownUser
 	}
-	return u.Authenticate(ctx, now, n.Username, n.Password, from)
+	b, err := u.budgetOf(ctx, user.Username, from)
+	if err != nil {
+		return User{}, err
+	}
+	unbarred := func(*User) bool { return false }
+	return u.authenticate(ctx, now, b, user.Username, n.Password, unbarred, from)
 }
 
 // welcome returns the letter to a new account's address: the verification or, if holder

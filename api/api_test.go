@@ -86,7 +86,12 @@ func TestRecordsInJSON(t *testing.T) {
 				`"session_id":"01a220a2-1d65-78b3-9605-e7fbfd0b5bcb","kid":"k1","address":"192.0.2.1","request_id":"R1"}`},
 		"event for its user": {api.DescribeEvent(event).ForUser(),
 			`{"time":"2026-02-28T23:00:00Z","kind":"session.created","client_id":"app","address":"192.0.2.1"}`},
-		"bare event":   {api.DescribeEvent(audit.Record{Event: audit.Event{Time: made, Kind: audit.KeyCreated}}), `{"time":"2026-02-28T23:00:00Z","kind":"key.created"}`},
+		"bare event": {api.DescribeEvent(audit.Record{Event: audit.Event{Time: made, Kind: audit.KeyCreated}}), `{"time":"2026-02-28T23:00:00Z","kind":"key.created"}`},
+		"letter": {api.DescribeLetter(accounts.Letter{
+			ID: ids.Letter(userID), Kind: accounts.ResetPassword, UserID: userID, Address: "alice@example.com", Epoch: 3, CreatedAt: made, ExpiresAt: later,
+			DueAt: later, Attempts: 2, LastError: "451 busy", Username: "alice",
+		}), `{"state":"waiting","kind":"reset_password","user_id":"01a220a2-1cf2-7812-aed6-fbbd87b5b301","to":"a...@example.com","since":"2026-02-28T23:00:00Z",` +
+			`"expires_at":"2026-03-01T00:00:00Z","attempts":2,"next_at":"2026-03-01T00:00:00Z","last_error":"451 busy"}`},
 		"no records":   {api.List(nil, api.DescribeUser), `[]`},
 		"some records": {api.List([]accounts.User{user, user}, api.DescribeUser), `[{` + userMembers + `},{` + userMembers + `}]`},
 	} {

@@ -36,12 +36,13 @@ type Hosted struct {
 	// SameOrigin reports whether a form comes from our own pages.
 	SameOrigin func(*http.Request) bool
 
-	ServiceName          string // the name that users see
-	Base                 string // path of the issuer
-	SignupEnabled        bool   // visitors may sign up
-	Mail                 bool   // the server sends mail
-	RequireVerifiedEmail bool   // an account needs a verified address
-	MinLength            int    // of passwords
+	ServiceName          string      // the name that users see
+	Base                 string      // path of the issuer
+	SignupEnabled        bool        // visitors may sign up
+	Mail                 bool        // the server sends mail
+	MailFails            func() bool // no mail can be sent at present
+	RequireVerifiedEmail bool        // an account needs a verified address
+	MinLength            int         // of passwords
 }
 
 // pageCSP lets a page of ours load its style, script and icon, and nothing else. It has
@@ -139,6 +140,7 @@ func locales(r *authorize.Request) string {
 // ui_locales, or else the browser.
 func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales string, d pages.Data) error {
 	d.Service, d.Base, d.MinLength = h.ServiceName, h.Base, h.MinLength
+	d.MailFails = h.MailFails()
 	preferred := cmp.Or(locales, c.GetHeader("Accept-Language"))
 	var body bytes.Buffer
 	if err := pages.Render(&body, pages.Language(preferred), page, &d); err != nil {

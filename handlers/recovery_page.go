@@ -15,8 +15,8 @@ import (
 	"countersign/secrecy"
 )
 
-// RecoveryPages serves /forgot, /reset and /verify, where users do the same on our
-// pages. Mailed links lead to the latter two, with the token after a #, or where the
+// RecoveryPages serves /forgot, /reset, /verify and /verify/again, where users do the same on our
+// pages. Mailed links lead to /reset and /verify, with the token after a #, or where the
 // operator's own links put it into the query. Opening a link changes nothing, because
 // programs that scan mail open links, too.
 type RecoveryPages struct{ *Hosted }
@@ -36,6 +36,8 @@ func (h *RecoveryPages) Mount(root, r gin.IRouter) {
 	r.POST("/reset", h.form(h.reset))
 	r.GET("/verify", h.page(h.opened(pages.Verify)))
 	r.POST("/verify", h.form(h.verify))
+	r.GET("/verify/again", h.page(h.openAgain))
+	r.POST("/verify/again", h.form(h.again))
 }
 
 const changePassword = "/.well-known/change-password"
@@ -131,4 +133,43 @@ func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
 	}
 	d.Token = token
 	return h.show(c, status, pages.Verify, nil, d)
+}
+
+// openAgain shows the page on which a user asks for another letter that confirms the
+// address of a new account.
+func (h *RecoveryPages) openAgain(c *gin.Context) error {
+	if !h.Mail {
+		return errMailOff
+	}
+	r, err := h.request(c, c.Query("ticket"))
+	if err != nil {
+		return err
+	}
+	return h.show(c, http.StatusOK, pages.Again, r, pages.Data{})
+}
+
+// again takes the username: before the address is proven, it names no account.
+func (h *RecoveryPages) again(c *gin.Context, form url.Values) error {
+	if !h.Mail {
+		return errMailOff
+	}
+	r, err := h.request(c, form.Get("ticket"))
+	if err != nil && !isLate(err) {
+		return err
+	}
+	who := accounts.Correspondent{Username: form.Get("username")}
+	d := pages.Data{Message: "verify_again", Username: who.Username}
+	err = h.Users.ResendVerification(c.Request.Context(), time.Now(), who, h.KnownBrowsers.caller(c, locales(r)))
+	if err == nil {
+		return h.show(c, http.StatusOK, pages.Message, r, d)
+	}
+	d, status, ok := h.troubles(c, err)
+	if !ok {
+		return err
+	}
+	if code, wrong := d.Fields["email"]; wrong { // the page has no field for it
+		d.Fields = map[string]string{"username": code}
+	}
+	d.Username = who.Username
+	return h.show(c, status, pages.Again, r, d)
 }

@@ -55,6 +55,13 @@ func aboutRecipient(at step, err error) bool {
 	}
 }
 
+// aboutUs reports whether a refusal that isn't for good concerns all mail of this server: any
+// but a temporary one of one recipient or message.
+func aboutUs(at step, err error) bool {
+	reply, ok := errors.AsType[*textproto.Error](err)
+	return !ok || at == atMail || reply.Code == 421 || reply.Code/100 == 5
+}
+
 // ofUs finds what servers without enhanced codes say when 550 is about the client: it
 // may not relay, did not sign in, or is on a list.
 var ofUs = regexp.MustCompile(`(?i)relay|authenticat|log ?in|\bauth\b|spf|dkim|dmarc|polic(y|ies)|spam|reputation|block|black ?list|denied|permitted|allowed|client host|reverse|helo|ehlo|sender`)

@@ -62,7 +62,7 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	defer cancel() // closes the connection
 	client, err := s.connect(ctx)
 	if err != nil {
-		return fmt.Errorf("send mail: %s", harmlessReply(err, m.To, to))
+		return fmt.Errorf("%w: %s", ErrUnavailable, harmlessReply(err, m.To, to))
 	}
 	if !uris.IsASCII(to) && !s.learn(client) {
 		return fmt.Errorf("%w: the part of the address before the @ is not ASCII, and the mail server does not offer SMTPUTF8", ErrRefused)
@@ -72,6 +72,9 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 		words := fmt.Sprintf("%s: %s", at, harmlessReply(err, m.To, to))
 		if aboutRecipient(at, err) {
 			return fmt.Errorf("%w: %s", ErrRefused, words)
+		}
+		if aboutUs(at, err) {
+			return fmt.Errorf("%w: %s", ErrUnavailable, words)
 		}
 		return fmt.Errorf("send mail: %s", words)
 	}

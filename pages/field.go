@@ -43,6 +43,9 @@ var fields = map[Name][]field{
 		{Name: "password", Complete: "new-password", Label: "reset.password", Hint: "reset.password_hint"},
 	},
 	Verify: {mailedLink},
+	Again: {
+		{Name: "username", Complete: "username", Label: "field.username"},
+	},
 }
 
 // Type returns the type of the input. An e-mail address is text: with type=email,

@@ -36,6 +36,7 @@ const (
 	Forgot    Name = "forgot"
 	Reset     Name = "reset"
 	Verify    Name = "verify"
+	Again     Name = "again"
 	Message   Name = "message"
 	FormPost  Name = "form_post"
 )
@@ -62,6 +63,9 @@ type Data struct {
 
 	Message string // Message: code of what it says, see words.go
 	Detail  string // Message: for developers, in English
+	// MailFails says that no mail can be sent at present. Messages that mail is on its way
+	// say so, too.
+	MailFails bool
 
 	Action string  // FormPost: the target, http or https
 	Values []Value // FormPost: in order
@@ -92,7 +96,7 @@ var files embed.FS
 var templates = func() map[Name]*template.Template {
 	layout := template.Must(template.ParseFS(files, "layout.html"))
 	pages := map[Name]*template.Template{}
-	for _, name := range []Name{Login, Signup, Consent, Logout, Forgot, Reset, Verify, Message, FormPost} {
+	for _, name := range []Name{Login, Signup, Consent, Logout, Forgot, Reset, Verify, Again, Message, FormPost} {
 		pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, string(name)+".html"))
 	}
 	return pages
@@ -176,13 +180,24 @@ func (v view) Onward() string {
 	switch v.code {
 	case "signed_in_late":
 		return "message.in"
-	case "expired", "mail_sent", "verify_sent", "verified", "already_verified", "password_set", "already_set", "signed_out":
+	case "expired", "mail_sent", "verify_sent", "verify_again", "verified", "already_verified", "password_set", "already_set", "signed_out":
 		return "message.login"
 	}
 	if v.Ticket != "" {
 		return "message.login"
 	}
 	return ""
+}
+
+// Resend reports whether a Message has a button that sends the letter again to the account
+// named Username.
+func (v view) Resend() bool {
+	return v.Username != "" && (v.code == "verify_sent" || v.code == "verify_again")
+}
+
+// MailWaits reports whether a Message says that mail waits.
+func (v view) MailWaits() bool {
+	return v.MailFails && slices.Contains([]string{"mail_sent", "verify_sent", "verify_again"}, v.code)
 }
 
 // MessageText returns the text of a Message.

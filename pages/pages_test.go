@@ -20,7 +20,7 @@ type example struct {
 }
 
 var messages = []string{
-	"invalid_request", "unknown_client", "invalid_redirect_uri", "expired", "origin", "mail_sent", "verify_sent", "verified",
+	"invalid_request", "unknown_client", "invalid_redirect_uri", "expired", "origin", "mail_sent", "verify_sent", "verify_again", "verified",
 	"password_set", "already_verified", "already_set", "signed_in_late", "signed_out", "internal", "unavailable", "mail_off", "signup_off",
 }
 
@@ -58,6 +58,10 @@ func examples() []example {
 		{"reset without a token", pages.Reset, pages.Data{Errors: []string{"bad_token"}}},
 		{"verify", pages.Verify, pages.Data{Token: "cs_mt_x"}},
 		{"verify by a link with #", pages.Verify, pages.Data{}},
+		{"again", pages.Again, pages.Data{}},
+		{"again refused", pages.Again, pages.Data{Ticket: "a.b", Fields: map[string]string{"username": "required"}}},
+		{"again throttled", pages.Again, pages.Data{Username: user, Errors: []string{"throttled"}, Retry: 61 * time.Second}},
+		{"verify sent, again", pages.Message, pages.Data{Ticket: "a.b", Message: "verify_sent", Username: user, MailFails: true}},
 		{"form_post", pages.FormPost, pages.Data{
 			Action: "https://app.example.com/callback?x=1&y=2",
 			Values: []pages.Value{{"code", "cs_ac_x"}, {"state", `"><script>alert(1)</script>`}, {"iss", "https://auth.example.com"}},

@@ -81,6 +81,11 @@ var words = map[string]said{
 	"verify.text":   {"Confirm that the address is yours.", "본인의 이메일 주소가 맞으면 확인을 눌러 주세요."},
 	"verify.button": {"Confirm", "확인"},
 
+	"again.title":   {"Confirmation by mail", "이메일 주소 확인 메일"},
+	"again.text":    {"We'll mail you another link that confirms the address of your account.", "계정에 등록하신 이메일 주소를 확인하는 링크를 다시 보내 드립니다."},
+	"again.button":  {"Send the confirmation again", "확인 메일 다시 보내기"},
+	"again.another": {"Send another link", "링크 다시 받기"},
+
 	"mailed_link":      {"Link from the mail", "메일로 받은 링크"},
 	"mailed_link.hint": {"Copy the whole link from the mail and paste it here.", "메일에 있는 링크 전체를 복사해 여기에 붙여 넣어 주세요."},
 
@@ -119,6 +124,8 @@ var words = map[string]said{
 	"wrong.contains_personal":        {"The password must not contain the username, the e-mail address or the name of this service.", "비밀번호에는 아이디, 이메일 주소, 서비스 이름을 넣을 수 없습니다."},
 
 	// What a Message says.
+	"message.mail_waits": {"Mail can't be sent at the moment. We keep trying, and it goes out as soon as it can.", "지금은 메일을 보낼 수 없습니다. 계속 시도하고 있으며, 보낼 수 있게 되는 대로 발송됩니다."},
+
 	"message.login":  {"Go to sign-in", "로그인으로 가기"},
 	"message.in":     {"Who is signed in to this browser", "이 브라우저의 로그인 상태 보기"},
 	"message.detail": {"For the developers:", "개발자용 정보:"},
@@ -137,6 +144,8 @@ var words = map[string]said{
 	"message.mail_sent.text":             {"If such an account exists and has an e-mail address, a link is on its way there, or one that still works was mailed in the last minutes. If none arrives, look among the spam, then ask again.", "입력하신 정보와 일치하고 이메일 주소가 등록된 계정이 있으면 그 주소로 링크를 보내 드립니다. 몇 분 안에 이미 받으신 링크가 있으면 그 링크를 사용하실 수 있습니다. 메일이 오지 않으면 스팸함을 확인하신 뒤 다시 요청해 주세요."},
 	"message.verify_sent.title":          {"Check your mail", "메일을 확인해 주세요"},
 	"message.verify_sent.text":           {"We are sending you a link. Follow it to confirm your address, then sign in. If none arrives, look among the spam and check that the address was right.", "링크를 보내 드립니다. 받으신 링크로 이메일 주소를 확인하신 다음 로그인해 주세요. 메일이 오지 않으면 스팸함을 살펴보시고 주소를 바르게 입력했는지 확인해 주세요."},
+	"message.verify_again.title":         {"Check your mail", "메일을 확인해 주세요"},
+	"message.verify_again.text":          {"If this account has an address to confirm, a link is on its way there, or one that still works was mailed in the last minutes. If none arrives, look among the spam, then ask again.", "확인할 이메일 주소가 있는 계정이면 그 주소로 링크를 보내 드립니다. 몇 분 안에 이미 받으신 링크가 있으면 그 링크를 사용하실 수 있습니다. 메일이 오지 않으면 스팸함을 확인하신 뒤 다시 요청해 주세요."},
 	"message.verified.title":             {"E-mail address confirmed", "이메일 주소가 확인되었습니다"},
 	"message.verified.text":              {"Thank you. You can continue where you left off.", "감사합니다. 하시던 일을 계속하시면 됩니다."},
 	"message.password_set.title":         {"Password changed", "비밀번호가 변경되었습니다"},

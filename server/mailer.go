@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -88,11 +89,11 @@ func (a *App) deliverOver(ctx context.Context, connections int, kinds ...account
 // send sends one letter, unless another replica does.
 func (a *App) send(ctx context.Context, l accounts.Letter) {
 	now := time.Now()
-	left := l.ExpiresAt.Sub(now)
+	until, left := now.Add(claimedFor), l.ExpiresAt.Sub(now)
 	if left <= 0 {
 		return // it expired while the letters before it were sent
 	}
-	mine, err := a.o.Store.ClaimLetter(ctx, l, now.Add(sendPause(l.Attempts)))
+	mine, err := a.o.Store.ClaimLetter(ctx, l, until)
 	if err != nil && ctx.Err() == nil {
 		a.o.Log.WarnContext(ctx, "letter not claimed, will try again", "kind", l.Kind, "subject", l.UserID, "err", err)
 	}
@@ -113,23 +114,53 @@ func (a *App) send(ctx context.Context, l accounts.Letter) {
 		err = a.o.Mail.Sender.Send(deadline, message)
 		cancel()
 	}
+	refused := ""
 	switch {
 	case err == nil:
+		a.mailFailed.Store(0)
 		a.o.Log.InfoContext(ctx, "mail sent", "kind", l.Kind, "subject", l.UserID)
 	case errors.Is(err, mail.ErrRefused):
+		a.mailFailed.Store(0)
+		refused = err.Error()
 		a.o.Log.WarnContext(ctx, "mail refused, will not try again", "kind", l.Kind, "subject", l.UserID, "err", err)
 	default:
 		a.o.Log.WarnContext(ctx, "mail not sent, will try again", "kind", l.Kind, "subject", l.UserID, "attempts", l.Attempts+1, "err", err)
+		if errors.Is(err, mail.ErrUnavailable) {
+			a.mailFailed.Store(time.Now().UnixMilli())
+		}
+		again := now.Add(sendPause(l.Kind, l.Attempts))
+		if err := a.o.Store.LetterFailed(context.WithoutCancel(ctx), l.ID, until, again, err.Error()); err != nil {
+			a.o.Log.WarnContext(ctx, "it is not noted that mail was not sent", "kind", l.Kind, "subject", l.UserID, "err", err)
+		}
 		return
 	}
 	// Even while the server stops: otherwise the letter would be sent again.
-	if err := a.o.Store.LetterDone(context.WithoutCancel(ctx), l.ID); err != nil {
+	if err := a.o.Store.LetterDone(context.WithoutCancel(ctx), l.ID, refused); err != nil {
 		a.o.Log.WarnContext(ctx, "mail will be sent twice", "kind", l.Kind, "subject", l.UserID, "err", err)
 	}
 }
 
-// sendPause returns how long to wait after this many attempts before sending a letter
-// again.
-func sendPause(attempts int) time.Duration {
+// soon are the pauses before an urgent letter is sent again at first: its reader waits for
+// it, and what keeps it back is often over in a moment.
+var soon = []time.Duration{10 * time.Second, 30 * time.Second}
+
+// sendPause returns how long to wait before sending a letter again that has been tried
+// attempts times before the attempt that failed now.
+func sendPause(kind accounts.LetterKind, attempts int) time.Duration {
+	if slices.Contains(accounts.UrgentLetters(), kind) {
+		if attempts < len(soon) {
+			return soon[attempts]
+		}
+		attempts -= len(soon)
+	}
 	return min(claimedFor<<min(attempts, 10), maxSendPause)
+}
+
+// mailTroubled is how long a failure counts as the present state of the mail server.
+const mailTroubled = 10 * time.Minute
+
+// mailFails reports whether this server, as far as it knows, can send no mail at present.
+func (a *App) mailFails() bool {
+	at := a.mailFailed.Load()
+	return at != 0 && time.Since(time.UnixMilli(at)) < mailTroubled
 }

@@ -62,12 +62,15 @@ type App struct {
 	engine   *gin.Engine
 	chores   []chore
 	draining atomic.Bool
-	underWay sync.WaitGroup // counts requests
-	probe    sync.Mutex     // guards the next two fields
-	probed   error
-	probedAt time.Time
-	hurry    context.Context // ends when the server cuts off requests under way
-	cutOff   context.CancelFunc
+	// mailFailed is when the mail server last failed to take any mail, in Unix
+	// milliseconds; 0 if it has taken some since.
+	mailFailed atomic.Int64
+	underWay   sync.WaitGroup // counts requests
+	probe      sync.Mutex     // guards the next two fields
+	probed     error
+	probedAt   time.Time
+	hurry      context.Context // ends when the server cuts off requests under way
+	cutOff     context.CancelFunc
 }
 
 // New puts an App together. It refuses Options that break a rule of one of their owners.
@@ -228,7 +231,7 @@ func (a *App) hosted(root, issuer gin.IRouter, base string, authorizing *authori
 	h := &handlers.Hosted{
 		Failures: failures, Authorize: authorizing,
 		Tokens: a.Tokens, Users: a.Users, SignIns: a.signIns, KnownBrowsers: known, Cookies: &cookies, SameOrigin: policy.fromOwn,
-		ServiceName: a.o.ServiceName, Base: base, SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil,
+		ServiceName: a.o.ServiceName, Base: base, SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil, MailFails: a.mailFails,
 		RequireVerifiedEmail: a.o.Accounts.RequireVerifiedEmail, MinLength: a.o.Accounts.Passwords.MinLength,
 	}
 	(&handlers.Authorization{Hosted: h}).Mount(issuer)

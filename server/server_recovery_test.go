@@ -678,6 +678,78 @@ func TestMailIsTriedAgain(t *testing.T) {
 	})
 }
 
+// A letter that a user waits for is tried again soon.
+func TestUrgentMailIsTriedAgainSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t)
+		a.signup("alice")
+		box.take(t)
+		box.fail(errors.New("try later"))
+		a.page().forgot("alice@example.net").want(http.StatusAccepted)
+		time.Sleep(30 * time.Minute)
+		_, at := box.empty()
+		var pauses []time.Duration
+		for i := 1; i < len(at); i++ {
+			pauses = append(pauses, at[i].Sub(at[i-1]).Round(2*time.Second))
+		}
+		if want := []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute}; !slices.Equal(pauses, want) {
+			t.Errorf("pauses = %v, want %v", pauses, want)
+		}
+		box.fail(nil)
+		time.Sleep(2 * time.Hour)
+		if sent, _ := box.empty(); len(sent) > 0 {
+			t.Errorf("sent after the token's time: %v", sent)
+		}
+	})
+}
+
+// A visitor whose address is to be confirmed can have the letter sent again from the page,
+// and is told if no mail can be sent at present. No page tells whether there is an account.
+func TestConfirmationIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t, func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true })
+		p := a.person()
+		f := p.authorize(authorization("rp", "prompt", "create")).page("signup-form")
+		f.Set("username", "alice")
+		f.Set("email", "alice@example.net")
+		f.Set("password", password)
+		box.fail(fmt.Errorf("%w: 535 authentication failed", mail.ErrUnavailable))
+		const waits = "be sent at the moment"
+		r := p.submit("/signup", f).says(http.StatusOK, "Check your mail", "Send the confirmation again")
+		again := r.page("again-form")
+		if again.Get("username") != "alice" || again.Get("ticket") == "" {
+			t.Errorf("form = %v", again)
+		}
+		time.Sleep(2 * time.Second)
+		p.submit("/verify/again", again).says(http.StatusOK, "Check your mail", waits, "Send the confirmation again")
+		p.submit("/forgot", form("email", "alice")).says(http.StatusOK, waits)
+		korean := a.person()
+		korean.language = "ko"
+		korean.submit("/verify/again", form("username", "mallory")).says(http.StatusOK, "지금은 메일을 보낼 수 없습니다", "확인 메일 다시 보내기")
+		box.fail(nil)
+		time.Sleep(3 * time.Minute)
+		box.empty()
+		r = p.submit("/verify/again", again).says(http.StatusOK, "Check your mail")
+		if strings.Contains(r.Body.String(), waits) {
+			t.Error("mail can be sent again, and the page says that it can't")
+		}
+		unknown := again
+		unknown.Set("username", "nobody")
+		other := p.submit("/verify/again", unknown).want(http.StatusOK)
+		ticket := regexp.MustCompile(`ticket=[^"]*|value="[^"]*"`)
+		if one, two := ticket.ReplaceAllString(r.Body.String(), ""), ticket.ReplaceAllString(other.Body.String(), ""); one != two {
+			t.Errorf("told apart:\n%s\n%s", one, two)
+		}
+		p.submit("/verify", form("token", token(t, box.take(t)))).says(http.StatusOK, "E-mail address confirmed")
+
+		if r := p.submit("/verify", form("token", "cs_mt_AAAA")); r.Code != http.StatusBadRequest || !strings.Contains(r.Body.String(), `href="/verify/again"`) {
+			t.Errorf("a bad link leads to no other one: %d %s", r.Code, r.Body)
+		}
+		p.open("/verify/again").page("again-form")
+		p.submit("/verify/again", form("username", " ")).says(http.StatusBadRequest, "Please enter a username.")
+	})
+}
+
 // A delayed letter says how long its link still works. The server doesn't send a letter
 // whose link has expired.
 func TestLateMailSaysHowLongItIsGood(t *testing.T) {

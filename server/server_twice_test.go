@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/server"
 )
 
 // Twice is not an error: a link that has just worked says so when it is used again, until it
@@ -85,6 +86,46 @@ func TestUsedLinksSayThatTheyHaveWorked(t *testing.T) {
 		}
 		time.Sleep(31 * time.Minute)
 		p.reset(reset, "one more good password").wantProblem(http.StatusBadRequest, "invalid_input")
+	})
+}
+
+// Where users must prove their address first, each of two equal sign-ups, one after the
+// other or at once, says that the letter is on its way.
+func TestSignupFormSentTwiceAndAddressDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t, func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true })
+		p := a.person()
+		f := form("username", "alice", "email", "alice@example.net", "password", password)
+		for range 2 {
+			p.submit("/signup", f).says(http.StatusOK, "Check your mail")
+		}
+		welcome := box.take(t)
+		f.Set("username", "bob")
+		f.Set("email", "bob@example.net")
+		var answers [4]*response
+		var wg sync.WaitGroup
+		for i := range answers {
+			wg.Go(func() { answers[i] = a.person().submit("/signup", f) })
+		}
+		wg.Wait()
+		for _, r := range answers {
+			r.says(http.StatusOK, "Check your mail")
+		}
+		box.take(t) // one letter
+		if n := countEvents(t, a, audit.UserCreated); n != 2 {
+			t.Errorf("%d accounts", n)
+		}
+		// Another password or address is another sign-up.
+		f.Set("password", "yet another good one")
+		p.submit("/signup", f).says(http.StatusBadRequest, "This username is taken.")
+		f.Set("password", password)
+		f.Set("email", "mallory@example.net")
+		p.submit("/signup", f).says(http.StatusBadRequest, "This username is taken.")
+		// It is no way in.
+		p.submit("/login", f).says(http.StatusBadRequest, "The username or the password is wrong.")
+		p.submit("/verify", form("token", token(t, welcome))).says(http.StatusOK, "E-mail address confirmed")
+		f = form("username", "alice", "email", "alice@example.net", "password", password)
+		p.follow(p.submit("/signup", f)).says(http.StatusOK, "alice") // proven meanwhile: signed in
 	})
 }
 

@@ -304,7 +304,7 @@ var notAcknowledged = map[string][]string{
 	"it cleans up, and will again": {
 		"PurgeCodes", "PurgeEvents", "PurgeFailures", "PurgeLetters", "PurgeLogins", "PurgeSessions", "TakeTurn",
 	},
-	"it is a letter's way, which is tried again":            {"ClaimLetter", "LetterDone"},
+	"it is a letter's way, which is tried again":            {"ClaimLetter", "LetterDone", "LetterFailed"},
 	"it is a budget's, which stands where it stood":         {"ClearFailures", "RecordFailure", "RecordSpread"},
 	"it helps the next sign-in, and this one goes on":       {"UpgradePasswordHash", "ForgetLogin"},
 	"it is the operator's, who sees the error of the store": {"CreateClient", "PutClient", "SetSecretHash", "DeleteClient", "DisableUser", "EnableUser", "ProveEmail"},

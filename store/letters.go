@@ -78,21 +78,23 @@ func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) e
 // name.
 var letterQuery = `SELECT ` + formerLetterTable.list("l.") + `, u.username FROM letters l LEFT JOIN users u ON u.id = l.user_id`
 
-func scanLetter(row scanner) (accounts.Letter, error) {
+func scanLetter(row scanner, more ...any) (accounts.Letter, error) {
 	var (
 		l                     accounts.Letter
 		created, expires, due sql.NullInt64
 		username              sql.NullString
 	)
-	err := row.Scan(&l.ID, (*string)(&l.Kind), &l.UserID, &l.Address, &l.Language, &l.Epoch, &created, &expires, &due, &l.Attempts, &username)
+	err := row.Scan(append([]any{&l.ID, (*string)(&l.Kind), &l.UserID, &l.Address, &l.Language, &l.Epoch, &created, &expires, &due, &l.Attempts, &username}, more...)...)
 	l.CreatedAt, l.ExpiresAt, l.DueAt = instant(created), instant(expires), instant(due)
 	l.Username = username.String
 	return l, ifNoRows(err, accounts.ErrBadToken)
 }
 
+func sentLetter(row scanner) (accounts.Letter, error) { return scanLetter(row) }
+
 // Letter implements [accounts.LetterStore].
 func (db *DB) Letter(ctx context.Context, id ids.Letter, now time.Time) (accounts.Letter, error) {
-	return one(ctx, db, scanLetter, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
+	return one(ctx, db, sentLetter, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }
 
 // UsedLetter implements [accounts.LetterStore].
@@ -240,7 +242,7 @@ func (db *DB) DueLetters(ctx context.Context, now time.Time, limit int, kinds ..
 			args = append(args, string(k))
 		}
 	}
-	return all(ctx, db, scanLetter, letterQuery+where+` ORDER BY l.due_at LIMIT ?`, append(args, limit)...)
+	return all(ctx, db, sentLetter, letterQuery+where+` ORDER BY l.due_at LIMIT ?`, append(args, limit)...)
 }
 
 // ClaimLetter implements [accounts.LetterStore].
@@ -251,9 +253,35 @@ func (db *DB) ClaimLetter(ctx context.Context, l accounts.Letter, until time.Tim
 }
 
 // LetterDone implements [accounts.LetterStore].
-func (db *DB) LetterDone(ctx context.Context, id ids.Letter) error {
-	_, err := db.exec(ctx, `UPDATE letters SET due_at = NULL WHERE id = ?`, id[:])
+func (db *DB) LetterDone(ctx context.Context, id ids.Letter, why string) error {
+	if db.older {
+		_, err := db.exec(ctx, `UPDATE letters SET due_at = NULL WHERE id = ?`, id[:])
+		return err
+	}
+	_, err := db.exec(ctx, `UPDATE letters SET due_at = NULL, last_error = ? WHERE id = ?`, optional(why), id[:])
 	return err
+}
+
+// LetterFailed implements [accounts.LetterStore].
+func (db *DB) LetterFailed(ctx context.Context, id ids.Letter, until, again time.Time, why string) error {
+	query, args := `UPDATE letters SET due_at = ?, last_error = ? WHERE id = ? AND due_at = ?`, []any{again.UnixMilli(), optional(why), id[:], until.UnixMilli()}
+	if db.older {
+		query, args = `UPDATE letters SET due_at = ? WHERE id = ? AND due_at = ?`, slices.Delete(args, 1, 2)
+	}
+	_, err := db.exec(ctx, query, args...)
+	return err
+}
+
+// Backlog lists at most limit letters that have not expired and wait, or were given up:
+// those whose time is over first.
+func (db *DB) Backlog(ctx context.Context, now time.Time, limit int) ([]accounts.Letter, error) {
+	return all(ctx, db, func(row scanner) (accounts.Letter, error) {
+		var why sql.NullString
+		l, err := scanLetter(row, &why)
+		l.LastError = why.String
+		return l, err
+	}, strings.Replace(letterQuery, ` FROM`, `, l.last_error FROM`, 1)+`
+		WHERE l.expires_at > ? AND (l.due_at IS NOT NULL OR l.last_error IS NOT NULL) ORDER BY l.expires_at LIMIT ?`, now.UnixMilli(), limit)
 }
 
 // PurgeLetters implements [accounts.LetterStore].

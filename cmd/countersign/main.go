@@ -50,6 +50,7 @@ type cli struct {
 	Keys     keysCmd     `cmd:"" help:"Signing keys."`
 	Sessions sessionsCmd `cmd:"" help:"Signed-in sessions."`
 	CORS     corsCmd     `cmd:"" name:"cors" help:"Which web pages may call the server."`
+	Mail     mailCmd     `cmd:"" help:"Letters to users."`
 	Audit    auditCmd    `cmd:"" help:"Security events."`
 
 	Conf        configCmd      `cmd:"" name:"config" help:"The configuration in force."`

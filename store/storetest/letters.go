@@ -152,7 +152,7 @@ var letterPromises = []promise{
 		if len(later) != 1 || later[0].Attempts != 1 {
 			t.Fatalf("due later = %v", later)
 		}
-		succeeds(t, db.LetterDone(t.Context(), l.ID))
+		succeeds(t, db.LetterDone(t.Context(), l.ID, ""))
 		same(t, "due when it is done", due(t, db, at.Add(2*time.Minute)), nil)
 		mine, err := db.ClaimLetter(t.Context(), later[0], at.Add(time.Hour))
 		if mine || err != nil {
@@ -160,6 +160,44 @@ var letterPromises = []promise{
 		}
 		_, err = db.Letter(t.Context(), l.ID, at) // its token works until it is used
 		succeeds(t, err)
+	}},
+	{"Backlog/letters that wait or were given up, with the reason", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "a@example.com")
+		fresh, tried, refused, sent := letter(accounts.VerifyEmail, u), letter(accounts.ResetPassword, u), letter(accounts.VerifyEmail, u), letter(accounts.VerifyEmail, u)
+		for i, l := range []*accounts.Letter{&fresh, &tried, &refused, &sent} {
+			l.ExpiresAt = at.Add(time.Hour + time.Duration(i)*time.Second)
+			posted(t, db, *l)
+		}
+		until, again := at.Add(2*time.Minute), at.Add(10*time.Second)
+		claim := func(l *accounts.Letter) {
+			t.Helper()
+			mine, err := db.ClaimLetter(t.Context(), *l, until)
+			if succeeds(t, err); !mine {
+				t.Error("not claimed")
+			}
+			l.Attempts++
+		}
+		claim(&tried)
+		succeeds(t, db.LetterFailed(t.Context(), tried.ID, until, again, "451 busy"))
+		succeeds(t, db.LetterFailed(t.Context(), tried.ID, until, at, "too late: another replica has it"))
+		tried.DueAt, tried.LastError = again, "451 busy"
+		claim(&refused)
+		succeeds(t, db.LetterDone(t.Context(), refused.ID, "550 no such user"))
+		refused.DueAt, refused.LastError = time.Time{}, "550 no such user"
+		claim(&sent)
+		succeeds(t, db.LetterFailed(t.Context(), sent.ID, until, again, "451 busy"))
+		sent.DueAt = again
+		claim(&sent)
+		succeeds(t, db.LetterDone(t.Context(), sent.ID, ""))
+		backlog := func(now time.Time, limit int, want ...accounts.Letter) {
+			t.Helper()
+			got, err := db.Backlog(t.Context(), now, limit)
+			succeeds(t, err)
+			same(t, "backlog", got, want)
+		}
+		backlog(at, 10, fresh, tried, refused)
+		backlog(at, 1, fresh)
+		backlog(fresh.ExpiresAt, 10, tried, refused)
 	}},
 	{"ConfirmEmail/proves the address once", func(t *testing.T, db *store.DB) {
 		u := withEmail(t, db, "alice", "Alice@example.com")

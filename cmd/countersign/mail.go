@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"countersign/api"
+)
+
+type mailCmd struct {
+	Status mailStatusCmd `cmd:"" help:"List the letters that wait or were refused, and the mail server's last words."`
+}
+
+var letterColumns = []column[api.Letter]{
+	{"state", func(l api.Letter) string { return l.State }},
+	{"kind", func(l api.Letter) string { return l.Kind }},
+	{"user_id", func(l api.Letter) string { return l.UserID }},
+	{"to", func(l api.Letter) string { return l.To }},
+	{"since", func(l api.Letter) string { return l.Since }},
+	{"attempts", func(l api.Letter) string { return strconv.Itoa(l.Attempts) }},
+	{"next_at", func(l api.Letter) string { return l.NextAt }},
+	{"last_error", func(l api.Letter) string { return l.LastError }},
+}
+
+// mostLetters bounds the list. More letters than that have one cause.
+const mostLetters = 1000
+
+type mailStatusCmd struct{ printing }
+
+func (s *mailStatusCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	_, db, err := c.open(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	letters, err := db.Backlog(ctx, time.Now(), mostLetters)
+	if err != nil {
+		return err
+	}
+	if len(letters) == mostLetters {
+		fmt.Fprintf(std.err, "There may be more than these %d letters.\n", mostLetters)
+	}
+	return printList(s.printing, std.out, api.List(letters, api.DescribeLetter), letterColumns)
+}
