@@ -128,6 +128,7 @@ func TestClientsWhileTheDatabaseFails(t *testing.T) {
 		t.Errorf("a guess that can't be counted must not be answered: %v", err)
 	}
 	db.find = true
+	registry = newRegistry(t, db.DB, func(o *clients.Options) { o.Store, o.Throttle = db, storetest.Throttle(t, db) }) // remembers no client
 	if err := try(chosen); !errors.Is(err, errAway) {
 		t.Errorf("the database's failure is not the client's: %v", err)
 	}

@@ -82,6 +82,7 @@ func (s *Registry) Put(ctx context.Context, now time.Time, c Client, secret secr
 	if err != nil {
 		return Client{}, err
 	}
+	defer s.recent.forget(c.ID)
 	for range maxPuts {
 		var old Client
 		if old, err = s.store.Client(ctx, c.ID); err != nil && !errors.Is(err, ErrUnknown) {

@@ -23,6 +23,7 @@ import (
 	"countersign/clients"
 	"countersign/handlers"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/seal"
@@ -120,6 +121,29 @@ func openApp(t testing.TB, path string, masterKey secrecy.Text, change ...func(*
 		}
 	}
 	return a
+}
+
+// restart has the server remember nothing but what is in the database.
+func (a *app) restart() {
+	a.t.Helper()
+	var err error
+	if a.App, err = server.New(a.options); err != nil {
+		a.t.Fatalf("build server: %v", err)
+	}
+}
+
+// alter changes a client past the rules, before the server knows it.
+func (a *app) alter(id ids.Client, change func(c *clients.Client)) {
+	a.t.Helper()
+	client, err := a.Clients.ByID(a.t.Context(), id)
+	if err == nil {
+		change(&client)
+		err = storetest.PutClient(a.t.Context(), a.db, client, someEvent())
+	}
+	if err != nil {
+		a.t.Fatalf("change client %s: %v", id, err)
+	}
+	a.restart()
 }
 
 // The keys of a server, unless a test wants others.

@@ -8,10 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"countersign/clients"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-
-	"countersign/store/storetest"
 )
 
 // sessions lists the sessions as the page sees them.
@@ -148,14 +148,7 @@ func TestAccountIsForOurOwnApplications(t *testing.T) {
 		}
 	}
 	// A client that was ours and isn't any more.
-	client, err := a.Clients.ByID(t.Context(), "spa")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client.FirstParty, client.Grants = false, []string{"refresh_token"}
-	if err := storetest.PutClient(t.Context(), a.db, client, someEvent()); err != nil {
-		t.Fatal(err)
-	}
+	a.alter("spa", func(c *clients.Client) { c.FirstParty, c.Grants = false, []string{"refresh_token"} })
 	a.do("DELETE", "/account", "", "Authorization", "Bearer "+login.text("access_token")).
 		wantProblem(http.StatusForbidden, "insufficient_scope")
 }

@@ -16,7 +16,6 @@ import (
 	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
-	"countersign/store/storetest"
 )
 
 // ownToken asks for a token of a client's own.
@@ -271,14 +270,7 @@ func TestGrantsAreTheClientsOwn(t *testing.T) {
 	})
 	t.Run("client_credentials of a public one, whatever the database says", func(t *testing.T) {
 		a := a.in(t)
-		if err := storetest.PutClient(t.Context(), a.db, clients.Client{
-			ID: "spa", CreatedAt: time.Now(), UpdatedAt: time.Now(),
-			Settings: clients.Settings{
-				Public: true, FirstParty: true, Grants: []string{"client_credentials"}, Scopes: []string{"openid"},
-			},
-		}, audit.Event{Time: time.Now(), Kind: audit.ClientUpdated}); err != nil {
-			t.Fatal(err)
-		}
+		a.alter("spa", func(c *clients.Client) { c.Grants = []string{"client_credentials"} })
 		a.token(ownToken, "Authorization", basic("spa", "")).wantNothing().wantError(http.StatusBadRequest, "unauthorized_client")
 	})
 }

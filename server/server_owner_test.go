@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"countersign/clients"
 	"countersign/ids"
 	"countersign/server"
-	"countersign/store/storetest"
 )
 
 const api = "https://api.example.com" // a resource server
@@ -164,7 +162,7 @@ func TestAccountScopeIsForOurOwnClients(t *testing.T) {
 	}
 	in := a.login("alice")
 	a.accountWith(in).want(http.StatusOK)
-	demote(t, a, "spa")
+	a.demote("spa")
 	lacksAccount(t, a.accountWith(in))
 	a.refresh(in.text("refresh_token"), "scope", "openid account").wantError(http.StatusBadRequest, "invalid_grant")
 }
@@ -233,17 +231,10 @@ func TestWhatWasBegunEndsWithTheSessions(t *testing.T) {
 	}
 }
 
-// demote makes a client a third party's, past the rules.
-func demote(t *testing.T, a *app, id string) {
-	t.Helper()
-	client, err := a.Clients.ByID(t.Context(), ids.Client(id))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client.FirstParty = false
-	if err := storetest.PutClient(context.Background(), a.db, client, someEvent()); err != nil {
-		t.Fatal(err)
-	}
+// demote makes a client a third party's.
+func (a *app) demote(id ids.Client) {
+	a.t.Helper()
+	a.alter(id, func(c *clients.Client) { c.FirstParty = false })
 }
 
 // A third-party client without audiences gets tokens for userinfo alone, by every grant.
@@ -355,18 +346,7 @@ func TestClientsGetNoMoreThanTheyMayHaveNow(t *testing.T) {
 	has("userinfo", a.userinfo(named.text("access_token")).want(http.StatusOK).json(), true, true)
 	has("ID token", idToken(named), true, true)
 
-	change := func(alter func(*clients.Client)) {
-		t.Helper()
-		client, err := a.Clients.ByID(t.Context(), "spa")
-		if err == nil {
-			alter(&client)
-			err = storetest.PutClient(t.Context(), a.db, client, someEvent())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	change(func(c *clients.Client) { c.Scopes = []string{"openid", "profile"} })
+	a.alter("spa", func(c *clients.Client) { c.Scopes = []string{"openid", "profile"} })
 	has("userinfo by name, without the scope", a.userinfo(named.text("access_token")).want(http.StatusOK).json(), false, true)
 	has("userinfo by scope, without the scope", a.userinfo(in.text("access_token")).want(http.StatusOK).json(), false, true)
 	has("ID token of a refresh, without the scope", idToken(a.refresh(named.text("refresh_token")).want(http.StatusOK)), false, true)
@@ -374,7 +354,7 @@ func TestClientsGetNoMoreThanTheyMayHaveNow(t *testing.T) {
 		t.Errorf("introspected: %v", got)
 	}
 
-	demote(t, a, "spa")
+	a.demote("spa")
 	a.refresh(named.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant")
 	a.exchange(pending).wantError(http.StatusBadRequest, "invalid_grant")
 	a.userinfo(named.text("access_token")).want(http.StatusForbidden)

@@ -24,7 +24,6 @@ import (
 	"countersign/ids"
 	"countersign/oauth"
 	"countersign/server"
-	"countersign/store/storetest"
 	"countersign/tokens"
 )
 
@@ -379,14 +378,7 @@ func TestAccountProfileIsForOurOwnApplications(t *testing.T) {
 	a.signup("alice")
 	login := a.login("alice")
 	whole := a.withScopes("alice", everyScope)
-	client, err := a.Clients.ByID(t.Context(), "whole")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client.FirstParty, client.Grants = false, []string{"refresh_token"}
-	if err := storetest.PutClient(t.Context(), a.db, client, someEvent()); err != nil {
-		t.Fatal(err)
-	}
+	a.alter("whole", func(c *clients.Client) { c.FirstParty, c.Grants = false, []string{"refresh_token"} })
 	a.profile(whole).wantProblem(http.StatusForbidden, "insufficient_scope")
 	a.putProfile(whole, `{"name":"Thief"}`).wantProblem(http.StatusForbidden, "insufficient_scope")
 	if got := a.profile(login).want(http.StatusOK).Body.String(); got != "{}\n" {

@@ -633,6 +633,7 @@ func TestDatabaseAwayIsTemporary(t *testing.T) {
 	for _, away := range []string{"Client", "Session", "Failures", "UserByUsername alice"} {
 		t.Run(away, func(t *testing.T) {
 			a := a.in(t)
+			a.restart() // or it might remember what it needs
 			f.set(func(_ context.Context, verb string) error {
 				if verb == away {
 					return driver.ErrBadConn

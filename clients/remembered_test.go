@@ -1,0 +1,94 @@
+package clients_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"countersign/caller"
+	"countersign/clients"
+	"countersign/ids"
+	"countersign/store"
+	"countersign/store/storetest"
+)
+
+// A server knows a client as it is, if it changes it itself, and otherwise as it was two
+// seconds ago at most.
+func TestChangedClientsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := open(t)
+		register(t, newRegistry(t, db), api, chosen)
+		ours, others := newRegistry(t, db), newRegistry(t, db)
+		name := func(r *clients.Registry) string {
+			t.Helper()
+			c, err := r.ByID(t.Context(), api.ID)
+			if errors.Is(err, clients.ErrUnknown) {
+				return "unknown"
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c.Name
+		}
+		name(ours)
+		name(others)
+		renamed := api
+		for _, n := range []string{"first", "second"} {
+			renamed.Name = n
+			if _, err := ours.Put(t.Context(), time.Now(), renamed, chosen, caller.Operator()); err != nil {
+				t.Fatal(err)
+			}
+			if got := name(ours); got != n {
+				t.Errorf("after a change of its own the server knows %q, want %q", got, n)
+			}
+			time.Sleep(2 * time.Second)
+			if got := name(others); got != n {
+				t.Errorf("two seconds after another's change a server knows %q, want %q", got, n)
+			}
+		}
+		if err := ours.Delete(t.Context(), time.Now(), api.ID, caller.Operator()); err != nil {
+			t.Fatal(err)
+		}
+		if got := name(ours); got != "unknown" {
+			t.Errorf("a client that the server deleted is %q to it", got)
+		}
+		time.Sleep(2 * time.Second)
+		if got := name(others); got != "unknown" {
+			t.Errorf("two seconds after its deletion a client is %q", got)
+		}
+	})
+}
+
+// reading lets a test act while a client is being read.
+type reading struct {
+	*store.DB
+	meanwhile func()
+}
+
+func (r *reading) Client(ctx context.Context, id ids.Client) (clients.Client, error) {
+	c, err := r.DB.Client(ctx, id)
+	if r.meanwhile != nil {
+		act := r.meanwhile
+		r.meanwhile = nil
+		act()
+	}
+	return c, err
+}
+
+// What a read finds that a change overtakes is not remembered.
+func TestClientsThatChangeWhileTheyAreReadAreForgotten(t *testing.T) {
+	db := &reading{DB: open(t)}
+	register(t, newRegistry(t, db.DB), api, chosen)
+	registry := newRegistry(t, db.DB, func(o *clients.Options) { o.Store, o.Throttle = db, storetest.Throttle(t, db) })
+	db.meanwhile = func() {
+		if err := registry.Delete(t.Context(), time.Now(), api.ID, caller.Operator()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	registry.ByID(t.Context(), api.ID)
+	if c, err := registry.ByID(t.Context(), api.ID); !errors.Is(err, clients.ErrUnknown) {
+		t.Errorf("a deleted client is %+v, %v", c, err)
+	}
+}
