@@ -184,6 +184,9 @@ func (v Values) AppURL() string {
 // Audience returns the first audience.
 func (v Values) Audience() string { return first(v.Audiences) }
 
+// HasOwnTokens reports whether the client can get tokens without a user, as for a first try.
+func (v Values) HasOwnTokens() bool { return slices.Contains(v.Grants, oauth.GrantClientCredentials) }
+
 // Scope returns the scopes as a request has them.
 func (v Values) Scope() string { return strings.Join(v.Scopes, " ") }
 

@@ -111,6 +111,13 @@ func TestFlagsWinOverThePreset(t *testing.T) {
 	if !strings.Contains(errs, "COUNTERSIGN_ISSUER") {
 		t.Errorf("no word about the issuer that isn't known: %s", errs)
 	}
+
+	// What an API needs suits clients of any kind.
+	code, out, errs = created(t, data, "--id", "spa", "--preset", "spring-resource-server", "--public", "--grant", "authorization_code",
+		"--redirect-uri", "https://app.example.com/", "--audience", "https://api.example.com")
+	if code != 0 || !strings.Contains(out, "access_token_typ           JWT") || !strings.Contains(out, `audiences: "https://api.example.com"`) || strings.Contains(out, "curl") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
 }
 
 // In a database of serve --dev the issuer is that of the default port.
