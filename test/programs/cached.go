@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // PythonPackages installs what a file of requirements names, each with its hash, and returns
@@ -30,6 +31,8 @@ func JavaProgram(source, property string) (string, error) {
 		return "", err
 	}
 	pom := filepath.Join(source, "pom.xml")
+	oneMaven.Lock()
+	defer oneMaven.Unlock()
 	dir, err := cached("java-"+property, append(files, pom), []string{"javac", "-version"}, func(dir string) error {
 		jars := filepath.Join(dir, "jars")
 		err := run("mvn", "--batch-mode", "--quiet", "--file", pom, "-D"+property, "-DincludeScope=runtime", "-DoutputDirectory="+jars,
@@ -41,6 +44,9 @@ func JavaProgram(source, property string) (string, error) {
 	})
 	return filepath.Join(dir, "classes") + string(filepath.ListSeparator) + filepath.Join(dir, "jars", "*"), err
 }
+
+// oneMaven is held while Maven may run: two would fetch into one repository at once.
+var oneMaven sync.Mutex
 
 // cached returns a folder of the user's cache that fill has filled, now or in an earlier run
 // with the same files and the same answer of a tool about its version.
