@@ -81,7 +81,8 @@ func checkUsername(bad *input.Error, username string) string {
 		// A command would take the name for a flag.
 		bad.Add("username", input.NotAllowed, "username must not begin with a hyphen.")
 	case strings.Contains(name, "@"):
-		// Users also sign in by their address, so a name must not look like another user's.
+		// Commands and the page of a forgotten password take a name or an address, so a name
+		// must not look like another user's address.
 		bad.Add("username", input.NotAllowed, "username must not contain an @: an e-mail address goes into the field email.")
 	case ids.Resembles(name):
 		// Operators name users by name or id, so a name must not look like another

@@ -138,18 +138,18 @@ func (u *Users) ResetPassword(ctx context.Context, now time.Time, token string, 
 	if !errors.Is(err, ErrBadToken) {
 		return user, err
 	}
-	letter, user, used := u.openUsed(ctx, now, token) // maybe by another call just now
-	if used != nil || letter.Kind != ResetPassword {
+	letter, user, unused := u.openUsed(ctx, now, token) // another call may have used it just now
+	if unused != nil || letter.Kind != ResetPassword {
 		return User{}, err
 	}
-	user, known := u.Authenticate(ctx, now, user.Username, password, from)
+	user, wrong := u.Authenticate(ctx, now, user.Username, password, from)
 	switch {
-	case known == nil:
+	case wrong == nil:
 		return user, ErrAlreadyDone
-	case errors.Is(known, ErrBadCredentials):
+	case errors.Is(wrong, ErrBadCredentials):
 		return User{}, err
 	default:
-		return User{}, known
+		return User{}, wrong
 	}
 }
 
@@ -181,8 +181,8 @@ func (u *Users) ConfirmEmail(ctx context.Context, now time.Time, token string, f
 	if !errors.Is(err, ErrBadToken) {
 		return err
 	}
-	letter, user, used := u.openUsed(ctx, now, token) // maybe by another call just now
-	if used == nil && letter.Kind != ResetPassword && user.EmailVerified && user.Email == letter.Address {
+	letter, user, unused := u.openUsed(ctx, now, token) // another call may have used it just now
+	if unused == nil && letter.Kind != ResetPassword && user.EmailVerified && user.Email == letter.Address {
 		return ErrAlreadyDone
 	}
 	return err

@@ -68,8 +68,8 @@ type Store interface {
 	// CreateClient adds c. ErrExists.
 	CreateClient(ctx context.Context, c Client, ev audit.Event) error
 	// PutClient adds c, or replaces all of the client except CreatedAt, or changes
-	// nothing but SecretMAC if only that and the times differ, and returns which. It writes ev, whose Kind it
-	// sets, unless nothing changed. seen is the stored hash from which the caller
+	// nothing but SecretMAC if only that and the times differ, and returns which. It
+	// writes ev, whose Kind it sets, unless nothing changed. seen is the stored hash from which the caller
 	// derived c.SecretHash, empty for none: if another is stored now, PutClient changes
 	// nothing and returns ErrStale.
 	PutClient(ctx context.Context, c Client, seen string, ev audit.Event) (Change, error)

@@ -74,7 +74,8 @@ type Credentials struct {
 // Authenticate returns the client that presents these credentials. A public
 // client must present no secret, a confidential one its own; everything else is
 // ErrBadCredentials. A caller that guesses too often, by client id and network or by
-// network alone, gets a *limits.WaitError. limits.ErrBusy means that too many requests wait already.
+// network alone, gets a *limits.WaitError. limits.ErrBusy means that too many requests
+// wait already.
 //
 // A client id is no secret (RFC 6749 section 2.2), so the answer may tell which kind of
 // client has an id. But an unknown id takes the same work as a secret that an operator
@@ -237,8 +238,8 @@ func (s *Registry) Delete(ctx context.Context, now time.Time, id ids.Client, fro
 	return nil
 }
 
-// ByID returns a client, as Authenticate does as it was at most two seconds ago if another
-// process has changed it. ErrUnknown.
+// ByID returns a client. If another process has changed it, ByID, like Authenticate, may
+// go by what it was for two seconds more. ErrUnknown.
 func (s *Registry) ByID(ctx context.Context, id ids.Client) (Client, error) {
 	return s.recent.get(ctx, s.store, id)
 }

@@ -67,8 +67,8 @@ func (s Settings) Whole() Settings {
 	return s
 }
 
-// Same reports whether two clients are equal except for their times and SecretMAC. An empty list and
-// an absent one are the same.
+// Same reports whether two clients are equal except for their times and SecretMAC. An
+// empty list and an absent one are the same.
 func (c Client) Same(as Client) bool {
 	return c.ID == as.ID && c.SecretHash == as.SecretHash && c.Declared == as.Declared &&
 		reflect.DeepEqual(c.Settings.Whole(), as.Settings.Whole())

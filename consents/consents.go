@@ -68,7 +68,7 @@ func (s Service) Covers(ctx context.Context, user ids.User, client ids.Client, s
 }
 
 // Give lets the client have these scopes in addition to those it already has. epoch is
-// the account's when the user signed in who gives it. ErrGone.
+// the account's when the user signed in. ErrGone.
 func (s Service) Give(ctx context.Context, now time.Time, user ids.User, epoch int64, client ids.Client, scopes []string, from caller.Caller) error {
 	c := Consent{ID: ids.New[ids.Consent](), UserID: user, Epoch: epoch, ClientID: client, Scopes: scopes, CreatedAt: now, UpdatedAt: now}
 	if err := s.Store.GiveConsent(ctx, c, consentEvent(audit.ConsentGiven, now, user, client, from)); err != nil {

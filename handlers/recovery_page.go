@@ -15,9 +15,9 @@ import (
 	"countersign/secrecy"
 )
 
-// RecoveryPages serves /forgot, /reset, /verify and /verify/again, where users do the same on our
-// pages. Mailed links lead to /reset and /verify, with the token after a #, or where the
-// operator's own links put it into the query. Opening a link changes nothing, because
+// RecoveryPages serves /forgot, /reset, /verify and /verify/again, where users do the same
+// on our pages. Mailed links lead to /reset and /verify, with the token after a #, or in
+// the query if the operator's own links say so. Opening a link changes nothing, because
 // programs that scan mail open links, too.
 type RecoveryPages struct{ *Hosted }
 

@@ -18,7 +18,7 @@ const (
 	atEnd       step = "end of data" // the server's answer to the whole message
 )
 
-// enhanced finds the enhanced status code at the begin of a reply (RFC 2034, RFC 3463).
+// enhanced finds the enhanced status code at the beginning of a reply (RFC 2034, RFC 3463).
 var enhanced = regexp.MustCompile(`^5\.(\d{1,3})\.(\d{1,3})\b`)
 
 // aboutRecipient reports whether a server refuses a message for good because of its

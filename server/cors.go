@@ -16,6 +16,7 @@ import (
 
 	"countersign/clients"
 	"countersign/handlers"
+	"countersign/oauth"
 	"countersign/origins"
 )
 
@@ -78,7 +79,7 @@ var (
 	}
 	// clientEndpoints are the paths that any client's pages may call. None of them acts by
 	// a cookie from a page that isn't ours.
-	clientEndpoints = []string{"/oauth/token", "/oauth/revoke", "/userinfo"}
+	clientEndpoints = []string{"/oauth/token", "/oauth/revoke", oauth.UserInfoPath}
 )
 
 // access classifies a request by method and path.

@@ -12,7 +12,7 @@ import (
 )
 
 // A signed-in user proves the password whatever strangers do, and in one session whatever
-// a thief of another does, who has no more guesses than anyone.
+// a thief of another does, who has no more guesses than any caller.
 func TestProofInASessionHasItsOwnBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t, proxied)

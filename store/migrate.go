@@ -17,13 +17,12 @@ var schemas embed.FS
 
 // Schema versions. Within a release line migrations only add, so that an operator can
 // upgrade replicas one by one, and back, without stopping: a binary works on its own
-// schema, on the one before (if told not to migrate it), and on any newer one whose
-// setting oldest_schema allows it.
+// schema, on those from oldestSchema on (if told not to migrate them), and on any newer
+// one whose setting oldest_schema allows it.
 const (
 	// Schema is the version of this binary's schema.
 	Schema int64 = 10
-	// oldestSchema is the oldest version that this binary works on without migrating:
-	// the one before Schema, except in the first release, which has none before.
+	// oldestSchema is the oldest version that this binary works on without migrating.
 	oldestSchema int64 = 6
 )
 
@@ -45,8 +44,8 @@ var ErrSchemaOlder = errors.New("the database's schema is older than this versio
 // table or a column.
 var errOldSchema = errors.New("the database's schema is too old for this: run 'countersign migrate'")
 
-// gate returns errOldSchema, with err, if a statement failed because the schema is the
-// one before this binary's and lacks a table or a column. Every statement's error passes
+// gate returns errOldSchema, with err, if a statement failed because the schema is older
+// than this binary's and lacks a table or a column. Every statement's error passes
 // here, so queries need not check the version: what is new is unavailable until the schema
 // is migrated. Only a query that must also work on the old schema checks db.older.
 func (db *DB) gate(err error) error {
@@ -69,7 +68,7 @@ type SchemaState string
 // The states of a schema.
 const (
 	SchemaCurrent SchemaState = "current"
-	SchemaOlder   SchemaState = "older"   // this binary may migrate it; unmigrated, this binary works on the one before only
+	SchemaOlder   SchemaState = "older"   // this binary may migrate it; unmigrated, this binary works on it from oldestSchema on
 	SchemaNewer   SchemaState = "newer"   // a newer binary migrated it; this one can still use it
 	SchemaTooNew  SchemaState = "too_new" // a newer binary migrated it and forbids this one
 )

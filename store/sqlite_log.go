@@ -70,8 +70,8 @@ func look(path string) (files sqliteFiles, err error) {
 	if files.exists = head != nil; files.exists {
 		files.changes, files.mark, files.id = number(head, 24), number(head, 60), number(head, 68)
 	}
-	if any, err := beginning(path+"-wal", os.O_RDONLY, 0); err == nil {
-		files.clean = any == nil
+	if log, err := beginning(path+"-wal", os.O_RDONLY, 0); err == nil {
+		files.clean = log == nil
 	}
 	log, err := beginning(path+"-wal", os.O_RDONLY, 33) // the header, and something after it
 	if files.logged = log != nil; files.logged {

@@ -41,7 +41,7 @@ type DB struct {
 	read    *sql.DB   // everything else; may be the same pool
 	group   *grouping // commits changes together; nil where the database server does
 	build   build     // what this binary knows about schemas
-	older   bool      // at opening, the schema was the one before this binary's
+	older   bool      // at opening, the schema was older than this binary's
 	closed  atomic.Bool
 
 	// forSchema returns connections on which the schema can be changed, and a function

@@ -74,8 +74,8 @@ func (s *Service) readAccess(now time.Time, token string) (*accessClaims, error)
 	return claims, nil
 }
 
-// verifyAccess returns the claims of an access token, whichever typ its client has them
-// with.
+// verifyAccess returns the claims of an access token, whose typ may be either of the two
+// that clients choose from.
 func (s *Service) verifyAccess(now time.Time, token string) (*accessClaims, error) {
 	var claims accessClaims
 	err := s.signer.Verify(now, token, accessType, s.issuer, &claims)

@@ -13,9 +13,9 @@ var (
 )
 
 // checkPath returns what is wrong with the path after sqlite:, or nil. The path is a file's
-// name and nothing else: it refuses what means more to other programs, such as options,
-// a host, a variable or an escape, because a file of that very name is not what the operator
-// has in mind.
+// name and nothing else: checkPath refuses what means more to other programs, such as
+// options, a host, a variable or an escape, because the operator doesn't mean a file of that
+// very name.
 func checkPath(path string) error {
 	switch {
 	case path == "":
