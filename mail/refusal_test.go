@@ -129,8 +129,12 @@ func TestInternationalAddresses(t *testing.T) {
 	c = &mail.SMTP{Host: "127.0.0.1", Port: silent.Addr().(*net.TCPAddr).Port, From: "post@example.com"}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
+	began := time.Now()
 	if c.TakesUTF8(ctx) || c.TakesUTF8(t.Context()) {
 		t.Error("a server that hangs takes UTF-8")
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("two callers waited %v, want the first alone, for 0.1 s", took)
 	}
 }
 

@@ -12,24 +12,9 @@ import (
 	"countersign/accounts"
 	"countersign/caller"
 	"countersign/clients"
-	"countersign/ids"
 	"countersign/keys"
-	"countersign/secrecy"
 	"countersign/server"
 )
-
-// changeClient changes the settings of a client with this secret.
-func (a *app) changeClient(id ids.Client, secret secrecy.Text, change func(*clients.Client)) {
-	a.t.Helper()
-	c, err := a.Clients.ByID(a.t.Context(), id)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	change(&c)
-	if _, err := a.Clients.Put(a.t.Context(), time.Now(), c, secret, caller.Operator()); err != nil {
-		a.t.Fatal(err)
-	}
-}
 
 // A client's access tokens may have the typ and the algorithm that its resource servers
 // know. Even with the typ of an ID token, neither passes for the other here.
@@ -49,7 +34,7 @@ func TestAccessTokensOfTheTypeThatAResourceServerKnows(t *testing.T) {
 	if got := header(r); got != "at+jwt ES256" {
 		t.Errorf("default: %s", got)
 	}
-	a.changeClient("legacy", secret, func(c *clients.Client) {
+	a.alter("legacy", func(c *clients.Client) {
 		c.AccessTokenType, c.AccessTokenAlg, c.MayIntrospect = "JWT", "RS256", true
 	})
 	r, access, id := sign()
@@ -65,7 +50,7 @@ func TestAccessTokensOfTheTypeThatAResourceServerKnows(t *testing.T) {
 	p.authorize(authorization("legacy", "id_token_hint", access)).refuses(spaCallback, "invalid_request")
 	p.authorize(authorization("legacy", "id_token_hint", id)).code(spaCallback)
 	// The client's choice holds for its later tokens, and the tokens of before stay good.
-	a.changeClient("legacy", secret, func(c *clients.Client) { c.AccessTokenType, c.AccessTokenAlg = "", "" })
+	a.alter("legacy", func(c *clients.Client) { c.AccessTokenType, c.AccessTokenAlg = "", "" })
 	a.userinfo(access).want(http.StatusOK)
 }
 
@@ -82,7 +67,7 @@ func TestClaimsOfScopesInTheIDToken(t *testing.T) {
 	if got := said(); got["name"] != nil || got["email"] != nil {
 		t.Errorf("ID token without the setting: %v", got)
 	}
-	a.changeClient("spa", "", func(c *clients.Client) { c.ClaimsInIDToken = true })
+	a.alter("spa", func(c *clients.Client) { c.ClaimsInIDToken = true })
 	got := said()
 	if got["name"] != "alice" || got["preferred_username"] != "alice" || got["iss"] != issuer || got["aud"] != "spa" {
 		t.Errorf("ID token: %v", got)
@@ -96,7 +81,7 @@ func TestClaimsOfScopesInTheIDToken(t *testing.T) {
 // Where there are none, neither is there.
 func TestGroupsAndNoEmptyRoles(t *testing.T) {
 	a := newApp(t)
-	a.changeClient("spa", "", func(c *clients.Client) { c.Scopes, c.ClaimsInIDToken = append(c.Scopes, "groups"), true })
+	a.alter("spa", func(c *clients.Client) { c.Scopes, c.ClaimsInIDToken = append(c.Scopes, "groups"), true })
 	a.signup("alice")
 	if _, err := a.Users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "boss", Password: password, Roles: []string{"admin", "staff"}}, caller.Operator()); err != nil {
 		t.Fatal(err)
