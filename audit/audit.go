@@ -67,6 +67,10 @@ type Filter struct {
 	Since  time.Time // only at or after this instant
 	After  Place     // only those that come after this one, in the order of their times
 	Limit  int       // at most this many, oldest first; 0: 1000
+	// ByNumber orders the events of an account by their numbers and not by their times. A
+	// page then costs what it holds, however many there are. The nodes of a cluster number
+	// independently, so a caller who waits for new events would miss some.
+	ByNumber bool
 }
 
 // A Place is the position of an event among all events: by its time, then by its

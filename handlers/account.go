@@ -3,10 +3,8 @@ package handlers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -50,11 +48,6 @@ func (h *Account) Mount(r gin.IRouter) {
 	r.DELETE("/account", h.Bearer.Owner(h.delete))
 }
 
-func (h *Account) ownSessions(c *gin.Context, mine *tokens.Session) ([]api.OwnSession, error) {
-	all, err := h.Tokens.OfUser(c.Request.Context(), time.Now(), mine.UserID)
-	return describeOwn(all, mine), err
-}
-
 func describeOwn(all []tokens.Session, mine *tokens.Session) []api.OwnSession {
 	list := make([]api.OwnSession, len(all))
 	for i, s := range all {
@@ -78,8 +71,7 @@ func (h *Account) sessions(c *gin.Context, mine tokens.Session) error {
 	}
 	answer := map[string]any{"sessions": describeOwn(some, &mine)}
 	if len(some) == limit {
-		last := some[limit-1].Place()
-		answer["next"] = fmt.Sprintf("%d.%s", last.CreatedAt.UnixMilli(), last.ID)
+		answer["next"] = some[limit-1].ID.String()
 	}
 	neverCache(c)
 	writeJSON(c, http.StatusOK, "application/json", answer)
@@ -88,7 +80,7 @@ func (h *Account) sessions(c *gin.Context, mine tokens.Session) error {
 
 // page reads the parameters of a list that comes in pages: limit, and after, which is the
 // next of the page before.
-func page(c *gin.Context) (limit int, after tokens.Place, err error) {
+func page(c *gin.Context) (limit int, after ids.Session, err error) {
 	var bad input.Error
 	limit = sessionsPage
 	if text, sent := c.GetQuery("limit"); sent {
@@ -97,13 +89,9 @@ func page(c *gin.Context) (limit int, after tokens.Place, err error) {
 		}
 	}
 	if text, sent := c.GetQuery("after"); sent {
-		at, id, _ := strings.Cut(text, ".")
-		ms, errAt := strconv.ParseInt(at, 10, 64)
-		session, errID := ids.Parse[ids.Session](id)
-		if errAt != nil || errID != nil {
+		if after, err = ids.Parse[ids.Session](text); err != nil {
 			bad.Add("after", input.Invalid, "after must be the next of an answer.")
 		}
-		after = tokens.Place{CreatedAt: time.UnixMilli(ms), ID: session}
 	}
 	return limit, after, bad.Err()
 }
@@ -125,6 +113,9 @@ func (h *Account) endSession(c *gin.Context, mine tokens.Session) error {
 func (h *Account) endOthers(c *gin.Context, mine tokens.Session) error {
 	if _, err := h.Tokens.EndOtherSessions(c.Request.Context(), time.Now(), mine.UserID, mine.ID, callerOf(c, "")); err != nil {
 		return err
+	}
+	if user, err := h.Users.ByID(c.Request.Context(), mine.UserID); err == nil { // other browsers are strangers now, this one isn't
+		h.KnownBrowsers.renew(c, &user)
 	}
 	return noContent(c)
 }
@@ -162,45 +153,48 @@ func wrongPassword(err error) error {
 	return err
 }
 
-// export answers with everything that we keep about the user.
+// exportPage is how many records the export reads at a time.
+const exportPage = 500
+
+// export answers with everything that we keep about the user, in the memory of a page: an
+// account may have very many sessions and events. Where it can't go on, it hangs up, so that
+// no caller takes a part for the whole.
 func (h *Account) export(c *gin.Context, mine tokens.Session) error {
-	user, err := h.Users.ByID(c.Request.Context(), mine.UserID)
+	ctx := c.Request.Context()
+	user, err := h.Users.ByID(ctx, mine.UserID)
 	if err != nil {
 		return err
 	}
-	profile, err := h.Users.Profile(c.Request.Context(), mine.UserID)
+	profile, err := h.Users.Profile(ctx, mine.UserID)
 	if err != nil {
 		return err
 	}
-	sessions, err := h.ownSessions(c, &mine)
+	consents, err := h.Consents.Of(ctx, mine.UserID)
 	if err != nil {
 		return err
 	}
-	told := []api.Event{}
-	for about := (audit.Filter{UserID: mine.UserID}); ; {
-		events, err := h.Events(c.Request.Context(), about)
-		if err != nil {
-			return err
+	now, after, about := time.Now(), ids.Session{}, audit.Filter{UserID: mine.UserID, Limit: exportPage, ByNumber: true}
+	neverCache(c)
+	out := newObjectWriter(c.Writer, "account.json")
+	out.member("user", api.DescribeUser(user))
+	out.member("profile", profile)
+	out.member("consents", api.List(consents, api.DescribeConsent))
+	list(out, "sessions", func() ([]api.OwnSession, error) {
+		some, err := h.Tokens.Page(ctx, now, mine.UserID, after, exportPage)
+		if len(some) > 0 {
+			after = some[len(some)-1].ID
 		}
-		for _, ev := range events {
+		return describeOwn(some, &mine), err
+	})
+	list(out, "events", func() (told []api.Event, err error) {
+		some, err := h.Events(ctx, about)
+		for _, ev := range some {
 			told = append(told, api.DescribeEvent(ev).ForUser())
 			about.After = ev.Place()
 		}
-		if len(events) == 0 {
-			break
-		}
-	}
-	consents, err := h.Consents.Of(c.Request.Context(), mine.UserID)
-	if err != nil {
-		return err
-	}
-	c.Header("Content-Disposition", `attachment; filename="account.json"`)
-	neverCache(c)
-	writeJSON(c, http.StatusOK, "application/json", map[string]any{
-		"user": api.DescribeUser(user), "profile": profile, "sessions": sessions,
-		"consents": api.List(consents, api.DescribeConsent), "events": told,
+		return told, err
 	})
-	return nil
+	return out.end()
 }
 
 type proofRequest struct {

@@ -272,7 +272,7 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 			if err != nil {
 				a.t.Fatal(err)
 			}
-			all, err := a.db.UserSessions(a.t.Context(), user.ID, time.Now(), tokens.Place{}, 1000)
+			all, err := a.db.UserSessions(a.t.Context(), user.ID, time.Now(), ids.Session{}, 1000)
 			return err == nil && len(all) == 1 && all[0].Counter == 1
 		}
 	},

@@ -61,6 +61,10 @@ func tooMany(ctx context.Context, tx execer, ev audit.Event) (bool, error) {
 
 // Events returns the recorded events that f selects, oldest first.
 func (db *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error) {
+	if f.ByNumber {
+		return all(ctx, db, scanEvent, `SELECT `+eventTable.list("")+` FROM audit_events
+			WHERE user_id = ? AND at >= ? AND id > ? ORDER BY id LIMIT ?`, f.UserID[:], f.Since.UnixMilli(), f.After.Number, cmp.Or(f.Limit, 1000))
+	}
 	since := f.Since
 	if f.After.Time.After(since) {
 		since = f.After.Time

@@ -179,7 +179,8 @@ func (db *DB) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev
 
 // ResetPassword implements [accounts.LetterStore].
 func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
-	return db.inTx(ctx, func(tx *sql.Tx) error {
+	var user ids.User
+	err := db.inTx(ctx, func(tx *sql.Tx) error {
 		l, err := consumeLetter(ctx, tx, id, now)
 		if err != nil {
 			return err
@@ -199,9 +200,10 @@ func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now
 		if err != nil && !db.dialect.isDuplicate(err) { // duplicate: another user has proven the address
 			return err
 		}
-		if _, err := db.expel(ctx, tx, l.UserID, ids.Session{}, ids.Login{}); err != nil {
+		if err := db.expel(ctx, tx, l.UserID, ids.Session{}, ids.Login{}); err != nil {
 			return err
 		}
+		user = l.UserID
 		// Another person may have given these.
 		if _, err := tx.ExecContext(ctx, `DELETE FROM consents WHERE user_id = ?`, l.UserID[:]); err != nil {
 			return err
@@ -214,6 +216,10 @@ func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now
 		}
 		return record(ctx, tx, ev)
 	})
+	if err == nil {
+		db.sweep(ctx, user)
+	}
+	return err
 }
 
 // discard deletes the letters whose tokens give access to the account, and forgets those that did:

@@ -44,7 +44,7 @@ func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login, ev au
 		return err
 	}
 	return end(ctx, tx, surplus{
-		table: "logins", of: `user_id = ?`, args: []any{l.UserID[:]}, newest: l.ID[:], least: "created_at", most: tokens.MaxLogins,
+		table: "logins", of: `user_id = ? AND epoch = ?`, args: []any{l.UserID[:], l.Epoch}, newest: l.ID[:], least: "created_at", most: tokens.MaxLogins,
 	}, func([]byte) audit.Event {
 		return audit.Event{Time: ev.Time, Kind: audit.LoginEnded, UserID: l.UserID, Address: ev.Address, RequestID: ev.RequestID}
 	}, ev.Time)

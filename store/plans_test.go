@@ -102,7 +102,7 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		return err
 	},
 	"UserSessions": func(ctx context.Context, db *store.DB, b *browsing) error {
-		_, err := db.UserSessions(ctx, b.user, now, tokens.Place{}, 1000)
+		_, err := db.UserSessions(ctx, b.user, now, ids.Session{}, 1000)
 		return err
 	},
 	"Consent": func(ctx context.Context, db *store.DB, b *browsing) error {

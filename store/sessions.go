@@ -49,7 +49,7 @@ func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, e
 		return err
 	}
 	return end(ctx, tx, surplus{
-		table: "sessions", of: `user_id = ? AND client_id = ?`, args: []any{s.UserID[:], s.ClientID}, newest: s.ID[:], least: "last_used_at", most: tokens.MaxSessions,
+		table: "sessions", of: `user_id = ? AND client_id = ? AND epoch = ?`, args: []any{s.UserID[:], s.ClientID, epoch}, newest: s.ID[:], least: "last_used_at", most: tokens.MaxSessions,
 	}, func(id []byte) audit.Event {
 		ended := audit.Event{Time: ev.Time, Kind: audit.SessionRevoked, UserID: s.UserID, ClientID: s.ClientID, Address: ev.Address, RequestID: ev.RequestID}
 		copy(ended.SessionID[:], id)
@@ -111,7 +111,8 @@ func (db *DB) Session(ctx context.Context, id ids.Session, now time.Time) (token
 func (db *DB) AdvanceSession(ctx context.Context, next tokens.Session, now time.Time) error {
 	n, err := db.exec(ctx, `
 		UPDATE sessions SET counter = ?, rotations = ?, last_used_at = ?, expires_at = ?
-		WHERE id = ? AND client_id = ? AND counter = ? AND expires_at > ?`,
+		WHERE id = ? AND client_id = ? AND counter = ? AND expires_at > ?
+			AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND u.epoch = sessions.epoch)`,
 		int64(next.Counter), packTimes(next.Rotations), next.LastUsedAt.UnixMilli(), next.ExpiresAt.UnixMilli(),
 		next.ID[:], next.ClientID, int64(next.Counter-1), now.UnixMilli())
 	if err == nil && n == 0 {
@@ -178,23 +179,36 @@ func (db *DB) EndUserSessions(ctx context.Context, user ids.User, keep ids.Sessi
 		if err != nil {
 			return err
 		}
-		n, err = db.expel(ctx, tx, user, keep, login)
-		if err != nil || n == 0 {
+		if _, err := tx.ExecContext(ctx, `UPDATE users SET epoch = epoch + 1 WHERE id = ?`, user[:]); err != nil {
+			return err
+		}
+		err = tx.QueryRowContext(ctx, `
+			SELECT COUNT(*) FROM sessions s JOIN users u ON u.id = s.user_id AND s.epoch = u.epoch - 1
+			WHERE s.user_id = ? AND s.id <> ?`, user[:], keep[:]).Scan(&n)
+		if err != nil {
+			return err
+		}
+		if err := db.expel(ctx, tx, user, keep, login); err != nil || n == 0 {
 			return err
 		}
 		return record(ctx, tx, ev)
 	})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	db.sweep(ctx, user)
+	return n, nil
 }
 
-// UserSessions implements [tokens.Store].
-func (db *DB) UserSessions(ctx context.Context, user ids.User, now time.Time, after tokens.Place, limit int) ([]tokens.Session, error) {
+// UserSessions implements [tokens.Store]. The ids of sessions begin with the time (UUIDs of
+// version 7), so the index by user has them in order, and a page costs what it holds,
+// however many sessions there are.
+func (db *DB) UserSessions(ctx context.Context, user ids.User, now time.Time, after ids.Session, limit int) ([]tokens.Session, error) {
 	query, args := sessionQuery+`s.user_id = ? AND s.expires_at > ?`, []any{user[:], now.UnixMilli()}
-	if after != (tokens.Place{}) {
-		at := after.CreatedAt.UnixMilli()
-		query, args = query+` AND (s.created_at < ? OR s.created_at = ? AND s.id > ?)`, append(args, at, at, after.ID[:])
+	if !after.IsZero() {
+		query, args = query+` AND s.id < ?`, append(args, after[:])
 	}
-	return all(ctx, db, scanSession, query+` ORDER BY s.created_at DESC, s.id LIMIT ?`, append(args, limit)...)
+	return all(ctx, db, scanSession, query+` ORDER BY s.id DESC LIMIT ?`, append(args, limit)...)
 }
 
 // PurgeSessions implements [tokens.Store].

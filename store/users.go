@@ -152,64 +152,6 @@ const sessionLives = `EXISTS (SELECT 1 FROM sessions s WHERE s.id = ? AND s.user
 // errUnchanged says that the user exists, but the change did not apply.
 var errUnchanged = errors.New("nothing has changed")
 
-// expelUser runs a statement that moves the user's epoch, ends all sessions except keep
-// and posts letters. If the statement affects no row, nothing changes, and expelUser
-// returns ErrUnknownUser or errUnchanged.
-func (db *DB) expelUser(ctx context.Context, id ids.User, keep ids.Session, ev audit.Event, letters []accounts.Letter, query string, args ...any) error {
-	return db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, query, args...))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return cmp.Or(requireUser(ctx, tx, id), errUnchanged)
-		}
-		if _, err := db.expel(ctx, tx, id, keep, ids.Login{}); err != nil {
-			return err
-		}
-		if err := db.renew(ctx, tx, id, keep); err != nil {
-			return err
-		}
-		if err := db.post(ctx, tx, letters...); err != nil {
-			return err
-		}
-		return record(ctx, tx, ev)
-	})
-}
-
-// expel ends what belongs to a user's past, and returns how many sessions did: logins
-// except one, sessions except keep, codes that are not exchanged yet, and the mailed links
-// that give access to the account. Everything that ends all of a user's sessions runs
-// here, so that nothing that was begun before goes on. A code dies with its login; those
-// of the login that stays are removed. Logins come first, as everywhere.
-func (db *DB) expel(ctx context.Context, tx *sql.Tx, user ids.User, keep ids.Session, login ids.Login) (int64, error) {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM logins WHERE user_id = ? AND id <> ?`, user[:], login[:]); err != nil {
-		return 0, err
-	}
-	if !login.IsZero() {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM codes WHERE user_id = ? AND login_id = ? AND session_id IS NULL`, user[:], login[:]); err != nil {
-			return 0, err
-		}
-	}
-	n, err := affected(tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id <> ?`, user[:], keep[:]))
-	if err != nil {
-		return 0, err
-	}
-	return n, db.discard(ctx, tx, user)
-}
-
-// renew moves a session to its user's new epoch. A proof of the former password is none
-// of the new one.
-func (db *DB) renew(ctx context.Context, tx *sql.Tx, user ids.User, session ids.Session) error {
-	if session.IsZero() {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, `
-		UPDATE sessions SET proven_at = NULL, epoch = (SELECT epoch FROM users WHERE id = ?) WHERE id = ? AND user_id = ?`,
-		user[:], session[:], user[:])
-	return err
-}
-
 // EnableUser implements [accounts.UserStore].
 func (db *DB) EnableUser(ctx context.Context, id ids.User, now time.Time, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {

@@ -79,15 +79,6 @@ const (
 	MaxLogins   = 64
 )
 
-// A Place is the position of a session in a user's list. The zero Place is before all.
-type Place struct {
-	CreatedAt time.Time
-	ID        ids.Session
-}
-
-// Place returns the position of the session.
-func (s *Session) Place() Place { return Place{s.CreatedAt, s.ID} }
-
 // Store stores sessions, codes and logins. Every method is atomic and safe for concurrent
 // use, across all replicas.
 type Store interface {
@@ -115,11 +106,13 @@ type Store interface {
 	EndSignIn(ctx context.Context, id ids.Session, ev audit.Event) error
 	// EndUserSessions removes all sessions and logins of a user, except the session keep,
 	// if any, and its login, and what is pending: codes, and the mailed links that give
-	// access to the account. It writes ev if there were sessions, and returns how many.
+	// access to the account. It writes ev if there were sessions, and returns how many. It
+	// moves the user's epoch, and keep and its login with it. If keep is no longer live,
+	// nothing changes: ErrUnknown.
 	EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (int64, error)
 	// UserSessions lists at most limit sessions of a user that are live at now, newest
-	// first: those after a place.
-	UserSessions(ctx context.Context, user ids.User, now time.Time, after Place, limit int) ([]Session, error)
+	// first: those after one of them, or from the begin if that is zero.
+	UserSessions(ctx context.Context, user ids.User, now time.Time, after ids.Session, limit int) ([]Session, error)
 	// PurgeSessions removes at most limit sessions that have expired at now and returns
 	// how many.
 	PurgeSessions(ctx context.Context, now time.Time, limit int) (int64, error)

@@ -21,7 +21,7 @@ func NewSessions(store Store) Sessions { return Sessions{store} }
 // OfUser lists a user's live sessions, newest first.
 func (s Sessions) OfUser(ctx context.Context, now time.Time, user ids.User) (all []Session, err error) {
 	const page = 500
-	for after := (Place{}); ; {
+	for after := (ids.Session{}); ; {
 		some, err := s.Page(ctx, now, user, after, page)
 		if err != nil {
 			return nil, err
@@ -30,12 +30,12 @@ func (s Sessions) OfUser(ctx context.Context, now time.Time, user ids.User) (all
 		if len(some) < page {
 			return all, nil
 		}
-		after = some[page-1].Place()
+		after = some[page-1].ID
 	}
 }
 
-// Page lists at most limit of a user's live sessions, newest first: those after a place.
-func (s Sessions) Page(ctx context.Context, now time.Time, user ids.User, after Place, limit int) ([]Session, error) {
+// Page lists at most limit of a user's live sessions, newest first: those after one of them, or from the begin if that is zero.
+func (s Sessions) Page(ctx context.Context, now time.Time, user ids.User, after ids.Session, limit int) ([]Session, error) {
 	return s.store.UserSessions(ctx, user, now, after, limit)
 }
 

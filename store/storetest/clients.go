@@ -14,7 +14,6 @@ import (
 	"countersign/clients"
 	"countersign/ids"
 	"countersign/store"
-	"countersign/tokens"
 )
 
 // fullClient is a client with every field set.
@@ -256,7 +255,7 @@ var clientPromises = []promise{
 			addSession(t, db, u, c.ID)
 		}
 		succeeds(t, db.DeleteClient(t.Context(), c.ID, event(audit.ClientDeleted)))
-		left, err := db.UserSessions(t.Context(), u.ID, at, tokens.Place{}, 1000)
+		left, err := db.UserSessions(t.Context(), u.ID, at, ids.Session{}, 1000)
 		succeeds(t, err)
 		same(t, "sessions left", len(left), 1)
 		lives(t, db, kept)

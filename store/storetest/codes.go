@@ -212,7 +212,7 @@ var codePromises = []promise{
 		isCode(t, db, made)
 		isCode(t, db, other)
 		lives(t, db, want)
-		all, err := db.UserSessions(t.Context(), u.ID, at, tokens.Place{}, 1000)
+		all, err := db.UserSessions(t.Context(), u.ID, at, ids.Session{}, 1000)
 		succeeds(t, err)
 		same(t, "sessions of the user", all, []tokens.Session{want})
 		want = advanced(want, at)

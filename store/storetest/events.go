@@ -91,6 +91,7 @@ var eventPromises = []promise{
 		}{
 			{"all, by their times", audit.Filter{After: first}, "13245"},
 			{"one account's", audit.Filter{UserID: alice}, "135"},
+			{"one account's, by their numbers", audit.Filter{UserID: alice, ByNumber: true, After: all[0].Place(), Limit: 1}, "3"},
 			{"another's", audit.Filter{UserID: bob}, "2"},
 			{"an unknown user's", audit.Filter{UserID: ids.New[ids.User]()}, ""},
 			{"at an instant or after it", audit.Filter{Since: at.Add(2 * time.Minute)}, "245"},

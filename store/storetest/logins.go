@@ -244,7 +244,7 @@ var loginPromises = []promise{
 			exchanged(t, db, addCode(t, db, l, c.ID))
 		}
 		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))
-		left, err := db.UserSessions(t.Context(), l.UserID, at, tokens.Place{}, 1000)
+		left, err := db.UserSessions(t.Context(), l.UserID, at, ids.Session{}, 1000)
 		succeeds(t, err)
 		same(t, "sessions left", left, nil)
 	}},
@@ -379,6 +379,7 @@ var loginPromises = []promise{
 			same(t, "sessions ended", n, 2)
 		}, event(audit.SessionRevoked))
 		lives(t, db, kept)
+		l.Epoch++
 		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
 		sessionGone(t, db, sibling)
 		sessionGone(t, db, other)
@@ -392,12 +393,13 @@ var loginPromises = []promise{
 		lives(t, db, kept)
 		isOver(t, db, l)
 
+		u.Epoch++
 		l, other := addLogin(t, db, u), addLogin(t, db, addUser(t, db, "bob"))
 		his := exchanged(t, db, addCode(t, db, other, c.ID))
 		_, err = db.EndUserSessions(t.Context(), u.ID, his.ID, event(audit.SessionRevoked))
-		succeeds(t, err)
-		sessionGone(t, db, kept)
-		isOver(t, db, l)
+		fails(t, "another user's", err, tokens.ErrUnknown)
+		lives(t, db, kept)
+		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
 		lives(t, db, his)
 		lives(t, db, exchanged(t, db, addCode(t, db, other, c.ID)))
 	}},

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ var sessionPromises = []promise{
 		}, created)
 		want.Roles, want.Epoch = u.Roles, u.Epoch
 		lives(t, db, want)
-		all, err := db.UserSessions(t.Context(), u.ID, at, tokens.Place{}, 1000)
+		all, err := db.UserSessions(t.Context(), u.ID, at, ids.Session{}, 1000)
 		succeeds(t, err)
 		same(t, "sessions of the user", all, []tokens.Session{want})
 	}},
@@ -250,7 +251,39 @@ var sessionPromises = []promise{
 		sessionGone(t, db, s)
 		sessionGone(t, db, second)
 		lives(t, db, other)
-		isUser(t, db, u) // the epoch is unchanged
+		u.Epoch++ // what a race leaves behind is dead
+		isUser(t, db, u)
+	}},
+	{"EndUserSessions/only by a session that is live", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		other := addSession(t, db, u, s.ClientID)
+		_, err := db.EndUserSessions(t.Context(), u.ID, s.ID, event(audit.SessionRevoked))
+		succeeds(t, err)
+		lives(t, db, s)
+		sessionGone(t, db, other)
+		for _, dead := range []ids.Session{other.ID, ids.New[ids.Session]()} {
+			_, err = db.EndUserSessions(t.Context(), u.ID, dead, event(audit.SessionRevoked))
+			fails(t, "by a session that has ended", err, tokens.ErrUnknown)
+		}
+		lives(t, db, s)
+		fails(t, "advance one that has ended", db.AdvanceSession(t.Context(), advanced(other, at), at), tokens.ErrStale)
+	}},
+	{"EndUserSessions/more than one batch", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		for c := range 5 {
+			client := addClient(t, db, fmt.Sprint("app", c)).ID
+			for range 90 {
+				addSession(t, db, u, client)
+			}
+		}
+		n, err := db.EndUserSessions(t.Context(), u.ID, s.ID, event(audit.SessionRevoked))
+		succeeds(t, err)
+		same(t, "ended", n, 450)
+		lives(t, db, s)
+		s.Epoch = u.Epoch + 1
+		left, err := db.UserSessions(t.Context(), u.ID, at, ids.Session{}, 1000)
+		succeeds(t, err)
+		same(t, "sessions left", len(left), 1)
 	}},
 	{"EndUserSessions/there may be none", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
@@ -277,7 +310,7 @@ var sessionPromises = []promise{
 		short.ExpiresAt = at.Add(time.Minute)
 		succeeds(t, db.CreateSession(t.Context(), short, u.Epoch, event(audit.SessionCreated)))
 		slices.Reverse(want)
-		got, err := db.UserSessions(t.Context(), u.ID, short.ExpiresAt, tokens.Place{}, 1000)
+		got, err := db.UserSessions(t.Context(), u.ID, short.ExpiresAt, ids.Session{}, 1000)
 		succeeds(t, err)
 		same(t, "sessions", got, want)
 	}},
@@ -288,10 +321,10 @@ var sessionPromises = []promise{
 			s.CreatedAt = at.Add(time.Duration(i/3) * time.Millisecond) // some at one instant
 			succeeds(t, db.CreateSession(t.Context(), s, u.Epoch, event(audit.SessionCreated)))
 		}
-		want, err := db.UserSessions(t.Context(), u.ID, at, tokens.Place{}, 1000)
+		want, err := db.UserSessions(t.Context(), u.ID, at, ids.Session{}, 1000)
 		succeeds(t, err)
 		var got []tokens.Session
-		for after := (tokens.Place{}); ; after = got[len(got)-1].Place() {
+		for after := (ids.Session{}); ; after = got[len(got)-1].ID {
 			some, err := db.UserSessions(t.Context(), u.ID, at, after, 2)
 			succeeds(t, err)
 			if got = append(got, some...); len(some) < 2 {
@@ -334,7 +367,7 @@ var sessionPromises = []promise{
 		lives(t, db, elsewhere)
 	}},
 	{"UserSessions/there may be none", func(t *testing.T, db *store.DB) {
-		got, err := db.UserSessions(t.Context(), addUser(t, db, "alice").ID, at, tokens.Place{}, 1000)
+		got, err := db.UserSessions(t.Context(), addUser(t, db, "alice").ID, at, ids.Session{}, 1000)
 		succeeds(t, err)
 		same(t, "sessions", got, nil)
 	}},
