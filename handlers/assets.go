@@ -69,7 +69,7 @@ var assetTypes = map[string]string{
 	".ts":   "application/typescript; charset=utf-8",
 }
 
-// asset serves a file, after before.
+// asset serves a file. The handlers in before run first.
 func asset(r gin.IRouter, at string, body []byte, maxAge time.Duration, before ...gin.HandlerFunc) {
 	etag := etagOf(body)
 	answer := func(c *gin.Context) { writeCacheable(c, body, etag, assetTypes[path.Ext(at)], maxAge) }

@@ -130,7 +130,7 @@ func (a *App) send(ctx context.Context, l accounts.Letter) {
 		}
 		again := now.Add(sendPause(l.Kind, l.Attempts))
 		if err := a.o.Store.LetterFailed(context.WithoutCancel(ctx), l.ID, until, again, err.Error()); err != nil {
-			a.o.Log.WarnContext(ctx, "it is not noted that mail was not sent", "kind", l.Kind, "subject", l.UserID, "err", err)
+			a.o.Log.WarnContext(ctx, "the reason why mail was not sent is not stored", "kind", l.Kind, "subject", l.UserID, "err", err)
 		}
 		return
 	}

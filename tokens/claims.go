@@ -190,10 +190,7 @@ func (s *Service) accessToken(now time.Time, to oauth.Recipient, session *Sessio
 // idToken signs an ID token that tells the client about the session's user. The ID token
 // of a refresh has no nonce (OpenID Connect Core section 12.2).
 func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient, session *Session, scopes oauth.Scopes, access, nonce string) (string, error) {
-	alg := s.idTokenAlg
-	if to.IDTokenAlg != "" {
-		alg = to.IDTokenAlg
-	}
+	alg := cmp.Or(to.IDTokenAlg, s.idTokenAlg)
 	claims := idClaims{
 		common: common{
 			Issuer:    s.issuer,
