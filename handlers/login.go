@@ -64,6 +64,7 @@ func continuing(j authorize.Judgment, l *tokens.Login) string {
 // proof.
 func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, signedIn string, d pages.Data) error {
 	d.Signup, d.Forgot, d.SignedIn = h.SignupEnabled, h.Mail, signedIn
+	d.RequireVerifiedEmail = h.RequireVerifiedEmail
 	return h.show(c, status, pages.Login, r, d)
 }
 

@@ -111,7 +111,9 @@ func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 	if code, wrong := d.Fields["new_password"]; wrong {
 		d.Fields = map[string]string{"password": code}
 	}
-	d.Token = token
+	if !errors.Is(err, accounts.ErrBadToken) { // with no use for it, the page asks for the link again
+		d.Token = token
+	}
 	return h.show(c, status, pages.Reset, nil, d)
 }
 
@@ -131,7 +133,9 @@ func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
 	if !ok {
 		return err
 	}
-	d.Token = token
+	if !errors.Is(err, accounts.ErrBadToken) { // with no use for it, the page asks for the link again
+		d.Token = token
+	}
 	return h.show(c, status, pages.Verify, nil, d)
 }
 

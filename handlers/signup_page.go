@@ -74,7 +74,7 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 		Username: username, Password: secrecy.Text(form.Get("password")), Email: email,
 	}, h.KnownBrowsers.caller(c, locales(r)))
 	if err == nil && o.State == signin.AddressDue {
-		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verify_sent", Username: o.User.Username})
+		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verify_sent", Username: o.User.Username, Email: email})
 	}
 	if err == nil {
 		had, err := h.login(c)

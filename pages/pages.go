@@ -48,7 +48,7 @@ type Data struct {
 	Ticket   string // carried in every form and link; empty: none
 	Client   string // name of the application that asks; empty: none
 	Username string // already filled in, or the user who is signed in
-	Email    string // already filled in
+	Email    string // already filled in, or where a letter goes to
 
 	Errors    []string          // codes of what went wrong, see words.go
 	Retry     time.Duration     // with the code throttled: how long to wait
@@ -57,7 +57,7 @@ type Data struct {
 
 	SignedIn             string   // Login: the user who may go on without a password; empty: none
 	Signup, Forgot       bool     // Login: link to these pages
-	RequireVerifiedEmail bool     // Signup
+	RequireVerifiedEmail bool     // Login: link to Again; Signup: ask for an address
 	Scopes               []string // Consent: the scopes asked for
 	Token                string   // Reset, Verify: the mailed token; empty: the page asks for the link, or its script finds the token
 
@@ -180,7 +180,7 @@ func (v view) Onward() string {
 	switch v.code {
 	case "signed_in_late":
 		return "message.in"
-	case "expired", "mail_sent", "verify_sent", "verify_again", "verified", "already_verified", "password_set", "already_set", "signed_out":
+	case "expired", "mail_sent", "verify_sent", "verify_again", "verified", "already_verified", "password_set", "already_set", "signed_out", "mail_off", "signup_off":
 		return "message.login"
 	}
 	if v.Ticket != "" {
@@ -194,6 +194,9 @@ func (v view) Onward() string {
 func (v view) Resend() bool {
 	return v.Username != "" && (v.code == "verify_sent" || v.code == "verify_again")
 }
+
+// AskAgain reports whether a Message links to the page that asks for a new password.
+func (v view) AskAgain() bool { return v.code == "mail_sent" }
 
 // MailWaits reports whether a Message says that mail waits.
 func (v view) MailWaits() bool {

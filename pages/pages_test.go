@@ -35,6 +35,7 @@ func examples() []example {
 		{"login", pages.Login, pages.Data{Signup: true, Forgot: true}},
 		{"login for a client", pages.Login, pages.Data{Ticket: "a.b", Client: client, Username: user, Signup: true, Forgot: true}},
 		{"login or go on", pages.Login, pages.Data{Ticket: "a.b", Client: client, SignedIn: user, Signup: true, Forgot: true}},
+		{"login where addresses are confirmed", pages.Login, pages.Data{Ticket: "a.b", Client: client, Signup: true, Forgot: true, RequireVerifiedEmail: true}},
 		{"login refused", pages.Login, pages.Data{Ticket: "a.b", Client: client, Username: user, Errors: []string{"invalid_credentials"}, Forgot: true}},
 		{"login throttled", pages.Login, pages.Data{Username: user, Errors: []string{"throttled"}, Retry: 61 * time.Second}},
 		{"signup", pages.Signup, pages.Data{}},
@@ -51,6 +52,7 @@ func examples() []example {
 		{"logout for a client", pages.Logout, pages.Data{Ticket: "a.b", Client: client, Username: user}},
 		{"signed out", pages.SignedOut, pages.Data{}},
 		{"forgot", pages.Forgot, pages.Data{Ticket: "a.b"}},
+		{"forgot without a client", pages.Forgot, pages.Data{}},
 		{"forgot refused", pages.Forgot, pages.Data{Username: user, Errors: []string{"throttled"}}},
 		{"reset", pages.Reset, pages.Data{Token: "cs_mt_x"}},
 		{"reset refused", pages.Reset, pages.Data{Token: "cs_mt_x", Errors: []string{"bad_token"}, Fields: map[string]string{"password": "too_common"}}},
@@ -61,7 +63,7 @@ func examples() []example {
 		{"again", pages.Again, pages.Data{}},
 		{"again refused", pages.Again, pages.Data{Ticket: "a.b", Fields: map[string]string{"username": "required"}}},
 		{"again throttled", pages.Again, pages.Data{Username: user, Errors: []string{"throttled"}, Retry: 61 * time.Second}},
-		{"verify sent, again", pages.Message, pages.Data{Ticket: "a.b", Message: "verify_sent", Username: user, MailFails: true}},
+		{"verify sent, again", pages.Message, pages.Data{Ticket: "a.b", Message: "verify_sent", Username: user, Email: "alice@example.com", MailFails: true}},
 		{"form_post", pages.FormPost, pages.Data{
 			Action: "https://app.example.com/callback?x=1&y=2",
 			Values: []pages.Value{{"code", "cs_ac_x"}, {"state", `"><script>alert(1)</script>`}, {"iss", "https://auth.example.com"}},
@@ -69,7 +71,7 @@ func examples() []example {
 		{"form_post for a client", pages.FormPost, pages.Data{Client: client, Action: "http://localhost:8080/callback"}},
 	}
 	for _, code := range messages {
-		all = append(all, example{"message " + code, pages.Message, pages.Data{Message: code}})
+		all = append(all, example{"message " + code, pages.Message, pages.Data{Message: code, Email: "alice@example.com"}})
 	}
 	all = append(all, example{"message in detail", pages.Message, pages.Data{
 		Message: "invalid_redirect_uri", Ticket: "a.b", Detail: "redirect_uri is not registered for this client",
@@ -181,6 +183,22 @@ func TestPagesAreWellFormed(t *testing.T) {
 				checkReferences(p, e.data)
 			})
 		}
+	}
+}
+
+// A user can go on from every page, but from those that a request of another site or
+// application led to, and while the server itself is in trouble. Sign-in, consent and
+// sign-out have their own forms, and the form of form_post goes to the application.
+func TestPagesLeadOn(t *testing.T) {
+	var ends []string
+	for _, e := range examples() {
+		p := render(t, "en", e.page, e.data)
+		if e.data.Ticket == "" && len(p.all("a")) == 0 && !slices.Contains([]pages.Name{pages.Login, pages.Consent, pages.Logout, pages.FormPost}, e.page) {
+			ends = append(ends, e.data.Message)
+		}
+	}
+	if want := []string{"invalid_request", "unknown_client", "invalid_redirect_uri", "origin", "internal", "unavailable"}; !slices.Equal(ends, want) {
+		t.Errorf("no way on from %q, want %q", ends, want)
 	}
 }
 

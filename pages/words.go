@@ -13,8 +13,8 @@ import (
 // sentence without a translation doesn't compile.
 type said struct{ en, ko string }
 
-// words are all that the pages say. {service}, {client}, {username}, {time} and {n} are
-// filled in. Korean sentences put no particle after a name, because its form would
+// words are all that the pages say. {service}, {client}, {username}, {email}, {time} and
+// {n} are filled in. Korean sentences put no particle after a name, because its form would
 // depend on how the name sounds.
 //
 // No sentence may reveal whether an account exists.
@@ -36,6 +36,7 @@ var words = map[string]said{
 	"login.forgot":   {"Forgotten password?", "비밀번호를 잊으셨나요?"},
 	"login.new":      {"New here?", "처음이신가요?"},
 	"login.signup":   {"Create an account", "회원가입"},
+	"login.due":      {"Address not confirmed yet?", "이메일 주소를 아직 확인하지 않으셨나요?"},
 
 	"signup.title":         {"Create an account", "회원가입"},
 	"signup.client":        {"Create an account to continue to {client}.", "{client} 앱을 이용하려면 계정을 만들어 주세요."},
@@ -82,7 +83,7 @@ var words = map[string]said{
 	"verify.button": {"Confirm", "확인"},
 
 	"again.title":   {"Confirmation by mail", "이메일 주소 확인 메일"},
-	"again.text":    {"We'll mail you another link that confirms the address of your account.", "계정에 등록하신 이메일 주소를 확인하는 링크를 다시 보내 드립니다."},
+	"again.text":    {"We'll mail you another link that confirms the address of your new account. If you were changing the address of an account, ask for the change again instead.", "새로 만드신 계정의 이메일 주소를 확인하는 링크를 다시 보내 드립니다. 기존 계정의 이메일 주소를 변경하시던 중이었다면 변경을 다시 요청해 주세요."},
 	"again.button":  {"Send the confirmation again", "확인 메일 다시 보내기"},
 	"again.another": {"Send another link", "링크 다시 받기"},
 
@@ -124,7 +125,7 @@ var words = map[string]said{
 	"wrong.contains_personal":        {"The password must not contain the username, the e-mail address or the name of this service.", "비밀번호에는 아이디, 이메일 주소, 서비스 이름을 넣을 수 없습니다."},
 
 	// What a Message says.
-	"message.mail_waits": {"Mail can't be sent at the moment. We keep trying, and it goes out as soon as it can.", "지금은 메일을 보낼 수 없습니다. 계속 시도하고 있으며, 보낼 수 있게 되는 대로 발송됩니다."},
+	"message.mail_waits": {"Mail can't be sent at the moment. We keep trying, and it goes out as soon as it can.", "지금은 메일을 보낼 수 없습니다. 계속 시도하고 있으며, 가능해지는 대로 보내 드리겠습니다."},
 
 	"message.login":  {"Go to sign-in", "로그인으로 가기"},
 	"message.in":     {"Who is signed in to this browser", "이 브라우저의 로그인 상태 보기"},
@@ -143,7 +144,7 @@ var words = map[string]said{
 	"message.mail_sent.title":            {"Check your mail", "메일을 확인해 주세요"},
 	"message.mail_sent.text":             {"If such an account exists and has an e-mail address, a link is on its way there, or one that still works was mailed in the last minutes. If none arrives, look among the spam, then ask again.", "입력하신 정보와 일치하고 이메일 주소가 등록된 계정이 있으면 그 주소로 링크를 보내 드립니다. 몇 분 안에 이미 받으신 링크가 있으면 그 링크를 사용하실 수 있습니다. 메일이 오지 않으면 스팸함을 확인하신 뒤 다시 요청해 주세요."},
 	"message.verify_sent.title":          {"Check your mail", "메일을 확인해 주세요"},
-	"message.verify_sent.text":           {"We are sending you a link. Follow it to confirm your address, then sign in. If none arrives, look among the spam and check that the address was right.", "링크를 보내 드립니다. 받으신 링크로 이메일 주소를 확인하신 다음 로그인해 주세요. 메일이 오지 않으면 스팸함을 살펴보시고 주소를 바르게 입력했는지 확인해 주세요."},
+	"message.verify_sent.text":           {"We are sending a link to {email}. Follow it to confirm your address, then sign in. If none arrives, look among the spam and check that the address is right.", "{email} 주소로 링크를 보내 드립니다. 받으신 링크로 이메일 주소를 확인하신 다음 로그인해 주세요. 메일이 오지 않으면 스팸함을 살펴보시고 주소가 맞는지 확인해 주세요."},
 	"message.verify_again.title":         {"Check your mail", "메일을 확인해 주세요"},
 	"message.verify_again.text":          {"If this account has an address to confirm, a link is on its way there, or one that still works was mailed in the last minutes. If none arrives, look among the spam, then ask again.", "확인할 이메일 주소가 있는 계정이면 그 주소로 링크를 보내 드립니다. 몇 분 안에 이미 받으신 링크가 있으면 그 링크를 사용하실 수 있습니다. 메일이 오지 않으면 스팸함을 확인하신 뒤 다시 요청해 주세요."},
 	"message.verified.title":             {"E-mail address confirmed", "이메일 주소가 확인되었습니다"},
@@ -266,6 +267,8 @@ func (v view) fill(name string) (part, error) {
 		return part{v.Client, true}, nil
 	case "username":
 		return part{v.Who(), true}, nil
+	case "email":
+		return part{v.Email, true}, nil
 	case "time":
 		text, err := v.duration()
 		return part{Text: text}, err
