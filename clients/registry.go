@@ -205,7 +205,7 @@ func (s *Registry) checked(c Client, secret secrecy.Text) (Client, error) {
 }
 
 // RotateSecret gives a confidential client a new generated secret and returns
-// it. ErrUnknown, ErrPublic, caller.ErrNotOperator.
+// it, once all servers go by it. ErrUnknown, ErrPublic, caller.ErrNotOperator.
 func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id ids.Client, from caller.Caller) (secrecy.Text, error) {
 	if err := from.MustBeOperator(); err != nil {
 		return "", err
@@ -223,10 +223,12 @@ func (s *Registry) RotateSecret(ctx context.Context, now time.Time, id ids.Clien
 	if err := s.store.SetSecretHash(ctx, id, digestSecret(generated), now, ev); err != nil {
 		return "", fmt.Errorf("rotate secret: %w", err)
 	}
+	settle()
 	return generated, nil
 }
 
-// Delete removes the client and its sessions. ErrUnknown, caller.ErrNotOperator.
+// Delete removes the client and its sessions, and returns once all servers go by it.
+// ErrUnknown, caller.ErrNotOperator.
 func (s *Registry) Delete(ctx context.Context, now time.Time, id ids.Client, from caller.Caller) error {
 	if err := from.MustBeOperator(); err != nil {
 		return err
@@ -235,11 +237,12 @@ func (s *Registry) Delete(ctx context.Context, now time.Time, id ids.Client, fro
 	if err := s.store.DeleteClient(ctx, id, clientEvent(audit.ClientDeleted, now, id, from)); err != nil {
 		return fmt.Errorf("delete client: %w", err)
 	}
+	settle()
 	return nil
 }
 
 // ByID returns a client. If another process has changed it, ByID, like Authenticate, may
-// go by what it was for two seconds more. ErrUnknown.
+// go by what it was for a tenth of a second more. ErrUnknown.
 func (s *Registry) ByID(ctx context.Context, id ids.Client) (Client, error) {
 	return s.recent.get(ctx, s.store, id)
 }

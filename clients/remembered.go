@@ -10,8 +10,9 @@ import (
 
 const (
 	// rememberedFor is how long after a change by another process, such as another server or
-	// a command, a server may still go by what a client was.
-	rememberedFor = 2 * time.Second
+	// a command, a server may still go by what a client was. An operator's change waits as
+	// long (settle), so keep it short.
+	rememberedFor = 100 * time.Millisecond
 	// mostRemembered bounds the clients that are remembered.
 	mostRemembered = 10_000
 )
@@ -54,6 +55,10 @@ func (r *remembered) get(ctx context.Context, store Store, id ids.Client) (Clien
 	}
 	return c, nil
 }
+
+// settle waits after a change until every server has forgotten what the client was. So
+// what an operator is told is done, such as a new secret, is done on all of them.
+func settle() { time.Sleep(rememberedFor) }
 
 // forget forgets a client that has changed, or may have.
 func (r *remembered) forget(id ids.Client) {
