@@ -63,6 +63,7 @@ func TestIssuer(t *testing.T) {
 		{"https://auth.example.com#", "fragment", "fragment"},
 		{"https://me@auth.example.com", "user or password", "user or password"},
 		{"https://Auth.example.com", "lower-case", "lower-case"},
+		{"HTTPS://auth.example.com", "lower case", "lower case"},
 		{"https://auth.example.com:99999", "port", "port"},
 	} {
 		t.Run(test.issuer, func(t *testing.T) {

@@ -21,6 +21,8 @@ func CheckIssuer(s string, dev bool) error {
 		return errors.New("must begin with https://, or with http:// on localhost")
 	case u.Scheme != "https" && !dev:
 		return errors.New("must begin with https:// (only --dev allows http, on localhost)")
+	case !strings.HasPrefix(s, u.Scheme):
+		return errors.New("must have its scheme in lower case, as clients that normalise URLs write it")
 	case u.User != nil:
 		return errors.New("must not have a user or password: remove what is before the @")
 	case strings.ContainsAny(s, "?#"):
