@@ -110,6 +110,6 @@ func (c *cli) issuer(ctx context.Context, db *store.DB, news io.Writer) (string,
 		}
 		assumed = cmp.Or(dev.Issuer, assumed)
 	}
-	fmt.Fprintf(news, "The configuration says %s for the issuer, which this command does not know: give it by --config or COUNTERSIGN_ISSUER, or replace it.\n", assumed)
+	fmt.Fprintf(news, "This command does not know the issuer, and prints %s: replace that if it is wrong, and give --config or COUNTERSIGN_ISSUER next time.\n", assumed)
 	return assumed, nil
 }
