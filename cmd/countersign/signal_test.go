@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,6 +68,11 @@ func (s *slowRequest) finish() int {
 
 // SIGHUP is what a closing terminal sends, and many a script that means "reload".
 func TestTermAndHangUpLetRequestsFinishAndExitZero(t *testing.T) {
+	// A signal that this process handles is its children's default, also where nohup has
+	// the suite ignore it.
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(handled) })
 	for name, sig := range map[string]os.Signal{"term": syscall.SIGTERM, "hang up": syscall.SIGHUP} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
