@@ -26,7 +26,7 @@ import (
 //
 // Requirement: line 74.
 func TestTimeTellsNothing(t *testing.T) {
-	pairs := soak.Size(2_000, 400)
+	pairs := soak.Size(2_000, 240)
 	setUp := withOptions(func(o *server.Options) {
 		withMail(&smtpd.Server{})(o)
 		// One hash more or less shows, and doesn't hide other differences.
