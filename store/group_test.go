@@ -120,6 +120,9 @@ func TestGroupedChangesAreGivenUpAlone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() { gone <- db.InTx(ctx, sets("a")) }()
+	for running, _ := db.Queue(); !running; running, _ = db.Queue() {
+		runtime.Gosched()
+	}
 	stays := make(chan error, 1)
 	go func() { stays <- db.InTx(t.Context(), sets("b")) }()
 	cancel()
