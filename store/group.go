@@ -86,18 +86,22 @@ func (g *grouping) work() {
 
 // finish makes the changes of a group, and tells their callers.
 func (g *grouping) finish(group []*change) {
-	tx, lost := g.pool.BeginTx(context.Background(), nil)
+	tx, away := g.pool.BeginTx(context.Background(), nil)
 	group = slices.DeleteFunc(group, func(c *change) bool { return !c.taken.CompareAndSwap(false, true) })
-	if lost == nil {
+	var lost error
+	if away == nil {
 		lost = commit(tx, group)
 	}
 	for _, c := range group {
-		if lost != nil && len(group) > 1 { // what one change met has undone all: each gets a transaction of its own
-			if tx, c.err = g.pool.BeginTx(context.Background(), nil); c.err == nil {
+		if lost != nil && len(group) > 1 && away == nil { // what one change met has undone all: each gets a transaction of its own
+			if tx, away = g.pool.BeginTx(context.Background(), nil); away == nil {
 				c.err = cmp.Or(commit(tx, []*change{c}), c.err)
 			}
 		} else if lost != nil {
 			c.err = lost
+		}
+		if away != nil { // they don't wait for the lock one after the other
+			c.err = away
 		}
 		close(c.done)
 	}

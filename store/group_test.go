@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"countersign/store"
 	"countersign/store/storetest"
@@ -145,6 +147,30 @@ func TestGroupedChangesAreGivenUpAlone(t *testing.T) {
 		t.Errorf("got errors %v, want the second's cancellation", errs)
 	}
 	wantSettings(t, db, "b c f")
+}
+
+// While another process keeps the write lock, the callers of a group wait for it together
+// and not one after the other.
+func TestGroupedChangesWaitForALockOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "countersign.db")
+		db, other := storetest.OpenFile(t, path), storetest.OpenFile(t, path)
+		t.Cleanup(func() { db.Close(); other.Close() })
+		defer holdWriteLock(t, other)()
+		begun := time.Now()
+		var callers sync.WaitGroup
+		for range 20 {
+			callers.Go(func() {
+				if err := db.InTx(t.Context(), sets("a")); !db.IsUnavailable(err) {
+					t.Errorf("got error %v, want one that says to try again", err)
+				}
+			})
+		}
+		callers.Wait()
+		if took := time.Since(begun); took > 30*time.Second { // the leader's ten seconds, and the group's
+			t.Errorf("the callers waited %v", took)
+		}
+	})
 }
 
 // commits counts the commits in the log of a new database.

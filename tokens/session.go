@@ -111,7 +111,7 @@ type Store interface {
 	// nothing changes: ErrUnknown.
 	EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (int64, error)
 	// UserSessions lists at most limit sessions of a user that are live at now, newest
-	// first: those after one of them, or from the begin if that is zero.
+	// first: those after one of them, or from the newest on if that is zero.
 	UserSessions(ctx context.Context, user ids.User, now time.Time, after ids.Session, limit int) ([]Session, error)
 	// PurgeSessions removes at most limit sessions that have expired at now and returns
 	// how many.

@@ -34,7 +34,8 @@ func (s Sessions) OfUser(ctx context.Context, now time.Time, user ids.User) (all
 	}
 }
 
-// Page lists at most limit of a user's live sessions, newest first: those after one of them, or from the begin if that is zero.
+// Page lists at most limit of a user's live sessions, newest first: those after one of
+// them, or from the newest on if that is zero.
 func (s Sessions) Page(ctx context.Context, now time.Time, user ids.User, after ids.Session, limit int) ([]Session, error) {
 	return s.store.UserSessions(ctx, user, now, after, limit)
 }
