@@ -76,9 +76,17 @@ func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) e
 
 // letterQuery selects letters with their users' names. A letter without a user has no
 // name.
-var letterQuery = `SELECT ` + formerLetterTable.list("l.") + `, u.username FROM letters l LEFT JOIN users u ON u.id = l.user_id`
+var letterQuery = selectLetters("")
 
-func scanLetter(row scanner, more ...any) (accounts.Letter, error) {
+// selectLetters is letterQuery with more columns of letters after its own.
+func selectLetters(more string) string {
+	return `SELECT ` + formerLetterTable.list("l.") + `, u.username` + more + ` FROM letters l LEFT JOIN users u ON u.id = l.user_id`
+}
+
+func scanLetter(row scanner) (accounts.Letter, error) { return scanLetterAnd(row) }
+
+// scanLetterAnd scans a letter, and what a query selects after it.
+func scanLetterAnd(row scanner, more ...any) (accounts.Letter, error) {
 	var (
 		l                     accounts.Letter
 		created, expires, due sql.NullInt64
@@ -90,11 +98,9 @@ func scanLetter(row scanner, more ...any) (accounts.Letter, error) {
 	return l, ifNoRows(err, accounts.ErrBadToken)
 }
 
-func sentLetter(row scanner) (accounts.Letter, error) { return scanLetter(row) }
-
 // Letter implements [accounts.LetterStore].
 func (db *DB) Letter(ctx context.Context, id ids.Letter, now time.Time) (accounts.Letter, error) {
-	return one(ctx, db, sentLetter, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
+	return one(ctx, db, scanLetter, letterQuery+` WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }
 
 // UsedLetter implements [accounts.LetterStore].
@@ -248,7 +254,7 @@ func (db *DB) DueLetters(ctx context.Context, now time.Time, limit int, kinds ..
 			args = append(args, string(k))
 		}
 	}
-	return all(ctx, db, sentLetter, letterQuery+where+` ORDER BY l.due_at LIMIT ?`, append(args, limit)...)
+	return all(ctx, db, scanLetter, letterQuery+where+` ORDER BY l.due_at LIMIT ?`, append(args, limit)...)
 }
 
 // ClaimLetter implements [accounts.LetterStore].
@@ -283,10 +289,10 @@ func (db *DB) LetterFailed(ctx context.Context, id ids.Letter, until, again time
 func (db *DB) Backlog(ctx context.Context, now time.Time, limit int) ([]accounts.Letter, error) {
 	return all(ctx, db, func(row scanner) (accounts.Letter, error) {
 		var why sql.NullString
-		l, err := scanLetter(row, &why)
+		l, err := scanLetterAnd(row, &why)
 		l.LastError = why.String
 		return l, err
-	}, strings.Replace(letterQuery, ` FROM`, `, l.last_error FROM`, 1)+`
+	}, selectLetters(", l.last_error")+`
 		WHERE l.expires_at > ? AND (l.due_at IS NOT NULL OR l.last_error IS NOT NULL) ORDER BY l.expires_at LIMIT ?`, now.UnixMilli(), limit)
 }
 
