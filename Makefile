@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # In CI the race detector is on. Elsewhere: make test RACE=-race
 RACE := $(if $(filter true,$(CI)),-race,)
 
-.PHONY: help run build test soak lint fuzz bench lines vuln
+.PHONY: help run build test soak lint fuzz bench microbench lines vuln
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -35,8 +35,13 @@ FUZZTIME := 60s
 fuzz: ## run each fuzz target for FUZZTIME (60s)
 	./test/fuzz $(FUZZTIME)
 
-bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## measure the server beside the limits of this machine, and write bench/results.md; BENCH='-only "SQLite: refresh$$"' measures one job
+	go run ./bench $(BENCH)
+
+PACKAGES := ./...
+COUNT := 6
+microbench: ## run the Go benchmarks of PACKAGES (all) COUNT (6) times, for benchstat
+	@go test -run '^$$' -bench . -benchmem -count $(COUNT) $(PACKAGES)
 
 lines: ## list which lines of docs/requirements.md have a test
 	@awk '/^\/\/ Requirement: / { of = $$0; sub(/^\/\/ Requirement: /, "", of); sub(/\.$$/, "", of) } \
