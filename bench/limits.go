@@ -27,7 +27,7 @@ type limit struct {
 }
 
 // limits are those that need no server.
-func limits(folder string) []limit {
+func limits(folder string, callers int) []limit {
 	list := []limit{
 		{flushLimit, func(d time.Duration) (float64, error) {
 			times, err := flush(folder, d)
@@ -46,7 +46,7 @@ func limits(folder string) []limit {
 const (
 	flushLimit    = "disk flushes of 4 KiB"
 	sqliteSingle  = "SQLite swaps, one a commit"
-	sqliteGrouped = "SQLite swaps, 16 a commit"
+	sqliteGrouped = "SQLite swaps, one of each caller a commit"
 	argonLimit    = "argon2id, one for each core"
 )
 

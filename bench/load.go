@@ -32,8 +32,8 @@ type load struct {
 	// WarmUp, whose passes don't count.
 	Passes       int
 	WarmUp, Time time.Duration
-	// Watch lists processes whose CPU time the result has.
-	Watch []int
+	// Watch lists processes whose CPU time the result has, by what they are.
+	Watch map[string][]int
 }
 
 // A step is one request. {name} in its texts is what the caller knows under that name.
@@ -62,8 +62,8 @@ type result struct {
 	FirstError    string
 	P50, P99, Max time.Duration // of a whole pass
 	Own           time.Duration // CPU time of the load generator
-	Watched       time.Duration // CPU time of all watched processes
-	Answers       []answer      // caller 0's first, one for each step
+	Watched       map[string]time.Duration
+	Answers       []answer // caller 0's first, one for each step
 	Vars          []map[string]string
 }
 
@@ -126,20 +126,23 @@ func (l *load) run() result {
 		callers[i] = newCaller(l, i)
 	}
 	var running sync.WaitGroup
-	began, own, watched := time.Now(), ownCPU(), cpuOf(l.Watch)
+	began, own, watched := time.Now(), ownCPU(), l.watched()
 	for _, c := range callers {
 		running.Go(func() { c.run(l.Passes, &now) })
 	}
 	if l.Passes == 0 {
 		time.Sleep(l.WarmUp)
-		began, own, watched = time.Now(), ownCPU(), cpuOf(l.Watch)
+		began, own, watched = time.Now(), ownCPU(), l.watched()
 		now.Store(measuring)
 		time.Sleep(l.Time)
 	} else {
 		running.Wait()
 	}
 	now.Store(ending)
-	r := result{Took: time.Since(began), Own: ownCPU() - own, Watched: cpuOf(l.Watch) - watched}
+	r := result{Took: time.Since(began), Own: ownCPU() - own, Watched: l.watched()}
+	for what, before := range watched {
+		r.Watched[what] -= before
+	}
 	running.Wait()
 
 	var times []time.Duration
@@ -155,6 +158,14 @@ func (l *load) run() result {
 	r.Passes = len(times)
 	r.P50, r.P99, r.Max = percentile(times, 50), percentile(times, 99), percentile(times, 100)
 	return r
+}
+
+func (l *load) watched() map[string]time.Duration {
+	m := map[string]time.Duration{}
+	for what, pids := range l.Watch {
+		m[what] = cpuOf(pids)
+	}
+	return m
 }
 
 // caller is one of the generator's callers, with a connection to each replica.

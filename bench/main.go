@@ -19,8 +19,6 @@ import (
 	"time"
 )
 
-const callers = 16
-
 // The names by which the program starts itself.
 const (
 	generatorCommand = "generate-load"
@@ -29,11 +27,12 @@ const (
 
 // options are the flags.
 type options struct {
-	time   time.Duration
-	runs   int
-	only   *regexp.Regexp
-	out    string
-	server string
+	time    time.Duration
+	runs    int
+	callers int
+	only    *regexp.Regexp
+	out     string
+	server  string
 }
 
 func main() {
@@ -54,6 +53,7 @@ func dispatch(args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.DurationVar(&o.time, "time", 2*time.Second, "how long each run takes")
 	flags.IntVar(&o.runs, "runs", 3, "runs of each job and limit; the median counts")
+	flags.IntVar(&o.callers, "callers", 16, "callers at once")
 	flags.Func("only", "measure only what this `regexp` matches, such as 'SQLite: refresh$'", func(s string) (err error) {
 		o.only, err = regexp.Compile(s)
 		return err
@@ -65,7 +65,7 @@ func dispatch(args []string) error {
 		return nil
 	case err != nil:
 		return err
-	case flags.NArg() > 0 || o.runs < 1 || o.time <= 0:
+	case flags.NArg() > 0 || o.runs < 1 || o.callers < 1 || o.time <= 0:
 		return errors.New("see -help")
 	}
 	if o.out == "" && o.only.String() == "" {

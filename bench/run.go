@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ type runner struct {
 	progress io.Writer
 	report   *report
 	limits   []limit
+	rates    map[string][]float64 // of each limit
 }
 
 // run measures everything.
@@ -33,11 +35,11 @@ func run(ctx context.Context, o options, progress io.Writer) (*report, error) {
 			return nil, err
 		}
 	}
-	r := &runner{options: o, progress: progress, limits: limits(folder), report: &report{
+	r := &runner{options: o, progress: progress, limits: limits(folder, o.callers), rates: map[string][]float64{}, report: &report{
 		date: time.Now(),
-		how:  fmt.Sprintf("%d callers; the median of %d runs of %s.", callers, o.runs, o.time),
+		how:  fmt.Sprintf("%d callers; the median of %d runs of %s.", o.callers, o.runs, o.time),
 	}}
-	if r.env, err = newEnvironment(o.server, folder); err != nil {
+	if r.env, err = newEnvironment(o.server, folder, o.callers); err != nil {
 		return nil, err
 	}
 	if r.report.facts, err = machine(o.server, folder, min(o.time, time.Second)); err != nil {
@@ -49,53 +51,51 @@ func run(ctx context.Context, o options, progress io.Writer) (*report, error) {
 			return nil, err
 		}
 	}
-	for _, l := range r.limits { // those that no job has needed
-		if r.only.MatchString(l.name) {
-			if _, err := r.limit(ctx, l.name); err != nil {
-				return nil, err
-			}
+	if err := r.others(ctx, r.limits); err != nil {
+		return nil, err
+	}
+	for _, l := range r.limits {
+		if r.rates[l.name] != nil {
+			r.report.limits = append(r.report.limits, rate{l.name, middleRate(r.rates[l.name])})
 		}
 	}
-	place := map[string]int{}
-	for i, l := range r.limits {
-		place[l.name] = i
-	}
-	slices.SortFunc(r.report.limits, func(a, b rate) int { return place[a.name] - place[b.name] })
 	r.report.facts = append(r.report.facts, [2]string{"measured in", time.Since(began).Round(time.Second).String()})
 	return r.report, nil
 }
 
 func (r *runner) say(format string, args ...any) { fmt.Fprintf(r.progress, format+"\n", args...) }
 
-// limit returns a limit, which it measures the first time.
-func (r *runner) limit(ctx context.Context, name string) (*rate, error) {
-	for _, found := range r.report.limits {
-		if found.name == name {
-			return &found, nil
-		}
+// once measures a limit once, and keeps what it found.
+func (r *runner) once(ctx context.Context, name string) (float64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
 	}
-	for _, l := range r.limits {
-		if l.name != name {
+	i := slices.IndexFunc(r.limits, func(l limit) bool { return l.name == name })
+	found, err := r.limits[i].measure(min(r.time, time.Second))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	r.rates[name] = append(r.rates[name], found)
+	return found, nil
+}
+
+// others measures the limits of a list that were asked for and that no job has needed.
+func (r *runner) others(ctx context.Context, list []limit) error {
+	for _, l := range list {
+		if r.rates[l.name] != nil || !r.only.MatchString(l.name) {
 			continue
 		}
-		var rates []float64
 		for range r.runs {
-			if err := ctx.Err(); err != nil {
-				return nil, err
+			if _, err := r.once(ctx, l.name); err != nil {
+				return err
 			}
-			one, err := l.measure(min(r.time, time.Second))
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			rates = append(rates, one)
 		}
-		found := rate{name, median(rates, func(f float64) float64 { return f })}
-		r.say("%s: %s/s", name, count(found.perSecond))
-		r.report.limits = append(r.report.limits, found)
-		return &found, nil
+		r.say("%s: %s/s", l.name, count(middleRate(r.rates[l.name])))
 	}
-	return nil, fmt.Errorf("there is no limit %s", name)
+	return nil
 }
+
+func middleRate(rates []float64) float64 { return median(rates, func(f float64) float64 { return f }) }
 
 // wanted returns the jobs that were asked for, named by where they run.
 func (r *runner) wanted(where string, all []job) (list []job) {
@@ -120,7 +120,7 @@ func (r *runner) onSQLite(ctx context.Context) error {
 	}
 	defer s.stop()
 	for _, j := range list {
-		if err := r.measure(ctx, s, j, true, sqliteGrouped); err != nil {
+		if err := r.measure(ctx, s, j, nil, boundsOf(j, sqliteGrouped)); err != nil {
 			return err
 		}
 	}
@@ -148,10 +148,12 @@ func (r *runner) onMariaDB(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	r.limits = append(r.limits, mariaLimits(db)...)
+	maria := mariaLimits(db, r.callers)
+	r.limits = append(r.limits, maria...)
 	if err := db.CreateDatabase("bench"); err != nil {
 		return err
 	}
+	database := map[string][]int{databaseProcess: {db.Process()}}
 	for replicas, where := range []string{1: "MariaDB", 2: "MariaDB, 2 replicas"} {
 		list := r.wanted(where, durable)
 		if where == "" || len(list) == 0 {
@@ -162,41 +164,48 @@ func (r *runner) onMariaDB(ctx context.Context) error {
 			return err
 		}
 		for _, j := range list {
-			if err := r.measure(ctx, s, j, !j.durable, mariaCallers); err != nil {
+			if err := r.measure(ctx, s, j, database, boundsOf(j, mariaCallers)); err != nil {
 				s.stop()
 				return err
 			}
 		}
 		s.stop()
 	}
-	for _, l := range mariaLimits(db) { // while the database is there
-		if r.only.MatchString(l.name) {
-			if _, err := r.limit(ctx, l.name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return r.others(ctx, maria) // while the database is there
 }
 
+// The names of processes whose CPU time is measured.
+const (
+	serverProcess   = "server"
+	databaseProcess = "database"
+)
+
 // measure measures a job beside its limits, taking turns so that what else the machine does
-// strikes both alike.
-func (r *runner) measure(ctx context.Context, s *site, j job, besideBare bool, durable string) error {
-	row := row{name: j.name}
+// strikes all alike. besides are more processes to watch.
+func (r *runner) measure(ctx context.Context, s *site, j job, besides map[string][]int, bounds bounds) error {
 	var ours, bare []result
+	var rates []float64
 	var handler *bareServer
 	for range r.runs {
 		prepared, err := s.once(ctx, j.prepare)
 		if err != nil {
 			return fmt.Errorf("%s: prepare: %w", j.name, err)
 		}
-		l := load{Addresses: s.addresses(), Watch: s.pids(), Callers: callers, Steps: j.steps, Vars: prepared.Vars, WarmUp: r.time / 8, Time: r.time}
+		l := load{Addresses: s.addresses(), Watch: map[string][]int{serverProcess: s.pids()}, Callers: r.callers, Steps: j.steps, Vars: prepared.Vars, WarmUp: r.time / 8, Time: r.time}
+		maps.Copy(l.Watch, besides)
 		one, err := runLoad(ctx, l)
 		if err != nil {
 			return err
 		}
 		ours = append(ours, one)
-		if !besideBare || j.hashes {
+		if bounds.limit != "" {
+			rate, err := r.once(ctx, bounds.limit)
+			if err != nil {
+				return err
+			}
+			rates = append(rates, rate)
+		}
+		if !bounds.bare {
 			continue
 		}
 		if handler == nil {
@@ -205,30 +214,40 @@ func (r *runner) measure(ctx context.Context, s *site, j job, besideBare bool, d
 			}
 			defer handler.stop()
 		}
-		l.Addresses, l.Watch = []string{handler.address}, []int{handler.pid}
+		l.Addresses, l.Watch = []string{handler.address}, map[string][]int{serverProcess: {handler.pid}}
 		if one, err = runLoad(ctx, l); err != nil {
 			return err
 		}
 		bare = append(bare, one)
 	}
-	row.ours = middle(ours)
+	row := row{name: j.name, ours: middle(ours)}
 	if bare != nil {
 		m := middle(bare)
 		row.bare = &m
 	}
-	var err error
-	switch {
-	case j.hashes:
-		row.limit, err = r.limit(ctx, argonLimit)
-	case j.durable:
-		row.limit, err = r.limit(ctx, durable)
+	if rates != nil {
+		row.limit = &rate{bounds.limit, middleRate(rates)}
 	}
-	if err != nil {
-		return err
-	}
-	r.say("%s: %s/s, errors %d %s", j.name, count(row.ours.perSecond()), row.ours.Errors, row.ours.FirstError)
+	r.say("%s", row.brief())
 	r.report.jobs = append(r.report.jobs, row)
 	return nil
+}
+
+// bounds say what a job is compared with.
+type bounds struct {
+	bare  bool   // the bare gin handler
+	limit string // a limit, if set
+}
+
+// boundsOf returns a job's on a database whose limit of durable writes is given.
+func boundsOf(j job, durable string) bounds {
+	switch {
+	case j.hashes:
+		return bounds{limit: argonLimit}
+	case j.durable:
+		return bounds{bare: durable == sqliteGrouped, limit: durable}
+	}
+	return bounds{bare: true}
 }
 
 // middle returns the run with the median rate, with the errors of all.
@@ -241,66 +260,4 @@ func middle(runs []result) result {
 		}
 	}
 	return m
-}
-
-// inStorm measures refreshes alone and beside sign-ins with passwords, on a server that has
-// done nothing else.
-func (r *runner) inStorm(ctx context.Context) error {
-	const name = "SQLite: refresh in a password storm"
-	if !r.only.MatchString(name) {
-		return nil
-	}
-	var runs []storm
-	for range r.runs {
-		one, err := r.oneStorm(ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		runs = append(runs, one)
-	}
-	m := median(runs, func(s storm) float64 { return float64(s.within.P99) / float64(max(s.alone.P99, 1)) })
-	for _, one := range runs {
-		m.peak = max(m.peak, one.peak)
-	}
-	r.say("%s: p99 %s, alone %s", name, short(m.within.P99), short(m.alone.P99))
-	r.report.storm = &m
-	return nil
-}
-
-func (r *runner) oneStorm(ctx context.Context) (found storm, err error) {
-	s, err := r.env.startSite(ctx, r.sqlite(), 1)
-	if err != nil {
-		return found, err
-	}
-	defer s.stop()
-	pid := s.pids()[0]
-	found.idle = s.idle
-	refresh, hash := jobNamed("refresh"), jobNamed("password")
-	prepared, err := s.once(ctx, refresh.prepare)
-	if err != nil {
-		return found, err
-	}
-	l := load{Addresses: s.addresses(), Watch: s.pids(), Callers: callers, Steps: refresh.steps, Vars: prepared.Vars, WarmUp: r.time / 8, Time: r.time}
-	if found.alone, err = runLoad(ctx, l); err != nil {
-		return found, err
-	}
-	forgetPeak(pid)
-	type outcome struct {
-		result
-		err error
-	}
-	passwords := make(chan outcome, 1)
-	go func() {
-		one, err := runLoad(ctx, load{Addresses: s.addresses(), Callers: callers, Steps: hash.steps, Vars: prepared.Vars, WarmUp: r.time / 8, Time: r.time + r.time/4})
-		passwords <- outcome{one, err}
-	}()
-	l.Vars, l.WarmUp = found.alone.Vars, r.time/4
-	found.within, err = runLoad(ctx, l)
-	last := <-passwords
-	found.passwords = last.result
-	_, found.peak = memory(pid)
-	if err == nil {
-		err = last.err
-	}
-	return found, err
 }

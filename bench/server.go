@@ -51,14 +51,15 @@ clients:
 // environment is where servers run: the binary and the folder with their files.
 type environment struct {
 	binary, folder string
+	callers        int
 }
 
 // newEnvironment writes what all servers share into an empty folder.
-func newEnvironment(binary, folder string) (environment, error) {
+func newEnvironment(binary, folder string, callers int) (environment, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
 	config := fmt.Sprintf(configuration, issuer, folder, application, argonMemoryKiB, argonIterations)
-	return environment{binary, folder}, errors.Join(
+	return environment{binary, folder, callers}, errors.Join(
 		os.WriteFile(filepath.Join(folder, "master.key"), []byte(base64.StdEncoding.EncodeToString(key)), 0o600),
 		os.WriteFile(filepath.Join(folder, "secret"), []byte(secret), 0o600),
 		os.WriteFile(filepath.Join(folder, "config.yaml"), []byte(config), 0o600),
@@ -144,13 +145,14 @@ func (s *server) stop() {
 // site is a database with the servers on it.
 type site struct {
 	servers []*server
+	callers int
 	name    string // tells its users from those of other sites on the database
 	idle    int64  // bytes of memory that the first server had before it did anything
 }
 
 // startSite starts replicas on one database, and signs up the callers' users.
 func (e environment) startSite(ctx context.Context, database string, replicas int) (*site, error) {
-	s := &site{name: strings.ToLower(rand.Text()[:8])}
+	s := &site{callers: e.callers, name: strings.ToLower(rand.Text()[:8])}
 	for range replicas {
 		one, err := e.start(database)
 		if err != nil {
@@ -169,12 +171,12 @@ func (e environment) startSite(ctx context.Context, database string, replicas in
 
 // once has each caller go through steps once. The result has what callers then know.
 func (s *site) once(ctx context.Context, steps []step) (result, error) {
-	vars := make([]map[string]string, callers)
+	vars := make([]map[string]string, s.callers)
 	run := strings.ToLower(rand.Text()[:8])
 	for i := range vars {
 		vars[i] = map[string]string{"site": s.name, "run": run}
 	}
-	r, err := runLoad(ctx, load{Addresses: s.addresses(), Callers: callers, Steps: steps, Vars: vars, Passes: 1})
+	r, err := runLoad(ctx, load{Addresses: s.addresses(), Callers: s.callers, Steps: steps, Vars: vars, Passes: 1})
 	if err == nil && r.Errors > 0 {
 		err = errors.New(r.FirstError)
 	}

@@ -115,13 +115,13 @@ func sqliteSwaps(folder string, inCommit int, d time.Duration) (float64, error) 
 }
 
 const (
-	mariaSingle  = "MariaDB swaps, by one caller"
-	mariaCallers = "MariaDB swaps, by 16 callers"
-	mariaGrouped = "MariaDB swaps, 16 a commit"
+	mariaSingle  = "MariaDB swaps, one at a time"
+	mariaCallers = "MariaDB swaps, by all callers"
+	mariaGrouped = "MariaDB swaps, one of each caller a commit"
 )
 
 // mariaLimits are those of a MariaDB server.
-func mariaLimits(s *mariadb.Server) []limit {
+func mariaLimits(s *mariadb.Server, callers int) []limit {
 	return []limit{
 		{mariaSingle, func(d time.Duration) (float64, error) { return mariaSwaps(s, 1, false, d) }},
 		{mariaCallers, func(d time.Duration) (float64, error) { return mariaSwaps(s, callers, false, d) }},
@@ -145,7 +145,7 @@ func mariaSwaps(s *mariadb.Server, n int, inOneCommit bool, d time.Duration) (fl
 	}
 	db := sql.OpenDB(connector)
 	defer db.Close()
-	db.SetMaxIdleConns(callers)
+	db.SetMaxIdleConns(n)
 	if inOneCommit {
 		db.SetMaxOpenConns(1)
 		list, err := swappers(db, n)

@@ -33,10 +33,19 @@ type row struct {
 	limit *rate   // what bounds it more closely
 }
 
-// storm is how refreshes fare while passwords are hashed.
-type storm struct {
-	alone, within, passwords result
-	idle, peak               int64 // bytes of memory
+// brief says it in a line.
+func (r *row) brief() string {
+	s := r.name + ": " + count(r.ours.perSecond()) + "/s"
+	if r.bare != nil {
+		s += ", " + ratio(r.ours.perSecond(), r.bare.perSecond()) + " of the bare gin handler"
+	}
+	if r.limit != nil {
+		s += ", " + ratio(r.ours.perSecond(), r.limit.perSecond) + " of " + r.limit.name
+	}
+	if r.ours.Errors > 0 {
+		s += fmt.Sprintf(", %d ERRORS, the first: %s", r.ours.Errors, r.ours.FirstError)
+	}
+	return s
 }
 
 // failed returns the number of answers that weren't the expected ones, and the first.
@@ -85,7 +94,7 @@ func (r *report) write(w io.Writer) error {
 				b.WriteString(" | | |\n")
 			}
 		}
-		b.WriteString("\n| job | p50 | p99 | longest | errors | server's CPU for one | generator's for one | generator's share of the CPU |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+		b.WriteString("\n| job | p50 | p99 | longest | errors | server's CPU for one | database's | generator's | generator's share of the CPU |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 		for _, j := range r.jobs {
 			writeTimes(&b, j.name, j.ours)
 			if j.bare != nil {
@@ -116,8 +125,12 @@ func (r *report) write(w io.Writer) error {
 }
 
 func writeTimes(b *strings.Builder, name string, r result) {
-	fmt.Fprintf(b, "| %s | %s | %s | %s | %d | %s | %s | %.0f %% |\n", name, short(r.P50), short(r.P99), short(r.Max), r.Errors,
-		short(each(r.Watched, r)), short(each(r.Own, r)), 100*r.Own.Seconds()/r.Took.Seconds()/float64(runtime.NumCPU()))
+	database := ""
+	if cpu, ok := r.Watched[databaseProcess]; ok {
+		database = short(each(cpu, r))
+	}
+	fmt.Fprintf(b, "| %s | %s | %s | %s | %d | %s | %s | %s | %.0f %% |\n", name, short(r.P50), short(r.P99), short(r.Max), r.Errors,
+		short(each(r.Watched[serverProcess], r)), database, short(each(r.Own, r)), 100*r.Own.Seconds()/r.Took.Seconds()/float64(runtime.NumCPU()))
 }
 
 // each is a pass's part of a CPU time.

@@ -293,6 +293,9 @@ func (s *Server) answers() error {
 	return nil
 }
 
+// Process returns the id of the server's process.
+func (s *Server) Process() int { return s.daemon.cmd.Process.Pid }
+
 // Kill ends the server as a power cut would, and waits until it has ended.
 func (s *Server) Kill() error { return s.daemon.signal(syscall.SIGKILL) }
 
