@@ -30,6 +30,8 @@ package keys
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -171,12 +173,37 @@ func (r *Ring) Sign(now time.Time, alg, typ string, claims jwt.Claims) (string, 
 	if err != nil || exp == nil || exp.After(m.PublishedUntil.Add(-r.policy.ClockSkew)) {
 		return "", fmt.Errorf("sign %s: the token must expire while its key is published", typ)
 	}
-	token := jwt.Token{
-		Header: map[string]any{"typ": typ, "alg": m.Alg, "kid": m.KID},
-		Claims: claims,
-		Method: algorithms[m.Alg].method,
+	return encode(m, typ, claims)
+}
+
+// encode returns a JWT in the compact serialization (RFC 7515 section 7.1), signed by m. The
+// library does the same by way of a map and a text for each part, at half of the cost of an
+// ES256 signature.
+func encode(m *member, typ string, claims jwt.Claims) (string, error) {
+	header, err := json.Marshal(struct {
+		Alg string `json:"alg"`
+		KID string `json:"kid"`
+		Typ string `json:"typ"`
+	}{m.Alg, m.KID, typ})
+	if err != nil {
+		return "", fmt.Errorf("encode the header: %w", err)
 	}
-	return token.SignedString(m.signer)
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("encode the claims: %w", err)
+	}
+	const longest = 512 // bytes of a signature in base64, with room to spare
+	base64url := base64.RawURLEncoding
+	token := make([]byte, 0, base64url.EncodedLen(len(header))+base64url.EncodedLen(len(payload))+longest)
+	token = base64url.AppendEncode(token, header)
+	token = append(token, '.')
+	token = base64url.AppendEncode(token, payload)
+	signature, err := algorithms[m.Alg].method.Sign(string(token), m.signer)
+	if err != nil {
+		return "", err
+	}
+	token = append(token, '.')
+	return string(base64url.AppendEncode(token, signature)), nil
 }
 
 // JWKS returns the public keys as a JSON Web Key Set (RFC 7517) and its strong ETag.

@@ -14,6 +14,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"log/slog"
 	"sync"
 
@@ -48,6 +49,9 @@ type master struct {
 	// function holds the master key itself, so no code that prints a struct can
 	// reach it.
 	derive func(use string) []byte
+	// macs returns the HMACs under the key for a purpose that are free to be used. Making
+	// one costs more than a short message does.
+	macs func(purpose string) *sync.Pool
 }
 
 func newMaster(secret []byte) master {
@@ -64,7 +68,16 @@ func newMaster(secret []byte) master {
 		derived.Store(use, key)
 		return key
 	}
-	return master{id: ID(derive("id")[:4]), derive: derive}
+	var pools sync.Map // purpose to *sync.Pool of hash.Hash; small, as derived is
+	macs := func(purpose string) *sync.Pool {
+		pool, ok := pools.Load(purpose)
+		if !ok {
+			key := derive("mac " + purpose)
+			pool, _ = pools.LoadOrStore(purpose, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
+		}
+		return pool.(*sync.Pool)
+	}
+	return master{id: ID(derive("id")[:4]), derive: derive, macs: macs}
 }
 
 func (m master) aead(purpose string) cipher.AEAD {
@@ -139,7 +152,10 @@ func (k *Keys) MAC(id ID, purpose string, message []byte) (mac [32]byte, ok bool
 	if !ok {
 		return mac, false
 	}
-	h := hmac.New(sha256.New, m.derive("mac "+purpose))
+	free := m.macs(purpose)
+	h := free.Get().(hash.Hash)
+	defer free.Put(h)
+	h.Reset()
 	h.Write(message)
 	h.Sum(mac[:0])
 	return mac, true

@@ -44,17 +44,30 @@ func (a *audience) UnmarshalJSON(b []byte) error {
 
 // common holds the claims that all our JWTs have.
 type common struct {
-	Issuer    string           `json:"iss"`
-	Subject   string           `json:"sub"`
-	Audience  audience         `json:"aud"`
-	ExpiresAt *jwt.NumericDate `json:"exp"`
-	IssuedAt  *jwt.NumericDate `json:"iat"`
-	AuthTime  *jwt.NumericDate `json:"auth_time,omitempty"`
-	SessionID string           `json:"sid,omitempty"`
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  audience `json:"aud"`
+	ExpiresAt seconds  `json:"exp"`
+	IssuedAt  seconds  `json:"iat"`
+	AuthTime  seconds  `json:"auth_time,omitempty"`
+	SessionID string   `json:"sid,omitempty"`
 }
 
-func (c *common) GetExpirationTime() (*jwt.NumericDate, error) { return c.ExpiresAt, nil }
-func (c *common) GetIssuedAt() (*jwt.NumericDate, error)       { return c.IssuedAt, nil }
+// seconds is a time as our JWTs have it: whole seconds since 1970 (RFC 7519 section 2). The
+// zero seconds are no time.
+type seconds int64
+
+func secondsOf(t time.Time) seconds { return seconds(t.Unix()) }
+
+func (s seconds) date() *jwt.NumericDate {
+	if s == 0 {
+		return nil
+	}
+	return &jwt.NumericDate{Time: time.Unix(int64(s), 0)}
+}
+
+func (c *common) GetExpirationTime() (*jwt.NumericDate, error) { return c.ExpiresAt.date(), nil }
+func (c *common) GetIssuedAt() (*jwt.NumericDate, error)       { return c.IssuedAt.date(), nil }
 func (c *common) GetNotBefore() (*jwt.NumericDate, error)      { return nil, nil }
 func (c *common) GetIssuer() (string, error)                   { return c.Issuer, nil }
 func (c *common) GetSubject() (string, error)                  { return c.Subject, nil }
@@ -168,8 +181,8 @@ func (s *Service) accessToken(now time.Time, to oauth.Recipient, session *Sessio
 			Issuer:    s.issuer,
 			Subject:   string(to.ClientID), // RFC 9068 section 2.2: with no user, the client
 			Audience:  aud,
-			IssuedAt:  jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(s.settings.AccessTTL)),
+			IssuedAt:  secondsOf(now),
+			ExpiresAt: secondsOf(now.Add(s.settings.AccessTTL)),
 		},
 		ID:       rand.Text(),
 		ClientID: to.ClientID,
@@ -195,8 +208,8 @@ func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient
 		common: common{
 			Issuer:    s.issuer,
 			Audience:  audience{string(to.ClientID)},
-			IssuedAt:  jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(s.settings.AccessTTL)),
+			IssuedAt:  secondsOf(now),
+			ExpiresAt: secondsOf(now.Add(s.settings.AccessTTL)),
 		},
 		AccessTokenHash: accessTokenHash(alg, access),
 		Nonce:           nonce,
@@ -221,7 +234,7 @@ func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient
 // describe sets the claims that name the user, the time of the sign-in and the session.
 func (c *common) describe(session *Session) {
 	c.Subject = session.UserID.String()
-	c.AuthTime = jwt.NewNumericDate(session.AuthTime)
+	c.AuthTime = secondsOf(session.AuthTime)
 	c.SessionID = session.ID.String()
 }
 

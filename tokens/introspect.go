@@ -106,8 +106,8 @@ func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Re
 		"sub":        said.Subject,
 		"aud":        said.Audience,
 		"client_id":  string(said.ClientID),
-		"exp":        said.ExpiresAt.Unix(),
-		"iat":        said.IssuedAt.Unix(),
+		"exp":        said.ExpiresAt,
+		"iat":        said.IssuedAt,
 		"jti":        said.ID,
 		"token_type": "Bearer",
 	}
@@ -116,7 +116,7 @@ func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Re
 	}
 	if said.SessionID != "" {
 		claims["sid"] = said.SessionID
-		claims["auth_time"] = said.AuthTime.Unix()
+		claims["auth_time"] = said.AuthTime
 	}
 	if len(said.Roles) > 0 {
 		claims["roles"] = said.Roles
