@@ -3,12 +3,10 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"strings"
 	"time"
 
 	"countersign/audit"
-	"countersign/ids"
 )
 
 var eventTable = table{name: "audit_events", columns: columns("id int, at int, kind text, user_id blob null, client_id text null, " +
@@ -89,14 +87,9 @@ func (db *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error
 }
 
 func scanEvent(row scanner) (audit.Record, error) {
-	var (
-		r                                 audit.Record
-		at                                sql.NullInt64
-		client, keyID, address, requestID sql.NullString
-	)
-	err := row.Scan(&r.Number, &at, (*string)(&r.Kind), &r.UserID, &client, &r.SessionID, &keyID, &address, &requestID)
-	r.Time = instant(at)
-	r.ClientID, r.KeyID, r.Address, r.RequestID = ids.Client(client.String), keyID.String, address.String, requestID.String
+	var r audit.Record
+	err := row.Scan(&r.Number, (*timeColumn)(&r.Time), (*string)(&r.Kind), &r.UserID, (*textColumn)(&r.ClientID), &r.SessionID,
+		(*textColumn)(&r.KeyID), (*textColumn)(&r.Address), (*textColumn)(&r.RequestID))
 	return r, err
 }
 

@@ -29,22 +29,17 @@ type clientDetails struct {
 // scanClient reads a client.
 func scanClient(row scanner) (clients.Client, error) {
 	var (
-		c                clients.Client
-		name             string
-		secret           sql.NullString
-		origins, details string
-		created, updated sql.NullInt64
+		c       clients.Client
+		name    string
+		origins []string
+		d       clientDetails
 	)
-	if err := row.Scan(&c.ID, &name, &secret, &c.Declared, &origins, &details, &created, &updated); err != nil {
-		return c, ifNoRows(err, clients.ErrUnknown)
-	}
-	c.SecretHash, c.CreatedAt, c.UpdatedAt = secret.String, instant(created), instant(updated)
-	var d clientDetails
-	err := errors.Join(json.Unmarshal([]byte(details), &d), json.Unmarshal([]byte(origins), &d.Origins))
+	err := row.Scan(&c.ID, &name, (*textColumn)(&c.SecretHash), &c.Declared, (*listColumn)(&origins), jsonColumn{&d},
+		(*timeColumn)(&c.CreatedAt), (*timeColumn)(&c.UpdatedAt))
 	c.Settings, c.SecretMAC = d.Settings, d.SecretMAC
-	c.Name = name
+	c.Name, c.Origins = name, origins
 	c.Settings = c.Settings.Whole() // one that an older version did not know is absent
-	return c, err
+	return c, ifNoRows(err, clients.ErrUnknown)
 }
 
 // CreateClient implements [clients.Store].

@@ -10,7 +10,6 @@ import (
 
 	"countersign/audit"
 	"countersign/ids"
-	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -70,30 +69,15 @@ var codeQuery = `SELECT ` + codeTable.list("c.") + `, u.roles, o.scopes FROM cod
 
 func scanCode(row scanner) (tokens.Code, error) {
 	var (
-		c                   tokens.Code
-		id                  []byte
-		auth, expires       sql.NullInt64
-		scopes, text, roles string
-		device, consent     sql.NullString
-		details             codeDetails
+		c       tokens.Code
+		id      []byte
+		details codeDetails
 	)
-	err := row.Scan(&id, &c.ClientID, &c.UserID, &c.Epoch, &c.LoginID, &auth, &scopes, &text, &device, &expires, &c.SessionID, &roles, &consent)
-	if err != nil {
-		return c, ifNoRows(err, tokens.ErrUnknown)
-	}
+	err := row.Scan(&id, &c.ClientID, &c.UserID, &c.Epoch, &c.LoginID, (*timeColumn)(&c.AuthTime), (*scopesColumn)(&c.Scopes),
+		jsonColumn{&details}, (*textColumn)(&c.Device), (*timeColumn)(&c.ExpiresAt), &c.SessionID, (*listColumn)(&c.Roles), (*listColumn)(&c.Consent))
 	copy(c.ID[:], id)
-	c.AuthTime, c.ExpiresAt, c.Device = instant(auth), instant(expires), device.String
-	if c.Scopes, err = oauth.ParseScopes(scopes); err != nil {
-		return c, err
-	}
-	if c.Consent, err = allowed(consent); err != nil {
-		return c, err
-	}
-	if err := json.Unmarshal([]byte(text), &details); err != nil {
-		return c, err
-	}
 	c.RedirectURI, c.Nonce, c.Challenge, c.Details = details.RedirectURI, details.Nonce, details.Challenge, details.Details
-	return c, json.Unmarshal([]byte(roles), &c.Roles)
+	return c, ifNoRows(err, tokens.ErrUnknown)
 }
 
 // RedeemCode implements [tokens.CodeStore]. One conditional UPDATE picks the winner; its

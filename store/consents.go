@@ -3,13 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"slices"
 
 	"countersign/audit"
 	"countersign/consents"
 	"countersign/ids"
-	"countersign/oauth"
 )
 
 var consentTable = table{name: "consents", columns: columns("id blob, user_id blob, client_id text, scopes text, created_at int, updated_at int")}
@@ -17,25 +15,9 @@ var consentTable = table{name: "consents", columns: columns("id blob, user_id bl
 var consentQuery = `SELECT ` + consentTable.list("o.") + `, c.name FROM consents o JOIN clients c ON c.id = o.client_id`
 
 func scanConsent(row scanner) (consents.Consent, error) {
-	var (
-		c                consents.Consent
-		scopes           string
-		created, updated sql.NullInt64
-	)
-	err := row.Scan(&c.ID, &c.UserID, &c.ClientID, &scopes, &created, &updated, &c.ClientName)
-	if err != nil {
-		return c, ifNoRows(err, consents.ErrUnknown)
-	}
-	c.CreatedAt, c.UpdatedAt = instant(created), instant(updated)
-	return c, json.Unmarshal([]byte(scopes), &c.Scopes)
-}
-
-// allowed returns the scopes of a consent that another query found, nil if there is none.
-func allowed(scopes sql.NullString) (set oauth.Scopes, err error) {
-	if scopes.Valid {
-		err = json.Unmarshal([]byte(scopes.String), &set)
-	}
-	return set, err
+	var c consents.Consent
+	err := row.Scan(&c.ID, &c.UserID, &c.ClientID, (*listColumn)(&c.Scopes), (*timeColumn)(&c.CreatedAt), (*timeColumn)(&c.UpdatedAt), &c.ClientName)
+	return c, ifNoRows(err, consents.ErrUnknown)
 }
 
 // Consent implements [consents.Store].

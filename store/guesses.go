@@ -19,15 +19,11 @@ func (db *DB) Failures(ctx context.Context, key [32]byte) (limits.Failures, erro
 }
 
 func scanFailures(row scanner) (limits.Failures, error) {
-	var (
-		f    limits.Failures
-		last sql.NullInt64
-	)
-	err := row.Scan(new([]byte), &f.Count, &last)
+	var f limits.Failures
+	err := row.Scan(new([]byte), &f.Count, (*timeColumn)(&f.LastAt))
 	if errors.Is(err, sql.ErrNoRows) {
 		return limits.Failures{}, nil
 	}
-	f.LastAt = instant(last)
 	return f, err
 }
 

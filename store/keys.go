@@ -16,18 +16,16 @@ var keyTable = table{name: "signing_keys", columns: columns("kid text, alg text,
 
 func scanKey(row scanner) (keys.Key, error) {
 	var (
-		k                                                           keys.Key
-		published, signs, signsUntil, publishedUntil, lead, revoked sql.NullInt64
-		public                                                      []byte
+		k      keys.Key
+		lead   int64
+		public []byte
 	)
-	err := row.Scan(&k.KID, &k.Alg, &k.Generation, &published, &signs, &signsUntil, &publishedUntil, &lead, &revoked, &public, &k.Sealed)
+	err := row.Scan(&k.KID, &k.Alg, &k.Generation, (*timeColumn)(&k.PublishedFrom), (*timeColumn)(&k.SignsFrom), (*timeColumn)(&k.SignsUntil),
+		(*timeColumn)(&k.PublishedUntil), &lead, (*timeColumn)(&k.RevokedAt), &public, &k.Sealed)
 	if err != nil {
 		return k, err
 	}
-	k.PublishedFrom, k.SignsFrom = instant(published), instant(signs)
-	k.SignsUntil, k.PublishedUntil = instant(signsUntil), instant(publishedUntil)
-	k.RevokedAt = instant(revoked)
-	k.Lead = time.Duration(lead.Int64) * time.Millisecond
+	k.Lead = time.Duration(lead) * time.Millisecond
 	k.Public, err = x509.ParsePKIXPublicKey(public)
 	return k, err
 }

@@ -87,14 +87,9 @@ func scanLetter(row scanner) (accounts.Letter, error) { return scanLetterAnd(row
 
 // scanLetterAnd scans a letter, and what a query selects after it.
 func scanLetterAnd(row scanner, more ...any) (accounts.Letter, error) {
-	var (
-		l                     accounts.Letter
-		created, expires, due sql.NullInt64
-		username              sql.NullString
-	)
-	err := row.Scan(append([]any{&l.ID, (*string)(&l.Kind), &l.UserID, &l.Address, &l.Language, &l.Epoch, &created, &expires, &due, &l.Attempts, &username}, more...)...)
-	l.CreatedAt, l.ExpiresAt, l.DueAt = instant(created), instant(expires), instant(due)
-	l.Username = username.String
+	var l accounts.Letter
+	err := row.Scan(append([]any{&l.ID, (*string)(&l.Kind), &l.UserID, &l.Address, &l.Language, &l.Epoch, (*timeColumn)(&l.CreatedAt),
+		(*timeColumn)(&l.ExpiresAt), (*timeColumn)(&l.DueAt), &l.Attempts, (*textColumn)(&l.Username)}, more...)...)
 	return l, ifNoRows(err, accounts.ErrBadToken)
 }
 
@@ -109,9 +104,7 @@ func (db *DB) UsedLetter(ctx context.Context, id ids.Letter, now time.Time) (acc
 		return accounts.Letter{}, accounts.ErrBadToken
 	}
 	return one(ctx, db, func(row scanner) (l accounts.Letter, err error) {
-		var expires sql.NullInt64
-		err = row.Scan(&l.ID, (*string)(&l.Kind), &l.UserID, &l.Address, &expires)
-		l.ExpiresAt = instant(expires)
+		err = row.Scan(&l.ID, (*string)(&l.Kind), &l.UserID, &l.Address, (*timeColumn)(&l.ExpiresAt))
 		return l, ifNoRows(err, accounts.ErrBadToken)
 	}, `SELECT `+usedLetterTable.list("")+` FROM used_letters WHERE id = ? AND expires_at > ?`, id[:], now.UnixMilli())
 }
@@ -288,9 +281,9 @@ func (db *DB) LetterFailed(ctx context.Context, id ids.Letter, until, again time
 // those whose time is over first.
 func (db *DB) Backlog(ctx context.Context, now time.Time, limit int) ([]accounts.Letter, error) {
 	return all(ctx, db, func(row scanner) (accounts.Letter, error) {
-		var why sql.NullString
+		var why textColumn
 		l, err := scanLetterAnd(row, &why)
-		l.LastError = why.String
+		l.LastError = string(why)
 		return l, err
 	}, selectLetters(", l.last_error")+`
 		WHERE l.expires_at > ? AND (l.due_at IS NOT NULL OR l.last_error IS NOT NULL) ORDER BY l.expires_at LIMIT ?`, now.UnixMilli(), limit)

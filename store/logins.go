@@ -51,15 +51,9 @@ func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login, ev au
 }
 
 func scanLogin(row scanner) (tokens.Login, error) {
-	var (
-		l                                tokens.Login
-		auth, created, expires, absolute sql.NullInt64
-		device                           sql.NullString
-	)
-	err := row.Scan(&l.ID, &l.UserID, &l.Epoch, &auth, &created, &expires, &absolute, &device, &l.Username)
-	l.AuthTime, l.CreatedAt = instant(auth), instant(created)
-	l.ExpiresAt, l.AbsoluteExpiresAt = instant(expires), instant(absolute)
-	l.Device = device.String
+	var l tokens.Login
+	err := row.Scan(&l.ID, &l.UserID, &l.Epoch, (*timeColumn)(&l.AuthTime), (*timeColumn)(&l.CreatedAt), (*timeColumn)(&l.ExpiresAt),
+		(*timeColumn)(&l.AbsoluteExpiresAt), (*textColumn)(&l.Device), &l.Username)
 	return l, ifNoRows(err, tokens.ErrUnknown)
 }
 

@@ -129,7 +129,18 @@ func (db *DB) commit(tx *sql.Tx) error {
 // one reads one row with scan.
 func one[T any](ctx context.Context, db *DB, scan func(scanner) (T, error), query string, args ...any) (found T, err error) {
 	err = db.again(ctx, true, func() error {
-		found, err = scan(db.read.QueryRowContext(ctx, query, args...))
+		if db.group == nil {
+			found, err = scan(db.read.QueryRowContext(ctx, query, args...))
+			return err
+		}
+		// To interrupt SQLite when the caller gives up, two goroutines would watch each
+		// query: more work than the query itself is.
+		conn, err := db.read.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		found, err = scan(conn.QueryRowContext(context.WithoutCancel(ctx), query, args...))
 		return err
 	})
 	return found, err

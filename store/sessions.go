@@ -3,13 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
-	"encoding/json"
 	"time"
 
 	"countersign/audit"
 	"countersign/ids"
-	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -69,35 +66,15 @@ var sessionQuery = `
 
 func scanSession(row scanner) (tokens.Session, error) {
 	var (
-		s                                              tokens.Session
-		rotations                                      []byte
-		scopes, roles                                  string
-		counter                                        int64
-		auth, created, used, expires, absolute, proven sql.NullInt64
-		device, consent, details                       sql.NullString
+		s       tokens.Session
+		counter int64
 	)
-	err := row.Scan(&s.ID, &s.UserID, &s.ClientID, &scopes, &counter, &rotations, &auth,
-		&created, &used, &expires, &absolute, &device, &s.Epoch, &proven, &roles, &consent, &s.LoginID, &details)
-	if err != nil {
-		return s, ifNoRows(err, tokens.ErrUnknown)
-	}
+	err := row.Scan(&s.ID, &s.UserID, &s.ClientID, (*scopesColumn)(&s.Scopes), &counter, (*timesColumn)(&s.Rotations),
+		(*timeColumn)(&s.AuthTime), (*timeColumn)(&s.CreatedAt), (*timeColumn)(&s.LastUsedAt), (*timeColumn)(&s.ExpiresAt),
+		(*timeColumn)(&s.AbsoluteExpiresAt), (*textColumn)(&s.Device), &s.Epoch, (*timeColumn)(&s.ProvenAt),
+		(*listColumn)(&s.Roles), (*listColumn)(&s.Consent), &s.LoginID, jsonColumn{&s.Details})
 	s.Counter = uint64(counter)
-	s.Rotations = unpackTimes(rotations)
-	s.AuthTime, s.CreatedAt, s.LastUsedAt = instant(auth), instant(created), instant(used)
-	s.ExpiresAt, s.AbsoluteExpiresAt, s.ProvenAt = instant(expires), instant(absolute), instant(proven)
-	s.Device = device.String
-	if details.Valid {
-		if err := json.Unmarshal([]byte(details.String), &s.Details); err != nil {
-			return s, err
-		}
-	}
-	if s.Scopes, err = oauth.ParseScopes(scopes); err != nil {
-		return s, err
-	}
-	if s.Consent, err = allowed(consent); err != nil {
-		return s, err
-	}
-	return s, json.Unmarshal([]byte(roles), &s.Roles)
+	return s, ifNoRows(err, tokens.ErrUnknown)
 }
 
 // Session implements [tokens.Store].
@@ -215,21 +192,4 @@ func (db *DB) UserSessions(ctx context.Context, user ids.User, now time.Time, af
 func (db *DB) PurgeSessions(ctx context.Context, now time.Time, limit int) (int64, error) {
 	return purge(ctx, db, `SELECT id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
 		`DELETE FROM sessions WHERE expires_at <= ? AND id IN `, now.UnixMilli(), limit)
-}
-
-// packTimes returns a list of times as stored: eight bytes of milliseconds each.
-func packTimes(times []time.Time) []byte {
-	b := make([]byte, 0, 8*len(times))
-	for _, t := range times {
-		b = binary.BigEndian.AppendUint64(b, uint64(t.UnixMilli()))
-	}
-	return b
-}
-
-func unpackTimes(b []byte) []time.Time {
-	times := make([]time.Time, 0, len(b)/8)
-	for ; len(b) >= 8; b = b[8:] {
-		times = append(times, time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC())
-	}
-	return times
 }

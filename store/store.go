@@ -242,14 +242,6 @@ func millis(t time.Time) any {
 	return t.UnixMilli()
 }
 
-// instant returns a stored time. NULL is the zero time.
-func instant(ms sql.NullInt64) time.Time {
-	if !ms.Valid {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms.Int64).UTC()
-}
-
 // optional returns a text as stored. The empty text is NULL.
 func optional[text ~string](s text) any {
 	if s == "" {

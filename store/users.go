@@ -46,20 +46,10 @@ func scanUser(row scanner) (accounts.User, error) { return scanUserAnd(row) }
 
 // scanUserAnd scans a user, and what a query selects after it.
 func scanUserAnd(row scanner, more ...any) (accounts.User, error) {
-	var (
-		u                          accounts.User
-		email                      sql.NullString
-		roles                      string
-		disabled, created, updated sql.NullInt64
-	)
-	err := row.Scan(append([]any{&u.ID, &u.Username, &email, new(sql.NullString), &u.EmailVerified, &roles, &u.PasswordHash, &u.Epoch,
-		&disabled, &created, &updated}, more...)...)
-	if err != nil {
-		return u, ifNoRows(err, accounts.ErrUnknownUser)
-	}
-	u.Email = email.String
-	u.DisabledAt, u.CreatedAt, u.UpdatedAt = instant(disabled), instant(created), instant(updated)
-	return u, json.Unmarshal([]byte(roles), &u.Roles)
+	var u accounts.User
+	err := row.Scan(append([]any{&u.ID, &u.Username, (*textColumn)(&u.Email), new(textColumn), &u.EmailVerified, (*listColumn)(&u.Roles),
+		&u.PasswordHash, &u.Epoch, (*timeColumn)(&u.DisabledAt), (*timeColumn)(&u.CreatedAt), (*timeColumn)(&u.UpdatedAt)}, more...)...)
+	return u, ifNoRows(err, accounts.ErrUnknownUser)
 }
 
 // CreateUser implements [accounts.UserStore].
