@@ -26,7 +26,7 @@ var layers = map[string][]string{
 	"uris":    {},
 	"web":     {},
 	"browser": {"ids", "seal"},
-	"caller":  {"audit", "ids", "limits"},
+	"caller":  {"audit", "browser", "ids", "limits"},
 	"hashing": {"input", "limits"},
 	"limits":  {"input"},
 	"oauth":   {"ids", "uris"},

@@ -84,7 +84,7 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 				t.Fatalf("the zero Caller may go on and on: %v", err)
 			}
 			// The budget is that of strangers without an address, and not one of the request.
-			if err := do(t.Context(), users, alice, 100, caller.Caller{RequestID: "another", Device: "Firefox"}); !errors.Is(err, limits.ErrThrottled) {
+			if err := do(t.Context(), users, alice, 100, caller.Caller{RequestID: "another", UserAgent: "Firefox"}); !errors.Is(err, limits.ErrThrottled) {
 				t.Errorf("another stranger without an address: %v", err)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/browser"
 	"countersign/ids"
 	"countersign/limits"
 )
@@ -19,7 +20,7 @@ type Caller struct {
 	Address   string // IP address; a security event records it
 	RequestID string // X-Request-Id; a security event records it
 	Language  string // the languages that the caller prefers, as in Accept-Language
-	Device    string // readable label of the browser or program, or empty
+	UserAgent string // the User-Agent header; see Device
 	// Browser returns the id of the caller's browser and the epoch that a user was in
 	// at the last sign-in with it; an empty id if the user has never signed in with it.
 	// nil: no browser, or none whose knowledge counts.
@@ -41,6 +42,9 @@ func (c Caller) MustBeOperator() error {
 	}
 	return nil
 }
+
+// Device returns a readable label of the caller's browser or program, or the empty text.
+func (c Caller) Device() string { return browser.Label(c.UserAgent) }
 
 // IsOperator reports whether the caller was made by Operator.
 func (c Caller) IsOperator() bool { return c.operator }

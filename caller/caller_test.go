@@ -12,7 +12,7 @@ func TestOnlyTheOperatorIsTheOperator(t *testing.T) {
 	for name, stranger := range map[string]caller.Caller{
 		"the zero Caller":   {},
 		"one with an id":    {RequestID: "r1"},
-		"one with a device": {Device: "Firefox", Language: "ko"},
+		"one with a device": {UserAgent: "Firefox", Language: "ko"},
 		"an address":        {Address: "192.0.2.1"},
 	} {
 		if stranger.IsOperator() {
@@ -26,7 +26,7 @@ func TestOnlyTheOperatorIsTheOperator(t *testing.T) {
 
 func TestEventsNameAddressAndRequest(t *testing.T) {
 	now := time.Now()
-	got := caller.Caller{Address: "192.0.2.1", RequestID: "r1", Device: "Firefox"}.Event(now, audit.UserDeleted)
+	got := caller.Caller{Address: "192.0.2.1", RequestID: "r1", UserAgent: "Firefox"}.Event(now, audit.UserDeleted)
 	if want := (audit.Event{Time: now, Kind: audit.UserDeleted, Address: "192.0.2.1", RequestID: "r1"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -15,12 +15,12 @@ import (
 // (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 type authorizationCode struct{ tokens *tokens.Service }
 
-func (g *authorizationCode) Rules() Rules {
-	return Rules{
-		Type: oauth.GrantAuthorizationCode, For: AnyClient,
-		Needs: []string{"code", "redirect_uri"}, Takes: []string{"code_verifier"},
-	}
+var authorizationCodeRules = Rules{
+	Type: oauth.GrantAuthorizationCode, For: AnyClient,
+	Needs: []string{"code", "redirect_uri"}, Takes: []string{"code_verifier"},
 }
+
+func (g *authorizationCode) Rules() Rules { return authorizationCodeRules }
 
 func (g *authorizationCode) Issue(ctx context.Context, r *Request) (Answer, error) {
 	l := library{issue: func(ctx context.Context, asked *oauth2.TokenGenerateRequest) (tokens.Issued, error) {

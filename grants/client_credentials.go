@@ -13,9 +13,9 @@ import (
 // 4.4).
 type clientCredentials struct{ tokens *tokens.Service }
 
-func (g *clientCredentials) Rules() Rules {
-	return Rules{Type: oauth.GrantClientCredentials, For: ConfidentialClient}
-}
+var clientCredentialsRules = Rules{Type: oauth.GrantClientCredentials, For: ConfidentialClient}
+
+func (g *clientCredentials) Rules() Rules { return clientCredentialsRules }
 
 func (g *clientCredentials) Issue(ctx context.Context, r *Request) (Answer, error) {
 	l := library{issue: func(context.Context, *oauth2.TokenGenerateRequest) (tokens.Issued, error) {

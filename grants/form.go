@@ -24,7 +24,7 @@ func readForm(r *http.Request, known []string) (url.Values, error) {
 	}
 	if types := r.Header.Values("Content-Type"); len(types) != 1 {
 		return nil, invalidRequest("Content-Type must be application/x-www-form-urlencoded")
-	} else if kind, _, err := mime.ParseMediaType(types[0]); err != nil || kind != "application/x-www-form-urlencoded" {
+	} else if !isForm(types[0]) {
 		return nil, invalidRequest("Content-Type must be application/x-www-form-urlencoded")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, MaxBody))
@@ -35,6 +35,16 @@ func readForm(r *http.Request, known []string) (url.Values, error) {
 		return nil, invalidRequest("the body could not be read")
 	}
 	return parseForm(string(body), known)
+}
+
+// isForm reports whether a Content-Type is that of a form, with any parameters.
+func isForm(contentType string) bool {
+	const form = "application/x-www-form-urlencoded"
+	if contentType == form { // as most clients send it
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == form
 }
 
 func parseForm(body string, known []string) (url.Values, error) {

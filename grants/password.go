@@ -22,12 +22,12 @@ type password struct {
 	tokens  *tokens.Service
 }
 
-func (g *password) Rules() Rules {
-	return Rules{
-		Type: oauth.GrantPassword, For: FirstPartyClient, // no other client may see a password (RFC 9700 section 2.4)
-		Needs: []string{"username", "password"}, Takes: []string{"device_token"},
-	}
+var passwordRules = Rules{
+	Type: oauth.GrantPassword, For: FirstPartyClient, // no other client may see a password (RFC 9700 section 2.4)
+	Needs: []string{"username", "password"}, Takes: []string{"device_token"},
 }
+
+func (g *password) Rules() Rules { return passwordRules }
 
 // Issue checks the scopes and resources first: a request that can't succeed must not
 // cost a password hash, nor tell whether the password was right.

@@ -13,9 +13,9 @@ import (
 // refreshToken is the grant that renews a session's tokens (RFC 6749 section 6).
 type refreshToken struct{ tokens *tokens.Service }
 
-func (g *refreshToken) Rules() Rules {
-	return Rules{Type: oauth.GrantRefreshToken, For: AnyClient, Needs: []string{"refresh_token"}}
-}
+var refreshTokenRules = Rules{Type: oauth.GrantRefreshToken, For: AnyClient, Needs: []string{"refresh_token"}}
+
+func (g *refreshToken) Rules() Rules { return refreshTokenRules }
 
 func (g *refreshToken) Issue(ctx context.Context, r *Request) (Answer, error) {
 	if strings.TrimSpace(r.Form.Get("refresh_token")) == "" {

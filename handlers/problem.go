@@ -57,7 +57,7 @@ func (f Failures) answer(c *gin.Context, err error) {
 // WriteProblem answers with p and ends the request.
 func WriteProblem(c *gin.Context, p *refusals.Problem) {
 	setRetryAfter(c, p.RetryAfter)
-	c.Header("Cache-Control", "no-store")
+	c.Writer.Header()["Cache-Control"] = noStore
 	if p.Status == http.StatusUnauthorized && c.Writer.Header().Get("WWW-Authenticate") == "" {
 		c.Header("WWW-Authenticate", `Cookie realm="countersign"`) // RFC 9110 section 15.5.2 asks for one
 	}
@@ -78,5 +78,7 @@ func writeJSON(c *gin.Context, status int, contentType string, body any) {
 	if err != nil {
 		panic(err) // our own types always marshal
 	}
-	c.Data(status, contentType, append(b, '\n'))
+	c.Header("Content-Type", contentType)
+	c.Status(status)
+	c.Writer.Write(append(b, '\n')) // an error is the client's going away
 }

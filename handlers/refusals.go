@@ -43,9 +43,16 @@ func refuseClient(c *gin.Context, err error) {
 
 // neverCache marks an answer that no cache may keep (RFC 6749 section 5.1).
 func neverCache(c *gin.Context) {
-	c.Header("Cache-Control", "no-store")
-	c.Header("Pragma", "no-cache")
+	header := c.Writer.Header()
+	header["Cache-Control"] = noStore
+	header["Pragma"] = noCache
 }
+
+// The values of headers that many answers share.
+var (
+	noStore = []string{"no-store"}
+	noCache = []string{"no-cache"}
+)
 
 // oauthPaths are the endpoints whose errors have OAuth's format.
 var oauthPaths = []string{"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/userinfo"}

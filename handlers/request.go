@@ -7,7 +7,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"countersign/browser"
 	"countersign/caller"
 	"countersign/ids"
 )
@@ -42,6 +41,6 @@ const unknownAddress = "unknown"
 // KnownBrowsers.caller.
 func callerOf(c *gin.Context, uiLocales string) caller.Caller {
 	return caller.Caller{
-		Address: cmp.Or(c.ClientIP(), unknownAddress), RequestID: RequestID(c), Language: language(c, uiLocales), Device: browser.Label(c.Request.UserAgent()),
+		Address: cmp.Or(c.ClientIP(), unknownAddress), RequestID: RequestID(c), Language: language(c, uiLocales), UserAgent: c.Request.UserAgent(),
 	}
 }

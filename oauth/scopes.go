@@ -112,7 +112,7 @@ func (s Scopes) Within(other Scopes) bool {
 
 // And returns the scopes of s that are in other too.
 func (s Scopes) And(other Scopes) Scopes {
-	return s.Without(s.Without(other))
+	return slices.DeleteFunc(slices.Clone(s), func(scope string) bool { return !other.Has(scope) })
 }
 
 // Without returns the scopes of s that are not in other.

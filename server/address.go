@@ -27,7 +27,7 @@ func withoutZones(c *gin.Context) {
 // a request that isn't its own.
 func requestID(c *gin.Context, trusted proxies) string {
 	id := c.GetHeader(handlers.RequestIDHeader)
-	if !trusted.trust(c.RemoteIP()) || !wellFormedID.MatchString(id) {
+	if !wellFormedID.MatchString(id) || !trusted.trust(c.RemoteIP()) {
 		return ""
 	}
 	return id

@@ -245,6 +245,7 @@ func (p *CORS) middleware() gin.HandlerFunc {
 	third := cors.New(listed)
 	listed.AllowCredentials = true
 	ours := cors.New(listed)
+	everyone, byOrigin := []string{"*"}, []string{"Origin"}
 	return func(c *gin.Context) {
 		origin := c.GetHeader("Origin")
 		access := p.access(c.Request.Method, c.Request.URL.Path)
@@ -252,13 +253,15 @@ func (p *CORS) middleware() gin.HandlerFunc {
 		case anyOrigin:
 			// All callers get this header: a cache may give an answer that it got
 			// without an Origin to a page.
-			c.Header("Access-Control-Allow-Origin", "*")
-			withoutHost(c, open)
+			c.Writer.Header()["Access-Control-Allow-Origin"] = everyone
+			if origin != "" {
+				withoutHost(c, open)
+			}
 			return
 		case noOrigin:
 			return
 		}
-		c.Header("Vary", "Origin")
+		c.Writer.Header()["Vary"] = byOrigin
 		if origin == "" {
 			return
 		}

@@ -95,7 +95,7 @@ func noError(t testing.TB, err error) {
 }
 
 func (r *rig) prove(p signin.Proof) (signin.Outcome, error) {
-	return r.Prove(r.t.Context(), r.now, p, caller.Caller{Device: "Firefox"})
+	return r.Prove(r.t.Context(), r.now, p, caller.Caller{UserAgent: "Firefox"})
 }
 
 // signedIn returns the outcome of a proof that signs in.
@@ -202,7 +202,7 @@ func TestSignUpSignsInUnlessTheAddressIsDue(t *testing.T) {
 func TestRememberedLoginAndTheCodeThatComesOfIt(t *testing.T) {
 	r := newRig(t)
 	o := r.signedIn(signin.Password{Username: "alice", Password: password})
-	l, err := r.Enter(t.Context(), r.now, &o, nil, caller.Caller{Device: "Firefox"})
+	l, err := r.Enter(t.Context(), r.now, &o, nil, caller.Caller{UserAgent: "Firefox"})
 	noError(t, err)
 	r.now = r.now.Add(time.Minute)
 	has := signin.Remembered{"planted", r.tokens.LoginToken(&l)}

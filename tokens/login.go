@@ -106,7 +106,7 @@ func (s *Service) LoginsOf(ctx context.Context, now time.Time, candidates []stri
 // changed meanwhile.
 func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, had *Login, from caller.Caller) (Login, error) {
 	l := Login{
-		ID: ids.New[ids.Login](), UserID: who.UserID, Epoch: who.Epoch, AuthTime: who.AuthTime, CreatedAt: now, Device: from.Device,
+		ID: ids.New[ids.Login](), UserID: who.UserID, Epoch: who.Epoch, AuthTime: who.AuthTime, CreatedAt: now, Device: from.Device(),
 		AbsoluteExpiresAt: now.Add(s.settings.RefreshAbsoluteTTL),
 	}
 	l.ExpiresAt = s.idleEnd(now, l.AbsoluteExpiresAt)

@@ -108,7 +108,7 @@ func (s *service) client(id string) {
 // signIn signs a user in to a browser. had is the browser's former login, or nil.
 func (s *service) signIn(u accounts.User, had *tokens.Login) tokens.Login {
 	s.t.Helper()
-	l, err := s.SignInBrowser(s.t.Context(), s.now, tokens.SignIn{UserID: u.ID, Epoch: u.Epoch, AuthTime: s.now}, had, caller.Caller{Device: "Firefox"})
+	l, err := s.SignInBrowser(s.t.Context(), s.now, tokens.SignIn{UserID: u.ID, Epoch: u.Epoch, AuthTime: s.now}, had, caller.Caller{UserAgent: "Firefox"})
 	noError(s.t, err)
 	return l
 }

@@ -123,7 +123,7 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 	if err != nil {
 		return Issued{}, err
 	}
-	session := s.newSession(now, to, who, holds, from.Device)
+	session := s.newSession(now, to, who, holds, from.Device())
 	session.Details.Resources = resources
 	// The tokens come first, or a failure to sign them would leave a session that no
 	// client holds.

@@ -1,7 +1,6 @@
 package tokens
 
 import (
-	"slices"
 	"time"
 )
 
@@ -47,10 +46,8 @@ func (s *Session) standing(counter uint64, now time.Time, window time.Duration) 
 // rotated returns the session after one more rotation.
 func (s Session) rotated(now time.Time, idleTTL time.Duration) Session {
 	s.Counter++
-	s.Rotations = append(slices.Clone(s.Rotations), now)
-	if extra := len(s.Rotations) - rotationsKept; extra > 0 {
-		s.Rotations = s.Rotations[extra:]
-	}
+	kept := s.Rotations[max(0, len(s.Rotations)+1-rotationsKept):]
+	s.Rotations = append(append(make([]time.Time, 0, len(kept)+1), kept...), now)
 	s.LastUsedAt = now
 	s.ExpiresAt = earlier(now.Add(idleTTL), s.AbsoluteExpiresAt)
 	return s
