@@ -112,11 +112,12 @@ func (w *wire) send(body string) []byte {
 	return w.body.Bytes()
 }
 
-// refresh chains refresh tokens, beginning with the given one.
-func (w *wire) refresh(token string) {
+// refresh chains refresh tokens, beginning with the given one. Client authentication is
+// the form's or the header's.
+func (w *wire) refresh(client, token string) {
 	const member = `"refresh_token":"`
 	for w.b.Loop() {
-		answer := w.send("grant_type=refresh_token&client_id=spa&refresh_token=" + token)
+		answer := w.send("grant_type=refresh_token" + client + "&refresh_token=" + token)
 		_, rest, _ := bytes.Cut(answer, []byte(member))
 		end := bytes.IndexByte(rest, '"')
 		if end < 0 {
@@ -133,12 +134,29 @@ func BenchmarkJWKS(b *testing.B) {
 	}
 }
 
+func BenchmarkDiscovery(b *testing.B) {
+	w := newApp(b, quiet).wire(b, http.MethodGet, "/.well-known/openid-configuration")
+	for b.Loop() {
+		w.send("")
+	}
+}
+
 func BenchmarkUserInfo(b *testing.B) {
 	a := newApp(b, quiet)
 	a.signup("alice")
 	w := a.wire(b, http.MethodGet, "/userinfo", "Authorization", "Bearer "+a.login("alice").text("access_token"))
 	for b.Loop() {
 		w.send("")
+	}
+}
+
+func BenchmarkIntrospect(b *testing.B) {
+	a := newApp(b, quiet)
+	a.signup("alice")
+	body := "token=" + a.login("alice").text("access_token")
+	w := a.wire(b, http.MethodPost, "/oauth/introspect", "Content-Type", formType, "Authorization", basic("reader", secret))
+	for b.Loop() {
+		w.send(body)
 	}
 }
 
@@ -149,14 +167,39 @@ func BenchmarkRefresh(b *testing.B) {
 	f := passwordForm("alice")
 	f.Set("scope", "profile")
 	token := a.token(f).want(http.StatusOK).text("refresh_token")
-	a.wire(b, http.MethodPost, "/oauth/token", "Content-Type", formType).refresh(token)
+	a.wire(b, http.MethodPost, "/oauth/token", "Content-Type", formType).refresh("&client_id=spa", token)
 }
 
 // BenchmarkRefreshWithIDToken makes an RS256 signature too.
 func BenchmarkRefreshWithIDToken(b *testing.B) {
 	a := newApp(b, quiet)
 	a.signup("alice")
-	a.wire(b, http.MethodPost, "/oauth/token", "Content-Type", formType).refresh(a.login("alice").text("refresh_token"))
+	a.wire(b, http.MethodPost, "/oauth/token", "Content-Type", formType).refresh("&client_id=spa", a.login("alice").text("refresh_token"))
+}
+
+// BenchmarkRefreshConfidential is BenchmarkRefresh of a client with a secret.
+func BenchmarkRefreshConfidential(b *testing.B) {
+	a := newApp(b, quiet)
+	a.signup("alice")
+	f := with(without(passwordForm("alice"), "client_id"), "scope", "profile")
+	token := a.token(f, "Authorization", basic("web", secret)).want(http.StatusOK).text("refresh_token")
+	a.wire(b, http.MethodPost, "/oauth/token", "Content-Type", formType, "Authorization", basic("web", secret)).refresh("", token)
+}
+
+// BenchmarkSessionRefresh refreshes by the cookie.
+func BenchmarkSessionRefresh(b *testing.B) {
+	a := newApp(b, quiet)
+	a.signup("alice")
+	cookie := refreshName + "=" + a.page().signIn("alice", password).want(http.StatusOK).setCookie(refreshName).Value
+	w := a.wire(b, http.MethodPost, "/session/refresh", "Origin", origin, "Cookie", cookie)
+	for b.Loop() {
+		w.send("")
+		for _, set := range w.header["Set-Cookie"] {
+			if strings.HasPrefix(set, refreshName+"=") {
+				w.request.Header["Cookie"][0], _, _ = strings.Cut(set, ";")
+			}
+		}
+	}
 }
 
 func BenchmarkClientCredentials(b *testing.B) {
