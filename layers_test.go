@@ -19,6 +19,7 @@ var layers = map[string][]string{
 	"ids":     {},
 	"input":   {},
 	"mail":    {"secrecy", "uris"},
+	"metrics": {},
 	"openapi": {},
 	"pages":   {},
 	"seal":    {"secrecy"},
@@ -55,9 +56,9 @@ var layers = map[string][]string{
 	"presets":   {"clients", "oauth", "uris"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
 	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "tokens", "web"},
-	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "oauth", "origins", "seal", "signin", "tokens"},
+	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "tokens"},
 
-	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "oauth", "presets", "seal", "secrecy", "server", "store", "tokens"},
+	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "metrics", "oauth", "presets", "seal", "secrecy", "server", "store", "tokens"},
 
 	// For measuring alone.
 	"bench": {"test/mariadb"},
@@ -72,21 +73,22 @@ var layers = map[string][]string{
 // owners says which packages alone may import a library, so that it can be
 // replaced in one place. bench measures some libraries without us.
 var owners = map[string][]string{
-	"github.com/alecthomas/kong":     {"cmd/countersign"},
-	"github.com/mileusna/useragent":  {"browser"},
-	"github.com/wneessen/go-mail":    {"mail"},
-	"go.yaml.in/yaml/v3":             {"configs"},
-	"github.com/gin-gonic/gin":       {"server", "handlers", "bench"},
-	"github.com/gin-contrib/cors":    {"server"},
-	"github.com/go-oauth2/oauth2/v4": {"grants"},
-	"github.com/golang-jwt/jwt/v5":   {"tokens", "keys"},
-	"github.com/google/uuid":         {"ids"},
-	"golang.org/x/crypto":            {"hashing", "seal", "bench"},
-	"github.com/valyala/fasthttp":    {"bench"},
-	"database/sql":                   {"store", "bench"},
-	"modernc.org/sqlite":             {"store", "bench"},
-	"github.com/go-sql-driver/mysql": {"store", "bench"},
-	"github.com/pressly/goose/v3":    {"store"},
+	"github.com/alecthomas/kong":          {"cmd/countersign"},
+	"github.com/mileusna/useragent":       {"browser"},
+	"github.com/wneessen/go-mail":         {"mail"},
+	"go.yaml.in/yaml/v3":                  {"configs"},
+	"github.com/gin-gonic/gin":            {"server", "handlers", "bench"},
+	"github.com/gin-contrib/cors":         {"server"},
+	"github.com/go-oauth2/oauth2/v4":      {"grants"},
+	"github.com/prometheus/client_golang": {"metrics"},
+	"github.com/golang-jwt/jwt/v5":        {"tokens", "keys"},
+	"github.com/google/uuid":              {"ids"},
+	"golang.org/x/crypto":                 {"hashing", "seal", "bench"},
+	"github.com/valyala/fasthttp":         {"bench"},
+	"database/sql":                        {"store", "bench"},
+	"modernc.org/sqlite":                  {"store", "bench"},
+	"github.com/go-sql-driver/mysql":      {"store", "bench"},
+	"github.com/pressly/goose/v3":         {"store"},
 }
 
 func TestLayers(t *testing.T) {

@@ -80,6 +80,14 @@ func (c *Config) checkNetwork(r *report) {
 			r.add(l.key, "must be host:port, such as :8080 or 127.0.0.1:8080, not %s", quote(l.value))
 		}
 	}
+	if r.sound("listen") && r.sound("admin_listen") && overlap(c.Listen, c.AdminListen) {
+		r.add("admin_listen", "%s is where listen (%s) takes the public's requests: give it another port", quote(c.AdminListen), c.Listen)
+	}
+	for i, host := range c.AdminHosts {
+		if !uris.IsHost(host) || strings.ToLower(host) != host {
+			r.add(item("admin_hosts", i), "must be a domain name in lower case such as auth1.example.com, without a port, not %s", quote(host))
+		}
+	}
 	for i, s := range c.TrustedProxies {
 		_, errAddr := netip.ParseAddr(s)
 		network, errNet := netip.ParsePrefix(s)
@@ -167,4 +175,32 @@ func item(key string, i int) string { return key + "[" + strconv.Itoa(i) + "]" }
 func port(s string, least int) bool {
 	n, err := strconv.Atoi(s)
 	return err == nil && strconv.Itoa(n) == s && n >= least && n <= 65535
+}
+
+// overlap reports whether one machine can't listen on both host:port pairs, or would take
+// the same connections on them. Port 0 is any that is free.
+func overlap(a, b string) bool {
+	hostA, portA, _ := net.SplitHostPort(a)
+	hostB, portB, _ := net.SplitHostPort(b)
+	if portA != portB || portA == "0" || a == "" || b == "" {
+		return false
+	}
+	return canonical(hostA) == canonical(hostB) || anyInterface(hostA) || anyInterface(hostB)
+}
+
+// anyInterface reports whether a host to listen on stands for all of the machine's.
+func anyInterface(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "" || err == nil && a.Unmap().IsUnspecified()
+}
+
+// canonical returns one spelling of a host to listen on.
+func canonical(host string) string {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().String()
+	}
+	if host = strings.ToLower(host); host == "localhost" {
+		return "127.0.0.1"
+	}
+	return host
 }

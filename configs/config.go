@@ -58,9 +58,17 @@ type Config struct {
 	// Default :8080, with --dev 127.0.0.1:8080.
 	Listen string `yaml:"listen" default:":8080" dev:"127.0.0.1:8080"`
 
-	// AdminListen is the host:port of metrics and profiles, which are never on
-	// the public listener. Default empty: off. Not used by this version.
-	AdminListen string `yaml:"admin_listen" unused:"true"`
+	// AdminListen is the host:port of what is for the operator: /metrics, which asks for no
+	// key, so choose an address that only your own machines reach. Default empty: off.
+	AdminListen string `yaml:"admin_listen"`
+	// AdminHosts are the domain names by which callers may reach AdminListen, besides IP
+	// addresses and names that no public DNS has: localhost, those without a dot, and those
+	// below .internal, .local and the like. Any other name may be an attacker's, whose page
+	// has led an operator's browser here. Default none.
+	AdminHosts []string `yaml:"admin_hosts"`
+	// AdminPProf adds Go's profiles at /debug/pprof there. They slow the server down while
+	// they are taken. Default false.
+	AdminPProf bool `yaml:"admin_pprof" default:"false"`
 
 	// IdleTimeout is how long a connection may stay open without a request. It must be
 	// longer than a load balancer keeps its connections, usually a minute, or some requests

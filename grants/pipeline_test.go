@@ -57,7 +57,7 @@ func withMadeUp(t *testing.T, g *madeUp) *grants.Service {
 	}
 	s := grants.New(grants.Options{
 		Users: app.Users, Clients: app.Clients, Tokens: app.Tokens, SignIns: signin.New(app.Users, app.Tokens), Log: slog.New(slog.DiscardHandler),
-		Unavailable: func(error) bool { return false },
+		Unavailable: func(error) bool { return false }, Issued: func(string, bool) {},
 	})
 	s.Add(g)
 	return s

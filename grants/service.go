@@ -40,6 +40,8 @@ type Options struct {
 	// Unavailable reports whether an error means that the database is away,
 	// so that the client may try again.
 	Unavailable func(error) bool
+	// Issued is told of each set of tokens: by which grant, and whether the client is public.
+	Issued func(grant string, public bool)
 }
 
 // Service answers clients' requests for and about tokens. It is safe for concurrent
@@ -52,11 +54,12 @@ type Service struct {
 	parameters  []string // names that we know
 	log         *slog.Logger
 	unavailable func(error) bool
+	issued      func(grant string, public bool)
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{users: o.Users, clients: o.Clients, tokens: o.Tokens, parameters: slices.Clone(shared), log: o.Log, unavailable: o.Unavailable}
+	s := &Service{users: o.Users, clients: o.Clients, tokens: o.Tokens, parameters: slices.Clone(shared), log: o.Log, unavailable: o.Unavailable, issued: o.Issued}
 	for _, g := range []Grant{
 		&authorizationCode{o.Tokens},
 		&password{o.Seal, o.SignIns, o.Tokens},
@@ -92,6 +95,7 @@ func (s *Service) Token(r *http.Request, from caller.Caller) (answer *Response, 
 	if err != nil {
 		return nil, x.Client.ID, err
 	}
+	s.issued(x.grant.Rules().Type, x.Client.Public)
 	return x.answer.encode(), x.Client.ID, nil
 }
 

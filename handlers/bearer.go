@@ -58,10 +58,12 @@ func challenge(c *gin.Context, say *oauth.Error, scope string) {
 	}
 	c.Header("WWW-Authenticate", header)
 	if !isOAuth(c.Request.URL.Path) {
-		WriteProblem(c, refusals.NewProblem(say.Status, say.Code, http.StatusText(say.Status), say.Description))
+		p := refusals.NewProblem(say.Status, say.Code, http.StatusText(say.Status), say.Description)
+		p.Reason = say.Reason
+		WriteProblem(c, p)
 		return
 	}
-	writeOAuthError(c, say.Status, say.Code, say.Description)
+	writeOAuthError(c, say)
 }
 
 // Require calls next with the token's claims if the request's access token is valid and
@@ -153,8 +155,7 @@ func (b *Bearer) fail(c *gin.Context, err error) {
 		b.answer(c, err)
 	default:
 		b.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
-		setRetryAfter(c, say.RetryAfter)
-		writeOAuthError(c, say.Status, say.Code, say.Description)
+		writeOAuthError(c, say)
 	}
 }
 

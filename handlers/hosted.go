@@ -163,6 +163,7 @@ func (h *Hosted) failPage(c *gin.Context, err error) {
 			h.Log.ErrorContext(c.Request.Context(), "request failed", "request_id", RequestID(c), "route", c.FullPath(), "err", err)
 		}
 		setRetryAfter(c, p.RetryAfter)
+		c.Set(RefusalKey, p.Reason)
 		d.Message, status = "internal", p.Status
 		if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 			d.Message = "unavailable"
@@ -183,6 +184,7 @@ func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, 
 		for _, one := range input.Problems {
 			d.Fields[one.Field] = one.Code
 		}
+		c.Set(RefusalKey, "invalid_input")
 		return d, http.StatusBadRequest, true
 	}
 	say, ok := refusals.OnPage(err)
@@ -191,6 +193,7 @@ func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, 
 	}
 	setRetryAfter(c, say.RetryAfter)
 	c.Set(ErrorKey, say.Word)
+	c.Set(RefusalKey, say.Reason)
 	return pages.Data{Errors: []string{say.Word}, Retry: say.RetryAfter}, say.Status, true
 }
 

@@ -21,6 +21,10 @@ var (
 		"this path takes other methods, see the Allow header")
 	errOrigin = refusals.NewProblem(http.StatusForbidden, "origin_not_allowed", "Origin not allowed",
 		"pages of this origin may not do this; 'countersign cors explain ORIGIN PATH' says why")
+	errHost = refusals.NewProblem(http.StatusForbidden, "host_not_allowed", "Host not allowed",
+		"this listener answers to IP addresses, localhost and names that no public DNS has; admin_hosts in the configuration adds others")
+	errPage = refusals.NewProblem(http.StatusForbidden, "page_not_allowed", "Page not allowed",
+		"no page of another site may call this listener")
 	errMediaType = refusals.NewProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", "Unsupported media type",
 		"Content-Type must be application/json")
 	errTooLarge = refusals.NewProblem(http.StatusRequestEntityTooLarge, "too_large", "Body too large",
@@ -62,6 +66,7 @@ func WriteProblem(c *gin.Context, p *refusals.Problem) {
 		c.Header("WWW-Authenticate", `Cookie realm="countersign"`) // RFC 9110 section 15.5.2 asks for one
 	}
 	c.Set(ErrorKey, strings.TrimPrefix(p.Type, refusals.ProblemTypes))
+	c.Set(RefusalKey, p.Reason)
 	writeJSON(c, p.Status, "application/problem+json", p)
 	c.Abort()
 }

@@ -20,11 +20,13 @@ type oauthError struct {
 }
 
 // writeOAuthError answers with an OAuth error body and ends the request.
-func writeOAuthError(c *gin.Context, status int, code, description string) {
+func writeOAuthError(c *gin.Context, say *oauth.Error) {
 	neverCache(c)
-	c.Set(ErrorKey, code)
-	c.Set(ReasonKey, description)
-	writeJSON(c, status, "application/json", oauthError{code, description})
+	setRetryAfter(c, say.RetryAfter)
+	c.Set(ErrorKey, say.Code)
+	c.Set(ReasonKey, say.Description)
+	c.Set(RefusalKey, say.Reason)
+	writeJSON(c, say.Status, "application/json", oauthError{say.Code, say.Description})
 	c.Abort()
 }
 
@@ -37,8 +39,7 @@ func refuseClient(c *gin.Context, err error) {
 	if say.Status == http.StatusUnauthorized {
 		c.Header("WWW-Authenticate", `Basic realm="countersign", charset="UTF-8"`)
 	}
-	setRetryAfter(c, say.RetryAfter)
-	writeOAuthError(c, say.Status, say.Code, say.Description)
+	writeOAuthError(c, say)
 }
 
 // neverCache marks an answer that no cache may keep (RFC 6749 section 5.1).
@@ -62,6 +63,10 @@ func isOAuth(path string) bool {
 	return slices.ContainsFunc(oauthPaths, func(suffix string) bool { return strings.HasSuffix(path, suffix) })
 }
 
+var errOAuthMethod = &oauth.Error{
+	Code: oauth.InvalidRequest, Status: http.StatusMethodNotAllowed, Description: errMethod.Detail, Reason: "method_not_allowed",
+}
+
 // NotFound answers a request for an unknown path.
 func NotFound(c *gin.Context) { WriteProblem(c, errNotFound) }
 
@@ -69,7 +74,7 @@ func NotFound(c *gin.Context) { WriteProblem(c, errNotFound) }
 // the Allow header.
 func MethodNotAllowed(c *gin.Context) {
 	if isOAuth(c.Request.URL.Path) {
-		writeOAuthError(c, http.StatusMethodNotAllowed, oauth.InvalidRequest, errMethod.Detail)
+		writeOAuthError(c, errOAuthMethod)
 		return
 	}
 	WriteProblem(c, errMethod)
@@ -78,7 +83,7 @@ func MethodNotAllowed(c *gin.Context) {
 // Internal answers a request whose handler panicked.
 func Internal(c *gin.Context) {
 	if isOAuth(c.Request.URL.Path) {
-		writeOAuthError(c, http.StatusInternalServerError, oauth.ServerError, refusals.InternalProblem.Detail)
+		writeOAuthError(c, refusals.ServerError)
 		return
 	}
 	WriteProblem(c, refusals.InternalProblem)
@@ -91,3 +96,9 @@ func OriginNotAllowed(c *gin.Context) {
 	}
 	WriteProblem(c, errOrigin)
 }
+
+// HostNotAllowed answers a request to the admin listener by a name that may be an attacker's.
+func HostNotAllowed(c *gin.Context) { WriteProblem(c, errHost) }
+
+// PageNotAllowed answers a request that a page elsewhere makes to the admin listener.
+func PageNotAllowed(c *gin.Context) { WriteProblem(c, errPage) }

@@ -21,6 +21,7 @@ const (
 	SubjectKey  = "subject"
 	ErrorKey    = "error"             // the code of the error that was answered
 	ReasonKey   = "error_description" // of an OAuth error, which libraries often hide; ours, without what the caller sent
+	RefusalKey  = "refusal"           // the reason that metrics count, where ErrorKey doesn't tell
 	OriginKey   = "origin"            // origin of a page that was refused, for 'cors explain'
 )
 

@@ -271,6 +271,33 @@ func (r *Ring) List(ctx context.Context, now time.Time) ([]Info, error) {
 	return list, nil
 }
 
+// A Count is how many keys of an algorithm this ring knows, by state.
+type Count struct {
+	Alg     string
+	ByState map[State]int // has every state
+	// Late says that the next key is due and doesn't exist. It is so for a moment each time
+	// before a key is made.
+	Late bool
+}
+
+// Counts counts the keys that are published at now, for each algorithm that the ring signs
+// with. It doesn't ask the store.
+func (r *Ring) Counts(now time.Time) []Count {
+	v := r.view.Load()
+	counts := make([]Count, 0, len(r.algorithms))
+	for _, alg := range r.algorithms {
+		c := Count{Alg: alg, ByState: map[State]int{StateNext: 0, StateSigning: 0, StateVerifying: 0, StateRevoked: 0}}
+		for _, m := range v.keys[alg] {
+			if now.Before(m.PublishedUntil) {
+				c.ByState[v.state(m, now)]++
+			}
+		}
+		_, c.Late = v.next(alg, now)
+		counts = append(counts, c)
+	}
+	return counts
+}
+
 func (v *view) state(m *member, now time.Time) State {
 	switch {
 	case !m.RevokedAt.IsZero():

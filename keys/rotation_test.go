@@ -41,6 +41,30 @@ func TestRunRotates(t *testing.T) {
 	})
 }
 
+func TestCountsSayWhenTheNextKeyIsLate(t *testing.T) {
+	inBubble(t, func(t *testing.T, db *store.DB) {
+		p := keys.Policy{RotationPeriod: 24 * time.Hour, JWKSMaxAge: 15 * time.Minute, ClockSkew: 30 * time.Second, AccessTTL: 10 * time.Minute}
+		ring := open(t, db, master(t), p, "ES256")
+		counts := func(next, signing, verifying int, late bool) {
+			t.Helper()
+			got := ring.Counts(time.Now())
+			want := []keys.Count{{Alg: "ES256", ByState: map[keys.State]int{
+				keys.StateNext: next, keys.StateSigning: signing, keys.StateVerifying: verifying, keys.StateRevoked: 0,
+			}, Late: late}}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("at %v: %s", time.Now(), diff)
+			}
+		}
+		counts(0, 1, 0, false)
+		time.Sleep(20 * time.Hour) // no replica maintains the ring
+		counts(0, 1, 0, true)
+		maintain(t, ring)
+		counts(1, 1, 0, false)
+		time.Sleep(4*time.Hour + time.Minute)
+		counts(0, 1, 1, false)
+	})
+}
+
 func TestRacingReplicasConvergeOnOneKey(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *store.DB) {
 		mk := master(t)

@@ -45,6 +45,10 @@ type Party struct {
 // takes the place of the latest caller of the largest group. Known parties go first and
 // take strangers' places, but for a quarter of the turns and of the places.
 type Slots struct {
+	// Observe, if set before the first call of Do, is told of each: when the caller asked,
+	// and when it got a slot, the zero time if it got none.
+	Observe func(ctx context.Context, asked, got time.Time)
+
 	mu      sync.Mutex
 	free    int // 0 while callers wait
 	room    int
@@ -88,6 +92,11 @@ func (s *Slots) Do(ctx context.Context, p Party, fn func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	var got time.Time
+	if s.Observe != nil {
+		asked := time.Now()
+		defer func() { s.Observe(ctx, asked, got) }()
+	}
 	w := s.enter(p)
 	timeout := time.NewTimer(maxWait)
 	defer timeout.Stop()
@@ -103,6 +112,9 @@ func (s *Slots) Do(ctx context.Context, p Party, fn func()) error {
 		return err
 	}
 	defer s.leave()
+	if s.Observe != nil {
+		got = time.Now()
+	}
 	// Select chooses at random when both are ready. Never work for a caller that
 	// has hung up.
 	if err := ctx.Err(); err != nil {
@@ -110,6 +122,13 @@ func (s *Slots) Do(ctx context.Context, p Party, fn func()) error {
 	}
 	fn()
 	return nil
+}
+
+// Waiting returns how many callers wait for a slot.
+func (s *Slots) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting)
 }
 
 // enter gives the caller a slot or a place in the queue, or turns a caller away, perhaps

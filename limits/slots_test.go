@@ -3,6 +3,7 @@ package limits_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,6 +63,39 @@ func TestFullQueueIsBusyAtOnce(t *testing.T) {
 		}
 		if err := slots.Do(t.Context(), limits.Party{}, func() {}); err != nil {
 			t.Errorf("Do after the flood: %v", err)
+		}
+	})
+}
+
+func TestEachCallIsObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := limits.NewSlots(1, 1)
+		var waited []time.Duration
+		slots.Observe = func(_ context.Context, asked, got time.Time) {
+			if got.IsZero() {
+				waited = append(waited, -time.Since(asked))
+			} else {
+				waited = append(waited, got.Sub(asked))
+			}
+		}
+		work := func() { time.Sleep(2 * time.Second) }
+		var wg sync.WaitGroup
+		wg.Go(func() { slots.Do(t.Context(), limits.Party{}, work) })
+		synctest.Wait()
+		wg.Go(func() { slots.Do(t.Context(), limits.Party{}, work) })
+		synctest.Wait()
+		if n := slots.Waiting(); n != 1 {
+			t.Errorf("%d wait, want 1", n)
+		}
+		brief, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		wg.Go(func() { slots.Do(brief, limits.Party{Group: "x"}, work) }) // takes no place: the queue is full
+		wg.Wait()
+		if want := []time.Duration{0, 0, 2 * time.Second}; !slices.Equal(waited, want) {
+			t.Errorf("waited %v, want %v", waited, want)
+		}
+		if n := slots.Waiting(); n != 0 {
+			t.Errorf("%d wait at the end", n)
 		}
 	})
 }

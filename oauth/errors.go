@@ -43,6 +43,7 @@ type Error struct {
 	Description string        // printable ASCII without quote and backslash
 	Status      int           // of an HTTP response; a redirect has none
 	RetryAfter  time.Duration // 0: not sent
+	Reason      string        // what the operator's metrics count it as; empty: Code. Never sent
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Description }

@@ -15,6 +15,7 @@ type Problem struct {
 	Detail     string          `json:"detail,omitempty"`
 	Errors     []input.Problem `json:"errors,omitempty"` // what is wrong with members of the body
 	RetryAfter time.Duration   `json:"-"`                // 0: not sent
+	Reason     string          `json:"-"`                // what the operator's metrics count it as; empty: the kind in Type
 }
 
 func (p *Problem) Error() string { return p.Title + ": " + p.Detail }

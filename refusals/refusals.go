@@ -35,9 +35,12 @@ var (
 	// the request is for.
 	LoginRequired = oauth.Refuse(oauth.LoginRequired, "no user is signed in as the request requires")
 	// Unavailable is the error while the database is away.
-	Unavailable = oauth.Later(away, time.Second)
+	Unavailable = &oauth.Error{
+		Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable, Description: away, RetryAfter: time.Second, Reason: "unavailable",
+	}
+	// ServerError is the error of a fault of ours.
+	ServerError = &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Description: ours, Reason: "internal"}
 
-	serverError    = oauth.Refuse(oauth.ServerError, ours)
 	badCredentials = oauth.Refuse(oauth.InvalidGrant, "the username or the password is wrong")
 	badRefresh     = oauth.Refuse(oauth.InvalidGrant, "the refresh token is invalid, expired, revoked or another client's")
 	badAccess      = oauth.Refuse(oauth.InvalidToken, "the access token is invalid, expired or revoked")
@@ -56,6 +59,7 @@ const (
 // the caller must not learn of it there.
 type row struct {
 	when     error
+	reason   string       // what the operator's metrics count it as; the caller isn't told
 	client   *oauth.Error // token, revocation and introspection endpoints (RFC 6749 section 5.2)
 	redirect *oauth.Error // authorization endpoint (RFC 6749 section 4.1.2.1)
 	bearer   *oauth.Error // endpoints that take an access token (RFC 6750 section 3.1)
@@ -68,74 +72,102 @@ type Trouble struct {
 	Word       string // of package pages
 	Status     int
 	RetryAfter time.Duration // 0: not said
+	Reason     string        // as in Problem
 }
 
 // table has every error of the domain that callers are told. The test lists all others,
-// each with the reason. If an error matches several rows, the first counts.
+// each with the reason. If an error matches several rows, it has the words of the first and
+// the reason of the last.
 var table = []row{
 	{
 		when:    limits.ErrThrottled, // sent with the wait of the *limits.WaitError
+		reason:  "throttled",
 		client:  throttled,
 		page:    &Trouble{Word: "throttled", Status: http.StatusTooManyRequests},
 		problem: throttledProblem,
 	},
 	{
 		when:    limits.ErrBusy,
+		reason:  "busy",
 		client:  oauth.Later("too many sign-ins at once, try again shortly", time.Second),
 		page:    &Trouble{Word: "busy", Status: http.StatusServiceUnavailable, RetryAfter: time.Second},
 		problem: busyProblem,
 	},
 
-	{when: clients.ErrBadCredentials, client: oauth.Refuse(oauth.InvalidClient, "client authentication failed")},
+	{when: clients.ErrBadCredentials, reason: "bad_client_credentials", client: oauth.Refuse(oauth.InvalidClient, "client authentication failed")},
 
 	{
 		when:    accounts.ErrBadCredentials,
+		reason:  "bad_credentials",
 		client:  badCredentials,
 		page:    &Trouble{Word: "invalid_credentials", Status: http.StatusBadRequest},
 		problem: badCredentialsProblem,
 	},
-	{when: accounts.ErrUsernameTaken, problem: takenProblem},
-	{when: accounts.ErrEmailTaken, problem: takenProblem},
+	{when: accounts.ErrUsernameTaken, reason: "username_taken", problem: takenProblem},
+	{when: accounts.ErrEmailTaken, reason: "email_taken", problem: takenProblem},
 	{
 		when:    accounts.ErrBadToken,
+		reason:  "bad_letter",
 		page:    &Trouble{Word: "bad_token", Status: http.StatusBadRequest},
 		problem: badLetterProblem,
 	},
-	{when: accounts.ErrNoMail, problem: noMailProblem},
-	{when: accounts.ErrSignedOut, bearer: badAccess},
-	{when: accounts.ErrUnknownUser, bearer: badAccess},
+	{when: accounts.ErrNoMail, reason: "mail_off", problem: noMailProblem},
+	{when: accounts.ErrSignedOut, reason: "signed_out", bearer: badAccess},
+	{when: accounts.ErrUnknownUser, reason: "unknown_user", bearer: badAccess},
 
-	{when: signin.ErrLoginRequired, problem: LoginRequiredProblem},
-	{when: signin.ErrBadCode, problem: badCodeProblem},
-	{when: signin.ErrNoBrowserClient, problem: noBrowserClientProblem},
-	{when: signin.ErrPasswordOff, problem: passwordOffProblem},
-	{when: signin.ErrStale, problem: staleProblem},
+	{when: signin.ErrLoginRequired, reason: "login_required", problem: LoginRequiredProblem},
+	{when: signin.ErrBadCode, reason: "bad_code", problem: badCodeProblem},
+	{when: signin.ErrNoBrowserClient, reason: "browser_sign_in_off", problem: noBrowserClientProblem},
+	{when: signin.ErrPasswordOff, reason: "password_sign_in_off", problem: passwordOffProblem},
+	{when: signin.ErrStale, reason: "reauthentication_required", problem: staleProblem},
 
-	{when: consents.ErrUnknown, problem: noConsentProblem},
-	{when: consents.ErrGone, redirect: LoginRequired},
+	{when: consents.ErrUnknown, reason: "no_consent", problem: noConsentProblem},
+	{when: consents.ErrGone, reason: "consent_gone", redirect: LoginRequired},
 
-	{when: tokens.ErrUnknown, client: badRefresh, redirect: LoginRequired, bearer: badAccess},
-	{when: tokens.ErrReused, client: badRefresh},
-	{when: tokens.ErrNoConsent, client: oauth.Refuse(oauth.InvalidGrant, "the user has not allowed the client this: ask again at the authorization endpoint")},
-	{when: tokens.ErrUserGone, client: badCredentials},
-	{when: tokens.ErrCodeUsed, client: BadCode},
-	{when: tokens.ErrVerifier, client: oauth.Refuse(oauth.InvalidGrant, "code_verifier does not match the code_challenge of the authorization request")},
-	{when: tokens.ErrNotYours, client: oauth.Refuse(oauth.InvalidGrant, "the token was issued to another client")},
-	{when: tokens.ErrNoSession, client: oauth.Refuse(oauth.UnsupportedTokenType, "a client's own access token can't be revoked, it expires soon")},
+	{when: tokens.ErrUnknown, reason: "unknown_token", client: badRefresh, redirect: LoginRequired, bearer: badAccess},
+	{when: tokens.ErrReused, reason: "reused", client: badRefresh},
+	{when: tokens.ErrNoConsent, reason: "consent_withdrawn", client: oauth.Refuse(oauth.InvalidGrant, "the user has not allowed the client this: ask again at the authorization endpoint")},
+	{when: tokens.ErrUserGone, reason: "user_gone", client: badCredentials},
+	{when: tokens.ErrCodeUsed, reason: "code_reused", client: BadCode},
+	{when: tokens.ErrVerifier, reason: "bad_verifier", client: oauth.Refuse(oauth.InvalidGrant, "code_verifier does not match the code_challenge of the authorization request")},
+	{when: tokens.ErrNotYours, reason: "other_clients_token", client: oauth.Refuse(oauth.InvalidGrant, "the token was issued to another client")},
+	{when: tokens.ErrNoSession, reason: "no_session", client: oauth.Refuse(oauth.UnsupportedTokenType, "a client's own access token can't be revoked, it expires soon")},
 	{
 		when:     tokens.ErrScope,
+		reason:   "scope",
 		client:   oauth.Refuse(oauth.InvalidScope, "scope is more than the client or the refresh token may have"),
 		redirect: oauth.Refuse(oauth.InvalidScope, "scope is more than the client may have"),
 	},
 	{
 		when:   tokens.ErrAccountScope,
+		reason: "account_scope",
 		client: oauth.Refuse(oauth.InvalidScope, "the scope account needs a request that names it, and resource to be the issuer alone where the token would be for others"),
 	},
 	{
 		when:     tokens.ErrTarget,
+		reason:   "target",
 		client:   oauth.Refuse(oauth.InvalidTarget, "resource is none of the client's audiences, or was not granted"),
 		redirect: oauth.Refuse(oauth.InvalidTarget, "resource is none of the client's audiences"),
 	},
+}
+
+// Reasons returns the reasons of all rows, and those of faults of ours, for metrics.
+func Reasons() []string {
+	all := []string{Unavailable.Reason, ServerError.Reason}
+	for i := range table {
+		all = append(all, table[i].reason)
+	}
+	return all
+}
+
+// reason returns what metrics count an error as that has words.
+func reason(err error) string {
+	for i := len(table) - 1; i >= 0; i-- {
+		if errors.Is(err, table[i].when) {
+			return table[i].reason
+		}
+	}
+	return ""
 }
 
 // words returns a column's entry for an error, or nil.
@@ -179,13 +211,13 @@ func spoken(err error, column func(*row) *oauth.Error, unavailable func(error) b
 	}
 	if say := words(err, column); say != nil {
 		told := *say
-		told.RetryAfter = wait(err, say.RetryAfter)
+		told.RetryAfter, told.Reason = wait(err, say.RetryAfter), reason(err)
 		return &told, true
 	}
 	if unavailable(err) {
 		return Unavailable, false
 	}
-	return serverError, false
+	return ServerError, false
 }
 
 // wait returns how long a caller must wait: as a *limits.WaitError says, or else
@@ -205,7 +237,7 @@ func OnPage(err error) (say Trouble, ok bool) {
 		return Trouble{}, false
 	}
 	say = *trouble
-	say.RetryAfter = wait(err, say.RetryAfter)
+	say.RetryAfter, say.Reason = wait(err, say.RetryAfter), reason(err)
 	return say, true
 }
 
@@ -220,7 +252,7 @@ func AsProblem(err error, unavailable func(error) bool) (say *Problem, known boo
 	switch {
 	case say != nil:
 		told := *say
-		told.RetryAfter = wait(err, say.RetryAfter)
+		told.RetryAfter, told.Reason = wait(err, say.RetryAfter), reason(err)
 		if isInput {
 			told.Errors = wrong.Problems
 		}

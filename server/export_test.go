@@ -8,3 +8,12 @@ func (a *App) Routes() []string {
 	}
 	return all
 }
+
+// AdminRoutes are the routes of the admin listener.
+func (a *App) AdminRoutes() []string {
+	var all []string
+	for _, r := range a.admin.Routes() {
+		all = append(all, r.Method+" "+r.Path)
+	}
+	return all
+}

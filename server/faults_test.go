@@ -131,3 +131,10 @@ func (f *faults) Login(ctx context.Context, id ids.Login, now time.Time) (tokens
 	}
 	return f.Store.Login(ctx, id, now)
 }
+
+func (f *faults) CountSessions(ctx context.Context, now time.Time) (int64, error) {
+	if err := f.before(ctx, "CountSessions"); err != nil {
+		return 0, err
+	}
+	return f.Store.CountSessions(ctx, now)
+}

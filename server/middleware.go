@@ -16,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/handlers"
+	"countersign/metrics"
 )
 
 // requestTimeout bounds the work on one request, waiting for a hashing slot or
@@ -43,9 +44,9 @@ func (a *App) identify(c *gin.Context) {
 	c.Next()
 }
 
-// logRequests writes one line per request. It logs the route, never the path or the
-// query, because users paste secrets into both.
-func logRequests(log *slog.Logger) gin.HandlerFunc {
+// logRequests writes one line per request, but for answered scrapes, and measures it. It
+// logs the route, never the path or the query, because users paste secrets into both.
+func logRequests(log *slog.Logger, m *metrics.Metrics) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		began := time.Now()
 		c.Next()
@@ -57,13 +58,23 @@ func logRequests(log *slog.Logger) gin.HandlerFunc {
 		if !slices.Contains(knownMethods, method) {
 			method = "other"
 		}
+		status, took := c.Writer.Status(), time.Since(began)
+		if m != nil {
+			m.Requested(route, method, status, took)
+			if reason := cmp.Or(c.GetString(handlers.RefusalKey), c.GetString(handlers.ErrorKey)); reason != "" {
+				m.Refused(reason)
+			}
+		}
+		if route == metricsPath && status == http.StatusOK {
+			return
+		}
 		attrs := append(make([]slog.Attr, 0, 12),
 			slog.String("request_id", handlers.RequestID(c)),
 			slog.String("method", method),
 			slog.String("route", route),
-			slog.Int("status", c.Writer.Status()),
+			slog.Int("status", status),
 			slog.Int("bytes", max(0, c.Writer.Size())),
-			slog.Float64("duration_ms", float64(time.Since(began).Microseconds())/1000),
+			slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 			slog.String("address", c.ClientIP()),
 		)
 		for _, key := range []string{handlers.ClientIDKey, handlers.SubjectKey, handlers.ErrorKey, handlers.ReasonKey, handlers.OriginKey} {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/mail"
+	"countersign/metrics"
 	"countersign/oauth"
 	"countersign/origins"
 	"countersign/seal"
@@ -53,6 +55,9 @@ type Options struct {
 	AllowedOrigins []string // for CORS, in addition to those of clients
 	TrustedProxies []string // addresses or networks whose X-Forwarded-For is believed
 	Demo           fs.FS    // the demo app, served at /demo; nil: none
+
+	Metrics *metrics.Metrics // measures the server; nil: nothing does
+	Admin   Admin
 
 	AuditRetention  time.Duration // how long security events are kept; 0: forever
 	IdleTimeout     time.Duration // how long a connection stays open without a request
@@ -93,4 +98,12 @@ func (o *Options) check() error {
 		errs = append(errs, fmt.Errorf("hashing: %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// hashed is told of each call that wanted to hash.
+func (o *Options) hashed(_ context.Context, asked, got time.Time) {
+	if got.IsZero() {
+		got = time.Now()
+	}
+	o.Metrics.Waited(got.Sub(asked))
 }

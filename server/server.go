@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -27,6 +25,7 @@ import (
 	"countersign/limits"
 	"countersign/oauth"
 	"countersign/origins"
+	"countersign/refusals"
 	"countersign/seal"
 	"countersign/signin"
 	"countersign/tokens"
@@ -46,6 +45,11 @@ type Store interface {
 	turns
 	// Ping reports whether the database answers and takes writes.
 	Ping(ctx context.Context) error
+	// CountSessions returns how many sessions have not expired at now.
+	CountSessions(ctx context.Context, now time.Time) (int64, error)
+	// CountLetters returns how many letters wait to be sent at now, and since when the
+	// oldest does.
+	CountLetters(ctx context.Context, now time.Time) (n int64, since time.Time, err error)
 }
 
 // App is the whole server. The program declares clients with the exported Clients; Users
@@ -60,6 +64,7 @@ type App struct {
 	cors     *CORS
 	trusted  proxies
 	engine   *gin.Engine
+	admin    *gin.Engine // of the admin listener
 	chores   []chore
 	draining atomic.Bool
 	// mailFailed is when the mail server last failed to take any mail, in Unix
@@ -69,6 +74,8 @@ type App struct {
 	probe      sync.Mutex     // guards the next two fields
 	probed     error
 	probedAt   time.Time
+	ending     context.Context // ends when the server takes no more requests
+	end        context.CancelFunc
 	hurry      context.Context // ends when the server cuts off requests under way
 	cutOff     context.CancelFunc
 }
@@ -83,12 +90,16 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	passwords, secrets := o.Hashing.Slots(), o.Hashing.Slots()
+	if o.Metrics != nil {
+		passwords.Observe, secrets.Observe = o.hashed, o.hashed
+	}
 	var utf8Mail func(context.Context) bool
 	if o.Mail.Sender != nil {
 		utf8Mail = o.Mail.Sender.TakesUTF8
 	}
 	users, err := accounts.New(accounts.Options{
-		Settings: o.Accounts, Store: o.Store, Argon2: o.Hashing.Argon2, Slots: o.Hashing.Slots(), Throttle: throttle,
+		Settings: o.Accounts, Store: o.Store, Argon2: o.Hashing.Argon2, Slots: passwords, Throttle: throttle,
 		Mail: o.Mail.Sender != nil, UTF8Mail: utf8Mail, Seal: o.Seal, Log: o.Log,
 	})
 	if err != nil {
@@ -96,7 +107,7 @@ func New(o Options) (*App, error) {
 	}
 	registry, err := clients.New(clients.Options{
 		Rules: clients.Rules{AnyLoopback: o.Dev, Algorithms: o.Keys.Algorithms(), Origins: origins.For(o.Issuer)}, Store: o.Store,
-		Argon2: o.Hashing.Argon2, Slots: o.Hashing.Slots(), Throttle: throttle, Seal: o.Seal, Log: o.Log,
+		Argon2: o.Hashing.Argon2, Slots: secrets, Throttle: throttle, Seal: o.Seal, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -109,6 +120,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	app := &App{Users: users, Clients: registry, Tokens: issuing, o: o, signIns: signin.New(users, issuing)}
+	app.ending, app.end = context.WithCancel(context.Background())
 	app.hurry, app.cutOff = context.WithCancel(context.Background())
 	app.chores = []chore{
 		{"sessions", app.Tokens.Purge},
@@ -122,7 +134,8 @@ func New(o Options) (*App, error) {
 			return o.Store.PurgeEvents(ctx, now.Add(-o.AuditRetention), limit)
 		}})
 	}
-	return app, app.route()
+	o.Metrics.Read(app.sources(func() int { return passwords.Waiting() + secrets.Waiting() }))
+	return app, errors.Join(app.route(), app.routeAdmin())
 }
 
 // claimsOf returns the source of the claims about users in ID tokens, with the errors
@@ -143,8 +156,8 @@ func newThrottle(store limits.Store, master *seal.Keys, budgets limits.Budgets) 
 	return limits.NewThrottle(limits.Options{Store: store, Budgets: budgets, Secret: secret[:]})
 }
 
-// route mounts the endpoints.
-func (a *App) route() error {
+// newEngine returns an engine without routes.
+func newEngine(trustedProxies []string) (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
@@ -152,10 +165,19 @@ func (a *App) route() error {
 	e.RedirectFixedPath = false
 	e.UseRawPath = true // each path has one spelling: %2f is not a slash
 	e.ContextWithFallback = true
-	if err := e.SetTrustedProxies(a.o.TrustedProxies); err != nil {
-		return fmt.Errorf("trusted proxies: %w", err)
+	if err := e.SetTrustedProxies(trustedProxies); err != nil {
+		return nil, fmt.Errorf("trusted proxies: %w", err)
 	}
 	e.RemoteIPHeaders = []string{forwardedHeader} // gin would also trust X-Real-IP, which proxies pass on from callers
+	return e, nil
+}
+
+// route mounts the endpoints.
+func (a *App) route() error {
+	e, err := newEngine(a.o.TrustedProxies)
+	if err != nil {
+		return err
+	}
 	trusted, err := parseProxies(a.o.TrustedProxies)
 	if err != nil {
 		return err
@@ -165,7 +187,7 @@ func (a *App) route() error {
 	a.cors = policy
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.
-	e.Use(withoutZones, trusted.forwarded(a.o.Log), a.identify, logRequests(a.o.Log), harden(a.o.SessionCookie.HTTPS),
+	e.Use(withoutZones, trusted.forwarded(a.o.Log), a.identify, logRequests(a.o.Log, a.o.Metrics), harden(a.o.SessionCookie.HTTPS),
 		recoverPanics(a.o.Log), policy.middleware())
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)
@@ -179,6 +201,7 @@ func (a *App) route() error {
 	(&handlers.Health{Ready: a.Ready, Log: a.o.Log}).Mount(root)
 	granting := grants.New(grants.Options{
 		Users: a.Users, Clients: a.Clients, Tokens: a.Tokens, SignIns: a.signIns, Seal: a.o.Seal, RFC9700: a.o.RFC9700, Log: a.o.Log, Unavailable: a.o.Unavailable,
+		Issued: a.o.Metrics.Issued,
 	})
 	authorizing := authorize.New(authorize.Options{
 		Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
@@ -197,7 +220,7 @@ func (a *App) route() error {
 	(&handlers.Revoke{Grants: granting}).Mount(issuer)
 	(&handlers.Introspect{Grants: granting}).Mount(issuer)
 	browser := &signin.Browser{
-		SignIns: a.signIns, Clients: a.Clients, ClientID: a.o.SessionCookie.Client, RFC9700: a.o.RFC9700, Log: a.o.Log,
+		SignIns: a.signIns, Clients: a.Clients, ClientID: a.o.SessionCookie.Client, RFC9700: a.o.RFC9700, Log: a.o.Log, Issued: a.o.Metrics.Issued,
 	}
 	bearer := &handlers.Bearer{
 		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, SameOrigin: policy.requireOrigin(),
@@ -217,6 +240,7 @@ func (a *App) route() error {
 	(&handlers.Session{
 		Failures: failures, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 	}).Mount(applications)
+	a.o.Metrics.Expect(granting.Supported(), refusals.Reasons())
 	a.engine = e
 	return nil
 }
@@ -278,51 +302,4 @@ func (a *App) Background(ctx context.Context) {
 	}
 	wg.Go(func() { clean(ctx, a.o.Log, a.o.Store, a.chores) })
 	wg.Wait()
-}
-
-// Run serves on ln until ctx ends. Then Ready returns an error. After the shutdown
-// delay Run takes no more requests, lets those under way end within the shutdown
-// timeout, and returns.
-func (a *App) Run(ctx context.Context, ln net.Listener) error {
-	srv := &http.Server{
-		Handler:           a,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      requestTimeout + 10*time.Second,
-		IdleTimeout:       a.o.IdleTimeout,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(a.o.Log.Handler(), slog.LevelWarn),
-	}
-	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
-	var wg sync.WaitGroup
-	wg.Go(func() { a.Background(work) })
-	defer wg.Wait()
-	defer stopWork()
-
-	for _, one := range a.cors.know(ctx) {
-		a.o.Log.Warn("a client's origin is kept out: 'countersign cors explain' says why", "client_id", one.ClientID, "origin", one.Pattern)
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(ln) }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	a.draining.Store(true)
-	a.o.Log.Info("draining", "delay", a.o.ShutdownDelay.String(), "timeout", a.o.ShutdownTimeout.String())
-	select {
-	case err := <-failed:
-		return err
-	case <-time.After(a.o.ShutdownDelay):
-	}
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.o.ShutdownTimeout)
-	defer cancel()
-	if err := srv.Shutdown(deadline); err != nil {
-		srv.Close()
-		a.cutOff()
-		a.underWay.Wait() // requests now end at once; the caller closes what they use after that
-		a.o.Log.Warn("requests were cut off", "err", err)
-	}
-	return nil
 }

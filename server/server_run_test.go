@@ -56,6 +56,7 @@ func (p *pipes) dial() (net.Conn, error) {
 type running struct {
 	*app
 	pipes *pipes
+	admin *pipes             // the admin listener
 	stop  context.CancelFunc // as SIGTERM does
 	done  chan error
 }
@@ -64,9 +65,9 @@ type running struct {
 func run(t *testing.T, change ...func(*server.Options, *keys.Options)) *running {
 	a := newApp(t, change...)
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{app: a, pipes: newPipes(), stop: cancel, done: make(chan error, 1)}
+	r := &running{app: a, pipes: newPipes(), admin: newPipes(), stop: cancel, done: make(chan error, 1)}
 	var running sync.WaitGroup
-	running.Go(func() { r.done <- a.Run(ctx, r.pipes) })
+	running.Go(func() { r.done <- a.Run(ctx, r.pipes, r.admin) })
 	t.Cleanup(func() { // before the database is closed
 		cancel()
 		running.Wait()

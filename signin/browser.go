@@ -33,6 +33,9 @@ type Browser struct {
 	// RFC9700 refuses every proof but a Code (RFC 9700 section 2.4).
 	RFC9700 bool
 	Log     *slog.Logger
+	// Issued is told of each set of tokens: by which grant a client would have got it, and
+	// whether this one is public.
+	Issued func(grant string, public bool)
 }
 
 // Session is a browser's session with its user and tokens.
@@ -63,6 +66,7 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 	if err != nil {
 		return Session{}, err
 	}
+	b.Issued(grantOf(p), client.Public)
 	// The login that the former sessions came of ends with them, or it would outlive a
 	// sign-out. If the new session comes of a login itself, that may be the same login,
 	// so it stays.
@@ -98,7 +102,18 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from
 		return Session{}, err
 	}
 	user, err := b.SignIns.user(ctx, issued.Session.UserID)
+	if err == nil {
+		b.Issued(oauth.GrantRefreshToken, client.Public)
+	}
 	return Session{issued, user}, err
+}
+
+// grantOf returns the grant that a client takes to the token endpoint where a page sends p.
+func grantOf(p Proof) string {
+	if _, code := p.(Code); code {
+		return oauth.GrantAuthorizationCode
+	}
+	return oauth.GrantPassword
 }
 
 // User returns the user of the browser's session: see Holder.
@@ -171,17 +186,21 @@ func (b *Browser) own(ctx context.Context, now time.Time, has []string, from cal
 	return nil, ErrLoginRequired
 }
 
-// first returns the result of use for the first token that is valid, or
-// ErrLoginRequired.
+// first returns the result of use for the first token that is valid, or ErrLoginRequired,
+// and then tokens.ErrReused, too, if one was.
 func first[T any](candidates []string, use func(token string) (T, error)) (T, error) {
+	lost := ErrLoginRequired
 	for _, token := range candidates {
 		got, err := use(token)
-		if !errors.Is(err, tokens.ErrUnknown) && !errors.Is(err, tokens.ErrReused) {
+		switch {
+		case errors.Is(err, tokens.ErrReused):
+			lost = fmt.Errorf("%w: %w", ErrLoginRequired, tokens.ErrReused)
+		case !errors.Is(err, tokens.ErrUnknown):
 			return got, err
 		}
 	}
 	var none T
-	return none, ErrLoginRequired
+	return none, lost
 }
 
 // user returns the user of a session. ErrLoginRequired if the user was just deleted or

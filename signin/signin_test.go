@@ -70,7 +70,7 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 	})
 	noError(t, err)
 	r.Service = signin.New(r.users, r.tokens)
-	r.browser = &signin.Browser{SignIns: r.Service, Clients: registry, ClientID: "app", Log: log}
+	r.browser = &signin.Browser{SignIns: r.Service, Clients: registry, ClientID: "app", Log: log, Issued: func(string, bool) {}}
 	r.alice, err = r.users.Create(t.Context(), r.now, accounts.NewUser{
 		Username: "alice", Password: password, Email: "alice@example.com",
 	}, caller.Operator())

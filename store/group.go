@@ -23,6 +23,7 @@ type grouping struct {
 	mu      sync.Mutex
 	waiting []*change
 	running bool
+	observe func(changes int) // told of each group; nil: nothing is
 }
 
 // mostInGroup bounds a group, so that the first of it doesn't wait for too many others.
@@ -70,7 +71,7 @@ func (g *grouping) run(ctx context.Context, single bool, do func(tx *sql.Tx) err
 func (g *grouping) work() {
 	for {
 		g.mu.Lock()
-		n := min(len(g.waiting), mostInGroup)
+		n, observe := min(len(g.waiting), mostInGroup), g.observe
 		group := g.waiting[:n:n]
 		g.waiting = g.waiting[n:]
 		if n == 0 {
@@ -79,6 +80,9 @@ func (g *grouping) work() {
 		g.mu.Unlock()
 		if n == 0 {
 			return
+		}
+		if observe != nil {
+			observe(n)
 		}
 		g.finish(group)
 	}

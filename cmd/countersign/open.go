@@ -224,6 +224,8 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		AllowedOrigins: cfg.CORS.AllowedOrigins,
 		TrustedProxies: cfg.TrustedProxies,
 
+		Admin: server.Admin{Hosts: cfg.AdminHosts, PProf: cfg.AdminPProf},
+
 		AuditRetention:  cfg.Audit.Retention,
 		ShutdownDelay:   cfg.ShutdownDelay,
 		ShutdownTimeout: cfg.ShutdownTimeout,

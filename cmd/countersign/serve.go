@@ -22,6 +22,7 @@ import (
 	"countersign/examples/spa"
 	"countersign/ids"
 	"countersign/keys"
+	"countersign/metrics"
 	"countersign/oauth"
 	"countersign/secrecy"
 	"countersign/server"
@@ -54,6 +55,13 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return fmt.Errorf("%w (choose another address with --listen)", err)
 	}
 	defer ln.Close()
+	admin, err := listenForOperator(cfg)
+	if err != nil {
+		return err
+	}
+	if admin != nil {
+		defer admin.Close()
+	}
 	if cfg.Issuer == "" { // --dev listens on any free port
 		cfg.Issuer = fmt.Sprintf("http://localhost:%d", ln.Addr().(*net.TCPAddr).Port)
 	}
@@ -63,12 +71,25 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	defer db.Close()
+	var measured *metrics.Metrics
+	var stored interface {
+		server.Store
+		keys.Store
+	} = db
+	if admin != nil {
+		v := version()
+		measured = metrics.New(metrics.Build{Version: v.Version, Commit: v.Commit, Go: v.Go})
+		stored = store.Observe(db, store.Observer{
+			Call:  func(_ context.Context, op string, began time.Time) { measured.Stored(op, time.Since(began)) },
+			Group: measured.Grouped,
+		})
+	}
 	master, err := masterKeys(cfg, cfg.Dev)
 	if err != nil {
 		return err
 	}
 	ring, err := keys.Open(ctx, keys.Options{
-		Store: db, Seal: master, Log: log, Algorithms: cfg.Keys.Algorithms, Policy: cfg.KeyPolicy(),
+		Store: stored, Seal: master, Log: log, Algorithms: cfg.Keys.Algorithms, Policy: cfg.KeyPolicy(),
 	})
 	if err != nil {
 		return err
@@ -81,6 +102,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
+	opts.Store, opts.Metrics = stored, measured
 	if cfg.Dev {
 		opts.Demo = spa.Files
 	}
@@ -115,6 +137,12 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	// Hashing the secrets of declared clients took memory that an idle server doesn't
 	// need.
 	debug.FreeOSMemory()
+	if admin != nil {
+		log.Info("serving the operator", "admin_listen", admin.Addr().String(), "pprof", cfg.AdminPProf)
+		if admin.Addr().(*net.TCPAddr).IP.IsUnspecified() {
+			log.Warn("admin_listen takes connections from every network that this machine is in, and asks for no key", "admin_listen", admin.Addr().String())
+		}
+	}
 	log.Info("serving", "issuer", cfg.Issuer, "listen", ln.Addr().String(), "version", version().Version)
 	if cfg.Dev {
 		if addr := ln.Addr().(*net.TCPAddr); !addr.IP.IsLoopback() {
@@ -122,7 +150,19 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		}
 		printNextStep(std.out, cfg.Issuer)
 	}
-	return app.Run(ctx, ln)
+	return app.Run(ctx, ln, admin)
+}
+
+// listenForOperator returns the admin listener, nil if the configuration has none.
+func listenForOperator(cfg *configs.Config) (net.Listener, error) {
+	if cfg.AdminListen == "" {
+		return nil, nil
+	}
+	ln, err := net.Listen("tcp", cfg.AdminListen)
+	if err != nil {
+		return nil, fmt.Errorf("admin_listen: %w (choose another address, or leave it out)", err)
+	}
+	return ln, nil
 }
 
 // newLogger writes text to a terminal, and JSON otherwise.

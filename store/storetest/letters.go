@@ -199,6 +199,26 @@ var letterPromises = []promise{
 		backlog(at, 1, fresh)
 		backlog(fresh.ExpiresAt, 10, tried, refused)
 	}},
+	{"CountLetters/those that wait, and since when", func(t *testing.T, db *store.DB) {
+		counted := func(now time.Time, want int64, wantSince time.Time) {
+			t.Helper()
+			n, since, err := db.CountLetters(t.Context(), now)
+			succeeds(t, err)
+			same(t, "letters", n, want)
+			same(t, "since", since, wantSince)
+		}
+		counted(at, 0, time.Time{})
+		u := withEmail(t, db, "alice", "a@example.com")
+		older, newer := letter(accounts.VerifyEmail, u), letter(accounts.ResetPassword, u)
+		older.CreatedAt, older.ExpiresAt = at.Add(-time.Minute), at.Add(time.Minute)
+		newer.CreatedAt, newer.ExpiresAt = at, at.Add(2*time.Minute)
+		posted(t, db, older)
+		posted(t, db, newer)
+		counted(at, 2, older.CreatedAt)
+		counted(older.ExpiresAt, 1, newer.CreatedAt)
+		succeeds(t, db.LetterDone(t.Context(), newer.ID, ""))
+		counted(at, 1, older.CreatedAt)
+	}},
 	{"ConfirmEmail/proves the address once", func(t *testing.T, db *store.DB) {
 		u := withEmail(t, db, "alice", "Alice@example.com")
 		l := posted(t, db, letter(accounts.VerifyEmail, u))

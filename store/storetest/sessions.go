@@ -372,6 +372,15 @@ var sessionPromises = []promise{
 		same(t, "sessions", got, nil)
 	}},
 
+	{"CountSessions/those that have not expired", func(t *testing.T, db *store.DB) {
+		_, one := signIn(t, db, "alice")
+		signIn(t, db, "bob")
+		for now, want := range map[time.Time]int64{at: 2, one.ExpiresAt.Add(-time.Millisecond): 2, one.ExpiresAt: 0} {
+			got, err := db.CountSessions(t.Context(), now)
+			succeeds(t, err)
+			same(t, "sessions at "+now.String(), got, want)
+		}
+	}},
 	{"PurgeSessions/removes what has expired, a batch at a time", func(t *testing.T, db *store.DB) {
 		u, live := signIn(t, db, "alice")
 		var expired []tokens.Session
