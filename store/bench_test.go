@@ -1,9 +1,11 @@
 package store_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -79,6 +81,63 @@ func BenchmarkSQLite(b *testing.B) {
 			}
 		})
 		b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(base), "flushes/op")
+	})
+}
+
+// A refresh by sixteen callers at once on MariaDB, and beside it what bounds it: sixteen
+// callers' bare conditional updates of rows of their own. The server uses the same
+// processors, so compare them by a run of both.
+func BenchmarkMariaDB(b *testing.B) {
+	db := open(b, onMariaDB(b))
+	const callers = 16
+	first := signIn(b, db, shared)
+	all := make([]tokens.Session, callers)
+	for i := range all {
+		all[i] = first
+		all[i].ID = ids.New[ids.Session]()
+		noError(b, db.CreateSession(b.Context(), all[i], 0, created))
+	}
+	at := func(b *testing.B, op func(s *tokens.Session) error) {
+		var done atomic.Int64
+		var running sync.WaitGroup
+		for i := range all {
+			running.Go(func() {
+				for done.Add(1) <= int64(b.N) {
+					if err := op(&all[i]); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		running.Wait()
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "a_second")
+	}
+	b.Run("bare conditional update", func(b *testing.B) {
+		at(b, func(s *tokens.Session) error {
+			res, err := db.Pools()["write"].ExecContext(b.Context(), `UPDATE sessions SET counter = counter + 1 WHERE id = ? AND counter = ?`, s.ID[:], int64(s.Counter))
+			if err != nil {
+				return err
+			}
+			s.Counter++
+			if n, err := res.RowsAffected(); n != 1 || err != nil {
+				return fmt.Errorf("%d rows: %w", n, err)
+			}
+			return nil
+		})
+	})
+	b.Run("Session and AdvanceSession", func(b *testing.B) {
+		at(b, func(s *tokens.Session) error {
+			next, err := db.Session(b.Context(), s.ID, now)
+			if err != nil {
+				return err
+			}
+			next.Counter++
+			next.Rotations = append(next.Rotations[max(0, len(next.Rotations)-7):], now)
+			next.ExpiresAt = next.ExpiresAt.Add(time.Second)
+			s.Counter = next.Counter
+			return db.AdvanceSession(b.Context(), next, now)
+		})
 	})
 }
 

@@ -24,6 +24,48 @@ func (db *DB) Queue() (running bool, waiting int) {
 	return db.group.running, len(db.group.waiting)
 }
 
+// Asker asks a gathering that answers numbers with numbers.
+type Asker func(ctx context.Context, n int) (int, error)
+
+// Gather returns a gathering that answers by do, and a function that tells how many
+// statements are on their way.
+func Gather(do func(all []int) []int) (ask Asker, running func() int) {
+	g := &gathering[int, int]{do: func(all []int) (answers []gathered[int]) {
+		for _, n := range do(all) {
+			answers = append(answers, gathered[int]{is: n})
+		}
+		return answers
+	}}
+	return g.ask, func() int {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.running
+	}
+}
+
+// Patience is how long callers wait for a statement before the next one begins.
+const Patience = patience
+
+// Hold makes callers of AdvanceSession wait for each other, as if a statement were on its
+// way. Waiting tells how many do, and release lets them go, in one statement.
+func (db *DB) Hold() (waiting func() int, release func()) {
+	g := db.advances
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running++
+	waiting = func() int {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return len(g.waiting)
+	}
+	return waiting, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.running--
+		g.start()
+	}
+}
+
 // OfLaterBuild returns opts for a later build, which has these migrations in addition to
 // this build's. Each is SQL that every dialect accepts.
 func OfLaterBuild(opts Options, migrations ...string) Options {

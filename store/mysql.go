@@ -14,7 +14,9 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"countersign/ids"
 	"countersign/store/dsn"
+	"countersign/tokens"
 )
 
 var mysqlDialect = dialect{
@@ -25,6 +27,7 @@ var mysqlDialect = dialect{
 		('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'innodb_flush_method', 'debug_no_sync', 'sync_binlog', 'log_bin', 'wsrep_on')`,
 	isDuplicate: isMySQLCode(mysqlDuplicate),
 	isForeign:   isMySQLCode(mysqlForeign),
+	isNull:      isMySQLCode(mysqlNull),
 	isConflict:  isMySQLCode(mysqlConflict),
 	isLost:      isMySQLLost,
 	isAway:      isMySQLAway,
@@ -67,11 +70,14 @@ func openMySQL(ctx context.Context, url string, opts Options) (*DB, error) {
 		conns.Close()
 		return nil, fmt.Errorf("open database %s: %w%s", source, err, mysqlAdvice(err))
 	}
-	return &DB{
+	db := &DB{
 		dialect: mysqlDialect, write: conns, read: conns,
 		wrote: func() {}, beforeClose: func() {}, afterClose: func() {}, markLog: func(context.Context) error { return nil },
 		forSchema: func() (*sql.DB, func() error) { db := sql.OpenDB(patient); return db, db.Close },
-	}, nil
+	}
+	db.sessions = &gathering[ids.Session, tokens.Session]{do: db.findSessions}
+	db.advances = &gathering[advance, bool]{do: db.advanceAll}
+	return db, nil
 }
 
 // mysqlAdvice returns advice on an error that keeps a database from being opened, or the

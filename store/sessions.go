@@ -79,20 +79,20 @@ func scanSession(row scanner) (tokens.Session, error) {
 
 // Session implements [tokens.Store].
 func (db *DB) Session(ctx context.Context, id ids.Session, now time.Time) (tokens.Session, error) {
-	return one(ctx, db, scanSession,
-		sessionQuery+`s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli())
+	if db.sessions == nil {
+		return one(ctx, db, scanSession, sessionQuery+`s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli())
+	}
+	return db.gatheredSession(ctx, id, now)
 }
 
-// AdvanceSession implements [tokens.Store]. One conditional UPDATE picks the winner; its
-// affected-row count is the answer.
+// AdvanceSession implements [tokens.Store].
 func (db *DB) AdvanceSession(ctx context.Context, next tokens.Session, now time.Time) error {
-	n, err := db.exec(ctx, `
-		UPDATE sessions SET counter = ?, rotations = ?, last_used_at = ?, expires_at = ?
-		WHERE id = ? AND client_id = ? AND counter = ? AND expires_at > ?
-			AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND u.epoch = sessions.epoch)`,
-		int64(next.Counter), packTimes(next.Rotations), next.LastUsedAt.UnixMilli(), next.ExpiresAt.UnixMilli(),
-		next.ID[:], next.ClientID, int64(next.Counter-1), now.UnixMilli())
-	if err == nil && n == 0 {
+	a := advance{
+		id: next.ID, client: next.ClientID, counter: int64(next.Counter), rotations: packTimes(next.Rotations),
+		used: next.LastUsedAt.UnixMilli(), expires: next.ExpiresAt.UnixMilli(), now: now.UnixMilli(),
+	}
+	won, err := db.advance(ctx, a)
+	if err == nil && !won {
 		return tokens.ErrStale
 	}
 	return err

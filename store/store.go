@@ -30,8 +30,10 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"countersign/audit"
+	"countersign/ids"
 	"countersign/secrecy"
 	"countersign/store/dsn"
+	"countersign/tokens"
 )
 
 // DB is an open database. It is safe for concurrent use.
@@ -40,9 +42,12 @@ type DB struct {
 	write   *sql.DB   // changes, and reads that must see them
 	read    *sql.DB   // everything else; may be the same pool
 	group   *grouping // commits changes together; nil where the database server does
-	build   build     // what this binary knows about schemas
-	older   bool      // at opening, the schema was older than this binary's
-	closed  atomic.Bool
+	// sessions and advances let callers share a statement; nil where one costs no round trip.
+	sessions *gathering[ids.Session, tokens.Session]
+	advances *gathering[advance, bool]
+	build    build // what this binary knows about schemas
+	older    bool  // at opening, the schema was older than this binary's
+	closed   atomic.Bool
 
 	// forSchema returns connections on which the schema can be changed, and a function
 	// that releases them.
@@ -60,6 +65,7 @@ type dialect struct {
 	hasTable    string                               // query: 1 if there is a table of that name
 	isDuplicate func(error) bool                     // a unique constraint refused the row
 	isForeign   func(error) bool                     // a foreign key refused the row
+	isNull      func(error) bool                     // a column refused to be NULL
 	isConflict  func(error) bool                     // rolled back in favour of another transaction
 	isLost      func(error) bool                     // the connection or the host behind it failed
 	isAway      func(error) bool                     // the database did not answer, or not in time
