@@ -32,6 +32,7 @@ type options struct {
 	callers int
 	only    *regexp.Regexp
 	out     string
+	profile string
 	server  string
 }
 
@@ -59,6 +60,7 @@ func dispatch(args []string) error {
 		return err
 	})
 	flags.StringVar(&o.out, "out", "", "`file` for the table (default bench/results.md, none with -only)")
+	flags.StringVar(&o.profile, "profile", "", "`folder` for profiles of each job: CPU, allocs, mutex, block. Servers that can be profiled are slower")
 	flags.StringVar(&o.server, "server", "", "`path` of the server's binary (default: make build makes it)")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

@@ -42,11 +42,12 @@ func run(ctx context.Context, o options, progress io.Writer) (*report, error) {
 	if r.env, err = newEnvironment(o.server, folder, o.callers); err != nil {
 		return nil, err
 	}
+	r.env.profiled = o.profile != ""
 	if r.report.facts, err = machine(o.server, folder, min(o.time, time.Second)); err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	for _, part := range []func(context.Context) error{r.onSQLite, r.inStorm, r.onMariaDB} {
+	for _, part := range []func(context.Context) error{r.onSQLite, r.inStorm, r.atRest, r.onMariaDB} {
 		if err := part(ctx); err != nil {
 			return nil, err
 		}
@@ -127,6 +128,32 @@ func (r *runner) onSQLite(ctx context.Context) error {
 	return nil
 }
 
+// atRest measures a server's start on a database that is there, and what it then has.
+func (r *runner) atRest(context.Context) error {
+	const name = "server at rest"
+	if !r.only.MatchString(name) {
+		return nil
+	}
+	binary, err := os.Stat(r.env.binary)
+	if err != nil {
+		return err
+	}
+	var starts []*server
+	for range r.runs + 1 {
+		s, err := r.env.start(r.sqlite())
+		if err != nil {
+			return err
+		}
+		s.stop()
+		starts = append(starts, s)
+	}
+	m := median(starts[1:], func(s *server) float64 { return s.ready.Seconds() }) // the first may have made the database
+	r.report.rest = fmt.Sprintf("A server on SQLite is ready %s after its start, and then has %.1f MiB of memory. Its binary has %.1f MiB.",
+		short(m.ready), float64(m.idle)/(1<<20), float64(binary.Size())/(1<<20))
+	r.say("%s", r.report.rest)
+	return nil
+}
+
 // onMariaDB measures what the database decides, with one server and with two.
 func (r *runner) onMariaDB(ctx context.Context) error {
 	var durable []job
@@ -180,6 +207,18 @@ const (
 	databaseProcess = "database"
 )
 
+// prepared returns the load of a job on servers, for callers that have prepared it.
+func (r *runner) prepared(ctx context.Context, s *site, j job) (load, error) {
+	found, err := s.once(ctx, j.prepare)
+	if err != nil {
+		return load{}, fmt.Errorf("%s: prepare: %w", j.name, err)
+	}
+	return load{
+		Addresses: s.addresses(), Watch: map[string][]int{serverProcess: s.pids()}, Callers: r.callers,
+		Steps: j.steps, Vars: found.Vars, WarmUp: r.time / 8, Time: r.time,
+	}, nil
+}
+
 // measure measures a job beside its limits, taking turns so that what else the machine does
 // strikes all alike. besides are more processes to watch.
 func (r *runner) measure(ctx context.Context, s *site, j job, besides map[string][]int, bounds bounds) error {
@@ -187,11 +226,10 @@ func (r *runner) measure(ctx context.Context, s *site, j job, besides map[string
 	var rates []float64
 	var handler *bareServer
 	for range r.runs {
-		prepared, err := s.once(ctx, j.prepare)
+		l, err := r.prepared(ctx, s, j)
 		if err != nil {
-			return fmt.Errorf("%s: prepare: %w", j.name, err)
+			return err
 		}
-		l := load{Addresses: s.addresses(), Watch: map[string][]int{serverProcess: s.pids()}, Callers: r.callers, Steps: j.steps, Vars: prepared.Vars, WarmUp: r.time / 8, Time: r.time}
 		maps.Copy(l.Watch, besides)
 		one, err := runLoad(ctx, l)
 		if err != nil {
@@ -219,6 +257,11 @@ func (r *runner) measure(ctx context.Context, s *site, j job, besides map[string
 			return err
 		}
 		bare = append(bare, one)
+	}
+	if r.profile != "" {
+		if err := r.profiled(ctx, s, j); err != nil {
+			return fmt.Errorf("%s: profile: %w", j.name, err)
+		}
 	}
 	row := row{name: j.name, ours: middle(ours)}
 	if bare != nil {

@@ -52,6 +52,7 @@ clients:
 type environment struct {
 	binary, folder string
 	callers        int
+	profiled       bool // servers have an admin listener for profiles
 }
 
 // newEnvironment writes what all servers share into an empty folder.
@@ -59,7 +60,7 @@ func newEnvironment(binary, folder string, callers int) (environment, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
 	config := fmt.Sprintf(configuration, issuer, folder, application, argonMemoryKiB, argonIterations)
-	return environment{binary, folder, callers}, errors.Join(
+	return environment{binary: binary, folder: folder, callers: callers}, errors.Join(
 		os.WriteFile(filepath.Join(folder, "master.key"), []byte(base64.StdEncoding.EncodeToString(key)), 0o600),
 		os.WriteFile(filepath.Join(folder, "secret"), []byte(secret), 0o600),
 		os.WriteFile(filepath.Join(folder, "config.yaml"), []byte(config), 0o600),
@@ -82,8 +83,11 @@ func build() (string, error) {
 // server is a running countersign serve.
 type server struct {
 	address string // host:port
+	admin   string // the same of the admin listener, if it has one
 	cmd     *exec.Cmd
-	log     string // path
+	log     string        // path
+	ready   time.Duration // from its start until it served
+	idle    int64         // bytes of memory before the first request
 	ended   chan struct{}
 }
 
@@ -101,7 +105,11 @@ func (e environment) start(database string) (*server, error) {
 	// The server must not see the caller's own configuration.
 	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "COUNTERSIGN_") })
 	s.cmd.Env = append(s.cmd.Env, "COUNTERSIGN_DATABASE_URL="+database)
+	if e.profiled {
+		s.cmd.Env = append(s.cmd.Env, "COUNTERSIGN_ADMIN_LISTEN=127.0.0.1:0", "COUNTERSIGN_ADMIN_PPROF=true")
+	}
 	s.cmd.Stderr = log
+	began := time.Now()
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -113,12 +121,22 @@ func (e environment) start(database string) (*server, error) {
 		select {
 		case <-s.ended:
 			return nil, fmt.Errorf("the server ended before it served:\n%s", s.said())
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(time.Millisecond):
 		}
 		for line := range bytes.Lines(s.said()) {
-			var record struct{ Msg, Listen string }
-			if json.Unmarshal(line, &record) == nil && record.Msg == "serving" {
-				s.address = record.Listen
+			var record struct {
+				Msg, Listen string
+				Admin       string `json:"admin_listen"`
+			}
+			if json.Unmarshal(line, &record) != nil {
+				continue
+			}
+			switch record.Msg {
+			case "serving the operator": // comes first
+				s.admin = record.Admin
+			case "serving":
+				s.address, s.ready = record.Listen, time.Since(began)
+				s.idle, _ = memory(s.pid())
 				return s, nil
 			}
 		}
@@ -147,7 +165,6 @@ type site struct {
 	servers []*server
 	callers int
 	name    string // tells its users from those of other sites on the database
-	idle    int64  // bytes of memory that the first server had before it did anything
 }
 
 // startSite starts replicas on one database, and signs up the callers' users.
@@ -161,7 +178,6 @@ func (e environment) startSite(ctx context.Context, database string, replicas in
 		}
 		s.servers = append(s.servers, one)
 	}
-	s.idle, _ = memory(s.servers[0].pid())
 	if _, err := s.once(ctx, []step{signUp(user)}); err != nil {
 		s.stop()
 		return nil, fmt.Errorf("sign users up: %w", err)

@@ -42,13 +42,12 @@ func (r *runner) oneStorm(ctx context.Context) (found storm, err error) {
 	}
 	defer s.stop()
 	pid := s.pids()[0]
-	found.idle = s.idle
+	found.idle = s.servers[0].idle
 	refresh, hash := jobNamed("refresh"), jobNamed("password")
-	prepared, err := s.once(ctx, refresh.prepare)
+	l, err := r.prepared(ctx, s, refresh)
 	if err != nil {
 		return found, err
 	}
-	l := load{Addresses: s.addresses(), Callers: r.callers, Steps: refresh.steps, Vars: prepared.Vars, WarmUp: r.time / 8, Time: r.time}
 	if found.alone, err = runLoad(ctx, l); err != nil {
 		return found, err
 	}
@@ -59,7 +58,7 @@ func (r *runner) oneStorm(ctx context.Context) (found storm, err error) {
 	}
 	passwords := make(chan outcome, 1)
 	go func() {
-		one, err := runLoad(ctx, load{Addresses: s.addresses(), Callers: r.callers, Steps: hash.steps, Vars: prepared.Vars, WarmUp: r.time / 8, Time: r.time + r.time/4})
+		one, err := runLoad(ctx, load{Addresses: s.addresses(), Callers: r.callers, Steps: hash.steps, Vars: l.Vars, WarmUp: r.time / 8, Time: r.time + r.time/4})
 		passwords <- outcome{one, err}
 	}()
 	l.Vars, l.WarmUp = found.alone.Vars, r.time/4

@@ -16,6 +16,7 @@ type report struct {
 	limits []rate
 	jobs   []row
 	storm  *storm
+	rest   string // about the server before it does anything
 	notes  []string
 }
 
@@ -113,6 +114,9 @@ func (r *report) write(w io.Writer) error {
 		blocks := float64(s.peak-s.idle) / (argonMemoryKiB << 10) / float64(runtime.NumCPU())
 		fmt.Fprintf(&b, "\nThe p99 of refreshes is %s times what it is alone. The server's memory: %d MiB idle, %d MiB at most in the storm, which is idle + %.2f x slots x argon2's memory.\n",
 			ratio(float64(s.within.P99), float64(s.alone.P99)), s.idle>>20, s.peak>>20, blocks)
+	}
+	if r.rest != "" {
+		fmt.Fprintf(&b, "\n## At rest\n\n%s\n", r.rest)
 	}
 	if len(r.limits) > 0 {
 		b.WriteString("\n## Limits\n\n| limit | a second |\n| --- | ---: |\n")
