@@ -66,8 +66,8 @@ type Config struct {
 	// below .internal, .local and the like. Any other name may be an attacker's, whose page
 	// has led an operator's browser here. Default none.
 	AdminHosts []string `yaml:"admin_hosts"`
-	// AdminPProf adds Go's profiles at /debug/pprof there. They slow the server down while
-	// they are taken. Default false.
+	// AdminPProf adds Go's profiles at /debug/pprof there. They slow the server down a
+	// little, and more while they are taken. Default false.
 	AdminPProf bool `yaml:"admin_pprof" default:"false"`
 
 	// IdleTimeout is how long a connection may stay open without a request. It must be

@@ -67,6 +67,12 @@ func TestServeMeasures(t *testing.T) {
 	if status, _ := get(admin + "/debug/pprof/profile?seconds=1"); status != http.StatusOK {
 		t.Errorf("profile: %d", status)
 	}
+	if _, text := get(admin + "/debug/pprof/block?debug=1"); !strings.Contains(text, "@ 0x") {
+		t.Errorf("what goroutines wait for isn't recorded: %s", text)
+	}
+	if _, text := get(admin + "/debug/pprof/mutex?debug=1"); !strings.Contains(text, "sampling period=10\n") {
+		t.Errorf("what holds locks isn't recorded: %s", text)
+	}
 	for _, path := range []string{"/metrics", "/debug/pprof/"} {
 		if status, _ := get(p.base + path); status != http.StatusNotFound {
 			t.Errorf("%s at the public listener: %d", path, status)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"syscall"
@@ -61,6 +62,13 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	}
 	if admin != nil {
 		defer admin.Close()
+	}
+	if admin != nil && cfg.AdminPProf {
+		// Otherwise the profiles of locks and of waiting are empty. Go counts each tenth
+		// event of the former, and of the latter those of 0.1 ms and the same share of
+		// shorter ones.
+		runtime.SetMutexProfileFraction(10)
+		runtime.SetBlockProfileRate(int(100 * time.Microsecond))
 	}
 	if cfg.Issuer == "" { // --dev listens on any free port
 		cfg.Issuer = fmt.Sprintf("http://localhost:%d", ln.Addr().(*net.TCPAddr).Port)
