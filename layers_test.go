@@ -24,6 +24,7 @@ var layers = map[string][]string{
 	"pages":   {},
 	"seal":    {"secrecy"},
 	"secrecy": {},
+	"tracing": {},
 	"uris":    {},
 	"web":     {},
 	"browser": {"ids", "seal"},
@@ -56,9 +57,12 @@ var layers = map[string][]string{
 	"presets":   {"clients", "oauth", "uris"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
 	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "tokens", "web"},
-	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "tokens"},
+	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "tokens", "tracing"},
 
-	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "metrics", "oauth", "presets", "seal", "secrecy", "server", "store", "tokens"},
+	// It sends what tracing makes.
+	"tracing/otlp": {"tracing"},
+
+	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "metrics", "oauth", "presets", "seal", "secrecy", "server", "store", "tokens", "tracing", "tracing/otlp"},
 
 	// For measuring alone.
 	"bench": {"test/mariadb"},
@@ -80,6 +84,7 @@ var owners = map[string][]string{
 	"github.com/gin-gonic/gin":            {"server", "handlers", "bench"},
 	"github.com/gin-contrib/cors":         {"server"},
 	"github.com/go-oauth2/oauth2/v4":      {"grants"},
+	"go.opentelemetry.io/otel":            {"tracing", "tracing/otlp"},
 	"github.com/prometheus/client_golang": {"metrics"},
 	"github.com/golang-jwt/jwt/v5":        {"tokens", "keys"},
 	"github.com/google/uuid":              {"ids"},

@@ -50,18 +50,11 @@ func logRequests(log *slog.Logger, m *metrics.Metrics) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		began := time.Now()
 		c.Next()
-		route := c.FullPath()
-		if route == "" {
-			route = "unmatched"
-		}
-		method := c.Request.Method
-		if !slices.Contains(knownMethods, method) {
-			method = "other"
-		}
+		method, route := named(c)
 		status, took := c.Writer.Status(), time.Since(began)
 		if m != nil {
 			m.Requested(route, method, status, took)
-			if reason := cmp.Or(c.GetString(handlers.RefusalKey), c.GetString(handlers.ErrorKey)); reason != "" {
+			if reason := refusal(c); reason != "" {
 				m.Refused(reason)
 			}
 		}
@@ -77,13 +70,49 @@ func logRequests(log *slog.Logger, m *metrics.Metrics) gin.HandlerFunc {
 			slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 			slog.String("address", c.ClientIP()),
 		)
-		for _, key := range []string{handlers.ClientIDKey, handlers.SubjectKey, handlers.ErrorKey, handlers.ReasonKey, handlers.OriginKey} {
+		for _, key := range []string{handlers.ClientIDKey, handlers.SubjectKey, handlers.ErrorKey, handlers.ReasonKey, handlers.OriginKey, traceIDKey} {
 			if value := c.GetString(key); value != "" {
 				attrs = append(attrs, slog.String(key, value))
 			}
 		}
 		log.LogAttrs(c.Request.Context(), slog.LevelInfo, "request", attrs...)
 	}
+}
+
+// named returns a request's method and route as logs, metrics and traces have them: both are
+// words of ours.
+func named(c *gin.Context) (method, route string) {
+	method = c.Request.Method
+	if !slices.Contains(knownMethods, method) {
+		method = "other"
+	}
+	return method, cmp.Or(c.FullPath(), "unmatched")
+}
+
+// refusal returns why a request was refused, in a word of ours, or "" if it wasn't.
+func refusal(c *gin.Context) string {
+	return cmp.Or(c.GetString(handlers.RefusalKey), c.GetString(handlers.ErrorKey))
+}
+
+// traceIDKey is where the request log finds the id of the request's trace.
+const traceIDKey = "trace_id"
+
+// trace makes the span of a request. Only a trusted proxy decides which trace that is part of:
+// any caller could have all of its requests traced otherwise.
+func (a *App) trace(c *gin.Context) {
+	if a.o.Tracer == nil {
+		return
+	}
+	var from http.Header
+	if a.trusted.trust(c.RemoteIP()) {
+		from = c.Request.Header
+	}
+	method, route := named(c)
+	ctx, span := a.o.Tracer.Begin(c.Request.Context(), method, route, from)
+	defer func() { span.End(c.Writer.Status(), refusal(c)) }()
+	c.Set(traceIDKey, span.TraceID())
+	c.Request = c.Request.WithContext(ctx)
+	c.Next()
 }
 
 var knownMethods = []string{

@@ -21,6 +21,7 @@ import (
 	"countersign/origins"
 	"countersign/seal"
 	"countersign/tokens"
+	"countersign/tracing"
 )
 
 // Options has what an App works with, the settings of its parts as these define them, and
@@ -57,6 +58,7 @@ type Options struct {
 	Demo           fs.FS    // the demo app, served at /demo; nil: none
 
 	Metrics *metrics.Metrics // measures the server; nil: nothing does
+	Tracer  *tracing.Tracer  // makes spans; nil: none are made
 	Admin   Admin
 
 	AuditRetention  time.Duration // how long security events are kept; 0: forever
@@ -101,9 +103,10 @@ func (o *Options) check() error {
 }
 
 // hashed is told of each call that wanted to hash.
-func (o *Options) hashed(_ context.Context, asked, got time.Time) {
+func (o *Options) hashed(ctx context.Context, asked, got time.Time) {
 	if got.IsZero() {
 		got = time.Now()
 	}
 	o.Metrics.Waited(got.Sub(asked))
+	o.Tracer.Did(ctx, "hash", "", asked)
 }

@@ -91,7 +91,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	passwords, secrets := o.Hashing.Slots(), o.Hashing.Slots()
-	if o.Metrics != nil {
+	if o.Metrics != nil || o.Tracer != nil {
 		passwords.Observe, secrets.Observe = o.hashed, o.hashed
 	}
 	var utf8Mail func(context.Context) bool
@@ -187,7 +187,7 @@ func (a *App) route() error {
 	a.cors = policy
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.
-	e.Use(withoutZones, trusted.forwarded(a.o.Log), a.identify, logRequests(a.o.Log, a.o.Metrics), harden(a.o.SessionCookie.HTTPS),
+	e.Use(withoutZones, trusted.forwarded(a.o.Log), a.identify, a.trace, logRequests(a.o.Log, a.o.Metrics), harden(a.o.SessionCookie.HTTPS),
 		recoverPanics(a.o.Log), policy.middleware())
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)

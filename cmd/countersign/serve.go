@@ -28,6 +28,8 @@ import (
 	"countersign/secrecy"
 	"countersign/server"
 	"countersign/store"
+	"countersign/tracing"
+	"countersign/tracing/otlp"
 )
 
 type serveCmd struct {
@@ -79,6 +81,19 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	defer db.Close()
+	traces, err := otlp.Start(ctx, version().Version, log)
+	if err != nil {
+		return err
+	}
+	var tracer *tracing.Tracer
+	if traces != nil {
+		tracer = traces.Tracer
+		defer func() {
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			traces.Shutdown(last)
+		}()
+	}
 	var measured *metrics.Metrics
 	var stored interface {
 		server.Store
@@ -87,8 +102,13 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if admin != nil {
 		v := version()
 		measured = metrics.New(metrics.Build{Version: v.Version, Commit: v.Commit, Go: v.Go})
+	}
+	if measured != nil || tracer != nil {
 		stored = store.Observe(db, store.Observer{
-			Call:  func(_ context.Context, op string, began time.Time) { measured.Stored(op, time.Since(began)) },
+			Call: func(ctx context.Context, op string, began time.Time) {
+				measured.Stored(op, time.Since(began))
+				tracer.Did(ctx, "store", op, began)
+			},
 			Group: measured.Grouped,
 		})
 	}
@@ -110,7 +130,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	opts.Store, opts.Metrics = stored, measured
+	opts.Store, opts.Metrics, opts.Tracer = stored, measured, tracer
 	if cfg.Dev {
 		opts.Demo = spa.Files
 	}
