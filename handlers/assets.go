@@ -71,7 +71,6 @@ var assetTypes = map[string]string{
 
 // asset serves a file. The handlers in before run first.
 func asset(r gin.IRouter, at string, body []byte, maxAge time.Duration, before ...gin.HandlerFunc) {
-	etag := etagOf(body)
-	answer := func(c *gin.Context) { writeCacheable(c, body, etag, assetTypes[path.Ext(at)], maxAge) }
-	r.GET(at, append(before, answer)...)
+	d, cacheControl := newDocument(assetTypes[path.Ext(at)], body), cacheFor(maxAge)
+	r.GET(at, append(before, func(c *gin.Context) { d.answer(c, cacheControl) })...)
 }

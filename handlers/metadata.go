@@ -27,13 +27,13 @@ const metadataMaxAge = time.Hour
 // Mount adds the routes below the issuer's path and, for RFC 8414, with that path
 // behind the well-known part (section 3.1).
 func (h *Metadata) Mount(root, issuer gin.IRouter, issuerPath string) {
-	body, etag := h.document()
-	answer := func(c *gin.Context) { writeCacheable(c, body, etag, "application/json", metadataMaxAge) }
+	d, cacheControl := newDocument("application/json", h.document()), cacheFor(metadataMaxAge)
+	answer := func(c *gin.Context) { d.answer(c, cacheControl) }
 	issuer.GET("/.well-known/openid-configuration", answer)
 	root.GET("/.well-known/oauth-authorization-server"+issuerPath, answer)
 }
 
-func (h *Metadata) document() (body []byte, etag string) {
+func (h *Metadata) document() []byte {
 	claims := append([]string{"iss", "aud", "exp", "iat", "auth_time", "sid", "at_hash", "nonce"}, oauth.UserScopes.Claims()...)
 	slices.Sort(claims)
 	confidential := []string{"client_secret_basic", "client_secret_post"}
@@ -70,5 +70,5 @@ func (h *Metadata) document() (body []byte, etag string) {
 	if err != nil {
 		panic(err) // strings always marshal
 	}
-	return body, etagOf(body)
+	return body
 }

@@ -13,8 +13,6 @@ type OpenAPI struct {
 
 // Mount adds the endpoint's routes below the issuer's path.
 func (h *OpenAPI) Mount(issuer gin.IRouter, issuerPath string) {
-	body := openapi.Document(h.Issuer, issuerPath)
-	etag := etagOf(body)
-	answer := func(c *gin.Context) { writeCacheable(c, body, etag, "application/json", metadataMaxAge) }
-	issuer.GET("/openapi.json", answer)
+	d, cacheControl := newDocument("application/json", openapi.Document(h.Issuer, issuerPath)), cacheFor(metadataMaxAge)
+	issuer.GET("/openapi.json", func(c *gin.Context) { d.answer(c, cacheControl) })
 }

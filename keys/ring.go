@@ -72,6 +72,7 @@ type Ring struct {
 	policy     Policy
 
 	view    atomic.Pointer[view]
+	signed  signedTokens
 	reading sync.Mutex // one reload at a time, so that an older answer never replaces a newer one
 }
 
@@ -206,12 +207,9 @@ func encode(m *member, typ string, claims jwt.Claims) (string, error) {
 	return string(base64url.AppendEncode(token, signature)), nil
 }
 
-// JWKS returns the public keys as a JSON Web Key Set (RFC 7517) and its strong ETag.
-// The bytes stay the same until the set changes.
-func (r *Ring) JWKS(now time.Time) (body []byte, etag string) {
-	set := r.view.Load().jwks(now)
-	return set.body, set.etag
-}
+// JWKS returns the public keys as a JSON Web Key Set (RFC 7517), the same on every replica.
+// Callers share the bytes, which never change.
+func (r *Ring) JWKS(now time.Time) []byte { return r.view.Load().jwks(now).body }
 
 // JWKSMaxAge returns how long the JWKS of this instant may be cached. That is as
 // long as the policy says, or 0 if a key that the JWKS lacks may sign before then:

@@ -187,6 +187,41 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
+func TestVerifyLooksAtATokenAgainThatWasGood(t *testing.T) {
+	f := newForger(t)
+	token := f.token(t, jwt.SigningMethodES256, f.private, nil)
+	for range 2 {
+		if err := verify(f.ring, token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var c jwt.RegisteredClaims
+	now := time.Now()
+	dot := strings.LastIndex(token, ".")
+	for name, err := range map[string]error{
+		"expired":              f.ring.Verify(now.Add(2*time.Minute), token, atJWT, issuer, &c),
+		"another typ":          f.ring.Verify(now, token, "JWT", issuer, &c),
+		"another issuer":       f.ring.Verify(now, token, atJWT, "https://other.example", &c),
+		"its key has left":     f.ring.Verify(now.Add(200*24*time.Hour), token, atJWT, issuer, &c),
+		"another signature":    verify(f.ring, token[:dot+1]+nextLetter(token[dot+1])+token[dot+2:]),
+		"others' claims":       verify(f.ring, f.token(t, jwt.SigningMethodES256, f.private, nil)[:20]+token[20:dot-1]+nextLetter(token[dot-1])+token[dot:]),
+		"without a signature":  verify(f.ring, token[:dot+1]),
+		"a second spelling":    verify(f.ring, token+"\n"),
+		"a fourth part":        verify(f.ring, token+".e30"),
+		"no third part at all": verify(f.ring, token[:dot]),
+	} {
+		if !errors.Is(err, keys.ErrInvalidToken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := f.ring.Revoke(t.Context(), f.kid); err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(f.ring, token); !errors.Is(err, keys.ErrInvalidToken) {
+		t.Errorf("with a revoked key: %v", err)
+	}
+}
+
 func TestVerifyGivesExpNoLeeway(t *testing.T) {
 	f := newForger(t)
 	now := time.Now().Truncate(time.Second)

@@ -2,8 +2,6 @@ package keys
 
 import (
 	"crypto"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -108,7 +106,6 @@ func (v *view) lockedOut(algs []string) error {
 // A keySet is a JWKS ready to be sent.
 type keySet struct {
 	body  []byte
-	etag  string
 	until time.Time // a key leaves the set at this instant
 }
 
@@ -143,8 +140,7 @@ func (v *view) newKeySet(now time.Time) *keySet {
 	if err != nil {
 		panic(err) // strings always marshal
 	}
-	hash := sha256.Sum256(body)
-	return &keySet{body: body, etag: `"` + base64.RawURLEncoding.EncodeToString(hash[:]) + `"`, until: until}
+	return &keySet{body: body, until: until}
 }
 
 // sorted returns every key, by algorithm and generation: RS256 first, because some

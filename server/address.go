@@ -2,6 +2,7 @@ package server
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -15,7 +16,9 @@ var zone = regexp.MustCompile(`%[^\]:,\s]*`)
 // withoutZones leaves out the zones of addresses. gin reads no address that has one, and the
 // caller would be a stranger without an address.
 func withoutZones(c *gin.Context) {
-	c.Request.RemoteAddr = zone.ReplaceAllString(c.Request.RemoteAddr, "")
+	if strings.Contains(c.Request.RemoteAddr, "%") {
+		c.Request.RemoteAddr = zone.ReplaceAllString(c.Request.RemoteAddr, "")
+	}
 	values := c.Request.Header.Values(forwardedHeader)
 	for i := range values {
 		values[i] = zone.ReplaceAllString(values[i], "")

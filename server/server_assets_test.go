@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"bytes"
+	"compress/gzip"
+	"io"
 	"io/fs"
 	"net/http"
 	"strings"
@@ -30,7 +32,7 @@ func TestBrowserModuleIsForAnyOrigin(t *testing.T) {
 		got := a.do(http.MethodGet, path, "", "Origin", "https://stranger.example").want(http.StatusOK)
 		for name, value := range map[string]string{
 			"Content-Type": want.kind, "Cache-Control": "public, max-age=600",
-			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "", "Vary": "",
+			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "", "Vary": "Accept-Encoding", "Content-Encoding": "",
 		} {
 			if h := got.Header().Get(name); h != value {
 				t.Errorf("%s: %s = %q, want %q", path, name, h, value)
@@ -44,6 +46,27 @@ func TestBrowserModuleIsForAnyOrigin(t *testing.T) {
 			t.Errorf("%s: 304 with a body", path)
 		}
 		a.do(http.MethodHead, path, "").want(http.StatusOK)
+
+		small := a.do(http.MethodGet, path, "", "Accept-Encoding", "br, gzip").want(http.StatusOK)
+		packed := small.Header().Get("ETag")
+		if small.Header().Get("Content-Encoding") != "gzip" || packed == etag || small.Body.Len() > len(want.body)/2 {
+			t.Errorf("%s: %d of %d bytes, %v", path, small.Body.Len(), len(want.body), small.Header())
+		}
+		if r, err := gzip.NewReader(small.Body); err != nil {
+			t.Error(err)
+		} else if body, err := io.ReadAll(r); err != nil || !bytes.Equal(body, want.body) {
+			t.Errorf("%s: compressed, it is another file (%v)", path, err)
+		}
+		a.do(http.MethodGet, path, "", "Accept-Encoding", "gzip", "If-None-Match", packed).want(http.StatusNotModified)
+	}
+}
+
+func TestTokensAreNeverCompressed(t *testing.T) {
+	a := newApp(t)
+	a.signup("alice")
+	got := a.token(passwordForm("alice"), "Accept-Encoding", "gzip").want(http.StatusOK)
+	if encoding := got.Header().Get("Content-Encoding"); encoding != "" {
+		t.Errorf("a token answer in %s", encoding) // its length would tell what is in it
 	}
 }
 

@@ -31,6 +31,7 @@ func TestHeadAnswersAsGet(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Header.Set("Authorization", "Bearer "+token)
+			r.Header.Set("Accept-Encoding", "identity") // the client asks for gzip with GET alone
 			if answers[i], err = http.DefaultTransport.RoundTrip(r); err != nil {
 				t.Fatal(err)
 			}

@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/term"
-
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/configs"
@@ -52,7 +50,8 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(std.err)
+	log, flush := newLogger(std.err)
+	defer flush()
 	ln, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("%w (choose another address with --listen)", err)
@@ -191,14 +190,6 @@ func listenForOperator(cfg *configs.Config) (net.Listener, error) {
 		return nil, fmt.Errorf("admin_listen: %w (choose another address, or leave it out)", err)
 	}
 	return ln, nil
-}
-
-// newLogger writes text to a terminal, and JSON otherwise.
-func newLogger(w io.Writer) *slog.Logger {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return slog.New(slog.NewTextHandler(w, nil))
-	}
-	return slog.New(slog.NewJSONHandler(w, nil))
 }
 
 // openToServe opens the database. It refuses a development database in production, and

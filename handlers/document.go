@@ -1,0 +1,112 @@
+package handlers
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// document is a body that any cache may keep, ready to be sent: as it is, and compressed if
+// that pays. It holds nothing secret, so compressing it tells an attacker nothing.
+type document struct {
+	kind, etag, packedETag []string // values of headers
+	plain, packed          encoded  // packed is empty where compressing doesn't pay
+}
+
+// encoded is a body in one content coding, with the values of its headers.
+type encoded struct {
+	body   []byte
+	length []string
+}
+
+func newEncoded(body []byte) encoded { return encoded{body, []string{strconv.Itoa(len(body))}} }
+
+// onePacket is about what fits in a response's first packet, in bytes. Compressing less
+// saves no time on the way.
+const onePacket = 1300
+
+// newDocument returns the document with a body of a media type.
+func newDocument(mediaType string, body []byte) *document {
+	sum := sha256.Sum256(body)
+	tag := base64.RawURLEncoding.EncodeToString(sum[:16])
+	d := &document{kind: []string{mediaType}, etag: []string{`"` + tag + `"`}, plain: newEncoded(body)}
+	if len(body) <= onePacket {
+		return d
+	}
+	var packed bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // the level exists
+	w.Write(body)                                              // a buffer takes everything
+	w.Close()
+	if packed.Len() < len(body) {
+		d.packed, d.packedETag = newEncoded(packed.Bytes()), []string{`"` + tag + `-gzip"`}
+	}
+	return d
+}
+
+var inGzip = []string{"gzip"}
+
+// cacheFor returns the value of Cache-Control for a document that caches may keep.
+func cacheFor(maxAge time.Duration) []string {
+	return []string{"public, max-age=" + strconv.FormatInt(int64(maxAge/time.Second), 10)}
+}
+
+// answer sends the document, or 304 if the caller already has it (RFC 9110 section 13.1.2).
+func (d *document) answer(c *gin.Context, cacheControl []string) {
+	header := c.Writer.Header()
+	header["Cache-Control"] = cacheControl
+	body, etag := d.plain, d.etag
+	compressed := len(d.packed.body) > 0
+	if compressed {
+		header.Add("Vary", "Accept-Encoding")
+		if compressed = takesGzip(c.Request.Header["Accept-Encoding"]); compressed {
+			body, etag = d.packed, d.packedETag
+		}
+	}
+	header["Etag"] = etag
+	if asked := c.Request.Header["If-None-Match"]; len(asked) > 0 && (matches(asked, d.etag) || matches(asked, d.packedETag)) {
+		c.Status(http.StatusNotModified)
+		return
+	}
+	if compressed {
+		header["Content-Encoding"] = inGzip
+	}
+	header["Content-Type"], header["Content-Length"] = d.kind, body.length
+	c.Status(http.StatusOK)
+	c.Writer.Write(body.body) // an error is the client's going away
+}
+
+// takesGzip reports whether an Accept-Encoding names gzip with a weight (RFC 9110 section
+// 12.5.3).
+func takesGzip(headers []string) bool {
+	for _, header := range headers {
+		for one := range strings.SplitSeq(header, ",") {
+			coding, weight, weighed := strings.Cut(one, ";")
+			if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+				continue
+			}
+			_, text, _ := strings.Cut(weight, "=")
+			q, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			return !weighed || err == nil && q > 0
+		}
+	}
+	return false
+}
+
+// matches reports whether an If-None-Match names one of the etags, compared weakly.
+func matches(headers, etags []string) bool {
+	for _, etag := range etags {
+		for one := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+			if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == etag {
+				return true
+			}
+		}
+	}
+	return false
+}
