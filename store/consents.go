@@ -94,9 +94,9 @@ func (db *DB) DeleteConsent(ctx context.Context, user ids.User, client ids.Clien
 		if n == 0 {
 			return consents.ErrUnknown
 		}
-		for _, query := range []string{
-			`DELETE FROM codes WHERE user_id = ? AND client_id = ?`,
-			`DELETE FROM sessions WHERE user_id = ? AND client_id = ?`,
+		for _, query := range []string{ // + keeps SQLite from reading all of the client's
+			`DELETE FROM codes WHERE user_id = ? AND +client_id = ?`,
+			`DELETE FROM sessions WHERE user_id = ? AND +client_id = ?`,
 		} {
 			if _, err := tx.ExecContext(ctx, query, user[:], client); err != nil {
 				return err

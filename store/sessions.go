@@ -46,7 +46,8 @@ func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, e
 		return err
 	}
 	return end(ctx, tx, surplus{
-		table: "sessions", of: `user_id = ? AND client_id = ? AND epoch = ?`, args: []any{s.UserID[:], s.ClientID, epoch}, newest: s.ID[:], least: "last_used_at", most: tokens.MaxSessions,
+		table: "sessions", of: `user_id = ? AND +client_id = ? AND epoch = ?`, // + keeps SQLite from reading all of the client's
+		args: []any{s.UserID[:], s.ClientID, epoch}, newest: s.ID[:], least: "last_used_at", most: tokens.MaxSessions,
 	}, func(id []byte) audit.Event {
 		ended := audit.Event{Time: ev.Time, Kind: audit.SessionRevoked, UserID: s.UserID, ClientID: s.ClientID, Address: ev.Address, RequestID: ev.RequestID}
 		copy(ended.SessionID[:], id)
