@@ -27,13 +27,14 @@ const (
 
 // options are the flags.
 type options struct {
-	time    time.Duration
-	runs    int
-	callers int
-	only    *regexp.Regexp
-	out     string
-	profile string
-	server  string
+	time     time.Duration
+	runs     int
+	callers  int
+	only     *regexp.Regexp
+	out      string
+	profile  string
+	sessions int
+	server   string
 }
 
 func main() {
@@ -60,6 +61,7 @@ func dispatch(args []string) error {
 		return err
 	})
 	flags.StringVar(&o.out, "out", "", "`file` for the table (default bench/results.md, none with -only)")
+	flags.IntVar(&o.sessions, "sessions", 0, "`number` of sessions of other users in SQLite's database")
 	flags.StringVar(&o.profile, "profile", "", "`folder` for profiles of each job: CPU, allocs, mutex, block. Servers that can be profiled are slower")
 	flags.StringVar(&o.server, "server", "", "`path` of the server's binary (default: make build makes it)")
 	switch err := flags.Parse(args); {
@@ -67,7 +69,7 @@ func dispatch(args []string) error {
 		return nil
 	case err != nil:
 		return err
-	case flags.NArg() > 0 || o.runs < 1 || o.callers < 1 || o.time <= 0:
+	case flags.NArg() > 0 || o.runs < 1 || o.callers < 1 || o.sessions < 0 || o.time <= 0:
 		return errors.New("see -help")
 	}
 	if o.out == "" && o.only.String() == "" {

@@ -42,12 +42,15 @@ func run(ctx context.Context, o options, progress io.Writer) (*report, error) {
 	if r.env, err = newEnvironment(o.server, folder, o.callers); err != nil {
 		return nil, err
 	}
+	if o.sessions > 0 {
+		r.report.how += fmt.Sprintf(" SQLite's database has %d sessions of %d other users.", o.sessions, (o.sessions+1)/2)
+	}
 	r.env.profiled = o.profile != ""
 	if r.report.facts, err = machine(o.server, folder, min(o.time, time.Second)); err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	for _, part := range []func(context.Context) error{r.onSQLite, r.inStorm, r.atRest, r.onMariaDB} {
+	for _, part := range []func(context.Context) error{r.crowd, r.onSQLite, r.inStorm, r.atRest, r.onMariaDB} {
 		if err := part(ctx); err != nil {
 			return nil, err
 		}
@@ -108,7 +111,9 @@ func (r *runner) wanted(where string, all []job) (list []job) {
 	return list
 }
 
-func (r *runner) sqlite() string { return "sqlite:" + filepath.Join(r.env.folder, "countersign.db") }
+func (r *runner) databaseFile() string { return filepath.Join(r.env.folder, "countersign.db") }
+
+func (r *runner) sqlite() string { return "sqlite:" + r.databaseFile() }
 
 func (r *runner) onSQLite(ctx context.Context) error {
 	list := r.wanted("SQLite", jobs())

@@ -99,9 +99,9 @@ func sqliteSwaps(folder string, inCommit int, d time.Duration) (float64, error) 
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	dsn := url.URL{Scheme: "file", Opaque: filepath.Join(dir, "swaps.db"), RawQuery: "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" +
-		"&_pragma=synchronous(full)&_pragma=journal_mode(wal)&_txlock=immediate"}
-	db, err := sql.Open("sqlite", dsn.String())
+	db, err := sql.Open("sqlite", sqliteDSN(filepath.Join(dir, "swaps.db"), url.Values{"_txlock": {"immediate"}, "_pragma": {
+		"busy_timeout(10000)", "foreign_keys(1)", "synchronous(full)", "journal_mode(wal)", "wal_autocheckpoint(8000)",
+	}}))
 	if err != nil {
 		return 0, err
 	}
@@ -112,6 +112,10 @@ func sqliteSwaps(folder string, inCommit int, d time.Duration) (float64, error) 
 		return 0, err
 	}
 	return grouped(db, list, d)
+}
+
+func sqliteDSN(path string, settings url.Values) string {
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: settings.Encode()}).String()
 }
 
 const (
@@ -139,6 +143,7 @@ func mariaSwaps(s *mariadb.Server, n int, inOneCommit bool, d time.Duration) (fl
 	defer s.DropDatabase(database)
 	config := mysql.NewConfig()
 	config.User, config.Net, config.Addr, config.DBName = "root", "tcp", s.Addr(), database
+	config.Params = map[string]string{"tx_isolation": "'READ-COMMITTED'"}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return 0, err
