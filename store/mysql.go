@@ -59,7 +59,7 @@ func openMySQL(ctx context.Context, url string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	conns := sql.OpenDB(connector)
+	conns := sql.OpenDB(telltale(connector, opts.Statement))
 	if pool != (dsn.Pool{}) {
 		conns.SetMaxOpenConns(pool.MaxOpen)
 		conns.SetMaxIdleConns(pool.MaxIdle)

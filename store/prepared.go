@@ -19,19 +19,7 @@ func (c preparing) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &preparedConn{sqliteConn: conn.(sqliteConn), steady: c.steady, known: map[string]*prepared{}}, nil
-}
-
-// sqliteConn lists the interfaces that a connection of the driver implements.
-type sqliteConn interface {
-	driver.Conn
-	driver.ConnBeginTx
-	driver.ConnPrepareContext
-	driver.ExecerContext
-	driver.QueryerContext
-	driver.Pinger
-	driver.SessionResetter
-	driver.Validator
+	return &preparedConn{storeConn: conn.(storeConn), steady: c.steady, known: map[string]*prepared{}}, nil
 }
 
 // mostPrepared bounds the statements that one connection keeps. The store has fewer, but
@@ -41,7 +29,7 @@ const mostPrepared = 200
 // preparedConn keeps prepared statements by their text. Like all connections of
 // database/sql, it has one user at a time.
 type preparedConn struct {
-	sqliteConn
+	storeConn
 	steady bool
 	known  map[string]*prepared
 }
@@ -68,7 +56,7 @@ func (c *preparedConn) statement(ctx context.Context, query string, args int) (*
 	if len(c.known) >= mostPrepared {
 		c.forget()
 	}
-	stmt, err := c.sqliteConn.PrepareContext(ctx, query)
+	stmt, err := c.storeConn.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +92,7 @@ func (c *preparedConn) ExecContext(ctx context.Context, query string, args []dri
 		return nil, err
 	}
 	if p == nil {
-		return c.sqliteConn.ExecContext(ctx, query, args)
+		return c.storeConn.ExecContext(ctx, query, args)
 	}
 	return p.stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 }
@@ -117,7 +105,7 @@ func (c *preparedConn) QueryContext(ctx context.Context, query string, args []dr
 		return nil, err
 	}
 	if p == nil {
-		return c.sqliteConn.QueryContext(ctx, query, args)
+		return c.storeConn.QueryContext(ctx, query, args)
 	}
 	rows, err := p.stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 	if err != nil {
@@ -133,7 +121,7 @@ func (c *preparedConn) Close() error {
 		p.stmt.Close()
 	}
 	c.known = nil
-	return c.sqliteConn.Close()
+	return c.storeConn.Close()
 }
 
 // preparedRows are rows of a kept statement.

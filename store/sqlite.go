@@ -39,7 +39,7 @@ var sqliteDialect = dialect{
 // queue is fair where SQLite's own lock polling is not. Transactions begin IMMEDIATE, so
 // that none fails half-way for lack of the write lock. WAL lets readers go on meanwhile;
 // synchronous=FULL makes a commit survive a power cut.
-func openSQLite(ctx context.Context, path string) (db *DB, failed error) {
+func openSQLite(ctx context.Context, path string, opts Options) (db *DB, failed error) {
 	// Absolute, because SQLite gives "//host" and ":memory:" a special meaning.
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -72,7 +72,7 @@ func openSQLite(ctx context.Context, path string) (db *DB, failed error) {
 	// By default the writer stops for a checkpoint at every thousandth page. Here the
 	// checkpointer does it, and the writer only does the rest when the log has grown.
 	const pragmas = "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=synchronous(full)"
-	write, err := openPool(dsn(pragmas+"&_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(8000)&_txlock=immediate"), true)
+	write, err := openPool(dsn(pragmas+"&_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(8000)&_txlock=immediate"), true, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func openSQLite(ctx context.Context, path string) (db *DB, failed error) {
 		write.Close()
 		return nil, fmt.Errorf("open database %s: %w", path, sqliteFault(path, err))
 	}
-	read, err := openPool(dsn(pragmas+"&_pragma=query_only(1)"), false)
+	read, err := openPool(dsn(pragmas+"&_pragma=query_only(1)"), false, opts)
 	if err != nil {
 		write.Close()
 		return nil, err
@@ -104,12 +104,12 @@ func openSQLite(ctx context.Context, path string) (db *DB, failed error) {
 }
 
 // openPool returns a pool of connections that prepare statements once; see preparing.
-func openPool(dsn string, steady bool) (*sql.DB, error) {
+func openPool(dsn string, steady bool, opts Options) (*sql.DB, error) {
 	connector, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(preparing{connector, steady}), nil
+	return sql.OpenDB(telltale(preparing{connector, steady}, opts.Statement)), nil
 }
 
 // checkpointer moves commits from the write-ahead log into the database, beside readers

@@ -104,6 +104,10 @@ type Options struct {
 	// time, by any goroutine.
 	Changed func(host string, settings []ChangedSetting)
 
+	// Statement, if set, is told of each statement that is sent, also of those that begin and
+	// end a transaction. Any goroutine may call it.
+	Statement func(text string)
+
 	build *build // set by tests in place of thisBuild
 }
 
@@ -150,7 +154,7 @@ func connect(ctx context.Context, url string, opts Options) (*DB, error) {
 	if _, err := os.Stat(path); opts.MustExist && errors.Is(err, fs.ErrNotExist) && !hasLog(path) {
 		return nil, fmt.Errorf("%s: %w", path, ErrNoDatabase)
 	}
-	return openSQLite(ctx, path)
+	return openSQLite(ctx, path, opts)
 }
 
 // CheckURL returns what [dsn.Check] or the driver finds wrong with a database URL. The error
