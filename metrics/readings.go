@@ -37,6 +37,7 @@ var (
 	keysLate  = prometheus.NewDesc("countersign_keys_late", "1 if the key that signs next should exist by now and doesn't, else 0.", []string{"alg"}, nil)
 	sessions  = prometheus.NewDesc("countersign_sessions", "Sessions in the database that have not expired. Every server sees the same ones: don't add them up. A few seconds old, or minutes if there are very many.", nil, nil)
 	mailQueue = prometheus.NewDesc("countersign_mail_queue", "Letters in the database that wait to be sent. Every server sees the same ones: don't add them up.", nil, nil)
+	clock     = prometheus.NewDesc("countersign_time_seconds", "The server's clock at the scrape, in Unix time.", nil, nil)
 	mailWait  = prometheus.NewDesc("countersign_mail_wait_seconds", "How long the oldest letter has waited to be sent; 0 if none waits.", nil, nil)
 )
 
@@ -85,7 +86,7 @@ func (r *readings) begin(fn func()) bool {
 
 // Describe implements [prometheus.Collector].
 func (r *readings) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{hashQueue, keys, keysLate, sessions, mailQueue, mailWait} {
+	for _, d := range []*prometheus.Desc{hashQueue, keys, keysLate, sessions, mailQueue, mailWait, clock} {
 		to <- d
 	}
 }
@@ -99,6 +100,7 @@ func (r *readings) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
+	gauge(clock, float64(time.Now().UnixMilli())/1000)
 	gauge(hashQueue, float64(from.HashQueue()))
 	for _, k := range from.Keys() {
 		for state, n := range k.ByState {

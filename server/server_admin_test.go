@@ -109,6 +109,7 @@ var shapes = map[string]string{
 	"countersign_keys_late":                     "GAUGE alg",
 	"countersign_mail_queue":                    "GAUGE",
 	"countersign_mail_wait_seconds":             "GAUGE",
+	"countersign_time_seconds":                  "GAUGE",
 	"countersign_build_info":                    "GAUGE commit go version",
 }
 
@@ -197,6 +198,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 			{"countersign_keys_late", []string{"alg", "ES256"}, 0},
 			{"countersign_mail_queue", nil, 1},
 			{"countersign_mail_wait_seconds", nil, 121},
+			{"countersign_time_seconds", nil, float64(time.Now().Unix())},
 			{"countersign_build_info", []string{"version", "v1.2.3", "commit", "abc", "go", "go1.26"}, 1},
 		} {
 			if value := got.value(want.name, want.labels...); value != want.value {
@@ -206,10 +208,8 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		if size := got["countersign_store_group_size"].GetMetric(); size[0].GetSummary().GetSampleCount() < 5 {
 			t.Errorf("%v groups are counted, want each", size)
 		}
-		for _, name := range []string{"go_goroutines", "process_resident_memory_bytes"} {
-			if got[name] == nil {
-				t.Errorf("%s is missing", name)
-			}
+		for _, expr := range deployed(t) {
+			got.check(t, expr)
 		}
 	})
 }
