@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -78,6 +79,7 @@ func (g *gathering[Q, A]) start() {
 // in which all statements took long, one worker goes on.
 func (g *gathering[Q, A]) work() {
 	for {
+		runtime.Gosched() // callers that are about to ask, if there are any, share this statement
 		g.mu.Lock()
 		if len(g.waiting) == 0 || g.running-g.slow > 1 {
 			g.running--
