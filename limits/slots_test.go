@@ -70,8 +70,11 @@ func TestFullQueueIsBusyAtOnce(t *testing.T) {
 func TestEachCallIsObserved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := limits.NewSlots(1, 1)
+		var mu sync.Mutex
 		var waited []time.Duration
 		slots.Observe = func(_ context.Context, asked, got time.Time) {
+			mu.Lock()
+			defer mu.Unlock()
 			if got.IsZero() {
 				waited = append(waited, -time.Since(asked))
 			} else {
