@@ -150,6 +150,7 @@ func parsePHC(s string) (phc, error) {
 type Hasher struct {
 	params Argon2
 	slots  *limits.Slots
+	memory *collector
 	dummy  string
 	// Derive is argon2.IDKey. Tests replace it to see the work instead of timing it.
 	Derive func(password, salt []byte, time, memory uint32, threads uint8, keyLen uint32) []byte
@@ -162,12 +163,16 @@ func New(params Argon2, slots *limits.Slots) (*Hasher, error) {
 		return nil, err
 	}
 	dummy := phc{params, random(saltBytes), random(tagBytes)}
-	return &Hasher{params: params, slots: slots, Derive: argon2.IDKey, dummy: dummy.String()}, nil
+	return &Hasher{params: params, slots: slots, memory: newCollector(params.MemoryKiB, slots.Size()), Derive: argon2.IDKey, dummy: dummy.String()}, nil
 }
 
-// Do runs fn in a slot for p. Errors are those of [limits.Slots.Do].
+// Do runs fn, which makes or verifies a hash, in a slot for p. Errors are those of
+// [limits.Slots.Do].
 func (h *Hasher) Do(ctx context.Context, p limits.Party, fn func()) error {
-	return h.slots.Do(ctx, p, fn)
+	return h.slots.Do(ctx, p, func() {
+		fn()
+		h.memory.leave(h.params.MemoryKiB) // in the slot: the next hash takes the same memory
+	})
 }
 
 // Dummy returns the hash of no password, at the current cost. Callers verify against it

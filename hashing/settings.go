@@ -11,7 +11,7 @@ import (
 type Settings struct {
 	Argon2 Argon2
 	// MaxConcurrentHashes bounds the hashes computed at one time, and so the memory
-	// they take. 0: the number of CPUs.
+	// they take. 0: the number of CPUs that the process may use.
 	MaxConcurrentHashes int
 }
 
@@ -40,6 +40,10 @@ func (s Settings) checkConcurrent(bad *input.Error) {
 	}
 }
 
+// cores are the CPUs that the process may use, which a container's limit may make fewer than
+// the machine has.
+var cores = runtime.GOMAXPROCS(0)
+
 // queuePerSlot is how many may wait for each hashing slot: about a second's work, which
 // is what a user who signs in will wait without trying again.
 const queuePerSlot = 32
@@ -49,7 +53,7 @@ const queuePerSlot = 32
 func (s Settings) Slots() *limits.Slots {
 	n := s.MaxConcurrentHashes
 	if n == 0 {
-		n = runtime.NumCPU()
+		n = cores
 	}
 	return limits.NewSlots(n, queuePerSlot*n)
 }

@@ -49,6 +49,7 @@ type Slots struct {
 	// and when it got a slot, the zero time if it got none.
 	Observe func(ctx context.Context, asked, got time.Time)
 
+	size    int
 	mu      sync.Mutex
 	free    int // 0 while callers wait
 	room    int
@@ -82,8 +83,12 @@ type waiter struct {
 // NewSlots returns Slots that run at most slots functions at once (at least one),
 // while at most queue more callers wait.
 func NewSlots(slots, queue int) *Slots {
-	return &Slots{free: max(slots, 1), room: max(queue, 0), lanes: map[lane]*use{}}
+	size := max(slots, 1)
+	return &Slots{size: size, free: size, room: max(queue, 0), lanes: map[lane]*use{}}
 }
+
+// Size returns how many functions run at once at most.
+func (s *Slots) Size() int { return s.size }
 
 // Do runs fn in a slot and returns nil when fn has run. After an error fn did not run:
 // ErrBusy says that the queue was full or too slow, ctx's error that the caller gave up

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -70,6 +71,7 @@ func (g *grouping) run(ctx context.Context, single bool, do func(tx *sql.Tx) err
 // work commits group after group until no caller waits.
 func (g *grouping) work() {
 	for {
+		runtime.Gosched() // callers that can run come first, and the group is larger
 		g.mu.Lock()
 		n, observe := min(len(g.waiting), mostInGroup), g.observe
 		group := g.waiting[:n:n]
