@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,9 +102,9 @@ func takesGzip(headers []string) bool {
 
 // matches reports whether an If-None-Match names one of the etags, compared weakly.
 func matches(headers, etags []string) bool {
-	for _, etag := range etags {
-		for one := range strings.SplitSeq(strings.Join(headers, ","), ",") {
-			if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == etag {
+	for _, header := range headers {
+		for one := range strings.SplitSeq(header, ",") {
+			if one = strings.TrimSpace(one); one == "*" || slices.Contains(etags, strings.TrimPrefix(one, "W/")) {
 				return true
 			}
 		}

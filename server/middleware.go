@@ -38,9 +38,11 @@ func (a *App) identify(c *gin.Context) {
 	if a.draining.Load() {
 		c.Header("Connection", "close") // the server accepts no further request
 	}
-	ctx, cancel := context.WithTimeout(a.hurry, requestTimeout)
-	defer cancel()
-	c.Request = c.Request.WithContext(ctx)
+	if a.cors.access(c.Request.Method, c.Request.URL.Path) != anyOrigin { // documents are ready
+		ctx, cancel := context.WithTimeout(a.hurry, requestTimeout)
+		defer cancel()
+		c.Request = c.Request.WithContext(ctx)
+	}
 	c.Next()
 }
 
@@ -70,12 +72,18 @@ func logRequests(log *slog.Logger, m *metrics.Metrics) gin.HandlerFunc {
 			slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 			slog.String("address", c.ClientIP()),
 		)
-		for _, key := range []string{handlers.ClientIDKey, handlers.SubjectKey, handlers.ErrorKey, handlers.ReasonKey, handlers.OriginKey, traceIDKey} {
-			if value := c.GetString(key); value != "" {
-				attrs = append(attrs, slog.String(key, value))
+		if len(c.Keys) > 0 {
+			for _, key := range []string{handlers.ClientIDKey, handlers.SubjectKey, handlers.ErrorKey, handlers.ReasonKey, handlers.OriginKey, traceIDKey} {
+				if value := c.GetString(key); value != "" {
+					attrs = append(attrs, slog.String(key, value))
+				}
 			}
 		}
-		log.LogAttrs(c.Request.Context(), slog.LevelInfo, "request", attrs...)
+		if ctx := c.Request.Context(); log.Enabled(ctx, slog.LevelInfo) {
+			line := slog.NewRecord(began.Add(took), slog.LevelInfo, "request", 0) // LogAttrs would look for our place in the source
+			line.AddAttrs(attrs...)
+			log.Handler().Handle(ctx, line)
+		}
 	}
 }
 
