@@ -20,7 +20,7 @@ func machine(binary, folder string, d time.Duration) (facts [][2]string, err err
 		return nil, fmt.Errorf("%s version: %w", binary, err)
 	}
 	return [][2]string{
-		{"cores", fmt.Sprint(runtime.NumCPU())},
+		{"cores", fmt.Sprint(runtime.GOMAXPROCS(0))},
 		{"CPU", valueIn("/proc/cpuinfo", "model name", ":")},
 		{"system", strings.Trim(valueIn("/etc/os-release", "PRETTY_NAME", "="), `"`) + ", " + runtime.GOOS + "/" + runtime.GOARCH + " " + firstLine("/proc/sys/kernel/osrelease")},
 		{"Go", runtime.Version()},

@@ -35,7 +35,7 @@ func limits(folder string, callers int) []limit {
 		}},
 		{sqliteSingle, func(d time.Duration) (float64, error) { return sqliteSwaps(folder, 1, d) }},
 		{sqliteGrouped, func(d time.Duration) (float64, error) { return sqliteSwaps(folder, callers, d) }},
-		{argonLimit, func(d time.Duration) (float64, error) { return parallel(runtime.NumCPU(), d, argonHash), nil }},
+		{argonLimit, func(d time.Duration) (float64, error) { return parallel(runtime.GOMAXPROCS(0), d, argonHash), nil }},
 	}
 	for _, s := range signers() {
 		list = append(list, limit{s.alg + " signatures", s.sign}, limit{s.alg + " verifications", s.verify})

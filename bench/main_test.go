@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 // The jobs that differ most in what the callers keep of answers, for a moment each.
 func TestBench(t *testing.T) {
 	o := options{
-		time: 50 * time.Millisecond, runs: 1, callers: 4, sessions: 1000, server: programs.Path(t, "countersign"),
+		time: 50 * time.Millisecond, runs: 1, callers: 2, sessions: 100, server: programs.Path(t, "countersign"),
 		only: regexp.MustCompile("^SQLite: (jwks, not modified|refresh|session refresh by cookie|authorization code, exchanged)$|^ES256"),
 	}
 	r, err := run(t.Context(), o, t.Output())

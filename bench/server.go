@@ -123,6 +123,10 @@ func (e environment) start(database string) (*server, error) {
 			return nil, fmt.Errorf("the server ended before it served:\n%s", s.said())
 		case <-time.After(time.Millisecond):
 		}
+		if time.Since(began) > 30*time.Second {
+			s.cmd.Process.Kill()
+			return nil, fmt.Errorf("the server doesn't serve:\n%s", s.said())
+		}
 		for line := range bytes.Lines(s.said()) {
 			var record struct {
 				Msg, Listen string

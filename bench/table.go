@@ -111,7 +111,7 @@ func (r *report) write(w io.Writer) error {
 		}{{"refreshes alone", s.alone}, {"refreshes within the storm", s.within}, {"passwords within the storm", s.passwords}} {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %d |\n", one.name, count(one.of.perSecond()), short(one.of.P50), short(one.of.P99), short(one.of.Max), one.of.Errors)
 		}
-		blocks := float64(s.peak-s.idle) / (argonMemoryKiB << 10) / float64(runtime.NumCPU())
+		blocks := float64(s.peak-s.idle) / (argonMemoryKiB << 10) / float64(runtime.GOMAXPROCS(0))
 		fmt.Fprintf(&b, "\nThe p99 of refreshes is %s times what it is alone. The server's memory: %d MiB idle, %d MiB at most in the storm, which is idle + %.2f x slots x argon2's memory.\n",
 			ratio(float64(s.within.P99), float64(s.alone.P99)), s.idle>>20, s.peak>>20, blocks)
 	}
@@ -134,7 +134,7 @@ func writeTimes(b *strings.Builder, name string, r result) {
 		database = short(each(cpu, r))
 	}
 	fmt.Fprintf(b, "| %s | %s | %s | %s | %d | %s | %s | %s | %.0f %% |\n", name, short(r.P50), short(r.P99), short(r.Max), r.Errors,
-		short(each(r.Watched[serverProcess], r)), database, short(each(r.Own, r)), 100*r.Own.Seconds()/r.Took.Seconds()/float64(runtime.NumCPU()))
+		short(each(r.Watched[serverProcess], r)), database, short(each(r.Own, r)), 100*r.Own.Seconds()/r.Took.Seconds()/float64(runtime.GOMAXPROCS(0)))
 }
 
 // each is a pass's part of a CPU time.

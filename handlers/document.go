@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,17 +16,19 @@ import (
 // document is a body that any cache may keep, ready to be sent: as it is, and compressed if
 // that pays. It holds nothing secret, so compressing it tells an attacker nothing.
 type document struct {
-	kind, etag, packedETag []string // values of headers
-	plain, packed          encoded  // packed is empty where compressing doesn't pay
+	kind          []string // the value of Content-Type
+	plain, packed encoded  // packed is empty where compressing doesn't pay
 }
 
 // encoded is a body in one content coding, with the values of its headers.
 type encoded struct {
-	body   []byte
-	length []string
+	body         []byte
+	etag, length []string
 }
 
-func newEncoded(body []byte) encoded { return encoded{body, []string{strconv.Itoa(len(body))}} }
+func newEncoded(body []byte, etag string) encoded {
+	return encoded{body, []string{`"` + etag + `"`}, []string{strconv.Itoa(len(body))}}
+}
 
 // onePacket is about what fits in a response's first packet, in bytes. Compressing less
 // saves no time on the way.
@@ -37,7 +38,7 @@ const onePacket = 1300
 func newDocument(mediaType string, body []byte) *document {
 	sum := sha256.Sum256(body)
 	tag := base64.RawURLEncoding.EncodeToString(sum[:16])
-	d := &document{kind: []string{mediaType}, etag: []string{`"` + tag + `"`}, plain: newEncoded(body)}
+	d := &document{kind: []string{mediaType}, plain: newEncoded(body, tag)}
 	if len(body) <= onePacket {
 		return d
 	}
@@ -46,7 +47,7 @@ func newDocument(mediaType string, body []byte) *document {
 	w.Write(body)                                              // a buffer takes everything
 	w.Close()
 	if packed.Len() < len(body) {
-		d.packed, d.packedETag = newEncoded(packed.Bytes()), []string{`"` + tag + `-gzip"`}
+		d.packed = newEncoded(packed.Bytes(), tag+"-gzip")
 	}
 	return d
 }
@@ -62,16 +63,16 @@ func cacheFor(maxAge time.Duration) []string {
 func (d *document) answer(c *gin.Context, cacheControl []string) {
 	header := c.Writer.Header()
 	header["Cache-Control"] = cacheControl
-	body, etag := d.plain, d.etag
+	body := d.plain
 	compressed := len(d.packed.body) > 0
 	if compressed {
 		header.Add("Vary", "Accept-Encoding")
 		if compressed = takesGzip(c.Request.Header["Accept-Encoding"]); compressed {
-			body, etag = d.packed, d.packedETag
+			body = d.packed
 		}
 	}
-	header["Etag"] = etag
-	if asked := c.Request.Header["If-None-Match"]; len(asked) > 0 && (matches(asked, d.etag) || matches(asked, d.packedETag)) {
+	header["Etag"] = body.etag
+	if matches(c.Request.Header["If-None-Match"], body.etag[0]) {
 		c.Status(http.StatusNotModified)
 		return
 	}
@@ -100,11 +101,11 @@ func takesGzip(headers []string) bool {
 	return false
 }
 
-// matches reports whether an If-None-Match names one of the etags, compared weakly.
-func matches(headers, etags []string) bool {
+// matches reports whether an If-None-Match names the etag, compared weakly.
+func matches(headers []string, etag string) bool {
 	for _, header := range headers {
 		for one := range strings.SplitSeq(header, ",") {
-			if one = strings.TrimSpace(one); one == "*" || slices.Contains(etags, strings.TrimPrefix(one, "W/")) {
+			if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == etag {
 				return true
 			}
 		}

@@ -166,13 +166,9 @@ func New(params Argon2, slots *limits.Slots) (*Hasher, error) {
 	return &Hasher{params: params, slots: slots, memory: newCollector(params.MemoryKiB, slots.Size()), Derive: argon2.IDKey, dummy: dummy.String()}, nil
 }
 
-// Do runs fn, which makes or verifies a hash, in a slot for p. Errors are those of
-// [limits.Slots.Do].
+// Do runs fn in a slot for p. Errors are those of [limits.Slots.Do].
 func (h *Hasher) Do(ctx context.Context, p limits.Party, fn func()) error {
-	return h.slots.Do(ctx, p, func() {
-		fn()
-		h.memory.leave(h.params.MemoryKiB) // in the slot: the next hash takes the same memory
-	})
+	return h.slots.Do(ctx, p, fn)
 }
 
 // Dummy returns the hash of no password, at the current cost. Callers verify against it
@@ -217,13 +213,20 @@ func (h *Hasher) TopUp(stored, password string) {
 	if left <= 0 {
 		return
 	}
-	h.Derive([]byte(password), old.salt, h.params.Iterations, uint32(left/int64(h.params.Iterations)), h.params.Parallelism, tagBytes)
+	rest := Argon2{MemoryKiB: uint32(left / int64(h.params.Iterations)), Iterations: h.params.Iterations, Parallelism: h.params.Parallelism}
+	h.derive(password, old.salt, rest, tagBytes)
 }
 
 // compute returns like with the tag for password.
 func (h *Hasher) compute(password string, like phc) phc {
-	like.tag = h.Derive([]byte(password), like.salt, like.Iterations, like.MemoryKiB, like.Parallelism, uint32(len(like.tag)))
+	like.tag = h.derive(password, like.salt, like.Argon2, uint32(len(like.tag)))
 	return like
+}
+
+// derive makes a tag, and leaves its memory to the next hash: callers are in a slot.
+func (h *Hasher) derive(password string, salt []byte, cost Argon2, bytes uint32) []byte {
+	defer h.memory.leave(cost.MemoryKiB)
+	return h.Derive([]byte(password), salt, cost.Iterations, cost.MemoryKiB, cost.Parallelism, bytes)
 }
 
 // random returns n bytes that no attacker can guess.

@@ -18,9 +18,9 @@ type collector struct {
 }
 
 // newCollector returns a collector for hashes of one size, so many at a time. What gathers is
-// half of what they use, or less.
+// at most half of what they use, and one block more.
 func newCollector(blockKiB uint32, slots int) *collector {
-	return &collector{used: int64(blockKiB) << 10 * int64(slots)}
+	return &collector{used: (int64(blockKiB) << 10) * int64(slots)}
 }
 
 // leave notes that a hash is done with its block, and collects when it is time. With a large

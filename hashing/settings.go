@@ -40,10 +40,6 @@ func (s Settings) checkConcurrent(bad *input.Error) {
 	}
 }
 
-// cores are the CPUs that the process may use, which a container's limit may make fewer than
-// the machine has.
-var cores = runtime.GOMAXPROCS(0)
-
 // queuePerSlot is how many may wait for each hashing slot: about a second's work, which
 // is what a user who signs in will wait without trying again.
 const queuePerSlot = 32
@@ -53,7 +49,7 @@ const queuePerSlot = 32
 func (s Settings) Slots() *limits.Slots {
 	n := s.MaxConcurrentHashes
 	if n == 0 {
-		n = cores
+		n = runtime.GOMAXPROCS(0) // a container's limit may make it fewer than the machine has
 	}
 	return limits.NewSlots(n, queuePerSlot*n)
 }

@@ -2,10 +2,10 @@ package keys
 
 import "sync"
 
-// signedTokens remembers by their digests tokens whose signatures were right. That is so for
-// good, whatever becomes of the key and the token, which are looked at each time; and
-// checking it takes longer than all the rest. It keeps the latest tokens, so many that
-// clients which ask again and again find theirs. It is safe for concurrent use.
+// signedTokens remembers by their digests tokens whose signatures were right. A signature
+// stays right, because a kid is the thumbprint of its key; whether the key and the token still
+// count, Verify checks each time. A token is forgotten after mostYoung to twice as many others.
+// It is safe for concurrent use.
 type signedTokens struct {
 	mu          sync.RWMutex
 	young, aged map[[32]byte]struct{}

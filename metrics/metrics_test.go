@@ -130,6 +130,29 @@ func TestWhatCannotBeReadIsLeftOut(t *testing.T) {
 	})
 }
 
+// An outage hides what it kept from being read, and not long after its end.
+func TestWhatCouldNotBeReadIsThereSoonAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := New(Build{})
+		err := errors.New("away")
+		m.Read(sources(func(context.Context) (int64, error) {
+			if err != nil {
+				time.Sleep(10 * time.Second)
+			}
+			return 7, err
+		}))
+		text(m)
+		time.Sleep(time.Minute)
+		text(m)
+		err = nil
+		time.Sleep(2 * time.Minute)
+		if text(m); !strings.Contains(text(m), "\ncountersign_sessions 7\n") {
+			t.Error("the count is still missing two minutes after the outage")
+		}
+		m.Close()
+	})
+}
+
 func TestCloseEndsReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New(Build{})

@@ -135,6 +135,8 @@ const (
 	restsFor = 100         // nor than this many times what reading it took
 	readTime = time.Minute // a reading that takes longer is given up
 	patience = 250 * time.Millisecond
+
+	restsAfterFailure = time.Minute
 )
 
 // A kept value is read from the database only so often. While it is being read, or can't be,
@@ -176,7 +178,11 @@ func (k *kept[T]) refresh(ctx context.Context, read func(context.Context) (T, er
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.value, k.known = value, err == nil
-	k.next = time.Now().Add(max(freshFor, restsFor*took))
+	rest := restsFor * took
+	if err != nil { // an outage must not hide the value long after its end
+		rest = min(rest, restsAfterFailure)
+	}
+	k.next = time.Now().Add(max(freshFor, rest))
 	close(k.reading)
 	k.reading = nil
 }

@@ -160,7 +160,8 @@ func Reasons() []string {
 	return all
 }
 
-// reason returns what metrics count an error as that has words.
+// reason returns the word by which metrics count an error, or the empty text. Of several rows
+// the last counts, as table says.
 func reason(err error) string {
 	for i := len(table) - 1; i >= 0; i-- {
 		if errors.Is(err, table[i].when) {

@@ -27,13 +27,13 @@ type Admin struct {
 
 // routeAdmin mounts what the admin listener serves: an engine of its own, so that no route of
 // one listener can be reached at the other. Its callers come from the operator's network and
-// need no key for /metrics, so what a browser there may be made to ask is refused (fromPage).
+// need no key for /metrics, so what a browser there may be made to ask is refused (refusePages).
 func (a *App) routeAdmin() error {
 	e, err := newEngine(nil)
 	if err != nil {
 		return err
 	}
-	e.Use(withoutZones, a.identify, logRequests(a.o.Log, nil), harden(false), recoverPanics(a.o.Log), a.o.Admin.refusePages)
+	e.Use(withoutZones, keepHangup, a.identify, logRequests(a.o.Log, nil), harden(false), recoverPanics(a.o.Log), a.o.Admin.refusePages)
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)
 	root := router{e.Group("")}
@@ -60,11 +60,17 @@ const metricsPath = "/metrics"
 // longestProfile bounds how long a profile may be taken.
 const longestProfile = 2 * time.Minute
 
+// hangupKey is where profile finds the context that ends when the caller hangs up, which
+// identify replaces.
+const hangupKey = "hangup"
+
+func keepHangup(c *gin.Context) { c.Set(hangupKey, c.Request.Context()) }
+
 // profile gives a handler the time that a profile takes, which other requests don't get. The
-// profile ends when the server stops.
+// profile ends when its caller hangs up, or the server stops.
 func (a *App) profile(handle http.HandlerFunc) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), longestProfile)
+		ctx, cancel := context.WithTimeout(c.MustGet(hangupKey).(context.Context), longestProfile)
 		defer cancel()
 		defer context.AfterFunc(a.ending, cancel)()
 		handle(c.Writer, c.Request.WithContext(ctx))
@@ -84,7 +90,8 @@ func (o Admin) refusePages(c *gin.Context) {
 		return
 	}
 	origin, site := c.GetHeader("Origin"), c.GetHeader("Sec-Fetch-Site")
-	link := c.GetHeader("Sec-Fetch-Mode") == "navigate" && c.GetHeader("Sec-Fetch-Dest") == "document" && c.Request.Method == http.MethodGet
+	link := c.GetHeader("Sec-Fetch-Mode") == "navigate" && c.GetHeader("Sec-Fetch-Dest") == "document" && c.Request.Method == http.MethodGet &&
+		!strings.HasPrefix(c.Request.URL.Path, "/debug/pprof/") // which are work
 	if origin != "" && origin != "http://"+c.Request.Host && origin != "https://"+c.Request.Host ||
 		site != "" && site != "same-origin" && site != "none" && !link {
 		handlers.PageNotAllowed(c)
@@ -109,7 +116,7 @@ func hostOf(header string) string {
 var privateSuffixes = []string{".localhost", ".internal", ".local", ".localdomain", ".lan", ".home.arpa", ".svc"}
 
 // privateHost reports whether host is an IP address, or a name that no page on the internet can
-// have.
+// have. A neighbour in the operator's own network may answer for some of these names.
 func privateHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true

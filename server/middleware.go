@@ -27,7 +27,8 @@ const requestTimeout = 20 * time.Second
 // because request ids go into logs and headers.
 var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
 
-// identify gives the request its id and its deadline. A caller that hangs up doesn't
+// identify gives the request its id and, unless it is for a public document, which waits for
+// nothing, its deadline. A caller that hangs up doesn't
 // stop the work: a caller that has only finished sending looks the same, and an
 // interrupted request could tell right passwords from wrong ones. Only the end of the
 // shutdown timeout stops it.

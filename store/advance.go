@@ -52,7 +52,8 @@ func (db *DB) advance(ctx context.Context, a advance) (won bool, err error) {
 var errApart = errors.New("the statement for many callers did nothing")
 
 // advanceAll moves the counters of several sessions in one statement that commits by
-// itself. If one of them can't be moved, it moves none.
+// itself. If the row of one isn't as its caller expects, it moves none; a row that is gone
+// stops no other.
 func (db *DB) advanceAll(all []advance) []gathered[bool] {
 	answers := make([]gathered[bool], len(all))
 	group, seen := make([]int, 0, len(all)), make(map[ids.Session]bool, len(all))
@@ -76,7 +77,7 @@ func (db *DB) advanceAll(all []advance) []gathered[bool] {
 	}
 	n, err := affected(db.write.Exec(query, args...)) // the driver limits the time
 	switch {
-	case err != nil && (db.dialect.isConflict(err) || db.dialect.isNull(err)):
+	case err != nil && !db.dialect.isLost(err): // the database has undone the statement
 		return answer(false, errApart)
 	case err != nil:
 		return answer(false, err)
@@ -122,7 +123,7 @@ func advanceMany(all []advance, group []int) (query string, args []any) {
 	return query, args
 }
 
-// gatheredSession is Session together with other callers.
+// gatheredSession reads a session in a statement that callers share.
 func (db *DB) gatheredSession(ctx context.Context, id ids.Session, now time.Time) (s tokens.Session, err error) {
 	err = db.again(ctx, true, func() (err error) {
 		s, err = db.sessions.ask(ctx, id)

@@ -16,7 +16,7 @@ import (
 // its way wait for its end, and share the next. So a statement begins after all of its
 // callers have asked, and each sees what was acknowledged before. A statement that takes
 // long, for example because it waits for another transaction's lock, holds up only its own
-// callers.
+// callers, unless mostRunning of them take long: then all wait for the first to end.
 //
 // A caller that gives up gets its context's error at once. It has no effect if its statement
 // has not begun; otherwise the statement goes on for the others.

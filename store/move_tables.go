@@ -156,7 +156,11 @@ func (db *DB) page(ctx context.Context, t table, name string, after any, limit i
 
 // count returns the number of rows to move.
 func (db *DB) count(ctx context.Context, t table, name string) (int64, error) {
-	return one(ctx, db, scanInt, "SELECT COUNT(*) FROM "+name+t.condition())
+	var n int64
+	err := db.again(ctx, true, func() error { // not one, which SQLite runs to its end
+		return db.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+name+t.condition()).Scan(&n)
+	})
+	return n, err
 }
 
 // isEmpty reports whether there is no row to move.

@@ -27,7 +27,6 @@ var mysqlDialect = dialect{
 		('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'innodb_flush_method', 'debug_no_sync', 'sync_binlog', 'log_bin', 'wsrep_on')`,
 	isDuplicate: isMySQLCode(mysqlDuplicate),
 	isForeign:   isMySQLCode(mysqlForeign),
-	isNull:      isMySQLCode(mysqlNull),
 	isConflict:  isMySQLCode(mysqlConflict),
 	isLost:      isMySQLLost,
 	isAway:      isMySQLAway,

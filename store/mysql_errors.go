@@ -13,7 +13,6 @@ import (
 // use MySQL's and add their own.
 var (
 	mysqlDuplicate = []uint16{1062}       // ER_DUP_ENTRY
-	mysqlNull      = []uint16{1048}       // ER_BAD_NULL_ERROR
 	mysqlForeign   = []uint16{1216, 1452} // ER_NO_REFERENCED_ROW, ER_NO_REFERENCED_ROW_2
 
 	// The server rolled back the statement or the transaction, at the commit at the

@@ -7,11 +7,13 @@ import (
 
 //go:generate go test -run TestObservedHasEveryCall -update .
 
-// Observer is told what the store does, in the caller's goroutine.
+// Observer is told what the store does.
 type Observer struct {
-	// Call is told of each call when it has ended, by its method's name.
+	// Call is told of each call when it has ended, by its method's name, in the caller's
+	// goroutine.
 	Call func(ctx context.Context, op string, began time.Time)
-	// Group is told of each group of changes that SQLite is about to commit.
+	// Group is told how many callers' changes SQLite is about to commit together, in the
+	// goroutine that commits.
 	Group func(changes int)
 }
 

@@ -72,7 +72,7 @@ func (o *Observed) CountLetters(ctx context.Context, now time.Time) (n int64, si
 	return o.DB.CountLetters(ctx, now)
 }
 
-func (o *Observed) CountSessions(ctx context.Context, now time.Time) (int64, error) {
+func (o *Observed) CountSessions(ctx context.Context, now time.Time) (n int64, err error) {
 	defer o.call(ctx, "CountSessions", time.Now())
 	return o.DB.CountSessions(ctx, now)
 }

@@ -126,7 +126,8 @@ func (db *DB) commit(tx *sql.Tx) error {
 	return err
 }
 
-// one reads one row with scan.
+// one reads one row with scan. SQLite runs it to its end, so it is for what takes no time: see
+// tally for the rest.
 func one[T any](ctx context.Context, db *DB, scan func(scanner) (T, error), query string, args ...any) (found T, err error) {
 	err = db.again(ctx, true, func() error {
 		if db.group == nil {

@@ -5,7 +5,7 @@ import (
 	"database/sql/driver"
 )
 
-// telling is a connector whose connections tell a function of each statement that they send,
+// For tests that count statements: telling is a connector whose connections tell a function of each statement that they send,
 // also of those that begin and end a transaction.
 type telling struct {
 	driver.Connector

@@ -65,7 +65,6 @@ type dialect struct {
 	hasTable    string                               // query: 1 if there is a table of that name
 	isDuplicate func(error) bool                     // a unique constraint refused the row
 	isForeign   func(error) bool                     // a foreign key refused the row
-	isNull      func(error) bool                     // a column refused to be NULL
 	isConflict  func(error) bool                     // rolled back in favour of another transaction
 	isLost      func(error) bool                     // the connection or the host behind it failed
 	isAway      func(error) bool                     // the database did not answer, or not in time

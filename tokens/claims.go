@@ -53,8 +53,8 @@ type common struct {
 	SessionID string   `json:"sid,omitempty"`
 }
 
-// seconds is a time as our JWTs have it: whole seconds since 1970 (RFC 7519 section 2). The
-// zero seconds are no time.
+// seconds is a time as our JWTs have it: whole seconds since 1970 (RFC 7519 section 2). 0 is
+// none.
 type seconds int64
 
 func secondsOf(t time.Time) seconds { return seconds(t.Unix()) }

@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"slices"
 	"time"
 )
 
@@ -46,8 +47,7 @@ func (s *Session) standing(counter uint64, now time.Time, window time.Duration) 
 // rotated returns the session after one more rotation.
 func (s Session) rotated(now time.Time, idleTTL time.Duration) Session {
 	s.Counter++
-	kept := s.Rotations[max(0, len(s.Rotations)+1-rotationsKept):]
-	s.Rotations = append(append(make([]time.Time, 0, len(kept)+1), kept...), now)
+	s.Rotations = slices.Concat(s.Rotations[max(0, len(s.Rotations)+1-rotationsKept):], []time.Time{now})
 	s.LastUsedAt = now
 	s.ExpiresAt = earlier(now.Add(idleTTL), s.AbsoluteExpiresAt)
 	return s

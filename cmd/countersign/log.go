@@ -20,13 +20,13 @@ func newLogger(w io.Writer) (log *slog.Logger, flush func()) {
 		return slog.New(slog.NewTextHandler(w, nil)), func() {}
 	}
 	held := &heldLines{w: w}
+	held.due = time.AfterFunc(logHeld, held.flush)
 	return slog.New(urgentAtOnce{slog.NewJSONHandler(held, nil), held}), held.flush
 }
 
 const (
-	logHeld    = 50 * time.Millisecond
-	mostHeld   = 32 << 10 // bytes
-	lineLength = 1 << 10  // bytes; few lines are longer
+	logHeld  = 50 * time.Millisecond
+	mostHeld = 32 << 10 // bytes
 )
 
 // urgentAtOnce is a handler that writes to held lines, and has them written out for a
@@ -69,15 +69,8 @@ type heldLines struct {
 func (h *heldLines) Write(line []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.lines == nil {
-		h.lines = make([]byte, 0, mostHeld+lineLength)
-	}
 	if len(h.lines) == 0 {
-		if h.due == nil {
-			h.due = time.AfterFunc(logHeld, h.flush)
-		} else {
-			h.due.Reset(logHeld)
-		}
+		h.due.Reset(logHeld)
 	}
 	h.lines = append(h.lines, line...)
 	if len(h.lines) >= mostHeld {

@@ -185,6 +185,7 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		}
 		printNextStep(std.out, cfg.Issuer)
 	}
+	flush() // what watches the log learns it at once
 	return app.Run(ctx, ln, admin)
 }
 
