@@ -38,6 +38,7 @@ type linearCall struct {
 	number       uint64 // of the refresh token that was presented
 	began, ended int64
 	superseded   []span // when the session's tokens were, by number
+	overtaken    bool   // a sign-in, at the time of which all of the user's sessions were ended
 }
 
 // span is the time in which something happened, as exactly as the history tells.
@@ -90,6 +91,10 @@ func (s linearState) effects(c linearCall, window time.Duration) []effect {
 			return []effect{refuse}
 		}
 		s.sessions[c.session].lives = true
+		if c.overtaken { // its proof may be of the epoch before
+			did.state = s
+			return []effect{did, refuse}
+		}
 	case linRefresh:
 		return s.refresh(c, window)
 	case linElsewhere:
@@ -247,7 +252,8 @@ func (a linearAnswer) String() string {
 	return string(a.outcome)
 }
 
-// withTimes tells each call when the tokens of its session were superseded.
+// withTimes tells each call when the tokens of its session were superseded, and each sign-in
+// whether all sessions were ended meanwhile.
 func withTimes(history []porcupine.Operation) []porcupine.Operation {
 	history = slices.Clone(history)
 	var spans [linearSessions][]span
@@ -257,6 +263,9 @@ func withTimes(history []porcupine.Operation) []porcupine.Operation {
 	for i := range history {
 		c := history[i].Input.(linearCall)
 		c.superseded = spans[c.session]
+		c.overtaken = c.what == linSignIn && slices.ContainsFunc(history, func(other porcupine.Operation) bool {
+			return other.Input.(linearCall).what == linEndOfUser && other.Call <= history[i].Return && history[i].Call <= other.Return
+		})
 		history[i].Input = c
 	}
 	return history

