@@ -62,7 +62,8 @@ func (r *Ring) verify(token, typ, issuer string, claims jwt.Claims, good func(Ke
 	return nil
 }
 
-// parser accepts only one spelling of a token.
+// parser decodes strictly: each part has one spelling. An ES256 signature has two values
+// (RFC 7518 section 3.4 takes both), so a token's text is no name for the token: its jti is.
 var parser = jwt.NewParser(jwt.WithStrictDecoding())
 
 // verifySignature decodes a token into claims, and checks its typ and that one of our keys
