@@ -45,8 +45,8 @@ type Party struct {
 // takes the place of the latest caller of the largest group. Known parties go first and
 // take strangers' places, but for a quarter of the turns and of the places.
 type Slots struct {
-	// Observe, if set before the first call of Do, is told of each that enters, at its end: when the caller asked,
-	// and when it got a slot, the zero time if it got none.
+	// Observe, if set before the first call of Do, is told of each that enters, at its end:
+	// when the caller asked, and when it got a slot, the zero time if it got none.
 	Observe func(ctx context.Context, asked, got time.Time)
 
 	size    int

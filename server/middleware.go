@@ -28,10 +28,9 @@ const requestTimeout = 20 * time.Second
 var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
 
 // identify gives the request its id and, unless it is for a public document, which waits for
-// nothing, its deadline. A caller that hangs up doesn't
-// stop the work: a caller that has only finished sending looks the same, and an
-// interrupted request could tell right passwords from wrong ones. Only the end of the
-// shutdown timeout stops it.
+// nothing, its deadline. A caller that hangs up doesn't stop the work: a caller that has only
+// finished sending looks the same, and an interrupted request could tell right passwords from
+// wrong ones. Only the end of the shutdown timeout stops it.
 func (a *App) identify(c *gin.Context) {
 	a.underWay.Add(1)
 	defer a.underWay.Done()

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	"countersign/oauth"
@@ -92,8 +91,6 @@ func textOf(src any) (string, error) {
 		return text, nil
 	case []byte:
 		return string(text), nil
-	case int64: // SQLite converts what looks like a number in some columns
-		return strconv.FormatInt(text, 10), nil
 	default:
 		return "", fmt.Errorf("a column of text has a %T", src)
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"io/fs"
 	"testing/fstest"
@@ -123,58 +122,4 @@ func MovedTables() (specs []MovedSpec) {
 		specs = append(specs, s)
 	}
 	return specs
-}
-
-// Overhear replaces the connections of a SQLite database by ones that pass every statement
-// to a function.
-func (db *DB) Overhear(path string, tell func(query string)) {
-	over := func(options string) *sql.DB {
-		pool := sql.OpenDB(overhearing{db.write.Driver(), "file:" + path + "?_pragma=foreign_keys(1)" + options, tell})
-		pool.SetMaxOpenConns(1)
-		return pool
-	}
-	db.write.Close()
-	db.read.Close()
-	db.write, db.read = over("&_txlock=immediate"), over("")
-	db.group.pool = db.write
-}
-
-// overhearing is a driver.Connector that makes such connections.
-type overhearing struct {
-	driver driver.Driver
-	name   string
-	tell   func(query string)
-}
-
-func (o overhearing) Driver() driver.Driver { return o.driver }
-
-func (o overhearing) Connect(context.Context) (driver.Conn, error) {
-	conn, err := o.driver.Open(o.name)
-	if err != nil {
-		return nil, err
-	}
-	return &overheard{conn.(conversant), o.tell}, nil
-}
-
-// conversant has the methods of the driver's connections that overhearing needs.
-type conversant interface {
-	driver.Conn
-	driver.ConnBeginTx
-	driver.ExecerContext
-	driver.QueryerContext
-}
-
-type overheard struct {
-	conversant
-	tell func(query string)
-}
-
-func (c *overheard) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	c.tell(query)
-	return c.conversant.ExecContext(ctx, query, args)
-}
-
-func (c *overheard) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	c.tell(query)
-	return c.conversant.QueryContext(ctx, query, args)
 }

@@ -5,8 +5,8 @@ import (
 	"database/sql/driver"
 )
 
-// For tests that count statements: telling is a connector whose connections tell a function of each statement that they send,
-// also of those that begin and end a transaction.
+// telling is a connector for tests that look at statements. Its connections tell a function
+// of each that they send, also of those that begin and end a transaction.
 type telling struct {
 	driver.Connector
 	tell func(statement string)

@@ -103,7 +103,7 @@ type Options struct {
 	// time, by any goroutine.
 	Changed func(host string, settings []ChangedSetting)
 
-	// Statement, if set, is told of each statement that is sent, also of those that begin and
+	// Statement is for tests. If set, it is told of each statement that is sent, also of those that begin and
 	// end a transaction. Any goroutine may call it.
 	Statement func(text string)
 
