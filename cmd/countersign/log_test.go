@@ -55,7 +55,7 @@ func TestLogKeepsLinesWhole(t *testing.T) {
 		for range 10 {
 			all.Go(func() {
 				for range 10 {
-					log.Info(long)
+					log.Info("line", "text", long)
 				}
 			})
 		}
