@@ -24,7 +24,10 @@ type grouping struct {
 	mu      sync.Mutex
 	waiting []*change
 	running bool
+	closed  bool
 	observe func(changes int) // told of each group; nil: nothing is
+
+	worker sync.WaitGroup // of running
 }
 
 // mostInGroup bounds a group, so that the first of it doesn't wait for too many others.
@@ -48,10 +51,14 @@ func (g *grouping) run(ctx context.Context, single bool, do func(tx *sql.Tx) err
 	}
 	c := &change{do: do, single: single, done: make(chan struct{})}
 	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return sql.ErrConnDone
+	}
 	g.waiting = append(g.waiting, c)
 	if !g.running {
 		g.running = true
-		go g.work()
+		g.worker.Go(g.work)
 	}
 	g.mu.Unlock()
 	select {
@@ -66,6 +73,15 @@ func (g *grouping) run(ctx context.Context, single bool, do func(tx *sql.Tx) err
 		panic(c.panicked)
 	}
 	return c.err
+}
+
+// close takes no more changes, and returns when all that it took have ended. Even one whose
+// callers have all given up may still wait for another process's lock.
+func (g *grouping) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.worker.Wait()
 }
 
 // work commits group after group until no caller waits.

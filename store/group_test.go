@@ -173,6 +173,30 @@ func TestGroupedChangesWaitForALockOnce(t *testing.T) {
 	})
 }
 
+// A database is closed when its last change has ended, though the change's caller gave up
+// while another process kept the write lock.
+func TestCloseWaitsForAChangeThatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "countersign.db")
+		db, other := storetest.OpenFile(t, path), storetest.OpenFile(t, path)
+		defer other.Close()
+		begun := time.Now()
+		time.AfterFunc(time.Second, holdWriteLock(t, other))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := db.InTx(ctx, sets("a")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got error %v, want the deadline's", err)
+		}
+		noError(t, db.Close())
+		if took := time.Since(begun); took < time.Second {
+			t.Errorf("the database was closed after %v, while its change waited for the lock", took)
+		}
+		if err := db.InTx(t.Context(), sets("b")); !db.IsUnavailable(err) {
+			t.Errorf("got error %v, want that of a closed database", err)
+		}
+	})
+}
+
 // commits counts the commits in the log of a new database.
 func commits(t *testing.T, path string) (n int) {
 	t.Helper()

@@ -96,9 +96,10 @@ func openSQLite(ctx context.Context, path string, opts Options) (db *DB, failed 
 	keeper.mark = func(ctx context.Context) error { return markLog(ctx, write, path) }
 	alive, stop := context.WithCancel(context.Background())
 	keeper.running.Go(func() { keeper.run(alive) })
+	group := &grouping{pool: write}
 	return &DB{
-		dialect: sqliteDialect, write: write, read: read, group: &grouping{pool: write}, wrote: keeper.wrote,
-		beforeClose: func() { stop(); keeper.running.Wait() }, afterClose: func() { leave(path) }, markLog: keeper.mark,
+		dialect: sqliteDialect, write: write, read: read, group: group, wrote: keeper.wrote,
+		beforeClose: func() { stop(); keeper.running.Wait(); group.close() }, afterClose: func() { leave(path) }, markLog: keeper.mark,
 		forSchema: func() (*sql.DB, func() error) { return write, func() error { return nil } },
 	}, nil
 }

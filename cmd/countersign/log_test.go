@@ -13,7 +13,7 @@ import (
 // attributes of its own, and what is left goes out at the end.
 func TestLogHoldsLinesForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out sharedBuffer
 		log, flush := newLogger(&out)
 		time.Sleep(time.Minute) // nothing is due while there are no lines
 		written := func(want string) {
@@ -43,6 +43,25 @@ func TestLogHoldsLinesForAMoment(t *testing.T) {
 		time.Sleep(time.Minute)
 		written("abcde")
 	})
+}
+
+// sharedBuffer may be read while a timer writes to it: simulated time alone puts nothing in
+// order for the race detector.
+type sharedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *sharedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *sharedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
 }
 
 // Each line of goroutines that log at once stays whole, and a full buffer waits for nothing.
