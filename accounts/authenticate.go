@@ -82,7 +82,7 @@ const guesses = "passwords"
 //
 // Every failure is the same ErrBadCredentials, takes the same work and counts alike: a
 // name that is unknown, disabled or malformed, an address that must be proven first,
-// and a wrong or malformed password. A caller that guesses too often gets a
+// an account without a password, and a wrong or malformed password. A caller that guesses too often gets a
 // *limits.WaitError: see budgetOf. limits.ErrBusy means that too many sign-ins wait
 // already.
 func (u *Users) Authenticate(ctx context.Context, now time.Time, username string, password secrecy.Text, from caller.Caller) (User, error) {
@@ -120,7 +120,7 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string,
 	if err != nil && !errors.Is(err, ErrUnknownUser) {
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
-	entitled := err == nil && !user.Disabled() && !barred(&user)
+	entitled := err == nil && !user.Disabled() && !barred(&user) && user.PasswordHash != ""
 	prepared, err := preparePassword(string(password))
 	entitled = entitled && err == nil
 

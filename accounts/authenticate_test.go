@@ -51,9 +51,14 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 	if err := db.SetPasswordHash(t.Context(), absurd.ID, "$argon2id$v=19$m=4294967295,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA", accounts.By{Operator: true}, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "keyless", NoPassword: true}, caller.Operator()); err != nil {
+		t.Fatal(err)
+	}
 	work := users.Watch()
 
 	for name, try := range map[string]struct{ username, password string }{
+		"account without one":  {"keyless", goodPassword},
+		"none for none":        {"keyless", ""},
 		"unknown user":         {"nobody", goodPassword},
 		"disabled user":        {"mallory", goodPassword},
 		"wrong password":       {"alice", goodPassword + "!"},

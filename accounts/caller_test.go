@@ -58,6 +58,7 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 		"ResetPassword": true, "ConfirmEmail": true, // a mailed token
 		"ChangePassword": true, "DeleteOwn": true, "SetProfile": true, // a session
 		"SetPassword": true, "Disable": true, "Enable": true, "VerifyEmail": true, "Delete": true, // the operator alone
+		"SetEmail": true, "AddRole": true, "RemoveRole": true,
 	}
 	for method := range reflect.TypeFor[*accounts.Users]().Methods() {
 		takes := false
@@ -162,6 +163,33 @@ func TestAnAddressThatTheOperatorKnowsNeedsNoLetter(t *testing.T) {
 	}
 }
 
+// Such an account waits for a password.
+func TestOnlyTheOperatorMakesAnAccountWithoutAPassword(t *testing.T) {
+	users := newUsers(t, open(t))
+	user := accounts.NewUser{Username: "alice", NoPassword: true}
+	if _, err := users.Create(t.Context(), time.Now(), user, caller.Caller{Address: home}); !errors.Is(err, caller.ErrNotOperator) {
+		t.Errorf("a stranger: %v, want ErrNotOperator", err)
+	}
+	if _, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "alice", NoPassword: true, Password: goodPassword}, caller.Operator()); err == nil {
+		t.Error("an account without a password, and with one, was made")
+	}
+	alice, err := users.Create(t.Context(), time.Now(), user, caller.Operator())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, guess := range []secrecy.Text{"", goodPassword} {
+		if _, err := users.Authenticate(t.Context(), time.Now(), "alice", guess, caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
+			t.Errorf("sign in with %q: %v, want ErrBadCredentials", string(guess), err)
+		}
+	}
+	if err := users.SetPassword(t.Context(), time.Now(), alice.ID, goodPassword, caller.Operator()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, caller.Caller{Address: home}); err != nil {
+		t.Errorf("sign in with the password set: %v", err)
+	}
+}
+
 func TestOnlyTheOperatorDisablesEnablesDeletesVerifiesAndSetsPasswords(t *testing.T) {
 	users := newUsers(t, open(t))
 	now := time.Now()
@@ -180,6 +208,18 @@ func TestOnlyTheOperatorDisablesEnablesDeletesVerifiesAndSetsPasswords(t *testin
 		{"Enable", func(from caller.Caller) error { return users.Enable(t.Context(), now, alice.ID, from) }},
 		{"VerifyEmail", func(from caller.Caller) error {
 			_, err := users.VerifyEmail(t.Context(), now, alice, from)
+			return err
+		}},
+		{"SetEmail", func(from caller.Caller) error {
+			_, err := users.SetEmail(t.Context(), now, alice, "b@example.com", true, from)
+			return err
+		}},
+		{"AddRole", func(from caller.Caller) error {
+			_, err := users.AddRole(t.Context(), now, alice.ID, "admin", from)
+			return err
+		}},
+		{"RemoveRole", func(from caller.Caller) error {
+			_, err := users.RemoveRole(t.Context(), now, alice.ID, "admin", from)
 			return err
 		}},
 		{"Delete", func(from caller.Caller) error { return users.Delete(t.Context(), now, alice.ID, from) }},

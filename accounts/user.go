@@ -37,7 +37,7 @@ type User struct {
 	EmailUnclaimed bool
 	Roles          []string
 
-	PasswordHash string // PHC string
+	PasswordHash string // PHC string; empty if no password opens the account
 	// Epoch grows when the password changes or the account is disabled. A sign-in that
 	// began in an older epoch must not complete.
 	Epoch int64
@@ -85,6 +85,13 @@ type UserStore interface {
 	// ProveEmail marks an address that the user has as proven, which makes it no other
 	// account's. A proven one stays as it is. ErrUnknownUser, ErrNoEmail, ErrEmailTaken.
 	ProveEmail(ctx context.Context, id ids.User, address string, now time.Time, ev audit.Event) error
+	// SetEmail replaces the address and voids the links mailed to set a password or to
+	// change the address. The new one is no other account's. ErrUnknownUser, ErrEmailTaken.
+	SetEmail(ctx context.Context, id ids.User, address string, verified bool, now time.Time, ev audit.Event) error
+	// ChangeRoles replaces the roles by what change makes of them. The same roles change
+	// nothing. An error of change is returned; it may be called several times.
+	// ErrUnknownUser.
+	ChangeRoles(ctx context.Context, id ids.User, change func(roles []string) ([]string, error), now time.Time, ev audit.Event) error
 	// SetPasswordHash replaces the hash, moves the epoch, ends all sessions and logins
 	// and posts letters. A session in by must be alive and stays alive. The account
 	// must still be in the epoch that by names, so that of all changes that rest on one

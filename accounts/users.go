@@ -86,20 +86,23 @@ type NewUser struct {
 	Roles    []string // only the operator may give them
 	// EmailVerified says that the address is proven. Only the operator may say so.
 	EmailVerified bool
+	// NoPassword makes an account that no password opens, until it gets one. Only the
+	// operator may.
+	NoPassword bool
 }
 
 // Create adds an account, and posts a letter that proves its address. Malformed input
 // is an *input.Error with all problems at once; it is also ErrUsernameTaken or
 // ErrEmailTaken if that is the only one. limits.ErrBusy means that too many requests
 // wait already. A *limits.WaitError means that the caller tried too many taken names,
-// or that the caller's network has had too many letters sent. Roles and a proven address
-// from another caller than the operator are caller.ErrNotOperator.
+// or that the caller's network has had too many letters sent. Roles, a proven address and
+// no password from another caller than the operator are caller.ErrNotOperator.
 //
 // Where users must prove their address, the result doesn't tell whether another account
 // has it, unless the operator says that it is proven: the other account's owner gets a
 // letter, and the new account can't be used.
 func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from caller.Caller) (User, error) {
-	if len(n.Roles) > 0 || n.EmailVerified {
+	if len(n.Roles) > 0 || n.EmailVerified || n.NoPassword {
 		if err := from.MustBeOperator(); err != nil {
 			return User{}, err
 		}
@@ -111,7 +114,12 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 		bad.Add("email", input.Required, "email must not be empty.")
 	}
 	checkRoles(&bad, n.Roles)
-	prepared := u.policy.check(&bad, "password", string(n.Password), name, n.Email)
+	var prepared string
+	if !n.NoPassword {
+		prepared = u.policy.check(&bad, "password", string(n.Password), name, n.Email)
+	} else if n.Password != "" {
+		bad.Add("password", input.NotAllowed, "password must be empty for an account without one.")
+	}
 	if err := bad.Err(); err != nil {
 		return User{}, err
 	}
@@ -167,8 +175,10 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		CreatedAt:      now,
 		UpdatedAt:      now,
 	}
-	if err := u.hasher.Do(ctx, from.Party(ids.User{}), func() { user.PasswordHash = u.hasher.Hash(prepared) }); err != nil {
-		return User{}, err
+	if !n.NoPassword {
+		if err := u.hasher.Do(ctx, from.Party(ids.User{}), func() { user.PasswordHash = u.hasher.Hash(prepared) }); err != nil {
+			return User{}, err
+		}
 	}
 	var letters []Letter
 	if u.mail && user.Email != "" && !user.EmailVerified {

@@ -23,6 +23,7 @@ const (
 	UserEmailVerified   Kind = "user.email_verified"
 	UserEmailChanged    Kind = "user.email_changed"
 	UserProfileChanged  Kind = "user.profile_changed"
+	UserRolesChanged    Kind = "user.roles_changed"
 
 	ClientCreated       Kind = "client.created"
 	ClientUpdated       Kind = "client.updated"

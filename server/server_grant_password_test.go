@@ -317,6 +317,47 @@ func TestRolesAreSaidWhereTheyAreGranted(t *testing.T) {
 	})
 }
 
+// A token says what was so when it was issued. What is issued after a change says the new
+// roles, and so does userinfo.
+func TestChangedRolesAreInWhatIsIssuedNext(t *testing.T) {
+	a := newApp(t)
+	a.signup("alice")
+	first := a.token(with(passwordForm("alice"), "scope", "openid roles")).want(http.StatusOK)
+	alice, err := a.Users.ByUsername(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func(claims map[string]any, want any) {
+		t.Helper()
+		if !reflect.DeepEqual(claims["roles"], want) {
+			t.Errorf("roles = %#v, want %#v", claims["roles"], want)
+		}
+	}
+	for _, c := range []struct {
+		change func(context.Context, time.Time, ids.User, string, caller.Caller) (accounts.User, error)
+		role   string
+		was    any
+		is     any
+	}{
+		{a.Users.AddRole, "admin", nil, []any{"admin"}},
+		{a.Users.AddRole, "편집자", []any{"admin"}, []any{"admin", "편집자"}},
+		{a.Users.RemoveRole, "admin", []any{"admin", "편집자"}, []any{"편집자"}},
+		{a.Users.RemoveRole, "편집자", []any{"편집자"}, nil},
+	} {
+		if _, err := c.change(t.Context(), time.Now(), alice.ID, c.role, caller.Operator()); err != nil {
+			t.Fatal(err)
+		}
+		said(a.ask(first.text("access_token")).want(http.StatusOK).json(), c.was)
+		said(a.userinfo(first.text("access_token")).want(http.StatusOK).json(), c.is)
+		first = a.refresh(first.text("refresh_token")).want(http.StatusOK)
+		_, access := first.claims("access_token")
+		said(access, c.is)
+	}
+	if n := len(a.events(audit.UserRolesChanged)); n != 4 {
+		t.Errorf("%d events, want 4", n)
+	}
+}
+
 func TestAudienceIsTheClients(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")

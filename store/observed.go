@@ -27,6 +27,11 @@ func (o *Observed) Backlog(ctx context.Context, now time.Time, limit int) ([]acc
 	return o.DB.Backlog(ctx, now, limit)
 }
 
+func (o *Observed) ChangeRoles(ctx context.Context, id ids.User, change func([]string) ([]string, error), now time.Time, ev audit.Event) error {
+	defer o.call(ctx, "ChangeRoles", time.Now())
+	return o.DB.ChangeRoles(ctx, id, change, now, ev)
+}
+
 func (o *Observed) ClaimLetter(ctx context.Context, l accounts.Letter, until time.Time) (bool, error) {
 	defer o.call(ctx, "ClaimLetter", time.Now())
 	return o.DB.ClaimLetter(ctx, l, until)
@@ -315,6 +320,11 @@ func (o *Observed) RevokeKey(ctx context.Context, kid string, now time.Time, ev 
 func (o *Observed) Session(ctx context.Context, id ids.Session, now time.Time) (tokens.Session, error) {
 	defer o.call(ctx, "Session", time.Now())
 	return o.DB.Session(ctx, id, now)
+}
+
+func (o *Observed) SetEmail(ctx context.Context, id ids.User, address string, verified bool, now time.Time, ev audit.Event) error {
+	defer o.call(ctx, "SetEmail", time.Now())
+	return o.DB.SetEmail(ctx, id, address, verified, now, ev)
 }
 
 func (o *Observed) SetPasswordHash(ctx context.Context, id ids.User, hash string, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {

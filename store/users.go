@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -177,6 +178,52 @@ func (db *DB) ProveEmail(ctx context.Context, id ids.User, address string, now t
 			return accounts.ErrNoEmail
 		}
 		return err
+	})
+}
+
+// SetEmail implements [accounts.UserStore].
+func (db *DB) SetEmail(ctx context.Context, id ids.User, address string, verified bool, now time.Time, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE users SET email = ?, email_key = ?, email_verified = ?, updated_at = ? WHERE id = ?`,
+			address, accounts.EmailKey(address), verified, now.UnixMilli(), id[:]))
+		switch {
+		case db.dialect.isDuplicate(err):
+			return accounts.ErrEmailTaken
+		case err != nil:
+			return err
+		case n == 0:
+			return accounts.ErrUnknownUser
+		}
+		if err := db.discard(ctx, tx, id); err != nil {
+			return err
+		}
+		return record(ctx, tx, ev)
+	})
+}
+
+// ChangeRoles implements [accounts.UserStore].
+func (db *DB) ChangeRoles(ctx context.Context, id ids.User, change func([]string) ([]string, error), now time.Time, ev audit.Event) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		// Touched first, so that the row stays as it is between the look and the write.
+		n, err := affected(tx.ExecContext(ctx, `UPDATE users SET updated_at = updated_at WHERE id = ?`, id[:]))
+		if err == nil && n == 0 {
+			err = accounts.ErrUnknownUser
+		}
+		if err != nil {
+			return err
+		}
+		u, err := scanUser(tx.QueryRowContext(ctx, userQuery+` WHERE id = ?`, id[:]))
+		if err != nil {
+			return err
+		}
+		roles, err := change(slices.Clone(u.Roles))
+		if err != nil || slices.Equal(roles, u.Roles) {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE users SET roles = ?, updated_at = ? WHERE id = ?`, list(roles), now.UnixMilli(), id[:]); err != nil {
+			return err
+		}
+		return record(ctx, tx, ev)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"countersign/api"
 	"countersign/caller"
 	"countersign/ids"
+	"countersign/secrecy"
 )
 
 type usersCmd struct {
@@ -19,7 +21,10 @@ type usersCmd struct {
 	Show        usersShowCmd        `cmd:"" help:"Show one account."`
 	Disable     usersDisableCmd     `cmd:"" help:"Disable a user and end all their sessions."`
 	Enable      usersEnableCmd      `cmd:"" help:"Let a disabled user sign in again."`
+	SetEmail    usersSetEmailCmd    `cmd:"" help:"Give a user another e-mail address."`
 	VerifyEmail usersVerifyEmailCmd `cmd:"" help:"Mark a user's e-mail address as proven."`
+	AddRole     usersAddRoleCmd     `cmd:"" help:"Give a user a role."`
+	RemoveRole  usersRemoveRoleCmd  `cmd:"" help:"Take a role from a user."`
 	SetPassword usersSetPasswordCmd `cmd:"" help:"Replace a user's password and end all their sessions."`
 	SetProfile  usersSetProfileCmd  `cmd:"" help:"Change a user's profile: name, address and so on."`
 	Delete      usersDeleteCmd      `cmd:"" help:"Delete an account and its sessions."`
@@ -41,13 +46,17 @@ type usersCreateCmd struct {
 	Email         string   `placeholder:"E" help:"E-mail address."`
 	EmailVerified bool     `help:"The address is proven: no letter has to."`
 	Role          []string `placeholder:"R" help:"Role; may be repeated."`
-	PasswordStdin bool     `required:"" help:"Read the password from standard input."`
+	PasswordStdin bool     `required:"" xor:"password" help:"Read the password from standard input."`
+	NoPassword    bool     `required:"" xor:"password" help:"No password opens the account, until its user or you set one."`
 }
 
 func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	password, err := readSecret(std.in)
-	if err != nil {
-		return err
+	var password secrecy.Text
+	if u.PasswordStdin {
+		var err error
+		if password, err = readSecret(std.in); err != nil {
+			return err
+		}
 	}
 	users, db, err := c.openUsers(ctx, std.err)
 	if err != nil {
@@ -55,10 +64,13 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	}
 	defer db.Close()
 	user, err := users.Create(ctx, time.Now(), accounts.NewUser{
-		Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, Password: password, Roles: u.Role,
+		Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, Password: password, NoPassword: u.NoPassword, Roles: u.Role,
 	}, caller.Operator())
 	if err != nil {
 		return err
+	}
+	if u.NoPassword {
+		fmt.Fprintf(std.err, "%[1]s has no password: 'countersign users set-password %[1]s' sets one, and so can the user by mail, if the server sends mail and knows an address.\n", u.Username)
 	}
 	return printOne(u.printing, std.out, api.DescribeUser(user), userColumns)
 }
@@ -142,6 +154,26 @@ func (u *usersEnableCmd) Run(ctx context.Context, c *cli) error {
 	})
 }
 
+type usersSetEmailCmd struct {
+	printing
+	User     string `arg:"" help:"Username, id or e-mail address."`
+	Email    string `arg:"" help:"The new address."`
+	Verified bool   `help:"The address is proven: no letter has to."`
+}
+
+func (u *usersSetEmailCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		changed, err := users.SetEmail(ctx, time.Now(), user, u.Email, u.Verified, caller.Operator())
+		if errors.Is(err, accounts.ErrEmailTaken) {
+			return fmt.Errorf("%s belongs to another account, which 'countersign users show %[1]s' shows", u.Email)
+		}
+		if err != nil {
+			return err
+		}
+		return printOne(u.printing, std.out, api.DescribeUser(changed), userColumns)
+	})
+}
+
 type usersVerifyEmailCmd struct {
 	printing
 	User string `arg:"" help:"Username, id or e-mail address."`
@@ -161,6 +193,44 @@ func (u *usersVerifyEmailCmd) Run(ctx context.Context, c *cli, std stdio) error 
 			return err
 		}
 		return printOne(u.printing, std.out, api.DescribeUser(proven), userColumns)
+	})
+}
+
+type usersAddRoleCmd struct {
+	printing
+	User string `arg:"" help:"Username, id or e-mail address."`
+	Role string `arg:"" help:"The role."`
+}
+
+func (u *usersAddRoleCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		changed, err := users.AddRole(ctx, time.Now(), user.ID, u.Role, caller.Operator())
+		if err != nil {
+			return err
+		}
+		if slices.Contains(user.Roles, u.Role) {
+			fmt.Fprintf(std.err, "Nothing changes: %s has the role %s already.\n", u.User, u.Role)
+		}
+		return printOne(u.printing, std.out, api.DescribeUser(changed), userColumns)
+	})
+}
+
+type usersRemoveRoleCmd struct {
+	printing
+	User string `arg:"" help:"Username, id or e-mail address."`
+	Role string `arg:"" help:"The role."`
+}
+
+func (u *usersRemoveRoleCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		changed, err := users.RemoveRole(ctx, time.Now(), user.ID, u.Role, caller.Operator())
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(user.Roles, u.Role) {
+			fmt.Fprintf(std.err, "Nothing changes: %s does not have the role %s.\n", u.User, u.Role)
+		}
+		return printOne(u.printing, std.out, api.DescribeUser(changed), userColumns)
 	})
 }
 
