@@ -17,13 +17,61 @@ export interface Options {
 /** An account, as the server describes it. */
 export interface User {
   id: string;
-  username: string;
+  /** Absent if the account has only an e-mail address. */
+  username?: string;
   email?: string;
   email_verified: boolean;
   roles: string[];
   disabled: boolean;
   /** RFC 3339. */
   created_at: string;
+}
+
+/**
+ * What the user says of themselves: the standard claims of OpenID Connect Core section 5.1.
+ * The server has proven none of it.
+ */
+export interface Profile {
+  name?: string;
+  given_name?: string;
+  family_name?: string;
+  middle_name?: string;
+  nickname?: string;
+  /** URL, as the next two. */
+  profile?: string;
+  picture?: string;
+  website?: string;
+  gender?: string;
+  /** YYYY-MM-DD, YYYY, or 0000-MM-DD without the year. */
+  birthdate?: string;
+  /** Such as Asia/Seoul. */
+  zoneinfo?: string;
+  /** Such as ko-KR. */
+  locale?: string;
+  /** Such as +82 10 1234 5678. */
+  phone_number?: string;
+  address?: Address;
+}
+
+export interface Address {
+  formatted?: string;
+  street_address?: string;
+  locality?: string;
+  region?: string;
+  postal_code?: string;
+  country?: string;
+}
+
+/** Changes of an object's members: null removes one. */
+export type Changes<T> = { [Name in keyof T]?: (NonNullable<T[Name]> extends object ? Changes<NonNullable<T[Name]>> : T[Name]) | null };
+
+/** What the user lets a third-party application have. Times are RFC 3339. */
+export interface Consent {
+  client_id: string;
+  client_name: string;
+  scope: string;
+  created_at: string;
+  updated_at: string;
 }
 
 /** One sign-in of the account, in this browser or elsewhere. Times are RFC 3339. */
@@ -56,7 +104,7 @@ export interface Change {
 export interface RedirectOptions {
   /** Where the browser comes back, as registered with the client. Default: this page, without query and fragment. */
   redirectURI?: string;
-  /** The username to fill in. */
+  /** The username or e-mail address to fill in. */
   loginHint?: string;
   /**
    * none: show no page, and fail with login_required if the user would have to sign in;
@@ -83,8 +131,9 @@ export interface Countersign {
   /** Calls the listener at every change, but not for the user that the first user() finds. Returns a function that ends it. */
   onChange(listener: (change: Change) => void): () => void;
 
-  /** Creates an account. It doesn't sign in. */
-  signUp(account: { username: string; password: string; email?: string }): Promise<User>;
+  /** Creates an account, with a username, an e-mail address or both, as the server asks for. It doesn't sign in. */
+  signUp(account: { username?: string; email?: string; password: string }): Promise<User>;
+  /** The username may be the account's e-mail address. */
   signIn(credentials: { username: string; password: string }): Promise<User>;
   /**
    * Sends the browser to the server's page, where the user signs in, or is signed in
@@ -95,7 +144,7 @@ export interface Countersign {
    * Completes signInWithRedirect when the browser is back: call it when a page starts,
    * before user(). It removes the answer from the address. Returns null if there is no
    * answer, or if the answer is already used and a user is signed in. It rejects with
-   * sign_in_refused, and the reason in code; with unknown_state if this tab didn't ask;
+   * sign_in_refused, and why in reason; with unknown_state if this tab didn't ask;
    * with invalid_code if it took too long. In all these cases the user may begin again.
    */
   completeSignIn(url?: string | URL): Promise<{ user: User; appState?: unknown } | null>;
@@ -112,13 +161,28 @@ export interface Countersign {
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
 
   /**
+   * The access token, for what doesn't use fetch, such as a WebSocket: ask for it at each
+   * use, and keep it nowhere. It lives for a while longer; it is null if no user is signed in,
+   * or if the server keeps it in a cookie. After a 401 name the token that the API has
+   * refused, to get another one. Rejects as fetch does, but not with login_required.
+   */
+  getAccessToken(options?: { refused?: string }): Promise<string | null>;
+
+  /**
    * Proves with the password who the user is. For ten minutes this session may then change
    * the account without the password, until that changes.
    */
   prove(proof: { currentPassword: string }): Promise<void>;
+  profile(): Promise<Profile>;
+  /** Changes the members that it gets, and no others; null removes one. Returns the profile as stored. */
+  updateProfile(changes: Changes<Profile>): Promise<Profile>;
   sessions(): Promise<Session[]>;
   endSession(id: string): Promise<void>;
   endOtherSessions(): Promise<void>;
+  /** What the user lets third-party applications have. */
+  consents(): Promise<Consent[]>;
+  /** Withdraws a consent, and ends the application's sessions. */
+  withdrawConsent(clientID: string): Promise<void>;
   /** Ends all other sessions, too. Without a password it rejects with reauthentication_required, unless prove has succeeded. */
   changePassword(passwords: { currentPassword?: string; newPassword: string }): Promise<void>;
   /**
@@ -149,16 +213,45 @@ export interface FieldError {
   detail: string;
 }
 
+/** The name of a problem of the server's. */
+export type Problem =
+  | "account_disabled"
+  | "browser_sign_in_off"
+  | "email_not_verified"
+  | "internal"
+  | "invalid_code"
+  | "invalid_credentials"
+  | "invalid_input"
+  | "login_required"
+  | "mail_off"
+  | "malformed"
+  | "method_not_allowed"
+  | "no_consent"
+  | "no_session"
+  | "not_found"
+  | "origin_not_allowed"
+  | "overloaded"
+  | "password_sign_in_off"
+  | "reauthentication_required"
+  | "signup_disabled"
+  | "taken"
+  | "throttled"
+  | "too_large"
+  | "unavailable"
+  | "unsupported_media_type";
+
+/**
+ * What this module finds out itself: unreachable is no answer, perhaps offline; unexpected
+ * an answer that isn't the server's; user_changed another user who has signed in meanwhile;
+ * the others come from completeSignIn.
+ */
+export type Finding = "unreachable" | "unexpected" | "user_changed" | "sign_in_refused" | "unknown_state" | "wrong_issuer";
+
 export class CountersignError extends Error {
-  /**
-   * The kind of error: the last part of the server's problem type, such as invalid_input,
-   * taken, invalid_credentials, throttled or login_required; or one of this module:
-   * unreachable (no answer, perhaps offline), unavailable, user_changed, unexpected; and
-   * from completeSignIn: sign_in_refused, unknown_state, wrong_issuer.
-   */
-  readonly type: string;
+  /** The kind of error. A server that is newer than these types may name others. */
+  readonly code: Problem | Finding | (string & {});
   /** With sign_in_refused: the error of OAuth or OpenID Connect, such as access_denied or login_required. */
-  readonly code?: string;
+  readonly reason?: string;
   /** HTTP status; 0 without an answer. */
   readonly status: number;
   /** What is wrong with the input, member by member. */

@@ -16,13 +16,16 @@
 // two tabs may refresh at once; the server then gives both the same token, as it does
 // to a tab that asks again because the answer was lost.
 
-/** Says what went wrong. `type` is the kind of error, one word that doesn't change. */
+/**
+ * Says what went wrong. `code` is the kind of error, one word that doesn't change; `reason`
+ * is an error of OAuth or OpenID Connect, if there is one.
+ */
 export class CountersignError extends Error {
-  constructor(type, message, { status = 0, errors = [], retryAfter, code, cause } = {}) {
+  constructor(code, message, { status = 0, errors = [], retryAfter, reason, cause } = {}) {
     super(message, { cause });
     this.name = "CountersignError";
-    this.type = type;
     this.code = code;
+    this.reason = reason;
     this.status = status;
     this.errors = errors;
     this.retryAfter = retryAfter;
@@ -81,7 +84,9 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   }
 
   const signUp = ({ username, password, email }) =>
-    send("POST", "/signup", { json: { username, password, email: email || undefined, ui_locales: uiLocales } }).then(read);
+    send("POST", "/signup", {
+      json: { username: username || undefined, password, email: email || undefined, ui_locales: uiLocales }, // a form's empty field is none
+    }).then(read);
 
   const signIn = ({ username, password }) => exclusively(() => open({ username, password }));
 
@@ -138,7 +143,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
       throw new CountersignError("unknown_state", "this sign-in didn't begin in this tab, or is already complete");
     }
     if (iss !== base) throw new CountersignError("wrong_issuer", `the answer comes from the issuer ${iss}, not from ${base}`);
-    if (error) throw new CountersignError("sign_in_refused", answer.get("error_description") ?? error, { code: error });
+    if (error) throw new CountersignError("sign_in_refused", answer.get("error_description") ?? error, { reason: error });
     return { user: await exchange(code, attempt), appState: attempt.appState };
   }
 
@@ -242,7 +247,7 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
       const options = { keepalive: true, timeout: attemptTimeout }; // a page that goes away still gets the new cookie
       become(sessionOf(await send("POST", "/session/refresh", options).then(read), since), "refreshed");
     } catch (err) {
-      if (err.status === 401 && err.type === "login_required") {
+      if (err.status === 401 && err.code === "login_required") {
         become(null, "expired");
         return;
       }
@@ -288,6 +293,23 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     });
   }
 
+  // Returns the access token, for what doesn't use fetch: null if no user is signed in, or
+  // the token is in a cookie. refused is a token that an API has answered with 401: then it
+  // returns another one.
+  async function getAccessToken({ refused } = {}) {
+    let current;
+    try {
+      current = await usable();
+      if (refused !== undefined && current?.accessToken === refused) {
+        await refresh(current);
+        current = sameUser(current);
+      }
+    } catch (err) {
+      if (err.code !== "login_required") throw err;
+    }
+    return session && (current?.accessToken ?? null);
+  }
+
   // Reports whether the cookie opens an address, and no access token of a page does.
   const opensByCookie = (address) => address === `${base}/account` || address.startsWith(`${base}/account/`);
 
@@ -326,7 +348,10 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   // The cookie opens the account, and all tabs share it. So a call takes its turn with what
   // changes the cookie, and first asks whose it is: a request that one user made must not
   // run for another.
-  const account = async (method, path, json) => {
+  const account = (method, path, json) => turn((call) => call(method, path, json));
+
+  // Does work, which calls the account, in one turn.
+  const turn = async (work) => {
     const before = await user();
     if (!before) throw loginRequired();
     return exclusively(async () => {
@@ -336,9 +361,9 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
           uncertain = true;
           throw userChanged();
         }
-        return await send(method, path, { json }).then(read);
+        return await work((method, path, json) => send(method, path, { json }).then(read));
       } catch (err) {
-        if (err.status === 401 && err.type === "login_required") become(null, "expired");
+        if (err.status === 401 && err.code === "login_required") become(null, "expired");
         throw err;
       }
     });
@@ -358,6 +383,12 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   };
   const endSession = (id) => account("DELETE", `/account/sessions/${encodeURIComponent(id)}`);
   const endOtherSessions = () => account("DELETE", "/account/sessions");
+  const profile = () => account("GET", "/account/profile");
+  // The server takes whole profiles, so no other tab may write between reading and writing.
+  const updateProfile = (changes) =>
+    turn(async (call) => call("PUT", "/account/profile", merged(await call("GET", "/account/profile"), changes)));
+  const consents = () => account("GET", "/account/consents").then((answer) => answer.consents);
+  const withdrawConsent = (clientID) => account("DELETE", `/account/consents/${encodeURIComponent(clientID)}`);
   const changePassword = ({ currentPassword, newPassword }) =>
     account("POST", "/account/password", { current_password: currentPassword, new_password: newPassword, ui_locales: uiLocales });
   const changeEmail = ({ email, currentPassword }) =>
@@ -408,10 +439,15 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     completeSignIn,
     signOut,
     fetch: authorizedFetch,
+    getAccessToken,
     prove,
+    profile,
+    updateProfile,
     sessions,
     endSession,
     endOtherSessions,
+    consents,
+    withdrawConsent,
     changePassword,
     changeEmail,
     forgotPassword,
@@ -445,6 +481,16 @@ const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
 
 const base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 
+// Returns an object with changes, in which null removes a member and undefined changes none
+// (RFC 7396, but for undefined).
+function merged(before, changes) {
+  if (changes === undefined) return before;
+  if (changes === null || typeof changes !== "object" || Array.isArray(changes)) return changes;
+  const after = new Map(Object.entries(before ?? {}));
+  for (const [name, change] of Object.entries(changes)) after.set(name, merged(after.get(name), change));
+  return Object.fromEntries([...after].filter(([, value]) => value !== null));
+}
+
 // Sessions and their age
 
 // The answer has no access token if the server sets an access cookie.
@@ -471,16 +517,17 @@ async function read(response) {
     if (response.ok) throw unreachable(err); // cut off, or not our server's
   }
   if (response.ok) return body;
-  const type = /^urn:countersign:problem:(\w+)$/.exec(body?.type)?.[1] ?? body?.error ?? typeOf(response.status);
-  throw new CountersignError(type, body?.detail ?? body?.error_description ?? `the server answered ${response.status}`, {
+  const code = /^urn:countersign:problem:(\w+)$/.exec(body?.type)?.[1] ?? codeOf(response.status);
+  throw new CountersignError(code, body?.detail ?? body?.error_description ?? `the server answered ${response.status}`, {
     status: response.status,
+    reason: body?.error,
     errors: body?.errors,
     retryAfter: retryAfter(response),
   });
 }
 
-// Returns the type of an error that comes from a proxy before the server.
-function typeOf(status) {
+// Returns the code of an answer that isn't a problem, perhaps of a proxy before the server.
+function codeOf(status) {
   if (status === 429) return "throttled";
   return [502, 503, 504].includes(status) ? "unavailable" : "unexpected";
 }
@@ -499,7 +546,7 @@ const unreachable = (cause) => new CountersignError("unreachable", "the server c
 
 // Trying again
 
-const passing = ({ type, status }) => type === "unreachable" || [429, 502, 503, 504].includes(status);
+const passing = ({ code, status }) => code === "unreachable" || [429, 502, 503, 504].includes(status);
 
 // Repeats work, which must be safe to repeat, until it succeeds, fails permanently, or takes
 // longer than retryTimeout.

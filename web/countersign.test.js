@@ -90,7 +90,7 @@ test("no user is signed in", async () => {
   answers.push(problem("login_required", 401), json({}));
   const auth = connect();
   assert.equal(await auth.user(), null);
-  await assert.rejects(auth.sessions(), { type: "login_required" });
+  await assert.rejects(auth.sessions(), { code: "login_required" });
   await auth.fetch(`${api}/public`);
   assert.deepEqual(bearers(), [null, null]);
 });
@@ -157,7 +157,7 @@ test("a refresh whose answer was lost is done as soon as there is a network", as
   await signIn(auth);
   mock.timers.tick(601_000);
   answers = Array(20).fill(lost);
-  await assert.rejects(passing(auth.fetch(api)), { type: "unreachable", status: 0 });
+  await assert.rejects(passing(auth.fetch(api)), { code: "unreachable", status: 0 });
   requests.length = 0;
   answers = [signedIn("t2")];
   events.dispatchEvent(new Event("online"));
@@ -221,7 +221,7 @@ test("a session that has ended ends here", async () => {
   auth.onChange((change) => changes.push(change));
   await signIn(auth);
   answers = [json({}, 401), problem("login_required", 401)];
-  await assert.rejects(auth.fetch(api), { type: "login_required", status: 401 });
+  await assert.rejects(auth.fetch(api), { code: "login_required", status: 401 });
   assert.equal(await auth.user(), null);
   assert.deepEqual(changes, [
     { reason: "signed_in", user: alice },
@@ -233,7 +233,7 @@ test("a request that one user made isn't sent for another", async () => {
   const auth = connect();
   await signIn(auth);
   answers = [json({}, 401), signedIn("t2", bob)];
-  await assert.rejects(auth.fetch(api, { method: "DELETE" }), { type: "user_changed" });
+  await assert.rejects(auth.fetch(api, { method: "DELETE" }), { code: "user_changed" });
   assert.deepEqual(await auth.user(), bob);
 });
 
@@ -251,13 +251,63 @@ test("the cookie opens the account, and only for the user who asks", async () =>
   // Another tab, whose message is lost, has signed in another user.
   requests.length = 0;
   answers = [json(bob), signedIn("t2", bob)];
-  await assert.rejects(auth.deleteAccount(), { type: "user_changed" });
+  await assert.rejects(auth.deleteAccount(), { code: "user_changed" });
   assert.deepEqual(paths(), ["GET /session"]);
   assert.deepEqual(await auth.user(), bob);
 
   answers = [problem("login_required", 401)];
-  await assert.rejects(auth.sessions(), { type: "login_required" });
+  await assert.rejects(auth.sessions(), { code: "login_required" });
   assert.equal(await auth.user(), null);
+});
+
+test("a profile keeps what isn't changed, and no other request comes between", async () => {
+  const auth = connect();
+  await signIn(auth);
+  const stored = { name: "Alice", nickname: "Al", address: { locality: "Seoul", country: "KR" } };
+  let written;
+  answers = [
+    json(alice),
+    json(stored),
+    async (request) => json((written = await request.json())),
+    json(alice),
+    json({ consents: [{ client_id: "a/b" }] }),
+    json(alice),
+    new Response(null, { status: 204 }),
+  ];
+  const changes = { nickname: null, website: "https://alice.example", zoneinfo: undefined, address: { locality: "Busan", country: null } };
+  const [after, consents] = await Promise.all([auth.updateProfile(changes), auth.consents()]);
+  assert.deepEqual(written, { name: "Alice", website: "https://alice.example", address: { locality: "Busan" } });
+  assert.deepEqual([after, consents], [written, [{ client_id: "a/b" }]]);
+  await auth.withdrawConsent("a/b");
+  assert.deepEqual(paths(), [
+    "GET /session",
+    "GET /account/profile",
+    "PUT /account/profile",
+    "GET /session",
+    "GET /account/consents",
+    "GET /session",
+    "DELETE /account/consents/a%2Fb",
+  ]);
+});
+
+test("the access token for what isn't fetch", async () => {
+  const auth = connect();
+  answers = [problem("login_required", 401)];
+  assert.equal(await auth.getAccessToken(), null);
+  await signIn(auth);
+  assert.equal(await auth.getAccessToken(), "t1");
+  assert.deepEqual(requests, []);
+  answers = [signedIn("t2")];
+  const both = await Promise.all([auth.getAccessToken({ refused: "t1" }), auth.getAccessToken({ refused: "t1" })]);
+  assert.deepEqual([...both, await auth.getAccessToken({ refused: "t1" })], ["t2", "t2", "t2"]);
+  assert.deepEqual(paths(), ["POST /session/refresh"]);
+  answers = [signedIn("t3", bob)];
+  await assert.rejects(auth.getAccessToken({ refused: "t2" }), { code: "user_changed" });
+  answers = [problem("login_required", 401)];
+  assert.equal(await auth.getAccessToken({ refused: "t3" }), null);
+  answers = [json({ expires_in: 600, user: alice })];
+  await auth.signIn({ username: "alice", password: "secret" });
+  assert.equal(await auth.getAccessToken(), null, "it is in a cookie");
 });
 
 test("the token is refreshed before it expires, by the clock that says later", async (t) => {
@@ -366,7 +416,7 @@ test("a sign-out that didn't reach the server leaves the user signed in", async 
   const auth = connect();
   await signIn(auth);
   answers = [problem("internal", 500)];
-  await assert.rejects(auth.signOut(), { type: "internal" });
+  await assert.rejects(auth.signOut(), { code: "internal" });
   assert.deepEqual(await auth.user(), alice);
 });
 
@@ -385,15 +435,15 @@ test("errors say what the server says", async () => {
   const err = await auth.signUp({ username: "a", password: "b" }).catch((err) => err);
   assert.ok(err instanceof CountersignError && err instanceof Error);
   assert.deepEqual(
-    [err.type, err.status, err.message, err.errors[0].code, err.retryAfter],
+    [err.code, err.status, err.message, err.errors[0].code, err.retryAfter],
     ["invalid_input", 400, "Detail.", "too_short", undefined],
   );
   answers = [problem("throttled", 429, {}, { "Retry-After": "7" })];
-  await assert.rejects(auth.signIn({}), { type: "throttled", retryAfter: 7 });
+  await assert.rejects(auth.signIn({}), { code: "throttled", retryAfter: 7 });
   answers = [new Response("<html>", { status: 503 })];
-  await assert.rejects(auth.resetPassword({}), { type: "unavailable", errors: [] });
+  await assert.rejects(auth.resetPassword({}), { code: "unavailable", errors: [] });
   answers = [json({ error: "insufficient_scope", error_description: "no" }, 403)];
-  await assert.rejects(auth.verifyEmail({}), { type: "insufficient_scope", message: "no" });
+  await assert.rejects(auth.verifyEmail({}), { code: "unexpected", reason: "insufficient_scope", message: "no" });
 });
 
 /** Puts the module into a page at an address, and returns the page's parts. */
@@ -479,7 +529,7 @@ test("a refusal says why", async () => {
   const auth = connect();
   const request = await leave(auth, went, { prompt: "none" });
   location.href = answerTo(request, { error: "login_required", error_description: "no user is here" });
-  await assert.rejects(auth.completeSignIn(), { name: "CountersignError", type: "sign_in_refused", code: "login_required", message: "no user is here" });
+  await assert.rejects(auth.completeSignIn(), { name: "CountersignError", code: "sign_in_refused", reason: "login_required", message: "no user is here" });
   assert.deepEqual([location.href, kept.size, requests.length], [app, 0, 0]);
 });
 
@@ -491,7 +541,7 @@ test("an answer of another issuer is refused, and its code sent nowhere", async 
     if (iss) to.searchParams.set("iss", iss);
     else to.searchParams.delete("iss");
     location.href = to.href;
-    await assert.rejects(auth.completeSignIn(), { type: "wrong_issuer" });
+    await assert.rejects(auth.completeSignIn(), { code: "wrong_issuer" });
     assert.deepEqual([location.href, kept.size, requests.length], [app, 0, 0]);
   }
 });
@@ -502,7 +552,7 @@ test("an answer that this tab didn't ask for is never used", async () => {
   location.href = forged;
   const auth = connect();
   answers = [problem("login_required", 401)];
-  await assert.rejects(auth.completeSignIn(), { type: "unknown_state" });
+  await assert.rejects(auth.completeSignIn(), { code: "unknown_state" });
   assert.equal(location.href, app);
   await signIn(auth);
   location.href = forged;
@@ -563,8 +613,20 @@ test("an invalid code signs no user out", async () => {
   await auth.signInWithRedirect({ prompt: "login" });
   location.href = answerTo(went.at(-1), { code: "c1" });
   answers = [problem("invalid_code", 401)];
-  await assert.rejects(auth.completeSignIn(), { type: "invalid_code" });
+  await assert.rejects(auth.completeSignIn(), { code: "invalid_code" });
   assert.deepEqual(await auth.user(), alice);
+});
+
+test("an empty field of a form is none", async () => {
+  answers = [json(alice), json(alice)];
+  const auth = connect();
+  await auth.signUp({ username: "", email: "alice@example.com", password: "secret" });
+  await auth.signUp({ username: "alice", email: "", password: "secret" });
+  const bodies = await Promise.all(requests.map((r) => r.json()));
+  assert.deepEqual(bodies, [
+    { email: "alice@example.com", password: "secret" },
+    { username: "alice", password: "secret" },
+  ]);
 });
 
 test("a resource server is an origin", () => {

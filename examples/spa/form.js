@@ -27,7 +27,7 @@ export function onSubmit(form, work) {
 
 /** Returns a sentence for an error. */
 export function explain(err) {
-  switch (err.code ?? err.type) {
+  switch (err.reason ?? err.code) {
     case "access_denied":
       return "You chose not to sign in.";
     case "unreachable":

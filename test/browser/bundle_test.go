@@ -13,11 +13,13 @@ import (
 
 // bundledApp uses the module as an application in TypeScript does.
 const bundledApp = `
-import { countersign, CountersignError, type Change, type User } from "countersign";
+import { countersign, CountersignError, type Change, type Profile, type User } from "countersign";
 
 const auth = countersign({ url: %q, uiLocales: "ko en" });
 const seen: Change["reason"][] = [];
 auth.onChange(({ reason }) => seen.push(reason));
+
+const codeOf = (err: unknown) => (err instanceof CountersignError ? err.code : String(err));
 
 async function journey(): Promise<string> {
 	const nobody: User | null = await auth.user();
@@ -26,10 +28,17 @@ async function journey(): Promise<string> {
 	const user = await auth.signIn(account);
 	const response = await auth.fetch(%q + "/userinfo");
 	const { sub } = await response.json() as { sub: string };
+	await auth.updateProfile({ name: "Alice", address: { locality: "Seoul", country: "KR" } });
+	const profile: Profile = await auth.updateProfile({ name: null, address: { country: null } });
+	const token = await auth.getAccessToken();
+	const bearer = await fetch(%q + "/userinfo", { headers: { Authorization: "Bearer " + token } });
+	const consents = (await auth.consents()).length;
+	const absent = await auth.withdrawConsent("no such").catch(codeOf);
 	const problem = await auth.signUp(account).catch((err: unknown) => err);
 	if (!(problem instanceof CountersignError)) throw problem;
 	await auth.signOut();
-	return JSON.stringify([nobody, sub === user.id, problem.type, problem.errors[0]?.field, await auth.user(), seen]);
+	return JSON.stringify([nobody, sub === user.id, problem.code, problem.errors[0]?.field, await auth.getAccessToken(), seen,
+		profile, bearer.status, consents, absent]);
 }
 
 declare global {
@@ -50,7 +59,7 @@ func TestModuleInABundle(t *testing.T) {
 	if err := os.CopyFS(installed, os.DirFS(filepath.Join("..", "..", "web"))); err != nil {
 		t.Fatal(err)
 	}
-	app := fmt.Sprintf(bundledApp, s.url, password, s.url)
+	app := fmt.Sprintf(bundledApp, s.url, password, s.url, s.url)
 	if err := os.WriteFile(filepath.Join(dir, "app.ts"), []byte(app), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +84,7 @@ func TestModuleInABundle(t *testing.T) {
 	b := newProfile(t).newTab()
 	b.open(page)
 	b.wait("the app", "!!window.journey")
-	const want = `[null,true,"taken","username",null,["signed_in","signed_out"]]`
+	const want = `[null,true,"taken","username",null,["signed_in","signed_out"],{"address":{"locality":"Seoul"}},200,0,"no_consent"]`
 	if got := evaluate[string](b, "window.journey()"); got != want {
 		t.Errorf("the app saw %s, want %s", got, want)
 	}
