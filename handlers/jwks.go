@@ -13,7 +13,14 @@ import (
 type JWKS struct {
 	Keys *keys.Ring
 
-	last atomic.Pointer[document]
+	last atomic.Pointer[keySet]
+}
+
+// keySet is an answer, made anew when the keys or their age change.
+type keySet struct {
+	*document
+	maxAge       time.Duration
+	cacheControl []string
 }
 
 // Mount adds the endpoint's routes.
@@ -23,11 +30,11 @@ func (h *JWKS) Mount(r gin.IRouter) {
 
 func (h *JWKS) jwks(c *gin.Context) {
 	now := time.Now()
-	body := h.Keys.JWKS(now)
-	d := h.last.Load()
-	if d == nil || &d.plain.body[0] != &body[0] { // the ring returns the same bytes until the set changes
-		d = newDocument("application/jwk-set+json", body)
-		h.last.Store(d)
+	body, maxAge := h.Keys.JWKS(now), h.Keys.JWKSMaxAge(now)
+	set := h.last.Load()
+	if set == nil || &set.plain.body[0] != &body[0] || set.maxAge != maxAge { // the ring returns the same bytes until the set changes
+		set = &keySet{newDocument("application/jwk-set+json", body), maxAge, cacheFor(maxAge)}
+		h.last.Store(set)
 	}
-	d.answer(c, cacheFor(h.Keys.JWKSMaxAge(now)))
+	set.answer(c, set.cacheControl)
 }

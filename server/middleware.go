@@ -69,7 +69,7 @@ func logRequests(log *slog.Logger, m *metrics.Metrics) gin.HandlerFunc {
 			slog.String("route", route),
 			slog.Int("status", status),
 			slog.Int("bytes", max(0, c.Writer.Size())),
-			slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+			slog.Int64("duration_us", took.Microseconds()), // slog takes longer for a fraction than for the rest of the line
 			slog.String("address", c.ClientIP()),
 		)
 		if len(c.Keys) > 0 {
