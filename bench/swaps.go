@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	_ "modernc.org/sqlite"
+	"modernc.org/sqlite"
 
 	"countersign/test/mariadb"
 )
@@ -99,6 +99,7 @@ func sqliteSwaps(folder string, inCommit int, d time.Duration) (float64, error) 
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
+	sqlite.Fdatasync(true)
 	db, err := sql.Open("sqlite", sqliteDSN(filepath.Join(dir, "swaps.db"), url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(10000)", "foreign_keys(1)", "synchronous(full)", "journal_mode(wal)", "wal_autocheckpoint(8000)",
 	}}))

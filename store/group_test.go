@@ -23,6 +23,9 @@ import (
 // error of each, also for a panic.
 func together(t *testing.T, db *store.DB, changes ...func(tx *sql.Tx) error) []error {
 	t.Helper()
+	for running, _ := db.Queue(); running; running, _ = db.Queue() { // the end of what came before
+		runtime.Gosched()
+	}
 	release := holdWriteLock(t, db)
 	errs := make([]error, len(changes))
 	var callers sync.WaitGroup

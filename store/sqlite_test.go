@@ -9,10 +9,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"modernc.org/sqlite"
 
 	"countersign/accounts"
 	"countersign/audit"
@@ -42,6 +45,9 @@ func TestSQLiteKeepsItsPromisesToRacers(t *testing.T) {
 // SQLite silently ignores a misspelt setting, so the test reads each back.
 func TestSQLiteSettingsAreInForce(t *testing.T) {
 	db := storetest.Open(t)
+	if sqlite.FdatasyncEnabled() != (runtime.GOOS == "linux") {
+		t.Error("a commit waits for the file's times, too")
+	}
 	for name, pool := range db.Pools() {
 		for range pool.Stats().MaxOpenConnections { // each connection has its own settings
 			conn, err := pool.Conn(t.Context())
