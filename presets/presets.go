@@ -83,7 +83,7 @@ func parse(name string, text []byte) (Preset, error) {
 // All returns the presets by name.
 func All() []Preset { return slices.Clone(all()) }
 
-// Named returns the preset of a name, or an error that lists the names.
+// Named returns the preset of a name, or an error that says which are like it, or all names.
 func Named(name string) (Preset, error) {
 	var names []string
 	for _, p := range all() {
@@ -91,6 +91,9 @@ func Named(name string) (Preset, error) {
 			return p, nil
 		}
 		names = append(names, p.Name)
+	}
+	if meant := near(name); len(meant) > 0 {
+		return Preset{}, fmt.Errorf("there is no preset %q: did you mean %s? 'clients presets' lists all", name, strings.Join(meant, " or "))
 	}
 	return Preset{}, fmt.Errorf("there is no preset %q, but %s", name, strings.Join(names, ", "))
 }

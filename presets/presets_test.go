@@ -63,3 +63,22 @@ func TestPageAndPresetsAreInStep(t *testing.T) {
 		t.Errorf("docs/works-with.md names the preset %q, which there isn't", name)
 	}
 }
+
+func TestAnUnknownNameGetsThoseLikeIt(t *testing.T) {
+	for name, want := range map[string]string{
+		"Spring": "spring or spring-resource-server", "spring-boot": "spring", "auth.js": "authjs", "next-auth": "nextauth", "grafanna": "grafana", "garfana": "grafana",
+		"django": "django-allauth or mozilla-django-oidc or simplejwt", "Oauth2Proxy": "oauth2-proxy", "passportjs": "passport", "jose": "python-jose",
+		"nothing": "", "": "", "x": "", "go": "", "\u202e": "",
+	} {
+		_, err := presets.Named(name)
+		if err == nil {
+			t.Errorf("%q is a preset", name)
+			continue
+		}
+		_, meant, _ := strings.Cut(err.Error(), "did you mean ")
+		meant, _, _ = strings.Cut(meant, "?")
+		if meant != want {
+			t.Errorf("%q: did you mean %s? want %q", name, meant, want)
+		}
+	}
+}

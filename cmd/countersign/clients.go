@@ -113,7 +113,7 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, kctx *kong.Context,
 		}
 	}
 	if cc.PKCEOptional {
-		fmt.Fprintln(std.err, "--pkce-optional has no effect: confidential clients need no PKCE unless --require-pkce is given, public ones always do.")
+		std.note("--pkce-optional has no effect: confidential clients need no PKCE unless --require-pkce is given, public ones always do.")
 	}
 	registry, db, err := c.openClients(ctx, std.err)
 	if err != nil {
@@ -134,7 +134,7 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, kctx *kong.Context,
 	record.Configuration = configuration
 	if cc.GenerateSecret {
 		record.Secret = string(chosen)
-		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
+		std.note("Keep the client_secret now: it is not shown again.")
 	}
 	if err := printOne(cc.printing, std.out, record, withSecret(clientColumns(false), record)); err != nil || cc.JSON || preset == nil {
 		return err
@@ -215,9 +215,9 @@ func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) err
 		}
 		record := api.DescribeClient(client)
 		record.Secret = string(generated)
-		fmt.Fprintln(std.err, "Keep the client_secret now: it is not shown again.")
+		std.note("Keep the client_secret now: it is not shown again.")
 		if client.Declared {
-			fmt.Fprintln(std.err, "This client is declared in the configuration: change its secret there too, or the next start restores the old one.")
+			std.note("This client is declared in the configuration: change its secret there too, or the next start restores the old one.")
 		}
 		return printOne(r.printing, std.out, record, withSecret(clientColumns(false), record))
 	})
@@ -234,7 +234,7 @@ func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			return err
 		}
 		if client.Declared {
-			fmt.Fprintln(std.err, "This client is declared in the configuration: remove it there too, or the next start restores it.")
+			std.note("This client is declared in the configuration: remove it there too, or the next start restores it.")
 		}
 		return registry.Delete(ctx, time.Now(), d.ID, caller.Operator())
 	})

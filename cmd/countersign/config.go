@@ -36,13 +36,13 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 		return err
 	}
 	if len(cfg.ServiceLinks) > 0 {
-		fmt.Fprintf(std.err, "not settings, but what Kubernetes sets for its services: %s\n", strings.Join(cfg.ServiceLinks, ", "))
+		std.note("not settings, but what Kubernetes sets for its services: %s", strings.Join(cfg.ServiceLinks, ", "))
 	}
 	for _, key := range cfg.Unused() {
-		fmt.Fprintf(std.err, "%s has no effect in this version\n", key)
+		std.note("%s has no effect in this version", key)
 	}
 	for _, origin := range cfg.Cookieless(cfg.CORS.AllowedOrigins) {
-		fmt.Fprintf(std.err, "cors.allowed_origins: %s %s\n", visible(origin, ""), configs.OtherSite)
+		std.note("cors.allowed_origins: %s %s", origin, configs.OtherSite)
 	}
 	_, err = fmt.Fprintln(std.out, "the configuration is valid (the database and its clients were not checked)")
 	return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -30,7 +29,7 @@ const mostLetters = 1000
 type mailStatusCmd struct{ printing }
 
 func (s *mailStatusCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	_, db, err := c.open(ctx, nil)
+	cfg, db, err := c.open(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -39,8 +38,14 @@ func (s *mailStatusCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
+	if cfg.SMTP.Host == "" {
+		std.note("smtp.host is not set in the configuration that this command reads: a server with that configuration sends no mail (with --dev it prints it).")
+		if len(letters) == 0 && !s.JSON {
+			return nil
+		}
+	}
 	if len(letters) == mostLetters {
-		fmt.Fprintf(std.err, "There may be more than these %d letters.\n", mostLetters)
+		std.note("There may be more than these %d letters.", mostLetters)
 	}
 	return printList(s.printing, std.out, api.List(letters, api.DescribeLetter), letterColumns)
 }

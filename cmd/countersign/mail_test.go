@@ -20,16 +20,26 @@ func TestMailStatus(t *testing.T) {
 	storetest.OnOwnDatabase(t)
 	data, now := t.TempDir(), time.Now()
 	db := storetest.OpenFile(t, filepath.Join(data, "countersign.db"))
+	said := ""
 	status := func(more ...string) string {
 		t.Helper()
 		var out, errs bytes.Buffer
 		if code := run(context.Background(), append([]string{"mail", "status", "--data", data}, more...), stdio{in: strings.NewReader(""), out: &out, err: &errs}); code != 0 {
 			t.Fatalf("exit code %d: %s", code, &errs)
 		}
+		said = errs.String()
 		return out.String()
 	}
 	if got := status("--json"); got != "[]\n" {
 		t.Errorf("no letters: %s", got)
+	}
+	if got := status(); got != "" || !strings.Contains(said, "smtp.host is not set") {
+		t.Errorf("no letters and no mail server: %q, %q", got, said)
+	}
+	t.Setenv("COUNTERSIGN_SMTP_HOST", "smtp.example.com")
+	t.Setenv("COUNTERSIGN_SMTP_FROM", "no-reply@example.com")
+	if got := status(); !strings.HasPrefix(got, "STATE") || said != "" {
+		t.Errorf("no letters: %q, %q", got, said)
 	}
 	user := accounts.User{ID: ids.New[ids.User](), Username: "alice", Email: "alice@example.com", CreatedAt: now, UpdatedAt: now}
 	if err := db.CreateUser(t.Context(), user, audit.Event{Kind: audit.UserCreated, UserID: user.ID, Time: now}); err != nil {

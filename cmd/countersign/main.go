@@ -36,10 +36,16 @@ type stdio struct {
 	out, err io.Writer
 }
 
+// note prints a line for the operator, beside what the command prints.
+func (s stdio) note(format string, args ...any) {
+	fmt.Fprintln(s.err, visible(fmt.Sprintf(format, args...), ""))
+}
+
 // cli is the command tree.
 type cli struct {
-	Config string `help:"Configuration file." env:"COUNTERSIGN_CONFIG" placeholder:"FILE"`
-	Data   string `help:"Data folder: its database and master key, unless configured otherwise (default: ./countersign-data)." env:"COUNTERSIGN_DATA" placeholder:"DIR"`
+	Config string           `help:"Configuration file." env:"COUNTERSIGN_CONFIG" placeholder:"FILE"`
+	Data   string           `help:"Data folder: its database and master key, unless configured otherwise (default: ./countersign-data)." env:"COUNTERSIGN_DATA" placeholder:"DIR"`
+	Short  kong.VersionFlag `name:"version" help:"Print the version in one line."`
 
 	Serve   serveCmd   `cmd:"" help:"Run the server until it is told to stop."`
 	Migrate migrateCmd `cmd:"" help:"Migrate the database to this version's schema."`
@@ -75,7 +81,7 @@ func run(ctx context.Context, args []string, io stdio) int {
 	parser, err := kong.New(&c,
 		kong.Name("countersign"),
 		kong.Description("An authorization server for your own apps' sign-up and sign-in."),
-		kong.Vars{"batch": strconv.Itoa(store.DefaultBatch)},
+		kong.Vars{"batch": strconv.Itoa(store.DefaultBatch), "version": version().String()},
 		kong.Writers(io.out, io.err),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

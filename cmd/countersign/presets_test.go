@@ -146,7 +146,7 @@ func TestPresetsRefuse(t *testing.T) {
 		want string
 	}{
 		{[]string{"--preset", "nothing"}, exitUsage, `there is no preset "nothing", but appauth, authjs,`},
-		{[]string{"--preset", "Spring"}, exitUsage, `there is no preset "Spring"`},
+		{[]string{"--preset", "Spring"}, exitUsage, `there is no preset "Spring": did you mean spring or`},
 		{[]string{"--preset", "authjs"}, exitUsage, "https://app.example.com/api/auth/callback/countersign"},
 		{[]string{"--preset", "pyjwt"}, exitUsage, "--audience"},
 		{[]string{"--preset", "authjs", "--public", "--app-url", "https://a.example.com"}, exitUsage, "leave out --public"},

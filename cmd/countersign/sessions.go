@@ -67,7 +67,7 @@ func (r *sessionsRevokeCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(std.err, "ended %d sessions\n", n)
+			std.note("ended %d sessions", n)
 			return nil
 		}
 		id, err := ids.Parse[ids.Session](r.ID)

@@ -70,7 +70,7 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	if u.NoPassword {
-		fmt.Fprintf(std.err, "%[1]s has no password: 'countersign users set-password %[1]s' sets one, and so can the user by mail, if the server sends mail and knows an address.\n", u.Username)
+		std.note("%[1]s has no password: 'countersign users set-password %[1]s' sets one, and so can the user by mail, if the server sends mail and knows an address.", u.Username)
 	}
 	return printOne(u.printing, std.out, api.DescribeUser(user), userColumns)
 }
@@ -209,7 +209,7 @@ func (u *usersAddRoleCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			return err
 		}
 		if slices.Contains(user.Roles, u.Role) {
-			fmt.Fprintf(std.err, "Nothing changes: %s has the role %s already.\n", u.User, u.Role)
+			std.note("Nothing changes: %s has the role %s already.", u.User, u.Role)
 		}
 		return printOne(u.printing, std.out, api.DescribeUser(changed), userColumns)
 	})
@@ -228,7 +228,7 @@ func (u *usersRemoveRoleCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			return err
 		}
 		if !slices.Contains(user.Roles, u.Role) {
-			fmt.Fprintf(std.err, "Nothing changes: %s does not have the role %s.\n", u.User, u.Role)
+			std.note("Nothing changes: %s does not have the role %s.", u.User, u.Role)
 		}
 		return printOne(u.printing, std.out, api.DescribeUser(changed), userColumns)
 	})

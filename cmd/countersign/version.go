@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"runtime"
 	"runtime/debug"
 )
@@ -16,6 +17,11 @@ type versionRecord struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit"`
 	Go      string `json:"go"`
+}
+
+// String returns the version in one line.
+func (v versionRecord) String() string {
+	return fmt.Sprintf("countersign %s (commit %s, %s)", v.Version, v.Commit, v.Go)
 }
 
 // version returns what the toolchain recorded in the binary.

@@ -1,0 +1,55 @@
+package presets
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// near returns the presets that a name which is none's may mean, by name: those whose name
+// or library it resembles, but for case and punctuation.
+func near(name string) (names []string) {
+	typed := letters(name)
+	for _, p := range all() {
+		of, library := letters(p.Name), letters(p.Library)
+		switch {
+		case len(typed) >= 3 && (strings.Contains(of, typed) || strings.HasPrefix(library, typed)),
+			len(of) >= 3 && strings.Contains(typed, of),
+			len(typed) <= 2*len(of) && distance(typed, of) <= min(2, len(of)/3):
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// letters returns the letters and digits of a text in lower case.
+func letters(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, text)
+}
+
+// distance returns how many letters have to be added, left out or replaced to make b of a
+// (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := before
+			if a[i] != b[j] {
+				change++
+			}
+			before = row[j+1]
+			row[j+1] = min(change, slices.Min(row[j:j+2])+1)
+		}
+	}
+	return row[len(b)]
+}
