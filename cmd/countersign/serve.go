@@ -65,6 +65,9 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return fmt.Errorf("%w (choose another address with --listen)", err)
 	}
 	defer ln.Close()
+	if cfg.Dev { // making the first keys can take a second or two
+		fmt.Fprintf(std.out, "Starting Countersign for development, with its data in %s ...\n", cfg.Data)
+	}
 	admin, err := listenForOperator(cfg)
 	if err != nil {
 		return err
