@@ -73,6 +73,11 @@ type Store interface {
 	// derived c.SecretHash, empty for none: if another is stored now, PutClient changes
 	// nothing and returns ErrStale.
 	PutClient(ctx context.Context, c Client, seen string, ev audit.Event) (Change, error)
+	// ChangeClient replaces the settings and the secret of a client by what change makes of
+	// it, or changes nothing if that is the same, and returns the client as it is then. It
+	// writes ev with a Kind for the settings, for the secret, or both. An error of change is
+	// returned; it may be called several times. ErrUnknown.
+	ChangeClient(ctx context.Context, id ids.Client, change func(Client) (Client, error), now time.Time, ev audit.Event) (Client, Change, error)
 	// Client returns a client by id. ErrUnknown.
 	Client(ctx context.Context, id ids.Client) (Client, error)
 	// Clients lists all clients by id.

@@ -188,7 +188,7 @@ func (s *Registry) Create(ctx context.Context, now time.Time, c Client, secret s
 	err = s.store.CreateClient(ctx, c, clientEvent(audit.ClientCreated, now, c.ID, from))
 	switch {
 	case errors.Is(err, ErrExists):
-		return Client{}, input.Conflict("id", "id belongs to another client: 'clients show' says which; to change one, declare it in the configuration, or delete it and its sessions.", err)
+		return Client{}, input.Conflict("id", fmt.Sprintf("id: there is a client %[1]s: 'clients show %[1]s' shows it, 'clients update %[1]s' changes it.", c.ID), err)
 	case err != nil:
 		return Client{}, fmt.Errorf("create client: %w", err)
 	}

@@ -70,13 +70,69 @@ func TestOnlyTheOperatorChangesClients(t *testing.T) {
 	_, create := registry.Create(t.Context(), now, other, "", stranger)
 	_, put := registry.Put(t.Context(), now, other, "", stranger)
 	_, rotate := registry.RotateSecret(t.Context(), now, spa.ID, stranger)
-	for verb, err := range map[string]error{"Create": create, "Put": put, "RotateSecret": rotate, "Delete": registry.Delete(t.Context(), now, spa.ID, stranger)} {
+	_, _, update := registry.Update(t.Context(), now, spa.ID, func(clients.Settings) (clients.Settings, error) { return api.Settings, nil }, "", stranger)
+	for verb, err := range map[string]error{"Update": update, "Create": create, "Put": put, "RotateSecret": rotate, "Delete": registry.Delete(t.Context(), now, spa.ID, stranger)} {
 		if !errors.Is(err, caller.ErrNotOperator) {
 			t.Errorf("%s by a stranger: %v, want ErrNotOperator", verb, err)
 		}
 	}
-	if all, err := registry.List(t.Context()); err != nil || len(all) != 1 {
+	if all, err := registry.List(t.Context()); err != nil || len(all) != 1 || all[0].Name != spa.Name {
 		t.Errorf("clients = %v, %v", all, err)
+	}
+}
+
+// An update changes what it names. A client has a secret exactly if it is confidential.
+func TestUpdate(t *testing.T) {
+	db := open(t)
+	registry := newRegistry(t, db)
+	register(t, registry, api, chosen)
+	register(t, registry, spa, "")
+	as := func(id ids.Client, secret secrecy.Text) bool {
+		_, err := registry.Authenticate(t.Context(), time.Now(), clients.Credentials{ID: id, Secret: secret}, caller.Caller{Address: home})
+		return err == nil
+	}
+	update := func(id ids.Client, secret secrecy.Text, edit func(*clients.Settings)) (clients.Change, error) {
+		_, change, err := registry.Update(t.Context(), time.Now(), id, func(s clients.Settings) (clients.Settings, error) {
+			edit(&s)
+			return s, nil
+		}, secret, caller.Operator())
+		return change, err
+	}
+	if change, err := update("api", "", func(s *clients.Settings) { s.Name = "" }); change != clients.Unchanged || err != nil {
+		t.Errorf("nothing: %v, %v", change, err)
+	}
+	if change, err := update("api", "", func(s *clients.Settings) { s.Scopes = []string{"read", "write"} }); change != clients.Updated || err != nil || !as("api", chosen) {
+		t.Errorf("a scope: %v, %v, or the secret is another", change, err)
+	}
+	generated := clients.GenerateSecret()
+	if _, err := update("api", generated, func(*clients.Settings) {}); err != nil || as("api", chosen) || !as("api", generated) {
+		t.Errorf("a new secret: %v, or the old one lives", err)
+	}
+	if _, err := update("spa", "another long secret", func(s *clients.Settings) { s.Public = false }); err != nil || as("spa", "") || !as("spa", "another long secret") {
+		t.Errorf("public to confidential: %v", err)
+	}
+	if _, err := update("spa", "", func(s *clients.Settings) { s.Public = true }); err != nil || !as("spa", "") || as("spa", "another long secret") {
+		t.Errorf("confidential to public: %v", err)
+	}
+	for name, c := range map[string]struct {
+		id     ids.Client
+		secret secrecy.Text
+		edit   func(*clients.Settings)
+		want   string
+	}{
+		"no secret":            {"spa", "", func(s *clients.Settings) { s.Public = false }, "a confidential client needs one"},
+		"a secret of a public": {"spa", "another long secret", func(*clients.Settings) {}, "a public client has none"},
+		"a poor secret":        {"api", "short", func(*clients.Settings) {}, "at least 8"},
+		"a broken rule":        {"api", "", func(s *clients.Settings) { s.Grants = []string{"password"} }, "first-party"},
+		"an unknown client":    {"none", "", func(*clients.Settings) {}, clients.ErrUnknown.Error()},
+	} {
+		before := len(storetest.Events(t, db))
+		if _, err := update(c.id, c.secret, c.edit); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if after := len(storetest.Events(t, db)); after != before {
+			t.Errorf("%s: left an event", name)
+		}
 	}
 }
 

@@ -48,6 +48,15 @@ func TestChangedClientsAreForgotten(t *testing.T) {
 				t.Errorf("a moment after another's change a server knows %q, want %q", got, n)
 			}
 		}
+		if _, _, err := ours.Update(t.Context(), time.Now(), api.ID, func(s clients.Settings) (clients.Settings, error) {
+			s.Name = "third"
+			return s, nil
+		}, "", caller.Operator()); err != nil {
+			t.Fatal(err)
+		}
+		if got := []string{name(ours), name(others)}; got[0] != "third" || got[1] != "third" {
+			t.Errorf("once an update is done, servers know %q", got)
+		}
 		secret, err := ours.RotateSecret(t.Context(), time.Now(), api.ID, caller.Operator())
 		if err != nil {
 			t.Fatal(err)

@@ -3,9 +3,9 @@ package clients
 import "reflect"
 
 // Settings describe an application and what it may do. A new setting needs a field here
-// and its rule in Check: the configuration file (yaml), the flags of clients create
-// (name, help and others, see kong), the views and the store (json) all use these
-// fields. No setting may be a secret, because views show all of them.
+// and its rule in Check: the configuration file (yaml), the flags of clients create and
+// clients update (name, help and others, see kong), the views and the store (json) all use
+// these fields. No setting may be a secret, because views show all of them.
 type Settings struct {
 	// Name is shown to users. Default: the id.
 	Name string `json:"name" yaml:"name" placeholder:"N" help:"Name shown to people."`
@@ -14,7 +14,7 @@ type Settings struct {
 	Public bool `json:"public" yaml:"public" xor:"kind" help:"Can't keep a secret: a browser or native app."`
 	// FirstParty marks an application of ours: it may use the password grant and
 	// needs no consent. Default false.
-	FirstParty bool `json:"first_party" yaml:"first_party" help:"Ours: may use the password grant, needs no consent."`
+	FirstParty bool `json:"first_party" yaml:"first_party" negatable:"" help:"Ours: may use the password grant, needs no consent."`
 	// Grants are the grant_type values that it may use: password, refresh_token,
 	// authorization_code, client_credentials. At least one, unless it may introspect.
 	Grants []string `json:"grants" yaml:"grants" name:"grant" placeholder:"G" help:"password, refresh_token, authorization_code or client_credentials; may be repeated."`
@@ -35,16 +35,16 @@ type Settings struct {
 	Origins []string `json:"origins" yaml:"origins" name:"origin" placeholder:"O" sep:"none" help:"Web origin whose scripts may call the server; may be repeated."`
 	// MayIntrospect lets a confidential client ask about tokens (RFC 7662).
 	// Default false.
-	MayIntrospect bool `json:"may_introspect" yaml:"may_introspect" help:"May ask about tokens (RFC 7662)."`
+	MayIntrospect bool `json:"may_introspect" yaml:"may_introspect" negatable:"" help:"May ask about tokens (RFC 7662)."`
 	// RequirePKCE refuses codes without PKCE to a confidential client, which otherwise
 	// may leave it out (RFC 9700 section 2.1.1). Public clients always need it. Default
 	// false.
-	RequirePKCE bool `json:"require_pkce" yaml:"require_pkce" name:"require-pkce" help:"Gets no code without PKCE; so does every public client."`
+	RequirePKCE bool `json:"require_pkce" yaml:"require_pkce" name:"require-pkce" negatable:"" help:"Gets no code without PKCE; so does every public client."`
 	// IDTokenAlg signs its ID tokens; one of the server's algorithms. Default RS256.
 	IDTokenAlg string `json:"id_token_alg,omitempty" yaml:"id_token_alg" name:"id-token-alg" placeholder:"ALG" help:"Signature algorithm of its ID tokens."`
 	// ClaimsInIDToken puts the claims of its scopes into its ID tokens, too, for libraries
 	// that don't ask userinfo. Default false.
-	ClaimsInIDToken bool `json:"claims_in_id_token" yaml:"claims_in_id_token" name:"claims-in-id-token" help:"Puts name, e-mail and so on into its ID tokens, too."`
+	ClaimsInIDToken bool `json:"claims_in_id_token" yaml:"claims_in_id_token" name:"claims-in-id-token" negatable:"" help:"Puts name, e-mail and so on into its ID tokens, too."`
 	// AccessTokenType is the "typ" of its access tokens: at+jwt (RFC 9068), or JWT for
 	// resource servers that refuse that one. Default at+jwt.
 	AccessTokenType string `json:"access_token_typ,omitempty" yaml:"access_token_typ" name:"access-token-typ" placeholder:"TYP" help:"typ of its access tokens: at+jwt (default) or JWT."`

@@ -122,6 +122,53 @@ func (db *DB) PutClient(ctx context.Context, c clients.Client, seen string, ev a
 	return change, nil
 }
 
+// ChangeClient implements [clients.Store].
+func (db *DB) ChangeClient(ctx context.Context, id ids.Client, change func(clients.Client) (clients.Client, error), now time.Time, ev audit.Event) (c clients.Client, done clients.Change, err error) {
+	err = db.inTx(ctx, func(tx *sql.Tx) error {
+		// Touched first, so that the row stays as it is between the look and the write.
+		n, err := affected(tx.ExecContext(ctx, `UPDATE clients SET updated_at = updated_at WHERE id = ?`, id))
+		if err == nil && n == 0 {
+			err = clients.ErrUnknown
+		}
+		if err != nil {
+			return err
+		}
+		old, err := scanClient(tx.QueryRowContext(ctx, clientQuery+` WHERE id = ?`, id))
+		if err != nil {
+			return err
+		}
+		if c, err = change(old); err != nil {
+			return err
+		}
+		var kinds []audit.Kind
+		if settings := (clients.Client{ID: id, SecretHash: old.SecretHash, Declared: old.Declared, Settings: c.Settings}); !old.Same(settings) {
+			kinds = append(kinds, audit.ClientUpdated)
+		}
+		if old.SecretHash != c.SecretHash && old.Public == c.Public {
+			kinds = append(kinds, audit.ClientSecretRotated)
+		}
+		if len(kinds) == 0 {
+			c, done = old, clients.Unchanged
+			return nil
+		}
+		done, c.UpdatedAt = clients.Updated, now
+		set, args := clientTable.set(clientRow(c), "id", "declared", "created_at")
+		if _, err := tx.ExecContext(ctx, `UPDATE clients SET `+set+` WHERE id = ?`, append(args, id)...); err != nil {
+			return err
+		}
+		for _, ev.Kind = range kinds {
+			if err := record(ctx, tx, ev); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return clients.Client{}, 0, err
+	}
+	return c, done, nil
+}
+
 // Client implements [clients.Store].
 func (db *DB) Client(ctx context.Context, id ids.Client) (clients.Client, error) {
 	return one(ctx, db, scanClient, clientQuery+` WHERE id = ?`, id)

@@ -27,6 +27,11 @@ func (o *Observed) Backlog(ctx context.Context, now time.Time, limit int) ([]acc
 	return o.DB.Backlog(ctx, now, limit)
 }
 
+func (o *Observed) ChangeClient(ctx context.Context, id ids.Client, change func(clients.Client) (clients.Client, error), now time.Time, ev audit.Event) (c clients.Client, done clients.Change, err error) {
+	defer o.call(ctx, "ChangeClient", time.Now())
+	return o.DB.ChangeClient(ctx, id, change, now, ev)
+}
+
 func (o *Observed) ChangeRoles(ctx context.Context, id ids.User, change func([]string) ([]string, error), now time.Time, ev audit.Event) error {
 	defer o.call(ctx, "ChangeRoles", time.Now())
 	return o.DB.ChangeRoles(ctx, id, change, now, ev)

@@ -22,6 +22,7 @@ import (
 
 type clientsCmd struct {
 	Create       clientsCreateCmd       `cmd:"" help:"Register an application."`
+	Update       clientsUpdateCmd       `cmd:"" help:"Change an application: what no flag names stays."`
 	Presets      clientsPresetsCmd      `cmd:"" help:"List what clients create --preset knows."`
 	List         clientsListCmd         `cmd:"" help:"List all applications."`
 	Show         clientsShowCmd         `cmd:"" help:"Show one application."`
@@ -66,22 +67,12 @@ func setting(name string, value any) string {
 	}
 }
 
-// withSecret adds the secret, which is printed only once.
-func withSecret(columns []column[api.Client], c api.Client) []column[api.Client] {
-	if c.Secret == "" {
-		return columns
-	}
-	return append(columns[:len(columns):len(columns)],
-		column[api.Client]{"client_secret", func(c api.Client) string { return c.Secret }})
-}
-
 type clientsCreateCmd struct {
 	printing
 	ID             ids.Client `required:"" placeholder:"STRING" help:"The client_id."`
 	SecretStdin    bool       `xor:"kind" help:"Read its secret from standard input."`
 	GenerateSecret bool       `xor:"kind" help:"Generate its secret and print it once."`
-	Preset         string     `placeholder:"NAME" help:"What a library needs, and its configuration; other flags win. 'clients presets' lists the names."`
-	AppURL         string     `name:"app-url" placeholder:"URL" help:"With --preset: the application's address, which makes its redirect URI."`
+	presetFlags
 
 	clients.Settings
 	PKCEOptional bool `hidden:"" name:"pkce-optional" help:"Has no effect: confidential clients need no PKCE unless --require-pkce is given."`
@@ -89,10 +80,7 @@ type clientsCreateCmd struct {
 
 // Validate is called by kong.
 func (cc *clientsCreateCmd) Validate() error {
-	switch {
-	case cc.Preset == "" && cc.AppURL != "":
-		return errors.New("--app-url goes with --preset: without one, give the redirect URI with --redirect-uri")
-	case cc.Preset == "" && !cc.Public && !cc.SecretStdin && !cc.GenerateSecret:
+	if cc.Preset == "" && cc.AppURL == "" && !cc.Public && !cc.SecretStdin && !cc.GenerateSecret {
 		return errors.New("missing flags: --public or --secret-stdin or --generate-secret, or a --preset")
 	}
 	return nil
@@ -134,12 +122,22 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, kctx *kong.Context,
 	record.Configuration = configuration
 	if cc.GenerateSecret {
 		record.Secret = string(chosen)
-		std.note("Keep the client_secret now: it is not shown again.")
 	}
-	if err := printOne(cc.printing, std.out, record, withSecret(clientColumns(false), record)); err != nil || cc.JSON || preset == nil {
+	return printClient(cc.printing, std, record)
+}
+
+// printClient prints a client with what is shown once: its secret, and the configuration of
+// its library.
+func printClient(p printing, std stdio, c api.Client) error {
+	columns := clientColumns(false)
+	if c.Secret != "" {
+		std.note("Keep the client_secret now: it is not shown again.")
+		columns = append(columns, column[api.Client]{"client_secret", func(c api.Client) string { return c.Secret }})
+	}
+	if err := printOne(p, std.out, c, columns); err != nil || p.JSON || c.Configuration == "" {
 		return err
 	}
-	_, err = fmt.Fprintf(std.out, "\n%s", configuration)
+	_, err := fmt.Fprintf(std.out, "\n%s", c.Configuration)
 	return err
 }
 
@@ -187,7 +185,7 @@ type clientsShowCmd struct {
 }
 
 func (s *clientsShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	return withClients(ctx, c, s.ID, func(registry *clients.Registry) error {
+	return withClients(ctx, c, s.ID, func(registry *clients.Registry, _ *store.DB) error {
 		client, err := registry.ByID(ctx, s.ID)
 		if err != nil {
 			return err
@@ -202,7 +200,7 @@ type clientsRotateSecretCmd struct {
 }
 
 func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	return withClients(ctx, c, r.ID, func(registry *clients.Registry) error {
+	return withClients(ctx, c, r.ID, func(registry *clients.Registry, _ *store.DB) error {
 		// Read the client first: once the secret has changed, no error may prevent
 		// printing it.
 		client, err := registry.ByID(ctx, r.ID)
@@ -215,11 +213,10 @@ func (r *clientsRotateSecretCmd) Run(ctx context.Context, c *cli, std stdio) err
 		}
 		record := api.DescribeClient(client)
 		record.Secret = string(generated)
-		std.note("Keep the client_secret now: it is not shown again.")
 		if client.Declared {
 			std.note("This client is declared in the configuration: change its secret there too, or the next start restores the old one.")
 		}
-		return printOne(r.printing, std.out, record, withSecret(clientColumns(false), record))
+		return printClient(r.printing, std, record)
 	})
 }
 
@@ -228,7 +225,7 @@ type clientsDeleteCmd struct {
 }
 
 func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	return withClients(ctx, c, d.ID, func(registry *clients.Registry) error {
+	return withClients(ctx, c, d.ID, func(registry *clients.Registry, _ *store.DB) error {
 		client, err := registry.ByID(ctx, d.ID)
 		if err != nil {
 			return err
@@ -242,13 +239,13 @@ func (d *clientsDeleteCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 // withClients opens the clients for do, and names the client in the error if it is
 // unknown.
-func withClients(ctx context.Context, c *cli, id ids.Client, do func(*clients.Registry) error) error {
+func withClients(ctx context.Context, c *cli, id ids.Client, do func(*clients.Registry, *store.DB) error) error {
 	registry, db, err := c.openClients(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	err = do(registry)
+	err = do(registry, db)
 	if errors.Is(err, clients.ErrUnknown) {
 		return fmt.Errorf("no client has the id %q: 'countersign clients list' shows all", id)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"reflect"
 
+	"countersign/clients"
 	"countersign/configs"
 	"countersign/presets"
 	"countersign/secrecy"
@@ -30,15 +31,50 @@ func (l *clientsPresetsCmd) Run(std stdio) error {
 	return printList(l.printing, std.out, all, presetColumns)
 }
 
+// presetFlags ask for what a library needs.
+type presetFlags struct {
+	Preset string `placeholder:"NAME" help:"What a library needs, and its configuration; other flags win. 'clients presets' lists the names."`
+	AppURL string `name:"app-url" placeholder:"URL" help:"With --preset: the application's address, which makes its redirect URI."`
+}
+
+// named returns the preset that is asked for, or nil, and what it sets for the application's
+// address.
+func (f presetFlags) named() (*presets.Preset, clients.Settings, error) {
+	switch {
+	case f.Preset == "" && f.AppURL != "":
+		return nil, clients.Settings{}, fmt.Errorf("--app-url goes with --preset: without one, give the redirect URI with --redirect-uri: %w", errUsage)
+	case f.Preset == "":
+		return nil, clients.Settings{}, nil
+	}
+	preset, err := presets.Named(f.Preset)
+	if err != nil {
+		return nil, clients.Settings{}, fmt.Errorf("--preset: %w: %w", err, errUsage)
+	}
+	settings, err := preset.At(f.AppURL)
+	if err != nil {
+		return nil, clients.Settings{}, fmt.Errorf("--app-url %q %w: %w", f.AppURL, err, errUsage)
+	}
+	return &preset, settings, nil
+}
+
+// givenFlags returns the flags of the command that are given, by the address of what they
+// set. --json is none of them.
+func givenFlags(kctx *kong.Context) map[any]bool {
+	given := map[any]bool{}
+	for _, flag := range kctx.Selected().Flags {
+		if flag.Set && flag.Name != "json" {
+			given[flag.Target.Addr().Interface()] = true
+		}
+	}
+	return given
+}
+
 // usePreset returns the preset that is asked for, or nil, and sets what the preset says
 // and no flag does.
 func (cc *clientsCreateCmd) usePreset(kctx *kong.Context) (*presets.Preset, error) {
-	if cc.Preset == "" {
-		return nil, nil
-	}
-	preset, err := presets.Named(cc.Preset)
-	if err != nil {
-		return nil, fmt.Errorf("--preset: %w: %w", err, errUsage)
+	preset, settings, err := cc.named()
+	if preset == nil {
+		return nil, err
 	}
 	secret := cc.SecretStdin || cc.GenerateSecret
 	switch public := preset.Settings.Public; {
@@ -49,14 +85,7 @@ func (cc *clientsCreateCmd) usePreset(kctx *kong.Context) (*presets.Preset, erro
 	case !public && !cc.Public && !secret:
 		cc.GenerateSecret = true
 	}
-	settings, err := preset.At(cc.AppURL)
-	if err != nil {
-		return nil, fmt.Errorf("--app-url %q %w: %w", cc.AppURL, err, errUsage)
-	}
-	given := map[any]bool{} // by the address of the field
-	for _, flag := range kctx.Selected().Flags {
-		given[flag.Target.Addr().Interface()] = flag.Set
-	}
+	given := givenFlags(kctx)
 	to, from := reflect.ValueOf(&cc.Settings).Elem(), reflect.ValueOf(settings)
 	for i := range to.NumField() {
 		if field := to.Field(i); !given[field.Addr().Interface()] {
@@ -66,7 +95,7 @@ func (cc *clientsCreateCmd) usePreset(kctx *kong.Context) (*presets.Preset, erro
 	if err := preset.Missing(cc.Settings); err != nil {
 		return nil, fmt.Errorf("--preset %s %w: %w", cc.Preset, err, errUsage)
 	}
-	return &preset, nil
+	return preset, nil
 }
 
 // chosenSecret stands for a secret that the operator chose, because no output shows it.

@@ -10,6 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/clients"
 	"countersign/ids"
 	"countersign/store"
 )
@@ -78,6 +79,67 @@ var operatingPromises = []promise{
 	}},
 }
 
+// How the operator changes a client.
+var changingPromises = []promise{
+	{"ChangeClient/replaces the settings, the secret, or both", func(t *testing.T, db *store.DB) {
+		want := fullClient("app")
+		want.Public = false
+		succeeds(t, db.CreateClient(t.Context(), want, event(audit.ClientCreated)))
+		bystander := fullClient("App")
+		succeeds(t, db.CreateClient(t.Context(), bystander, event(audit.ClientCreated)))
+		now := at
+		for _, c := range []struct {
+			change func(*clients.Client)
+			kinds  []audit.Kind
+		}{
+			{func(c *clients.Client) { c.Name, c.RedirectURIs = "another", []string{"https://app.example.com/other"} }, []audit.Kind{audit.ClientUpdated}},
+			{func(c *clients.Client) { c.SecretHash, c.SecretMAC = "another", nil }, []audit.Kind{audit.ClientSecretRotated}},
+			{func(c *clients.Client) { c.Scopes, c.SecretHash = []string{"x"}, "a third" }, []audit.Kind{audit.ClientUpdated, audit.ClientSecretRotated}},
+			{func(c *clients.Client) { c.Public, c.SecretHash = true, "" }, []audit.Kind{audit.ClientUpdated}},
+			{func(c *clients.Client) { c.Public, c.SecretHash = false, "a fourth" }, []audit.Kind{audit.ClientUpdated}},
+			{func(*clients.Client) {}, nil},
+		} {
+			now = now.Add(time.Minute)
+			var events []audit.Event
+			for _, kind := range c.kinds {
+				events = append(events, event(kind))
+			}
+			was := want
+			if c.change(&want); len(events) > 0 {
+				want.UpdatedAt = now
+			}
+			leaves(t, db, func(ctx context.Context) {
+				got, done, err := db.ChangeClient(ctx, "app", func(old clients.Client) (clients.Client, error) {
+					same(t, "client before", old, was)
+					c.change(&old)
+					return old, nil
+				}, now, event(""))
+				succeeds(t, err)
+				same(t, "client", got, want)
+				if changed := done == clients.Updated; changed != (len(events) > 0) {
+					t.Errorf("change %d with the events %v", done, c.kinds)
+				}
+			}, events...)
+			isClient(t, db, want)
+		}
+		isClient(t, db, bystander)
+	}},
+	{"ChangeClient/a refusal changes nothing", func(t *testing.T, db *store.DB) {
+		want, refused := addClient(t, db, "app"), errors.New("refused")
+		leaves(t, db, func(ctx context.Context) {
+			change := func(c clients.Client) (clients.Client, error) {
+				c.Name = "another"
+				return c, refused
+			}
+			_, _, err := db.ChangeClient(ctx, "app", change, at, event(""))
+			fails(t, "refused", err, refused)
+			_, _, err = db.ChangeClient(ctx, "App", change, at, event(""))
+			fails(t, "unknown", err, clients.ErrUnknown)
+		})
+		isClient(t, db, want)
+	}},
+}
+
 var operatingRaces = []racePromise{
 	{"ChangeRoles/no change is lost", func(t *testing.T, r replicas) {
 		u := addUser(t, r[0], "alice")
@@ -88,6 +150,21 @@ var operatingRaces = []racePromise{
 		succeeds(t, err)
 		if len(got.Roles) != racers {
 			t.Errorf("of %d roles added at once, %q are there", racers, got.Roles)
+		}
+	}},
+	{"ChangeClient/no change is lost", func(t *testing.T, r replicas) {
+		addClient(t, r[0], "app")
+		allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) error {
+			_, _, err := db.ChangeClient(ctx, "app", func(c clients.Client) (clients.Client, error) {
+				c.Scopes = append(slices.Clone(c.Scopes), fmt.Sprint(i))
+				return c, nil
+			}, at, event(""))
+			return err
+		}))
+		got, err := r[1].Client(t.Context(), "app")
+		succeeds(t, err)
+		if len(got.Scopes) != racers {
+			t.Errorf("of %d scopes added at once, %q are there", racers, got.Scopes)
 		}
 	}},
 }
