@@ -92,9 +92,12 @@ func cached(name string, files, tool []string, fill func(dir string) error) (str
 }
 
 // run runs a command, and its error has what the command said.
-func run(name string, args ...string) error {
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", name, err, out)
+func run(name string, args ...string) error { return Run(exec.Command(name, args...)) }
+
+// Run runs a command, and its error has what the command said.
+func Run(cmd *exec.Cmd) error {
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
 	}
 	return nil
 }

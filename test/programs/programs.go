@@ -54,7 +54,7 @@ var built = sync.OnceValues(func() (map[string]string, error) {
 			return err
 		case d.IsDir() && slices.Contains([]string{".git", "node_modules"}, d.Name()):
 			return fs.SkipDir
-		case slices.Contains([]string{".go", ".sql", ".js", ".html", ".css", ".svg", ".json", ".py"}, filepath.Ext(path)) || d.Name() == "go.mod":
+		case slices.Contains([]string{".go", ".sql", ".js", ".html", ".css", ".svg", ".json", ".py", ".ts", ".tsx", ".vue"}, filepath.Ext(path)) || d.Name() == "go.mod":
 			_, err = os.Stat(path)
 		}
 		return err
@@ -203,11 +203,6 @@ func ServeLogged(t *testing.T, log io.Writer, env ...string) Server {
 // file, and returns the folder. So tests neither change the source tree nor depend on
 // packages that a developer installed there.
 func NodePackage(source string) (string, error) {
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return "", fmt.Errorf("%w: these tests need Node.js 20 or later with npm, install it (https://nodejs.org)", err)
-		}
-	}
 	folder, err := workDir()
 	if err != nil {
 		return "", err
@@ -232,10 +227,66 @@ func NodePackage(source string) (string, error) {
 			return "", err
 		}
 	}
-	ci := exec.Command("npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")
-	ci.Dir = dir
-	if out, err := ci.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci in %s: %w\n%s", source, err, out)
+	return dir, npmInstall(dir)
+}
+
+// NodeWorkspaces copies a folder of the module that has Node workspaces, and the folders beside
+// it that these install packages from, into a work folder. It installs some of the
+// workspaces, and returns the copy of the first folder.
+func NodeWorkspaces(source string, workspaces []string, beside ...string) (string, error) {
+	module, err := root()
+	if err != nil {
+		return "", err
 	}
-	return dir, nil
+	work, err := workDir()
+	if err != nil {
+		return "", err
+	}
+	for _, folder := range append(beside, source) {
+		if err := copySource(filepath.Join(work, folder), filepath.Join(module, folder)); err != nil {
+			return "", err
+		}
+	}
+	var only []string
+	for _, one := range workspaces {
+		only = append(only, "--workspace="+one)
+	}
+	dir := filepath.Join(work, source)
+	return dir, npmInstall(dir, only...)
+}
+
+// copySource copies a folder without what programs have made there.
+func copySource(to, from string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rest, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if slices.Contains([]string{"node_modules", "dist", ".next"}, d.Name()) {
+				return fs.SkipDir
+			}
+			return os.MkdirAll(filepath.Join(to, rest), 0o700)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rest), b, 0o600)
+	})
+}
+
+// npmInstall installs the versions of a folder's lock file.
+func npmInstall(dir string, args ...string) error {
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%w: these tests need Node.js 20 or later with npm, install it (https://nodejs.org)", err)
+		}
+	}
+	ci := exec.Command("npm", append([]string{"ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"}, args...)...)
+	ci.Dir = dir
+	return Run(ci)
 }
