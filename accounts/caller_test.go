@@ -55,7 +55,7 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 	// These have no budget: a token, a live session or a proof stands for the caller, or
 	// the caller has to be the operator.
 	unlimited := map[string]bool{
-		"ResetPassword": true, "ConfirmEmail": true, // a mailed token
+		"ResetPassword": true, "ConfirmEmail": true, "Renew": true, // a mailed token
 		"ChangePassword": true, "DeleteOwn": true, "SetProfile": true, // a session
 		"SetPassword": true, "Disable": true, "Enable": true, "VerifyEmail": true, "Delete": true, // the operator alone
 		"SetEmail": true, "AddRole": true, "RemoveRole": true,

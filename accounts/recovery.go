@@ -65,17 +65,47 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	if err != nil {
 		return fmt.Errorf("find user: %w", err)
 	}
+	return u.write(ctx, now, kind, &user, EmailKey(who.Email)+name, from)
+}
+
+// RenewFor is how long after its end a mailed token still names its account to Renew.
+const RenewFor = 7 * 24 * time.Hour
+
+// Renew posts a letter of a kind to the account that a mailed token of that kind is about,
+// to the address that the account has now. The token may be used, or have expired no longer
+// ago than RenewFor. ErrBadToken if the token names no account; *limits.WaitError,
+// ErrNoMail.
+func (u *Users) Renew(ctx context.Context, now time.Time, kind LetterKind, token string, from caller.Caller) error {
+	if !u.mail {
+		return ErrNoMail
+	}
+	letter, user, err := u.open(ctx, now.Add(-RenewFor), token)
+	if errors.Is(err, ErrBadToken) {
+		letter, user, err = u.openUsed(ctx, now.Add(-RenewFor), token)
+	}
+	if err == nil && letter.Kind != kind {
+		err = ErrBadToken
+	}
+	if err != nil {
+		return err
+	}
+	return u.write(ctx, now, kind, &user, user.ID.String(), from)
+}
+
+// write posts a letter to a user, which is never sent if the user is the zero User or has no
+// use for it. asked is what the caller has named the user by.
+func (u *Users) write(ctx context.Context, now time.Time, kind LetterKind, user *User, asked string, from caller.Caller) error {
 	// Only a browser that the account knows learns from this that there is an account.
-	if knownBrowser(&user, from) == "" {
+	if knownBrowser(user, from) == "" {
 		if err := u.chargeNetwork(ctx, now, reason(kind), from); err != nil {
 			return err
 		}
 	}
-	letter := u.letter(now, kind, &user, user.Email, from.Language)
+	letter := u.letter(now, kind, user, user.Email, from.Language)
 	if user.Email == "" || user.Disabled() || kind == VerifyEmail && user.EmailVerified {
 		letter.nowhere()
 	}
-	if err := u.ration(ctx, now, &letter, &user, EmailKey(who.Email)+name, from); err != nil {
+	if err := u.ration(ctx, now, &letter, user, asked, from); err != nil {
 		return err
 	}
 	return u.post(ctx, letter, ids.Session{})

@@ -208,7 +208,8 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 const createdAgain = 10 * time.Minute
 
 // CreatedJustNow returns the account that n asks for if it was created a moment ago, with
-// the same name, address and password; otherwise ErrUnknownUser or an error of
+// the same name, address and password, or if the caller's browser is known to it, which
+// then also counts later and with another address; otherwise ErrUnknownUser or an error of
 // Authenticate, for a wrong password is a guess. Its user may have to prove the address
 // first, as after Create.
 func (u *Users) CreatedJustNow(ctx context.Context, now time.Time, n NewUser, from caller.Caller) (User, error) {
@@ -216,7 +217,10 @@ func (u *Users) CreatedJustNow(ctx context.Context, now time.Time, n NewUser, fr
 	if err != nil {
 		return User{}, err
 	}
-	if now.Sub(user.CreatedAt) > createdAgain || user.Email != trim(n.Email) {
+	same, known := user.Email == trim(n.Email), knownBrowser(&user, from) != ""
+	// A user who corrects an address that is still to be proven must not be told that a
+	// letter went there.
+	if !known && now.Sub(user.CreatedAt) > createdAgain || !same && (!known || u.AddressDue(&user)) {
 		return User{}, ErrUnknownUser
 	}
 	b, err := u.budgetOf(ctx, user.Username, from)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"net/url"
 	"time"
 
 	"countersign/oauth"
@@ -54,6 +56,25 @@ func (s *Service) open(now time.Time, purpose, ticket string, r any, askedAt *in
 		return ErrLate
 	}
 	return nil
+}
+
+// Whence returns the name of the client that a ticket is from, however old, and the web
+// origin of its redirect URI, as a URL: there a user whose ticket has expired can start
+// again. Both are empty if the ticket is not ours, or if the client no longer has that URI;
+// the origin is empty for an app, too.
+func (s *Service) Whence(ctx context.Context, now time.Time, ticket string) (client, origin string) {
+	var r Request
+	if err := s.open(now, requestPurpose, ticket, &r, &r.AskedAt); err != nil && !errors.Is(err, ErrLate) {
+		return "", ""
+	}
+	if err := s.identify(ctx, &r); err != nil {
+		return "", ""
+	}
+	u, err := url.Parse(r.RedirectURI)
+	if err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
+		origin = u.Scheme + "://" + u.Host + "/"
+	}
+	return r.client.Name, origin
 }
 
 // Resume reads a ticket and checks again what the client may do, which may have changed

@@ -30,6 +30,7 @@ func (c *Config) check(r *report) {
 		}
 	}
 	c.checkNames(r)
+	c.checkHome(r)
 	c.checkDatabase(r)
 	c.checkNetwork(r)
 	c.checkTokens(r)
@@ -68,6 +69,34 @@ func (c *Config) checkNames(r *report) {
 		strings.ContainsFunc(name, func(x rune) bool { return !unicode.IsPrint(x) }) {
 		r.add("service_name", "must be 1 to 64 printable characters without spaces around them, not %s", quote(name))
 	}
+}
+
+// checkHome reports a home_url that leads nowhere, or in a circle.
+func (c *Config) checkHome(r *report) {
+	home := c.HomeURL
+	if home == "" {
+		return
+	}
+	if !isWebPage(home) {
+		r.add("home_url", "must be the https URL of a page of yours, such as https://app.example.com/, not %s", quote(home))
+		return
+	}
+	u, err := url.Parse(home)
+	own, errOwn := url.Parse(c.Issuer)
+	if err != nil || errOwn != nil || u.Scheme != own.Scheme || u.Host != own.Host {
+		return
+	}
+	if path, ok := strings.CutPrefix(u.Path, own.Path); ok && slices.Contains([]string{"", "/", "/login", "/signup", "/logout"}, path) {
+		r.add("home_url", "%s is a page of this server that leads on to home_url: name a page of yours", quote(home))
+	}
+}
+
+// isWebPage reports whether s is a URL that pages and letters can link to: https, or http on
+// loopback hosts.
+func isWebPage(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Hostname() != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && uris.IsLoopback(u.Hostname())) &&
+		len(s) <= 2048 && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }
 
 func (c *Config) checkNetwork(r *report) {

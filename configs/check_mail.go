@@ -3,7 +3,6 @@ package configs
 import (
 	"net/mail"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -62,9 +61,7 @@ func (c *Config) links() []link {
 
 // validLink reports whether s can lead a user to a page with a token.
 func validLink(s string) bool {
-	u, err := url.Parse(strings.ReplaceAll(s, "{token}", "t"))
-	return err == nil && u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && uris.IsLoopback(u.Hostname())) &&
-		strings.Count(s, "{token}") == 1 && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+	return isWebPage(strings.ReplaceAll(s, "{token}", "t")) && strings.Count(s, "{token}") == 1
 }
 
 // checkServeMail reports what serve lacks to send mail.

@@ -48,6 +48,12 @@ type Config struct {
 	// Countersign.
 	ServiceName string `yaml:"service_name" default:"Countersign"`
 
+	// HomeURL is where users go on to who came to the server's own pages without an
+	// application's request: from sign-in and sign-up, and by a link after a reset, a
+	// confirmation and signing out. An https URL of a page of yours. Default empty: users
+	// who sign in end at /me.
+	HomeURL string `yaml:"home_url"`
+
 	// Profile tightens the protocol as a whole. rfc9700 disables what RFC 9700 advises
 	// against: passwords given to applications (the password grant, and POST /session
 	// with one), and authorization codes without PKCE. Default empty: each client's

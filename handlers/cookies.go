@@ -25,8 +25,9 @@ type Cookies struct {
 const (
 	refreshCookie      = "countersign_refresh"
 	accessCookie       = "countersign_access"
-	loginCookie        = "countersign_login"  // the token of the browser's login
-	knownBrowserCookie = "countersign_device" // see KnownBrowsers
+	loginCookie        = "countersign_login"   // the token of the browser's login
+	knownBrowserCookie = "countersign_device"  // see KnownBrowsers
+	pendingCookie      = "countersign_request" // see Hosted.remember
 )
 
 // name returns a cookie's name with its prefix, with which browsers refuse the cookie from

@@ -37,6 +37,7 @@ type Hosted struct {
 	SameOrigin func(*http.Request) bool
 
 	ServiceName          string      // the name that users see
+	HomeURL              string      // where users go on to without an application's request; empty: /me
 	Base                 string      // path of the issuer
 	SignupEnabled        bool        // visitors may sign up
 	Mail                 bool        // the server sends mail
@@ -139,7 +140,7 @@ func locales(r *authorize.Request) string {
 // showIn answers with a page in the language that the application asks for by
 // ui_locales, or else the browser.
 func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales string, d pages.Data) error {
-	d.Service, d.Base, d.MinLength = h.ServiceName, h.Base, h.MinLength
+	d.Service, d.Base, d.Home, d.MinLength = h.ServiceName, h.Base, h.HomeURL, h.MinLength
 	d.MailFails = h.MailFails()
 	preferred := cmp.Or(locales, c.GetHeader("Accept-Language"))
 	var body bytes.Buffer
@@ -156,6 +157,9 @@ func (h *Hosted) failPage(c *gin.Context, err error) {
 	p, known := refusals.AsProblem(err, h.Unavailable)
 	if page, ok := errors.AsType[*authorize.PageError](err); ok {
 		d.Message, d.Detail = page.Code, page.Detail
+		if isLate(err) {
+			d = h.late(c, c.GetString(ticketKey), d)
+		}
 	} else if m, ok := errors.AsType[*pageMessage](err); ok {
 		d.Message, status = m.message, m.status
 	} else {
@@ -168,6 +172,7 @@ func (h *Hosted) failPage(c *gin.Context, err error) {
 		if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 			d.Message = "unavailable"
 		}
+		d.Ticket = c.GetString(ticketKey) // the user tries again with the same request
 	}
 	c.Set(ErrorKey, d.Message)
 	if err := h.show(c, status, pages.Message, nil, d); err != nil {
@@ -227,25 +232,20 @@ func (h *Hosted) enter(c *gin.Context, o *signin.Outcome, had *tokens.Login) (*t
 	return &l, nil
 }
 
+// ticketKey is where a page that fails finds the ticket of its request.
+const ticketKey = "ticket"
+
 // request returns the authorization request that a page is part of, nil for none.
 func (h *Hosted) request(c *gin.Context, ticket string) (*authorize.Request, error) {
 	if ticket == "" {
 		return nil, nil
 	}
+	c.Set(ticketKey, ticket)
 	r, err := h.Authorize.Resume(c.Request.Context(), time.Now(), ticket)
 	if err == nil {
 		logClient(c, r.ClientID)
 	}
 	return r, err
-}
-
-// isLate reports whether a page is older than its authorization request or its request to
-// sign out. What the user does there for itself still counts; only the way back is gone.
-func isLate(err error) bool { return errors.Is(err, authorize.ErrLate) }
-
-// showLate answers a user who has signed in on a page that is older than its request.
-func (h *Hosted) showLate(c *gin.Context) error {
-	return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "signed_in_late"})
 }
 
 // endLogins ends the logins that the browser sends, except those of the user keep.
@@ -273,10 +273,10 @@ var stepPaths = map[authorize.Step]string{
 }
 
 // advance redirects the browser to its next step: another page of ours, or the client
-// with its answer. Without a request, it leads to the page that shows who is signed in.
+// with its answer. Without a request, it leads home.
 func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) error {
 	if r == nil {
-		return h.redirect(c, h.Base+"/logout")
+		return h.redirect(c, h.home())
 	}
 	j, err := h.Authorize.Judge(c.Request.Context(), r, l)
 	if err != nil {
@@ -299,6 +299,7 @@ func (h *Hosted) follow(c *gin.Context, r *authorize.Request, j authorize.Judgme
 
 // respond sends the browser to the client with an answer.
 func (h *Hosted) respond(c *gin.Context, r *authorize.Request, a authorize.Response) error {
+	h.forget(c)
 	if a.Error != "" {
 		c.Set(ErrorKey, a.Error)
 		c.Set(ReasonKey, a.Description)

@@ -33,20 +33,15 @@ func (h *Login) open(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if gone, err := h.goOn(c, r, l); gone || err != nil {
+		return err
+	}
 	if r == nil {
-		if l != nil {
-			return h.advance(c, nil, l)
-		}
 		return h.ask(c, http.StatusOK, nil, "", pages.Data{})
 	}
 	j, err := h.Authorize.Judge(c.Request.Context(), r, l)
 	if err != nil {
 		return err
-	}
-	// A user who is signed in, and from whom no sign-in is asked, goes to the next
-	// step.
-	if l != nil && j.Step() != authorize.SignIn && j.Step() != authorize.SignUp {
-		return h.follow(c, r, j)
 	}
 	return h.ask(c, http.StatusOK, r, continuing(j, l), pages.Data{Username: r.LoginHint})
 }
@@ -90,7 +85,7 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		l, err = h.enter(c, &o, l)
 	}
 	if err == nil && late {
-		return h.showLate(c)
+		return h.showLate(c, form.Get("ticket"))
 	}
 	if err == nil {
 		return h.advance(c, r, l)

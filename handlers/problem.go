@@ -67,7 +67,11 @@ func WriteProblem(c *gin.Context, p *refusals.Problem) {
 	}
 	c.Set(ErrorKey, strings.TrimPrefix(p.Type, refusals.ProblemTypes))
 	c.Set(RefusalKey, p.Reason)
-	writeJSON(c, p.Status, "application/problem+json", p)
+	if h := pagesFor(c); h != nil {
+		h.showProblem(c, p)
+	} else {
+		writeJSON(c, p.Status, "application/problem+json", p)
+	}
 	c.Abort()
 }
 

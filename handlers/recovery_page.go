@@ -10,9 +10,11 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
+	"countersign/authorize"
 	"countersign/input"
 	"countersign/pages"
 	"countersign/secrecy"
+	"countersign/signin"
 )
 
 // RecoveryPages serves /forgot, /reset, /verify and /verify/again, where users do the same
@@ -48,7 +50,7 @@ func (h *RecoveryPages) openForgot(c *gin.Context) error {
 	if !h.Mail {
 		return errMailOff
 	}
-	r, err := h.request(c, c.Query("ticket"))
+	r, err := h.early(c, c.Query("ticket"))
 	if err != nil {
 		return err
 	}
@@ -59,9 +61,13 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 	if !h.Mail {
 		return errMailOff
 	}
-	r, err := h.request(c, form.Get("ticket"))
-	if err != nil && !isLate(err) {
+	r, err := h.early(c, form.Get("ticket"))
+	if err != nil {
 		return err
+	}
+	if token := form.Get("token"); token != "" {
+		err := h.Users.Renew(c.Request.Context(), time.Now(), accounts.ResetPassword, token, h.KnownBrowsers.caller(c, locales(r)))
+		return h.sent(c, r, err, pages.Forgot, pages.Data{Message: "mail_sent"})
 	}
 	who := accounts.Correspondent{}
 	name := form.Get("email")
@@ -71,38 +77,52 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 		who.Username = name
 	}
 	err = h.Users.RequestReset(c.Request.Context(), time.Now(), who, h.KnownBrowsers.caller(c, locales(r)))
+	return h.sent(c, r, err, pages.Forgot, pages.Data{Message: "mail_sent", Email: name})
+}
+
+// sent answers a form that asks for a letter: with the message of d, or with the form's page
+// once more if err is what the user can correct.
+func (h *RecoveryPages) sent(c *gin.Context, r *authorize.Request, err error, page pages.Name, d pages.Data) error {
 	if err == nil {
-		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "mail_sent"})
+		h.remember(c, r)
+		return h.show(c, http.StatusOK, pages.Message, r, d)
 	}
-	d, status, ok := h.troubles(c, err)
+	again, status, ok := h.troubles(c, err)
 	if !ok {
 		return err
 	}
-	if code, wrong := d.Fields["username"]; wrong { // the page has one field for both
-		d.Fields = map[string]string{"email": code}
+	for field, code := range again.Fields { // each page has one field for all names of an account
+		delete(again.Fields, field)
+		again.Fields[inputOf[page]] = code
 	}
-	d.Email = name
-	return h.show(c, status, pages.Forgot, r, d)
+	again.Username, again.Email = d.Username, d.Email
+	return h.show(c, status, page, r, again)
 }
+
+// inputOf is the field of a page that asks for a letter.
+var inputOf = map[pages.Name]string{pages.Forgot: "email", pages.Again: "username"}
 
 // opened shows the page that a mailed link leads to. Where the token isn't in the query,
 // the page's script finds it, or else the user pastes the link.
 func (h *RecoveryPages) opened(page pages.Name) func(*gin.Context) error {
 	return func(c *gin.Context) error {
-		return h.show(c, http.StatusOK, page, nil, pages.Data{Token: c.Query("token")})
+		r, err := h.pending(c, c.Query("ticket"))
+		if err != nil {
+			return err
+		}
+		return h.show(c, http.StatusOK, page, r, pages.Data{Token: c.Query("token")})
 	}
 }
 
 func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
-	token := accounts.FindMailToken(form.Get("token")) // the user may paste the whole link
-	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), token, secrecy.Text(form.Get("password")), callerOf(c, ""))
-	message := "password_set"
-	if errors.Is(err, accounts.ErrAlreadyDone) {
-		message, err = "already_set", nil
+	r, err := h.pending(c, form.Get("ticket"))
+	if err != nil {
+		return err
 	}
+	token := accounts.FindMailToken(form.Get("token")) // the user may paste the whole link
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Reset{Token: token, Password: secrecy.Text(form.Get("password"))}, callerOf(c, locales(r)))
 	if err == nil {
-		h.KnownBrowsers.remember(c, &user)
-		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: message})
+		return h.afterReset(c, r, &o)
 	}
 	d, status, ok := h.troubles(c, err)
 	if !ok {
@@ -111,20 +131,48 @@ func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 	if code, wrong := d.Fields["new_password"]; wrong {
 		d.Fields = map[string]string{"password": code}
 	}
-	if !errors.Is(err, accounts.ErrBadToken) { // with no use for it, the page asks for the link again
+	if errors.Is(err, accounts.ErrBadToken) { // the page offers another link, or asks for the link again
+		d.Renew = token
+	} else {
 		d.Token = token
 	}
-	return h.show(c, status, pages.Reset, nil, d)
+	return h.show(c, status, pages.Reset, r, d)
+}
+
+// afterReset leads a user who has set a new password on with the application's request;
+// without one it says so.
+func (h *RecoveryPages) afterReset(c *gin.Context, r *authorize.Request, o *signin.Outcome) error {
+	if r == nil {
+		h.KnownBrowsers.remember(c, &o.User)
+		message := "password_set"
+		if o.Repeated {
+			message = "already_set"
+		}
+		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: message})
+	}
+	had, err := h.login(c)
+	if err != nil {
+		return err
+	}
+	l, err := h.enter(c, o, had)
+	if err != nil {
+		return err
+	}
+	return h.advance(c, r, l)
 }
 
 func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
+	r, err := h.pending(c, form.Get("ticket"))
+	if err != nil {
+		return err
+	}
 	token := accounts.FindMailToken(form.Get("token"))
-	err := h.Users.ConfirmEmail(c.Request.Context(), time.Now(), token, callerOf(c, ""))
+	err = h.Users.ConfirmEmail(c.Request.Context(), time.Now(), token, callerOf(c, locales(r)))
 	if err == nil {
-		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "verified"})
+		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verified"})
 	}
 	if errors.Is(err, accounts.ErrAlreadyDone) {
-		return h.show(c, http.StatusOK, pages.Message, nil, pages.Data{Message: "already_verified"})
+		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "already_verified"})
 	}
 	if input, ok := errors.AsType[*input.Error](err); ok && errors.Is(input, accounts.ErrEmailTaken) {
 		err = accounts.ErrBadToken // the user can't correct the address here
@@ -133,10 +181,12 @@ func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
 	if !ok {
 		return err
 	}
-	if !errors.Is(err, accounts.ErrBadToken) { // with no use for it, the page asks for the link again
+	if errors.Is(err, accounts.ErrBadToken) {
+		d.Renew = token
+	} else {
 		d.Token = token
 	}
-	return h.show(c, status, pages.Verify, nil, d)
+	return h.show(c, status, pages.Verify, r, d)
 }
 
 // openAgain shows the page on which a user asks for another letter that confirms the
@@ -145,7 +195,7 @@ func (h *RecoveryPages) openAgain(c *gin.Context) error {
 	if !h.Mail {
 		return errMailOff
 	}
-	r, err := h.request(c, c.Query("ticket"))
+	r, err := h.early(c, c.Query("ticket"))
 	if err != nil {
 		return err
 	}
@@ -157,23 +207,16 @@ func (h *RecoveryPages) again(c *gin.Context, form url.Values) error {
 	if !h.Mail {
 		return errMailOff
 	}
-	r, err := h.request(c, form.Get("ticket"))
-	if err != nil && !isLate(err) {
+	r, err := h.early(c, form.Get("ticket"))
+	if err != nil {
 		return err
+	}
+	from := h.KnownBrowsers.caller(c, locales(r))
+	if token := form.Get("token"); token != "" {
+		err := h.Users.Renew(c.Request.Context(), time.Now(), accounts.VerifyEmail, token, from)
+		return h.sent(c, r, err, pages.Again, pages.Data{Message: "verify_again"})
 	}
 	who := accounts.Correspondent{Username: form.Get("username")}
-	d := pages.Data{Message: "verify_again", Username: who.Username}
-	err = h.Users.ResendVerification(c.Request.Context(), time.Now(), who, h.KnownBrowsers.caller(c, locales(r)))
-	if err == nil {
-		return h.show(c, http.StatusOK, pages.Message, r, d)
-	}
-	d, status, ok := h.troubles(c, err)
-	if !ok {
-		return err
-	}
-	if code, wrong := d.Fields["email"]; wrong { // the page has no field for it
-		d.Fields = map[string]string{"username": code}
-	}
-	d.Username = who.Username
-	return h.show(c, status, pages.Again, r, d)
+	err = h.Users.ResendVerification(c.Request.Context(), time.Now(), who, from)
+	return h.sent(c, r, err, pages.Again, pages.Data{Message: "verify_again", Username: who.Username})
 }

@@ -73,7 +73,7 @@ func NotFound(c *gin.Context) { WriteProblem(c, errNotFound) }
 // MethodNotAllowed answers a method that the path doesn't take. gin has set
 // the Allow header.
 func MethodNotAllowed(c *gin.Context) {
-	if isOAuth(c.Request.URL.Path) {
+	if isOAuth(c.Request.URL.Path) && pagesFor(c) == nil {
 		writeOAuthError(c, errOAuthMethod)
 		return
 	}
@@ -82,7 +82,7 @@ func MethodNotAllowed(c *gin.Context) {
 
 // Internal answers a request whose handler panicked.
 func Internal(c *gin.Context) {
-	if isOAuth(c.Request.URL.Path) {
+	if isOAuth(c.Request.URL.Path) && pagesFor(c) == nil {
 		writeOAuthError(c, refusals.ServerError)
 		return
 	}

@@ -41,8 +41,15 @@ func (h *SignupPage) ours(r *http.Request) bool {
 var errSignupOff = &pageMessage{http.StatusForbidden, "signup_off"}
 
 func (h *SignupPage) open(c *gin.Context) error {
-	r, err := h.request(c, c.Query("ticket"))
+	r, err := h.early(c, c.Query("ticket"))
 	if err != nil {
+		return err
+	}
+	l, err := h.login(c)
+	if err != nil {
+		return err
+	}
+	if gone, err := h.goOn(c, r, l); gone || err != nil {
 		return err
 	}
 	d := pages.Data{}
@@ -74,6 +81,8 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 		Username: username, Password: secrecy.Text(form.Get("password")), Email: email,
 	}, h.KnownBrowsers.caller(c, locales(r)))
 	if err == nil && o.State == signin.AddressDue {
+		h.KnownBrowsers.remember(c, &o.User) // which may send the form again
+		h.remember(c, r)
 		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verify_sent", Username: o.User.Username, Email: email})
 	}
 	if err == nil {
@@ -86,7 +95,7 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 			return err
 		}
 		if late {
-			return h.showLate(c)
+			return h.showLate(c, form.Get("ticket"))
 		}
 		return h.advance(c, r, l)
 	}

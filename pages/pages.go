@@ -31,6 +31,7 @@ const (
 	Login     Name = "login"
 	Signup    Name = "signup"
 	Consent   Name = "consent"
+	Me        Name = "me"
 	Logout    Name = "logout"
 	SignedOut Name = "signed_out"
 	Forgot    Name = "forgot"
@@ -45,8 +46,10 @@ const (
 type Data struct {
 	Service  string // name of the service, as its users know it
 	Base     string // path of the issuer ("" or "/auth"), before every link and asset
+	Home     string // where users go on to, a URL; empty: our own pages
 	Ticket   string // carried in every form and link; empty: none
 	Client   string // name of the application that asks; empty: none
+	App      string // where a user starts again whose ticket has expired, a URL; empty: unknown
 	Username string // already filled in, or the user who is signed in
 	Email    string // already filled in, or where a letter goes to
 
@@ -56,10 +59,11 @@ type Data struct {
 	MinLength int               // of a new password, for its errors; 0: not mentioned
 
 	SignedIn             string   // Login: the user who may go on without a password; empty: none
-	Signup, Forgot       bool     // Login: link to these pages
+	Signup, Forgot       bool     // Login: link to these pages; Me: to the latter
 	RequireVerifiedEmail bool     // Login: link to Again; Signup: ask for an address
 	Scopes               []string // Consent: the scopes asked for
 	Token                string   // Reset, Verify: the mailed token; empty: the page asks for the link, or its script finds the token
+	Renew                string   // Reset, Verify: a mailed token that is no good any more, in whose place the page offers another
 
 	Message string // Message: code of what it says, see words.go
 	Detail  string // Message: for developers, in English
@@ -96,7 +100,7 @@ var files embed.FS
 var templates = func() map[Name]*template.Template {
 	layout := template.Must(template.ParseFS(files, "layout.html"))
 	pages := map[Name]*template.Template{}
-	for _, name := range []Name{Login, Signup, Consent, Logout, Forgot, Reset, Verify, Again, Message, FormPost} {
+	for _, name := range []Name{Login, Signup, Consent, Me, Logout, Forgot, Reset, Verify, Again, Message, FormPost} {
 		pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, string(name)+".html"))
 	}
 	return pages
@@ -173,20 +177,40 @@ func (v view) Link(path string) string {
 // Who returns the username of the user who is signed in.
 func (v view) Who() string { return cmp.Or(v.SignedIn, v.Username) }
 
-// Onward returns what the link of a Message says that leads to sign-in, and signed-in
-// users past it. It is empty where that is no way on: with the server's own troubles,
-// and with requests that another site or application made.
-func (v view) Onward() string {
-	switch v.code {
-	case "signed_in_late":
-		return "message.in"
-	case "expired", "mail_sent", "verify_sent", "verify_again", "verified", "already_verified", "password_set", "already_set", "signed_out", "mail_off", "signup_off":
-		return "message.login"
+// An onward is a link with which a user goes on.
+type onward struct{ Label, URL string }
+
+// Onward returns the links with which a user goes on from a page that has no other way on:
+// to the application, where its request is known, or else home.
+func (v view) Onward() []onward {
+	var all []onward
+	if v.App != "" {
+		all = append(all, onward{"onward.app", v.App})
 	}
-	if v.Ticket != "" {
-		return "message.login"
+	// /login leads users who are signed in to their next step, or home.
+	next := onward{"onward.login", v.Link("/login")}
+	switch {
+	case v.Ticket != "" && v.Client != "":
+		next.Label = "onward.client"
+	case v.Ticket != "":
+	case v.Home != "":
+		next = onward{"onward.home", v.Home}
+	case v.code == "signed_in_late":
+		next.Label = "onward.me"
 	}
-	return ""
+	return append(all, next)
+}
+
+// Stay returns where a user goes who doesn't sign out.
+func (v view) Stay() string { return cmp.Or(v.Home, v.Base+"/me") }
+
+// Again returns the key of the link to the page that sends another letter, which says
+// otherwise where a button beside it does that.
+func (v view) Again(otherwise string) string {
+	if v.Renew != "" {
+		return "renew.other"
+	}
+	return otherwise
 }
 
 // Resend reports whether a Message has a button that sends the letter again to the account

@@ -66,6 +66,14 @@ var words = map[string]said{
 	"logout.text":   {"You will be signed out of {service} in this browser.", "이 브라우저에서 {service} 계정이 로그아웃됩니다."},
 	"logout.client": {"{client} would like to sign you out of {service} in this browser.", "{client} 앱이 이 브라우저에서 {service} 계정을 로그아웃하려고 합니다."},
 	"logout.button": {"Sign out", "로그아웃"},
+	"logout.stay":   {"Stay signed in", "로그인 상태 유지하기"},
+
+	"me.title":    {"You are signed in", "로그인되어 있습니다"},
+	"me.text":     {"You are signed in to {service} as {username}.", "{service}에 {username} 님으로 로그인되어 있습니다."},
+	"me.password": {"Change password", "비밀번호 변경"},
+
+	"renew.or":    {"or use a newer link", "또는 새로 받은 링크 사용하기"},
+	"renew.other": {"Send it to another address", "다른 주소로 받기"},
 
 	"forgot.title":  {"Forgotten password", "비밀번호 찾기"},
 	"forgot.text":   {"We'll mail you a link to set a new one.", "새 비밀번호를 설정할 수 있는 링크를 메일로 보내 드립니다."},
@@ -127,8 +135,11 @@ var words = map[string]said{
 	// What a Message says.
 	"message.mail_waits": {"Mail can't be sent at the moment. We keep trying, and it goes out as soon as it can.", "지금은 메일을 보낼 수 없습니다. 계속 시도하고 있으며, 가능해지는 대로 보내 드리겠습니다."},
 
-	"message.login":  {"Go to sign-in", "로그인으로 가기"},
-	"message.in":     {"Who is signed in to this browser", "이 브라우저의 로그인 상태 보기"},
+	"onward.app":     {"Back to {client}", "{client} 앱으로 돌아가기"},
+	"onward.client":  {"Continue to {client}", "{client} 앱 계속 이용하기"},
+	"onward.home":    {"Continue to {service}", "{service} 계속 이용하기"},
+	"onward.login":   {"Go to sign-in", "로그인으로 가기"},
+	"onward.me":      {"Go to your account", "내 계정으로 가기"},
 	"message.detail": {"For the developers:", "개발자용 정보:"},
 
 	"message.invalid_request.title":      {"Invalid request", "잘못된 요청입니다"},
@@ -159,6 +170,14 @@ var words = map[string]said{
 	"message.signed_in_late.text":        {"Too much time has passed since the application sent you here. Go back to it and start again; it won't ask for your password.", "앱에서 이 페이지로 온 뒤 시간이 많이 지났습니다. 앱으로 돌아가 다시 시작해 주세요. 비밀번호는 다시 입력하지 않아도 됩니다."},
 	"message.signed_out.title":           {"Signed out", "로그아웃되었습니다"},
 	"message.signed_out.text":            {"You are signed out of {service} in this browser.", "이 브라우저에서 {service} 계정이 로그아웃되었습니다."},
+	"message.not_found.title":            {"Page not found", "페이지를 찾을 수 없습니다"},
+	"message.not_found.text":             {"There is no page at this address. The link may be incomplete or out of date.", "이 주소에는 페이지가 없습니다. 링크가 잘렸거나 오래된 것일 수 있습니다."},
+	"message.not_a_page.title":           {"Not a page", "열 수 있는 페이지가 아닙니다"},
+	"message.not_a_page.text":            {"This address is for applications. There is nothing to see here.", "앱이 사용하는 주소여서 볼 수 있는 내용이 없습니다."},
+	"message.login_first.title":          {"Please sign in first", "먼저 로그인해 주세요"},
+	"message.login_first.text":           {"This address shows something only to users who are signed in.", "로그인한 회원만 볼 수 있는 주소입니다."},
+	"message.refused.title":              {"Not possible", "처리할 수 없는 요청입니다"},
+	"message.refused.text":               {"The server can't do what this request asks for.", "서버가 이 요청을 처리하지 않았습니다."},
 	"message.internal.title":             {"Something went wrong", "문제가 생겼습니다"},
 	"message.internal.text":              {"The fault is on our side. Please try again later.", "서버에 문제가 생겼습니다. 나중에 다시 시도해 주세요."},
 	"message.unavailable.title":          {"Not possible at the moment", "지금은 이용할 수 없습니다"},

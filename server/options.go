@@ -44,6 +44,7 @@ type Options struct {
 	// applications, and codes without PKCE.
 	RFC9700     bool
 	ServiceName string // the service's name, on pages and in mail
+	HomeURL     string // where users go on to without an application's request; empty: /me
 
 	Accounts      accounts.Settings
 	Hashing       hashing.Settings

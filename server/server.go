@@ -127,7 +127,9 @@ func New(o Options) (*App, error) {
 		{"logins", app.Tokens.PurgeLogins},
 		{"codes", app.Tokens.PurgeCodes},
 		{"guesses", throttle.Purge},
-		{"letters", o.Store.PurgeLetters},
+		{"letters", func(ctx context.Context, now time.Time, limit int) (int64, error) {
+			return o.Store.PurgeLetters(ctx, now.Add(-accounts.RenewFor), limit)
+		}},
 	}
 	if o.AuditRetention > 0 {
 		app.chores = append(app.chores, chore{"events", func(ctx context.Context, now time.Time, limit int) (int64, error) {
@@ -187,12 +189,13 @@ func (a *App) route() error {
 	a.cors = policy
 	// The order matters: every answer has its id and is logged, also one to a
 	// panic; and every answer that a page may read says so, errors included.
+	failures := handlers.Failures{Log: a.o.Log, Unavailable: a.o.Unavailable}
+	hosted := a.pages(failures, policy)
 	e.Use(withoutZones, trusted.forwarded(a.o.Log), a.identify, a.trace, logRequests(a.o.Log, a.o.Metrics), harden(a.o.SessionCookie.HTTPS),
-		recoverPanics(a.o.Log), policy.middleware())
+		hosted.ForBrowsers, recoverPanics(a.o.Log), policy.middleware())
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)
 
-	failures := handlers.Failures{Log: a.o.Log, Unavailable: a.o.Unavailable}
 	base := issuerPath(a.o.Issuer)
 	root := router{e.Group("")}
 	issuer := router{e.Group(base)}
@@ -226,7 +229,7 @@ func (a *App) route() error {
 		Failures: failures, Tokens: a.Tokens, Clients: a.Clients, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, SameOrigin: policy.requireOrigin(),
 	}
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
-	known := &handlers.KnownBrowsers{Cookies: &a.o.SessionCookie.Cookies, Seal: a.o.Seal}
+	known := hosted.KnownBrowsers
 	consents := consents.Service{Store: a.o.Store}
 	(&handlers.Account{
 		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Browser: browser, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
@@ -236,7 +239,8 @@ func (a *App) route() error {
 	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(applications)
 	(&handlers.Recovery{Failures: failures, KnownBrowsers: known, Users: a.Users}).Mount(applications)
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
-	a.hosted(root, issuer, base, authorizing, failures, known, policy, signup.Handler(policy.requireOrigin()))
+	hosted.Authorize = authorizing
+	a.hosted(root, issuer, hosted, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
 		Failures: failures, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 	}).Mount(applications)
@@ -245,19 +249,24 @@ func (a *App) route() error {
 	return nil
 }
 
-// hosted mounts the pages that browsers navigate to. signup handles what applications
-// post to /signup.
-func (a *App) hosted(root, issuer gin.IRouter, base string, authorizing *authorize.Service, failures handlers.Failures, known *handlers.KnownBrowsers, policy *CORS, signup gin.HandlerFunc) {
+// pages returns what the pages share that browsers navigate to; the caller adds Authorize.
+func (a *App) pages(failures handlers.Failures, policy *CORS) *handlers.Hosted {
 	cookies := handlers.Cookies{HTTPS: a.o.SessionCookie.HTTPS, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
 	if a.o.SessionCookie.SameSite == http.SameSiteNoneMode {
 		cookies.SameSite = http.SameSiteNoneMode // applications on other sites also ask in hidden frames
 	}
-	h := &handlers.Hosted{
-		Failures: failures, Authorize: authorizing,
-		Tokens: a.Tokens, Users: a.Users, SignIns: a.signIns, KnownBrowsers: known, Cookies: &cookies, SameOrigin: policy.fromOwn,
-		ServiceName: a.o.ServiceName, Base: base, SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil, MailFails: a.mailFails,
+	return &handlers.Hosted{
+		Failures: failures,
+		Tokens:   a.Tokens, Users: a.Users, SignIns: a.signIns, Cookies: &cookies, SameOrigin: policy.fromOwn,
+		KnownBrowsers: &handlers.KnownBrowsers{Cookies: &a.o.SessionCookie.Cookies, Seal: a.o.Seal},
+		ServiceName:   a.o.ServiceName, HomeURL: a.o.HomeURL, Base: issuerPath(a.o.Issuer), SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil, MailFails: a.mailFails,
 		RequireVerifiedEmail: a.o.Accounts.RequireVerifiedEmail, MinLength: a.o.Accounts.Passwords.MinLength,
 	}
+}
+
+// hosted mounts these pages. signup handles what applications post to /signup.
+func (a *App) hosted(root, issuer gin.IRouter, h *handlers.Hosted, signup gin.HandlerFunc) {
+	(&handlers.Home{Hosted: h}).Mount(root, issuer, a.o.Demo != nil)
 	(&handlers.Authorization{Hosted: h}).Mount(issuer)
 	(&handlers.Login{Hosted: h}).Mount(issuer)
 	(&handlers.SignupPage{Hosted: h}).Mount(issuer, signup)

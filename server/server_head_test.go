@@ -18,7 +18,7 @@ func TestHeadAnswersAsGet(t *testing.T) {
 	srv := httptest.NewServer(a)
 	defer srv.Close()
 	for path, status := range map[string]int{
-		"/login": 200, "/signup": 200, "/logout": 200, "/forgot": 404, "/error": 400, "/consent": 400, "/oauth/authorize": 400,
+		"/": 303, "/me": 303, "/login": 200, "/signup": 200, "/logout": 200, "/forgot": 404, "/error": 400, "/consent": 400, "/oauth/authorize": 400,
 		"/session": 401, "/userinfo": 200, "/account/sessions": 200, "/account/profile": 200, "/account/consents": 200, "/account/export": 200,
 		"/.well-known/jwks.json": 200, "/.well-known/openid-configuration": 200, "/.well-known/oauth-authorization-server": 200,
 		"/.well-known/change-password": 303, "/openapi.json": 200, "/assets/countersign.js": 200, "/assets/pages.css": 200, "/healthz": 200, "/readyz": 200,

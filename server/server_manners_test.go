@@ -128,7 +128,7 @@ func TestPathsAreExact(t *testing.T) {
 		for _, path := range []string{
 			"/oauth/token/", "//oauth/token", "/oauth//token", "/OAUTH/TOKEN", "/oauth/./token", "/oauth/../oauth/token", "/oauth/token/x", "/oauth", "/oauth/",
 			"/userinfo/", "//userinfo", "/UserInfo", "/signup/", "//signup", "/.well-known/jwks.json/", "//.well-known/jwks.json", "/.well-known//jwks.json",
-			"/.well-known/openid-configuration/", "/.well-known/", "/", "//", "/oauth/token%2F", "/oauth%2Ftoken", "/oauth%2ftoken", "/oauth/%74oken", "/oauth%2F%2Ftoken", "/oauth/token;x=y", "/oauth/token%00", "/oauth\\token",
+			"/.well-known/openid-configuration/", "/.well-known/", "//", "/oauth/token%2F", "/oauth%2Ftoken", "/oauth%2ftoken", "/oauth/%74oken", "/oauth%2F%2Ftoken", "/oauth/token;x=y", "/oauth/token%00", "/oauth\\token",
 		} {
 			for _, method := range []string{"GET", "POST", "HEAD"} {
 				r := httptest.NewRequestWithContext(t.Context(), method, "/", nil)
@@ -164,7 +164,7 @@ func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
 				"X-Frame-Options":           "DENY",
 				"Strict-Transport-Security": "max-age=31536000",
 			} {
-				hosted := r.path == "/oauth/authorize" || r.path == "/signup" && r.method == http.MethodGet
+				hosted := r.path == "/" || r.path == "/oauth/authorize" || r.path == "/signup" && r.method == http.MethodGet
 				if name == "Referrer-Policy" && hosted { // browsers tell our pages where our forms come from
 					want = "same-origin"
 				}

@@ -744,8 +744,8 @@ func TestConfirmationIsSentAgain(t *testing.T) {
 		p.submit("/verify", form("token", token(t, box.take(t)))).says(http.StatusOK, "E-mail address confirmed")
 
 		// A bad link isn't kept in the form, where pressing again would not help.
-		p.submit("/verify", form("token", "cs_mt_AAAA")).says(http.StatusBadRequest, `href="/verify/again"`, "Link from the mail")
-		p.submit("/reset", form("token", "cs_mt_AAAA", "password", password)).says(http.StatusBadRequest, `href="/forgot"`, "Link from the mail")
+		p.submit("/verify", form("token", "cs_mt_AAAA")).says(http.StatusBadRequest, `href="/verify/again?ticket=`, "Link from the mail")
+		p.submit("/reset", form("token", "cs_mt_AAAA", "password", password)).says(http.StatusBadRequest, `href="/forgot?ticket=`, "Link from the mail")
 		p.open("/verify/again").page("again-form")
 		p.submit("/verify/again", form("username", " ")).says(http.StatusBadRequest, "Please enter a username.")
 	})

@@ -27,8 +27,8 @@ var ErrIncomplete = errors.New("the user is not signed in")
 // has ended.
 var ErrLoginRequired = errors.New("no user is signed in")
 
-// Proof shows who a user is: a [Password], an [OwnPassword], a [Code], a [SignUp] or a
-// [Remembered] login. A nil Proof proves nothing.
+// Proof shows who a user is: a [Password], an [OwnPassword], a [Code], a [SignUp], a [Reset]
+// or a [Remembered] login. A nil Proof proves nothing.
 type Proof interface {
 	prove(context.Context, *Service, attempt) (Outcome, error)
 }
@@ -79,6 +79,8 @@ type Outcome struct {
 	User     accounts.User
 	Methods  []Method // what the user has proven now; a Code and a login don't tell
 	AuthTime time.Time
+	// Repeated says of a Reset that the token had set this password before.
+	Repeated bool
 	// Login is the browser's login that a Remembered proof found; otherwise nil.
 	Login *tokens.Login
 

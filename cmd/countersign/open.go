@@ -205,6 +205,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		Dev:         cfg.Dev,
 		RFC9700:     cfg.Profile == configs.RFC9700,
 		ServiceName: cfg.ServiceName,
+		HomeURL:     cfg.HomeURL,
 
 		Accounts: accounts.Settings{Passwords: passwordPolicy(cfg), RequireVerifiedEmail: cfg.Signup.RequireVerifiedEmail},
 		Hashing:  cfg.Hashing(),

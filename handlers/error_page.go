@@ -1,0 +1,72 @@
+package handlers
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"countersign/pages"
+	"countersign/refusals"
+)
+
+// errorPageKey is where WriteProblem finds the pages for a caller that takes them.
+const errorPageKey = "error page"
+
+// ForBrowsers has problems of every path answered with a page where Accept names text/html,
+// as browsers' does when a user opens an address. Programs, and scripts of pages, which
+// call with */*, get the problem. It must run before any handler that can end a request.
+func (h *Hosted) ForBrowsers(c *gin.Context) {
+	if namesHTML(c.Request.Header["Accept"]) {
+		c.Set(errorPageKey, h)
+	}
+}
+
+// pagesFor returns the pages for a caller that takes them, nil for others.
+func pagesFor(c *gin.Context) *Hosted {
+	h, _ := c.Value(errorPageKey).(*Hosted)
+	return h
+}
+
+// namesHTML reports whether an Accept names text/html with a weight (RFC 9110 section 12.5.1).
+func namesHTML(accept []string) bool {
+	for _, header := range accept {
+		for one := range strings.SplitSeq(header, ",") {
+			kind, parameters, _ := strings.Cut(one, ";")
+			if strings.EqualFold(strings.TrimSpace(kind), "text/html") && weighs(parameters) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// weighs reports whether the parameters of a media range leave it a weight.
+func weighs(parameters string) bool {
+	for one := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(one), "=")
+		if strings.EqualFold(name, "q") {
+			q, err := strconv.ParseFloat(value, 64)
+			return err == nil && q > 0
+		}
+	}
+	return true
+}
+
+// problemMessages are the messages for problems, by kind. The others have one for all.
+var problemMessages = map[string]string{
+	"not_found": "not_found", "method_not_allowed": "not_a_page", "login_required": "login_first", "origin_not_allowed": "origin",
+	"internal": "internal", "unavailable": "unavailable", "overloaded": "unavailable", "throttled": "unavailable",
+}
+
+// showProblem answers with the page that says what a problem says.
+func (h *Hosted) showProblem(c *gin.Context, p *refusals.Problem) {
+	h.prepare(c)
+	d := pages.Data{Message: problemMessages[strings.TrimPrefix(p.Type, refusals.ProblemTypes)]}
+	if d.Message == "" {
+		d.Message, d.Detail = "refused", p.Detail
+	}
+	if err := h.show(c, p.Status, pages.Message, nil, d); err != nil {
+		panic(err) // our templates have words for every problem
+	}
+}
