@@ -77,7 +77,7 @@ func (c *Config) checkHome(r *report) {
 	if home == "" {
 		return
 	}
-	if !isWebPage(home) {
+	if !uris.IsWebPage(home) {
 		r.add("home_url", "must be the https URL of a page of yours, such as https://app.example.com/, not %s", quote(home))
 		return
 	}
@@ -89,14 +89,6 @@ func (c *Config) checkHome(r *report) {
 	if path, ok := strings.CutPrefix(u.Path, own.Path); ok && slices.Contains([]string{"", "/", "/login", "/signup", "/logout"}, path) {
 		r.add("home_url", "%s is a page of this server that leads on to home_url: name a page of yours", quote(home))
 	}
-}
-
-// isWebPage reports whether s is a URL that pages and letters can link to: https, or http on
-// loopback hosts.
-func isWebPage(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Hostname() != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && uris.IsLoopback(u.Hostname())) &&
-		len(s) <= 2048 && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }
 
 func (c *Config) checkNetwork(r *report) {

@@ -61,7 +61,7 @@ func (c *Config) links() []link {
 
 // validLink reports whether s can lead a user to a page with a token.
 func validLink(s string) bool {
-	return isWebPage(strings.ReplaceAll(s, "{token}", "t")) && strings.Count(s, "{token}") == 1
+	return uris.IsWebPage(strings.ReplaceAll(s, "{token}", "t")) && strings.Count(s, "{token}") == 1
 }
 
 // checkServeMail reports what serve lacks to send mail.

@@ -86,6 +86,10 @@ func TestIssuer(t *testing.T) {
 func TestGoodValues(t *testing.T) {
 	for _, yaml := range []string{
 		`listen: "auth.internal:443"`,
+		`home_url: "https://app.example.com/#/home?x=y"`,
+		`{issuer: "https://auth.example.com/x", home_url: "https://auth.example.com/x/me"}`,
+		`{issuer: "https://auth.example.com/x", home_url: "https://auth.example.com/"}`,
+		`home_url: "http://localhost:3000"`,
 		`admin_listen: "[::1]:9090"`,
 		`{admin_listen: "127.0.0.1:9090", admin_hosts: [auth1.corp.example.com, auth2.corp.example.com], admin_pprof: true}`,
 		`{listen: "192.0.2.1:8080", admin_listen: "127.0.0.1:8080"}`,
@@ -114,6 +118,13 @@ func TestGoodValues(t *testing.T) {
 
 func TestBadValues(t *testing.T) {
 	for _, test := range []struct{ yaml, key, want string }{
+		{`home_url: app.example.com`, "home_url", "https URL of a page of yours"},
+		{`home_url: "http://app.example.com/"`, "home_url", "https URL of a page of yours"},
+		{`home_url: "javascript:alert(1)"`, "home_url", "https URL of a page of yours"},
+		{`home_url: "https://u:p@app.example.com/"`, "home_url", "https URL of a page of yours"},
+		{`home_url: "https://app.example.com/ x"`, "home_url", "https URL of a page of yours"},
+		{`{issuer: "https://auth.example.com", home_url: "https://auth.example.com/"}`, "home_url", "leads on to home_url"},
+		{`{issuer: "https://auth.example.com/x", home_url: "https://auth.example.com/x/login?a=b"}`, "home_url", "leads on to home_url"},
 		{`profile: oauth21`, "profile", "must be rfc9700 or empty"},
 		{`service_name: ""`, "service_name", "1 to 64 printable characters"},
 		{`service_name: "a\nb"`, "service_name", `"a\nb"`},

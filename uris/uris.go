@@ -167,3 +167,12 @@ func IsLoopback(host string) bool {
 func IsASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r > '~' }) < 0
 }
+
+// IsWebPage reports whether s is a URL that users can be led to: https, or http on loopback
+// hosts, without credentials. It may have a fragment.
+func IsWebPage(s string) bool {
+	uri, fragment, _ := strings.Cut(s, "#")
+	u, err := Parse(uri)
+	return err == nil && CheckHost(u) == nil && (u.Scheme == "https" || u.Scheme == "http" && IsLoopback(u.Hostname())) &&
+		!strings.ContainsFunc(fragment, NotInURI)
+}

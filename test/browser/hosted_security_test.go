@@ -119,7 +119,7 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 	b.blocked = true
 	b.open(server + "/login")
 	b.signIn("alice")
-	b.isAt("Sign out?")
+	b.isAt("You are signed in")
 	cookie := b.loginCookie(server, "__Host-countersign_login")
 	if !cookie.HTTPOnly || !cookie.Secure || cookie.SameSite != "Lax" || cookie.Path != "/" || cookie.Domain != authHost {
 		t.Errorf("the cookie is %+v", cookie)
@@ -255,7 +255,7 @@ func TestPostedAuthorizationRequestKeepsTheSignIn(t *testing.T) {
 	b := newProfile(t).newTab()
 	b.open(h.origin + "/login")
 	b.signIn("alice")
-	b.isAt("Sign out?")
+	b.isAt("You are signed in")
 	cookie := b.loginCookie(h.origin, "countersign_login") // the name without __Host-, as over http on localhost
 	if !cookie.HTTPOnly || cookie.Secure || cookie.SameSite != "Lax" || cookie.Path != "/" || cookie.Domain != "localhost" {
 		t.Errorf("the cookie is %+v", cookie)

@@ -136,7 +136,7 @@ func TestRedirectAsksNoSignedInUser(t *testing.T) {
 
 	b.open(s.url + "/login")
 	b.identify("alice")
-	b.isAtPage("/logout") // shows who is signed in
+	b.isAtPage("/me") // shows who is signed in
 	s.openCode(b)
 	b.press("Sign in")
 	b.isAt("Profile")
