@@ -70,7 +70,7 @@ func setting(name string, value any) string {
 type clientsCreateCmd struct {
 	printing
 	ID             ids.Client `required:"" placeholder:"STRING" help:"The client_id."`
-	SecretStdin    bool       `xor:"kind" help:"Read its secret from standard input."`
+	SecretStdin    bool       `xor:"kind" help:"Read its secret from standard input; a terminal is asked for it."`
 	GenerateSecret bool       `xor:"kind" help:"Generate its secret and print it once."`
 	presetFlags
 
@@ -96,7 +96,7 @@ func (cc *clientsCreateCmd) Run(ctx context.Context, c *cli, kctx *kong.Context,
 	case cc.GenerateSecret:
 		chosen = clients.GenerateSecret()
 	case cc.SecretStdin:
-		if chosen, err = readSecret(std.in); err != nil {
+		if chosen, err = std.secret(ctx, "Secret"); err != nil {
 			return err
 		}
 	}

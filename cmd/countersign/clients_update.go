@@ -21,7 +21,7 @@ import (
 type clientsUpdateCmd struct {
 	printing
 	ID             ids.Client `arg:"" help:"The client_id."`
-	SecretStdin    bool       `xor:"kind" help:"Replace its secret by one from standard input."`
+	SecretStdin    bool       `xor:"kind" help:"Replace its secret by one from standard input; a terminal is asked for it."`
 	GenerateSecret bool       `xor:"kind" help:"Replace its secret by a generated one and print it once."`
 	presetFlags
 
@@ -61,7 +61,7 @@ func (u *clientsUpdateCmd) Run(ctx context.Context, c *cli, kctx *kong.Context, 
 	case u.GenerateSecret:
 		chosen = clients.GenerateSecret()
 	case u.SecretStdin:
-		if chosen, err = readSecret(std.in); err != nil {
+		if chosen, err = std.secret(ctx, "Secret"); err != nil {
 			return err
 		}
 	}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
-
-	"countersign/secrecy"
 )
 
 // printing is for commands that print records.
@@ -146,21 +144,4 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-// readSecret reads a password or secret from standard input, as secrecy.Read has it.
-func readSecret(r io.Reader) (secrecy.Text, error) {
-	const most = 64 << 10
-	b, err := io.ReadAll(io.LimitReader(r, most+1))
-	if err != nil {
-		return "", fmt.Errorf("read standard input: %w", err)
-	}
-	text := secrecy.Read(b)
-	switch {
-	case len(b) > most:
-		return "", fmt.Errorf("standard input has more than %d bytes: pipe the password or secret alone into the command", most)
-	case text == "":
-		return "", fmt.Errorf("standard input is empty: pipe the password or secret into the command")
-	}
-	return text, nil
 }

@@ -46,7 +46,7 @@ type usersCreateCmd struct {
 	Email         string   `placeholder:"E" help:"E-mail address."`
 	EmailVerified bool     `help:"The address is proven: no letter has to."`
 	Role          []string `placeholder:"R" help:"Role; may be repeated."`
-	PasswordStdin bool     `required:"" xor:"password" help:"Read the password from standard input."`
+	PasswordStdin bool     `required:"" xor:"password" help:"Read the password from standard input; a terminal is asked for it."`
 	NoPassword    bool     `required:"" xor:"password" help:"No password opens the account, until its user or you set one."`
 }
 
@@ -54,7 +54,7 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	var password secrecy.Text
 	if u.PasswordStdin {
 		var err error
-		if password, err = readSecret(std.in); err != nil {
+		if password, err = std.secret(ctx, "Password"); err != nil {
 			return err
 		}
 	}
@@ -236,15 +236,15 @@ func (u *usersRemoveRoleCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 type usersSetPasswordCmd struct {
 	User          string `arg:"" help:"Username, id or e-mail address."`
-	PasswordStdin bool   `required:"" help:"Read the password from standard input."`
+	PasswordStdin bool   `required:"" help:"Read the password from standard input; a terminal is asked for it."`
 }
 
 func (u *usersSetPasswordCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	password, err := readSecret(std.in)
-	if err != nil {
-		return err
-	}
 	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		password, err := std.secret(ctx, "Password")
+		if err != nil {
+			return err
+		}
 		return users.SetPassword(ctx, time.Now(), user.ID, password, caller.Operator())
 	})
 }
