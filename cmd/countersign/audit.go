@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -20,15 +21,33 @@ type auditCmd struct {
 	Follow bool          `help:"Keep printing new events, one per line, until interrupted."`
 }
 
+// eventColumns are what a line of an event has.
 var eventColumns = []column[api.Event]{
-	{"time", func(e api.Event) string { return e.Time }},
-	{"kind", func(e api.Event) string { return e.Kind }},
-	{"user_id", func(e api.Event) string { return e.UserID }},
-	{"client_id", func(e api.Event) string { return e.ClientID }},
-	{"session_id", func(e api.Event) string { return e.SessionID }},
-	{"kid", func(e api.Event) string { return e.KeyID }},
-	{"address", func(e api.Event) string { return e.Address }},
-	{"request_id", func(e api.Event) string { return e.RequestID }},
+	{"time", func(e api.Event) string { return e.Time }, cut},
+	{"kind", func(e api.Event) string { return e.Kind }, cut},
+	{"user_id", func(e api.Event) string { return e.UserID }, cut},
+	{"client_id", func(e api.Event) string { return e.ClientID }, cut},
+	{"session_id", func(e api.Event) string { return e.SessionID }, cut},
+	{"kid", func(e api.Event) string { return e.KeyID }, cut},
+	{"address", func(e api.Event) string { return e.Address }, cut},
+	{"request_id", func(e api.Event) string { return e.RequestID }, cut},
+}
+
+// eventListColumns are those that a list has room for.
+var eventListColumns = []column[api.Event]{
+	{"time", func(e api.Event) string { return e.Time }, whole},
+	{"kind", func(e api.Event) string { return e.Kind }, whole},
+	{"about", func(e api.Event) string {
+		switch {
+		case e.UserID != "":
+			return e.UserID
+		case e.ClientID != "":
+			return "client " + e.ClientID
+		default:
+			return cmp.Or(e.KeyID, e.SessionID)
+		}
+	}, whole},
+	{"address", func(e api.Event) string { return e.Address }, cut},
 }
 
 func (a *auditCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -61,7 +80,7 @@ func (a *auditCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	return printList(a.printing, std.out, all, eventColumns)
+	return printList(a.printing, std.out, all, eventListColumns)
 }
 
 // eachEvent calls fn with each event that filter selects.

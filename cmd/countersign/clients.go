@@ -33,7 +33,7 @@ type clientsCmd struct {
 // clientColumns are the columns of a client: all of them, or the few that a list has
 // room for.
 func clientColumns(list bool) []column[api.Client] {
-	all := []column[api.Client]{{"id", func(c api.Client) string { return c.ID }}}
+	all := []column[api.Client]{{"id", func(c api.Client) string { return c.ID }, whole}}
 	for field := range reflect.TypeFor[clients.Settings]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if list && !slices.Contains([]string{"name", "public", "first_party", "grants", "scopes"}, name) {
@@ -41,15 +41,15 @@ func clientColumns(list bool) []column[api.Client] {
 		}
 		all = append(all, column[api.Client]{name, func(c api.Client) string {
 			return setting(name, reflect.ValueOf(c.Settings).FieldByIndex(field.Index).Interface())
-		}})
+		}, field.Type.Kind() == reflect.Bool})
 	}
 	if list {
 		return all
 	}
 	return append(all,
-		column[api.Client]{"declared", func(c api.Client) string { return yesNo(c.Declared) }},
-		column[api.Client]{"created_at", func(c api.Client) string { return c.CreatedAt }},
-		column[api.Client]{"updated_at", func(c api.Client) string { return c.UpdatedAt }})
+		column[api.Client]{"declared", func(c api.Client) string { return yesNo(c.Declared) }, cut},
+		column[api.Client]{"created_at", func(c api.Client) string { return c.CreatedAt }, cut},
+		column[api.Client]{"updated_at", func(c api.Client) string { return c.UpdatedAt }, cut})
 }
 
 // setting returns a client's setting as a table shows it.
@@ -132,7 +132,7 @@ func printClient(p printing, std stdio, c api.Client) error {
 	columns := clientColumns(false)
 	if c.Secret != "" {
 		std.note("Keep the client_secret now: it is not shown again.")
-		columns = append(columns, column[api.Client]{"client_secret", func(c api.Client) string { return c.Secret }})
+		columns = append(columns, column[api.Client]{"client_secret", func(c api.Client) string { return c.Secret }, cut})
 	}
 	if err := printOne(p, std.out, c, columns); err != nil || p.JSON || c.Configuration == "" {
 		return err

@@ -54,9 +54,9 @@ type configShowCmd struct {
 }
 
 var settingColumns = []column[configs.Setting]{
-	{"key", func(s configs.Setting) string { return s.Key }},
-	{"value", func(s configs.Setting) string { return s.Value }},
-	{"source", func(s configs.Setting) string { return s.Source }},
+	{"key", func(s configs.Setting) string { return s.Key }, whole},
+	{"value", func(s configs.Setting) string { return s.Value }, cut},
+	{"source", func(s configs.Setting) string { return s.Source }, cut},
 }
 
 func (cs *configShowCmd) Run(c *cli, std stdio) error {

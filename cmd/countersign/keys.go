@@ -16,14 +16,22 @@ type keysCmd struct {
 	Revoke keysRevokeCmd `cmd:"" help:"Take a leaked key out of use at once; access tokens it signed become invalid."`
 }
 
+// keyColumns are those that a list has room for.
 var keyColumns = []column[api.Key]{
-	{"kid", func(k api.Key) string { return k.KID }},
-	{"alg", func(k api.Key) string { return k.Alg }},
-	{"state", func(k api.Key) string { return k.State }},
-	{"published_from", func(k api.Key) string { return k.PublishedFrom }},
-	{"signs_from", func(k api.Key) string { return k.SignsFrom }},
-	{"signs_until", func(k api.Key) string { return k.SignsUntil }},
-	{"published_until", func(k api.Key) string { return k.PublishedUntil }},
+	{"kid", func(k api.Key) string { return k.KID }, whole},
+	{"alg", func(k api.Key) string { return k.Alg }, whole},
+	{"state", func(k api.Key) string { return k.State }, whole},
+	{"signs_from", func(k api.Key) string { return toMinute(k.SignsFrom) }, whole},
+	{"signs_until", func(k api.Key) string { return toMinute(k.SignsUntil) }, whole},
+}
+
+// toMinute leaves the seconds out of a time.
+func toMinute(at string) string {
+	t, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		return at
+	}
+	return t.Format("2006-01-02T15:04Z07:00")
 }
 
 type keysListCmd struct{ printing }

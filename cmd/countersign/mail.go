@@ -12,15 +12,14 @@ type mailCmd struct {
 	Status mailStatusCmd `cmd:"" help:"List the letters that wait or were refused, and the mail server's last words."`
 }
 
+// letterColumns are those that a list has room for. The last error stands below.
 var letterColumns = []column[api.Letter]{
-	{"state", func(l api.Letter) string { return l.State }},
-	{"kind", func(l api.Letter) string { return l.Kind }},
-	{"user_id", func(l api.Letter) string { return l.UserID }},
-	{"to", func(l api.Letter) string { return l.To }},
-	{"since", func(l api.Letter) string { return l.Since }},
-	{"attempts", func(l api.Letter) string { return strconv.Itoa(l.Attempts) }},
-	{"next_at", func(l api.Letter) string { return l.NextAt }},
-	{"last_error", func(l api.Letter) string { return l.LastError }},
+	{"state", func(l api.Letter) string { return l.State }, whole},
+	{"kind", func(l api.Letter) string { return l.Kind }, whole},
+	{"to", func(l api.Letter) string { return l.To }, cut},
+	{"since", func(l api.Letter) string { return l.Since }, whole},
+	{"attempts", func(l api.Letter) string { return strconv.Itoa(l.Attempts) }, whole},
+	{"next_at", func(l api.Letter) string { return l.NextAt }, whole},
 }
 
 // mostLetters bounds the list. More letters than that have one cause.
@@ -47,5 +46,7 @@ func (s *mailStatusCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if len(letters) == mostLetters {
 		std.note("There may be more than these %d letters.", mostLetters)
 	}
-	return printList(s.printing, std.out, api.List(letters, api.DescribeLetter), letterColumns)
+	list := newListPrinter(s.printing, std.out, letterColumns)
+	list.below = func(l api.Letter) string { return l.LastError }
+	return list.all(api.List(letters, api.DescribeLetter))
 }

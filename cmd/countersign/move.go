@@ -102,9 +102,9 @@ type movedRecord struct {
 }
 
 var movedColumns = []column[movedRecord]{
-	{"table", func(r movedRecord) string { return r.Table }},
-	{"rows", func(r movedRecord) string { return strconv.FormatInt(r.Rows, 10) }},
-	{"sha256", func(r movedRecord) string { return r.SHA256 }},
+	{"table", func(r movedRecord) string { return r.Table }, cut},
+	{"rows", func(r movedRecord) string { return strconv.FormatInt(r.Rows, 10) }, cut},
+	{"sha256", func(r movedRecord) string { return r.SHA256 }, cut},
 }
 
 func movedRecords(tables []store.MovedTable) (records []movedRecord) {

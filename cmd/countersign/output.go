@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
-	"unicode/utf8"
 )
 
 // printing is for commands that print records.
@@ -20,11 +18,16 @@ type printing struct {
 type column[T any] struct {
 	name string
 	text func(T) string
+	kept bool // cut or whole
 }
 
 // printList prints records as a JSON array or an aligned table.
 func printList[T any](p printing, w io.Writer, records []T, columns []column[T]) error {
-	l := newListPrinter(p, w, columns)
+	return newListPrinter(p, w, columns).all(records)
+}
+
+// all prints a list that is here as a whole.
+func (l *listPrinter[T]) all(records []T) error {
 	if err := l.print(records); err != nil {
 		return err
 	}
@@ -32,12 +35,13 @@ func printList[T any](p printing, w io.Writer, records []T, columns []column[T])
 }
 
 // listPrinter prints a list page by page, in the memory of a page. The columns of a table
-// get wider where a later page needs it.
+// get wider where a later page needs it, up to tableWidth in all.
 type listPrinter[T any] struct {
 	printing
 	w       *bufio.Writer
 	columns []column[T]
-	widths  []int
+	widths  []int          // that the columns would have without a bound
+	below   func(T) string // if set, what stands below a record's row
 	begun   bool
 }
 
@@ -71,6 +75,7 @@ func (l *listPrinter[T]) print(records []T) error {
 		}
 		rows, l.begun = append(rows, head), true
 	}
+	head := len(rows)
 	for _, r := range records {
 		cells := make([]string, len(l.columns))
 		for i, c := range l.columns {
@@ -78,17 +83,29 @@ func (l *listPrinter[T]) print(records []T) error {
 		}
 		rows = append(rows, cells)
 	}
-	last := len(l.columns) - 1
-	for _, cells := range rows {
-		for i := range last {
-			l.widths[i] = max(l.widths[i], utf8.RuneCountInString(cells[i]))
+	kept := make([]bool, len(l.columns))
+	for i, c := range l.columns {
+		kept[i] = c.kept
+		for _, cells := range rows {
+			l.widths[i] = max(l.widths[i], terminalWidth(cells[i]))
 		}
 	}
-	for _, cells := range rows {
-		for i := range last {
-			fmt.Fprintf(l.w, "%-*s  ", l.widths[i], cells[i])
+	widths := fit(l.widths, kept)
+	for n, cells := range rows {
+		line := ""
+		for i, cell := range cells {
+			cell = shorten(cell, widths[i])
+			line += cell + strings.Repeat(" ", widths[i]-terminalWidth(cell)+gap)
 		}
-		fmt.Fprintln(l.w, cells[last])
+		fmt.Fprintln(l.w, strings.TrimRight(line, " "))
+		if n < head || l.below == nil {
+			continue
+		}
+		if text := visible(l.below(records[n-head]), ""); text != "" {
+			for _, line := range wrap(text, tableWidth-gap) {
+				fmt.Fprintf(l.w, "%*s%s\n", gap, "", line)
+			}
+		}
 	}
 	return l.w.Flush()
 }
@@ -118,11 +135,20 @@ func printOne[T any](p printing, w io.Writer, record T, columns []column[T]) err
 	if p.JSON {
 		return printJSON(w, record)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	names := 0
 	for _, c := range columns {
-		fmt.Fprintf(t, "%s\t%s\n", c.name, visible(c.text(record), ""))
+		names = max(names, len(c.name))
 	}
-	return t.Flush()
+	for _, c := range columns {
+		name := c.name
+		for _, line := range wrap(visible(c.text(record), ""), tableWidth-names-gap) {
+			if _, err := fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-*s%s", names+gap, name, line), " ")); err != nil {
+				return err
+			}
+			name = ""
+		}
+	}
+	return nil
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -19,8 +19,8 @@ import (
 type clientsPresetsCmd struct{ printing }
 
 var presetColumns = []column[presets.Preset]{
-	{"name", func(p presets.Preset) string { return p.Name }},
-	{"for", func(p presets.Preset) string { return p.Library }},
+	{"name", func(p presets.Preset) string { return p.Name }, cut},
+	{"for", func(p presets.Preset) string { return p.Library }, cut},
 }
 
 func (l *clientsPresetsCmd) Run(std stdio) error {

@@ -16,11 +16,11 @@ import (
 func recordColumns(p accounts.Profile) []column[api.UserWithProfile] {
 	var all []column[api.UserWithProfile]
 	for _, c := range userColumns {
-		all = append(all, column[api.UserWithProfile]{c.name, func(u api.UserWithProfile) string { return c.text(u.User) }})
+		all = append(all, column[api.UserWithProfile]{c.name, func(u api.UserWithProfile) string { return c.text(u.User) }, cut})
 	}
 	inOneLine := strings.NewReplacer("\r\n", ", ", "\n", ", ")
 	for claim, value := range p.All() {
-		all = append(all, column[api.UserWithProfile]{"profile." + claim, func(api.UserWithProfile) string { return inOneLine.Replace(value) }})
+		all = append(all, column[api.UserWithProfile]{"profile." + claim, func(api.UserWithProfile) string { return inOneLine.Replace(value) }, cut})
 	}
 	return all
 }

@@ -18,15 +18,12 @@ type sessionsCmd struct {
 	Revoke sessionsRevokeCmd `cmd:"" help:"End one session, or all of a user's."`
 }
 
+// sessionColumns are those that a list of one user's has room for.
 var sessionColumns = []column[api.Session]{
-	{"id", func(s api.Session) string { return s.ID }},
-	{"user_id", func(s api.Session) string { return s.UserID }},
-	{"client_id", func(s api.Session) string { return s.ClientID }},
-	{"scope", func(s api.Session) string { return s.Scope }},
-	{"created_at", func(s api.Session) string { return s.CreatedAt }},
-	{"last_used_at", func(s api.Session) string { return s.LastUsedAt }},
-	{"expires_at", func(s api.Session) string { return s.ExpiresAt }},
-	{"device", func(s api.Session) string { return s.Device }},
+	{"id", func(s api.Session) string { return s.ID }, whole},
+	{"client_id", func(s api.Session) string { return s.ClientID }, cut},
+	{"last_used_at", func(s api.Session) string { return s.LastUsedAt }, whole},
+	{"device", func(s api.Session) string { return s.Device }, cut},
 }
 
 type sessionsListCmd struct {

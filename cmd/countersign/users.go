@@ -31,14 +31,19 @@ type usersCmd struct {
 }
 
 var userColumns = []column[api.User]{
-	{"id", func(u api.User) string { return u.ID }},
-	{"username", func(u api.User) string { return u.Username }},
-	{"email", func(u api.User) string { return u.Email }},
-	{"email_verified", func(u api.User) string { return yesNo(u.EmailVerified) }},
-	{"roles", func(u api.User) string { return strings.Join(u.Roles, ",") }},
-	{"disabled", func(u api.User) string { return yesNo(u.Disabled) }},
-	{"created_at", func(u api.User) string { return u.CreatedAt }},
+	{"id", func(u api.User) string { return u.ID }, whole},
+	{"username", func(u api.User) string { return u.Username }, cut},
+	{"email", func(u api.User) string { return u.Email }, cut},
+	{"email_verified", func(u api.User) string { return yesNo(u.EmailVerified) }, whole},
+	{"roles", func(u api.User) string { return strings.Join(u.Roles, ",") }, cut},
+	{"disabled", func(u api.User) string { return yesNo(u.Disabled) }, cut},
+	{"created_at", func(u api.User) string { return u.CreatedAt }, cut},
 }
+
+// userListColumns are those that a list has room for.
+var userListColumns = slices.Concat(userColumns[:3], []column[api.User]{
+	{"verified", func(u api.User) string { return yesNo(u.EmailVerified) }, whole},
+}, userColumns[4:6])
 
 type usersCreateCmd struct {
 	printing
@@ -91,7 +96,7 @@ func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		after = u.After // names may be listed after what is no name, such as a prefix of one
 	}
-	out, left := newListPrinter(u.printing, std.out, userColumns), u.Limit
+	out, left := newListPrinter(u.printing, std.out, userListColumns), u.Limit
 	for {
 		page := 1000 // bounds the memory
 		if u.Limit > 0 {

@@ -41,8 +41,8 @@ func version() versionRecord {
 
 func (v *versionCmd) Run(std stdio) error {
 	return printOne(v.printing, std.out, version(), []column[versionRecord]{
-		{"version", func(r versionRecord) string { return r.Version }},
-		{"commit", func(r versionRecord) string { return r.Commit }},
-		{"go", func(r versionRecord) string { return r.Go }},
+		{"version", func(r versionRecord) string { return r.Version }, cut},
+		{"commit", func(r versionRecord) string { return r.Commit }, cut},
+		{"go", func(r versionRecord) string { return r.Go }, cut},
 	})
 }
