@@ -304,10 +304,12 @@ var notAcknowledged = map[string][]string{
 	"it cleans up, and will again": {
 		"PurgeCodes", "PurgeEvents", "PurgeFailures", "PurgeLetters", "PurgeLogins", "PurgeSessions", "TakeTurn",
 	},
-	"it is a letter's way, which is tried again":            {"ClaimLetter", "LetterDone", "LetterFailed"},
-	"it is a budget's, which stands where it stood":         {"ClearFailures", "RecordFailure", "RecordSpread"},
-	"it helps the next sign-in, and this one goes on":       {"UpgradePasswordHash", "ForgetLogin"},
-	"it is the operator's, who sees the error of the store": {"CreateClient", "PutClient", "SetSecretHash", "DeleteClient", "DisableUser", "EnableUser", "ProveEmail"},
+	"it is a letter's way, which is tried again":      {"ClaimLetter", "LetterDone", "LetterFailed"},
+	"it is a budget's, which stands where it stood":   {"ClearFailures", "RecordFailure", "RecordSpread"},
+	"it helps the next sign-in, and this one goes on": {"UpgradePasswordHash", "ForgetLogin"},
+	"it is the operator's, who sees the error of the store": {
+		"ChangeClient", "ChangeRoles", "CreateClient", "DeleteClient", "DisableUser", "EnableUser", "ProveEmail", "PutClient", "SetEmail", "SetSecretHash",
+	},
 }
 
 // Every method of the store is in one of the tables.
