@@ -57,7 +57,7 @@ var layers = map[string][]string{
 	"presets":   {"clients", "oauth", "uris"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
 	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "tokens", "web"},
-	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "tokens", "tracing"},
+	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "tokens", "tracing", "uris"},
 
 	// It sends what tracing makes.
 	"tracing/otlp": {"tracing"},

@@ -13,6 +13,9 @@ type Cookies struct {
 	// HTTPS says that browsers reach us over HTTPS. Without it, on localhost, a cookie
 	// can't have a prefix that promises HTTPS.
 	HTTPS bool
+	// Port, if not empty, is part of the names, as in countersign_refresh_8090: it keeps servers
+	// for development apart that share a host. Only without HTTPS.
+	Port string
 	// Domain is what the access token's cookie is shared with: that host and those below
 	// it. Empty: this host only, as all other cookies always are.
 	Domain   string
@@ -35,6 +38,8 @@ const (
 // other hosts, too; with a Domain, any host of that domain can set it.
 func (k *Cookies) name(base string) string {
 	switch {
+	case !k.HTTPS && k.Port != "":
+		return base + "_" + k.Port
 	case !k.HTTPS:
 		return base
 	case k.domain(base) != "":

@@ -71,7 +71,7 @@ type Options struct {
 // SessionCookie is about browser sign-in at /session.
 type SessionCookie struct {
 	Client           ids.Client // the id of the client whose tokens users get there
-	handlers.Cookies            // New sets HTTPS
+	handlers.Cookies            // New sets HTTPS and Port
 }
 
 // Mail says how the server sends letters.

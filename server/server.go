@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,6 +87,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	o.SessionCookie.HTTPS = strings.HasPrefix(o.Issuer, "https://")
+	o.SessionCookie.Port = cookiePort(o.Issuer, o.Dev)
 	throttle, err := newThrottle(o.Store, o.Seal, o.Throttle)
 	if err != nil {
 		return nil, err
@@ -193,6 +195,9 @@ func (a *App) route() error {
 	hosted := a.pages(failures, policy)
 	e.Use(withoutZones, trusted.forwarded(a.o.Log), a.identify, a.trace, logRequests(a.o.Log, a.o.Metrics), harden(a.o.SessionCookie.HTTPS),
 		hosted.ForBrowsers, recoverPanics(a.o.Log), policy.middleware())
+	if issuer, err := url.Parse(a.o.Issuer); err == nil && a.o.Dev {
+		e.Use(toIssuersHost(issuer))
+	}
 	e.NoRoute(handlers.NotFound)
 	e.NoMethod(handlers.MethodNotAllowed)
 
@@ -251,7 +256,7 @@ func (a *App) route() error {
 
 // pages returns what the pages share that browsers navigate to; the caller adds Authorize.
 func (a *App) pages(failures handlers.Failures, policy *CORS) *handlers.Hosted {
-	cookies := handlers.Cookies{HTTPS: a.o.SessionCookie.HTTPS, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
+	cookies := handlers.Cookies{HTTPS: a.o.SessionCookie.HTTPS, Port: a.o.SessionCookie.Port, SameSite: http.SameSiteLaxMode} // applications lead here from other sites
 	if a.o.SessionCookie.SameSite == http.SameSiteNoneMode {
 		cookies.SameSite = http.SameSiteNoneMode // applications on other sites also ask in hidden frames
 	}

@@ -73,8 +73,9 @@ func serveApp(t *testing.T, files fs.FS, s *site, api string) (origin string) {
 
 // strictAPI is an API that takes access tokens.
 type strictAPI struct {
-	refusals atomic.Int64 // how many requests to refuse
-	sockets  atomic.Int64 // how many WebSockets were opened with a token
+	refuse  atomic.Bool  // the token that comes next is refused, now and later
+	refused sync.Map     // the values of Authorization that are
+	sockets atomic.Int64 // how many WebSockets were opened with a token
 }
 
 func (a *strictAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -84,13 +85,18 @@ func (a *strictAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 	w.Header().Set("Access-Control-Allow-Headers", "Authorization")
-	switch {
-	case r.Method == http.MethodOptions:
-	case !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer eyJ") || a.refusals.Add(-1) >= 0:
-		w.WriteHeader(http.StatusUnauthorized)
-	default:
-		json.NewEncoder(w).Encode(map[string]string{"at": r.URL.Path})
+	if r.Method == http.MethodOptions {
+		return
 	}
+	token := r.Header.Get("Authorization")
+	if strings.HasPrefix(token, "Bearer eyJ") && a.refuse.Swap(false) {
+		a.refused.Store(token, true)
+	}
+	if _, refused := a.refused.Load(token); refused || !strings.HasPrefix(token, "Bearer eyJ") {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	json.NewEncoder(w).Encode(map[string]string{"at": r.URL.Path})
 }
 
 // live says how many WebSockets there were, and ends the first.
@@ -148,9 +154,9 @@ func TestPackagesInABundle(t *testing.T) {
 	}
 	render := programs.Command(t, "node", "render.js")
 	render.Dir = filepath.Join(dir, "react")
-	out, err := render.Output()
+	out, err := render.CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %s", err, out)
 	}
 	var rendered struct {
 		HTML, Refused string
@@ -233,9 +239,12 @@ func TestWebExamples(t *testing.T) {
 		return app
 	}
 	call := func(b *tab, button, want string) {
-		api.refusals.Store(1) // it gets another token
+		api.refuse.Store(true)
 		b.press(button)
 		b.shows(want)
+		if api.refuse.Load() {
+			t.Errorf("%s sent no token", button)
+		}
 	}
 
 	b := p.newTab()

@@ -73,7 +73,7 @@ func newSite(t *testing.T, env ...string) *site {
 	proxy.Start()
 
 	cmd := programs.Command(t, programs.Path(t, "resource-server-go"))
-	cmd.Env = append(cmd.Env, "ISSUER="+s.url, "AUDIENCE="+exampleAPI, "LISTEN=127.0.0.1:0", "ORIGINS="+s.url, "ACCESS_COOKIE=countersign_access")
+	cmd.Env = append(cmd.Env, "ISSUER="+s.url, "AUDIENCE="+exampleAPI, "LISTEN=127.0.0.1:0", "ORIGINS="+s.url, "ACCESS_COOKIE=countersign_access_"+s.url[strings.LastIndexByte(s.url, ':')+1:])
 	s.api = localhost(programs.Start(t, cmd, programs.Listening))
 	return s
 }
