@@ -76,6 +76,9 @@ type UserStore interface {
 	User(ctx context.Context, id ids.User) (User, error)
 	// Users lists users by username, those after the given one, at most limit.
 	Users(ctx context.Context, after string, limit int) ([]User, error)
+	// SearchUsers lists at most limit users, each once: those whose username begins so, by
+	// it, then those whose claimed address does, then those whose id does.
+	SearchUsers(ctx context.Context, of Beginnings, limit int) ([]User, error)
 	// DisableUser bars the user from signing in, moves the epoch and ends all sessions
 	// and logins. Disabling a disabled user changes nothing. ErrUnknownUser.
 	DisableUser(ctx context.Context, id ids.User, now time.Time, ev audit.Event) error

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/accounts"
 	"countersign/ids"
 	"countersign/store/storetest"
 	"countersign/tokens"
@@ -82,6 +84,40 @@ func BenchmarkSQLite(b *testing.B) {
 		})
 		b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(base), "flushes/op")
 	})
+}
+
+// A page of the list and a search, among 100,000 users who all have addresses.
+func BenchmarkUsers(b *testing.B) {
+	db := storetest.Open(b)
+	_, err := db.Pools()["write"].Exec(`
+		WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 100000)
+		INSERT INTO users (id, username, email, email_key, email_verified, roles, password_hash, epoch, created_at, updated_at)
+		SELECT randomblob(16), 'user' || n, 'user' || n || '@example.com', 'user' || n || '@example.com', 1, '[]', '', 0, 0, 0 FROM seq`)
+	noError(b, err)
+	for name, do := range map[string]func() (int, error){
+		"page of 100":      func() (int, error) { u, err := db.Users(b.Context(), "user50000", 100); return len(u), err },
+		"last page of 100": func() (int, error) { u, err := db.Users(b.Context(), "user9989", 100); return len(u), err },
+		"search of what all names and addresses begin with": func() (int, error) {
+			u, err := db.SearchUsers(b.Context(), accounts.Beginnings{Username: "user", EmailKey: "user"}, 101)
+			return len(u), err
+		},
+		"search of an address": func() (int, error) {
+			u, err := db.SearchUsers(b.Context(), accounts.Beginnings{Username: "user77777@", EmailKey: "user77777@"}, 101)
+			return len(u), err
+		},
+		"search of every id": func() (int, error) {
+			u, err := db.SearchUsers(b.Context(), accounts.Beginnings{LastID: ids.User(bytes.Repeat([]byte{0xff}, 16))}, 101)
+			return len(u), err
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if n, err := do(); n == 0 || err != nil {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
 }
 
 // A refresh by sixteen callers at once on MariaDB, and beside it what bounds it: sixteen

@@ -322,6 +322,11 @@ func (o *Observed) RevokeKey(ctx context.Context, kid string, now time.Time, ev 
 	return o.DB.RevokeKey(ctx, kid, now, ev)
 }
 
+func (o *Observed) SearchUsers(ctx context.Context, of accounts.Beginnings, limit int) (found []accounts.User, err error) {
+	defer o.call(ctx, "SearchUsers", time.Now())
+	return o.DB.SearchUsers(ctx, of, limit)
+}
+
 func (o *Observed) Session(ctx context.Context, id ids.Session, now time.Time) (tokens.Session, error) {
 	defer o.call(ctx, "Session", time.Now())
 	return o.DB.Session(ctx, id, now)

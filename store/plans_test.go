@@ -126,6 +126,20 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 	"SetPasswordHash": func(ctx context.Context, db *store.DB, b *browsing) error {
 		return db.SetPasswordHash(ctx, b.user, "new", accounts.By{Session: b.session}, now, created)
 	},
+	"Users": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.Users(ctx, "user 1", 10)
+		return err
+	},
+	"SearchUsers": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.SearchUsers(ctx, accounts.Beginnings{Username: "user 1", EmailKey: "user 1", LastID: ids.User{15: 1}}, 10)
+		return err
+	},
+	"SetEmail": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.SetEmail(ctx, b.user, b.user.String()+"@example.com", true, now, created)
+	},
+	"ChangeRoles": func(ctx context.Context, db *store.DB, b *browsing) error {
+		return db.ChangeRoles(ctx, b.user, func([]string) ([]string, error) { return []string{"admin"}, nil }, now, created)
+	},
 	"DeleteUser": func(ctx context.Context, db *store.DB, b *browsing) error {
 		return db.DeleteUser(ctx, b.user, accounts.By{Operator: true}, now, created)
 	},

@@ -18,6 +18,7 @@ import (
 type usersCmd struct {
 	Create      usersCreateCmd      `cmd:"" help:"Create an account."`
 	List        usersListCmd        `cmd:"" help:"List all accounts."`
+	Search      usersSearchCmd      `cmd:"" help:"Find accounts by the beginning of a name, an address or an id."`
 	Show        usersShowCmd        `cmd:"" help:"Show one account."`
 	Disable     usersDisableCmd     `cmd:"" help:"Disable a user and end all their sessions."`
 	Enable      usersEnableCmd      `cmd:"" help:"Let a disabled user sign in again."`
@@ -120,6 +121,39 @@ func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 func (u *usersListCmd) Validate() error {
 	if u.Limit < 0 {
 		return errors.New("--limit must not be negative")
+	}
+	return nil
+}
+
+type usersSearchCmd struct {
+	printing
+	Text  string `arg:"" help:"The beginning of a username, an e-mail address or an id."`
+	Limit int    `placeholder:"N" default:"100" help:"Print this many at most (${default})."`
+}
+
+func (u *usersSearchCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	users, db, err := c.openUsers(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	found, more, err := users.Search(ctx, u.Text, u.Limit)
+	if err != nil {
+		return err
+	}
+	switch {
+	case more:
+		std.note("There are more than these %d: give more of the text, or a larger --limit.", u.Limit)
+	case len(found) == 0:
+		std.note("No username, address or id begins with %q.", u.Text)
+	}
+	return printList(u.printing, std.out, api.List(found, api.DescribeUser), userListColumns)
+}
+
+// Validate is called by kong.
+func (u *usersSearchCmd) Validate() error {
+	if u.Limit < 1 {
+		return errors.New("--limit must be at least 1")
 	}
 	return nil
 }
@@ -287,7 +321,7 @@ func findUser(ctx context.Context, users *accounts.Users, name string) (user acc
 		user, err = users.ByEmail(ctx, name)
 	}
 	if errors.Is(err, accounts.ErrUnknownUser) {
-		return user, fmt.Errorf("no user is called %q: 'countersign users list' shows all", name)
+		return user, fmt.Errorf("no user is called %q: 'countersign users search TEXT' finds names, addresses and ids that begin so", name)
 	}
 	return user, err
 }

@@ -79,6 +79,40 @@ var operatingPromises = []promise{
 	}},
 }
 
+// Finding accounts.
+var searchPromises = []promise{
+	{"SearchUsers/finds what begins so, once, by name, address and id", func(t *testing.T, db *store.DB) {
+		al := withEmail(t, db, "al", "al@example.com")
+		alice := withEmail(t, db, "alice", "Work@example.com")
+		bob := withEmail(t, db, "bob", "Alice.B@example.com")
+		han := withEmail(t, db, "한글", "h%@example.com")
+		addUser(t, db, "a")
+		withEmail(t, db, "carol", "b@example.com")
+		last := ids.User{0: 0xff}
+		for name, c := range map[string]struct {
+			of    accounts.Beginnings
+			limit int
+			want  []accounts.User
+		}{
+			"name and address":   {accounts.Beginnings{Username: "al", EmailKey: "al"}, 10, []accounts.User{al, alice, bob}},
+			"the limit":          {accounts.Beginnings{Username: "al", EmailKey: "al"}, 2, []accounts.User{al, alice}},
+			"the limit and more": {accounts.Beginnings{Username: "alice", EmailKey: "al"}, 2, []accounts.User{alice, al}},
+			"a whole name":       {accounts.Beginnings{Username: "alice"}, 10, []accounts.User{alice}},
+			"no name":            {accounts.Beginnings{EmailKey: "alice.b@example.com"}, 10, []accounts.User{bob}},
+			"no pattern":         {accounts.Beginnings{Username: "%", EmailKey: "h%"}, 10, []accounts.User{han}},
+			"another script":     {accounts.Beginnings{Username: "한"}, 10, []accounts.User{han}},
+			"an id":              {accounts.Beginnings{ID: al.ID, LastID: al.ID}, 10, []accounts.User{al}},
+			"a name and its id":  {accounts.Beginnings{Username: "al", ID: al.ID, LastID: al.ID}, 10, []accounts.User{al, alice}},
+			"no id":              {accounts.Beginnings{ID: last, LastID: last}, 10, nil},
+			"nothing":            {accounts.Beginnings{}, 10, nil},
+		} {
+			got, err := db.SearchUsers(t.Context(), c.of, c.limit)
+			succeeds(t, err)
+			same(t, name, got, c.want)
+		}
+	}},
+}
+
 // How the operator changes a client.
 var changingPromises = []promise{
 	{"ChangeClient/replaces the settings, the secret, or both", func(t *testing.T, db *store.DB) {
