@@ -22,12 +22,17 @@ import (
 	"golang.org/x/net/websocket"
 
 	"countersign/test/programs"
+	"countersign/test/soak"
 )
 
 // apps has the built examples, and the pages of packages, with what the packages ship
 // installed as npm installs it.
 var apps = sync.OnceValues(func() (string, error) {
-	dir, err := programs.NodeWorkspaces("examples", []string{"react", "vue"}, "web")
+	workspaces := []string{"react", "vue"}
+	if soak.On() {
+		workspaces = append(workspaces, "nextjs")
+	}
+	dir, err := programs.NodeWorkspaces("examples", workspaces, "web")
 	if err != nil {
 		return "", err
 	}
@@ -41,7 +46,15 @@ var apps = sync.OnceValues(func() (string, error) {
 		cmd.Env = append(os.Environ(), env...)
 		return programs.Run(cmd)
 	}
-	if err := build("react", nil, "tsc"); err != nil {
+	if soak.On() {
+		if err := build("nextjs", []string{"NEXT_TELEMETRY_DISABLED=1"}, "next", "build"); err != nil {
+			return "", err
+		}
+		err = build("react", nil, "tsc")
+	} else {
+		err = build("react", nil, "tsc", "--project", "tsconfig.packages.json") // also the example for Next.js
+	}
+	if err != nil {
 		return "", err
 	}
 	if err := build("react", []string{"NODE_ENV=development"}, "vite", "build", "--config", "vite.packages.js"); err != nil {
