@@ -85,7 +85,7 @@ function open(options) {
   let answer;
 
   auth.onChange(({ user }) => know(user));
-  addEventListener("online", () => users.value().error && ask());
+  addEventListener("online", () => users.value().error && users.value().user === undefined && ask());
 
   function know(user, error) {
     const now = users.value();
