@@ -27,10 +27,6 @@ func (u *Users) CreatedJustNow(ctx context.Context, now time.Time, n NewUser, fr
 	if !known && now.Sub(user.CreatedAt) > createdAgain || !same && (!known || u.AddressDue(&user)) {
 		return User{}, ErrUnknownUser
 	}
-	b, err := u.budgetOf(ctx, user.Username, from)
-	if err != nil {
-		return User{}, err
-	}
-	unbarred := func(*User) bool { return false }
-	return u.authenticate(ctx, now, b, user.Username, n.Password, unbarred, from)
+	unbarred := func(*User) error { return nil }
+	return u.authenticateAs(ctx, now, typed{id: user.ID}, n.Password, unbarred, from)
 }

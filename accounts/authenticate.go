@@ -21,20 +21,23 @@ type budget struct {
 	known ids.User
 }
 
-// budgetOf returns the budget for a guess at the password of the account with that
-// name.
+// budgetOf returns the budget for a guess at the password of the account that a caller
+// means.
 //
 // A browser that is known to the account has its own budget, so that its owner can sign
 // in whatever strangers do. All other callers have one per network and share one more.
 // A browser that was known only before the last change of the password has its own and
 // shares one with its like: strangers don't spend it, but an attacker who knew the
 // former password may hold any number of such browsers.
-func (u *Users) budgetOf(ctx context.Context, name string, from caller.Caller) (budget, error) {
+func (u *Users) budgetOf(ctx context.Context, who typed, from caller.Caller) (budget, error) {
+	if who.nothing() {
+		return budget{own: limits.Key("password of a malformed name", who.text, from.Network())}, nil
+	}
+	user, err := u.find(ctx, who)
+	if err != nil {
+		return budget{}, err
+	}
 	if from.Browser != nil {
-		user, err := u.store.UserByUsername(ctx, name)
-		if err != nil && !errors.Is(err, ErrUnknownUser) {
-			return budget{}, fmt.Errorf("find user: %w", err)
-		}
 		if browser, epoch := from.Browser(user.ID); browser != "" {
 			b := budget{own: limits.Key("password from a known browser", user.ID.String(), browser), known: user.ID}
 			if epoch != user.Epoch {
@@ -44,6 +47,7 @@ func (u *Users) budgetOf(ctx context.Context, name string, from caller.Caller) (
 			return b, nil
 		}
 	}
+	name := who.budget(&user)
 	strangers := limits.Key("password from strangers", name)
 	return budget{own: limits.Key("password", name, from.Network()), shared: &strangers}, nil
 }
@@ -78,32 +82,36 @@ func (u *Users) charge(ctx context.Context, now time.Time, b budget, from caller
 // guesses is the purpose of the budget that all guesses from a network share.
 const guesses = "passwords"
 
-// Authenticate returns the user with that name if the password is correct.
+// Authenticate returns the user with that name or e-mail address if the password is
+// correct. A name is a username, or an address that the user has.
 //
-// Every failure is the same ErrBadCredentials, takes the same work and counts alike: a
-// name that is unknown, disabled or malformed, an address that must be proven first,
-// an account without a password, and a wrong or malformed password. A caller that guesses too often gets a
-// *limits.WaitError: see budgetOf. limits.ErrBusy means that too many sign-ins wait
-// already.
-func (u *Users) Authenticate(ctx context.Context, now time.Time, username string, password secrecy.Text, from caller.Caller) (User, error) {
-	name, err := NormalizeUsername(username)
-	b := budget{own: limits.Key("password of a malformed name", trim(username), from.Network())}
-	if err != nil {
-		name = ""
-	} else if b, err = u.budgetOf(ctx, name, from); err != nil {
-		return User{}, err
-	}
-	return u.authenticate(ctx, now, b, name, password, u.AddressDue, from)
+// The owner of a right password learns why the account may not sign in: ErrDisabled, or a
+// *NotVerifiedError where an address must be proven first. Every other failure is the same
+// ErrBadCredentials, takes the same work and counts alike: a name that is unknown or
+// malformed, an account without a password, and a wrong or malformed password, whatever the
+// account. A caller that guesses too often gets a *limits.WaitError: see budgetOf.
+// limits.ErrBusy means that too many sign-ins wait already.
+func (u *Users) Authenticate(ctx context.Context, now time.Time, name string, password secrecy.Text, from caller.Caller) (User, error) {
+	return u.authenticateAs(ctx, now, readTyped(name), password, u.notVerified, from)
 }
 
-// authenticate is Authenticate for a name in its stored form, which is empty for a
-// malformed one, and the budget of the guess. The password of a user who is barred is wrong.
-func (u *Users) authenticate(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text, barred func(*User) bool, from caller.Caller) (user User, err error) {
+// authenticateAs is Authenticate for whom a caller means. bar returns why an account may not
+// sign in, nil if it may.
+func (u *Users) authenticateAs(ctx context.Context, now time.Time, who typed, password secrecy.Text, bar func(*User) error, from caller.Caller) (User, error) {
+	b, err := u.budgetOf(ctx, who, from)
+	if err != nil {
+		return User{}, err
+	}
+	return u.authenticate(ctx, now, b, who, password, bar, from)
+}
+
+// authenticate is authenticateAs with the budget of the guess.
+func (u *Users) authenticate(ctx context.Context, now time.Time, b budget, who typed, password secrecy.Text, bar func(*User) error, from caller.Caller) (user User, err error) {
 	// A caller that must wait takes no place in the queue.
 	if _, err := u.check(ctx, now, b, from); err != nil {
 		return User{}, err
 	}
-	if busy := u.hasher.Do(ctx, from.Party(b.known), func() { user, err = u.guess(ctx, now, b, name, password, barred, from) }); busy != nil {
+	if busy := u.hasher.Do(ctx, from.Party(b.known), func() { user, err = u.guess(ctx, now, b, who, password, bar, from) }); busy != nil {
 		return User{}, busy
 	}
 	return user, err
@@ -111,44 +119,61 @@ func (u *Users) authenticate(ctx context.Context, now time.Time, b budget, name 
 
 // guess does the work of authenticate. It runs in a slot, from checking the
 // budget to charging it, so that parallel guesses can't overdraw the budget.
-func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string, password secrecy.Text, barred func(*User) bool, from caller.Caller) (User, error) {
+func (u *Users) guess(ctx context.Context, now time.Time, b budget, who typed, password secrecy.Text, bar func(*User) error, from caller.Caller) (User, error) {
 	spent, err := u.check(ctx, now, b, from)
 	if err != nil {
 		return User{}, err
 	}
-	user, err := u.store.UserByUsername(ctx, name)
-	if err != nil && !errors.Is(err, ErrUnknownUser) {
-		return User{}, fmt.Errorf("find user: %w", err)
+	user, err := u.guessed(ctx, who)
+	if err != nil {
+		return User{}, err
 	}
-	entitled := err == nil && !user.Disabled() && !barred(&user) && user.PasswordHash != ""
-	prepared, err := preparePassword(string(password))
-	entitled = entitled && err == nil
-
+	prepared, malformed := preparePassword(string(password))
 	stored := u.hasher.Dummy()
-	if entitled {
+	if user.PasswordHash != "" && malformed == nil {
 		stored = user.PasswordHash
 	}
-	match, outdated, err := u.hasher.Verify(stored, prepared)
+	verdict, err := u.hasher.Verify(stored, prepared)
 	if err != nil {
 		u.log.ErrorContext(ctx, "stored password hash is unusable", "subject", user.ID, "err", err)
-		u.hasher.Verify(u.hasher.Dummy(), prepared)
+		verdict, _ = u.hasher.Verify(u.hasher.Dummy(), prepared)
 	}
-	if !match && outdated {
+	match := verdict.Match
+	if !match && who.key != "" {
+		other, err := u.sharing(ctx, who, verdict.Hash)
+		if err != nil && !errors.Is(err, ErrUnknownUser) {
+			return User{}, err
+		}
+		if match = err == nil; match {
+			user = other
+		}
+	}
+	if !match && verdict.Outdated {
 		u.hasher.TopUp(stored, prepared)
 	}
-	if !entitled || !match {
+	if !match || malformed != nil || user.ID.IsZero() {
 		if err := u.charge(ctx, now, b, from); err != nil {
 			return User{}, err
 		}
 		return User{}, ErrBadCredentials
 	}
-	if err := u.throttle.Succeeded(ctx, b.own, spent); err != nil {
+	// An account that may not sign in refills nothing: an attacker may have made it for an
+	// address whose owner has the same budget.
+	if user.Disabled() {
+		return User{}, ErrDisabled
+	}
+	if err := bar(&user); err != nil {
 		return User{}, err
 	}
-	if outdated {
+	if !user.EmailUnclaimed || !b.known.IsZero() {
+		if err := u.throttle.Succeeded(ctx, b.own, spent); err != nil {
+			return User{}, err
+		}
+	}
+	if verdict.Outdated {
 		// The sign-in succeeds even if the upgrade fails; the next one tries again.
 		upgraded := u.hasher.Hash(prepared)
-		if err := u.store.UpgradePasswordHash(ctx, user.ID, stored, upgraded); err != nil {
+		if err := u.store.UpgradePasswordHash(ctx, user.ID, user.PasswordHash, upgraded); err != nil {
 			u.log.WarnContext(ctx, "password hash not upgraded", "subject", user.ID, "err", err)
 		} else {
 			user.PasswordHash = upgraded
@@ -160,6 +185,14 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, name string,
 // AddressDue reports whether the user must prove the address before signing in.
 func (u *Users) AddressDue(user *User) bool { return u.requireVerifiedEmail && !user.EmailVerified }
 
+// notVerified returns a *NotVerifiedError for a user whose address is due.
+func (u *Users) notVerified(user *User) error {
+	if u.AddressDue(user) {
+		return &NotVerifiedError{*user}
+	}
+	return nil
+}
+
 // Prove checks the password of a user who is signed in already, in one of the user's live
 // sessions, and returns the user as of the check. Its errors are those of Authenticate,
 // and ErrSignedOut.
@@ -170,14 +203,12 @@ func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, session i
 	if session.IsZero() {
 		return User{}, ErrSignedOut
 	}
-	user, err := u.store.User(ctx, id)
-	if errors.Is(err, ErrUnknownUser) {
+	if _, err := u.store.User(ctx, id); errors.Is(err, ErrUnknownUser) {
 		return User{}, ErrSignedOut
-	}
-	if err != nil {
+	} else if err != nil {
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
 	all := limits.Key("password in all sessions", id.String())
 	b := budget{own: limits.Key("password in a session", id.String(), session.String()), shared: &all, known: id}
-	return u.authenticate(ctx, now, b, user.Username, password, u.AddressDue, from)
+	return u.authenticate(ctx, now, b, typed{id: id}, password, u.notVerified, from)
 }

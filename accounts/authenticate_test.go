@@ -60,7 +60,9 @@ func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 		"account without one":  {"keyless", goodPassword},
 		"none for none":        {"keyless", ""},
 		"unknown user":         {"nobody", goodPassword},
-		"disabled user":        {"mallory", goodPassword},
+		"disabled user":        {"mallory", goodPassword + "!"},
+		"unknown address":      {"nobody@example.net", goodPassword},
+		"malformed address":    {"al ice@\x00@example.net", goodPassword},
 		"wrong password":       {"alice", goodPassword + "!"},
 		"no password":          {"alice", ""},
 		"malformed username":   {"al ice", goodPassword},
@@ -122,7 +124,8 @@ func TestEveryFailureIsCountedAlike(t *testing.T) {
 	for name, try := range map[string]struct{ username, password string }{
 		"known user":         {"alice", "wrong"},
 		"unknown user":       {"nobody", goodPassword},
-		"disabled user":      {"mallory", goodPassword},
+		"disabled user":      {"mallory", "wrong"},
+		"unknown address":    {"nobody@example.net", goodPassword},
 		"malformed username": {"al ice", goodPassword},
 		"malformed password": {"alice", "\x00"},
 	} {

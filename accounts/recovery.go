@@ -1,7 +1,9 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -17,11 +19,14 @@ import (
 // ErrNoMail means that this server sends no mail.
 var ErrNoMail = errors.New("this server sends no mail")
 
-// Correspondent names the account that a caller asks mail for, by exactly one of its
-// fields.
+// Correspondent names the account that a caller asks mail for, by exactly one of the first
+// two fields.
 type Correspondent struct {
 	Email    string
-	Username string
+	Username string // or an address, as at sign-in
+	// Account, if not empty, goes before both while it is valid: an AccountToken, which
+	// tells apart the accounts that hold one address.
+	Account string
 }
 
 // RequestReset posts a letter with which the reader of the account's mail can set a
@@ -57,15 +62,11 @@ func (u *Users) request(ctx context.Context, now time.Time, kind LetterKind, who
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	name, err := NormalizeUsername(who.Username)
+	user, asked, err := u.addressee(ctx, now, who)
 	if err != nil {
-		name = who.Username // no account has it; the budget counts it as given
+		return err
 	}
-	user, err := u.addressee(ctx, who.Email, name)
-	if err != nil {
-		return fmt.Errorf("find user: %w", err)
-	}
-	return u.write(ctx, now, kind, &user, EmailKey(who.Email)+name, from)
+	return u.write(ctx, now, kind, &user, asked, from)
 }
 
 // RenewFor is how long after its end a mailed token still names its account to Renew.
@@ -119,17 +120,48 @@ func (u *Users) post(ctx context.Context, l Letter, session ids.Session, notices
 	return nil
 }
 
-// addressee returns the user with that address or name; the zero User if there is none.
-func (u *Users) addressee(ctx context.Context, email, name string) (user User, err error) {
-	if email != "" {
-		user, err = u.store.UserByEmail(ctx, EmailKey(email))
-	} else {
-		user, err = u.store.UserByUsername(ctx, name)
+// addressee returns the user whom a caller asks mail for, the zero User if there is none, and
+// what the caller asked for. Of several accounts that hold an address, the newest gets the mail.
+func (u *Users) addressee(ctx context.Context, now time.Time, c Correspondent) (user User, asked string, err error) {
+	who := readTyped(cmp.Or(c.Email, c.Username))
+	asked = cmp.Or(who.key, who.username, who.text)
+	if id, ok := u.openAccount(now, c.Account); ok {
+		who = typed{id: id}
+	} else if c.Email != "" {
+		who.username = "" // a name with an @ is not meant
 	}
-	if errors.Is(err, ErrUnknownUser) {
-		return User{}, nil
+	user, err = u.find(ctx, who)
+	return user, asked, err
+}
+
+// An AccountToken names an account to a page that it was shown on:
+//
+//	expires(8) account(16), as a seal.Keys.Token
+const (
+	accountPrefix  = "cs_am_"
+	accountPurpose = "account on a page"
+)
+
+// AccountToken returns a token with which the reader of a page, who has given the right
+// password, can ask for mail to the account for an hour. It opens nothing else.
+func (u *Users) AccountToken(now time.Time, account ids.User) string {
+	if u.seal == nil {
+		return ""
 	}
-	return user, err
+	return u.seal.Token(accountPrefix, accountPurpose,
+		append(binary.BigEndian.AppendUint64(nil, uint64(now.Add(time.Hour).UnixMilli())), account[:]...))
+}
+
+// openAccount reads an AccountToken.
+func (u *Users) openAccount(now time.Time, token string) (account ids.User, ok bool) {
+	if token == "" || u.seal == nil {
+		return account, false
+	}
+	message, ok := u.seal.OpenToken(accountPrefix, accountPurpose, token)
+	if !ok || len(message) != 8+len(account) || now.UnixMilli() >= int64(binary.BigEndian.Uint64(message)) {
+		return account, false
+	}
+	return ids.User(message[8:]), true
 }
 
 // letter returns a letter about a user, due now.
@@ -172,7 +204,7 @@ func (u *Users) ResetPassword(ctx context.Context, now time.Time, token string, 
 	if unused != nil || letter.Kind != ResetPassword {
 		return User{}, err
 	}
-	user, wrong := u.Authenticate(ctx, now, user.Username, password, from)
+	user, wrong := u.authenticateAs(ctx, now, typed{id: user.ID}, password, u.notVerified, from)
 	switch {
 	case wrong == nil:
 		return user, ErrAlreadyDone
@@ -310,9 +342,9 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 	}
 	user := User{ID: id}
 	letter := u.letter(now, ChangeEmail, &user, email, from.Language)
-	holder, err := u.addressee(ctx, email, "")
+	holder, err := u.store.UserByEmail(ctx, EmailKey(email))
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, ErrUnknownUser):
 		return fmt.Errorf("find user: %w", err)
 	case !holder.ID.IsZero() && holder.ID != id:
 		letter, user = u.alreadyRegistered(now, &holder, from.Language), holder

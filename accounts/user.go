@@ -14,26 +14,38 @@ var (
 	ErrUnknownUser   = errors.New("no such user")
 	ErrUsernameTaken = errors.New("username is taken")
 	ErrEmailTaken    = errors.New("e-mail address is taken")
-	// ErrBadCredentials covers an unknown user, a disabled one, one who must prove an
-	// address first, and a wrong password, also one that was right a moment ago. No
-	// caller can tell them apart.
+	// ErrBadCredentials covers an unknown user and a wrong password, also one that was
+	// right a moment ago, whatever account it is for. No caller can tell them apart.
 	ErrBadCredentials = errors.New("wrong username or password")
+	// ErrDisabled means that the password is right, and the account disabled.
+	ErrDisabled = errors.New("the account is disabled")
+	// ErrNotVerified means that the password is right, and that the user must prove the
+	// address first. It comes as a *NotVerifiedError.
+	ErrNotVerified = errors.New("the e-mail address is not verified")
 	// ErrNoEmail means that the account has no address, or no longer the one in question.
 	ErrNoEmail = errors.New("the account has no such e-mail address")
 	// ErrSignedOut means that the session that asks for a change has ended meanwhile.
 	ErrSignedOut = errors.New("the session has ended")
 )
 
+// NotVerifiedError is ErrNotVerified, with the account.
+type NotVerifiedError struct{ User User }
+
+// Error returns ErrNotVerified's text.
+func (e *NotVerifiedError) Error() string { return ErrNotVerified.Error() }
+
+// Is reports whether target is ErrNotVerified.
+func (e *NotVerifiedError) Is(target error) bool { return target == ErrNotVerified }
+
 // User is a person's account.
 type User struct {
 	ID       ids.User // the "sub" of every token; never changes, never reused
-	Username string   // in PRECIS UsernameCaseMapped form (RFC 8265), unique
+	Username string   // in PRECIS UsernameCaseMapped form (RFC 8265), unique; empty if none
 
 	Email         string // as given; empty if none
 	EmailVerified bool
 	// EmailUnclaimed lets other accounts have the same address, until one of them
-	// proves it. All other addresses are unique without regard to case. The store
-	// doesn't read it back.
+	// proves it. All other addresses are unique without regard to case.
 	EmailUnclaimed bool
 	Roles          []string
 
@@ -72,6 +84,12 @@ type UserStore interface {
 	UserByEmail(ctx context.Context, key string) (User, error)
 	// UserByUsername returns a user by normalised username. ErrUnknownUser.
 	UserByUsername(ctx context.Context, username string) (User, error)
+	// Claimants returns the accounts that a caller may mean who types a name with an @: by
+	// the normalised username, or by the EmailKey of an address.
+	Claimants(ctx context.Context, username, key string) (Claimants, error)
+	// UnclaimedUser returns the oldest account with that password hash that holds, but does
+	// not claim, the address with that EmailKey. ErrUnknownUser.
+	UnclaimedUser(ctx context.Context, key, hash string) (User, error)
 	// User returns a user by id. ErrUnknownUser.
 	User(ctx context.Context, id ids.User) (User, error)
 	// Users lists users by username, those after the given one, at most limit.

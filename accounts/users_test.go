@@ -269,8 +269,8 @@ func TestDisableEnableDelete(t *testing.T) {
 	if err := users.Disable(t.Context(), time.Now(), user.ID, origin); err != nil {
 		t.Fatal(err)
 	}
-	if err := signIn(); !errors.Is(err, accounts.ErrBadCredentials) {
-		t.Errorf("disabled: %v, want ErrBadCredentials", err)
+	if err := signIn(); !errors.Is(err, accounts.ErrDisabled) {
+		t.Errorf("disabled: %v, want ErrDisabled", err)
 	}
 	if err := users.Enable(t.Context(), time.Now(), user.ID, origin); err != nil {
 		t.Fatal(err)

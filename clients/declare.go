@@ -121,11 +121,11 @@ func (s *Registry) keepHash(ctx context.Context, old *Client, secret secrecy.Tex
 		if s.recognises(old, secret) {
 			return old.SecretHash, nil
 		}
-		var match, outdated bool
-		if err := s.hasher.Do(ctx, from.Party(ids.User{}), func() { match, outdated, _ = s.hasher.Verify(old.SecretHash, string(secret)) }); err != nil {
+		var verdict hashing.Verdict
+		if err := s.hasher.Do(ctx, from.Party(ids.User{}), func() { verdict, _ = s.hasher.Verify(old.SecretHash, string(secret)) }); err != nil {
 			return "", err
 		}
-		if match && !outdated {
+		if verdict.Match && !verdict.Outdated {
 			return old.SecretHash, nil
 		}
 	}

@@ -134,11 +134,11 @@ func (s *Registry) guess(ctx context.Context, now time.Time, key [32]byte, store
 	if err != nil {
 		return err
 	}
-	match, _, err := s.hasher.Verify(stored, string(cred.Secret))
+	verdict, err := s.hasher.Verify(stored, string(cred.Secret))
 	if err != nil {
 		s.log.ErrorContext(ctx, "stored secret hash is unusable", "client_id", cred.ID, "err", err)
 	}
-	if !match {
+	if !verdict.Match {
 		if err := s.throttle.FailedNetwork(ctx, now, guesses, from.Address); err != nil {
 			return err
 		}

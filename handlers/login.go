@@ -1,12 +1,14 @@
 package handlers
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"countersign/accounts"
 	"countersign/authorize"
 	"countersign/pages"
 	"countersign/secrecy"
@@ -95,6 +97,9 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		return err
 	}
 	d.Username = username
+	if due, ok := errors.AsType[*accounts.NotVerifiedError](err); ok && h.Mail {
+		d.Account = h.Users.AccountToken(time.Now(), due.User.ID)
+	}
 	if late {
 		d.Ticket = form.Get("ticket") // for the next attempt, which is late, too
 	}

@@ -202,7 +202,7 @@ func (h *RecoveryPages) openAgain(c *gin.Context) error {
 	return h.show(c, http.StatusOK, pages.Again, r, pages.Data{})
 }
 
-// again takes the username: before the address is proven, it names no account.
+// again takes what the user signs in with, or the account that the page knows.
 func (h *RecoveryPages) again(c *gin.Context, form url.Values) error {
 	if !h.Mail {
 		return errMailOff
@@ -216,7 +216,7 @@ func (h *RecoveryPages) again(c *gin.Context, form url.Values) error {
 		err := h.Users.Renew(c.Request.Context(), time.Now(), accounts.VerifyEmail, token, from)
 		return h.sent(c, r, err, pages.Again, pages.Data{Message: "verify_again"})
 	}
-	who := accounts.Correspondent{Username: form.Get("username")}
+	who := accounts.Correspondent{Username: form.Get("username"), Account: form.Get("account")}
 	err = h.Users.ResendVerification(c.Request.Context(), time.Now(), who, from)
-	return h.sent(c, r, err, pages.Again, pages.Data{Message: "verify_again", Username: who.Username})
+	return h.sent(c, r, err, pages.Again, pages.Data{Message: "verify_again", Username: who.Username, Account: who.Account})
 }

@@ -145,8 +145,8 @@ func parsePHC(s string) (phc, error) {
 	return h, nil
 }
 
-// Hasher makes and verifies hashes of passwords and chosen secrets. Hash, Verify and
-// TopUp are expensive: call them in a slot ([Hasher.Do]).
+// Hasher makes and verifies hashes of passwords and chosen secrets. Hash, HashAs, Verify
+// and TopUp are expensive: call them in a slot ([Hasher.Do]).
 type Hasher struct {
 	params Argon2
 	slots  *limits.Slots
@@ -183,21 +183,50 @@ func (h *Hasher) Hash(password string) string {
 // IsHash reports whether a stored text is a hash that Hash made, at any cost.
 func IsHash(stored string) bool { return strings.HasPrefix(stored, "$argon2id$") }
 
-// Verify reports whether stored is a hash of password, and whether Hash would now make
-// it differently. Other schemes, such as those of imported accounts, belong here.
-func (h *Hasher) Verify(stored, password string) (match, outdated bool, err error) {
+// A Verdict is the result of verifying a password.
+type Verdict struct {
+	Match    bool   // the password is the right one
+	Outdated bool   // Hash would now make the stored hash differently
+	Hash     string // of the password, with the stored one's salt and at its cost
+}
+
+// Verify compares a password with a stored hash. Other schemes, such as those of imported
+// accounts, belong here.
+func (h *Hasher) Verify(stored, password string) (Verdict, error) {
 	switch {
 	case strings.HasPrefix(stored, "$argon2id$"):
 		want, err := parsePHC(stored)
 		if err != nil {
-			return false, false, err
+			return Verdict{}, err
 		}
 		got := h.compute(password, want)
-		outdated := want.Argon2 != h.params || len(want.salt) != saltBytes || len(want.tag) != tagBytes
-		return subtle.ConstantTimeCompare(got.tag, want.tag) == 1, outdated, nil
+		return Verdict{
+			Match:    subtle.ConstantTimeCompare(got.tag, want.tag) == 1,
+			Outdated: want.Argon2 != h.params || len(want.salt) != saltBytes || len(want.tag) != tagBytes,
+			Hash:     got.String(),
+		}, nil
 	default:
-		return false, false, errors.New("stored hash is of an unknown scheme")
+		return Verdict{}, errors.New("stored hash is of an unknown scheme")
 	}
+}
+
+// HashAs is Hash with the salt of like and at its cost, so that one computation
+// verifies a password against both. The work is that of Hash, unless hashes
+// used to cost more. If like is no hash of ours, HashAs is Hash.
+func (h *Hasher) HashAs(like, password string) string {
+	model, err := parsePHC(like)
+	if err != nil {
+		return h.Hash(password)
+	}
+	hash := h.compute(password, model).String()
+	h.TopUp(like, password)
+	return hash
+}
+
+// Current reports whether Hash would make a hash at the cost of stored.
+func (h *Hasher) Current(stored string) bool {
+	was, err := parsePHC(stored)
+	return err == nil && was.Argon2 == h.params
 }
 
 // TopUp does the work that stored, a cheaper hash, lacks compared with the current

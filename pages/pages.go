@@ -52,6 +52,7 @@ type Data struct {
 	App      string // where a user starts again whose ticket has expired, a URL; empty: unknown
 	Username string // already filled in, or the user who is signed in
 	Email    string // already filled in, or where a letter goes to
+	Account  string // names the account to /verify/again more exactly than Username; empty: not known
 
 	Errors    []string          // codes of what went wrong, see words.go
 	Retry     time.Duration     // with the code throttled: how long to wait

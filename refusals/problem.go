@@ -50,6 +50,10 @@ var (
 		"too many sign-ins and sign-ups at once, try again shortly")
 	badCredentialsProblem = NewProblem(http.StatusUnauthorized, "invalid_credentials", "Wrong username or password",
 		"the username or the password is wrong")
+	notVerifiedProblem = NewProblem(http.StatusForbidden, "email_not_verified", "E-mail address not verified",
+		"the password is right, but the user has to confirm the account's address first: /account/email/resend sends the mail again")
+	disabledProblem = NewProblem(http.StatusForbidden, "account_disabled", "Account disabled",
+		"the password is right, but the operator has disabled the account")
 	takenProblem     = NewProblem(http.StatusConflict, "taken", "Already taken", "another account already has this, see errors")
 	badLetterProblem = InvalidInput(input.Problem{Field: "token", Code: input.Invalid,
 		Detail: "token is unknown, used or expired: ask for another mail."})

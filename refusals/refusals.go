@@ -103,6 +103,20 @@ var table = []row{
 		page:    &Trouble{Word: "invalid_credentials", Status: http.StatusBadRequest},
 		problem: badCredentialsProblem,
 	},
+	{
+		when:    accounts.ErrNotVerified,
+		reason:  "email_not_verified",
+		client:  oauth.Refuse(oauth.InvalidGrant, "the e-mail address of the account is not verified: the user has to follow the link in the mail"),
+		page:    &Trouble{Word: "email_not_verified", Status: http.StatusForbidden},
+		problem: notVerifiedProblem,
+	},
+	{
+		when:    accounts.ErrDisabled,
+		reason:  "account_disabled",
+		client:  oauth.Refuse(oauth.InvalidGrant, "the account is disabled"),
+		page:    &Trouble{Word: "account_disabled", Status: http.StatusForbidden},
+		problem: disabledProblem,
+	},
 	{when: accounts.ErrUsernameTaken, reason: "username_taken", problem: takenProblem},
 	{when: accounts.ErrEmailTaken, reason: "email_taken", problem: takenProblem},
 	{

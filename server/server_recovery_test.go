@@ -253,7 +253,7 @@ func TestSignupWithVerifiedEmailTellsNothing(t *testing.T) {
 		p := a.page()
 		p.do("POST", "/signup", `{"username":"alice","password":"`+password+`"}`).wantProblem(http.StatusBadRequest, "invalid_input")
 		first := a.post("/signup", `{"username":"alice","password":"`+password+`","email":"same@example.net"}`).want(http.StatusCreated)
-		p.signIn("alice", password).wantProblem(http.StatusUnauthorized, "invalid_credentials")
+		p.signIn("alice", password).wantProblem(http.StatusForbidden, "email_not_verified")
 		a.token(passwordForm("alice")).wantError(http.StatusBadRequest, "invalid_grant")
 		welcome := box.take(t)
 		p.verify(token(t, welcome)).want(http.StatusNoContent)
@@ -265,7 +265,7 @@ func TestSignupWithVerifiedEmailTellsNothing(t *testing.T) {
 				t.Errorf("%s tells them apart: %s %s", member, first.Body, second.Body)
 			}
 		}
-		p.signIn("mallory", password).wantProblem(http.StatusUnauthorized, "invalid_credentials")
+		p.signIn("mallory", password).wantProblem(http.StatusForbidden, "email_not_verified")
 		told := box.take(t)
 		if told.To != "same@example.net" || told.Subject != "You already have an account" || tokenIn.MatchString(told.Text) || !strings.Contains(told.Text, "alice") {
 			t.Errorf("letter = %+v", told)
@@ -289,7 +289,7 @@ func TestSignupWithVerifiedEmailTellsNothing(t *testing.T) {
 		p.verify(carol).want(http.StatusNoContent)
 		p.verify(bob).wantProblem(http.StatusConflict, "taken")
 		p.signIn("carol", password).want(http.StatusOK)
-		p.signIn("bob", password).wantProblem(http.StatusUnauthorized, "invalid_credentials")
+		p.signIn("bob", password).wantProblem(http.StatusForbidden, "email_not_verified")
 	})
 }
 

@@ -348,12 +348,12 @@ func TestFullHashingQueueRefusesLoginsAndSignupsOnly(t *testing.T) {
 		a.signup("alice")
 		login := a.login("alice")
 		release := make(chan struct{})
-		f.set(func(ctx context.Context, verb string) error {
-			if strings.HasPrefix(verb, "UserByUsername flood") { // asked for in a slot
+		f.set(inSlot(func(_ context.Context, verb string) error {
+			if strings.HasPrefix(verb, "UserByUsername flood") {
 				<-release
 			}
 			return nil
-		})
+		}))
 		var flood sync.WaitGroup
 		codes := make(chan int, 100)
 		for i := range 33 { // one slot, and 32 places in the queue
@@ -398,12 +398,12 @@ func TestWaitingForAHashingSlotHasAnEnd(t *testing.T) {
 		a := newApp(t, withFaults(f), func(o *server.Options, _ *keys.Options) { o.Hashing.MaxConcurrentHashes = 1 })
 		a.signup("alice")
 		release := make(chan struct{})
-		f.set(func(ctx context.Context, verb string) error {
+		f.set(inSlot(func(_ context.Context, verb string) error {
 			if strings.HasPrefix(verb, "UserByUsername flood") {
 				<-release
 			}
 			return nil
-		})
+		}))
 		var flood sync.WaitGroup
 		flood.Go(func() { a.token(passwordForm("flood")) })
 		synctest.Wait()

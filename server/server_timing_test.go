@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"countersign/caller"
 	"countersign/hashing"
+	"countersign/ids"
 	"countersign/server"
 	"countersign/test/smtpd"
 	"countersign/test/soak"
@@ -37,7 +39,7 @@ func TestTimeTellsNothing(t *testing.T) {
 	a := newApp(t, proxied, setUp)
 	proving := openApp(t, a.path, a.master, proxied, setUp, withOptions(func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true }))
 
-	networks, names := 0, 0
+	networks, names, turn := 0, 0, 0
 	post := func(to *app, path, body string) *response {
 		t.Helper()
 		networks++
@@ -49,12 +51,30 @@ func TestTimeTellsNothing(t *testing.T) {
 		t.Helper()
 		return post(a, "/session", `{"username":"`+who+`","password":"a wrong password"}`).want(http.StatusUnauthorized)
 	}
+	// By address, at each door in turn, where a third of the accounts is of each kind: one that
+	// may sign in, one that must prove its address first, and a disabled one.
+	byAddress := func(who string) *response {
+		t.Helper()
+		who += "@example.net"
+		switch turn / 3 % 3 {
+		case 0:
+			return post(proving, "/session", `{"username":"`+who+`","password":"a wrong password"}`).want(http.StatusUnauthorized)
+		case 1:
+			networks++
+			return proving.token(with(passwordForm(who), "password", "a wrong password"), "X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", networks>>16, networks>>8&255, networks&255)).want(http.StatusBadRequest)
+		default:
+			networks++
+			return proving.do(http.MethodPost, "/login", form("username", who, "password", "a wrong password").Encode(), "Content-Type", formType,
+				"Origin", issuer, "X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", networks>>16, networks>>8&255, networks&255)).want(http.StatusBadRequest)
+		}
+	}
 	for n, c := range []struct {
 		name string
 		ask  func(who string) *response
 		less float64 // the share of the time that the test takes off for an unknown account
 	}{
 		{"sign in", signIn, 0},
+		{"sign in by address", byAddress, 0},
 		{"sign in, half of it about no account", signIn, 0.5},
 		{"forgot by name", func(who string) *response {
 			return post(a, "/account/password/forgot", `{"username":"`+who+`"}`).want(http.StatusAccepted)
@@ -74,11 +94,22 @@ func TestTimeTellsNothing(t *testing.T) {
 		people := pairs / 4 // each account may get five mails
 		for i := range people {
 			name := fmt.Sprint(letter, "known", i)
-			post(a, "/signup", fmt.Sprintf(`{"username":%q,"password":%q,"email":"%s@example.net"}`, name, password, name)).want(http.StatusCreated)
+			to := a
+			if c.name == "sign in by address" && i%3 == 1 {
+				to = proving
+			}
+			id, err := ids.Parse[ids.User](post(to, "/signup", fmt.Sprintf(`{"username":%q,"password":%q,"email":"%s@example.net"}`, name, password, name)).want(http.StatusCreated).text("id"))
+			if err == nil && c.name == "sign in by address" && i%3 == 2 {
+				err = a.Users.Disable(t.Context(), time.Now(), id, caller.Operator())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 		var took [2][]float64 // of requests about no account, and about an account; in microseconds
 		longer := 0
 		for i := range pairs {
+			turn = i
 			first := rand.IntN(2)
 			for _, which := range []int{first, 1 - first} {
 				who := fmt.Sprint(letter, []string{"nobody", "known"}[which], i%people)

@@ -122,7 +122,7 @@ func TestSignupFormSentTwiceAndAddressDue(t *testing.T) {
 		f.Set("email", "mallory@example.net")
 		p.submit("/signup", f).says(http.StatusBadRequest, "This username is taken.")
 		// It is no way in.
-		p.submit("/login", f).says(http.StatusBadRequest, "The username or the password is wrong.")
+		p.submit("/login", f).says(http.StatusForbidden, "isn't confirmed yet")
 		p.submit("/verify", form("token", token(t, welcome))).says(http.StatusOK, "E-mail address confirmed")
 		f = form("username", "alice", "email", "alice@example.net", "password", password)
 		p.follow(p.submit("/signup", f)).says(http.StatusOK, "alice") // proven meanwhile: signed in

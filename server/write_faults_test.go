@@ -298,8 +298,8 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 // by why.
 var notAcknowledged = map[string][]string{
 	"it reads": {
-		"Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Failures", "Letter", "Login", "Origins", "Ping", "Profile",
-		"Session", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserSessions", "Users",
+		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Failures", "Letter", "Login", "Origins", "Ping", "Profile",
+		"Session", "UnclaimedUser", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserSessions", "Users",
 	},
 	"it cleans up, and will again": {
 		"PurgeCodes", "PurgeEvents", "PurgeFailures", "PurgeLetters", "PurgeLogins", "PurgeSessions", "TakeTurn",

@@ -89,7 +89,7 @@ func scanLetter(row scanner) (accounts.Letter, error) { return scanLetterAnd(row
 func scanLetterAnd(row scanner, more ...any) (accounts.Letter, error) {
 	var l accounts.Letter
 	err := row.Scan(append([]any{&l.ID, (*string)(&l.Kind), &l.UserID, &l.Address, &l.Language, &l.Epoch, (*timeColumn)(&l.CreatedAt),
-		(*timeColumn)(&l.ExpiresAt), (*timeColumn)(&l.DueAt), &l.Attempts, (*textColumn)(&l.Username)}, more...)...)
+		(*timeColumn)(&l.ExpiresAt), (*timeColumn)(&l.DueAt), &l.Attempts, (*nameColumn)(&l.Username)}, more...)...)
 	return l, ifNoRows(err, accounts.ErrBadToken)
 }
 
@@ -140,7 +140,7 @@ func (db *DB) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev
 			return err
 		}
 		query := `
-			UPDATE users SET email = ?, email_key = ?, email_verified = 1, updated_at = ?
+			UPDATE users SET email = ?, email_key = ?, email_verified = 1` + db.claimed() + `, updated_at = ?
 			WHERE id = ? AND disabled_at IS NULL`
 		args := []any{l.Address, accounts.EmailKey(l.Address), now.UnixMilli(), l.UserID[:]}
 		switch l.Kind {
@@ -194,7 +194,7 @@ func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE users SET email_key = ?, email_verified = 1 WHERE id = ?`,
+		_, err = tx.ExecContext(ctx, `UPDATE users SET email_key = ?, email_verified = 1`+db.claimed()+` WHERE id = ?`,
 			accounts.EmailKey(l.Address), l.UserID[:])
 		if err != nil && !db.dialect.isDuplicate(err) { // duplicate: another user has proven the address
 			return err

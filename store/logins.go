@@ -53,7 +53,7 @@ func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login, ev au
 func scanLogin(row scanner) (tokens.Login, error) {
 	var l tokens.Login
 	err := row.Scan(&l.ID, &l.UserID, &l.Epoch, (*timeColumn)(&l.AuthTime), (*timeColumn)(&l.CreatedAt), (*timeColumn)(&l.ExpiresAt),
-		(*timeColumn)(&l.AbsoluteExpiresAt), (*textColumn)(&l.Device), &l.Username)
+		(*timeColumn)(&l.AbsoluteExpiresAt), (*textColumn)(&l.Device), (*nameColumn)(&l.Username))
 	return l, ifNoRows(err, tokens.ErrUnknown)
 }
 

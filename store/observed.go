@@ -42,6 +42,11 @@ func (o *Observed) ClaimLetter(ctx context.Context, l accounts.Letter, until tim
 	return o.DB.ClaimLetter(ctx, l, until)
 }
 
+func (o *Observed) Claimants(ctx context.Context, username, key string) (c accounts.Claimants, err error) {
+	defer o.call(ctx, "Claimants", time.Now())
+	return o.DB.Claimants(ctx, username, key)
+}
+
 func (o *Observed) ClearFailures(ctx context.Context, key [32]byte) error {
 	defer o.call(ctx, "ClearFailures", time.Now())
 	return o.DB.ClearFailures(ctx, key)
@@ -350,6 +355,11 @@ func (o *Observed) SetSecretHash(ctx context.Context, id ids.Client, hash string
 func (o *Observed) TakeTurn(ctx context.Context, name string, now, until time.Time) (bool, error) {
 	defer o.call(ctx, "TakeTurn", time.Now())
 	return o.DB.TakeTurn(ctx, name, now, until)
+}
+
+func (o *Observed) UnclaimedUser(ctx context.Context, key, hash string) (accounts.User, error) {
+	defer o.call(ctx, "UnclaimedUser", time.Now())
+	return o.DB.UnclaimedUser(ctx, key, hash)
 }
 
 func (o *Observed) UpgradePasswordHash(ctx context.Context, id ids.User, old, hash string) error {

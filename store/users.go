@@ -18,17 +18,47 @@ import (
 )
 
 var userTable = table{name: "users", columns: columns("id blob, username text, email text null, email_key text null, email_verified int, " +
-	"roles text, password_hash text, epoch int, disabled_at int null, created_at int, updated_at int")}
+	"roles text, password_hash text, epoch int, disabled_at int null, created_at int, updated_at int, unclaimed_key text null")}
 
-var userQuery = `SELECT ` + userTable.list("") + ` FROM users`
+// formerUserTable is what a user has in the schema before this one, and all that a read
+// returns.
+var formerUserTable = table{name: userTable.name, columns: userTable.columns[:11]}
+
+var userQuery = `SELECT ` + formerUserTable.list("") + ` FROM users`
+
+// nameColumn reads a username. An account without one has its id after a space there: the
+// column is unique and not NULL, servers of older versions read it, and no username has a
+// space.
+type nameColumn string
+
+const nameless = " "
+
+// Scan implements [sql.Scanner].
+func (n *nameColumn) Scan(src any) error {
+	text, err := textOf(src)
+	if strings.HasPrefix(text, nameless) {
+		text = ""
+	}
+	*n = nameColumn(text)
+	return err
+}
+
+// storedName returns the username column of u.
+func storedName(u accounts.User) string {
+	if u.Username == "" && !u.ID.IsZero() {
+		return nameless + u.ID.String()
+	}
+	return u.Username
+}
 
 // namedQuery selects the user with a value in an indexed column, or else a neighbour: the
 // next user in the column's order, or the last. With no row to read and decode, the query
-// would be faster, and an attacker could learn from response times which accounts exist.
+// would be faster, and an attacker could learn from response times which accounts exist. Of
+// several users with the value it selects the newest.
 func namedQuery(column string) string {
-	return strings.ReplaceAll(`SELECT `+userTable.list("")+`, COLUMN = ? FROM users WHERE COLUMN = COALESCE(
+	return strings.ReplaceAll(`SELECT `+formerUserTable.list("")+`, COLUMN = ? AS found FROM users WHERE COLUMN = COALESCE(
 		(SELECT COLUMN FROM users WHERE COLUMN >= ? ORDER BY COLUMN LIMIT 1),
-		(SELECT COLUMN FROM users WHERE COLUMN IS NOT NULL ORDER BY COLUMN DESC LIMIT 1))`, "COLUMN", column)
+		(SELECT COLUMN FROM users WHERE COLUMN IS NOT NULL ORDER BY COLUMN DESC LIMIT 1)) ORDER BY created_at DESC LIMIT 1`, "COLUMN", column)
 }
 
 var byUsername, byEmail = namedQuery("username"), namedQuery("email_key")
@@ -37,7 +67,7 @@ var byUsername, byEmail = namedQuery("username"), namedQuery("email_key")
 func (db *DB) named(ctx context.Context, query, value string) (accounts.User, error) {
 	var found bool
 	u, err := one(ctx, db, func(row scanner) (accounts.User, error) { return scanUserAnd(row, &found) }, query, value, value)
-	if err == nil && !found {
+	if err == nil && (!found || query == byUsername && u.Username == "") {
 		return accounts.User{}, accounts.ErrUnknownUser
 	}
 	return u, err
@@ -48,21 +78,26 @@ func scanUser(row scanner) (accounts.User, error) { return scanUserAnd(row) }
 // scanUserAnd scans a user, and what a query selects after it.
 func scanUserAnd(row scanner, more ...any) (accounts.User, error) {
 	var u accounts.User
-	err := row.Scan(append([]any{&u.ID, &u.Username, (*textColumn)(&u.Email), new(textColumn), &u.EmailVerified, (*listColumn)(&u.Roles),
+	var key textColumn
+	err := row.Scan(append([]any{&u.ID, (*nameColumn)(&u.Username), (*textColumn)(&u.Email), &key, &u.EmailVerified, (*listColumn)(&u.Roles),
 		&u.PasswordHash, &u.Epoch, (*timeColumn)(&u.DisabledAt), (*timeColumn)(&u.CreatedAt), (*timeColumn)(&u.UpdatedAt)}, more...)...)
+	u.EmailUnclaimed = u.Email != "" && key == ""
 	return u, ifNoRows(err, accounts.ErrUnknownUser)
 }
 
 // CreateUser implements [accounts.UserStore].
 func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event, letters ...accounts.Letter) error {
-	key := accounts.EmailKey(u.Email)
+	table, key, unclaimed := userTable, accounts.EmailKey(u.Email), ""
 	if u.EmailUnclaimed {
-		key = ""
+		key, unclaimed = "", key
+	}
+	values := []any{u.ID[:], storedName(u), optional(u.Email), optional(key), u.EmailVerified, list(u.Roles),
+		u.PasswordHash, u.Epoch, millis(u.DisabledAt), millis(u.CreatedAt), millis(u.UpdatedAt), optional(unclaimed)}
+	if db.older {
+		table, values = formerUserTable, values[:len(formerUserTable.columns)]
 	}
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, userTable.insert(),
-			u.ID[:], u.Username, optional(u.Email), optional(key), u.EmailVerified, list(u.Roles),
-			u.PasswordHash, u.Epoch, millis(u.DisabledAt), millis(u.CreatedAt), millis(u.UpdatedAt))
+		_, err := tx.ExecContext(ctx, table.insert(), values...)
 		if err == nil {
 			if err := db.post(ctx, tx, letters...); err != nil {
 				return err
@@ -74,7 +109,7 @@ func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event, l
 		}
 		// A query tells which unique column refused the row, not the driver's message.
 		var taken int
-		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE username = ?`, u.Username).Scan(&taken)
+		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE username = ?`, storedName(u)).Scan(&taken)
 		if err != nil {
 			return err
 		}
@@ -163,7 +198,7 @@ func (db *DB) EnableUser(ctx context.Context, id ids.User, now time.Time, ev aud
 func (db *DB) ProveEmail(ctx context.Context, id ids.User, address string, now time.Time, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `
-			UPDATE users SET email_key = ?, email_verified = 1, updated_at = ? WHERE id = ? AND email = ? AND email_verified = 0`,
+			UPDATE users SET email_key = ?, email_verified = 1`+db.claimed()+`, updated_at = ? WHERE id = ? AND email = ? AND email_verified = 0`,
 			accounts.EmailKey(address), now.UnixMilli(), id[:], address))
 		switch {
 		case db.dialect.isDuplicate(err):
@@ -184,7 +219,7 @@ func (db *DB) ProveEmail(ctx context.Context, id ids.User, address string, now t
 // SetEmail implements [accounts.UserStore].
 func (db *DB) SetEmail(ctx context.Context, id ids.User, address string, verified bool, now time.Time, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE users SET email = ?, email_key = ?, email_verified = ?, updated_at = ? WHERE id = ?`,
+		n, err := affected(tx.ExecContext(ctx, `UPDATE users SET email = ?, email_key = ?, email_verified = ?`+db.claimed()+`, updated_at = ? WHERE id = ?`,
 			address, accounts.EmailKey(address), verified, now.UnixMilli(), id[:]))
 		switch {
 		case db.dialect.isDuplicate(err):

@@ -22,7 +22,7 @@ export const views = {
       onSubmit(main.querySelector("form"), async (account) => {
         await auth.signUp(account);
         await auth.signIn(account).catch((err) => {
-          if (err.code !== "invalid_credentials") throw err; // the user has to confirm the address first
+          if (err.code !== "email_not_verified") throw err;
           go("signin", "Follow the link in the mail we sent you, then sign in.");
         });
       });

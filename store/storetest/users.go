@@ -339,3 +339,72 @@ func isUser(t testing.TB, db *store.DB, want accounts.User) {
 	}
 	same(t, "user in the list", all[i], want)
 }
+
+// addHolder adds an account without a username that holds an address, unclaimed.
+func addHolder(t *testing.T, db *store.DB, email, hash string, created time.Time) accounts.User {
+	t.Helper()
+	u := user("")
+	u.Email, u.EmailUnclaimed, u.PasswordHash, u.CreatedAt = email, true, hash, created
+	succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+	return u
+}
+
+var namePromises = []promise{
+	{"CreateUser/any number have no username", func(t *testing.T, db *store.DB) {
+		for _, email := range []string{"a@example.com", "b@example.com"} {
+			u := user("")
+			u.Email = email
+			succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+			got, err := db.User(t.Context(), u.ID)
+			succeeds(t, err)
+			same(t, "user", got, u)
+			for _, name := range []string{"", " " + u.ID.String(), u.ID.String()} {
+				_, err := db.UserByUsername(t.Context(), name)
+				fails(t, name, err, accounts.ErrUnknownUser)
+				c, err := db.Claimants(t.Context(), name, "nobody@example.com")
+				succeeds(t, err)
+				same(t, "claimants", c, accounts.Claimants{})
+			}
+			l := letter(accounts.VerifyEmail, u)
+			succeeds(t, db.PostLetter(t.Context(), l, ids.Session{}))
+			found, err := db.Letter(t.Context(), l.ID, at)
+			succeeds(t, err)
+			same(t, "name in a letter", found.Username, "")
+			in, err := db.Login(t.Context(), addLogin(t, db, u).ID, at)
+			succeeds(t, err)
+			same(t, "name in a login", in.Username, "")
+		}
+	}},
+	{"Claimants/by name, by address, and unclaimed", func(t *testing.T, db *store.DB) {
+		name := addUser(t, db, "a@example.com")
+		claims := user("alice")
+		claims.Email = "A@example.com"
+		succeeds(t, db.CreateUser(t.Context(), claims, event(audit.UserCreated)))
+		addHolder(t, db, "a@EXAMPLE.com", "hash 1", at)
+		newest := addHolder(t, db, "a@example.com", "hash 2", at.Add(time.Second))
+		addHolder(t, db, "b@example.com", "hash 1", at)
+		got, err := db.Claimants(t.Context(), "a@example.com", "a@example.com")
+		succeeds(t, err)
+		same(t, "claimants", got, accounts.Claimants{ByUsername: name, ByEmail: claims, Unclaimed: newest})
+		got, err = db.Claimants(t.Context(), "alice", "c@example.com")
+		succeeds(t, err)
+		same(t, "claimants", got, accounts.Claimants{ByUsername: claims})
+	}},
+	{"UnclaimedUser/by address and hash, until it is claimed", func(t *testing.T, db *store.DB) {
+		u := addHolder(t, db, "A@example.com", "hash 1", at)
+		addHolder(t, db, "a@example.com", "hash 1", at.Add(time.Second))
+		got, err := db.UnclaimedUser(t.Context(), "a@example.com", "hash 1")
+		succeeds(t, err)
+		same(t, "user", got, u)
+		for _, other := range [][2]string{{"a@example.com", "hash 2"}, {"b@example.com", "hash 1"}, {"A@example.com", "hash 1"}} {
+			_, err := db.UnclaimedUser(t.Context(), other[0], other[1])
+			fails(t, other[0], err, accounts.ErrUnknownUser)
+		}
+		succeeds(t, db.ProveEmail(t.Context(), u.ID, u.Email, at, event(audit.UserEmailVerified)))
+		got, err = db.UnclaimedUser(t.Context(), "a@example.com", "hash 1")
+		succeeds(t, err)
+		if got.ID == u.ID {
+			t.Error("the address is claimed, and the account is found by it as if it weren't")
+		}
+	}},
+}
