@@ -18,10 +18,11 @@ var layers = map[string][]string{
 	"audit":   {"ids"},
 	"ids":     {},
 	"input":   {},
-	"mail":    {"secrecy", "uris"},
+	"mail":    {"secrecy", "theme", "uris"},
 	"metrics": {},
 	"openapi": {},
-	"pages":   {},
+	"pages":   {"theme"},
+	"theme":   {"input", "uris"},
 	"seal":    {"secrecy"},
 	"secrecy": {},
 	"tracing": {},
@@ -42,7 +43,7 @@ var layers = map[string][]string{
 	"keys":     {"audit", "input", "seal"},
 
 	// It asks the owners of rules and adds the place.
-	"configs": {"accounts", "clients", "hashing", "input", "keys", "limits", "oauth", "origins", "secrecy", "store/dsn", "tokens", "uris"},
+	"configs": {"accounts", "clients", "hashing", "input", "keys", "limits", "oauth", "origins", "secrecy", "store/dsn", "theme", "tokens", "uris"},
 
 	"store/dsn":       {"input", "uris"},
 	"store":           {"ids", "store/dsn", "accounts", "audit", "clients", "consents", "keys", "limits", "oauth", "secrecy", "tokens"},
@@ -56,13 +57,13 @@ var layers = map[string][]string{
 	"authorize": {"caller", "clients", "consents", "ids", "oauth", "refusals", "seal", "tokens"},
 	"presets":   {"clients", "oauth", "uris"},
 	"api":       {"accounts", "audit", "clients", "consents", "keys", "tokens"},
-	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "tokens", "web"},
-	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "tokens", "tracing", "uris"},
+	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "grants", "ids", "input", "keys", "mail", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "theme", "tokens", "web"},
+	"server":    {"accounts", "audit", "authorize", "clients", "consents", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "theme", "tokens", "tracing", "uris"},
 
 	// It sends what tracing makes.
 	"tracing/otlp": {"tracing"},
 
-	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "metrics", "oauth", "presets", "seal", "secrecy", "server", "store", "tokens", "tracing", "tracing/otlp"},
+	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "handlers", "ids", "keys", "limits", "mail", "metrics", "oauth", "presets", "seal", "secrecy", "server", "store", "theme", "tokens", "tracing", "tracing/otlp"},
 
 	// For measuring alone.
 	"bench": {"test/mariadb"},

@@ -31,6 +31,7 @@ func (c *Config) check(r *report) {
 	}
 	c.checkNames(r)
 	c.checkHome(r)
+	r.ask(c.Theme.Check(), func(field string) string { return "theme." + field })
 	c.checkDatabase(r)
 	c.checkNetwork(r)
 	c.checkTokens(r)

@@ -30,6 +30,7 @@ import (
 	"countersign/limits"
 	"countersign/secrecy"
 	"countersign/store/dsn"
+	"countersign/theme"
 	"countersign/tokens"
 )
 
@@ -53,6 +54,9 @@ type Config struct {
 	// confirmation and signing out. An https URL of a page of yours. Default empty: users
 	// who sign in end at /me.
 	HomeURL string `yaml:"home_url"`
+
+	// Theme is how the hosted pages and the letters look.
+	Theme theme.Settings `yaml:"theme"`
 
 	// Profile tightens the protocol as a whole. rfc9700 disables what RFC 9700 advises
 	// against: passwords given to applications (the password grant, and POST /session

@@ -10,13 +10,15 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/pages"
+	"countersign/theme"
 	"countersign/web"
 )
 
 // Assets serves the files that browsers load from us: the sign-in module, to pages of
 // any origin, and the demo app, if there is one.
 type Assets struct {
-	Demo fs.FS
+	Demo  fs.FS
+	Theme *theme.Theme // nil: our own
 }
 
 // Mount adds the routes.
@@ -28,6 +30,12 @@ func (h *Assets) Mount(r gin.IRouter) error {
 	asset(r, "/assets/form-post.js", pages.FormPostScript, moduleMaxAge)
 	asset(r, "/assets/deliberate.js", pages.DeliberateScript, moduleMaxAge)
 	asset(r, "/assets/mailed-link.js", pages.MailedLinkScript, moduleMaxAge)
+	if h.Theme != nil {
+		for _, a := range h.Theme.Assets() {
+			d, forever := newDocument(a.Type, a.Body), []string{"public, max-age=31536000, immutable"}
+			r.GET(a.Path, func(c *gin.Context) { d.answer(c, forever) })
+		}
+	}
 	if h.Demo == nil {
 		return nil
 	}

@@ -28,9 +28,10 @@ type Cookies struct {
 const (
 	refreshCookie      = "countersign_refresh"
 	accessCookie       = "countersign_access"
-	loginCookie        = "countersign_login"   // the token of the browser's login
-	knownBrowserCookie = "countersign_device"  // see KnownBrowsers
-	pendingCookie      = "countersign_request" // see Hosted.remember
+	loginCookie        = "countersign_login"    // the token of the browser's login
+	knownBrowserCookie = "countersign_device"   // see KnownBrowsers
+	pendingCookie      = "countersign_request"  // see Hosted.remember
+	languageCookie     = "countersign_language" // see Hosted.prefers
 )
 
 // name returns a cookie's name with its prefix, with which browsers refuse the cookie from

@@ -19,6 +19,7 @@ import (
 	"countersign/pages"
 	"countersign/refusals"
 	"countersign/signin"
+	"countersign/theme"
 	"countersign/tokens"
 )
 
@@ -36,7 +37,8 @@ type Hosted struct {
 	// SameOrigin reports whether a form comes from our own pages.
 	SameOrigin func(*http.Request) bool
 
-	ServiceName          string      // the name that users see
+	ServiceName          string // the name that users see
+	Theme                *theme.Theme
 	HomeURL              string      // where users go on to without an application's request; empty: /me
 	Base                 string      // path of the issuer
 	SignupEnabled        bool        // visitors may sign up
@@ -58,6 +60,7 @@ func (h *Hosted) prepare(c *gin.Context) {
 	c.Header("Referrer-Policy", "same-origin")
 	c.Header("Content-Security-Policy", pageCSP)
 	neverCache(c)
+	h.keepLanguage(c)
 }
 
 // page makes a gin handler of fn, and answers its errors with a page.
@@ -137,12 +140,13 @@ func locales(r *authorize.Request) string {
 	return r.UILocales
 }
 
-// showIn answers with a page in the language that the application asks for by
-// ui_locales, or else the browser.
+// showIn answers with a page in the language that the reader prefers. locales are what the
+// application asks for by ui_locales.
 func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales string, d pages.Data) error {
 	d.Service, d.Base, d.Home, d.MinLength = h.ServiceName, h.Base, h.HomeURL, h.MinLength
 	d.MailFails = h.MailFails()
-	preferred := cmp.Or(locales, c.GetHeader("Accept-Language"))
+	d.Here, d.Theme = here(c, d.Ticket), h.Theme
+	preferred := cmp.Or(h.prefers(c, locales), c.GetHeader("Accept-Language"))
 	var body bytes.Buffer
 	if err := pages.Render(&body, pages.Language(preferred), page, &d); err != nil {
 		return err
@@ -244,6 +248,7 @@ func (h *Hosted) request(c *gin.Context, ticket string) (*authorize.Request, err
 	r, err := h.Authorize.Resume(c.Request.Context(), time.Now(), ticket)
 	if err == nil {
 		logClient(c, r.ClientID)
+		r.UILocales = cmp.Or(chosen(c), r.UILocales) // the user's own choice, for the pages that follow
 	}
 	return r, err
 }

@@ -66,7 +66,7 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 		return err
 	}
 	if token := form.Get("token"); token != "" {
-		err := h.Users.Renew(c.Request.Context(), time.Now(), accounts.ResetPassword, token, h.KnownBrowsers.caller(c, locales(r)))
+		err := h.Users.Renew(c.Request.Context(), time.Now(), accounts.ResetPassword, token, h.caller(c, r))
 		return h.sent(c, r, err, pages.Forgot, pages.Data{Message: "mail_sent"})
 	}
 	who := accounts.Correspondent{}
@@ -76,7 +76,7 @@ func (h *RecoveryPages) forgot(c *gin.Context, form url.Values) error {
 	} else {
 		who.Username = name
 	}
-	err = h.Users.RequestReset(c.Request.Context(), time.Now(), who, h.KnownBrowsers.caller(c, locales(r)))
+	err = h.Users.RequestReset(c.Request.Context(), time.Now(), who, h.caller(c, r))
 	return h.sent(c, r, err, pages.Forgot, pages.Data{Message: "mail_sent", Email: name})
 }
 
@@ -120,7 +120,7 @@ func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 		return err
 	}
 	token := accounts.FindMailToken(form.Get("token")) // the user may paste the whole link
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Reset{Token: token, Password: secrecy.Text(form.Get("password"))}, callerOf(c, locales(r)))
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Reset{Token: token, Password: secrecy.Text(form.Get("password"))}, callerOf(c, h.prefers(c, locales(r))))
 	if err == nil {
 		return h.afterReset(c, r, &o)
 	}
@@ -167,7 +167,7 @@ func (h *RecoveryPages) verify(c *gin.Context, form url.Values) error {
 		return err
 	}
 	token := accounts.FindMailToken(form.Get("token"))
-	err = h.Users.ConfirmEmail(c.Request.Context(), time.Now(), token, callerOf(c, locales(r)))
+	err = h.Users.ConfirmEmail(c.Request.Context(), time.Now(), token, callerOf(c, h.prefers(c, locales(r))))
 	if err == nil {
 		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verified"})
 	}
@@ -211,7 +211,7 @@ func (h *RecoveryPages) again(c *gin.Context, form url.Values) error {
 	if err != nil {
 		return err
 	}
-	from := h.KnownBrowsers.caller(c, locales(r))
+	from := h.caller(c, r)
 	if token := form.Get("token"); token != "" {
 		err := h.Users.Renew(c.Request.Context(), time.Now(), accounts.VerifyEmail, token, from)
 		return h.sent(c, r, err, pages.Again, pages.Data{Message: "verify_again"})

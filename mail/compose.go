@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"fmt"
 	htmltemplate "html/template"
+	"maps"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/language"
+
+	"countersign/theme"
 )
 
 // A Kind says what a letter is about.
@@ -35,7 +39,12 @@ type Vars struct {
 	Username string        // may be any text: users choose it
 	Link     string        // empty if the letter has none
 	ValidFor time.Duration // how long the link works
+	Theme    *theme.Theme  // how the letter looks; nil: our own look
+	Issuer   string        // URL below which the theme's files are
 }
+
+// Kinds returns all kinds of letters.
+func Kinds() []Kind { return slices.Sorted(maps.Keys(english.letters)) }
 
 //go:embed letter.txt
 var textLayout string
@@ -52,7 +61,12 @@ var (
 type filled struct {
 	Language, Service, Subject, Action, Link string
 	Before, After                            []string
+	Logo, Accent, Footer                     string // Logo is a URL; empty: the service's name
+	Links                                    []link
 }
+
+// A link leads to a page of the operator's.
+type link struct{ Label, URL string }
 
 // Compose writes a letter in the language that comes closest to what the reader
 // prefers (as in Accept-Language), or else in English. The caller sets the recipient.
@@ -67,6 +81,17 @@ func Compose(kind Kind, prefers string, vars Vars) (Message, error) {
 	f := filled{
 		Language: tongue.code, Service: vars.Service, Link: vars.Link,
 		Subject: fill.Replace(words.subject), Action: fill.Replace(words.action),
+	}
+	look := vars.Theme
+	if look == nil {
+		look = new(theme.Theme)
+	}
+	f.Accent, f.Footer = look.Accent(), look.Footer
+	if logo := look.LetterLogo(); logo != nil {
+		f.Logo = vars.Issuer + logo.Path
+	}
+	for _, l := range look.Links {
+		f.Links = append(f.Links, link{tongue.links[l.Name], l.URL})
 	}
 	for _, p := range words.before {
 		f.Before = append(f.Before, fill.Replace(p))

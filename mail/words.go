@@ -21,6 +21,7 @@ type tongue struct {
 	code     string
 	tag      language.Tag
 	duration func(time.Duration) string
+	links    map[string]string // labels of the operator's links, by their names
 	letters  map[Kind]words
 }
 
@@ -48,6 +49,7 @@ var english = tongue{
 		}
 		return fmt.Sprintf("%d %s", n, unit)
 	},
+	links: map[string]string{"terms": "Terms", "privacy": "Privacy", "support": "Help"},
 	letters: map[Kind]words{
 		VerifyEmail: {
 			subject: "Confirm your e-mail address",
@@ -108,6 +110,7 @@ var korean = tongue{
 		}
 		return fmt.Sprintf("%d시간", int(d/time.Hour))
 	},
+	links: map[string]string{"terms": "이용약관", "privacy": "개인정보처리방침", "support": "고객 지원"},
 	letters: map[Kind]words{
 		VerifyEmail: {
 			subject: "이메일 주소를 확인해 주세요",

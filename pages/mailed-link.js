@@ -15,6 +15,14 @@
     document.getElementById("password")?.focus();
   }
 
+  // The page in another language needs the token, too.
+  function keep() {
+    const token = document.querySelector("input[name=token]")?.value;
+    if (!token) return;
+    for (const link of document.querySelectorAll(".languages a")) link.hash = new URLSearchParams({ token });
+  }
+
   take();
-  addEventListener("hashchange", take); // another link, opened where the page is already
+  addEventListener("hashchange", () => { take(); keep(); }); // another link, opened where the page is already
+  addEventListener("DOMContentLoaded", keep); // after the links
 })();

@@ -20,6 +20,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"countersign/theme"
 )
 
 // A Name says which page.
@@ -40,19 +42,23 @@ const (
 	Again     Name = "again"
 	Message   Name = "message"
 	FormPost  Name = "form_post"
+	Preview   Name = "preview" // for developers: links to all pages and letters
 )
 
 // Data fills in a page's fixed words.
 type Data struct {
-	Service  string // name of the service, as its users know it
-	Base     string // path of the issuer ("" or "/auth"), before every link and asset
-	Home     string // where users go on to, a URL; empty: our own pages
-	Ticket   string // carried in every form and link; empty: none
-	Client   string // name of the application that asks; empty: none
-	App      string // where a user starts again whose ticket has expired, a URL; empty: unknown
-	Username string // already filled in, or the user who is signed in
-	Email    string // already filled in, or where a letter goes to
-	Account  string // names the account to /verify/again more exactly than Username; empty: not known
+	Service  string       // name of the service, as its users know it
+	Base     string       // path of the issuer ("" or "/auth"), before every link and asset
+	Folder   string       // in place of Base before links, where pages are previews; empty: Base
+	Theme    *theme.Theme // nil: our own
+	Here     string       // query of this page, to which the language switch adds a language; empty: there is no switch
+	Home     string       // where users go on to, a URL; empty: our own pages
+	Ticket   string       // carried in every form and link; empty: none
+	Client   string       // name of the application that asks; empty: none
+	App      string       // where a user starts again whose ticket has expired, a URL; empty: unknown
+	Username string       // already filled in, or the user who is signed in
+	Email    string       // already filled in, or where a letter goes to
+	Account  string       // names the account to /verify/again more exactly than Username; empty: not known
 
 	Errors    []string          // codes of what went wrong, see words.go
 	Retry     time.Duration     // with the code throttled: how long to wait
@@ -72,9 +78,26 @@ type Data struct {
 	// say so, too.
 	MailFails bool
 
+	Lists []List // Preview
+
 	Action string  // FormPost: the target, http or https
 	Values []Value // FormPost: in order
 }
+
+// A List is a part of Preview, with links in its rows.
+type List struct {
+	Title string
+	Rows  []Row
+}
+
+// A Row is what Preview says about one page or letter.
+type Row struct {
+	Name  string
+	Links []Link
+}
+
+// A Link leads to a page or a letter.
+type Link struct{ Label, URL string }
 
 // A Value is one parameter of an authorization response.
 type Value struct{ Name, Value string }
@@ -101,7 +124,7 @@ var files embed.FS
 var templates = func() map[Name]*template.Template {
 	layout := template.Must(template.ParseFS(files, "layout.html"))
 	pages := map[Name]*template.Template{}
-	for _, name := range []Name{Login, Signup, Consent, Me, Logout, Forgot, Reset, Verify, Again, Message, FormPost} {
+	for _, name := range []Name{Login, Signup, Consent, Me, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
 		pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, string(name)+".html"))
 	}
 	return pages
@@ -111,6 +134,11 @@ var templates = func() map[Name]*template.Template {
 func Render(w io.Writer, language string, page Name, data *Data) error {
 	if language != "ko" {
 		language = "en"
+	}
+	if data.Theme == nil {
+		themed := *data
+		themed.Theme = new(theme.Theme)
+		data = &themed
 	}
 	v := view{Data: data, Language: language, Page: page}
 	switch page {
@@ -152,6 +180,12 @@ func (v view) title() string {
 	return string(v.Page) + ".title"
 }
 
+// Base returns what comes before the path of every page.
+func (v view) Base() string { return cmp.Or(v.Folder, v.Data.Base) }
+
+// Root returns what comes before the path of every asset.
+func (v view) Root() string { return v.Data.Base }
+
 // Heading returns the page's heading.
 func (v view) Heading() (string, error) { return v.Say(v.title()) }
 
@@ -170,32 +204,67 @@ func (v view) Title() (string, error) {
 // stays on the way to the same application.
 func (v view) Link(path string) string {
 	if v.Ticket == "" {
-		return v.Base + path
+		return v.Base() + path
 	}
-	return v.Base + path + "?ticket=" + template.URLQueryEscaper(v.Ticket)
+	return v.Base() + path + "?ticket=" + template.URLQueryEscaper(v.Ticket)
+}
+
+// A tongue is a language of the language switch.
+type tongue struct {
+	Code, Name, URL string
+	Current         bool
+}
+
+// Languages returns the languages of the language switch.
+func (v view) Languages() []tongue {
+	if v.Here == "" {
+		return nil
+	}
+	var all []tongue
+	for _, code := range Languages {
+		all = append(all, tongue{code, names[code], v.Here + code, code == v.Language})
+	}
+	return all
+}
+
+// Icon returns the name of the picture of a Message.
+func (v view) Icon() string {
+	switch v.code {
+	case "":
+		return ""
+	case "mail_sent", "verify_sent", "verify_again":
+		return "mail"
+	case "verified", "password_set", "already_verified", "already_set", "signed_in_late", "signed_out":
+		return "done"
+	default:
+		return "alert"
+	}
 }
 
 // Who returns the username of the user who is signed in.
 func (v view) Who() string { return cmp.Or(v.SignedIn, v.Username) }
 
 // An onward is a link with which a user goes on.
-type onward struct{ Label, URL string }
+type onward struct {
+	Label, URL string
+	Main       bool // shown as a button
+}
 
 // Onward returns the links with which a user goes on from a page that has no other way on:
 // to the application, where its request is known, or else home.
 func (v view) Onward() []onward {
 	var all []onward
 	if v.App != "" {
-		all = append(all, onward{"onward.app", v.App})
+		all = append(all, onward{"onward.app", v.App, true})
 	}
 	// /login leads users who are signed in to their next step, or home.
-	next := onward{"onward.login", v.Link("/login")}
+	next := onward{"onward.login", v.Link("/login"), len(all) == 0 && v.Icon() != "mail"}
 	switch {
 	case v.Ticket != "" && v.Client != "":
 		next.Label = "onward.client"
 	case v.Ticket != "":
 	case v.Home != "":
-		next = onward{"onward.home", v.Home}
+		next.Label, next.URL = "onward.home", v.Home
 	case v.code == "signed_in_late":
 		next.Label = "onward.me"
 	}
@@ -203,7 +272,7 @@ func (v view) Onward() []onward {
 }
 
 // Stay returns where a user goes who doesn't sign out.
-func (v view) Stay() string { return cmp.Or(v.Home, v.Base+"/me") }
+func (v view) Stay() string { return cmp.Or(v.Home, v.Base()+"/me") }
 
 // Again returns the key of the link to the page that sends another letter, which says
 // otherwise where a button beside it does that.

@@ -12,84 +12,17 @@ import (
 	"countersign/pages"
 )
 
-// An example is a page in one state that a user may see.
-type example struct {
-	name string
-	page pages.Name
-	data pages.Data
-}
-
-var messages = []string{
-	"invalid_request", "unknown_client", "invalid_redirect_uri", "expired", "origin", "mail_sent", "verify_sent", "verify_again", "verified",
-	"password_set", "already_verified", "already_set", "signed_in_late", "signed_out", "internal", "unavailable", "mail_off", "signup_off",
-	"not_found", "not_a_page", "login_first", "refused",
+// examples are all pages in all their states.
+func examples() []pages.Example {
+	all := pages.Examples()
+	for i := range all {
+		all[i].Data.Service, all[i].Data.Base, all[i].Data.Here = "Acme & Söhne", "/auth", "?language="
+	}
+	return all
 }
 
 var errorCodes = []string{
 	"invalid_credentials", "throttled", "busy", "bad_token", "missing_fields", "internal",
-}
-
-// examples are all pages in all their states.
-func examples() []example {
-	const client, user, home = "Acme Notes", "alice", "https://app.example.com/"
-	all := []example{
-		{"login", pages.Login, pages.Data{Signup: true, Forgot: true}},
-		{"login for a client", pages.Login, pages.Data{Ticket: "a.b", Client: client, Username: user, Signup: true, Forgot: true}},
-		{"login or go on", pages.Login, pages.Data{Ticket: "a.b", Client: client, SignedIn: user, Signup: true, Forgot: true}},
-		{"login where addresses are confirmed", pages.Login, pages.Data{Ticket: "a.b", Client: client, Signup: true, Forgot: true, RequireVerifiedEmail: true}},
-		{"login refused", pages.Login, pages.Data{Ticket: "a.b", Client: client, Username: user, Errors: []string{"invalid_credentials"}, Forgot: true}},
-		{"login throttled", pages.Login, pages.Data{Username: user, Errors: []string{"throttled"}, Retry: 61 * time.Second}},
-		{"signup", pages.Signup, pages.Data{}},
-		{"signup for a client", pages.Signup, pages.Data{Ticket: "a.b", Client: client, RequireVerifiedEmail: true}},
-		{"signup refused", pages.Signup, pages.Data{
-			Username: user, Email: "nonsense", MinLength: 8,
-			Fields: map[string]string{"username": "taken", "email": "invalid", "password": "too_short"},
-		}},
-		{"consent", pages.Consent, pages.Data{Ticket: "a.b", Client: client, Username: user, Scopes: []string{
-			"openid", "profile", "email", "phone", "address", "roles", "groups", "offline_access", "notes:read",
-		}}},
-		{"consent to nothing", pages.Consent, pages.Data{Ticket: "a.b", Client: client, Username: user}},
-		{"me", pages.Me, pages.Data{Username: user, Forgot: true}},
-		{"me with a home", pages.Me, pages.Data{Username: user, Home: home}},
-		{"logout with a home", pages.Logout, pages.Data{Username: user, Home: home}},
-		{"signed out with a home", pages.SignedOut, pages.Data{Home: home}},
-		{"expired, with its application", pages.Message, pages.Data{Message: "expired", Client: client, App: "https://notes.example.com/"}},
-		{"signed in late, with its application", pages.Message, pages.Data{Message: "signed_in_late", Client: client, App: "https://notes.example.com/"}},
-		{"verified on the way", pages.Message, pages.Data{Message: "verified", Client: client, Ticket: "a.b", Home: home}},
-		{"logout", pages.Logout, pages.Data{Username: user}},
-		{"logout for a client", pages.Logout, pages.Data{Ticket: "a.b", Client: client, Username: user}},
-		{"signed out", pages.SignedOut, pages.Data{}},
-		{"forgot", pages.Forgot, pages.Data{Ticket: "a.b"}},
-		{"forgot without a client", pages.Forgot, pages.Data{}},
-		{"forgot refused", pages.Forgot, pages.Data{Username: user, Errors: []string{"throttled"}}},
-		{"reset", pages.Reset, pages.Data{Token: "cs_mt_x"}},
-		{"reset refused", pages.Reset, pages.Data{Token: "cs_mt_x", Errors: []string{"bad_token"}, Fields: map[string]string{"password": "too_common"}}},
-		{"reset by a link with #", pages.Reset, pages.Data{}},
-		{"reset without a token", pages.Reset, pages.Data{Errors: []string{"bad_token"}}},
-		{"reset expired", pages.Reset, pages.Data{Ticket: "a.b", Client: client, Renew: "cs_mt_x", Errors: []string{"bad_token"}}},
-		{"verify expired", pages.Verify, pages.Data{Renew: "cs_mt_x", Errors: []string{"bad_token"}}},
-		{"verify", pages.Verify, pages.Data{Token: "cs_mt_x"}},
-		{"verify by a link with #", pages.Verify, pages.Data{}},
-		{"again", pages.Again, pages.Data{}},
-		{"again refused", pages.Again, pages.Data{Ticket: "a.b", Fields: map[string]string{"username": "required"}}},
-		{"again throttled", pages.Again, pages.Data{Username: user, Errors: []string{"throttled"}, Retry: 61 * time.Second}},
-		{"verify sent, again", pages.Message, pages.Data{Ticket: "a.b", Message: "verify_sent", Username: user, Email: "alice@example.com", MailFails: true}},
-		{"form_post", pages.FormPost, pages.Data{
-			Action: "https://app.example.com/callback?x=1&y=2",
-			Values: []pages.Value{{"code", "cs_ac_x"}, {"state", `"><script>alert(1)</script>`}, {"iss", "https://auth.example.com"}},
-		}},
-		{"form_post for a client", pages.FormPost, pages.Data{Client: client, Action: "http://localhost:8080/callback"}},
-	}
-	for _, code := range messages {
-		all = append(all, example{"message " + code, pages.Message, pages.Data{Message: code, Email: "alice@example.com"}})
-	}
-	all = append(all, example{"message in detail", pages.Message, pages.Data{
-		Message: "invalid_redirect_uri", Ticket: "a.b", Detail: "redirect_uri is not registered for this client",
-	}})
-	for i := range all {
-		all[i].data.Service, all[i].data.Base = "Acme & Söhne", "/auth"
-	}
-	return all
 }
 
 // A page is a rendered page, parsed.
@@ -172,8 +105,8 @@ func text(n *html.Node) string {
 func TestPagesAreWellFormed(t *testing.T) {
 	for _, language := range []string{"en", "ko"} {
 		for _, e := range examples() {
-			t.Run(language+"/"+e.name, func(t *testing.T) {
-				p := render(t, language, e.page, e.data)
+			t.Run(language+"/"+e.Name, func(t *testing.T) {
+				p := render(t, language, e.Page, e.Data)
 				if got := get(p.all("html")[0], "lang"); got != language {
 					t.Errorf("lang = %q", got)
 				}
@@ -190,7 +123,7 @@ func TestPagesAreWellFormed(t *testing.T) {
 				checkIDs(p)
 				checkForms(p)
 				checkGuards(p)
-				checkReferences(p, e.data)
+				checkReferences(p, e.Data)
 			})
 		}
 	}
@@ -200,16 +133,16 @@ func TestPagesAreWellFormed(t *testing.T) {
 // form_post goes to the application.
 func TestPagesLeadOn(t *testing.T) {
 	for _, e := range examples() {
-		p := render(t, "en", e.page, e.data)
-		if len(p.all("a")) == 0 && !slices.Contains([]pages.Name{pages.Login, pages.Consent, pages.FormPost}, e.page) {
-			t.Errorf("no way on from %s", e.name)
+		p := render(t, "en", e.Page, e.Data)
+		if len(p.all("a")) == 0 && !slices.Contains([]pages.Name{pages.Login, pages.Consent, pages.FormPost}, e.Page) {
+			t.Errorf("no way on from %s", e.Name)
 		}
 		to := map[string]bool{}
 		for _, a := range p.all("a") {
 			to[get(a, "href")] = true
 		}
-		if e.data.App != "" && !to[e.data.App] || e.data.Home != "" && e.data.Ticket == "" && !to[e.data.Home] {
-			t.Errorf("%s leads to %v", e.name, to)
+		if e.Data.App != "" && !to[e.Data.App] || e.Data.Home != "" && e.Data.Ticket == "" && !to[e.Data.Home] {
+			t.Errorf("%s leads to %v", e.Name, to)
 		}
 	}
 }
@@ -339,10 +272,10 @@ func checkReferences(p page, data pages.Data) {
 			}
 			reference := a.Key == "href" || a.Key == "src" || a.Key == "action"
 			outside := n.Data == "a" && a.Val != "" && (a.Val == data.Home || a.Val == data.App)
-			if reference && !strings.HasPrefix(a.Val, data.Base+"/") && a.Val != data.Action && !outside {
+			if reference && !strings.HasPrefix(a.Val, data.Base+"/") && !strings.HasPrefix(a.Val, "?language=") && a.Val != data.Action && !outside {
 				p.t.Errorf("%s refers to %q", n.Data, a.Val)
 			}
-			if a.Key == "href" && n.Data == "a" && data.Ticket != "" && !outside && a.Val != data.Base+"/me" && !strings.HasSuffix(a.Val, "?ticket="+data.Ticket) {
+			if a.Key == "href" && n.Data == "a" && data.Ticket != "" && !outside && !strings.HasPrefix(a.Val, "?language=") && a.Val != data.Base+"/me" && !strings.HasSuffix(a.Val, "?ticket="+data.Ticket) {
 				p.t.Errorf("the ticket is lost at %q", a.Val)
 			}
 		}
@@ -434,8 +367,8 @@ func TestNamesAreHarmless(t *testing.T) {
 	const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)>{service}&amp;` + "\u202egnp"
 	for _, language := range []string{"en", "ko"} {
 		for _, e := range examples() {
-			d := e.data
-			clean := render(t, language, e.page, d)
+			d := e.Data
+			clean := render(t, language, e.Page, d)
 			for _, field := range []*string{&d.Service, &d.Ticket, &d.Client, &d.Username, &d.Email, &d.SignedIn, &d.Token, &d.Detail} {
 				if *field != "" {
 					*field = evil
@@ -445,20 +378,20 @@ func TestNamesAreHarmless(t *testing.T) {
 			for i := range d.Scopes {
 				d.Scopes[i] = evil
 			}
-			for name := range e.data.Fields {
+			for name := range e.Data.Fields {
 				d.Fields[name] = evil
 			}
 			for i := range d.Values {
 				d.Values[i].Value = evil
 			}
-			p := render(t, language, e.page, d)
+			p := render(t, language, e.Page, d)
 			if got, want := len(p.all("script"))+len(p.all("img")), len(clean.all("script"))+len(clean.all("img")); got != want {
-				t.Errorf("%s/%s: %s", language, e.name, p.text)
+				t.Errorf("%s/%s: %s", language, e.Name, p.text)
 			}
 			for _, n := range p.all("*") {
 				for _, a := range n.Attr {
 					if strings.HasPrefix(a.Key, "on") {
-						t.Errorf("%s/%s: %s has %s", language, e.name, n.Data, a.Key)
+						t.Errorf("%s/%s: %s has %s", language, e.Name, n.Data, a.Key)
 					}
 				}
 			}
@@ -488,7 +421,7 @@ func TestErrorsAreSaid(t *testing.T) {
 			seen[said] = true
 		}
 		seen = map[string]bool{}
-		for _, code := range messages {
+		for _, code := range pages.Messages() {
 			p := render(t, language, pages.Message, pages.Data{Message: code, Service: "Acme"})
 			if said := p.says("message"); said == "" || seen[said] || strings.Contains(said, "_") {
 				t.Errorf("%s: %q is %q", language, code, said)
@@ -603,16 +536,16 @@ func TestScopesAreSaid(t *testing.T) {
 }
 
 func TestFormPost(t *testing.T) {
-	e := examples()[slices.IndexFunc(examples(), func(e example) bool { return e.name == "form_post" })]
-	p := render(t, "en", pages.FormPost, e.data)
-	if got := get(p.find("form-post"), "action"); got != e.data.Action {
+	e := examples()[slices.IndexFunc(examples(), func(e pages.Example) bool { return e.Name == "form_post" })]
+	p := render(t, "en", pages.FormPost, e.Data)
+	if got := get(p.find("form-post"), "action"); got != e.Data.Action {
 		t.Errorf("action = %q", got)
 	}
 	var got []pages.Value
 	for _, n := range p.all("input") {
 		got = append(got, pages.Value{Name: get(n, "name"), Value: get(n, "value")})
 	}
-	if !slices.Equal(got, e.data.Values) {
+	if !slices.Equal(got, e.Data.Values) {
 		t.Errorf("values = %v", got)
 	}
 	for _, action := range []string{"javascript:alert(1)", "com.example.app:/callback", ""} {

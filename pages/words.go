@@ -19,6 +19,12 @@ type said struct{ en, ko string }
 //
 // No sentence may reveal whether an account exists, but to the owner of its password.
 var words = map[string]said{
+	"languages":    {"Language", "언어"},
+	"foot":         {"About {service}", "{service} 안내"},
+	"foot.terms":   {"Terms", "이용약관"},
+	"foot.privacy": {"Privacy", "개인정보처리방침"},
+	"foot.support": {"Help", "고객 지원"},
+
 	"back":      {"Back to sign-in", "로그인으로 돌아가기"},
 	"wait":      {"One moment, then press again.", "잠시 후에 다시 눌러 주세요."},
 	"signed_in": {"You are signed in as {username}.", "{username} 님으로 로그인되어 있습니다."},
@@ -97,6 +103,9 @@ var words = map[string]said{
 
 	"mailed_link":      {"Link from the mail", "메일로 받은 링크"},
 	"mailed_link.hint": {"Copy the whole link from the mail and paste it here.", "메일에 있는 링크 전체를 복사해 여기에 붙여 넣어 주세요."},
+
+	"preview.title": {"Preview", "미리보기"},
+	"preview.text":  {"Every page and letter in every state, for developers. Nothing acts here.", "개발자를 위해 모든 페이지와 메일을 상태별로 보여 줍니다. 여기서는 아무것도 실행되지 않습니다."},
 
 	"form_post.title":  {"One moment", "잠시만 기다려 주세요"},
 	"form_post.text":   {"You are going back to the application.", "앱으로 돌아가는 중입니다."},
@@ -198,6 +207,9 @@ var words = map[string]said{
 
 // Languages are the languages of words.
 var Languages = []string{"en", "ko"}
+
+// names are the languages' names, each in its own.
+var names = map[string]string{"en": "English", "ko": "한국어"}
 
 var matcher = language.NewMatcher([]language.Tag{language.English, language.Korean}) // in the order of Languages
 

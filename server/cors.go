@@ -91,7 +91,7 @@ func (p *CORS) access(method, path string) access {
 	switch {
 	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/assets/"), path == "/openapi.json":
 		return anyOrigin
-	case slices.Contains(hostedPages, path),
+	case slices.Contains(hostedPages, path), strings.HasPrefix(path, "/preview"),
 		path == "/signup" && (method == http.MethodGet || method == http.MethodHead): // applications POST there
 		return noOrigin
 	case slices.Contains(clientEndpoints, path):

@@ -100,7 +100,7 @@ func (a *App) send(ctx context.Context, l accounts.Letter) {
 	if !mine || err != nil {
 		return // it becomes due again, here or on another replica
 	}
-	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: left.Round(time.Minute)}
+	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: left.Round(time.Minute), Theme: a.o.Theme, Issuer: a.o.Issuer}
 	switch {
 	case l.HasToken():
 		vars.Link = a.o.Mail.Links.link(l.Kind, accounts.MailToken(a.o.Seal, l.ID))

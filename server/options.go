@@ -20,6 +20,7 @@ import (
 	"countersign/oauth"
 	"countersign/origins"
 	"countersign/seal"
+	"countersign/theme"
 	"countersign/tokens"
 	"countersign/tracing"
 )
@@ -43,8 +44,9 @@ type Options struct {
 	// RFC9700 leaves out what RFC 9700 advises against: passwords given to
 	// applications, and codes without PKCE.
 	RFC9700     bool
-	ServiceName string // the service's name, on pages and in mail
-	HomeURL     string // where users go on to without an application's request; empty: /me
+	ServiceName string       // the service's name, on pages and in mail
+	Theme       *theme.Theme // how pages and letters look; nil: our own look
+	HomeURL     string       // where users go on to without an application's request; empty: /me
 
 	Accounts      accounts.Settings
 	Hashing       hashing.Settings
@@ -78,6 +80,8 @@ type SessionCookie struct {
 type Mail struct {
 	Sender mail.Sender // nil: the server sends no letters
 	Links  Links
+	// Kept has the letters that /preview/mail shows, with Dev; nil: none.
+	Kept *mail.Recorder
 }
 
 // check returns the broken rules that no part's New checks.

@@ -221,7 +221,7 @@ func (a *App) route() error {
 	}).Mount(root, issuer, base)
 	(&handlers.JWKS{Keys: a.o.Keys}).Mount(issuer)
 	(&handlers.OpenAPI{Issuer: a.o.Issuer}).Mount(issuer, base)
-	if err := (&handlers.Assets{Demo: a.o.Demo}).Mount(issuer); err != nil {
+	if err := (&handlers.Assets{Demo: a.o.Demo, Theme: a.o.Theme}).Mount(issuer); err != nil {
 		return fmt.Errorf("demo app: %w", err)
 	}
 	(&handlers.Token{Grants: granting}).Mount(issuer)
@@ -264,7 +264,7 @@ func (a *App) pages(failures handlers.Failures, policy *CORS) *handlers.Hosted {
 		Failures: failures,
 		Tokens:   a.Tokens, Users: a.Users, SignIns: a.signIns, Cookies: &cookies, SameOrigin: policy.fromOwn,
 		KnownBrowsers: &handlers.KnownBrowsers{Cookies: &a.o.SessionCookie.Cookies, Seal: a.o.Seal},
-		ServiceName:   a.o.ServiceName, HomeURL: a.o.HomeURL, Base: issuerPath(a.o.Issuer), SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil, MailFails: a.mailFails,
+		ServiceName:   a.o.ServiceName, Theme: a.o.Theme, HomeURL: a.o.HomeURL, Base: issuerPath(a.o.Issuer), SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil, MailFails: a.mailFails,
 		RequireVerifiedEmail: a.o.Accounts.RequireVerifiedEmail, MinLength: a.o.Accounts.Passwords.MinLength,
 	}
 }
@@ -272,6 +272,9 @@ func (a *App) pages(failures handlers.Failures, policy *CORS) *handlers.Hosted {
 // hosted mounts these pages. signup handles what applications post to /signup.
 func (a *App) hosted(root, issuer gin.IRouter, h *handlers.Hosted, signup gin.HandlerFunc) {
 	(&handlers.Home{Hosted: h}).Mount(root, issuer, a.o.Demo != nil)
+	if a.o.Dev {
+		(&handlers.Preview{Hosted: h, Issuer: a.o.Issuer, Kept: a.o.Mail.Kept}).Mount(issuer)
+	}
 	(&handlers.Authorization{Hosted: h}).Mount(issuer)
 	(&handlers.Login{Hosted: h}).Mount(issuer)
 	(&handlers.SignupPage{Hosted: h}).Mount(issuer, signup)

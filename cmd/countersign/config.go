@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"countersign/configs"
+	"countersign/theme"
 )
 
 type configCmd struct {
@@ -33,6 +34,9 @@ func (cc *configCheckCmd) Run(c *cli, std stdio) error {
 		return err
 	}
 	if _, err := declaredClients(cfg); err != nil {
+		return err
+	}
+	if _, err := theme.Load(cfg.Theme); err != nil {
 		return err
 	}
 	if len(cfg.ServiceLinks) > 0 {

@@ -21,11 +21,13 @@ import (
 	"countersign/examples/spa"
 	"countersign/ids"
 	"countersign/keys"
+	"countersign/mail"
 	"countersign/metrics"
 	"countersign/oauth"
 	"countersign/secrecy"
 	"countersign/server"
 	"countersign/store"
+	"countersign/theme"
 	"countersign/tracing"
 	"countersign/tracing/otlp"
 )
@@ -52,6 +54,10 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	declared, err := declaredClients(cfg) // before anything is made
+	if err != nil {
+		return err
+	}
+	look, err := theme.Load(cfg.Theme)
 	if err != nil {
 		return err
 	}
@@ -140,9 +146,11 @@ func (s *serveCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
-	opts.Store, opts.Metrics, opts.Tracer = stored, measured, tracer
+	opts.Store, opts.Metrics, opts.Tracer, opts.Theme = stored, measured, tracer, look
 	if cfg.Dev {
 		opts.Demo = spa.Files
+		opts.Mail.Kept = &mail.Recorder{Sender: sender}
+		opts.Mail.Sender = opts.Mail.Kept
 	}
 	app, err := server.New(opts)
 	if err != nil {
@@ -306,7 +314,8 @@ func printNextStep(w io.Writer, issuer string) {
 	fmt.Fprintf(w, `
 Countersign is ready at %[1]s (development mode: not for production).
 
-A demo app is at %[1]s/demo. Or sign a user up, then in:
+A demo app is at %[1]s/demo, all pages and letters at %[1]s/preview, and the letters that
+were sent at %[1]s/preview/mail. Or sign a user up, then in:
 
   curl %[1]s/signup -H 'Content-Type: application/json' \
     -d '{"username":"alice","password":"correct horse battery staple"}'
