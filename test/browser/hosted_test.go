@@ -320,21 +320,21 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	b.shows("The password must have at least")
 	b.fill("New password", "new "+password)
 	b.press("Set password")
-	b.isAt("Password changed")
-	b.open(h.authorization())
+	b.isAt("Allow access?") // it goes on to the application; the reset took back what was allowed before
+	b.press("Allow")
+	h.back(b, 3).code(t)
+	b.open(h.authorization("prompt", "login"))
 	b.signIn("alice")
 	b.shows("The username or the password is wrong.") // this is the old password
 	b.fill("Password", "new "+password)
 	b.press("Sign in")
-	b.isAt("Allow access?") // the reset took back what was allowed before
-	b.press("Allow")
-	h.back(b, 3).code(t)
+	h.back(b, 4).code(t)
 
 	// The user denies the request.
 	b.open(h.authorization("prompt", "consent"))
 	b.isAt("Allow access?")
 	b.press("Deny")
-	h.back(b, 4).refuses(t, "access_denied")
+	h.back(b, 5).refuses(t, "access_denied")
 	log := h.log.String()
 	if !strings.Contains(log, "/reset") {
 		t.Error("the log doesn't say what was asked for, so this test shows nothing")
