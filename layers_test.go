@@ -31,7 +31,7 @@ var layers = map[string][]string{
 	"browser": {"ids", "seal"},
 	"caller":  {"audit", "browser", "ids", "limits"},
 	"hashing": {"input", "limits"},
-	"limits":  {"input"},
+	"limits":  {"ids", "input"},
 	"oauth":   {"ids", "uris"},
 	"origins": {"uris"},
 
@@ -182,7 +182,7 @@ func TestArchitectureShowsTheLayers(t *testing.T) {
 // words splits a list in a cell of a table: "`ids`, `seal`".
 func words(cell string) []string { return strings.Split(strings.ReplaceAll(cell, "`", ""), ", ") }
 
-// A file is one noun or one endpoint: a longer one is two.
+// A file is one noun or one endpoint: a longer one is two. Generated ones are not read.
 func TestFilesAreShort(t *testing.T) {
 	const most = 400 // lines
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.ImportPath}} {{.Doc | len}} {{.Dir}}{{range .GoFiles}} {{.}}{{end}}", "./...").Output()
@@ -203,7 +203,7 @@ func TestFilesAreShort(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := strings.Count(string(b), "\n"); n > most {
+			if n := strings.Count(string(b), "\n"); n > most && !strings.HasPrefix(string(b), "// Code generated ") {
 				t.Errorf("%s/%s has %d lines, want at most %d", name, file, n, most)
 			}
 		}

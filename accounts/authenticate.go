@@ -67,11 +67,11 @@ func (u *Users) check(ctx context.Context, now time.Time, b budget, from caller.
 	return u.throttle.Check(ctx, now, b.own)
 }
 
-// charge counts a wrong guess.
-func (u *Users) charge(ctx context.Context, now time.Time, b budget, from caller.Caller) error {
-	err := u.throttle.Failed(ctx, now, b.own)
+// charge counts a wrong guess at the account of a user, zero for none.
+func (u *Users) charge(ctx context.Context, now time.Time, b budget, at ids.User, from caller.Caller) error {
+	err := u.throttle.FailedAt(ctx, now, b.own, at)
 	if b.shared != nil {
-		err = errors.Join(err, u.throttle.Failed(ctx, now, *b.shared))
+		err = errors.Join(err, u.throttle.FailedAt(ctx, now, *b.shared, at))
 	}
 	if b.known.IsZero() {
 		err = errors.Join(err, u.throttle.FailedNetwork(ctx, now, guesses, from.Address))
@@ -152,7 +152,7 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, who typed, p
 		u.hasher.TopUp(stored, prepared)
 	}
 	if !match || malformed != nil || user.ID.IsZero() {
-		if err := u.charge(ctx, now, b, from); err != nil {
+		if err := u.charge(ctx, now, b, user.ID, from); err != nil {
 			return User{}, err
 		}
 		return User{}, ErrBadCredentials

@@ -314,11 +314,11 @@ func (f *failing) UpgradePasswordHash(ctx context.Context, id ids.User, old, has
 	return f.DB.UpgradePasswordHash(ctx, id, old, hash)
 }
 
-func (f *failing) RecordFailure(ctx context.Context, key [32]byte, now time.Time, window time.Duration) (limits.Failures, error) {
+func (f *failing) RecordFailure(ctx context.Context, key [32]byte, at ids.User, now time.Time, window time.Duration) (limits.Failures, error) {
 	if f.record {
 		return limits.Failures{}, errAway
 	}
-	return f.DB.RecordFailure(ctx, key, now, window)
+	return f.DB.RecordFailure(ctx, key, at, now, window)
 }
 
 func (f *failing) UserByUsername(ctx context.Context, username string) (accounts.User, error) {

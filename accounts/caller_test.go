@@ -58,7 +58,7 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 		"ResetPassword": true, "ConfirmEmail": true, "Renew": true, // a mailed token
 		"ChangePassword": true, "DeleteOwn": true, "SetProfile": true, // a session
 		"SetPassword": true, "Disable": true, "Enable": true, "VerifyEmail": true, "Delete": true, // the operator alone
-		"SetEmail": true, "AddRole": true, "RemoveRole": true,
+		"Unlock": true, "SetEmail": true, "AddRole": true, "RemoveRole": true,
 	}
 	for method := range reflect.TypeFor[*accounts.Users]().Methods() {
 		takes := false
@@ -212,6 +212,10 @@ func TestOnlyTheOperatorDisablesEnablesDeletesVerifiesAndSetsPasswords(t *testin
 		}},
 		{"SetEmail", func(from caller.Caller) error {
 			_, err := users.SetEmail(t.Context(), now, alice, "b@example.com", true, from)
+			return err
+		}},
+		{"Unlock", func(from caller.Caller) error {
+			_, err := users.Unlock(t.Context(), now, alice.ID, from)
 			return err
 		}},
 		{"AddRole", func(from caller.Caller) error {

@@ -77,3 +77,17 @@ func (u *Users) SetEmail(ctx context.Context, now time.Time, user User, email st
 	}
 	return u.store.User(ctx, user.ID)
 }
+
+// Unlock forgets all wrong guesses at the user's account, for the operator, so that callers
+// who had to wait for it need not. It returns whether there were some. The budget that a
+// network has over all accounts stays as it is. ErrUnknownUser, caller.ErrNotOperator.
+func (u *Users) Unlock(ctx context.Context, now time.Time, id ids.User, from caller.Caller) (bool, error) {
+	if err := from.MustBeOperator(); err != nil {
+		return false, err
+	}
+	unlocked, err := u.store.UnlockUser(ctx, id, userEvent(audit.UserUnlocked, now, id, from))
+	if err != nil {
+		return false, fmt.Errorf("unlock user: %w", err)
+	}
+	return unlocked, nil
+}

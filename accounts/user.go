@@ -109,6 +109,10 @@ type UserStore interface {
 	// SetEmail replaces the address and voids the links mailed to set a password or to
 	// change the address. The new one is no other account's. ErrUnknownUser, ErrEmailTaken.
 	SetEmail(ctx context.Context, id ids.User, address string, verified bool, now time.Time, ev audit.Event) error
+	// UnlockUser forgets the wrong guesses at the accounts of the user and of those who hold
+	// the same address. It returns whether there were some; without, it writes no ev.
+	// ErrUnknownUser.
+	UnlockUser(ctx context.Context, id ids.User, ev audit.Event) (bool, error)
 	// ChangeRoles replaces the roles by what change makes of them. The same roles change
 	// nothing. An error of change is returned; it may be called several times.
 	// ErrUnknownUser.

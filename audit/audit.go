@@ -24,6 +24,7 @@ const (
 	UserEmailChanged    Kind = "user.email_changed"
 	UserProfileChanged  Kind = "user.profile_changed"
 	UserRolesChanged    Kind = "user.roles_changed"
+	UserUnlocked        Kind = "user.unlocked"
 
 	ClientCreated       Kind = "client.created"
 	ClientUpdated       Kind = "client.updated"

@@ -50,11 +50,11 @@ type failing struct {
 
 var errAway = errors.New("database is away")
 
-func (f *failing) RecordFailure(ctx context.Context, key [32]byte, now time.Time, window time.Duration) (limits.Failures, error) {
+func (f *failing) RecordFailure(ctx context.Context, key [32]byte, at ids.User, now time.Time, window time.Duration) (limits.Failures, error) {
 	if f.record {
 		return limits.Failures{}, errAway
 	}
-	return f.DB.RecordFailure(ctx, key, now, window)
+	return f.DB.RecordFailure(ctx, key, at, now, window)
 }
 
 func (f *failing) Client(ctx context.Context, id ids.Client) (clients.Client, error) {

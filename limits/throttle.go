@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"countersign/ids"
 )
 
 // ErrThrottled says that a caller guessed wrong too often and has to wait. The error
@@ -34,11 +36,12 @@ type Failures struct {
 type Store interface {
 	// Failures returns the record of key, or the zero value if there is none.
 	Failures(ctx context.Context, key [32]byte) (Failures, error)
-	// RecordFailure counts one more failure at now and returns the new record.
+	// RecordFailure counts one more failure at now, at an account of a user or of none, and
+	// returns the new record.
 	// If the last failure was window or more before now (to the millisecond), the
 	// count starts again at 1. LastAt never moves back: a caller that queued records
 	// its failure late, with an earlier now.
-	RecordFailure(ctx context.Context, key [32]byte, now time.Time, window time.Duration) (Failures, error)
+	RecordFailure(ctx context.Context, key [32]byte, at ids.User, now time.Time, window time.Duration) (Failures, error)
 	// RecordSpread moves LastAt of key to step after it, or after now if that is later. So
 	// LastAt says when all of the failures have had their step, one after another.
 	RecordSpread(ctx context.Context, key [32]byte, now time.Time, step time.Duration) error
@@ -125,12 +128,18 @@ func (t *Throttle) CheckShared(ctx context.Context, now time.Time, key [32]byte,
 // Failed counts a wrong guess, even if the caller has hung up (ctx has ended): not
 // waiting for the answer must not make a guess free.
 func (t *Throttle) Failed(ctx context.Context, now time.Time, key [32]byte) error {
-	_, err := t.record(ctx, now, key)
+	return t.FailedAt(ctx, now, key, ids.User{})
+}
+
+// FailedAt is Failed for a guess at a user's account, by which the operator can have it
+// forgotten. The zero id is no user's.
+func (t *Throttle) FailedAt(ctx context.Context, now time.Time, key [32]byte, at ids.User) error {
+	_, err := t.record(ctx, now, key, at)
 	return err
 }
 
-func (t *Throttle) record(ctx context.Context, now time.Time, key [32]byte) (Failures, error) {
-	f, err := t.store.RecordFailure(context.WithoutCancel(ctx), t.seal(key), now, t.budgets.Window)
+func (t *Throttle) record(ctx context.Context, now time.Time, key [32]byte, at ids.User) (Failures, error) {
+	f, err := t.store.RecordFailure(context.WithoutCancel(ctx), t.seal(key), at, now, t.budgets.Window)
 	if err != nil {
 		return Failures{}, fmt.Errorf("count wrong guess: %w", err)
 	}
@@ -141,7 +150,7 @@ func (t *Throttle) record(ctx context.Context, now time.Time, key [32]byte) (Fai
 // callers passed Check at the same time and this one should have waited for them, Charge
 // returns a *WaitError, and the caller must not learn whether its guess was right.
 func (t *Throttle) Charge(ctx context.Context, now time.Time, key [32]byte, seen Failures) error {
-	f, err := t.record(ctx, now, key)
+	f, err := t.record(ctx, now, key, ids.User{})
 	if err != nil {
 		return err
 	}
@@ -153,7 +162,7 @@ func (t *Throttle) Charge(ctx context.Context, now time.Time, key [32]byte, seen
 
 // ChargeShared is Charge for a budget that CheckShared checks.
 func (t *Throttle) ChargeShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
-	f, err := t.record(ctx, now, key)
+	f, err := t.record(ctx, now, key, ids.User{})
 	if err == nil && f.Count > most {
 		err = &WaitError{RetryAfter: t.budgets.Window}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign/audit"
+	"countersign/caller"
 	"countersign/server"
 	"countersign/test/soak"
 )
@@ -97,6 +98,51 @@ func TestKnownBrowserHasItsOwnBudget(t *testing.T) {
 		time.Sleep(time.Second)
 		home.signIn("alice", password).want(http.StatusOK)
 	})
+}
+
+// The operator forgets all wrong guesses at an account, wherever they came from and
+// whatever the account was called by.
+func TestUnlockedAccountHasItsBudgetsAgain(t *testing.T) {
+	a := newApp(t, proxied, withOptions(func(o *server.Options) { o.Throttle.StrangersPerAccount = 12 }))
+	a.signup("alice")
+	a.signup("bob")
+	alice, err := a.Users.ByUsername(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alice, err = a.Users.SetEmail(t.Context(), time.Now(), alice, "alice@example.com", true, caller.Operator()); err != nil {
+		t.Fatal(err)
+	}
+	unlock := func(want bool) {
+		t.Helper()
+		if got, err := a.Users.Unlock(t.Context(), time.Now(), alice.ID, caller.Operator()); err != nil || got != want {
+			t.Errorf("unlocked: %v, %v, want %v", got, err, want)
+		}
+	}
+	home, stranger := a.page(), a.page()
+	home.address, stranger.address = "198.51.100.1", "203.0.113.1"
+	home.signIn("alice", password).want(http.StatusOK)
+	unlock(false)
+	for range 11 {
+		home.signIn("alice", "wrong").want(http.StatusUnauthorized)
+		stranger.signIn("alice@example.com", "wrong").want(http.StatusUnauthorized)
+		stranger.signIn("bob", "wrong").want(http.StatusUnauthorized)
+	}
+	another := a.page()
+	another.address = "203.0.113.2"
+	another.signIn("alice", "wrong").want(http.StatusUnauthorized)
+	for _, p := range []*page{home, stranger, another} {
+		p.signIn("alice", password).wantProblem(http.StatusTooManyRequests, "throttled")
+	}
+	unlock(true)
+	for _, p := range []*page{home, stranger, another} {
+		p.signIn("alice", password).want(http.StatusOK)
+	}
+	stranger.signIn("bob", password).wantProblem(http.StatusTooManyRequests, "throttled")
+	if n := len(a.events(audit.UserUnlocked)); n != 1 {
+		t.Errorf("%d events, want 1", n)
+	}
+	unlock(false)
 }
 
 // A new password makes former browsers less known. Strangers don't lock them out, but

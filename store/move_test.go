@@ -23,6 +23,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/store"
 	"countersign/store/storetest"
@@ -442,7 +443,7 @@ func TestMovedDatabaseTakesNoChanges(t *testing.T) {
 		writes := func() map[string]error {
 			next := s
 			next.Counter++
-			_, failure := running.RecordFailure(ctx, [32]byte{1}, now, time.Hour)
+			_, failure := running.RecordFailure(ctx, [32]byte{1}, ids.User{}, now, time.Hour)
 			_, purged := running.PurgeSessions(ctx, now.Add(48*time.Hour), 10)
 			return map[string]error{
 				"AdvanceSession": running.AdvanceSession(ctx, next, now), "CreateUser": running.CreateUser(ctx, person("late"), created),

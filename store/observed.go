@@ -292,9 +292,9 @@ func (o *Observed) PutProfile(ctx context.Context, user ids.User, by accounts.By
 	return o.DB.PutProfile(ctx, user, by, p, now, ev)
 }
 
-func (o *Observed) RecordFailure(ctx context.Context, key [32]byte, now time.Time, window time.Duration) (f limits.Failures, err error) {
+func (o *Observed) RecordFailure(ctx context.Context, key [32]byte, of ids.User, now time.Time, window time.Duration) (f limits.Failures, err error) {
 	defer o.call(ctx, "RecordFailure", time.Now())
-	return o.DB.RecordFailure(ctx, key, now, window)
+	return o.DB.RecordFailure(ctx, key, of, now, window)
 }
 
 func (o *Observed) RecordSpread(ctx context.Context, key [32]byte, now time.Time, step time.Duration) error {
@@ -360,6 +360,11 @@ func (o *Observed) TakeTurn(ctx context.Context, name string, now, until time.Ti
 func (o *Observed) UnclaimedUser(ctx context.Context, key, hash string) (accounts.User, error) {
 	defer o.call(ctx, "UnclaimedUser", time.Now())
 	return o.DB.UnclaimedUser(ctx, key, hash)
+}
+
+func (o *Observed) UnlockUser(ctx context.Context, id ids.User, ev audit.Event) (unlocked bool, err error) {
+	defer o.call(ctx, "UnlockUser", time.Now())
+	return o.DB.UnlockUser(ctx, id, ev)
 }
 
 func (o *Observed) UpgradePasswordHash(ctx context.Context, id ids.User, old, hash string) error {

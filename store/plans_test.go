@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -132,6 +134,16 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 	},
 	"SearchUsers": func(ctx context.Context, db *store.DB, b *browsing) error {
 		_, err := db.SearchUsers(ctx, accounts.Beginnings{Username: "user 1", EmailKey: "user 1", LastID: ids.User{15: 1}}, 10)
+		return err
+	},
+	"UnlockUser": func(ctx context.Context, db *store.DB, b *browsing) error {
+		if _, err := db.RecordFailure(ctx, [32]byte(bytes.Repeat(b.user[:], 2)), b.user, now, time.Hour); err != nil {
+			return err
+		}
+		unlocked, err := db.UnlockUser(ctx, b.user, created)
+		if err == nil && !unlocked {
+			err = errors.New("there was nothing to unlock")
+		}
 		return err
 	},
 	"SetEmail": func(ctx context.Context, db *store.DB, b *browsing) error {

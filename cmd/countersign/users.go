@@ -26,6 +26,7 @@ type usersCmd struct {
 	VerifyEmail usersVerifyEmailCmd `cmd:"" help:"Mark a user's e-mail address as proven."`
 	AddRole     usersAddRoleCmd     `cmd:"" help:"Give a user a role."`
 	RemoveRole  usersRemoveRoleCmd  `cmd:"" help:"Take a role from a user."`
+	Unlock      usersUnlockCmd      `cmd:"" help:"Forget the wrong passwords tried at an account, so that its user need not wait."`
 	SetPassword usersSetPasswordCmd `cmd:"" help:"Replace a user's password and end all their sessions."`
 	SetProfile  usersSetProfileCmd  `cmd:"" help:"Change a user's profile: name, address and so on."`
 	Delete      usersDeleteCmd      `cmd:"" help:"Delete an account and its sessions."`
@@ -270,6 +271,20 @@ func (u *usersRemoveRoleCmd) Run(ctx context.Context, c *cli, std stdio) error {
 			std.note("Nothing changes: %s does not have the role %s.", u.User, u.Role)
 		}
 		return printOne(u.printing, std.out, api.DescribeUser(changed), userColumns)
+	})
+}
+
+type usersUnlockCmd struct {
+	User string `arg:"" help:"Username, id or e-mail address."`
+}
+
+func (u *usersUnlockCmd) Run(ctx context.Context, c *cli, std stdio) error {
+	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
+		unlocked, err := users.Unlock(ctx, time.Now(), user.ID, caller.Operator())
+		if err == nil && !unlocked {
+			std.note("Nothing changes: no wrong password of %s counts. A network that tried too many at all accounts waits by itself; 'users show' says whether the account is disabled.", u.User)
+		}
+		return err
 	})
 }
 

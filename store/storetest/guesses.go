@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/ids"
 	"countersign/limits"
 	"countersign/store"
 )
@@ -21,14 +22,14 @@ var guessPromises = []promise{
 			for i := range 5 {
 				now := at.Add(time.Duration(i) * time.Millisecond)
 				want := limits.Failures{Count: i + 1, LastAt: now}
-				got, err := db.RecordFailure(ctx, budget, now, time.Hour)
+				got, err := db.RecordFailure(ctx, budget, ids.User{}, now, time.Hour)
 				succeeds(t, err)
 				same(t, "failures", got, want)
 				haveFailed(t, db, budget, want)
 			}
 		})
 		haveFailed(t, db, otherBudget, limits.Failures{})
-		got, err := db.RecordFailure(t.Context(), otherBudget, at, time.Hour)
+		got, err := db.RecordFailure(t.Context(), otherBudget, ids.User{}, at, time.Hour)
 		succeeds(t, err)
 		same(t, "failures of the other", got, limits.Failures{Count: 1, LastAt: at})
 	}},
@@ -48,7 +49,7 @@ var guessPromises = []promise{
 			if now.After(latest) {
 				latest = now
 			}
-			got, err := db.RecordFailure(t.Context(), budget, now, window)
+			got, err := db.RecordFailure(t.Context(), budget, ids.User{}, now, window)
 			succeeds(t, err)
 			same(t, "failures", got, limits.Failures{Count: step.count, LastAt: latest})
 		}
@@ -69,7 +70,7 @@ var guessPromises = []promise{
 	}},
 	{"ClearFailures/forgets that budget", func(t *testing.T, db *store.DB) {
 		for _, key := range [][32]byte{budget, budget, otherBudget} {
-			_, err := db.RecordFailure(t.Context(), key, at, time.Hour)
+			_, err := db.RecordFailure(t.Context(), key, ids.User{}, at, time.Hour)
 			succeeds(t, err)
 		}
 		succeeds(t, db.ClearFailures(t.Context(), budget))
@@ -81,7 +82,7 @@ var guessPromises = []promise{
 		keys := make([][32]byte, 6)
 		for i := range keys {
 			keys[i][31] = byte(i)
-			_, err := db.RecordFailure(t.Context(), keys[i], at.Add(time.Duration(i)*time.Millisecond), time.Hour)
+			_, err := db.RecordFailure(t.Context(), keys[i], ids.User{}, at.Add(time.Duration(i)*time.Millisecond), time.Hour)
 			succeeds(t, err)
 		}
 		before := at.Add(5 * time.Millisecond) // the instant of the last failure, which must stay

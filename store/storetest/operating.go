@@ -79,6 +79,60 @@ var operatingPromises = []promise{
 	}},
 }
 
+// Wrong guesses at accounts.
+var unlockPromises = []promise{
+	{"UnlockUser/forgets the guesses at an account", func(t *testing.T, db *store.DB) {
+		u, other := withEmail(t, db, "alice", "a@example.com"), withEmail(t, db, "bob", "b@example.com")
+		fail := func(key byte, who ids.User) {
+			_, err := db.RecordFailure(t.Context(), [32]byte{key}, who, at, time.Hour)
+			succeeds(t, err)
+		}
+		for range 2 {
+			fail(1, u.ID)
+			fail(2, u.ID)
+			fail(3, other.ID)
+			fail(4, ids.User{})
+		}
+		leaves(t, db, func(ctx context.Context) {
+			unlocked, err := db.UnlockUser(ctx, u.ID, event(audit.UserUnlocked))
+			succeeds(t, err)
+			same(t, "unlocked", unlocked, true)
+		}, event(audit.UserUnlocked))
+		for key, left := range map[byte]int{1: 0, 2: 0, 3: 2, 4: 2} {
+			f, err := db.Failures(t.Context(), [32]byte{key})
+			succeeds(t, err)
+			same(t, "failures left", f.Count, left)
+		}
+		leaves(t, db, func(ctx context.Context) {
+			unlocked, err := db.UnlockUser(ctx, u.ID, event(audit.UserUnlocked))
+			succeeds(t, err)
+			same(t, "unlocked again", unlocked, false)
+			_, err = db.UnlockUser(ctx, ids.New[ids.User](), event(audit.UserUnlocked))
+			fails(t, "unknown user", err, accounts.ErrUnknownUser)
+		})
+		isUser(t, db, u)
+	}},
+	{"UnlockUser/forgets those at accounts with the same address", func(t *testing.T, db *store.DB) {
+		var held []accounts.User
+		for _, name := range []string{"alice", "mallory"} {
+			u := user(name)
+			u.Email, u.EmailUnclaimed = "a@example.com", true
+			succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
+			held = append(held, u)
+		}
+		owner := withEmail(t, db, "owner", "A@example.com")
+		for i, who := range []ids.User{held[0].ID, held[1].ID, owner.ID} {
+			for _, by := range []ids.User{held[0].ID, owner.ID} {
+				_, err := db.RecordFailure(t.Context(), [32]byte{byte(i)}, who, at, time.Hour)
+				succeeds(t, err)
+				unlocked, err := db.UnlockUser(t.Context(), by, event(audit.UserUnlocked))
+				succeeds(t, err)
+				same(t, "unlocked", unlocked, true)
+			}
+		}
+	}},
+}
+
 // Finding accounts.
 var searchPromises = []promise{
 	{"SearchUsers/finds what begins so, once, by name, address and id", func(t *testing.T, db *store.DB) {

@@ -13,6 +13,7 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/clients"
+	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/store"
@@ -353,7 +354,7 @@ var racePromises = []racePromise{
 			var mu sync.Mutex
 			seen := map[int]bool{} // the counts of a new budget, which all racers try to add
 			allSucceed(t, r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, _ int) error {
-				f, err := db.RecordFailure(ctx, key, at, time.Hour)
+				f, err := db.RecordFailure(ctx, key, ids.User{}, at, time.Hour)
 				mu.Lock()
 				defer mu.Unlock()
 				seen[f.Count] = true
@@ -392,7 +393,7 @@ var racePromises = []racePromise{
 		const budgets = 50
 		for round := range rounds {
 			for i := range budgets {
-				_, err := r[0].RecordFailure(t.Context(), [32]byte{byte(round), byte(i)}, at, time.Hour)
+				_, err := r[0].RecordFailure(t.Context(), [32]byte{byte(round), byte(i)}, ids.User{}, at, time.Hour)
 				succeeds(t, err)
 			}
 			now := at.Add(2 * time.Hour)
@@ -402,7 +403,7 @@ var racePromises = []racePromise{
 					return err
 				}
 				for k := i - 2; k < budgets; k += racers - 2 {
-					if _, err := db.RecordFailure(ctx, [32]byte{byte(round), byte(k)}, now, time.Hour); err != nil {
+					if _, err := db.RecordFailure(ctx, [32]byte{byte(round), byte(k)}, ids.User{}, now, time.Hour); err != nil {
 						return err
 					}
 				}
