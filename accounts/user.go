@@ -95,7 +95,8 @@ type UserStore interface {
 	// Users lists users by username, those after the given one, at most limit.
 	Users(ctx context.Context, after string, limit int) ([]User, error)
 	// SearchUsers lists at most limit users, each once: those whose username begins so, by
-	// it, then those whose claimed address does, then those whose id does.
+	// it, then those whose claimed address does, those whose unclaimed one does, and those
+	// whose id does.
 	SearchUsers(ctx context.Context, of Beginnings, limit int) ([]User, error)
 	// DisableUser bars the user from signing in, moves the epoch and ends all sessions
 	// and logins. Disabling a disabled user changes nothing. ErrUnknownUser.

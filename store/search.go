@@ -22,6 +22,7 @@ func (db *DB) SearchUsers(ctx context.Context, of accounts.Beginnings, limit int
 	for _, w := range []way{
 		{"username", of.Username, of.Username + lastRune, of.Username != ""},
 		{"email_key", of.EmailKey, of.EmailKey + lastRune, of.EmailKey != ""},
+		{"unclaimed_key", of.EmailKey, of.EmailKey + lastRune, of.EmailKey != "" && !db.older},
 		{"id", of.ID[:], of.LastID[:], !of.LastID.IsZero()},
 	} {
 		if !w.open || len(found) >= limit {
@@ -33,7 +34,8 @@ func (db *DB) SearchUsers(ctx context.Context, of accounts.Beginnings, limit int
 			return nil, err
 		}
 		for _, u := range rows {
-			if !seen[u.ID] {
+			// Servers of older versions leave the key of an address that was claimed since.
+			if !seen[u.ID] && (w.column != "unclaimed_key" || u.EmailUnclaimed) {
 				found, seen[u.ID] = append(found, u), true
 			}
 		}

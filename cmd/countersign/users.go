@@ -335,8 +335,29 @@ func findUser(ctx context.Context, users *accounts.Users, name string) (user acc
 	} else if user, err = users.ByUsername(ctx, name); errors.Is(err, accounts.ErrUnknownUser) && strings.Contains(name, "@") {
 		user, err = users.ByEmail(ctx, name)
 	}
+	if errors.Is(err, accounts.ErrUnknownUser) && strings.Contains(name, "@") {
+		user, err = findHolder(ctx, users, name)
+	}
 	if errors.Is(err, accounts.ErrUnknownUser) {
 		return user, fmt.Errorf("no user is called %q: 'countersign users search TEXT' finds names, addresses and ids that begin so", name)
 	}
 	return user, err
+}
+
+// findHolder returns the user who holds an address that no account claims.
+func findHolder(ctx context.Context, users *accounts.Users, address string) (accounts.User, error) {
+	found, _, err := users.Search(ctx, address, 100) // in order, so that those with the address itself come first
+	if err != nil {
+		return accounts.User{}, accounts.ErrUnknownUser // it is none
+	}
+	key := accounts.EmailKey(strings.TrimSpace(address))
+	found = slices.DeleteFunc(found, func(u accounts.User) bool { return accounts.EmailKey(u.Email) != key })
+	switch len(found) {
+	case 0:
+		return accounts.User{}, accounts.ErrUnknownUser
+	case 1:
+		return found[0], nil
+	default:
+		return accounts.User{}, fmt.Errorf("%d accounts hold the address %s, unproven: name one by its id, which 'countersign users search %[2]s' shows", len(found), address)
+	}
 }

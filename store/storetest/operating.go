@@ -142,17 +142,20 @@ var searchPromises = []promise{
 		han := withEmail(t, db, "한글", "h%@example.com")
 		addUser(t, db, "a")
 		withEmail(t, db, "carol", "b@example.com")
+		unproven := user("mallory")
+		unproven.Email, unproven.EmailUnclaimed = "alice.b@Example.com", true
+		succeeds(t, db.CreateUser(t.Context(), unproven, event(audit.UserCreated)))
 		last := ids.User{0: 0xff}
 		for name, c := range map[string]struct {
 			of    accounts.Beginnings
 			limit int
 			want  []accounts.User
 		}{
-			"name and address":   {accounts.Beginnings{Username: "al", EmailKey: "al"}, 10, []accounts.User{al, alice, bob}},
+			"name and address":   {accounts.Beginnings{Username: "al", EmailKey: "al"}, 10, []accounts.User{al, alice, bob, unproven}},
 			"the limit":          {accounts.Beginnings{Username: "al", EmailKey: "al"}, 2, []accounts.User{al, alice}},
 			"the limit and more": {accounts.Beginnings{Username: "alice", EmailKey: "al"}, 2, []accounts.User{alice, al}},
 			"a whole name":       {accounts.Beginnings{Username: "alice"}, 10, []accounts.User{alice}},
-			"no name":            {accounts.Beginnings{EmailKey: "alice.b@example.com"}, 10, []accounts.User{bob}},
+			"no name":            {accounts.Beginnings{EmailKey: "alice.b@example.com"}, 10, []accounts.User{bob, unproven}},
 			"no pattern":         {accounts.Beginnings{Username: "%", EmailKey: "h%"}, 10, []accounts.User{han}},
 			"another script":     {accounts.Beginnings{Username: "한"}, 10, []accounts.User{han}},
 			"an id":              {accounts.Beginnings{ID: al.ID, LastID: al.ID}, 10, []accounts.User{al}},
