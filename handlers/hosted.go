@@ -145,7 +145,7 @@ func locales(r *authorize.Request) string {
 func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales string, d pages.Data) error {
 	d.Service, d.Base, d.Home, d.MinLength = h.ServiceName, h.Base, h.HomeURL, h.MinLength
 	d.MailFails = h.MailFails()
-	d.Here, d.Theme = here(c, d.Ticket), h.Theme
+	d.Here, d.Theme, d.Answers = here(c, d.Ticket), h.Theme, c.Request.Method == http.MethodPost
 	preferred := cmp.Or(h.prefers(c, locales), c.GetHeader("Accept-Language"))
 	var body bytes.Buffer
 	if err := pages.Render(&body, pages.Language(preferred), page, &d); err != nil {

@@ -2,7 +2,8 @@
 // application what it asks for, and read what went wrong. [Render] writes one in the
 // reader's language. Pages are plain HTML that needs no script. The page of
 // response_mode=form_post has one to save the user a click, pages that mailed links lead
-// to have one to save the pasting of the link, and pages with a button that acts without a
+// to have one to save the pasting of the link, those that answer a form have one to keep the
+// browser from asking whether to send it again, and pages with a button that acts without a
 // typed secret have one to protect it: see deliberate.js.
 //
 // A page shows only what [Data] holds and its fixed words, which are in words.go. Names
@@ -52,6 +53,7 @@ type Data struct {
 	Folder   string       // in place of Base before links, where pages are previews; empty: Base
 	Theme    *theme.Theme // nil: our own
 	Here     string       // query of this page, to which the language switch adds a language; empty: there is no switch
+	Answers  bool         // the page is the answer to a form
 	Home     string       // where users go on to, a URL; empty: our own pages
 	Ticket   string       // carried in every form and link; empty: none
 	Client   string       // name of the application that asks; empty: none
@@ -103,7 +105,7 @@ type Link struct{ Label, URL string }
 type Value struct{ Name, Value string }
 
 // Files are served at Data.Base, at /assets/pages.css, /assets/pages.svg,
-// /assets/form-post.js, /assets/deliberate.js and /assets/mailed-link.js.
+// /assets/form-post.js, /assets/deliberate.js, /assets/mailed-link.js and /assets/answered.js.
 var (
 	//go:embed pages.css
 	Style []byte
@@ -115,6 +117,8 @@ var (
 	DeliberateScript []byte
 	//go:embed mailed-link.js
 	MailedLinkScript []byte
+	//go:embed answered.js
+	AnsweredScript []byte
 )
 
 //go:embed *.html
@@ -239,6 +243,14 @@ func (v view) Icon() string {
 	default:
 		return "alert"
 	}
+}
+
+// Address returns the query of the page's address, to which Back and Reload lead.
+func (v view) Address() string {
+	if v.Ticket == "" {
+		return ""
+	}
+	return "?ticket=" + template.URLQueryEscaper(v.Ticket)
 }
 
 // Who returns the username of the user who is signed in.

@@ -129,6 +129,17 @@ func TestPagesAreWellFormed(t *testing.T) {
 	}
 }
 
+// Back leads to the address of a page that answers a form, with its ticket.
+func TestAnswersHaveAnAddress(t *testing.T) {
+	p := render(t, "en", pages.Login, pages.Data{Base: "/auth", Answers: true, Ticket: "a.b", Errors: []string{"invalid_credentials"}})
+	if s := p.all("script"); len(s) != 1 || get(s[0], "src") != "/auth/assets/answered.js" || get(s[0], "data-here") != "?ticket=a.b" {
+		t.Errorf("%s", p.text)
+	}
+	if p := render(t, "en", pages.FormPost, pages.Data{Answers: true, Action: "https://app.example.com/"}); len(p.all("script")) != 1 {
+		t.Errorf("the form of the answer stays in the history: %s", p.text)
+	}
+}
+
 // A user can go on from every page. Sign-in and consent have their own forms, and the form of
 // form_post goes to the application.
 func TestPagesLeadOn(t *testing.T) {

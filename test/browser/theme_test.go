@@ -61,4 +61,24 @@ func TestThemedPagesAreAccessible(t *testing.T) {
 	if kept := evaluate[string](b, `document.querySelector(".languages a").hash`); kept != "#token=cs_mt_x" {
 		t.Errorf("the page in another language gets %q", kept)
 	}
+	goesBack(h, b)
+}
+
+// goesBack presses Back after forms: it never leads to the browser's question whether to send
+// one again.
+func goesBack(h *hosted, b *tab) {
+	b.t.Helper()
+	h.signUp("alice")
+	b.open(h.origin + "/forgot")
+	b.enter("send-link", "email", "alice")
+	b.press("Go to sign-in")
+	b.wait("the sign-in page", "document.getElementById('sign-in') !== null")
+	b.back()
+	b.wait("the page before, or its form", "location.pathname === '/forgot' && document.querySelector('h1') !== null")
+	b.open(h.authorization())
+	b.enter("sign-in", "username", "alice", "password", "wrong")
+	b.enter("sign-in", "username", "alice", "password", password)
+	b.wait("the question", "document.getElementById('allow') !== null")
+	b.back()
+	b.wait("the page before, or the question", "location.search.includes('ticket=') && document.querySelector('h1') !== null")
 }

@@ -1,0 +1,5 @@
+// On Back or Reload, browsers ask whether to send a form again where a page is the answer to
+// one, and show nothing otherwise. With this, they open the page's address instead, which
+// leads on: to the form once more, or past it.
+
+history.replaceState(null, "", document.currentScript.dataset.here || location.pathname);
