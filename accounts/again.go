@@ -18,6 +18,9 @@ const createdAgain = 10 * time.Minute
 // first, as after Create.
 func (u *Users) CreatedJustNow(ctx context.Context, now time.Time, n NewUser, from caller.Caller) (User, error) {
 	user, err := u.ByUsername(ctx, n.Username)
+	if trim(n.Username) == "" {
+		user, err = u.ByEmail(ctx, n.Email)
+	}
 	if err != nil {
 		return User{}, err
 	}

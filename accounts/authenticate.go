@@ -37,7 +37,8 @@ func (u *Users) budgetOf(ctx context.Context, who typed, from caller.Caller) (bu
 	if err != nil {
 		return budget{}, err
 	}
-	if from.Browser != nil {
+	// An account that only holds an address knows no browser: see typed.budget.
+	if from.Browser != nil && !user.EmailUnclaimed {
 		if browser, epoch := from.Browser(user.ID); browser != "" {
 			b := budget{own: limits.Key("password from a known browser", user.ID.String(), browser), known: user.ID}
 			if epoch != user.Epoch {

@@ -15,9 +15,11 @@ import (
 // value is left out (section 5.3.2).
 func (u *User) claims(p *Profile) map[string]any {
 	claims := map[string]any{
-		"sub":                u.ID.String(),
-		"preferred_username": u.Username,
-		"updated_at":         u.UpdatedAt.Unix(),
+		"sub":        u.ID.String(),
+		"updated_at": u.UpdatedAt.Unix(),
+	}
+	if u.Username != "" {
+		claims["preferred_username"] = u.Username
 	}
 	if len(u.Roles) > 0 { // some verifiers refuse an empty list
 		claims["roles"], claims["groups"] = u.Roles, u.Roles
@@ -31,7 +33,9 @@ func (u *User) claims(p *Profile) map[string]any {
 			claims[claim] = value
 		}
 	}
-	claims["name"] = cmp.Or(p.Name, u.Username)
+	if name := cmp.Or(p.Name, u.Username); name != "" {
+		claims["name"] = name
+	}
 	if p.PhoneNumber != "" {
 		claims["phone_number_verified"] = false // we verify none
 	}

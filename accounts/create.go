@@ -17,8 +17,8 @@ import (
 
 // NewUser is what a visitor fills in to get an account.
 type NewUser struct {
-	Username string
-	Email    string // optional
+	Username string // one of these may be empty: see SignupNames
+	Email    string
 	Password secrecy.Text
 	Roles    []string // only the operator may give them
 	// EmailVerified says that the address is proven. Only the operator may say so.
@@ -47,8 +47,16 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 	var bad input.Error
 	name := checkUsername(&bad, n.Username)
 	n.Email = u.checkNewEmail(ctx, &bad, n.Email)
-	if (u.requireVerifiedEmail || n.EmailVerified) && n.Email == "" {
-		bad.Add("email", input.Required, "email must not be empty.")
+	names := u.signupNames
+	if from.IsOperator() {
+		names = SignupNames{}
+	}
+	if u.requireVerifiedEmail || n.EmailVerified {
+		names.Email = Required
+	}
+	names.check(&bad, name, n.Email)
+	if n.Username = trim(n.Username); n.Username == "" && n.Email == "" && len(bad.Problems) == 0 {
+		bad.Add("username", input.Required, "username or email must be given.")
 	}
 	checkRoles(&bad, n.Roles)
 	var prepared string
@@ -91,14 +99,17 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 // account for it, whether or not its owner has one.
 func (u *Users) create(ctx context.Context, now time.Time, name, prepared string, n NewUser, from caller.Caller) (User, error) {
 	// CreateUser decides; asking first saves the hash for a name that is taken.
-	switch _, err := u.store.UserByUsername(ctx, name); {
-	case err == nil:
-		return User{}, alreadyTaken(ErrUsernameTaken)
-	case !errors.Is(err, ErrUnknownUser):
-		return User{}, fmt.Errorf("find user: %w", err)
+	if name != "" {
+		switch _, err := u.store.UserByUsername(ctx, name); {
+		case err == nil:
+			return User{}, alreadyTaken(ErrUsernameTaken)
+		case !errors.Is(err, ErrUnknownUser):
+			return User{}, fmt.Errorf("find user: %w", err)
+		}
 	}
 	var holder User
 	var like string
+	var twin User
 	if n.Email != "" {
 		address := readTyped(n.Email)
 		holders, err := u.store.Claimants(ctx, address.username, address.key)
@@ -106,11 +117,14 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 			return User{}, fmt.Errorf("find user: %w", err)
 		}
 		holder = holders.ByEmail
+		if name == "" && !holders.ByUsername.ID.IsZero() && !u.requireVerifiedEmail {
+			holder = holders.ByUsername // the new account could not sign in by it
+		}
 		if !holder.ID.IsZero() && (!u.requireVerifiedEmail || n.EmailVerified) {
 			return User{}, alreadyTaken(ErrEmailTaken)
 		}
 		if u.requireVerifiedEmail && !n.EmailVerified {
-			like = holders.withPassword().PasswordHash
+			like, twin = holders.withPassword().PasswordHash, holders.Unclaimed
 		}
 	}
 	user := User{
@@ -127,6 +141,9 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		if err := u.hasher.Do(ctx, from.Party(ids.User{}), func() { user.PasswordHash = u.hasher.HashAs(like, prepared) }); err != nil {
 			return User{}, err
 		}
+	}
+	if twin.PasswordHash == user.PasswordHash && twin.Username == name && !n.NoPassword && now.Sub(twin.CreatedAt) < createdAgain {
+		return twin, nil // the form was sent twice, and nothing but the address names the account
 	}
 	var letters []Letter
 	if u.mail && user.Email != "" && !user.EmailVerified {

@@ -74,7 +74,7 @@ type Letter struct {
 	// empty if none has failed.
 	LastError string
 
-	Username string // the user's current name; not stored
+	Username string // the user's current name, or address where there is none; not stored
 }
 
 // nowhere turns l into a letter that is never sent.

@@ -64,13 +64,14 @@ func NormalizeUsername(username string) (string, error) {
 	return name, nil
 }
 
-// checkUsername normalises a new username and adds what is wrong with it.
+// checkUsername normalises a new username and adds what is wrong with it. None is fine.
 func checkUsername(bad *input.Error, username string) string {
 	username = trim(username)
+	if username == "" {
+		return ""
+	}
 	name, err := NormalizeUsername(username)
 	switch n := utf8.RuneCountInString(name); {
-	case username == "":
-		bad.Add("username", input.Required, "username must not be empty.")
 	case len(username) > maxRawUsername:
 		bad.Add("username", input.TooLong, "username must not be longer than %d characters.", maxUsername)
 	case err != nil:

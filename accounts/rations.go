@@ -115,7 +115,7 @@ func (u *Users) ration(ctx context.Context, now time.Time, l *Letter, user *User
 	key := func(purpose string, more ...string) [32]byte {
 		return limits.Key(purpose, append(append([]string{kind}, more...), box...)...)
 	}
-	if browser := knownBrowser(user, from); browser != "" && l.Address == user.Email {
+	if browser := knownBrowser(user, from); browser != "" && l.Address == user.Email && !user.EmailUnclaimed {
 		left, err := u.spend(ctx, now, key("letters for a known browser", browser), mailboxFromBrowser)
 		if left || err != nil {
 			return err

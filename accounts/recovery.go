@@ -97,7 +97,7 @@ func (u *Users) Renew(ctx context.Context, now time.Time, kind LetterKind, token
 // use for it. asked is what the caller has named the user by.
 func (u *Users) write(ctx context.Context, now time.Time, kind LetterKind, user *User, asked string, from caller.Caller) error {
 	// Only a browser that the account knows learns from this that there is an account.
-	if knownBrowser(user, from) == "" {
+	if user.EmailUnclaimed || knownBrowser(user, from) == "" {
 		if err := u.chargeNetwork(ctx, now, reason(kind), from); err != nil {
 			return err
 		}

@@ -92,8 +92,9 @@ type UserStore interface {
 	UnclaimedUser(ctx context.Context, key, hash string) (User, error)
 	// User returns a user by id. ErrUnknownUser.
 	User(ctx context.Context, id ids.User) (User, error)
-	// Users lists users by username, those after the given one, at most limit.
-	Users(ctx context.Context, after string, limit int) ([]User, error)
+	// Users lists users: those without a name by id, then the others by name; and of these
+	// those after the given one, of whom the ID and Username count, at most limit.
+	Users(ctx context.Context, after User, limit int) ([]User, error)
 	// SearchUsers lists at most limit users, each once: those whose username begins so, by
 	// it, then those whose claimed address does, those whose unclaimed one does, and those
 	// whose id does.

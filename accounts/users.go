@@ -23,6 +23,7 @@ type Settings struct {
 	// RequireVerifiedEmail bars accounts without a proven address from signing in. It
 	// needs mail.
 	RequireVerifiedEmail bool
+	Signup               SignupNames
 }
 
 // Options are the parts of Users. Store, Settings, Argon2, Slots and Throttle are required.
@@ -51,6 +52,7 @@ type Users struct {
 	seal                 *seal.Keys
 	utf8Mail             func(context.Context) bool
 	requireVerifiedEmail bool
+	signupNames          SignupNames
 	log                  *slog.Logger
 }
 
@@ -68,12 +70,18 @@ func New(o Options) (*Users, error) {
 	if o.RequireVerifiedEmail && !o.Mail {
 		return nil, errors.New("require_verified_email: true needs mail, which this server does not send")
 	}
+	if err := o.Signup.Check(); err != nil {
+		return nil, err
+	}
+	if o.RequireVerifiedEmail && o.Signup.Email == None {
+		return nil, errors.New("require_verified_email: true needs the addresses that signup.email: none keeps out")
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Users{
 		store: o.Store, policy: o.Passwords, hasher: hasher, throttle: o.Throttle,
-		mail: o.Mail, seal: o.Seal, utf8Mail: o.UTF8Mail, requireVerifiedEmail: o.RequireVerifiedEmail, log: o.Log,
+		mail: o.Mail, seal: o.Seal, utf8Mail: o.UTF8Mail, requireVerifiedEmail: o.RequireVerifiedEmail, signupNames: o.Signup, log: o.Log,
 	}, nil
 }
 
@@ -221,8 +229,9 @@ func (u *Users) ByEmail(ctx context.Context, email string) (User, error) {
 	return u.store.UserByEmail(ctx, EmailKey(trim(email)))
 }
 
-// List returns at most limit users by name, those after the given one.
-func (u *Users) List(ctx context.Context, after string, limit int) ([]User, error) {
+// List returns at most limit users: those without a name by id, then the others by name;
+// and of these those after the given one, of whom the ID and Username count.
+func (u *Users) List(ctx context.Context, after User, limit int) ([]User, error) {
 	return u.store.Users(ctx, after, limit)
 }
 

@@ -309,7 +309,7 @@ func TestListGoesOnAfterAName(t *testing.T) {
 	}
 	var names []string
 	for after := ""; ; {
-		page, err := users.List(t.Context(), after, 2)
+		page, err := users.List(t.Context(), accounts.User{Username: after}, 2)
 		if err != nil {
 			t.Fatal(err)
 		}

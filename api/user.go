@@ -5,7 +5,7 @@ import "countersign/accounts"
 // User is an account as its owner and the operator see it.
 type User struct {
 	ID            string   `json:"id"`
-	Username      string   `json:"username"`
+	Username      string   `json:"username,omitempty"`
 	Email         string   `json:"email,omitempty"`
 	EmailVerified bool     `json:"email_verified"`
 	Roles         []string `json:"roles"`

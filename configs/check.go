@@ -37,6 +37,7 @@ func (c *Config) check(r *report) {
 	c.checkTokens(r)
 	c.checkKeys(r)
 	c.checkPasswords(r)
+	c.checkSignup(r)
 	c.checkSessionCookie(r)
 	c.checkMail(r)
 	c.checkClients(r)
@@ -160,6 +161,18 @@ func (c *Config) Hashing() hashing.Settings {
 			Parallelism: uint8(min(max(a.Parallelism, 0), math.MaxUint8)),
 		},
 		MaxConcurrentHashes: c.Passwords.MaxConcurrentHashes,
+	}
+}
+
+// SignupNames returns the names that visitors give.
+func (c *Config) SignupNames() accounts.SignupNames {
+	return accounts.SignupNames{Username: accounts.Need(c.Signup.Username), Email: accounts.Need(c.Signup.Email)}
+}
+
+func (c *Config) checkSignup(r *report) {
+	r.ask(c.SignupNames().Check(), func(field string) string { return "signup." + field })
+	if c.Signup.RequireVerifiedEmail && c.SignupNames().Email == accounts.None {
+		r.addPair([]string{"signup.require_verified_email", "signup.email"}, "true needs the addresses that signup.email: none keeps out: set it to optional or required")
 	}
 }
 

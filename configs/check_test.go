@@ -335,3 +335,20 @@ func TestDeclaredClientsMayUseTheLocalhostPatternInDev(t *testing.T) {
 	load(t, configs.Source{Dev: true, File: write(t,
 		`clients: [{id: a, public: true, grants: [authorization_code], redirect_uris: ["http://localhost:*"]}]`)})
 }
+
+func TestSignupNames(t *testing.T) {
+	for text, want := range map[string]string{
+		"{}": "", "{username: none}": "", "{email: none, username: required}": "",
+		"{username: none, email: none}":                  "leave nothing to sign in with",
+		"{username: maybe}":                              "must be required, optional or none",
+		"{email: none, require_verified_email: true}":    "needs the addresses",
+		"{username: none, require_verified_email: true}": "",
+	} {
+		src := configs.Source{File: write(t, serveable+"signup: "+text)}
+		if want == "" {
+			load(t, src)
+			continue
+		}
+		wantProblem(t, src, "c.yaml:3: signup.", want)
+	}
+}

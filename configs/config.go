@@ -187,6 +187,11 @@ type Config struct {
 		// proven, and stops sign-up from telling which addresses have accounts. Default
 		// false; true needs SMTP.
 		RequireVerifiedEmail bool `yaml:"require_verified_email" default:"false"`
+		// Username and Email say whether a visitor who signs up gives these names:
+		// required, optional or none. An account always has one of them, so none can't be
+		// said of both. Default optional.
+		Username string `yaml:"username" default:"optional"`
+		Email    string `yaml:"email" default:"optional"`
 	} `yaml:"signup"`
 
 	// SessionCookie is about browser sign-in (/session).

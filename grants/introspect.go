@@ -70,6 +70,8 @@ func (s *Service) active(ctx context.Context, x *Request, token string) (map[str
 	if err != nil {
 		return nil, err
 	}
-	members["username"] = user.Username
+	if user.Username != "" {
+		members["username"] = user.Username
+	}
 	return members, nil
 }

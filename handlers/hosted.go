@@ -46,6 +46,7 @@ type Hosted struct {
 	MailFails            func() bool // no mail can be sent at present
 	RequireVerifiedEmail bool        // an account needs a verified address
 	MinLength            int         // of passwords
+	Names                accounts.SignupNames
 }
 
 // pageCSP lets a page of ours load its style, script and icon, and nothing else. It has
@@ -144,6 +145,7 @@ func locales(r *authorize.Request) string {
 // application asks for by ui_locales.
 func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales string, d pages.Data) error {
 	d.Service, d.Base, d.Home, d.MinLength = h.ServiceName, h.Base, h.HomeURL, h.MinLength
+	d.UsernameNeed, d.EmailNeed = string(h.Names.Username), string(h.Names.Email)
 	d.MailFails = h.MailFails()
 	d.Here, d.Theme, d.Answers = here(c, d.Ticket), h.Theme, c.Request.Method == http.MethodPost
 	preferred := cmp.Or(h.prefers(c, locales), c.GetHeader("Accept-Language"))

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -53,7 +54,9 @@ func (h *SignupPage) open(c *gin.Context) error {
 		return err
 	}
 	d := pages.Data{}
-	if r != nil {
+	if r != nil && strings.Contains(r.LoginHint, "@") {
+		d.Email = r.LoginHint
+	} else if r != nil {
 		d.Username = r.LoginHint
 	}
 	return h.ask(c, http.StatusOK, r, d)
@@ -83,7 +86,9 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 	if err == nil && o.State == signin.AddressDue {
 		h.KnownBrowsers.remember(c, &o.User) // which may send the form again
 		h.remember(c, r)
-		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{Message: "verify_sent", Username: o.User.Username, Email: email})
+		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{
+			Message: "verify_sent", Username: cmp.Or(o.User.Username, email), Account: h.Users.AccountToken(time.Now(), o.User.ID), Email: email,
+		})
 	}
 	if err == nil {
 		had, err := h.login(c)

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -27,7 +28,7 @@ var mailedLink = field{Name: "token", Complete: "off", Label: "mailed_link", Hin
 // fields are the fields of each page.
 var fields = map[Name][]field{
 	Login: {
-		{Name: "username", Complete: "username", Label: "field.username"},
+		{Name: "username", Complete: "username"},
 		{Name: "password", Complete: "current-password", Label: "field.password"},
 	},
 	Signup: {
@@ -36,7 +37,7 @@ var fields = map[Name][]field{
 		{Name: "password", Complete: "new-password", Label: "field.password", Hint: "signup.password_hint"},
 	},
 	Forgot: {
-		{Name: "email", Complete: "username", Label: "forgot.email"}, // a username is accepted, too
+		{Name: "email", Complete: "username"}, // a username is accepted, too
 	},
 	Reset: {
 		mailedLink,
@@ -44,7 +45,7 @@ var fields = map[Name][]field{
 	},
 	Verify: {mailedLink},
 	Again: {
-		{Name: "username", Complete: "username", Label: "field.username"},
+		{Name: "username", Complete: "username"},
 	},
 }
 
@@ -63,20 +64,26 @@ func (v view) Inputs() []field {
 	if v.Token != "" {
 		all = slices.DeleteFunc(all, func(f field) bool { return f.Name == mailedLink.Name })
 	}
+	if v.Page == Signup {
+		all = slices.DeleteFunc(all, func(f field) bool { return v.need(f.Name) == "none" })
+	}
 	focus := -1
 	for i := range all {
 		f := &all[i]
 		switch f.Name {
 		case "username":
 			f.Value = v.Username
+			if v.Page != Signup {
+				f.Label = "field." + v.names()
+			}
 		case "email":
 			f.Value = v.Email
-			if v.Page == Forgot && f.Value == "" {
-				f.Value = v.Username
+			if v.Page == Forgot {
+				f.Label, f.Value = "field."+v.names(), cmp.Or(f.Value, v.Username)
 			}
-			if v.RequireVerifiedEmail {
-				f.Optional, f.Hint = false, ""
-			}
+		}
+		if v.Page == Signup {
+			v.adapt(f)
 		}
 		if v.Fields[f.Name] != "" {
 			f.Wrong = v.wrong(f.Name)
@@ -105,11 +112,62 @@ func (v view) Inputs() []field {
 	return all
 }
 
+// need returns whether a visitor who signs up gives a name; empty for other fields.
+func (v view) need(field string) string {
+	email := cmp.Or(v.EmailNeed, "optional")
+	if v.RequireVerifiedEmail {
+		email = "required"
+	}
+	username := cmp.Or(v.UsernameNeed, "optional")
+	switch {
+	case field == "username" && username == "optional" && email == "none", field == "email" && email == "optional" && username == "none":
+		return "required"
+	case field == "username":
+		return username
+	case field == "email":
+		return email
+	}
+	return ""
+}
+
+// adapt makes a field of Signup say whether it has to be filled in.
+func (v view) adapt(f *field) {
+	switch v.need(f.Name) {
+	case "optional":
+		f.Optional = true
+		if v.need("username") == "optional" && v.need("email") == "optional" && f.Name == "username" {
+			f.Hint = "signup.one_hint"
+		}
+	case "required":
+		f.Optional = false
+		if f.Name == "email" {
+			f.Hint = ""
+		}
+	}
+}
+
+// names returns which names users sign in with, as the key of words about them ends: the
+// username, the email, or a name of either kind.
+func (v view) names() string {
+	switch {
+	case v.UsernameNeed == "none":
+		return "email"
+	case v.EmailNeed == "none":
+		return "username"
+	default:
+		return "name"
+	}
+}
+
 // wrong says what is wrong with a field: the sentence for its code, or else the text
 // in Fields itself.
 func (v view) wrong(name string) string {
 	code := v.Fields[name]
+	either := v.names() == "name" && (name == "username" && (v.Page != Signup || v.need(name) == "optional") || v.Page == Forgot)
 	for _, key := range []string{"wrong." + name + "." + code, "wrong." + code} {
+		if either && code == "required" {
+			key = "wrong.name.required"
+		}
 		if key == "wrong.password.too_short" && v.MinLength == 0 {
 			continue
 		}

@@ -67,6 +67,10 @@ type Data struct {
 	Fields    map[string]string // what is wrong with a field: a code of package input, or a sentence
 	MinLength int               // of a new password, for its errors; 0: not mentioned
 
+	// UsernameNeed and EmailNeed are required, optional or none: whether visitors who sign up
+	// give that name, and so what the others sign in with. Empty: optional.
+	UsernameNeed, EmailNeed string
+
 	SignedIn             string   // Login: the user who may go on without a password; empty: none
 	Signup, Forgot       bool     // Login: link to these pages; Me: to the latter
 	RequireVerifiedEmail bool     // Login: link to Again; Signup: ask for an address

@@ -30,6 +30,7 @@ var words = map[string]said{
 	"signed_in": {"You are signed in as {username}.", "{username} 님으로 로그인되어 있습니다."},
 
 	"field.username": {"Username", "아이디"},
+	"field.name":     {"Username or e-mail address", "아이디 또는 이메일 주소"},
 	"field.password": {"Password", "비밀번호"},
 	"field.email":    {"E-mail address", "이메일 주소"},
 	"field.optional": {"(optional)", "(선택)"},
@@ -46,6 +47,7 @@ var words = map[string]said{
 
 	"signup.title":         {"Create an account", "회원가입"},
 	"signup.client":        {"Create an account to continue to {client}.", "{client} 앱을 이용하려면 계정을 만들어 주세요."},
+	"signup.one_hint":      {"Fill in a username, an e-mail address or both.", "아이디와 이메일 주소 중 하나만 입력하셔도 됩니다."},
 	"signup.email_hint":    {"You need it if you forget your password.", "비밀번호를 잊었을 때 필요합니다."},
 	"signup.password_hint": {"A few words that are hard to guess. Spaces are fine.", "다른 사람이 짐작할 수 없는 단어 몇 개를 이어 보세요. 띄어쓰기도 됩니다."},
 	"signup.button":        {"Sign up", "가입하기"},
@@ -83,7 +85,6 @@ var words = map[string]said{
 
 	"forgot.title":  {"Forgotten password", "비밀번호 찾기"},
 	"forgot.text":   {"We'll mail you a link to set a new one.", "새 비밀번호를 설정할 수 있는 링크를 메일로 보내 드립니다."},
-	"forgot.email":  {"E-mail address or username", "이메일 주소 또는 아이디"},
 	"forgot.button": {"Send the link", "링크 보내기"},
 
 	"reset.title":         {"New password", "새 비밀번호 설정"},
@@ -132,6 +133,7 @@ var words = map[string]said{
 	"wrong.invalid_characters":       {"This has characters that can't be used.", "사용할 수 없는 문자가 있습니다."},
 	"wrong.not_allowed":              {"This can't be used.", "사용할 수 없는 값입니다."},
 	"wrong.taken":                    {"Another account already has this.", "다른 계정에서 이미 사용하고 있습니다."},
+	"wrong.name.required":            {"Please enter a username or an e-mail address.", "아이디 또는 이메일 주소를 입력해 주세요."},
 	"wrong.username.required":        {"Please enter a username.", "아이디를 입력해 주세요."},
 	"wrong.username.taken":           {"This username is taken.", "이미 사용 중인 아이디입니다."},
 	"wrong.email.required":           {"Please enter an e-mail address.", "이메일 주소를 입력해 주세요."},

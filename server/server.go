@@ -265,7 +265,7 @@ func (a *App) pages(failures handlers.Failures, policy *CORS) *handlers.Hosted {
 		Tokens:   a.Tokens, Users: a.Users, SignIns: a.signIns, Cookies: &cookies, SameOrigin: policy.fromOwn,
 		KnownBrowsers: &handlers.KnownBrowsers{Cookies: &a.o.SessionCookie.Cookies, Seal: a.o.Seal},
 		ServiceName:   a.o.ServiceName, Theme: a.o.Theme, HomeURL: a.o.HomeURL, Base: issuerPath(a.o.Issuer), SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil, MailFails: a.mailFails,
-		RequireVerifiedEmail: a.o.Accounts.RequireVerifiedEmail, MinLength: a.o.Accounts.Passwords.MinLength,
+		RequireVerifiedEmail: a.o.Accounts.RequireVerifiedEmail, Names: a.o.Accounts.Signup, MinLength: a.o.Accounts.Passwords.MinLength,
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"countersign/accounts"
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/keys"
@@ -474,7 +475,7 @@ func TestSignupIsForListedAndOwnPagesOnly(t *testing.T) {
 			t.Errorf("%s: %d, want 403", name, got)
 		}
 	}
-	if users, err := a.Users.List(t.Context(), "", 100); err != nil || len(users) != 8 {
+	if users, err := a.Users.List(t.Context(), accounts.User{}, 100); err != nil || len(users) != 8 {
 		t.Errorf("%d accounts (%v), want 8: a refused request must change nothing", len(users), err)
 	}
 }

@@ -219,3 +219,102 @@ func TestAnAccountForAnothersAddressTellsNothing(t *testing.T) {
 		}
 	}
 }
+
+// Visitors sign up with a username, an address or both, as the settings say, and sign in with
+// what they gave.
+func TestSignUpTakesTheNamesThatTheSettingsSay(t *testing.T) {
+	const both, username, email = `"username":"alice","email":"alice@example.net"`, `"username":"alice"`, `"email":"alice@example.net"`
+	for _, c := range []struct {
+		names                 accounts.SignupNames
+		both, username, email string // the field that is wrong, if one is
+		form, login           []string
+	}{
+		{accounts.SignupNames{}, "", "", "", []string{"one or both", "(optional)"}, []string{"Username or e-mail address"}},
+		{accounts.SignupNames{Username: accounts.Required}, "", "", "username", nil, nil},
+		{accounts.SignupNames{Email: accounts.Required}, "", "email", "", nil, nil},
+		{accounts.SignupNames{Username: accounts.None}, "username", "username", "", nil, []string{">E-mail address<"}},
+		{accounts.SignupNames{Email: accounts.None}, "email", "", "email", nil, []string{">Username<"}},
+	} {
+		for body, wrong := range map[string]string{both: c.both, username: c.username, email: c.email} {
+			a := newApp(t, withOptions(func(o *server.Options) { o.Accounts.Signup = c.names }))
+			r := a.page().do("POST", "/signup", `{"password":"`+password+`",`+body+`}`)
+			if wrong != "" {
+				r.wantProblem(http.StatusBadRequest, "invalid_input")
+				if !strings.Contains(r.Body.String(), `"field":"`+wrong+`"`) {
+					t.Errorf("%+v, %s: %s, want %s to be wrong", c.names, body, r.Body, wrong)
+				}
+				continue
+			}
+			r.want(http.StatusCreated)
+			for _, name := range []string{"alice", "alice@example.net"} {
+				if strings.Contains(body, `"`+name+`"`) {
+					a.page().signIn(name, password).want(http.StatusOK)
+				}
+			}
+		}
+	}
+}
+
+// An account without a username has no claim of it, and no page or answer shows another in its
+// place.
+func TestAnAccountWithoutAUsername(t *testing.T) {
+	a := newApp(t)
+	p := a.page()
+	answer := p.do("POST", "/signup", `{"email":"Alice@example.net","password":"`+password+`"}`).want(http.StatusCreated)
+	if _, has := answer.json()["username"]; has {
+		t.Errorf("the account has a username: %s", answer.Body)
+	}
+	p.do("POST", "/signup", `{"email":"alice@EXAMPLE.net","password":"`+password+`"}`).wantProblem(http.StatusConflict, "taken")
+	p.do("POST", "/signup", `{"password":"`+password+`"}`).wantProblem(http.StatusBadRequest, "invalid_input")
+	in := a.login("alice@example.net")
+	for who, claims := range map[string]map[string]any{"userinfo": a.userinfo(in.text("access_token")).want(http.StatusOK).json(), "introspection": a.introspectAs("reader", secret, in.text("access_token")).want(http.StatusOK).json()} {
+		for _, claim := range []string{"preferred_username", "username", "name"} {
+			if v, has := claims[claim]; has {
+				t.Errorf("%s has the claim %s: %v", who, claim, v)
+			}
+		}
+	}
+	browser := a.person()
+	in = browser.open("/login")
+	f := in.page("login-form")
+	f.Set("username", "alice@example.net")
+	f.Set("password", password)
+	browser.submit("/login", f).want(http.StatusSeeOther)
+	browser.open("/logout").says(http.StatusOK, "Sign out?", "Alice@example.net")
+	for _, name := range []string{"", " " + answer.text("id"), answer.text("id")} {
+		if _, err := a.Users.ByUsername(t.Context(), name); err == nil {
+			t.Errorf("%q finds the account", name)
+		}
+	}
+	second := a.person()
+	s := second.open("/signup").page("signup-form")
+	s.Set("email", "bob@example.net")
+	s.Set("password", password)
+	second.submit("/signup", s).want(http.StatusSeeOther)
+	second.submit("/signup", s).want(http.StatusSeeOther) // sent twice
+}
+
+// A sign-up with an address alone that is sent twice makes one account, also where the address
+// must be proven first; with another password it makes another.
+func TestSignUpByAddressSentTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t, proving)
+		p := a.page()
+		first := p.do("POST", "/signup", `{"email":"alice@example.net","password":"`+password+`"}`).want(http.StatusCreated).text("id")
+		again := p.do("POST", "/signup", `{"email":"Alice@example.net","password":"`+password+`"}`).want(http.StatusCreated).text("id")
+		other := p.do("POST", "/signup", `{"email":"alice@example.net","password":"`+another+`"}`).want(http.StatusCreated).text("id")
+		if first != again || first == other {
+			t.Errorf("accounts %s, %s, %s: want the second to be the first", first, again, other)
+		}
+		time.Sleep(2 * time.Second)
+		letters, _ := box.empty()
+		if len(letters) != 2 || !strings.Contains(letters[0].Text, "alice@example.net") {
+			t.Fatalf("letters: %v", letters)
+		}
+		p.signIn("alice@example.net", password).wantProblem(http.StatusForbidden, "email_not_verified")
+		p.do("POST", "/account/email/resend", `{"email":"alice@example.net"}`).want(http.StatusAccepted)
+		letter := box.take(t) // to the newest account
+		p.verify(token(t, letter)).want(http.StatusNoContent)
+		p.signIn("alice@example.net", another).want(http.StatusOK)
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"countersign/accounts"
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/ids"
@@ -123,7 +124,7 @@ func TestForeignPagesChangeNothing(t *testing.T) {
 			})
 		}
 	}
-	if users, _ := a.Users.List(t.Context(), "", 10); len(users) != 1 {
+	if users, _ := a.Users.List(t.Context(), accounts.User{}, 10); len(users) != 1 {
 		t.Errorf("%d users, want 1", len(users))
 	}
 	p.refresh().want(http.StatusOK)

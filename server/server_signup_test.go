@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"countersign/accounts"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -270,7 +271,7 @@ func TestSignupReadsJSONStrictly(t *testing.T) {
 	a.post("/signup", `{`+u+`,`+p+strings.Repeat(" ", room+1)+`}`).wantProblem(http.StatusRequestEntityTooLarge, "too_large")
 	a.post("/signup", strings.Repeat("x", 10<<20)).wantProblem(http.StatusRequestEntityTooLarge, "too_large")
 
-	if users, err := a.Users.List(t.Context(), "", 10); err != nil || len(users) != 0 {
+	if users, err := a.Users.List(t.Context(), accounts.User{}, 10); err != nil || len(users) != 0 {
 		t.Fatalf("%d accounts (%v), want none so far", len(users), err)
 	}
 	a.do(http.MethodPost, "/signup", " \r\n{"+u+" , "+p+strings.Repeat(" ", room-8)+"}\n", "Content-Type", `Application/JSON; Charset="UTF-8"`).
@@ -335,7 +336,7 @@ func TestTakenNamesAndAddressesAreConflicts(t *testing.T) {
 func TestSignupCanBeClosed(t *testing.T) {
 	a := newApp(t, func(o *server.Options, _ *keys.Options) { o.SignupEnabled = false })
 	a.post("/signup", account("alice", password)).wantProblem(http.StatusForbidden, "signup_disabled")
-	if users, err := a.Users.List(t.Context(), "", 10); err != nil || len(users) != 0 {
+	if users, err := a.Users.List(t.Context(), accounts.User{}, 10); err != nil || len(users) != 0 {
 		t.Errorf("%d accounts (%v), want none", len(users), err)
 	}
 }

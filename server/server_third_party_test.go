@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"countersign/accounts"
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/server"
@@ -66,7 +67,7 @@ func TestThirdPartyOriginsActOnlyAsTheirClient(t *testing.T) {
 	a.preflight("/oauth/introspect", partnerOrigin, http.MethodPost).wantProblem(http.StatusForbidden, "origin_not_allowed")
 
 	p.refresh().want(http.StatusOK) // nothing has happened to the session
-	if users, err := a.Users.List(t.Context(), "", 10); err != nil || len(users) != 1 {
+	if users, err := a.Users.List(t.Context(), accounts.User{}, 10); err != nil || len(users) != 1 {
 		t.Errorf("%d accounts (%v), want 1", len(users), err)
 	}
 }

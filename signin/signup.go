@@ -15,7 +15,7 @@ type SignUp accounts.NewUser
 
 func (n SignUp) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
 	user, err := s.users.Create(ctx, a.now, accounts.NewUser(n), a.from)
-	if errors.Is(err, accounts.ErrUsernameTaken) {
+	if errors.Is(err, accounts.ErrUsernameTaken) || n.Username == "" && errors.Is(err, accounts.ErrEmailTaken) {
 		if again, wrong := s.users.CreatedJustNow(ctx, a.now, accounts.NewUser(n), a.from); wrong == nil {
 			user, err = again, nil
 		}

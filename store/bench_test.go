@@ -95,8 +95,14 @@ func BenchmarkUsers(b *testing.B) {
 		SELECT randomblob(16), 'user' || n, 'user' || n || '@example.com', 'user' || n || '@example.com', 1, '[]', '', 0, 0, 0 FROM seq`)
 	noError(b, err)
 	for name, do := range map[string]func() (int, error){
-		"page of 100":      func() (int, error) { u, err := db.Users(b.Context(), "user50000", 100); return len(u), err },
-		"last page of 100": func() (int, error) { u, err := db.Users(b.Context(), "user9989", 100); return len(u), err },
+		"page of 100": func() (int, error) {
+			u, err := db.Users(b.Context(), accounts.User{Username: "user50000"}, 100)
+			return len(u), err
+		},
+		"last page of 100": func() (int, error) {
+			u, err := db.Users(b.Context(), accounts.User{Username: "user9989"}, 100)
+			return len(u), err
+		},
 		"search of what all names and addresses begin with": func() (int, error) {
 			u, err := db.SearchUsers(b.Context(), accounts.Beginnings{Username: "user", EmailKey: "user"}, 101)
 			return len(u), err

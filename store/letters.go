@@ -80,7 +80,7 @@ var letterQuery = selectLetters("")
 
 // selectLetters is letterQuery with more columns of letters after its own.
 func selectLetters(more string) string {
-	return `SELECT ` + formerLetterTable.list("l.") + `, u.username` + more + ` FROM letters l LEFT JOIN users u ON u.id = l.user_id`
+	return `SELECT ` + formerLetterTable.list("l.") + `, ` + userName + more + ` FROM letters l LEFT JOIN users u ON u.id = l.user_id`
 }
 
 func scanLetter(row scanner) (accounts.Letter, error) { return scanLetterAnd(row) }
@@ -89,7 +89,7 @@ func scanLetter(row scanner) (accounts.Letter, error) { return scanLetterAnd(row
 func scanLetterAnd(row scanner, more ...any) (accounts.Letter, error) {
 	var l accounts.Letter
 	err := row.Scan(append([]any{&l.ID, (*string)(&l.Kind), &l.UserID, &l.Address, &l.Language, &l.Epoch, (*timeColumn)(&l.CreatedAt),
-		(*timeColumn)(&l.ExpiresAt), (*timeColumn)(&l.DueAt), &l.Attempts, (*nameColumn)(&l.Username)}, more...)...)
+		(*timeColumn)(&l.ExpiresAt), (*timeColumn)(&l.DueAt), &l.Attempts, (*textColumn)(&l.Username)}, more...)...)
 	return l, ifNoRows(err, accounts.ErrBadToken)
 }
 

@@ -53,7 +53,7 @@ func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login, ev au
 func scanLogin(row scanner) (tokens.Login, error) {
 	var l tokens.Login
 	err := row.Scan(&l.ID, &l.UserID, &l.Epoch, (*timeColumn)(&l.AuthTime), (*timeColumn)(&l.CreatedAt), (*timeColumn)(&l.ExpiresAt),
-		(*timeColumn)(&l.AbsoluteExpiresAt), (*textColumn)(&l.Device), (*nameColumn)(&l.Username))
+		(*timeColumn)(&l.AbsoluteExpiresAt), (*textColumn)(&l.Device), (*textColumn)(&l.Username))
 	return l, ifNoRows(err, tokens.ErrUnknown)
 }
 
@@ -61,7 +61,7 @@ func scanLogin(row scanner) (tokens.Login, error) {
 // moves on.
 func (db *DB) Login(ctx context.Context, id ids.Login, now time.Time) (tokens.Login, error) {
 	return one(ctx, db, scanLogin, `
-		SELECT `+loginTable.list("l.")+`, u.username
+		SELECT `+loginTable.list("l.")+`, `+userName+`
 		FROM logins l JOIN users u ON u.id = l.user_id AND u.epoch = l.epoch AND u.disabled_at IS NULL
 		WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }

@@ -397,7 +397,7 @@ func (o *Observed) UserSessions(ctx context.Context, user ids.User, now time.Tim
 	return o.DB.UserSessions(ctx, user, now, after, limit)
 }
 
-func (o *Observed) Users(ctx context.Context, after string, limit int) ([]accounts.User, error) {
+func (o *Observed) Users(ctx context.Context, after accounts.User, limit int) ([]accounts.User, error) {
 	defer o.call(ctx, "Users", time.Now())
 	return o.DB.Users(ctx, after, limit)
 }

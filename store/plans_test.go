@@ -129,7 +129,7 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		return db.SetPasswordHash(ctx, b.user, "new", accounts.By{Session: b.session}, now, created)
 	},
 	"Users": func(ctx context.Context, db *store.DB, b *browsing) error {
-		_, err := db.Users(ctx, "user 1", 10)
+		_, err := db.Users(ctx, accounts.User{Username: "user 1"}, 10)
 		return err
 	},
 	"SearchUsers": func(ctx context.Context, db *store.DB, b *browsing) error {

@@ -43,6 +43,9 @@ func (n *nameColumn) Scan(src any) error {
 	return err
 }
 
+// userName selects what the user u is called by: the username, or else the address.
+const userName = `CASE WHEN u.username LIKE '` + nameless + `%' THEN u.email ELSE u.username END`
+
 // storedName returns the username column of u.
 func storedName(u accounts.User) string {
 	if u.Username == "" && !u.ID.IsZero() {
@@ -136,9 +139,9 @@ func (db *DB) User(ctx context.Context, id ids.User) (accounts.User, error) {
 }
 
 // Users implements [accounts.UserStore].
-func (db *DB) Users(ctx context.Context, after string, limit int) ([]accounts.User, error) {
+func (db *DB) Users(ctx context.Context, after accounts.User, limit int) ([]accounts.User, error) {
 	return all(ctx, db, scanUser,
-		userQuery+` WHERE username > ? ORDER BY username LIMIT ?`, after, limit)
+		userQuery+` WHERE username > ? ORDER BY username LIMIT ?`, storedName(after), limit)
 }
 
 // DisableUser implements [accounts.UserStore].

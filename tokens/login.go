@@ -26,7 +26,7 @@ type Login struct {
 	AbsoluteExpiresAt time.Time // never moves
 	Device            string    // readable label of the browser, or empty
 
-	Username string // of the user now; not written
+	Username string // of the user now, or the address of one without; not written
 }
 
 // LoginStore stores logins. Every method is atomic and safe for concurrent use, across

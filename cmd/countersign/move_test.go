@@ -173,7 +173,7 @@ func TestKilledMoveGoesOn(t *testing.T) {
 		}
 		db := storetest.OpenURL(t, to)
 		defer db.Close()
-		users, err := db.Users(t.Context(), "", people+1)
+		users, err := db.Users(t.Context(), accounts.User{}, people+1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,8 +50,8 @@ var userListColumns = slices.Concat(userColumns[:3], []column[api.User]{
 
 type usersCreateCmd struct {
 	printing
-	Username      string   `required:"" placeholder:"U" help:"Name to sign in with."`
-	Email         string   `placeholder:"E" help:"E-mail address."`
+	Username      string   `placeholder:"U" help:"Name to sign in with; this or an address is needed."`
+	Email         string   `placeholder:"E" help:"E-mail address, to sign in with, too."`
 	EmailVerified bool     `help:"The address is proven: no letter has to."`
 	Role          []string `placeholder:"R" help:"Role; may be repeated."`
 	PasswordStdin bool     `required:"" xor:"password" help:"Read the password from standard input; a terminal is asked for it."`
@@ -77,7 +78,7 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	if u.NoPassword {
-		std.note("%[1]s has no password: 'countersign users set-password %[1]s' sets one, and so can the user by mail, if the server sends mail and knows an address.", u.Username)
+		std.note("%[1]s has no password: 'countersign users set-password %[1]s' sets one, and so can the user by mail, if the server sends mail and knows an address.", nameOf(user))
 	}
 	return printOne(u.printing, std.out, api.DescribeUser(user), userColumns)
 }
@@ -85,7 +86,7 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 type usersListCmd struct {
 	printing
 	Limit int    `placeholder:"N" help:"Print this many at most."`
-	After string `placeholder:"U" help:"Begin after this username: the last one printed before."`
+	After string `placeholder:"U" help:"Begin after this username, or the id of an account without one: the last printed before."`
 }
 
 func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
@@ -94,9 +95,12 @@ func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		return err
 	}
 	defer db.Close()
-	after, err := accounts.NormalizeUsername(u.After)
-	if err != nil {
-		after = u.After // names may be listed after what is no name, such as a prefix of one
+	after := accounts.User{Username: u.After} // names may be listed after what is no name, such as a prefix of one
+	if name, err := accounts.NormalizeUsername(u.After); err == nil {
+		after.Username = name
+	}
+	if id, err := ids.Parse[ids.User](u.After); err == nil {
+		after = accounts.User{ID: id}
 	}
 	out, left := newListPrinter(u.printing, std.out, userListColumns), u.Limit
 	for {
@@ -114,7 +118,7 @@ func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if left -= len(batch); len(batch) < page || u.Limit > 0 && left == 0 {
 			return out.close()
 		}
-		after = batch[page-1].Username
+		after = batch[page-1]
 	}
 }
 
@@ -224,9 +228,9 @@ func (u *usersVerifyEmailCmd) Run(ctx context.Context, c *cli, std stdio) error 
 		proven, err := users.VerifyEmail(ctx, time.Now(), user, caller.Operator())
 		switch {
 		case errors.Is(err, accounts.ErrNoEmail) && user.Email == "":
-			return fmt.Errorf("%s has no e-mail address: the user has to add one first", user.Username)
+			return fmt.Errorf("%s has no e-mail address: the user has to add one first", nameOf(user))
 		case errors.Is(err, accounts.ErrNoEmail):
-			return fmt.Errorf("%s no longer has the address %s: see 'countersign users show'", user.Username, user.Email)
+			return fmt.Errorf("%s no longer has the address %s: see 'countersign users show'", nameOf(user), user.Email)
 		case errors.Is(err, accounts.ErrEmailTaken):
 			return fmt.Errorf("%s belongs to another account, which 'countersign users show %[1]s' shows: an address is one account's alone; delete the other account, or have its user change the address", user.Email)
 		case err != nil:
@@ -312,6 +316,9 @@ func (u *usersDeleteCmd) Run(ctx context.Context, c *cli) error {
 		return users.Delete(ctx, time.Now(), user.ID, caller.Operator())
 	})
 }
+
+// nameOf returns what a user is called by: the username, the address or the id.
+func nameOf(u accounts.User) string { return cmp.Or(u.Username, u.Email, u.ID.String()) }
 
 // withUser calls do with the user of that name, id or address.
 func withUser(ctx context.Context, c *cli, name string, do func(*accounts.Users, accounts.User) error) error {

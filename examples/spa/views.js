@@ -21,7 +21,7 @@ export const views = {
       fill(main, "signup");
       onSubmit(main.querySelector("form"), async (account) => {
         await auth.signUp(account);
-        await auth.signIn(account).catch((err) => {
+        await auth.signIn({ username: account.username || account.email, password: account.password }).catch((err) => {
           if (err.code !== "email_not_verified") throw err;
           go("signin", "Follow the link in the mail we sent you, then sign in.");
         });
@@ -70,7 +70,7 @@ export const views = {
     who: "user",
     show(main, { user }) {
       const view = fill(main, "profile");
-      view.slot("username").textContent = user.username;
+      view.slot("username").textContent = user.username ?? user.email;
       view.slot("email").textContent = user.email ? `${user.email} (${user.email_verified ? "confirmed" : "not confirmed"})` : "none";
       view.slot("roles").textContent = user.roles.join(", ") || "none";
       view.slot("since").textContent = new Date(user.created_at).toLocaleDateString(undefined, { dateStyle: "long" });
@@ -143,7 +143,7 @@ export const views = {
     who: "user",
     show(main, { user }) {
       const view = fill(main, "security");
-      view.slot("username").value = user.username; // for password managers
+      view.slot("username").value = user.username ?? user.email; // for password managers
       const password = main.querySelector("[data-form=password]");
       onSubmit(password, async (values) => {
         await auth.changePassword({ currentPassword: values.current_password, newPassword: values.new_password });

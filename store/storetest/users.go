@@ -124,7 +124,7 @@ var userPromises = []promise{
 		slices.Sort(want) // in byte order
 		var got []string
 		for after := ""; len(got) <= len(want); {
-			page, err := db.Users(t.Context(), after, 4)
+			page, err := db.Users(t.Context(), accounts.User{Username: after}, 4)
 			succeeds(t, err)
 			if len(page) > 4 {
 				t.Fatalf("got %d users, asked for at most 4", len(page))
@@ -331,7 +331,7 @@ func isUser(t testing.TB, db *store.DB, want accounts.User) {
 	got, err = db.UserByUsername(t.Context(), want.Username)
 	succeeds(t, err)
 	same(t, "user by name", got, want)
-	all, err := db.Users(t.Context(), "", 1000)
+	all, err := db.Users(t.Context(), accounts.User{}, 1000)
 	succeeds(t, err)
 	i := slices.IndexFunc(all, func(u accounts.User) bool { return u.ID == want.ID })
 	if i < 0 {
@@ -369,11 +369,32 @@ var namePromises = []promise{
 			succeeds(t, db.PostLetter(t.Context(), l, ids.Session{}))
 			found, err := db.Letter(t.Context(), l.ID, at)
 			succeeds(t, err)
-			same(t, "name in a letter", found.Username, "")
+			same(t, "name in a letter", found.Username, email)
 			in, err := db.Login(t.Context(), addLogin(t, db, u).ID, at)
 			succeeds(t, err)
-			same(t, "name in a login", in.Username, "")
+			same(t, "name in a login", in.Username, email)
 		}
+	}},
+	{"Users/without a name, by id", func(t *testing.T, db *store.DB) {
+		addUser(t, db, "alice")
+		var want []string
+		for _, email := range []string{"a@example.com", "b@example.com", "c@example.com"} {
+			want = append(want, addHolder(t, db, email, "hash", at).ID.String())
+		}
+		slices.Sort(want)
+		var got []string
+		for last := (accounts.User{}); ; {
+			page, err := db.Users(t.Context(), last, 2)
+			succeeds(t, err)
+			if len(page) == 0 {
+				break
+			}
+			for _, u := range page {
+				got = append(got, u.ID.String())
+			}
+			last = page[len(page)-1]
+		}
+		same(t, "users without a name", got[:len(got)-1], want)
 	}},
 	{"Claimants/by name, by address, and unclaimed", func(t *testing.T, db *store.DB) {
 		name := addUser(t, db, "a@example.com")
