@@ -14,10 +14,11 @@ type field struct {
 	Hint     string // key; empty: none
 	Optional bool
 
-	Value string
-	Wrong string // what is wrong with it, as a sentence
-	Focus bool   // the browser puts the focus on it
-	About string // ids of the elements that describe it
+	Keyboard string // inputmode; empty: the usual one
+	Value    string
+	Wrong    string // what is wrong with it, as a sentence
+	Focus    bool   // the browser puts the focus on it
+	About    string // ids of the elements that describe it
 }
 
 // mailedLink takes the link of a letter from a user whose browser runs no scripts: the
@@ -75,9 +76,12 @@ func (v view) Inputs() []field {
 			f.Value = v.Username
 			if v.Page != Signup {
 				f.Label = "field." + v.names()
+				if v.names() != "username" {
+					f.Keyboard = "email" // which has an @ on phones
+				}
 			}
 		case "email":
-			f.Value = v.Email
+			f.Value, f.Keyboard = v.Email, "email"
 			if v.Page == Forgot {
 				f.Label, f.Value = "field."+v.names(), cmp.Or(f.Value, v.Username)
 			}
