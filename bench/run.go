@@ -215,8 +215,12 @@ const (
 // prepared returns the load of a job on servers, for callers that have prepared it.
 func (r *runner) prepared(ctx context.Context, s *site, j job) (load, error) {
 	found, err := s.once(ctx, j.prepare)
-	if err != nil {
-		return load{}, fmt.Errorf("%s: prepare: %w", j.name, err)
+	for tries := 1; err != nil; tries++ {
+		if tries == 4 {
+			return load{}, fmt.Errorf("%s: prepare: %w", j.name, err)
+		}
+		time.Sleep(2 * time.Second) // the machine may still be busy with what came before
+		found, err = s.once(ctx, j.prepare)
 	}
 	return load{
 		Addresses: s.addresses(), Watch: map[string][]int{serverProcess: s.pids()}, Callers: r.callers,
