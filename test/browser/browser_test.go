@@ -267,7 +267,7 @@ func (b *tab) hasNot(text string) {
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
 	b.click("the field "+label, `[...document.querySelectorAll("label")].find((l) =>
-		l.checkVisibility() && l.firstChild.textContent.trim() === $1)?.control`, label)
+		l.checkVisibility() && l.firstChild.textContent.trim().startsWith($1))?.control`, label)
 	b.do(chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)), chromedp.KeyEvent(kb.Backspace))
 	b.do(chromedp.KeyEvent(text))
 }
