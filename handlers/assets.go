@@ -30,6 +30,7 @@ func (h *Assets) Mount(r gin.IRouter) error {
 	asset(r, "/assets/form-post.js", pages.FormPostScript, moduleMaxAge)
 	asset(r, "/assets/deliberate.js", pages.DeliberateScript, moduleMaxAge)
 	asset(r, "/assets/mailed-link.js", pages.MailedLinkScript, moduleMaxAge)
+	asset(r, "/assets/password.js", pages.PasswordScript, moduleMaxAge)
 	asset(r, "/assets/answered.js", pages.AnsweredScript, moduleMaxAge)
 	if h.Theme != nil {
 		for _, a := range h.Theme.Assets() {

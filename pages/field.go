@@ -59,6 +59,11 @@ func (f field) Type() string {
 	return "text"
 }
 
+// Secret reports whether the page has a field for a password.
+func (v view) Secret() bool {
+	return slices.ContainsFunc(fields[v.Page], func(f field) bool { return f.Type() == "password" })
+}
+
 // Inputs returns the page's fields, filled in.
 func (v view) Inputs() []field {
 	all := slices.Clone(fields[v.Page])

@@ -109,7 +109,7 @@ type Link struct{ Label, URL string }
 type Value struct{ Name, Value string }
 
 // Files are served at Data.Base, at /assets/pages.css, /assets/pages.svg,
-// /assets/form-post.js, /assets/deliberate.js, /assets/mailed-link.js and /assets/answered.js.
+// /assets/form-post.js, /assets/deliberate.js, /assets/mailed-link.js, /assets/password.js and /assets/answered.js.
 var (
 	//go:embed pages.css
 	Style []byte
@@ -119,6 +119,8 @@ var (
 	FormPostScript []byte
 	//go:embed deliberate.js
 	DeliberateScript []byte
+	//go:embed password.js
+	PasswordScript []byte
 	//go:embed mailed-link.js
 	MailedLinkScript []byte
 	//go:embed answered.js

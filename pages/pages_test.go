@@ -132,7 +132,7 @@ func TestPagesAreWellFormed(t *testing.T) {
 // Back leads to the address of a page that answers a form, with its ticket.
 func TestAnswersHaveAnAddress(t *testing.T) {
 	p := render(t, "en", pages.Login, pages.Data{Base: "/auth", Answers: true, Ticket: "a.b", Errors: []string{"invalid_credentials"}})
-	if s := p.all("script"); len(s) != 1 || get(s[0], "src") != "/auth/assets/answered.js" || get(s[0], "data-here") != "?ticket=a.b" {
+	if s := p.all("script"); len(s) != 2 || get(s[0], "src") != "/auth/assets/answered.js" || get(s[0], "data-here") != "?ticket=a.b" {
 		t.Errorf("%s", p.text)
 	}
 	if p := render(t, "en", pages.FormPost, pages.Data{Answers: true, Action: "https://app.example.com/"}); len(p.all("script")) != 1 {
@@ -294,8 +294,9 @@ func checkReferences(p page, data pages.Data) {
 			p.t.Errorf("there is a %s in the page", n.Data)
 		}
 	}
-	// Pages of mailed links need one to find the token, see pages/mailed-link.js.
-	if scripts := len(p.all("script")); (scripts > 0) != (data.Action != "" || p.guarded() || p.find("reset-form") != nil) {
+	// Pages of mailed links need one to find the token, see pages/mailed-link.js, and those
+	// with a password one to show it.
+	if scripts := len(p.all("script")); (scripts > 0) != (data.Action != "" || p.guarded() || p.find("reset-form") != nil || p.find("password") != nil) {
 		p.t.Errorf("%d scripts", scripts)
 	}
 	for _, form := range p.all("form") {

@@ -33,6 +33,8 @@ var words = map[string]said{
 	"field.name":     {"Username or e-mail address", "아이디 또는 이메일 주소"},
 	"field.password": {"Password", "비밀번호"},
 	"field.email":    {"E-mail address", "이메일 주소"},
+	"field.show":     {"Show password", "비밀번호 표시"},
+	"field.hide":     {"Hide password", "비밀번호 숨기기"},
 	"field.optional": {"(optional)", "(선택)"},
 
 	"login.title":    {"Sign in", "로그인"},
