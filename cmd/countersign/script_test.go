@@ -1,10 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -13,18 +13,22 @@ import (
 	"countersign/store/storetest"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(withProgram{storetest.Main{M: m}}, map[string]func(){
-		"countersign": func() { os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})) },
-	})
-}
+func TestMain(m *testing.M) { os.Exit(withProgram{storetest.Main{M: m}}.Run()) }
 
 // TestScripts runs the command line as its users do: testdata/*.txtar.
 func TestScripts(t *testing.T) {
 	storetest.OnOwnDatabase(t)
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", filepath.Dir(path)+string(os.PathListSeparator)+env.Getenv("PATH"))
+			return nil
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			// status N program [args...]: it exits with the code N.
 			"status": func(ts *testscript.TestScript, neg bool, args []string) {
