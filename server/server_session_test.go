@@ -335,7 +335,8 @@ func TestSessionEndsWithTheAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.refresh().wantProblem(http.StatusUnauthorized, "login_required")
-	p.signIn("alice", password).wantProblem(http.StatusUnauthorized, "invalid_credentials")
+	p.signIn("alice", password).wantProblem(http.StatusForbidden, "account_disabled")
+	p.signIn("alice", "another password").wantProblem(http.StatusUnauthorized, "invalid_credentials")
 }
 
 func TestSessionNeedsAClientOfOurs(t *testing.T) {

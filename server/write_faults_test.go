@@ -298,7 +298,7 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 // by why.
 var notAcknowledged = map[string][]string{
 	"it reads": {
-		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Failures", "Letter", "Login", "Origins", "Ping", "Profile",
+		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Failures", "Letter", "Login", "Origins", "Ping", "Profile", "SearchUsers",
 		"Session", "UnclaimedUser", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserSessions", "Users",
 	},
 	"it cleans up, and will again": {
@@ -308,7 +308,7 @@ var notAcknowledged = map[string][]string{
 	"it is a budget's, which stands where it stood":   {"ClearFailures", "RecordFailure", "RecordSpread"},
 	"it helps the next sign-in, and this one goes on": {"UpgradePasswordHash", "ForgetLogin"},
 	"it is the operator's, who sees the error of the store": {
-		"ChangeClient", "ChangeRoles", "CreateClient", "DeleteClient", "DisableUser", "EnableUser", "ProveEmail", "PutClient", "SetEmail", "SetSecretHash",
+		"ChangeClient", "ChangeRoles", "CreateClient", "DeleteClient", "DisableUser", "EnableUser", "ProveEmail", "PutClient", "SetEmail", "SetSecretHash", "UnlockUser",
 	},
 }
 
