@@ -53,6 +53,7 @@ func TestDemoByMail(t *testing.T) {
 
 	b.press("Sign out")
 	b.press("Forgotten password?")
+	b.isAt("Forgotten password")
 	b.fill("Username or e-mail address", "alice@example.net")
 	b.press("Send the link")
 	b.shows("a link is on its way")
