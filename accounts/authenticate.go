@@ -130,16 +130,18 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, who typed, p
 		return User{}, err
 	}
 	prepared, malformed := preparePassword(string(password))
-	stored := u.hasher.Dummy()
-	if user.PasswordHash != "" && malformed == nil {
+	// The password of the dummy hash opens nothing, whatever it may be.
+	stored, opens := u.hasher.Dummy(), user.PasswordHash != "" && malformed == nil
+	if opens {
 		stored = user.PasswordHash
 	}
 	verdict, err := u.hasher.Verify(stored, prepared)
 	if err != nil {
 		u.log.ErrorContext(ctx, "stored password hash is unusable", "subject", user.ID, "err", err)
 		verdict, _ = u.hasher.Verify(u.hasher.Dummy(), prepared)
+		opens = false
 	}
-	match := verdict.Match
+	match := opens && verdict.Match
 	if !match && who.key != "" {
 		other, err := u.sharing(ctx, who, verdict.Hash)
 		if err != nil && !errors.Is(err, ErrUnknownUser) {

@@ -35,6 +35,34 @@ func TestRightPasswordAuthenticates(t *testing.T) {
 	}
 }
 
+// The hash that stands in for a missing or unusable one opens no account, even if the
+// password should be right for it.
+func TestTheDummyHashOpensNothing(t *testing.T) {
+	db := open(t)
+	users := newUsers(t, db)
+	keyless, err := users.Create(t.Context(), time.Now(), accounts.NewUser{Username: "keyless", Email: "k@example.net", NoPassword: true}, caller.Operator())
+	if err != nil {
+		t.Fatal(err)
+	}
+	garbled := create(t, users, "garbled", goodPassword)
+	if err := db.SetPasswordHash(t.Context(), garbled.ID, "$2b$12$notours", accounts.By{Operator: true}, time.Now(), audit.Event{Kind: audit.UserPasswordChanged}); err != nil {
+		t.Fatal(err)
+	}
+	create(t, users, "alice", goodPassword)
+	users.OpenDummy()
+	for name, password := range map[string]secrecy.Text{
+		keyless.Username: goodPassword, keyless.Email: goodPassword, "garbled": goodPassword,
+		"nobody": goodPassword, "nobody@example.net": goodPassword, "alice": "\xff", "\x00": goodPassword,
+	} {
+		if u, err := users.Authenticate(t.Context(), time.Now(), name, password, caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
+			t.Errorf("%q: got %v, %v, want ErrBadCredentials", name, u.ID, err)
+		}
+	}
+	if u, err := users.Prove(t.Context(), time.Now(), keyless.ID, ids.New[ids.Session](), goodPassword, caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
+		t.Errorf("proof: got %v, %v, want ErrBadCredentials", u.ID, err)
+	}
+}
+
 func TestFailedSignInsLookAlikeAndCostTheSame(t *testing.T) {
 	db := open(t)
 	users := newUsers(t, db)

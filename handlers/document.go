@@ -67,7 +67,7 @@ func (d *document) answer(c *gin.Context, cacheControl []string) {
 	compressed := len(d.packed.body) > 0
 	if compressed {
 		header.Add("Vary", "Accept-Encoding")
-		if compressed = takesGzip(c.Request.Header["Accept-Encoding"]); compressed {
+		if compressed = accepts(c.Request.Header["Accept-Encoding"], "gzip"); compressed {
 			body = d.packed
 		}
 	}
@@ -82,23 +82,6 @@ func (d *document) answer(c *gin.Context, cacheControl []string) {
 	header["Content-Type"], header["Content-Length"] = d.kind, body.length
 	c.Status(http.StatusOK)
 	c.Writer.Write(body.body) // an error is the client's going away
-}
-
-// takesGzip reports whether an Accept-Encoding names gzip with a weight (RFC 9110 section
-// 12.5.3).
-func takesGzip(headers []string) bool {
-	for _, header := range headers {
-		for one := range strings.SplitSeq(header, ",") {
-			coding, weight, weighed := strings.Cut(one, ";")
-			if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-				continue
-			}
-			_, text, _ := strings.Cut(weight, "=")
-			q, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-			return !weighed || err == nil && q > 0
-		}
-	}
-	return false
 }
 
 // matches reports whether an If-None-Match names the etag, compared weakly.

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -17,7 +16,7 @@ const errorPageKey = "error page"
 // as browsers' does when a user opens an address. Programs, and scripts of pages, which
 // call with */*, get the problem. It must run before any handler that can end a request.
 func (h *Hosted) ForBrowsers(c *gin.Context) {
-	if namesHTML(c.Request.Header["Accept"]) {
+	if accepts(c.Request.Header["Accept"], "text/html") {
 		c.Set(errorPageKey, h)
 	}
 }
@@ -26,31 +25,6 @@ func (h *Hosted) ForBrowsers(c *gin.Context) {
 func pagesFor(c *gin.Context) *Hosted {
 	h, _ := c.Value(errorPageKey).(*Hosted)
 	return h
-}
-
-// namesHTML reports whether an Accept names text/html with a weight (RFC 9110 section 12.5.1).
-func namesHTML(accept []string) bool {
-	for _, header := range accept {
-		for one := range strings.SplitSeq(header, ",") {
-			kind, parameters, _ := strings.Cut(one, ";")
-			if strings.EqualFold(strings.TrimSpace(kind), "text/html") && weighs(parameters) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// weighs reports whether the parameters of a media range leave it a weight.
-func weighs(parameters string) bool {
-	for one := range strings.SplitSeq(parameters, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(one), "=")
-		if strings.EqualFold(name, "q") {
-			q, err := strconv.ParseFloat(value, 64)
-			return err == nil && q > 0
-		}
-	}
-	return true
 }
 
 // problemMessages are the messages for problems, by kind. The others have one for all.

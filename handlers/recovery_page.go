@@ -91,9 +91,8 @@ func (h *RecoveryPages) sent(c *gin.Context, r *authorize.Request, err error, pa
 	if !ok {
 		return err
 	}
-	for field, code := range again.Fields { // each page has one field for all names of an account
-		delete(again.Fields, field)
-		again.Fields[inputOf[page]] = code
+	for _, code := range again.Fields { // each page has one field for all names of an account
+		again.Fields = map[string]string{inputOf[page]: code}
 	}
 	again.Username, again.Email = d.Username, d.Email
 	return h.show(c, status, page, r, again)

@@ -1,9 +1,10 @@
 package presets
 
 import (
-	"slices"
 	"strings"
 	"unicode"
+
+	"countersign/spelling"
 )
 
 // near returns the presets that a name which is none's may mean, by name: those whose name
@@ -15,7 +16,7 @@ func near(name string) (names []string) {
 		switch {
 		case len(typed) >= 3 && (strings.Contains(of, typed) || strings.HasPrefix(library, typed)),
 			len(of) >= 3 && strings.Contains(typed, of),
-			len(typed) <= 2*len(of) && distance(typed, of) <= min(2, len(of)/3):
+			len(typed) <= 2*len(of) && spelling.Distance(typed, of) <= min(2, len(of)/3):
 			names = append(names, p.Name)
 		}
 	}
@@ -30,26 +31,4 @@ func letters(text string) string {
 		}
 		return unicode.ToLower(r)
 	}, text)
-}
-
-// distance returns how many letters have to be added, left out or replaced to make b of a
-// (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := before
-			if a[i] != b[j] {
-				change++
-			}
-			before = row[j+1]
-			row[j+1] = min(change, slices.Min(row[j:j+2])+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -75,19 +75,25 @@ func details(c clients.Client) any {
 	return object(d)
 }
 
+// holdClient touches a client's row, so that it stays as it is between a look and the write.
+// It reports whether there is one.
+func holdClient(ctx context.Context, tx *sql.Tx, id ids.Client) (bool, error) {
+	n, err := affected(tx.ExecContext(ctx, `UPDATE clients SET updated_at = updated_at WHERE id = ?`, id))
+	return n > 0, err
+}
+
 // PutClient implements [clients.Store]. It updates before it inserts,
 // because replacing the row would take the client's sessions with it.
 func (db *DB) PutClient(ctx context.Context, c clients.Client, seen string, ev audit.Event) (change clients.Change, err error) {
 	set, args := clientTable.set(clientRow(c), "id", "created_at")
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
-		// Touched first, so that the row stays as it is between the look and the write.
-		n, err := affected(tx.ExecContext(ctx, `UPDATE clients SET updated_at = updated_at WHERE id = ?`, c.ID))
+		there, err := holdClient(ctx, tx, c.ID)
 		switch {
 		case err != nil:
 			return err
-		case n == 0 && seen != "":
+		case !there && seen != "":
 			return clients.ErrStale
-		case n == 0:
+		case !there:
 			change, ev.Kind = clients.Created, audit.ClientCreated
 			if err := insertClient(ctx, tx, c); db.dialect.isDuplicate(err) {
 				return errRaced
@@ -125,9 +131,8 @@ func (db *DB) PutClient(ctx context.Context, c clients.Client, seen string, ev a
 // ChangeClient implements [clients.Store].
 func (db *DB) ChangeClient(ctx context.Context, id ids.Client, change func(clients.Client) (clients.Client, error), now time.Time, ev audit.Event) (c clients.Client, done clients.Change, err error) {
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
-		// Touched first, so that the row stays as it is between the look and the write.
-		n, err := affected(tx.ExecContext(ctx, `UPDATE clients SET updated_at = updated_at WHERE id = ?`, id))
-		if err == nil && n == 0 {
+		there, err := holdClient(ctx, tx, id)
+		if err == nil && !there {
 			err = clients.ErrUnknown
 		}
 		if err != nil {

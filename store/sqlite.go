@@ -73,7 +73,8 @@ func openSQLite(ctx context.Context, path string, opts Options) (db *DB, failed 
 	// checkpointer does it, and the writer only does the rest when the log has grown.
 	const pragmas = "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=synchronous(full)"
 	// A commit waits for the log's data and size, not for the file's times. It is as durable, and
-	// what SQLite does by default where it is built for its system. The error: there is none here.
+	// what SQLite does by default in builds for Linux. Where a system has no fdatasync, this
+	// returns an error, and commits wait for the times, too.
 	sqlite.Fdatasync(true)
 	write, err := openPool(dsn(pragmas+"&_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(8000)&_txlock=immediate"), true, opts)
 	if err != nil {

@@ -71,8 +71,8 @@ func end(ctx context.Context, tx *sql.Tx, s surplus, event func(id []byte) audit
 	return nil
 }
 
-// lockUser makes transactions that add to what a user has come one after the other, so
-// that each counts what the others added.
+// lockUser makes transactions that add to what a user has, or change the user by what is
+// there, come one after the other, so that each sees what the others did.
 func (db *DB) lockUser(ctx context.Context, tx *sql.Tx, id ids.User) error {
 	if db.dialect.lockRow == "" { // all writers do
 		return nil

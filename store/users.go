@@ -242,12 +242,7 @@ func (db *DB) SetEmail(ctx context.Context, id ids.User, address string, verifie
 // ChangeRoles implements [accounts.UserStore].
 func (db *DB) ChangeRoles(ctx context.Context, id ids.User, change func([]string) ([]string, error), now time.Time, ev audit.Event) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		// Touched first, so that the row stays as it is between the look and the write.
-		n, err := affected(tx.ExecContext(ctx, `UPDATE users SET updated_at = updated_at WHERE id = ?`, id[:]))
-		if err == nil && n == 0 {
-			err = accounts.ErrUnknownUser
-		}
-		if err != nil {
+		if err := db.lockUser(ctx, tx, id); err != nil {
 			return err
 		}
 		u, err := scanUser(tx.QueryRowContext(ctx, userQuery+` WHERE id = ?`, id[:]))
