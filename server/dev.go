@@ -14,12 +14,12 @@ import (
 // usualPort is where a server for development listens unless it is told otherwise.
 const usualPort = "8080"
 
-// cookiePort returns the port that a server for development has in the names of its
-// cookies, or "". Browsers send a cookie to every port of a host, so two servers on one
-// localhost would sign each other's users out.
-func cookiePort(issuer string, dev bool) string {
+// cookiePort returns the port that a server for development, which alone has an issuer with
+// http, has in the names of its cookies, or "". Browsers send a cookie to every port of a
+// host, so two servers on one localhost would sign each other's users out.
+func cookiePort(issuer string) string {
 	u, err := url.Parse(issuer)
-	if err != nil || !dev || u.Scheme != "http" || !uris.IsLoopback(u.Hostname()) {
+	if err != nil || u.Scheme != "http" || !uris.IsLoopback(u.Hostname()) {
 		return ""
 	}
 	if port := cmp.Or(u.Port(), "80"); port != usualPort {

@@ -87,7 +87,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	o.SessionCookie.HTTPS = strings.HasPrefix(o.Issuer, "https://")
-	o.SessionCookie.Port = cookiePort(o.Issuer, o.Dev)
+	o.SessionCookie.Port = cookiePort(o.Issuer)
 	throttle, err := newThrottle(o.Store, o.Seal, o.Throttle)
 	if err != nil {
 		return nil, err

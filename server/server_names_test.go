@@ -140,6 +140,12 @@ func TestRightPasswordIsToldWhy(t *testing.T) {
 		if letter.To != "alice@example.net" || !strings.Contains(letter.Text, "account alice ") {
 			t.Errorf("the letter to %s says %q", letter.To, letter.Text)
 		}
+		// After an hour the page no longer tells the accounts apart, and the newest gets it.
+		time.Sleep(time.Hour + time.Minute)
+		browser.submit("/verify/again", again).says(http.StatusOK, "Check your mail")
+		if late := box.take(t); !strings.Contains(late.Text, "account mallory ") {
+			t.Errorf("an hour later the letter says %q", late.Text)
+		}
 		p.verify(token(t, letter)).want(http.StatusNoContent)
 		a.page().signIn("alice@example.net", password).want(http.StatusOK)
 		// For the other it looks as if the address were free.
@@ -170,14 +176,7 @@ func TestAnAccountForAnothersAddressTellsNothing(t *testing.T) {
 		withMail(&smtpd.Server{})(o)
 		o.Mail.Sender = &outbox{}
 	}))
-	a.signup("alice")
-	alice, err := a.Users.ByUsername(t.Context(), "alice")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := a.Users.VerifyEmail(t.Context(), time.Now(), alice, caller.Operator()); err != nil {
-		t.Fatal(err)
-	}
+	a.signUpProven("alice")
 	a.options.Accounts.RequireVerifiedEmail = true
 	a.restart()
 	a.page().join("mallory1", "alice@example.net", another)
@@ -317,4 +316,62 @@ func TestSignUpByAddressSentTwice(t *testing.T) {
 		p.verify(token(t, letter)).want(http.StatusNoContent)
 		p.signIn("alice@example.net", another).want(http.StatusOK)
 	})
+}
+
+// A browser that signed up with an address is a stranger to the address until the user proves
+// it, whether or not another account has proven it: a budget of its own would tell which.
+func TestABrowserIsAStrangerToAnAddressThatItsUserDoesNotOwn(t *testing.T) {
+	a := newApp(t, proxied, withOptions(func(o *server.Options) {
+		withMail(&smtpd.Server{})(o)
+		o.Mail.Sender = &outbox{}
+		o.Throttle.StrangersPerAccount = 5
+	}))
+	a.signUpProven("alice")
+	a.options.Accounts.RequireVerifiedEmail = true
+	a.restart()
+	for i, address := range []string{"alice@example.net", "empty@example.net"} {
+		browser := a.person()
+		browser.submit("/signup", form("username", fmt.Sprint("mallory", i), "email", address, "password", another)).says(http.StatusOK, "Check your mail")
+		for range 6 {
+			p := a.page()
+			p.address = "203.0.113.7"
+			p.signIn(address, "wrong")
+		}
+		browser.submit("/login", form("username", address, "password", "wrong")).want(http.StatusTooManyRequests)
+	}
+}
+
+// An attacker can't refill the budget of an address by signing in to an account of the
+// attacker's own that only holds the address.
+func TestAnUnclaimedAccountRefillsNoBudget(t *testing.T) {
+	a := newApp(t, withOptions(func(o *server.Options) {
+		withMail(&smtpd.Server{})(o)
+		o.Mail.Sender = &outbox{}
+	}))
+	a.signUpProven("alice")
+	a.options.Accounts.RequireVerifiedEmail = true
+	a.restart()
+	a.page().join("mallory", "alice@example.net", another)
+	a.options.Accounts.RequireVerifiedEmail = false // now both may sign in
+	a.restart()
+	for range 40 {
+		if a.page().signIn("alice@example.net", "wrong").Code == http.StatusTooManyRequests {
+			return
+		}
+		a.page().signIn("alice@example.net", another)
+	}
+	t.Error("forty wrong guesses, and no wait")
+}
+
+// signUpProven adds an account with a proven address.
+func (a *app) signUpProven(name string) {
+	a.t.Helper()
+	a.signup(name)
+	u, err := a.Users.ByUsername(a.t.Context(), name)
+	if err == nil {
+		_, err = a.Users.VerifyEmail(a.t.Context(), time.Now(), u, caller.Operator())
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
 }

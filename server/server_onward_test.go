@@ -153,6 +153,13 @@ func TestLettersLeadOnToTheApplication(t *testing.T) {
 			}
 		}
 
+		// A ticket that is no good takes nothing from the letter.
+		p.open("/reset?ticket=bad").page("reset-form")
+		p.open("/verify?ticket=bad").page("verify-form")
+		link = ask(a.person())
+		link.Set("ticket", "bad")
+		a.person().submit("/reset", link).says(http.StatusOK, "Password changed", home)
+
 		// Only the browser's cookie tells; another device, or an hour later, ends at home.
 		p = a.person()
 		link = ask(p)
