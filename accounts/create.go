@@ -85,6 +85,9 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 		}
 	}
 	user, err := u.create(ctx, now, name, prepared, n, from)
+	if err == nil {
+		u.signedUp(ctx, now, &user, from)
+	}
 	if !from.IsOperator() && (errors.Is(err, ErrUsernameTaken) || errors.Is(err, ErrEmailTaken)) {
 		err = cmp.Or(u.throttle.Charge(ctx, now, asking, seen), err)
 	}

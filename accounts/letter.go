@@ -33,6 +33,7 @@ const (
 	EmailChanged      LetterKind = "email_changed"      // notifies the old address
 	PasswordChanged   LetterKind = "password_changed"   // notifies the owner
 	AlreadyRegistered LetterKind = "already_registered" // notifies the owner that another visitor or user wants the address
+	NewBrowser        LetterKind = "new_browser"        // notifies the owner of a sign-in
 )
 
 // lifetimes are how long a letter's token is valid. A letter without one is sent within
@@ -45,6 +46,7 @@ var lifetimes = map[LetterKind]time.Duration{
 	EmailChanged:      24 * time.Hour,
 	PasswordChanged:   24 * time.Hour,
 	AlreadyRegistered: time.Hour,
+	NewBrowser:        24 * time.Hour,
 }
 
 // UrgentLetters returns the kinds of letters whose readers wait for them and can't go on
@@ -73,6 +75,10 @@ type Letter struct {
 	// LastError is why the last attempt failed, in the mail server's words if it said any;
 	// empty if none has failed.
 	LastError string
+
+	// Device and CallerAddress say with which browser and from which IP address the user
+	// signed in. Only a NewBrowser has them, and only DueLetters reads them.
+	Device, CallerAddress string
 
 	Username string // the user's current name, or address where there is none; not stored
 }

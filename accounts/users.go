@@ -24,6 +24,7 @@ type Settings struct {
 	// needs mail.
 	RequireVerifiedEmail bool
 	Signup               SignupNames
+	Notices              Notices
 }
 
 // Options are the parts of Users. Store, Settings, Argon2, Slots and Throttle are required.
@@ -53,6 +54,7 @@ type Users struct {
 	utf8Mail             func(context.Context) bool
 	requireVerifiedEmail bool
 	signupNames          SignupNames
+	notices              Notices
 	log                  *slog.Logger
 }
 
@@ -81,7 +83,8 @@ func New(o Options) (*Users, error) {
 	}
 	return &Users{
 		store: o.Store, policy: o.Passwords, hasher: hasher, throttle: o.Throttle,
-		mail: o.Mail, seal: o.Seal, utf8Mail: o.UTF8Mail, requireVerifiedEmail: o.RequireVerifiedEmail, signupNames: o.Signup, log: o.Log,
+		mail: o.Mail, seal: o.Seal, utf8Mail: o.UTF8Mail, requireVerifiedEmail: o.RequireVerifiedEmail, signupNames: o.Signup,
+		notices: o.Notices, log: o.Log,
 	}, nil
 }
 

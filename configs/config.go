@@ -26,6 +26,7 @@ package configs
 import (
 	"time"
 
+	"countersign/accounts"
 	"countersign/clients"
 	"countersign/limits"
 	"countersign/secrecy"
@@ -193,6 +194,9 @@ type Config struct {
 		Username string `yaml:"username" default:"optional"`
 		Email    string `yaml:"email" default:"optional"`
 	} `yaml:"signup"`
+
+	// Notices are of what users get a letter besides changes of their account.
+	Notices accounts.Notices `yaml:"notices"`
 
 	// SessionCookie is about browser sign-in (/session).
 	SessionCookie struct {

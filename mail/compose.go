@@ -31,6 +31,7 @@ const (
 	EmailChanged      Kind = "email_changed"
 	PasswordChanged   Kind = "password_changed"
 	AlreadyRegistered Kind = "already_registered"
+	NewBrowser        Kind = "new_browser"
 )
 
 // Vars fill in a letter's fixed words.
@@ -41,6 +42,14 @@ type Vars struct {
 	ValidFor time.Duration // how long the link works
 	Theme    *theme.Theme  // how the letter looks; nil: our own look
 	Issuer   string        // URL below which the theme's files are
+	SignIn   SignIn        // of NewBrowser
+}
+
+// SignIn says how an account was signed in to.
+type SignIn struct {
+	At      time.Time
+	Device  string // label of the browser, as in "Firefox on Linux"; empty: unknown
+	Address string // IP address; empty: unknown
 }
 
 // Kinds returns all kinds of letters.
@@ -60,10 +69,14 @@ var (
 // filled is a letter with its variables filled in.
 type filled struct {
 	Language, Service, Subject, Action, Link string
-	Before, After                            []string
+	Before, Then, After                      []string
+	Facts                                    []fact // between Before and Then
 	Logo, Accent, Footer                     string // Logo is a URL; empty: the service's name
 	Links                                    []link
 }
+
+// A fact is a line of its own.
+type fact struct{ Name, Value string }
 
 // A link leads to a page of the operator's.
 type link struct{ Label, URL string }
@@ -79,8 +92,11 @@ func Compose(kind Kind, prefers string, vars Vars) (Message, error) {
 	vars.Service, vars.Username = harmless(vars.Service), unlinked(harmless(vars.Username))
 	fill := strings.NewReplacer("{service}", vars.Service, "{username}", vars.Username, "{time}", tongue.duration(vars.ValidFor))
 	f := filled{
-		Language: tongue.code, Service: vars.Service, Link: vars.Link,
+		Language: tongue.code, Service: vars.Service,
 		Subject: fill.Replace(words.subject), Action: fill.Replace(words.action),
+	}
+	if words.action != "" {
+		f.Link = vars.Link
 	}
 	look := vars.Theme
 	if look == nil {
@@ -93,11 +109,16 @@ func Compose(kind Kind, prefers string, vars Vars) (Message, error) {
 	for _, l := range look.Links {
 		f.Links = append(f.Links, link{tongue.links[l.Name], l.URL})
 	}
-	for _, p := range words.before {
-		f.Before = append(f.Before, fill.Replace(p))
+	for _, part := range []struct {
+		into *[]string
+		from []string
+	}{{&f.Before, words.before}, {&f.Then, words.then}, {&f.After, words.after}} {
+		for _, p := range part.from {
+			*part.into = append(*part.into, fill.Replace(p))
+		}
 	}
-	for _, p := range words.after {
-		f.After = append(f.After, fill.Replace(p))
+	if kind == NewBrowser {
+		f.Facts = tongue.facts(vars.SignIn)
 	}
 	var text, html bytes.Buffer
 	if err := asText.Execute(&text, f); err != nil {
@@ -117,6 +138,20 @@ func choose(prefers string) tongue {
 	}
 	_, i, _ := matcher.Match(tags...)
 	return tongues[i]
+}
+
+// facts tells of a sign-in.
+func (t *tongue) facts(s SignIn) []fact {
+	device := t.unknown
+	if s.Device != "" {
+		// The caller who signs in chooses it.
+		device = t.device(unlinked(harmless(s.Device)))
+	}
+	all := []fact{{t.when, t.moment(s.At.UTC())}, {t.browser, device}}
+	if s.Address != "" {
+		all = append(all, fact{t.address, harmless(s.Address)})
+	}
+	return all
 }
 
 // harmless removes from a text that a user chose all characters that could break a

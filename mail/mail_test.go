@@ -17,6 +17,7 @@ import (
 
 var kinds = []mail.Kind{
 	mail.VerifyEmail, mail.ChangeEmail, mail.ResetPassword, mail.EmailChangeAsked, mail.EmailChanged, mail.PasswordChanged, mail.AlreadyRegistered,
+	mail.NewBrowser,
 }
 
 const link = "https://app.example.com/#reset=cs_mt_AbC-_123&x=1"
@@ -80,6 +81,38 @@ func TestLettersArrive(t *testing.T) {
 				t.Error("sent in the clear")
 			}
 		}
+	}
+}
+
+// A letter about a sign-in has its time in UTC, and what the caller chose is no link.
+func TestLetterSaysHowTheUserSignedIn(t *testing.T) {
+	at := time.Date(2026, 3, 1, 1, 5, 0, 0, time.FixedZone("KST", 9*60*60))
+	for _, c := range []struct {
+		prefers, device, address string
+		want, not                []string
+	}{
+		{"en", "Firefox on Linux", "2001:db8::1", []string{"When: 28 February 2026, 16:05 UTC\n", "Browser or app: Firefox on Linux\n", "IP address: 2001:db8::1\n"}, nil},
+		{"ko", "Firefox on Linux", "203.0.113.7", []string{"시각: 2026년 2월 28일 16:05 (UTC)\n", "브라우저 또는 앱: Linux의 Firefox\n", "IP 주소: 203.0.113.7\n"}, nil},
+		{"en", "", "", []string{"Browser or app: unknown\n"}, []string{"IP address"}},
+		{"en", "evil.example.com on https://evil.com", "", []string{"evil"}, []string{"evil.example.com", "https://evil", "evil.com"}},
+	} {
+		m, err := mail.Compose(mail.NewBrowser, c.prefers, mail.Vars{Service: "Acme", Username: "alice", Link: link, SignIn: mail.SignIn{At: at, Device: c.device, Address: c.address}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range c.want {
+			if name, value, fact := strings.Cut(strings.TrimSpace(part), ": "); !strings.Contains(m.Text, part) || fact && !strings.Contains(m.HTML, name+":</span> "+value) {
+				t.Errorf("%q from %q: no %q in %s\n%s", c.device, c.address, part, m.Text, m.HTML)
+			}
+		}
+		for _, part := range c.not {
+			if strings.Contains(m.Text+m.HTML, part) {
+				t.Errorf("%q from %q: %q in %s", c.device, c.address, part, m.Text)
+			}
+		}
+	}
+	if m, err := mail.Compose(mail.PasswordChanged, "en", mail.Vars{Link: link}); err != nil || strings.Contains(m.HTML, link) {
+		t.Errorf("a link without words: %v, %s", err, m.HTML)
 	}
 }
 

@@ -2,16 +2,18 @@ package mail
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/text/language"
 )
 
 // words are the words of a letter: the paragraphs before its link, the link's label,
-// and the paragraphs after the link.
+// and the paragraphs after the link. Facts come before then.
 type words struct {
 	subject string
 	before  []string
+	then    []string
 	action  string
 	after   []string
 }
@@ -21,8 +23,12 @@ type tongue struct {
 	code     string
 	tag      language.Tag
 	duration func(time.Duration) string
+	moment   func(time.Time) string // of a time in UTC
+	device   func(label string) string
 	links    map[string]string // labels of the operator's links, by their names
-	letters  map[Kind]words
+
+	when, browser, address, unknown string // what the facts of a sign-in are called
+	letters                         map[Kind]words
 }
 
 // tongues are all the languages. Readers who prefer none of them get the first.
@@ -49,7 +55,13 @@ var english = tongue{
 		}
 		return fmt.Sprintf("%d %s", n, unit)
 	},
-	links: map[string]string{"terms": "Terms", "privacy": "Privacy", "support": "Help"},
+	moment:  func(at time.Time) string { return at.Format("2 January 2006, 15:04 UTC") },
+	device:  func(label string) string { return label },
+	when:    "When",
+	browser: "Browser or app",
+	address: "IP address",
+	unknown: "unknown",
+	links:   map[string]string{"terms": "Terms", "privacy": "Privacy", "support": "Help"},
 	letters: map[Kind]words{
 		VerifyEmail: {
 			subject: "Confirm your e-mail address",
@@ -98,6 +110,15 @@ var english = tongue{
 				"If you forgot the password, you can set a new one there. If this wasn't you, there is nothing you need to do.",
 			},
 		},
+		NewBrowser: {
+			subject: "New sign-in to your account",
+			before:  []string{"A new browser or app has signed in to the account {username} at {service}."},
+			then: []string{
+				"If this was you, there is nothing you need to do.",
+				"If it wasn't, another person may know your password. Please set a new password now: that signs out everywhere.",
+			},
+			action: "Set a new password",
+		},
 	},
 }
 
@@ -110,7 +131,18 @@ var korean = tongue{
 		}
 		return fmt.Sprintf("%d시간", int(d/time.Hour))
 	},
-	links: map[string]string{"terms": "이용약관", "privacy": "개인정보처리방침", "support": "고객 지원"},
+	moment: func(at time.Time) string { return at.Format("2006년 1월 2일 15:04 (UTC)") },
+	device: func(label string) string {
+		if name, system, both := strings.Cut(label, " on "); both {
+			return system + "의 " + name
+		}
+		return label
+	},
+	when:    "시각",
+	browser: "브라우저 또는 앱",
+	address: "IP 주소",
+	unknown: "알 수 없음",
+	links:   map[string]string{"terms": "이용약관", "privacy": "개인정보처리방침", "support": "고객 지원"},
 	letters: map[Kind]words{
 		VerifyEmail: {
 			subject: "이메일 주소를 확인해 주세요",
@@ -158,6 +190,15 @@ var korean = tongue{
 				"{service}에서 이 주소로 다른 계정을 사용하려는 시도가 있었습니다. 이 주소는 이미 {username} 계정에 등록되어 있습니다.",
 				"비밀번호를 잊으셨다면 새 비밀번호를 설정하실 수 있습니다. 본인이 아니라면 아무것도 하지 않으셔도 됩니다.",
 			},
+		},
+		NewBrowser: {
+			subject: "새 브라우저에서 로그인되었습니다",
+			before:  []string{"{service}의 {username} 계정이 새 브라우저 또는 앱에서 로그인되었습니다."},
+			then: []string{
+				"직접 로그인하셨다면 아무것도 하지 않으셔도 됩니다.",
+				"직접 로그인하지 않으셨다면 다른 사람이 비밀번호를 알고 있을 수 있습니다. 지금 새 비밀번호를 설정해 주십시오. 그러면 모든 기기에서 로그아웃됩니다.",
+			},
+			action: "새 비밀번호 설정하기",
 		},
 	},
 }

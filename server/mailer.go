@@ -100,11 +100,12 @@ func (a *App) send(ctx context.Context, l accounts.Letter) {
 	if !mine || err != nil {
 		return // it becomes due again, here or on another replica
 	}
-	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: left.Round(time.Minute), Theme: a.o.Theme, Issuer: a.o.Issuer}
+	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: left.Round(time.Minute), Theme: a.o.Theme, Issuer: a.o.Issuer,
+		SignIn: mail.SignIn{At: l.CreatedAt, Device: l.Device, Address: l.CallerAddress}}
 	switch {
 	case l.HasToken():
 		vars.Link = a.o.Mail.Links.link(l.Kind, accounts.MailToken(a.o.Seal, l.ID))
-	case l.Kind == accounts.EmailChangeAsked:
+	case l.Kind == accounts.EmailChangeAsked, l.Kind == accounts.NewBrowser:
 		vars.Link = a.o.Issuer + "/forgot"
 	}
 	message, err := mail.Compose(mail.Kind(l.Kind), l.Language, vars)

@@ -23,6 +23,6 @@ func (r Reset) prove(ctx context.Context, s *Service, a attempt) (Outcome, error
 		return Outcome{}, err
 	}
 	o := proven(a.now, user, MethodPassword)
-	o.Repeated = again
+	o.Repeated, o.told = again, true // the letter says that the password was changed
 	return o, nil
 }

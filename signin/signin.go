@@ -85,6 +85,7 @@ type Outcome struct {
 	Login *tokens.Login
 
 	issued *tokens.Issued // the tokens that a Code was exchanged for; Start returns them
+	told   bool           // the user knows from another letter
 }
 
 // Proven returns the user of an Outcome that leaves nothing due, or ErrIncomplete.
@@ -145,6 +146,9 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 	issued, err := s.tokens.Start(ctx, now, to, tokens.SignIn{
 		UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: o.AuthTime,
 	}, ask, resources, from)
+	if err == nil {
+		s.tell(ctx, now, o, from)
+	}
 	return issued, changed(err)
 }
 
@@ -159,7 +163,18 @@ func (s *Service) Enter(ctx context.Context, now time.Time, o *Outcome, had *tok
 	l, err := s.tokens.SignInBrowser(ctx, now, tokens.SignIn{
 		UserID: user.ID, Epoch: user.Epoch, AuthTime: o.AuthTime,
 	}, had, from)
+	if err == nil {
+		s.tell(ctx, now, o, from)
+	}
 	return l, changed(err)
+}
+
+// tell lets the owner of the account learn of a sign-in from a new browser. What comes of
+// a login or of its code is none.
+func (s *Service) tell(ctx context.Context, now time.Time, o *Outcome, from caller.Caller) {
+	if o.Login == nil && !o.told {
+		s.users.SignedIn(ctx, now, &o.User, from)
+	}
 }
 
 // changed turns the error for an account that changed between proof and sign-in into

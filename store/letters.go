@@ -13,7 +13,8 @@ import (
 )
 
 var letterTable = table{name: "letters", columns: columns("id blob, kind text, user_id blob null, address text, language text, epoch int, " +
-	"created_at int, expires_at int, due_at int null, attempts int, session_id blob null, last_error text null")}
+	"created_at int, expires_at int, due_at int null, attempts int, session_id blob null, last_error text null, " +
+	"device text null, caller_address text null")}
 
 // formerLetterTable is what a letter has in the schema before this one, and all that is
 // needed to send it.
@@ -25,6 +26,7 @@ func (db *DB) letterRow(l accounts.Letter, session ids.Session) (table, []any) {
 	values := []any{
 		l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language, l.Epoch,
 		l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts, optionalID(session), optional(l.LastError),
+		optional(l.Device), optional(l.CallerAddress),
 	}
 	if db.older {
 		return formerLetterTable, values[:len(formerLetterTable.columns)]
@@ -247,7 +249,16 @@ func (db *DB) DueLetters(ctx context.Context, now time.Time, limit int, kinds ..
 			args = append(args, string(k))
 		}
 	}
-	return all(ctx, db, scanLetter, letterQuery+where+` ORDER BY l.due_at LIMIT ?`, append(args, limit)...)
+	more := ", l.device, l.caller_address"
+	if db.older {
+		more = ", NULL, NULL"
+	}
+	return all(ctx, db, func(row scanner) (accounts.Letter, error) {
+		var device, address textColumn
+		l, err := scanLetterAnd(row, &device, &address)
+		l.Device, l.CallerAddress = string(device), string(address)
+		return l, err
+	}, selectLetters(more)+where+` ORDER BY l.due_at LIMIT ?`, append(args, limit)...)
 }
 
 // ClaimLetter implements [accounts.LetterStore].

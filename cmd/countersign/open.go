@@ -207,7 +207,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		ServiceName: cfg.ServiceName,
 		HomeURL:     cfg.HomeURL,
 
-		Accounts: accounts.Settings{Passwords: passwordPolicy(cfg), RequireVerifiedEmail: cfg.Signup.RequireVerifiedEmail, Signup: cfg.SignupNames()},
+		Accounts: accounts.Settings{Passwords: passwordPolicy(cfg), RequireVerifiedEmail: cfg.Signup.RequireVerifiedEmail, Signup: cfg.SignupNames(), Notices: cfg.Notices},
 		Hashing:  cfg.Hashing(),
 		Tokens:   cfg.Tokens,
 		Throttle: cfg.Throttle,

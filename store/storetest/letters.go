@@ -66,6 +66,12 @@ var letterPromises = []promise{
 		same(t, "letter", got, l)
 		same(t, "due", due(t, db, at), []accounts.Letter{l})
 
+		told := letter(accounts.NewBrowser, u)
+		told.Device, told.CallerAddress, told.DueAt = "Firefox on Linux", "2001:db8::1", at.Add(time.Second)
+		posted(t, db, told)
+		same(t, "due", due(t, db, told.DueAt), []accounts.Letter{l, told})
+		succeeds(t, db.LetterDone(t.Context(), told.ID, ""))
+
 		userless := letter(accounts.ResetPassword, accounts.User{})
 		userless.DueAt = time.Time{}
 		posted(t, db, userless)
