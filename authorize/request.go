@@ -293,6 +293,15 @@ type claimRequest struct {
 	Values    []any `json:"values"`
 }
 
+// takes reports whether one of the values would do. Without a value any does.
+func (c *claimRequest) takes(values []string) bool {
+	asked := c.Values
+	if c.Value != nil {
+		asked = append(asked, c.Value)
+	}
+	return len(asked) == 0 || slices.ContainsFunc(values, func(v string) bool { return slices.Contains(asked, any(v)) })
+}
+
 // readClaims reads the claims parameter (OpenID Connect Core section 5.5). It ignores
 // claims that we don't know, or that no scope of the client would open.
 func (s *Service) readClaims(r *Request, form url.Values) error {
@@ -307,8 +316,8 @@ func (s *Service) readClaims(r *Request, form url.Values) error {
 	if err := json.Unmarshal([]byte(text), &asked); err != nil {
 		return oauth.Refuse(oauth.InvalidRequest, "claims must be a JSON object as in OpenID Connect Core section 5.5")
 	}
-	if acr := asked.IDToken["acr"]; acr != nil && acr.Essential && (acr.Value != nil || len(acr.Values) > 0) {
-		return oauth.Refuse(oauth.UnmetAuthentication, "this server offers no acr")
+	if acr := asked.IDToken["acr"]; acr != nil && acr.Essential && !acr.takes(oauth.Classes) {
+		return oauth.Refuse(oauth.UnmetAuthentication, "this server reaches none of these acr values, but "+strings.Join(oauth.Classes, ", "))
 	}
 	for _, claims := range []map[string]*claimRequest{asked.UserInfo, asked.IDToken} {
 		sub := claims["sub"]

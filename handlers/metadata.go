@@ -34,7 +34,7 @@ func (h *Metadata) Mount(root, issuer gin.IRouter, issuerPath string) {
 }
 
 func (h *Metadata) document() []byte {
-	claims := append([]string{"iss", "aud", "exp", "iat", "auth_time", "sid", "at_hash", "nonce"}, oauth.UserScopes.Claims()...)
+	claims := append([]string{"iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "at_hash", "nonce"}, oauth.UserScopes.Claims()...)
 	slices.Sort(claims)
 	confidential := []string{"client_secret_basic", "client_secret_post"}
 	anyClient := append(slices.Clone(confidential), "none")
@@ -48,6 +48,7 @@ func (h *Metadata) document() []byte {
 		"grant_types_supported":                          h.Grants,
 		"scopes_supported":                               oauth.UserScopes,
 		"claims_supported":                               claims,
+		"acr_values_supported":                           oauth.Classes, // RFC 9470 section 6
 		"claim_types_supported":                          []string{"normal"},
 		"subject_types_supported":                        []string{"public"},
 		"authorization_endpoint":                         h.Issuer + "/oauth/authorize",

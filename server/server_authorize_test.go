@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -315,7 +316,7 @@ func TestClaimsParameter(t *testing.T) {
 	if claims["email"] != "alice@example.net" || claims["name"] != nil {
 		t.Errorf("the ID token says %v, asked for email", claims)
 	}
-	if _, claims := a.refresh(tokens.text("refresh_token")).want(http.StatusOK).claims("id_token"); claims["email"] != "alice@example.net" {
+	if _, claims := a.refresh(tokens.text("refresh_token")).want(http.StatusOK).claims("id_token"); claims["email"] != "alice@example.net" || claims["acr"] != "pwd" || !slices.Equal(claims["amr"].([]any), []any{"pwd"}) {
 		t.Errorf("the refreshed ID token says %v", claims)
 	}
 	// A claim that no scope of the client opens is left out.
@@ -326,7 +327,12 @@ func TestClaimsParameter(t *testing.T) {
 	me := claims["sub"].(string)
 	ask(`{"id_token":{"sub":{"value":"` + me + `"}}}`).code(spaCallback)
 	p.authorize(authorization("spa", "prompt", "none", "claims", `{"id_token":{"sub":{"value":"248289761001"}}}`)).refuses(spaCallback, "login_required")
-	ask(`{"id_token":{"acr":{"essential":true,"values":["gold"]}}}`).refuses(spaCallback, "unmet_authentication_requirements")
+	for _, unmet := range []string{`"values":["gold"]`, `"value":"mfa"`, `"value":["pwd"]`, `"values":[{},1]`} {
+		ask(`{"id_token":{"acr":{"essential":true,`+unmet+`}}}`).refuses(spaCallback, "unmet_authentication_requirements")
+	}
+	for _, met := range []string{`"essential":true`, `"essential":true,"values":["gold","pwd"]`, `"essential":true,"value":"pwd"`, `"value":"gold"`} {
+		ask(`{"id_token":{"acr":{` + met + `}}}`).code(spaCallback)
+	}
 	for _, malformed := range []string{`{`, `[]`, `{"id_token":[]}`, `{"userinfo":{"name":7}}`, `"x"`} {
 		ask(malformed).refuses(spaCallback, "invalid_request")
 	}

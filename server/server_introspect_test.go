@@ -153,6 +153,7 @@ func TestLiveTokenOfAUser(t *testing.T) {
 			"iss": issuer, "sub": id, "aud": issuer, "client_id": "spa",
 			"scope": login.text("scope"),
 			"exp":   said["exp"], "iat": said["iat"], "jti": said["jti"], "sid": said["sid"], "auth_time": said["auth_time"],
+			"acr": "pwd", "amr": []any{"pwd"},
 		})
 	}
 	// Numbers are written as such (RFC 7662 section 2.2), and not as 1.8e+09.
@@ -390,7 +391,7 @@ func TestRefreshTokenIsToldToItsClientOnly(t *testing.T) {
 		ask := func(token string) *response { return a.introspectAs("mine", secret, token) }
 		members := map[string]any{
 			"active": true, "username": "alice", "iss": issuer, "sub": id, "client_id": "mine", "scope": "openid profile",
-			"sid": said["sid"], "auth_time": said["auth_time"], "exp": float64(time.Now().Add(720 * time.Hour).Unix()),
+			"sid": said["sid"], "auth_time": said["auth_time"], "acr": "pwd", "amr": []any{"pwd"}, "exp": float64(time.Now().Add(720 * time.Hour).Unix()),
 		}
 		first := login.text("refresh_token")
 		for range 3 { // introspection renews nothing

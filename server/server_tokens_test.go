@@ -14,6 +14,7 @@ import (
 	"maps"
 	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -166,7 +167,7 @@ func TestAccessTokenClaims(t *testing.T) {
 	login := a.login("alice")
 	_, claims := login.claims("access_token")
 	for name, want := range map[string]any{
-		"iss": issuer, "sub": id, "aud": issuer, "client_id": "spa", "scope": ownScope,
+		"iss": issuer, "sub": id, "aud": issuer, "client_id": "spa", "scope": ownScope, "acr": "pwd",
 	} {
 		if claims[name] != want {
 			t.Errorf("%s = %v, want %v", name, claims[name], want)
@@ -185,9 +186,12 @@ func TestAccessTokenClaims(t *testing.T) {
 	if got := login.text("scope"); got != claims["scope"] {
 		t.Errorf("response's scope = %q, the token's %q", got, claims["scope"])
 	}
+	if amr, _ := claims["amr"].([]any); !slices.Equal(amr, []any{"pwd"}) {
+		t.Errorf("amr = %v, want [pwd]", claims["amr"])
+	}
 	for name := range claims {
 		switch name {
-		case "iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "auth_time", "sid", "roles":
+		case "iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "auth_time", "acr", "amr", "sid", "roles":
 		default:
 			t.Errorf("unexpected claim %s: access tokens are read by every resource server", name)
 		}

@@ -8,6 +8,7 @@ import (
 	"countersign/accounts"
 	"countersign/caller"
 	"countersign/ids"
+	"countersign/oauth"
 	"countersign/secrecy"
 	"countersign/tokens"
 )
@@ -24,7 +25,7 @@ func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, er
 	if err != nil {
 		return Outcome{}, err
 	}
-	return proven(a.now, user, MethodPassword), nil
+	return proven(a.now, user, oauth.MethodPassword), nil
 }
 
 // OwnPassword proves a user who is signed in already once more, by the password. Its
@@ -40,7 +41,7 @@ func (p OwnPassword) prove(ctx context.Context, s *Service, a attempt) (Outcome,
 	if err != nil {
 		return Outcome{}, err
 	}
-	return proven(a.now, user, MethodPassword), nil
+	return proven(a.now, user, oauth.MethodPassword), nil
 }
 
 // ErrStale means that a change needs a proof, and that the session has none, or one that

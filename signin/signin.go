@@ -63,12 +63,6 @@ func (s State) String() string {
 	}
 }
 
-// Method names what a user has proven, as RFC 8176 does.
-type Method string
-
-// MethodPassword is a password.
-const MethodPassword Method = "pwd"
-
 // Outcome is the result of a proof. Only an Outcome whose State is SignedIn opens a
 // session or a login.
 type Outcome struct {
@@ -77,7 +71,7 @@ type Outcome struct {
 	// redeemed, or as a SignUp created it. Of a Remembered login only the ID, the
 	// Username and the Epoch are known.
 	User     accounts.User
-	Methods  []Method // what the user has proven now; a Code and a login don't tell
+	Methods  oauth.Methods // what the user has proven at AuthTime
 	AuthTime time.Time
 	// Repeated says of a Reset that the token had set this password before.
 	Repeated bool
@@ -128,7 +122,7 @@ func (s *Service) prove(ctx context.Context, p Proof, a attempt) (Outcome, error
 }
 
 // proven returns the Outcome of a user who has just given a proof.
-func proven(now time.Time, user accounts.User, methods ...Method) Outcome {
+func proven(now time.Time, user accounts.User, methods ...string) Outcome {
 	return Outcome{State: SignedIn, User: user, Methods: methods, AuthTime: now}
 }
 
@@ -144,7 +138,7 @@ func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, 
 		return *o.issued, nil
 	}
 	issued, err := s.tokens.Start(ctx, now, to, tokens.SignIn{
-		UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: o.AuthTime,
+		UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: o.AuthTime, Methods: o.Methods,
 	}, ask, resources, from)
 	if err == nil {
 		s.tell(ctx, now, o, from)
@@ -161,7 +155,7 @@ func (s *Service) Enter(ctx context.Context, now time.Time, o *Outcome, had *tok
 		return tokens.Login{}, err
 	}
 	l, err := s.tokens.SignInBrowser(ctx, now, tokens.SignIn{
-		UserID: user.ID, Epoch: user.Epoch, AuthTime: o.AuthTime,
+		UserID: user.ID, Epoch: user.Epoch, AuthTime: o.AuthTime, Methods: o.Methods,
 	}, had, from)
 	if err == nil {
 		s.tell(ctx, now, o, from)

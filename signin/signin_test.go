@@ -153,7 +153,7 @@ func TestPasswordsSayWhoWhenAndHow(t *testing.T) {
 		signin.Password{Username: "Alice", Password: password}, signin.OwnPassword{UserID: r.alice.ID, Session: ids.New[ids.Session](), Password: password},
 	} {
 		o := r.signedIn(p)
-		if o.User.ID != r.alice.ID || !o.AuthTime.Equal(r.now) || !slices.Equal(o.Methods, []signin.Method{"pwd"}) {
+		if o.User.ID != r.alice.ID || !o.AuthTime.Equal(r.now) || !slices.Equal(o.Methods, oauth.Methods{"pwd"}) {
 			t.Errorf("%T: %+v", p, o)
 		}
 	}
@@ -178,7 +178,7 @@ func TestProofIsWorthNothingOnceTheAccountChanged(t *testing.T) {
 func TestSignUpSignsInUnlessTheAddressIsDue(t *testing.T) {
 	bob := signin.SignUp{Username: "bob", Email: "bob@example.com", Password: password}
 	r := newRig(t)
-	if o := r.signedIn(bob); o.User.Username != "bob" || !slices.Equal(o.Methods, []signin.Method{"pwd"}) {
+	if o := r.signedIn(bob); o.User.Username != "bob" || !slices.Equal(o.Methods, oauth.Methods{"pwd"}) {
 		t.Errorf("%+v", o)
 	}
 	if o := r.signedIn(bob); o.User.Username != "bob" { // the form was sent twice

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"countersign/accounts"
+	"countersign/oauth"
 )
 
 // SignUp creates an account, which also proves its user. If the user must prove the
@@ -26,5 +27,5 @@ func (n SignUp) prove(ctx context.Context, s *Service, a attempt) (Outcome, erro
 	if s.users.AddressDue(&user) {
 		return Outcome{State: AddressDue, User: user}, nil
 	}
-	return proven(a.now, user, MethodPassword), nil
+	return proven(a.now, user, oauth.MethodPassword), nil
 }

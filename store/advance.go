@@ -147,7 +147,7 @@ func (db *DB) findSessions(all []ids.Session) []gathered[tokens.Session] {
 		callers[all[i]] = append(callers[all[i]], i)
 		answers[i].err, args[i] = tokens.ErrUnknown, all[i][:]
 	}
-	if err := db.eachSession(sessionQuery+`s.id IN (?`+strings.Repeat(`, ?`, len(all)-1)+`)`, args, func(row scanner) {
+	if err := db.eachSession(db.sessionsWhere(`s.id IN (?`+strings.Repeat(`, ?`, len(all)-1)+`)`), args, func(row scanner) {
 		s, err := scanSession(row) // the id, at least
 		for k, i := range callers[s.ID] {
 			if k > 0 {

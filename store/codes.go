@@ -10,6 +10,7 @@ import (
 
 	"countersign/audit"
 	"countersign/ids"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -21,9 +22,10 @@ var (
 
 // codeDetails are the parts of a code that no query reads.
 type codeDetails struct {
-	RedirectURI string `json:"redirect_uri"`
-	Nonce       string `json:"nonce,omitempty"`
-	Challenge   string `json:"challenge,omitempty"`
+	RedirectURI string        `json:"redirect_uri"`
+	Nonce       string        `json:"nonce,omitempty"`
+	Challenge   string        `json:"challenge,omitempty"`
+	Methods     oauth.Methods `json:"methods,omitempty"`
 	tokens.Details
 }
 
@@ -50,7 +52,7 @@ func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now t
 		}
 		_, err = tx.ExecContext(ctx, codeTable.insert(),
 			c.ID[:], c.ClientID, c.UserID[:], c.Epoch, c.LoginID[:], c.AuthTime.UnixMilli(), c.Scopes.String(),
-			object(codeDetails{c.RedirectURI, c.Nonce, c.Challenge, c.Details}), optional(c.Device), c.ExpiresAt.UnixMilli(), nil)
+			object(codeDetails{c.RedirectURI, c.Nonce, c.Challenge, c.Methods, c.Details}), optional(c.Device), c.ExpiresAt.UnixMilli(), nil)
 		if db.dialect.isForeign(err) { // the client was deleted meanwhile
 			return tokens.ErrUnknown
 		}
@@ -77,6 +79,9 @@ func scanCode(row scanner) (tokens.Code, error) {
 		jsonColumn{&details}, (*textColumn)(&c.Device), (*timeColumn)(&c.ExpiresAt), &c.SessionID, (*listColumn)(&c.Roles), (*listColumn)(&c.Consent))
 	copy(c.ID[:], id)
 	c.RedirectURI, c.Nonce, c.Challenge, c.Details = details.RedirectURI, details.Nonce, details.Challenge, details.Details
+	if c.Methods = details.Methods; len(c.Methods) == 0 { // from a version that took nothing but passwords
+		c.Methods = oauth.Methods{oauth.MethodPassword}
+	}
 	return c, ifNoRows(err, tokens.ErrUnknown)
 }
 

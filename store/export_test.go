@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"path"
 	"testing/fstest"
 )
 
@@ -68,8 +69,30 @@ func (db *DB) Hold() (waiting func() int, release func()) {
 // OfLaterBuild returns opts for a later build, which has these migrations in addition to
 // this build's. Each is SQL that every dialect accepts.
 func OfLaterBuild(opts Options, migrations ...string) Options {
+	files := migrationsUpTo(Schema)
+	for i, sql := range migrations {
+		for _, d := range dialects {
+			name := fmt.Sprintf("%s/%05d_later.sql", d.migrations, Schema+1+int64(i))
+			files[name] = &fstest.MapFile{Data: []byte("-- +goose Up\n" + sql)}
+		}
+	}
+	latest := Schema + int64(len(migrations))
+	opts.build = &build{files, latest, latest - 1}
+	return opts
+}
+
+// OfFormerBuild returns opts for the build before this one's schema.
+func OfFormerBuild(opts Options) Options {
+	opts.build = &build{migrationsUpTo(Schema - 1), Schema - 1, Schema - 1}
+	return opts
+}
+
+var dialects = []dialect{sqliteDialect, mysqlDialect}
+
+// migrationsUpTo returns this build's migrations up to a version.
+func migrationsUpTo(version int64) fstest.MapFS {
 	files := fstest.MapFS{}
-	for _, d := range []dialect{sqliteDialect, mysqlDialect} {
+	for _, d := range dialects {
 		names, err := fs.Glob(schemas, d.migrations+"/*.sql")
 		if err != nil {
 			panic(err)
@@ -79,16 +102,12 @@ func OfLaterBuild(opts Options, migrations ...string) Options {
 			if err != nil {
 				panic(err)
 			}
-			files[name] = &fstest.MapFile{Data: b}
-		}
-		for i, sql := range migrations {
-			name := fmt.Sprintf("%s/%05d_later.sql", d.migrations, Schema+1+int64(i))
-			files[name] = &fstest.MapFile{Data: []byte("-- +goose Up\n" + sql)}
+			if path.Base(name) < fmt.Sprintf("%05d", version+1) {
+				files[name] = &fstest.MapFile{Data: b}
+			}
 		}
 	}
-	latest := Schema + int64(len(migrations))
-	opts.build = &build{files, latest, latest - 1}
-	return opts
+	return files
 }
 
 // SupportedMySQL reports whether the store supports a server of that version.

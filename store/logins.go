@@ -14,7 +14,7 @@ import (
 )
 
 var loginTable = table{name: "logins", columns: columns("id blob, user_id blob, epoch int, auth_time int, created_at int, expires_at int, " +
-	"absolute_expires_at int, device text null")}
+	"absolute_expires_at int, device text null, methods text null")}
 
 // CreateLogin implements [tokens.LoginStore].
 func (db *DB) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) error {
@@ -33,10 +33,11 @@ func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login, ev au
 	if err := db.lockUser(ctx, tx, l.UserID); err != nil {
 		return err
 	}
-	n, err := affected(tx.ExecContext(ctx, loginTable.into()+`
-		SELECT ?, id, epoch, ?, ?, ?, ?, ? FROM users WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
-		l.ID[:], l.AuthTime.UnixMilli(), l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), l.AbsoluteExpiresAt.UnixMilli(),
-		optional(l.Device), l.UserID[:], l.Epoch))
+	into, place, value := db.intoMethods(loginTable, l.Methods)
+	n, err := affected(tx.ExecContext(ctx, into+`
+		SELECT ?, id, epoch, ?, ?, ?, ?, ?`+place+` FROM users WHERE id = ? AND epoch = ? AND disabled_at IS NULL`, slices.Concat(
+		[]any{l.ID[:], l.AuthTime.UnixMilli(), l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), l.AbsoluteExpiresAt.UnixMilli(), optional(l.Device)},
+		value, []any{l.UserID[:], l.Epoch})...))
 	if err == nil && n == 0 || db.dialect.isForeign(err) { // foreign: the user was deleted meanwhile
 		err = tokens.ErrUserGone
 	}
@@ -53,15 +54,19 @@ func (db *DB) insertLogin(ctx context.Context, tx *sql.Tx, l tokens.Login, ev au
 func scanLogin(row scanner) (tokens.Login, error) {
 	var l tokens.Login
 	err := row.Scan(&l.ID, &l.UserID, &l.Epoch, (*timeColumn)(&l.AuthTime), (*timeColumn)(&l.CreatedAt), (*timeColumn)(&l.ExpiresAt),
-		(*timeColumn)(&l.AbsoluteExpiresAt), (*textColumn)(&l.Device), (*textColumn)(&l.Username))
+		(*timeColumn)(&l.AbsoluteExpiresAt), (*textColumn)(&l.Device), (*methodsColumn)(&l.Methods), (*textColumn)(&l.Username))
 	return l, ifNoRows(err, tokens.ErrUnknown)
 }
 
 // Login implements [tokens.LoginStore]. Like a session, a login dies when the user's epoch
 // moves on.
 func (db *DB) Login(ctx context.Context, id ids.Login, now time.Time) (tokens.Login, error) {
+	columns := loginTable.list("l.")
+	if db.older {
+		columns = loginTable.listFormer("l.")
+	}
 	return one(ctx, db, scanLogin, `
-		SELECT `+loginTable.list("l.")+`, `+userName+`
+		SELECT `+columns+`, `+userName+`
 		FROM logins l JOIN users u ON u.id = l.user_id AND u.epoch = l.epoch AND u.disabled_at IS NULL
 		WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
 }

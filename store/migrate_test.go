@@ -7,13 +7,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"countersign/ids"
+	"countersign/oauth"
 	"countersign/store"
 	"countersign/store/storetest"
+	"countersign/tokens"
 )
 
 // oneLine fails the test unless the error is the wanted one and takes one line.
@@ -233,6 +237,36 @@ func TestNeighbouringSchemasShareADatabase(t *testing.T) {
 			stands(older, store.Schema+2, store.SchemaTooNew)
 		}
 		works(opens(last(store.Options{NoMigrate: true})))
+	})
+}
+
+// Where operators migrate by themselves, users still sign in before they have done it.
+func TestSignInsWorkOnTheFormerSchema(t *testing.T) {
+	eachDialect(t, func(t *testing.T, url string) {
+		former, err := store.Open(t.Context(), url, store.OfFormerBuild(store.Options{}))
+		noError(t, err)
+		former.Close()
+		db, err := store.Open(t.Context(), url, store.Options{NoMigrate: true})
+		noError(t, err)
+		defer db.Close()
+		s := shared
+		s.Methods = oauth.Methods{oauth.MethodPassword}
+		s = signIn(t, db, s)
+		got, err := db.Session(t.Context(), s.ID, now)
+		if err != nil || !slices.Equal(got.Methods, s.Methods) {
+			t.Errorf("session: methods %v, %v", got.Methods, err)
+		}
+		l := tokens.Login{
+			ID: ids.New[ids.Login](), UserID: s.UserID, AuthTime: now, Methods: s.Methods, CreatedAt: now,
+			ExpiresAt: now.Add(time.Hour), AbsoluteExpiresAt: now.Add(time.Hour),
+		}
+		noError(t, db.CreateLogin(t.Context(), l, created))
+		if got, err := db.Login(t.Context(), l.ID, now); err != nil || !slices.Equal(got.Methods, l.Methods) {
+			t.Errorf("login: methods %v, %v", got.Methods, err)
+		}
+		next := got
+		next.Counter++
+		noError(t, db.AdvanceSession(t.Context(), next, now))
 	})
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"countersign/audit"
@@ -11,7 +12,8 @@ import (
 )
 
 var sessionTable = table{name: "sessions", columns: columns("id blob, user_id blob, client_id text, scopes text, counter int, rotations blob, " +
-	"auth_time int, created_at int, last_used_at int, expires_at int, absolute_expires_at int, device text null, epoch int null, proven_at int null")}
+	"auth_time int, created_at int, last_used_at int, expires_at int, absolute_expires_at int, device text null, epoch int null, proven_at int null, " +
+	"methods text null")}
 
 // CreateSession implements [tokens.Store]. One statement checks the user and
 // inserts.
@@ -30,12 +32,13 @@ func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, e
 	if err := db.lockUser(ctx, tx, s.UserID); err != nil {
 		return err
 	}
-	n, err := affected(tx.ExecContext(ctx, sessionTable.into()+`
-		SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, epoch, ? FROM users
-		WHERE id = ? AND epoch = ? AND disabled_at IS NULL`,
+	into, place, value := db.intoMethods(sessionTable, s.Methods)
+	n, err := affected(tx.ExecContext(ctx, into+`
+		SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, epoch, ?`+place+` FROM users
+		WHERE id = ? AND epoch = ? AND disabled_at IS NULL`, slices.Concat([]any{
 		s.ID[:], s.ClientID, s.Scopes.String(), int64(s.Counter), packTimes(s.Rotations), s.AuthTime.UnixMilli(),
 		s.CreatedAt.UnixMilli(), s.LastUsedAt.UnixMilli(), s.ExpiresAt.UnixMilli(), s.AbsoluteExpiresAt.UnixMilli(),
-		optional(s.Device), millis(s.ProvenAt), s.UserID[:], epoch))
+		optional(s.Device), millis(s.ProvenAt)}, value, []any{s.UserID[:], epoch})...))
 	if n == 0 && err == nil || db.dialect.isForeign(err) { // foreign: the client was deleted meanwhile
 		return tokens.ErrUserGone
 	}
@@ -58,12 +61,24 @@ func (db *DB) insertSession(ctx context.Context, tx *sql.Tx, s tokens.Session, e
 // sessionQuery selects sessions with their users' roles and their authorizations. A session
 // dies when the user's epoch moves on: in a cluster one node may add a session while
 // another ends all of the account's sessions, and neither sees the other's change.
-var sessionQuery = `
-	SELECT ` + sessionTable.list("s.") + `, u.roles, o.scopes, a.login_id, a.details
+var sessionQuery, formerSessionQuery = selectSessions(sessionTable.list("s.")), selectSessions(sessionTable.listFormer("s."))
+
+func selectSessions(columns string) string {
+	return `
+	SELECT ` + columns + `, u.roles, o.scopes, a.login_id, a.details
 	FROM sessions s JOIN users u ON u.id = s.user_id AND s.epoch = u.epoch
 		LEFT JOIN consents o ON o.user_id = s.user_id AND o.client_id = s.client_id
 		LEFT JOIN authorizations a ON a.session_id = s.id
 	WHERE `
+}
+
+// sessionsWhere returns the query for sessions that meet a condition.
+func (db *DB) sessionsWhere(condition string) string {
+	if db.older {
+		return formerSessionQuery + condition
+	}
+	return sessionQuery + condition
+}
 
 func scanSession(row scanner) (tokens.Session, error) {
 	var (
@@ -72,7 +87,7 @@ func scanSession(row scanner) (tokens.Session, error) {
 	)
 	err := row.Scan(&s.ID, &s.UserID, &s.ClientID, (*scopesColumn)(&s.Scopes), &counter, (*timesColumn)(&s.Rotations),
 		(*timeColumn)(&s.AuthTime), (*timeColumn)(&s.CreatedAt), (*timeColumn)(&s.LastUsedAt), (*timeColumn)(&s.ExpiresAt),
-		(*timeColumn)(&s.AbsoluteExpiresAt), (*textColumn)(&s.Device), &s.Epoch, (*timeColumn)(&s.ProvenAt),
+		(*timeColumn)(&s.AbsoluteExpiresAt), (*textColumn)(&s.Device), &s.Epoch, (*timeColumn)(&s.ProvenAt), (*methodsColumn)(&s.Methods),
 		(*listColumn)(&s.Roles), (*listColumn)(&s.Consent), &s.LoginID, jsonColumn{&s.Details})
 	s.Counter = uint64(counter)
 	return s, ifNoRows(err, tokens.ErrUnknown)
@@ -81,7 +96,7 @@ func scanSession(row scanner) (tokens.Session, error) {
 // Session implements [tokens.Store].
 func (db *DB) Session(ctx context.Context, id ids.Session, now time.Time) (tokens.Session, error) {
 	if db.sessions == nil {
-		return one(ctx, db, scanSession, sessionQuery+`s.id = ? AND s.expires_at > ?`, id[:], now.UnixMilli())
+		return one(ctx, db, scanSession, db.sessionsWhere(`s.id = ? AND s.expires_at > ?`), id[:], now.UnixMilli())
 	}
 	return db.gatheredSession(ctx, id, now)
 }
@@ -182,7 +197,7 @@ func (db *DB) EndUserSessions(ctx context.Context, user ids.User, keep ids.Sessi
 // version 7), so the index by user has them in order, and a page costs what it holds,
 // however many sessions there are.
 func (db *DB) UserSessions(ctx context.Context, user ids.User, now time.Time, after ids.Session, limit int) ([]tokens.Session, error) {
-	query, args := sessionQuery+`s.user_id = ? AND s.expires_at > ?`, []any{user[:], now.UnixMilli()}
+	query, args := db.sessionsWhere(`s.user_id = ? AND s.expires_at > ?`), []any{user[:], now.UnixMilli()}
 	if !after.IsZero() {
 		query, args = query+` AND s.id < ?`, append(args, after[:])
 	}

@@ -50,6 +50,8 @@ type common struct {
 	ExpiresAt seconds  `json:"exp"`
 	IssuedAt  seconds  `json:"iat"`
 	AuthTime  seconds  `json:"auth_time,omitempty"`
+	Class     string   `json:"acr,omitempty"`
+	Methods   []string `json:"amr,omitempty"`
 	SessionID string   `json:"sid,omitempty"`
 }
 
@@ -231,10 +233,11 @@ func (s *Service) idToken(ctx context.Context, now time.Time, to oauth.Recipient
 	return s.signer.Sign(now, alg, idType, &claims)
 }
 
-// describe sets the claims that name the user, the time of the sign-in and the session.
+// describe sets the claims that name the user, the sign-in and the session.
 func (c *common) describe(session *Session) {
 	c.Subject = session.UserID.String()
 	c.AuthTime = secondsOf(session.AuthTime)
+	c.Class, c.Methods = session.Methods.Class(), session.Methods
 	c.SessionID = session.ID.String()
 }
 

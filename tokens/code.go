@@ -34,6 +34,7 @@ type Code struct {
 	Epoch     int64     // the account's; the code is dead in any other
 	LoginID   ids.Login // the login it was issued for; the code dies with it
 	AuthTime  time.Time
+	Methods   oauth.Methods // of the login
 	Scopes    oauth.Scopes
 	Device    string
 	ExpiresAt time.Time
@@ -128,7 +129,7 @@ func (s *Service) IssueCode(ctx context.Context, now time.Time, to oauth.Recipie
 	code := newCode()
 	err = s.store.CreateCode(ctx, Code{
 		ID: sha256.Sum256([]byte(code)), ClientID: to.ClientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID,
-		AuthTime: l.AuthTime, Scopes: scopes, Device: l.Device, ExpiresAt: now.Add(codeTTL),
+		AuthTime: l.AuthTime, Methods: l.Methods, Scopes: scopes, Device: l.Device, ExpiresAt: now.Add(codeTTL),
 		RedirectURI: ask.RedirectURI, Nonce: ask.Nonce, Challenge: ask.Challenge, Details: ask.Details,
 		WithoutConsent: ask.WithoutConsent,
 	}, s.idleEnd(now, l.AbsoluteExpiresAt), now)
@@ -186,7 +187,7 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 		return Issued{}, err
 	}
 	session := s.newSession(now, to, SignIn{
-		UserID: code.UserID, Epoch: code.Epoch, Roles: code.Roles, AuthTime: code.AuthTime,
+		UserID: code.UserID, Epoch: code.Epoch, Roles: code.Roles, AuthTime: code.AuthTime, Methods: code.Methods,
 	}, holds, code.Device)
 	session.LoginID, session.Details, session.Consent = code.LoginID, code.Details, code.Consent
 	issued, err := s.issue(ctx, now, to, &session, scopes, audience, code.Nonce)

@@ -81,6 +81,8 @@ func (s *Service) introspectRefresh(ctx context.Context, now time.Time, reader R
 		"client_id": string(session.ClientID),
 		"exp":       session.ExpiresAt.Unix(),
 		"auth_time": session.AuthTime.Unix(),
+		"acr":       session.Methods.Class(),
+		"amr":       []string(session.Methods),
 		"sid":       session.ID.String(),
 	}
 	if len(session.Scopes) > 0 {
@@ -117,6 +119,7 @@ func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Re
 	if said.SessionID != "" {
 		claims["sid"] = said.SessionID
 		claims["auth_time"] = said.AuthTime
+		claims["acr"], claims["amr"] = session.Methods.Class(), []string(session.Methods)
 	}
 	if len(said.Roles) > 0 {
 		claims["roles"] = said.Roles

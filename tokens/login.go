@@ -10,6 +10,7 @@ import (
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/ids"
+	"countersign/oauth"
 )
 
 // A Login records that a user is signed in to a browser at the hosted pages. Clients get
@@ -18,8 +19,9 @@ import (
 type Login struct {
 	ID       ids.Login
 	UserID   ids.User
-	Epoch    int64     // the account's when it began; the login is dead in any other
-	AuthTime time.Time // when the user last signed in here
+	Epoch    int64         // the account's when it began; the login is dead in any other
+	AuthTime time.Time     // when the user last signed in here
+	Methods  oauth.Methods // what the user has proven then
 
 	CreatedAt         time.Time
 	ExpiresAt         time.Time // the earlier of idle and absolute end
@@ -106,7 +108,7 @@ func (s *Service) LoginsOf(ctx context.Context, now time.Time, candidates []stri
 // changed meanwhile.
 func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, had *Login, from caller.Caller) (Login, error) {
 	l := Login{
-		ID: ids.New[ids.Login](), UserID: who.UserID, Epoch: who.Epoch, AuthTime: who.AuthTime, CreatedAt: now, Device: from.Device(),
+		ID: ids.New[ids.Login](), UserID: who.UserID, Epoch: who.Epoch, AuthTime: who.AuthTime, Methods: who.Methods, CreatedAt: now, Device: from.Device(),
 		AbsoluteExpiresAt: now.Add(s.settings.RefreshAbsoluteTTL),
 	}
 	l.ExpiresAt = s.idleEnd(now, l.AbsoluteExpiresAt)

@@ -98,6 +98,7 @@ type SignIn struct {
 	Epoch    int64 // the account's, read before the proof was checked
 	Roles    []string
 	AuthTime time.Time
+	Methods  oauth.Methods // what the user has proven then
 }
 
 // Issued is a set of tokens.
@@ -151,7 +152,7 @@ func (s *Service) CanStart(to oauth.Recipient, ask oauth.Scopes, resources []str
 func (s *Service) newSession(now time.Time, to oauth.Recipient, who SignIn, scopes oauth.Scopes, device string) Session {
 	session := Session{
 		ID: ids.New[ids.Session](), UserID: who.UserID, ClientID: to.ClientID, Scopes: scopes, Roles: who.Roles, Device: device,
-		AuthTime: who.AuthTime, CreatedAt: now, LastUsedAt: now,
+		AuthTime: who.AuthTime, Methods: who.Methods, CreatedAt: now, LastUsedAt: now,
 		AbsoluteExpiresAt: now.Add(s.settings.RefreshAbsoluteTTL),
 	}
 	if to.InCookie {

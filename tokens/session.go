@@ -51,7 +51,8 @@ type Session struct {
 	// eight. Its last element is when token Counter-1 was superseded.
 	Rotations []time.Time
 
-	AuthTime          time.Time // when the user signed in
+	AuthTime          time.Time     // when the user signed in
+	Methods           oauth.Methods // what the user has proven then
 	CreatedAt         time.Time
 	LastUsedAt        time.Time
 	ExpiresAt         time.Time // the earlier of idle and absolute end

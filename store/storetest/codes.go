@@ -19,7 +19,7 @@ import (
 func code(l tokens.Login, clientID ids.Client) tokens.Code {
 	id := ids.New[ids.Login]() // of any kind
 	return tokens.Code{
-		ID: sha256.Sum256(id[:]), ClientID: clientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID, AuthTime: l.AuthTime,
+		ID: sha256.Sum256(id[:]), ClientID: clientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID, AuthTime: l.AuthTime, Methods: l.Methods,
 		ExpiresAt: at.Add(time.Minute), RedirectURI: "https://app.example.com/callback", WithoutConsent: true,
 	}
 }
@@ -38,7 +38,7 @@ func addCode(t testing.TB, db *store.DB, l tokens.Login, clientID ids.Client, sc
 // sessionFor returns the session that the exchange of a code creates.
 func sessionFor(c tokens.Code) tokens.Session {
 	s := session(accounts.User{ID: c.UserID}, c.ClientID)
-	s.Scopes, s.LoginID, s.Details, s.AuthTime, s.Device = c.Scopes, c.LoginID, c.Details, c.AuthTime, c.Device
+	s.Scopes, s.LoginID, s.Details, s.AuthTime, s.Methods, s.Device = c.Scopes, c.LoginID, c.Details, c.AuthTime, c.Methods, c.Device
 	return s
 }
 
@@ -90,7 +90,7 @@ var codePromises = []promise{
 		l := addLogin(t, db, u)
 		want := tokens.Code{
 			ID: [32]byte{1, 31: 255}, ClientID: addClient(t, db, "App x%+").ID, UserID: u.ID, Epoch: 7, LoginID: l.ID,
-			AuthTime: at.Add(time.Millisecond), Scopes: oauth.Scopes{"openid", "z", "a:b/c"}, Device: "Firefox · " + odd,
+			AuthTime: at.Add(time.Millisecond), Methods: oauth.Methods{"pwd", "mfa"}, Scopes: oauth.Scopes{"openid", "z", "a:b/c"}, Device: "Firefox · " + odd,
 			ExpiresAt: at.Add(2 * time.Millisecond), RedirectURI: "https://app.example.com/?a=b&c=<d>" + odd, Nonce: odd, Challenge: "E9Mel",
 			Details: tokens.Details{Resources: []string{"https://api.example.com/?" + odd}, IDTokenClaims: []string{"name", odd}, UserInfoClaims: []string{"email"}},
 			Roles:   []string{"not written"}, WithoutConsent: true,

@@ -9,6 +9,7 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/ids"
+	"countersign/oauth"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -16,7 +17,7 @@ import (
 // login returns a login that lives for an hour.
 func login(u accounts.User) tokens.Login {
 	return tokens.Login{
-		ID: ids.New[ids.Login](), UserID: u.ID, Epoch: u.Epoch, AuthTime: at, CreatedAt: at,
+		ID: ids.New[ids.Login](), UserID: u.ID, Epoch: u.Epoch, AuthTime: at, Methods: oauth.Methods{"pwd"}, CreatedAt: at,
 		ExpiresAt: at.Add(time.Hour), AbsoluteExpiresAt: at.Add(24 * time.Hour), Username: u.Username,
 	}
 }
@@ -57,7 +58,7 @@ var loginPromises = []promise{
 		u.Epoch = 7
 		succeeds(t, db.CreateUser(t.Context(), u, event(audit.UserCreated)))
 		want := tokens.Login{
-			ID: ids.New[ids.Login](), UserID: u.ID, Epoch: 7, AuthTime: at.Add(time.Millisecond), CreatedAt: at.Add(2 * time.Millisecond),
+			ID: ids.New[ids.Login](), UserID: u.ID, Epoch: 7, AuthTime: at.Add(time.Millisecond), Methods: oauth.Methods{"pwd", "otp", "mfa"}, CreatedAt: at.Add(2 * time.Millisecond),
 			ExpiresAt: at.Add(3 * time.Millisecond), AbsoluteExpiresAt: at.Add(4 * time.Millisecond), Device: "Firefox · " + odd,
 			Username: "another user",
 		}

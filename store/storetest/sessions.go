@@ -24,7 +24,7 @@ var sessionPromises = []promise{
 		want := tokens.Session{
 			ID: ids.New[ids.Session](), UserID: u.ID, ClientID: addClient(t, db, "App x%+").ID, Scopes: oauth.Scopes{"openid", "z", "a:b/c"}, Counter: 1 << 40,
 			Rotations: []time.Time{at.Add(-2 * time.Millisecond), at.Add(-time.Millisecond)}, Device: "Firefox · " + odd,
-			AuthTime: at.Add(time.Millisecond), CreatedAt: at.Add(2 * time.Millisecond), LastUsedAt: at.Add(3 * time.Millisecond),
+			AuthTime: at.Add(time.Millisecond), Methods: oauth.Methods{"swk", "user"}, CreatedAt: at.Add(2 * time.Millisecond), LastUsedAt: at.Add(3 * time.Millisecond),
 			ExpiresAt: at.Add(4 * time.Millisecond), AbsoluteExpiresAt: at.Add(5 * time.Millisecond), ProvenAt: at.Add(6 * time.Millisecond),
 		}
 		created := event(audit.SessionCreated)

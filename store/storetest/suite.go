@@ -16,6 +16,7 @@ import (
 	"countersign/audit"
 	"countersign/clients"
 	"countersign/ids"
+	"countersign/oauth"
 	"countersign/store"
 	"countersign/tokens"
 )
@@ -62,7 +63,7 @@ func client(id string) clients.Client {
 // session returns a session that lives for an hour.
 func session(u accounts.User, clientID ids.Client) tokens.Session {
 	return tokens.Session{
-		ID: ids.New[ids.Session](), UserID: u.ID, ClientID: clientID, AuthTime: at, CreatedAt: at, LastUsedAt: at,
+		ID: ids.New[ids.Session](), UserID: u.ID, ClientID: clientID, AuthTime: at, Methods: oauth.Methods{"pwd"}, CreatedAt: at, LastUsedAt: at,
 		ExpiresAt: at.Add(time.Hour), AbsoluteExpiresAt: at.Add(24 * time.Hour),
 	}
 }
