@@ -32,9 +32,18 @@ func (h *Assets) Mount(r gin.IRouter) error {
 	asset(r, "/assets/mailed-link.js", pages.MailedLinkScript, moduleMaxAge)
 	asset(r, "/assets/password.js", pages.PasswordScript, moduleMaxAge)
 	asset(r, "/assets/answered.js", pages.AnsweredScript, moduleMaxAge)
+	asset(r, "/assets/strength.js", pages.StrengthScript, moduleMaxAge)
+	worker := newDocument(assetTypes[".js"], pages.StrengthWorker)
+	r.GET("/assets/strength-worker.js", func(c *gin.Context) {
+		cacheControl := cacheFor(moduleMaxAge)
+		if c.Query("v") == pages.StrengthVersion {
+			cacheControl = forever
+		}
+		worker.answer(c, cacheControl)
+	})
 	if h.Theme != nil {
 		for _, a := range h.Theme.Assets() {
-			d, forever := newDocument(a.Type, a.Body), []string{"public, max-age=31536000, immutable"}
+			d := newDocument(a.Type, a.Body)
 			r.GET(a.Path, func(c *gin.Context) { d.answer(c, forever) })
 		}
 	}
@@ -61,6 +70,9 @@ func (h *Assets) Mount(r gin.IRouter) error {
 // moduleMaxAge is how long browsers may cache the module. It is short because a new
 // version has the same address.
 const moduleMaxAge = 10 * time.Minute
+
+// forever is the Cache-Control of what has another address when it changes.
+var forever = []string{"public, max-age=31536000, immutable"}
 
 // demoCSP lets the demo run its own scripts and no others, and call APIs of this
 // machine. It stops browsers from submitting forms: if a script failed, a submitted

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -16,8 +17,10 @@ import (
 // document is a body that any cache may keep, ready to be sent: as it is, and compressed if
 // that pays. It holds nothing secret, so compressing it tells an attacker nothing.
 type document struct {
-	kind          []string // the value of Content-Type
-	plain, packed encoded  // packed is empty where compressing doesn't pay
+	kind []string // the value of Content-Type
+	// bodies makes both when the first caller asks, because compressing takes longer than
+	// anything else at the start. packed is empty where it doesn't pay.
+	bodies func() (plain, packed encoded)
 }
 
 // encoded is a body in one content coding, with the values of its headers.
@@ -36,20 +39,25 @@ const onePacket = 1300
 
 // newDocument returns the document with a body of a media type.
 func newDocument(mediaType string, body []byte) *document {
+	return &document{[]string{mediaType}, sync.OnceValues(func() (plain, packed encoded) { return encode(body) })}
+}
+
+// encode returns a body as it is, and compressed if that pays.
+func encode(body []byte) (plain, packed encoded) {
 	sum := sha256.Sum256(body)
 	tag := base64.RawURLEncoding.EncodeToString(sum[:16])
-	d := &document{kind: []string{mediaType}, plain: newEncoded(body, tag)}
+	plain = newEncoded(body, tag)
 	if len(body) <= onePacket {
-		return d
+		return plain, packed
 	}
-	var packed bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // the level exists
-	w.Write(body)                                              // a buffer takes everything
+	var small bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&small, gzip.BestCompression) // the level exists
+	w.Write(body)                                             // a buffer takes everything
 	w.Close()
-	if packed.Len() < len(body) {
-		d.packed = newEncoded(packed.Bytes(), tag+"-gzip")
+	if small.Len() < len(body) {
+		packed = newEncoded(small.Bytes(), tag+"-gzip")
 	}
-	return d
+	return plain, packed
 }
 
 var inGzip = []string{"gzip"}
@@ -63,12 +71,12 @@ func cacheFor(maxAge time.Duration) []string {
 func (d *document) answer(c *gin.Context, cacheControl []string) {
 	header := c.Writer.Header()
 	header["Cache-Control"] = cacheControl
-	body := d.plain
-	compressed := len(d.packed.body) > 0
+	body, packed := d.bodies()
+	compressed := len(packed.body) > 0
 	if compressed {
 		header.Add("Vary", "Accept-Encoding")
 		if compressed = accepts(c.Request.Header["Accept-Encoding"], "gzip"); compressed {
-			body = d.packed
+			body = packed
 		}
 	}
 	header["Etag"] = body.etag

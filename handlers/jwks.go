@@ -19,6 +19,7 @@ type JWKS struct {
 // keySet is an answer, made anew when the keys or their age change.
 type keySet struct {
 	*document
+	body         []byte
 	maxAge       time.Duration
 	cacheControl []string
 }
@@ -32,8 +33,8 @@ func (h *JWKS) jwks(c *gin.Context) {
 	now := time.Now()
 	body, maxAge := h.Keys.JWKS(now), h.Keys.JWKSMaxAge(now)
 	set := h.last.Load()
-	if set == nil || &set.plain.body[0] != &body[0] || set.maxAge != maxAge { // the ring returns the same bytes until the set changes
-		set = &keySet{newDocument("application/jwk-set+json", body), maxAge, cacheFor(maxAge)}
+	if set == nil || &set.body[0] != &body[0] || set.maxAge != maxAge { // the ring returns the same bytes until the set changes
+		set = &keySet{newDocument("application/jwk-set+json", body), body, maxAge, cacheFor(maxAge)}
 		h.last.Store(set)
 	}
 	set.answer(c, set.cacheControl)

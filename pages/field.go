@@ -26,6 +26,9 @@ type field struct {
 // token isn't known.
 var mailedLink = field{Name: "token", Complete: "off", Label: "mailed_link", Hint: "mailed_link.hint"}
 
+// newPassword is the Complete of a field for a new password.
+const newPassword = "new-password"
+
 // fields are the fields of each page.
 var fields = map[Name][]field{
 	Login: {
@@ -35,14 +38,14 @@ var fields = map[Name][]field{
 	Signup: {
 		{Name: "username", Complete: "username", Label: "field.username"},
 		{Name: "email", Complete: "email", Label: "field.email", Hint: "signup.email_hint", Optional: true},
-		{Name: "password", Complete: "new-password", Label: "field.password", Hint: "signup.password_hint"},
+		{Name: "password", Complete: newPassword, Label: "field.password", Hint: "signup.password_hint"},
 	},
 	Forgot: {
 		{Name: "email", Complete: "username"}, // a username is accepted, too
 	},
 	Reset: {
 		mailedLink,
-		{Name: "password", Complete: "new-password", Label: "reset.password", Hint: "reset.password_hint"},
+		{Name: "password", Complete: newPassword, Label: "reset.password", Hint: "reset.password_hint"},
 	},
 	Verify: {mailedLink},
 	Again: {

@@ -4,7 +4,8 @@
 // response_mode=form_post has one to save the user a click, pages that mailed links lead
 // to have one to save the pasting of the link, those that answer a form have one to keep the
 // browser from asking whether to send it again, and pages with a button that acts without a
-// typed secret have one to protect it: see deliberate.js.
+// typed secret have one to protect it: see deliberate.js. Those with a field for a password
+// show it on demand (password.js), and say how strong a new one is (strength.js).
 //
 // A page shows only what [Data] holds and its fixed words, which are in words.go. Names
 // that users or operators chose (of clients and users) are always plain text.

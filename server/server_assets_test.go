@@ -64,6 +64,26 @@ func TestBrowserModuleIsForAnyOrigin(t *testing.T) {
 	}
 }
 
+// Caches keep the worker with its dictionaries for good under the address that pages have for
+// it, and at no other.
+func TestStrengthWorkerIsKept(t *testing.T) {
+	a := newApp(t)
+	page := a.do(http.MethodGet, "/signup", "").want(http.StatusOK).Body.String()
+	_, rest, _ := strings.Cut(page, `data-worker="`)
+	address, _, _ := strings.Cut(rest, `"`)
+	for at, want := range map[string]string{
+		address: "public, max-age=31536000, immutable", "/assets/strength-worker.js": "public, max-age=600", "/assets/strength-worker.js?v=former": "public, max-age=600",
+	} {
+		r := a.do(http.MethodGet, at, "", "Accept-Encoding", "gzip").want(http.StatusOK)
+		if got := r.Header().Get("Cache-Control"); got != want {
+			t.Errorf("%s: Cache-Control %q, want %q", at, got, want)
+		}
+		if size := r.Body.Len(); r.Header().Get("Content-Encoding") != "gzip" || size > 400<<10 {
+			t.Errorf("%s: %d bytes in %q", at, size, r.Header().Get("Content-Encoding"))
+		}
+	}
+}
+
 func TestTokensAreNeverCompressed(t *testing.T) {
 	a := newApp(t)
 	a.signup("alice")

@@ -12,7 +12,7 @@ import (
 var routeClasses = map[string][]string{
 	"public document": {
 		"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/change-password",
-		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js", "/assets/deliberate.js", "/assets/mailed-link.js", "/assets/password.js", "/assets/answered.js",
+		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js", "/assets/deliberate.js", "/assets/mailed-link.js", "/assets/password.js", "/assets/answered.js", "/assets/strength.js", "/assets/strength-worker.js",
 	},
 	"hosted page": {
 		"/", "/me", "/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/logout", "/consent", "/forgot", "/reset", "/verify", "/verify/again", "/error",

@@ -61,6 +61,7 @@ func TestThemedPagesAreAccessible(t *testing.T) {
 	if kept := evaluate[string](b, `document.querySelector(".languages a").hash`); kept != "#token=cs_mt_x" {
 		t.Errorf("the page in another language gets %q", kept)
 	}
+	saysStrength(h, b)
 	goesBack(h, b)
 }
 
@@ -81,4 +82,52 @@ func goesBack(h *hosted, b *tab) {
 	b.wait("the question", "document.getElementById('allow') !== null")
 	b.back()
 	b.wait("the page before, or the question", "location.search.includes('ticket=') && document.querySelector('h1') !== null")
+}
+
+// saysStrength types new passwords: the page says how strong each is, on a line that is there
+// before, and screen readers hear of it when the typing stops.
+func saysStrength(h *hosted, b *tab) {
+	b.t.Helper()
+	b.do(chromedp.EmulateViewport(360, 800))
+	for language, say := range map[string]struct{ password, weak, why, personal, strong string }{
+		"en": {"Password", "Very weak", "Many people use this password.", "Leave out your name and address.", "Very strong"},
+		"ko": {"비밀번호", "매우 약함", "많은 사람이 쓰는 비밀번호입니다.", "이름과 이메일 주소는 빼 주세요.", "매우 강함"},
+	} {
+		b.speaks(language)
+		b.open(h.origin + "/signup")
+		if evaluate[bool](b, `performance.getEntriesByType("resource").some((one) => one.name.includes("strength-worker"))`) {
+			b.t.Error("the worker loads before the field has the focus")
+		}
+		top := evaluate[float64](b, `document.getElementById("sign-up").getBoundingClientRect().top + scrollY`)
+		b.fill(say.password, "password1")
+		b.shows(say.weak)
+		b.shows(say.why)
+		pastes := func(id, text string) {
+			evaluate[any](b, `{
+				const field = document.getElementById($1);
+				field.value = $2;
+				field.dispatchEvent(new Event("input", { bubbles: true }));
+				null;
+			}`, id, text)
+		}
+		pastes("password", "quiet harbourmaster at dusk 7")
+		b.shows(say.strong)
+		pastes("username", "harbourmaster")
+		b.shows(say.personal)
+		pastes("password", strings.Repeat("quiet dusk 7 ", 1000))
+		b.wait("the end of the advice", `document.querySelector("[data-strength]").dataset.level === "4" && document.querySelector(".advice").textContent === ""`)
+		b.wait("what screen readers hear", `document.querySelector(".told").textContent.startsWith($1)`, say.strong)
+		if now := evaluate[float64](b, `document.getElementById("sign-up").getBoundingClientRect().top + scrollY`); now != top {
+			b.t.Errorf("%s: the button moves from %v to %v", language, top, now)
+		}
+		// No sentence takes more room than there is.
+		high := evaluate[[]string](b, `{
+			const place = document.querySelector("[data-strength]"), advice = place.querySelector(".advice"), room = place.offsetHeight;
+			Object.values(JSON.parse(place.dataset.strength).advice).filter((text) => { advice.textContent = text; return place.offsetHeight > room; });
+		}`)
+		if len(high) > 0 {
+			b.t.Errorf("%s: no room for %q", language, high)
+		}
+	}
+	b.speaks("en")
 }
