@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"countersign/accounts"
 	"countersign/mail"
 	"countersign/pages"
 )
@@ -69,8 +70,12 @@ func (h *Preview) example(c *gin.Context) error {
 	}
 	if kind, ok := strings.CutPrefix(name, letters); ok {
 		kind, asText := strings.CutSuffix(kind, ".txt")
+		link := "/forgot"
+		if l := (accounts.Letter{Kind: accounts.LetterKind(kind)}); l.HasToken() {
+			link = "/verify#token=cs_mt_example"
+		}
 		m, err := mail.Compose(mail.Kind(kind), language, mail.Vars{
-			Service: h.ServiceName, Username: "alice", Link: h.Issuer + "/verify#token=cs_mt_example", ValidFor: 24 * time.Hour,
+			Service: h.ServiceName, Username: "alice", Link: h.Issuer + link, ValidFor: 24 * time.Hour,
 			Theme: h.Theme, Issuer: h.Issuer,
 			SignIn: mail.SignIn{At: time.Date(2030, 1, 31, 15, 4, 0, 0, time.UTC), Device: "Firefox on Linux", Address: "203.0.113.7"},
 		})
