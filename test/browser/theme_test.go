@@ -17,6 +17,11 @@ const layoutShift = `new Promise((done) => {
 	setTimeout(() => done(sum), 100);
 })`
 
+// placed is how far the logo is from the edge of the page's text, and the font of that: the
+// theme's in every language.
+const placed = `(({ left }, heading) => heading.getBoundingClientRect().left - left + " " + getComputedStyle(heading).fontFamily)(
+	document.querySelector(".logo").getBoundingClientRect(), document.querySelector("h1"))`
+
 // Pages with a garish theme are accessible, nothing on them moves while they load, and the
 // switch to the other language keeps the token of a mailed link. COUNTERSIGN_SOAK=1 looks at
 // all previews.
@@ -26,13 +31,13 @@ func TestThemedPagesAreAccessible(t *testing.T) {
 	dir := t.TempDir()
 	for name, body := range map[string]string{
 		"logo.svg":  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 220 48"><circle cx="24" cy="24" r="22" fill="#d6006c"/></svg>`,
-		"style.css": "h1 { text-transform: uppercase } body { border-top: 1rem solid #0f0 }",
+		"style.css": "h1 { text-transform: uppercase } body { border-top: 1rem solid #0f0; font-family: Garish, monospace }",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h := newHosted(t, "COUNTERSIGN_THEME_LOGO="+filepath.Join(dir, "logo.svg"), "COUNTERSIGN_THEME_STYLESHEET="+filepath.Join(dir, "style.css"),
+	h := newHosted(t, "COUNTERSIGN_THEME_LOGO="+filepath.Join(dir, "logo.svg"), "COUNTERSIGN_THEME_LOGO_DARK="+filepath.Join(dir, "logo.svg"), "COUNTERSIGN_THEME_STYLESHEET="+filepath.Join(dir, "style.css"),
 		"COUNTERSIGN_THEME_ACCENT=#d6006c", "COUNTERSIGN_THEME_ACCENT_DARK=#ffd23f", "COUNTERSIGN_THEME_RADIUS=0",
 		"COUNTERSIGN_THEME_FOOTER=© 2026 Garish Co", "COUNTERSIGN_THEME_LINKS_TERMS=https://example.com/terms", "COUNTERSIGN_THEME_LINKS_SUPPORT=mailto:help@example.com")
 	b := newProfile(t).newTab()
@@ -52,6 +57,9 @@ func TestThemedPagesAreAccessible(t *testing.T) {
 			name := strings.ReplaceAll(path[1:], "/", "-") + "-" + scheme
 			if moved := evaluate[float64](b, layoutShift); moved > 0 {
 				t.Errorf("%s: what it shows moves by %v", name, moved)
+			}
+			if left := evaluate[string](b, placed); left != "0 Garish, monospace" {
+				t.Errorf("%s: the logo is this far from the heading, in this font: %s", name, left)
 			}
 			b.axe(axe, name)
 			b.screenshot(name)
