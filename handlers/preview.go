@@ -87,6 +87,9 @@ func (h *Preview) example(c *gin.Context) error {
 	for _, e := range pages.Examples() {
 		if e.Name == name {
 			e.Data.Folder = h.Base + "/preview/" + language
+			if e.Page == pages.FormPost { // its script would leave for the application
+				c.Header("Content-Security-Policy", strings.Replace(pageCSP, "script-src 'self'", "form-action 'none'", 1))
+			}
 			return h.showIn(c, http.StatusOK, e.Page, language, e.Data)
 		}
 	}

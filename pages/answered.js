@@ -3,3 +3,5 @@
 // leads on: to the form once more, or past it.
 
 history.replaceState(null, "", document.currentScript.dataset.here || location.pathname);
+// A mailed link to the same address, opened in the same tab, changes only what is behind the #.
+addEventListener("hashchange", () => location.reload());

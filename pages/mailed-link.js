@@ -11,7 +11,6 @@
     input.value = token;
     const field = input.closest(".field");
     if (field) field.hidden = true;
-    document.getElementById("errors")?.remove(); // of the link before
     document.getElementById("password")?.focus();
   }
 
@@ -23,6 +22,7 @@
   }
 
   take();
-  addEventListener("hashchange", () => { take(); keep(); }); // another link, opened where the page is already
+  // Another link, opened where the page is already, changes only what is behind the #.
+  addEventListener("hashchange", () => location.reload());
   addEventListener("DOMContentLoaded", keep); // after the links
 })();

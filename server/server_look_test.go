@@ -146,6 +146,9 @@ func TestPreview(t *testing.T) {
 			if letter := strings.Contains(path, "/letters/") || strings.HasPrefix(path, "/preview/mail/"); strings.Contains(policy, "unsafe") != (letter && !strings.HasSuffix(path, ".txt")) {
 				t.Errorf("%s: %s", path, policy)
 			}
+			if strings.Contains(path, "/form_post") && (strings.Contains(policy, "script") || !strings.Contains(policy, "form-action 'none'")) {
+				t.Errorf("%s sends its form: %s", path, policy)
+			}
 		}
 		if len(seen) < 150 || !seen["/preview/ko/letters/password_changed.txt"] || !seen["/preview/en/verify/again"] || !seen["/preview/mail/1.txt"] {
 			t.Errorf("%d previews", len(seen))
