@@ -397,7 +397,7 @@ func TestWhatWasAcknowledgedSurvivesKill(t *testing.T) {
 
 	p := serve(t, data, wideWindow)
 	var all []struct{ Username string }
-	if err := json.Unmarshal([]byte(command(t, data, "", "users", "list", "--json")), &all); err != nil {
+	if err := json.Unmarshal([]byte(command(t, data, "", "users", "list", "--json", "--limit", "0")), &all); err != nil {
 		t.Fatal(err)
 	}
 	stored := map[string]bool{}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 
 type usersCmd struct {
 	Create      usersCreateCmd      `cmd:"" help:"Create an account."`
-	List        usersListCmd        `cmd:"" help:"List all accounts."`
+	List        usersListCmd        `cmd:"" help:"List accounts, page by page."`
 	Search      usersSearchCmd      `cmd:"" help:"Find accounts by the beginning of a name, an address or an id."`
 	Show        usersShowCmd        `cmd:"" help:"Show one account."`
 	Disable     usersDisableCmd     `cmd:"" help:"Disable a user and end all their sessions."`
@@ -85,7 +86,7 @@ func (u *usersCreateCmd) Run(ctx context.Context, c *cli, std stdio) error {
 
 type usersListCmd struct {
 	printing
-	Limit int    `placeholder:"N" help:"Print this many at most."`
+	Limit *int   `placeholder:"N" help:"Print this many at most (100); 0 prints all."`
 	After string `placeholder:"U" help:"Begin after this username, or the id of an account without one: the last printed before."`
 }
 
@@ -102,29 +103,40 @@ func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if id, err := ids.Parse[ids.User](u.After); err == nil {
 		after = accounts.User{ID: id}
 	}
-	out, left := newListPrinter(u.printing, std.out, userListColumns), u.Limit
+	left := listedAtOnce
+	if u.Limit != nil {
+		left = cmp.Or(*u.Limit, math.MaxInt)
+	}
+	out := newListPrinter(u.printing, std.out, userListColumns)
 	for {
-		page := 1000 // bounds the memory
-		if u.Limit > 0 {
-			page = min(page, left)
-		}
-		batch, err := users.List(ctx, after, page)
+		page := min(left, 1000) // bounds the memory
+		batch, err := users.List(ctx, after, page+1)
 		if err != nil {
 			return err
 		}
+		more := len(batch) > page
+		batch = batch[:min(len(batch), page)]
 		if err := out.print(api.List(batch, api.DescribeUser)); err != nil {
 			return err
 		}
-		if left -= len(batch); len(batch) < page || u.Limit > 0 && left == 0 {
+		if left -= len(batch); !more || left == 0 {
+			if more && u.Limit == nil {
+				last := batch[page-1]
+				std.note("There are more than these %d: '--after %s' goes on, '--limit 0' prints all, and 'countersign users search TEXT' finds one.",
+					listedAtOnce, cmp.Or(last.Username, last.ID.String()))
+			}
 			return out.close()
 		}
 		after = batch[page-1]
 	}
 }
 
+// listedAtOnce is how many accounts a list without a --limit has.
+const listedAtOnce = 100
+
 // Validate is called by kong.
 func (u *usersListCmd) Validate() error {
-	if u.Limit < 0 {
+	if u.Limit != nil && *u.Limit < 0 {
 		return errors.New("--limit must not be negative")
 	}
 	return nil
