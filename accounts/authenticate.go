@@ -196,14 +196,14 @@ func (u *Users) notVerified(user *User) error {
 	return nil
 }
 
-// Prove checks the password of a user who is signed in already, in one of the user's live
-// sessions, and returns the user as of the check. Its errors are those of Authenticate,
+// Prove checks the password of a user who is signed in already, at a place that is alive,
+// and returns the user as of the check. Its errors are those of Authenticate,
 // and ErrSignedOut.
 //
-// The session has a budget of its own, which no stranger spends. All sessions of the user
+// The place has a budget of its own, which no stranger spends. All places of the user
 // share one more: an attacker in a browser that is signed in may start any number of them.
-func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, session ids.Session, password secrecy.Text, from caller.Caller) (User, error) {
-	if session.IsZero() {
+func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, at ids.Place, password secrecy.Text, from caller.Caller) (User, error) {
+	if at.IsZero() {
 		return User{}, ErrSignedOut
 	}
 	if _, err := u.store.User(ctx, id); errors.Is(err, ErrUnknownUser) {
@@ -212,6 +212,9 @@ func (u *Users) Prove(ctx context.Context, now time.Time, id ids.User, session i
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
 	all := limits.Key("password in all sessions", id.String())
-	b := budget{own: limits.Key("password in a session", id.String(), session.String()), shared: &all, known: id}
+	b := budget{own: limits.Key("password in a session", id.String(), at.Session.String()), shared: &all, known: id}
+	if !at.Login.IsZero() {
+		b.own = limits.Key("password in a login", id.String(), at.Login.String())
+	}
 	return u.authenticate(ctx, now, b, typed{id: id}, password, u.notVerified, from)
 }

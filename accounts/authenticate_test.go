@@ -58,7 +58,7 @@ func TestTheDummyHashOpensNothing(t *testing.T) {
 			t.Errorf("%q: got %v, %v, want ErrBadCredentials", name, u.ID, err)
 		}
 	}
-	if u, err := users.Prove(t.Context(), time.Now(), keyless.ID, ids.New[ids.Session](), goodPassword, caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
+	if u, err := users.Prove(t.Context(), time.Now(), keyless.ID, ids.Place{Session: ids.New[ids.Session]()}, goodPassword, caller.Caller{Address: home}); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("proof: got %v, %v, want ErrBadCredentials", u.ID, err)
 	}
 }

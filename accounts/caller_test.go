@@ -31,7 +31,7 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 			return err
 		},
 		"Prove": func(ctx context.Context, users *accounts.Users, alice accounts.User, i int, from caller.Caller) error {
-			_, err := users.Prove(ctx, now, alice.ID, ids.Session{1}, secrecy.Text(fmt.Sprint("wrong ", i)), from)
+			_, err := users.Prove(ctx, now, alice.ID, ids.Place{Session: ids.Session{1}}, secrecy.Text(fmt.Sprint("wrong ", i)), from)
 			return err
 		},
 		"Create": func(ctx context.Context, users *accounts.Users, _ accounts.User, _ int, from caller.Caller) error {
@@ -45,7 +45,7 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 			return users.ResendVerification(ctx, now, accounts.Correspondent{Username: fmt.Sprint("u", i)}, from)
 		},
 		"RequestEmailChange": func(ctx context.Context, users *accounts.Users, alice accounts.User, i int, from caller.Caller) error {
-			return users.RequestEmailChange(ctx, now, alice.ID, ids.New[ids.Session](), fmt.Sprintf("a%d@example.com", i), from)
+			return users.RequestEmailChange(ctx, now, alice.ID, ids.Place{Session: ids.New[ids.Session]()}, fmt.Sprintf("a%d@example.com", i), from)
 		},
 	}
 	budgeted["CreatedJustNow"] = func(ctx context.Context, users *accounts.Users, _ accounts.User, _ int, from caller.Caller) error {
@@ -108,10 +108,10 @@ func TestOnlyTheOperatorSetsAProfileWithoutASession(t *testing.T) {
 	users := newUsers(t, open(t))
 	alice := create(t, users, "alice", goodPassword)
 	p := accounts.Profile{Name: "Alice"}
-	if _, err := users.SetProfile(t.Context(), time.Now(), alice.ID, ids.Session{}, p, caller.Caller{}); !errors.Is(err, accounts.ErrSignedOut) {
+	if _, err := users.SetProfile(t.Context(), time.Now(), alice.ID, ids.Place{}, p, caller.Caller{}); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("the zero Caller: %v, want ErrSignedOut", err)
 	}
-	if _, err := users.SetProfile(t.Context(), time.Now(), alice.ID, ids.Session{}, p, caller.Operator()); err != nil {
+	if _, err := users.SetProfile(t.Context(), time.Now(), alice.ID, ids.Place{}, p, caller.Operator()); err != nil {
 		t.Errorf("the operator: %v", err)
 	}
 }
@@ -251,13 +251,13 @@ func TestUsersChangeNothingOfTheirOwnWithoutASession(t *testing.T) {
 	users := newUsers(t, open(t))
 	alice := create(t, users, "alice", goodPassword)
 	from := caller.Caller{Address: home}
-	if _, err := users.ChangePassword(t.Context(), time.Now(), alice, ids.Session{}, "another quiet harbour", from); !errors.Is(err, accounts.ErrSignedOut) {
+	if _, err := users.ChangePassword(t.Context(), time.Now(), alice, ids.Place{}, "another quiet harbour", from); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("change the password: %v, want ErrSignedOut", err)
 	}
-	if err := users.RequestEmailChange(t.Context(), time.Now(), alice.ID, ids.Session{}, "a@example.com", from); !errors.Is(err, accounts.ErrSignedOut) {
+	if err := users.RequestEmailChange(t.Context(), time.Now(), alice.ID, ids.Place{}, "a@example.com", from); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("change the address: %v, want ErrSignedOut", err)
 	}
-	if err := users.DeleteOwn(t.Context(), time.Now(), alice.ID, ids.Session{}, from); !errors.Is(err, accounts.ErrSignedOut) {
+	if err := users.DeleteOwn(t.Context(), time.Now(), alice.ID, ids.Place{}, from); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("delete the account: %v, want ErrSignedOut", err)
 	}
 	if _, err := users.Authenticate(t.Context(), time.Now(), "alice", goodPassword, from); err != nil {

@@ -94,10 +94,10 @@ func (l *Letter) HasToken() bool {
 // LetterStore stores letters. Every method is atomic and safe for concurrent use, also
 // across replicas.
 type LetterStore interface {
-	// PostLetter stores a letter for sending, and others with it. session, if not zero,
+	// PostLetter stores a letter for sending, and others with it. The place, if not zero,
 	// must be alive at that time, and the letters get the epoch of its user; those with a
-	// token end with the session, however it ends. ErrSignedOut.
-	PostLetter(ctx context.Context, l Letter, session ids.Session, with ...Letter) error
+	// token end with a session, however it ends. ErrSignedOut.
+	PostLetter(ctx context.Context, l Letter, at ids.Place, with ...Letter) error
 	// Letter returns a letter that has not expired at now. ErrBadToken.
 	Letter(ctx context.Context, id ids.Letter, now time.Time) (Letter, error)
 	// UsedLetter returns the ID, Kind, UserID, Address and ExpiresAt of a letter whose

@@ -81,7 +81,7 @@ func (u *Users) signedIn(ctx context.Context, now time.Time, user *User, from ca
 	if err := u.ration(ctx, now, l, user, "", from); err != nil || l.DueAt.IsZero() {
 		return err
 	}
-	return u.post(ctx, *l, ids.Session{})
+	return u.post(ctx, *l, ids.Place{})
 }
 
 // signedUp notes that the first sign-in of a new account is no news.

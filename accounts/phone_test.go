@@ -31,7 +31,7 @@ func TestPhoneNumbersAreStoredInE164(t *testing.T) {
 		"+(1) 604 555 1234 ;EXT= 5-678":                  "+16045551234;ext=5678",
 		"+14255551212":                                   "+14255551212",
 	} {
-		p, err := users.SetProfile(t.Context(), time.Now(), user.ID, ids.Session{}, accounts.Profile{PhoneNumber: given}, caller.Operator())
+		p, err := users.SetProfile(t.Context(), time.Now(), user.ID, ids.Place{}, accounts.Profile{PhoneNumber: given}, caller.Operator())
 		if err != nil || p.PhoneNumber != want {
 			t.Errorf("%q becomes %q, %v, want %q", given, p.PhoneNumber, err, want)
 			continue
@@ -44,7 +44,7 @@ func TestPhoneNumbersAreStoredInE164(t *testing.T) {
 		"604 555 1234", "0082 10 1234 5678", "+", "+ ( )", "+1 (604", "+1 604)", "+1 ((604))", "+1 () 604", "+0 604 555", "+1 604/555", "++1 604", "+1 +604",
 		"+1 604 555 1234 x5678", "+1 604;ext=", "+1 604;ext=1;ext=2", "+1 604\n555", "+1 604\u202e555", "+1 234 567 890 123 456", "+\u0661\u0662\u0663", "+1 (0)",
 	} {
-		if p, err := users.SetProfile(t.Context(), time.Now(), user.ID, ids.Session{}, accounts.Profile{PhoneNumber: given}, caller.Operator()); err == nil {
+		if p, err := users.SetProfile(t.Context(), time.Now(), user.ID, ids.Place{}, accounts.Profile{PhoneNumber: given}, caller.Operator()); err == nil {
 			t.Errorf("%q becomes %q", given, p.PhoneNumber)
 		}
 	}

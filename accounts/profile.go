@@ -258,17 +258,17 @@ func (u *Users) Profile(ctx context.Context, id ids.User) (Profile, error) {
 	return p, nil
 }
 
-// SetProfile replaces a user's profile, for one of the user's sessions or, if session
-// is zero, for the operator, and returns it as stored: with the phone number in E.164.
+// SetProfile replaces a user's profile, for the user who is signed in at a place or, if
+// that is zero, for the operator, and returns it as stored: with the phone number in E.164.
 // *input.Error, ErrUnknownUser, ErrSignedOut.
-func (u *Users) SetProfile(ctx context.Context, now time.Time, id ids.User, session ids.Session, p Profile, from caller.Caller) (Profile, error) {
+func (u *Users) SetProfile(ctx context.Context, now time.Time, id ids.User, at ids.Place, p Profile, from caller.Caller) (Profile, error) {
 	if number, ok := normalizePhone(p.PhoneNumber); ok {
 		p.PhoneNumber = number
 	}
 	if err := p.check(); err != nil {
 		return Profile{}, err
 	}
-	by := By{Session: session, Operator: session.IsZero() && from.IsOperator()}
+	by := By{Place: at, Operator: at.IsZero() && from.IsOperator()}
 	if err := u.store.PutProfile(ctx, id, by, p, now, userEvent(audit.UserProfileChanged, now, id, from)); err != nil {
 		return Profile{}, fmt.Errorf("set profile: %w", err)
 	}

@@ -130,20 +130,20 @@ func TestProfileIsKept(t *testing.T) {
 	p := accounts.Profile{Name: "Alice", Address: accounts.Address{Country: "KR"}}
 	from := caller.Operator()
 	from.Address, from.RequestID = home, "r1"
-	if _, err := users.SetProfile(t.Context(), now, user.ID, ids.Session{}, p, from); err != nil {
+	if _, err := users.SetProfile(t.Context(), now, user.ID, ids.Place{}, p, from); err != nil {
 		t.Fatal(err)
 	}
 	bad := accounts.Profile{Birthdate: "soon"}
-	if _, err := users.SetProfile(t.Context(), now, user.ID, ids.Session{}, bad, caller.Operator()); err == nil {
+	if _, err := users.SetProfile(t.Context(), now, user.ID, ids.Place{}, bad, caller.Operator()); err == nil {
 		t.Error("a bad profile was set")
 	}
 	if got, err := users.Profile(t.Context(), user.ID); err != nil || got != p {
 		t.Errorf("profile is %+v, %v, want %+v", got, err, p)
 	}
-	if _, err := users.SetProfile(t.Context(), now, ids.New[ids.User](), ids.Session{}, p, caller.Operator()); !errors.Is(err, accounts.ErrUnknownUser) {
+	if _, err := users.SetProfile(t.Context(), now, ids.New[ids.User](), ids.Place{}, p, caller.Operator()); !errors.Is(err, accounts.ErrUnknownUser) {
 		t.Errorf("of an unknown user: %v", err)
 	}
-	if _, err := users.SetProfile(t.Context(), now, user.ID, ids.New[ids.Session](), p, caller.Operator()); !errors.Is(err, accounts.ErrSignedOut) {
+	if _, err := users.SetProfile(t.Context(), now, user.ID, ids.Place{Session: ids.New[ids.Session]()}, p, caller.Operator()); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("of no session: %v", err)
 	}
 	if got := storetest.Events(t, db); !slices.Contains(got, "user.profile_changed from 192.0.2.1 in r1") {

@@ -109,12 +109,13 @@ func (u *Users) write(ctx context.Context, now time.Time, kind LetterKind, user 
 	if err := u.ration(ctx, now, &letter, user, asked, from); err != nil {
 		return err
 	}
-	return u.post(ctx, letter, ids.Session{})
+	return u.post(ctx, letter, ids.Place{})
 }
 
-// post stores a letter that a stranger or a user's session asks for, and notices with it.
-func (u *Users) post(ctx context.Context, l Letter, session ids.Session, notices ...Letter) error {
-	if err := u.store.PostLetter(ctx, l, session, notices...); err != nil {
+// post stores a letter that a stranger, or a user who is signed in at a place, asks for,
+// and notices with it.
+func (u *Users) post(ctx context.Context, l Letter, at ids.Place, notices ...Letter) error {
+	if err := u.store.PostLetter(ctx, l, at, notices...); err != nil {
 		return fmt.Errorf("post letter: %w", err)
 	}
 	return nil
@@ -162,6 +163,19 @@ func (u *Users) openAccount(now time.Time, token string) (account ids.User, ok b
 		return account, false
 	}
 	return ids.User(message[8:]), true
+}
+
+// Gone reports whether the account that an AccountToken names, however old, is deleted.
+func (u *Users) Gone(ctx context.Context, token string) (bool, error) {
+	account, ok := u.openAccount(time.Time{}, token)
+	if !ok {
+		return false, nil
+	}
+	_, err := u.store.User(ctx, account)
+	if errors.Is(err, ErrUnknownUser) {
+		return true, nil
+	}
+	return false, err
 }
 
 // letter returns a letter about a user, due now.
@@ -301,11 +315,11 @@ func (u *Users) lookUp(ctx context.Context, now time.Time, token string, find fu
 
 // RequestEmailChange posts a letter to a new address of a user, which becomes the
 // user's once it is proven, and a notice to the present address, proven or not: the
-// caller may not be the owner. One of the user's sessions must ask for it. The result
+// caller may not be the owner. The user must be signed in where it is asked for. The result
 // doesn't tell whether another account has the address. *input.Error,
 // *limits.WaitError, ErrNoMail, ErrSignedOut.
-func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.User, session ids.Session, email string, from caller.Caller) error {
-	if session.IsZero() { // the store takes the zero session for a stranger's letter, without an epoch
+func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.User, at ids.Place, email string, from caller.Caller) error {
+	if at.IsZero() { // the store takes the zero Place for a stranger's letter, without an epoch
 		return ErrSignedOut
 	}
 	if !u.mail {
@@ -352,7 +366,7 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 	if err := u.ration(ctx, now, &letter, &user, "", from); err != nil {
 		return err
 	}
-	return u.post(ctx, letter, session, notices...)
+	return u.post(ctx, letter, at, notices...)
 }
 
 // changesOfAddress is how many letters to new addresses one user can ask for, per window

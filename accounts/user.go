@@ -62,12 +62,12 @@ type User struct {
 // Disabled reports whether the account is barred from signing in.
 func (u *User) Disabled() bool { return !u.DisabledAt.IsZero() }
 
-// By is who changes an account: a session of the user, or the operator, who has to be
-// named as such. The zero By is neither and changes nothing.
+// By is who changes an account: the user, from a session or a login, or the operator, who
+// has to be named as such. The zero By is neither and changes nothing.
 type By struct {
-	Session ids.Session // must be alive; ErrSignedOut
-	// Epoch is the epoch whose password the user has proven in the session. Only a
-	// change of the password asks for it.
+	ids.Place // must be alive; ErrSignedOut
+	// Epoch is the epoch whose password the user has proven there. Only a change of the
+	// password asks for it.
 	Epoch    int64
 	Operator bool
 }
@@ -120,7 +120,8 @@ type UserStore interface {
 	// ErrUnknownUser.
 	ChangeRoles(ctx context.Context, id ids.User, change func(roles []string) ([]string, error), now time.Time, ev audit.Event) error
 	// SetPasswordHash replaces the hash, moves the epoch, ends all sessions and logins
-	// and posts letters. A session in by must be alive and stays alive. The account
+	// and posts letters. The place in by must be alive and stays alive, a login with its
+	// sessions. The account
 	// must still be in the epoch that by names, so that of all changes that rest on one
 	// password one succeeds. ErrUnknownUser, ErrSignedOut, ErrBadCredentials.
 	SetPasswordHash(ctx context.Context, id ids.User, hash string, by By, now time.Time, ev audit.Event, letters ...Letter) error

@@ -99,16 +99,17 @@ func (u *Users) SetPassword(ctx context.Context, now time.Time, id ids.User, pas
 }
 
 // ChangePassword replaces the password of a user who has just given a proof, ends all
-// of the user's sessions but the given one, and returns the user with the new epoch.
+// of the user's sessions and logins but the place that asks, and returns the user with the
+// new epoch.
 // The caller must have checked the proof. user is the account as it was before the
 // proof: of all changes that rest on one proof, one succeeds. *input.Error,
 // ErrSignedOut, ErrBadCredentials if the account changed since the proof,
 // ErrUnknownUser if it is gone, limits.ErrBusy.
-func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, session ids.Session, password secrecy.Text, from caller.Caller) (User, error) {
-	if session.IsZero() { // spares a hash
+func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, at ids.Place, password secrecy.Text, from caller.Caller) (User, error) {
+	if at.IsZero() { // spares a hash
 		return User{}, ErrSignedOut
 	}
-	if err := u.setPassword(ctx, now, user.ID, "new_password", password, By{Session: session, Epoch: user.Epoch}, from); err != nil {
+	if err := u.setPassword(ctx, now, user.ID, "new_password", password, By{Place: at, Epoch: user.Epoch}, from); err != nil {
 		return User{}, err
 	}
 	user.Epoch++
@@ -200,9 +201,9 @@ func (u *Users) Delete(ctx context.Context, now time.Time, id ids.User, from cal
 	return u.delete(ctx, now, id, By{Operator: true}, from)
 }
 
-// DeleteOwn is Delete for a user whose session asks for it. ErrSignedOut.
-func (u *Users) DeleteOwn(ctx context.Context, now time.Time, id ids.User, session ids.Session, from caller.Caller) error {
-	return u.delete(ctx, now, id, By{Session: session}, from)
+// DeleteOwn is Delete for a user who asks for it. ErrSignedOut.
+func (u *Users) DeleteOwn(ctx context.Context, now time.Time, id ids.User, at ids.Place, from caller.Caller) error {
+	return u.delete(ctx, now, id, By{Place: at}, from)
 }
 
 func (u *Users) delete(ctx context.Context, now time.Time, id ids.User, by By, from caller.Caller) error {

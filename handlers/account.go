@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -10,9 +9,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
-	"countersign/api"
-	"countersign/audit"
-	"countersign/consents"
 	"countersign/ids"
 	"countersign/input"
 	"countersign/refusals"
@@ -31,9 +27,7 @@ type Account struct {
 	Tokens        *tokens.Service
 	Cookies       *Cookies
 	KnownBrowsers *KnownBrowsers
-	// Consents supplies the consents that the export lists.
-	Consents consents.Service
-	Events   func(context.Context, audit.Filter) ([]audit.Record, error) // security events, oldest first
+	Export        *Export
 }
 
 // Mount adds the endpoint's routes.
@@ -46,14 +40,6 @@ func (h *Account) Mount(r gin.IRouter) {
 	r.POST("/account/email", h.Bearer.Owner(h.changeEmail))
 	r.GET("/account/export", h.Bearer.Owner(h.export))
 	r.DELETE("/account", h.Bearer.Owner(h.delete))
-}
-
-func describeOwn(all []tokens.Session, mine *tokens.Session) []api.OwnSession {
-	list := make([]api.OwnSession, len(all))
-	for i, s := range all {
-		list[i] = api.OwnSession{Session: api.DescribeSession(s), Current: s.ID == mine.ID}
-	}
-	return list
 }
 
 // sessionsPage is how many sessions one answer lists, and the most that a caller can ask
@@ -69,7 +55,7 @@ func (h *Account) sessions(c *gin.Context, mine tokens.Session) error {
 	if err != nil {
 		return err
 	}
-	answer := map[string]any{"sessions": describeOwn(some, &mine)}
+	answer := map[string]any{"sessions": describeOwn(some, is(mine.ID))}
 	if len(some) == limit {
 		answer["next"] = some[limit-1].ID.String()
 	}
@@ -111,7 +97,7 @@ func (h *Account) endSession(c *gin.Context, mine tokens.Session) error {
 }
 
 func (h *Account) endOthers(c *gin.Context, mine tokens.Session) error {
-	if _, err := h.Tokens.EndOtherSessions(c.Request.Context(), time.Now(), mine.UserID, mine.ID, callerOf(c, "")); err != nil {
+	if _, err := h.Tokens.EndOtherSessions(c.Request.Context(), time.Now(), mine.UserID, ids.Place{Session: mine.ID}, callerOf(c, "")); err != nil {
 		return err
 	}
 	if user, err := h.Users.ByID(c.Request.Context(), mine.UserID); err == nil { // other browsers are strangers now, this one isn't
@@ -132,11 +118,11 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 		return err
 	}
 	now, from := time.Now(), h.KnownBrowsers.caller(c, req.UILocales)
-	proven, err := h.SignIns.ConfirmAnew(c.Request.Context(), now, &mine, req.Current, from)
+	proven, err := h.SignIns.ConfirmAnew(c.Request.Context(), now, signin.OwnerIn(&mine), req.Current, from)
 	if err != nil {
 		return wrongPassword(err)
 	}
-	user, err := h.Users.ChangePassword(c.Request.Context(), now, proven, mine.ID, req.New, from)
+	user, err := h.Users.ChangePassword(c.Request.Context(), now, proven, ids.Place{Session: mine.ID}, req.New, from)
 	if err != nil {
 		return wrongPassword(err)
 	}
@@ -153,48 +139,13 @@ func wrongPassword(err error) error {
 	return err
 }
 
-// exportPage is how many records the export reads at a time.
-const exportPage = 500
-
-// export answers with everything that we keep about the user, in the memory of a page: an
-// account may have very many sessions and events. Where it can't go on, it hangs up, so that
-// no caller takes a part for the whole.
 func (h *Account) export(c *gin.Context, mine tokens.Session) error {
-	ctx := c.Request.Context()
-	user, err := h.Users.ByID(ctx, mine.UserID)
-	if err != nil {
-		return err
-	}
-	profile, err := h.Users.Profile(ctx, mine.UserID)
-	if err != nil {
-		return err
-	}
-	consents, err := h.Consents.Of(ctx, mine.UserID)
-	if err != nil {
-		return err
-	}
-	now, after, about := time.Now(), ids.Session{}, audit.Filter{UserID: mine.UserID, Limit: exportPage, ByNumber: true}
-	neverCache(c)
-	out := newObjectWriter(c.Writer, "account.json")
-	out.member("user", api.DescribeUser(user))
-	out.member("profile", profile)
-	out.member("consents", api.List(consents, api.DescribeConsent))
-	list(out, "sessions", func() ([]api.OwnSession, error) {
-		some, err := h.Tokens.Page(ctx, now, mine.UserID, after, exportPage)
-		if len(some) > 0 {
-			after = some[len(some)-1].ID
-		}
-		return describeOwn(some, &mine), err
-	})
-	list(out, "events", func() (told []api.Event, err error) {
-		some, err := h.Events(ctx, about)
-		for _, ev := range some {
-			told = append(told, api.DescribeEvent(ev).ForUser())
-			about.After = ev.Place()
-		}
-		return told, err
-	})
-	return out.end()
+	return h.Export.answer(c, mine.UserID, is(mine.ID))
+}
+
+// is returns whether a session is the one with an id.
+func is(id ids.Session) func(*tokens.Session) bool {
+	return func(s *tokens.Session) bool { return s.ID == id }
 }
 
 type proofRequest struct {
@@ -211,7 +162,7 @@ func (h *Account) proof(c *gin.Context, mine tokens.Session) error {
 		return refusals.InvalidInput(input.Problem{Field: "current_password", Code: input.Required, Detail: "current_password must not be empty."})
 	}
 	err := h.SignIns.ProveSession(c.Request.Context(), time.Now(), &mine,
-		signin.OwnPassword{UserID: mine.UserID, Session: mine.ID, Password: req.Current}, h.KnownBrowsers.caller(c, ""))
+		signin.OwnPassword{UserID: mine.UserID, At: ids.Place{Session: mine.ID}, Password: req.Current}, h.KnownBrowsers.caller(c, ""))
 	if err != nil {
 		return wrongPassword(err)
 	}
@@ -220,7 +171,7 @@ func (h *Account) proof(c *gin.Context, mine tokens.Session) error {
 
 // confirm checks that the account's owner makes the request: see signin.Service.Confirm.
 func (h *Account) confirm(c *gin.Context, mine *tokens.Session, password secrecy.Text) error {
-	_, err := h.SignIns.Confirm(c.Request.Context(), time.Now(), mine, password, h.KnownBrowsers.caller(c, ""))
+	_, err := h.SignIns.Confirm(c.Request.Context(), time.Now(), signin.OwnerIn(mine), password, h.KnownBrowsers.caller(c, ""))
 	return wrongPassword(err)
 }
 
@@ -238,7 +189,7 @@ func (h *Account) changeEmail(c *gin.Context, mine tokens.Session) error {
 	if err := h.confirm(c, &mine, req.Current); err != nil {
 		return err
 	}
-	err := h.Users.RequestEmailChange(c.Request.Context(), time.Now(), mine.UserID, mine.ID, req.Email, callerOf(c, req.UILocales))
+	err := h.Users.RequestEmailChange(c.Request.Context(), time.Now(), mine.UserID, ids.Place{Session: mine.ID}, req.Email, callerOf(c, req.UILocales))
 	return accepted(c, err)
 }
 
@@ -252,7 +203,7 @@ func (h *Account) delete(c *gin.Context, mine tokens.Session) error {
 	if err := h.confirm(c, &mine, req.Current); err != nil {
 		return err
 	}
-	if err := h.Users.DeleteOwn(c.Request.Context(), time.Now(), mine.UserID, mine.ID, callerOf(c, "")); err != nil {
+	if err := h.Users.DeleteOwn(c.Request.Context(), time.Now(), mine.UserID, ids.Place{Session: mine.ID}, callerOf(c, "")); err != nil {
 		return err
 	}
 	// The browser may be signed in as another user, too, and is about to forget it.

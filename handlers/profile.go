@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
+	"countersign/ids"
 	"countersign/tokens"
 )
 
@@ -38,7 +39,7 @@ func (h *Profile) replace(c *gin.Context, mine tokens.Session) error {
 	if err := readJSON(c.Request, &profile); err != nil {
 		return err
 	}
-	profile, err := h.Users.SetProfile(c.Request.Context(), time.Now(), mine.UserID, mine.ID, profile, callerOf(c, ""))
+	profile, err := h.Users.SetProfile(c.Request.Context(), time.Now(), mine.UserID, ids.Place{Session: mine.ID}, profile, callerOf(c, ""))
 	if err != nil {
 		return err
 	}

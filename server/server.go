@@ -39,7 +39,7 @@ type Store interface {
 	clients.Store
 	tokens.Store
 	limits.Store
-	// Events returns the security events that f selects, oldest first.
+	// Events returns the security events that f selects, in its order.
 	Events(ctx context.Context, f audit.Filter) ([]audit.Record, error)
 	// PurgeEvents removes at most limit security events from before the given time.
 	PurgeEvents(ctx context.Context, before time.Time, limit int) (int64, error)
@@ -236,9 +236,10 @@ func (a *App) route() error {
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
 	known := hosted.KnownBrowsers
 	consents := consents.Service{Store: a.o.Store}
+	export := &handlers.Export{Users: a.Users, Tokens: a.Tokens, Consents: consents, Events: a.o.Store.Events}
 	(&handlers.Account{
 		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Browser: browser, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
-		Consents: consents, Events: a.o.Store.Events,
+		Export: export,
 	}).Mount(applications)
 	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(applications)
 	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(applications)

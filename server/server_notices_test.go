@@ -245,13 +245,13 @@ type deaf struct {
 	hangUp func()
 }
 
-func (d *deaf) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session, with ...accounts.Letter) error {
+func (d *deaf) PostLetter(ctx context.Context, l accounts.Letter, at ids.Place, with ...accounts.Letter) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.silent {
 		return errors.New("no room for letters")
 	}
-	return d.Store.PostLetter(ctx, l, session, with...)
+	return d.Store.PostLetter(ctx, l, at, with...)
 }
 
 func (d *deaf) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) error {

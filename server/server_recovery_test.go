@@ -532,7 +532,7 @@ func TestResetsGoAhead(t *testing.T) {
 				ID: ids.NewRandom[ids.Letter](), Kind: accounts.VerifyEmail, UserID: user.ID, Address: fmt.Sprintf("user%d@example.net", i),
 				CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour), DueAt: now,
 			}
-			if err := a.db.PostLetter(t.Context(), l, ids.Session{}); err != nil {
+			if err := a.db.PostLetter(t.Context(), l, ids.Place{}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -82,8 +82,8 @@ func (b *brittle) ProveSession(ctx context.Context, id ids.Session, epoch int64,
 	return b.do("ProveSession", func() error { return b.Store.ProveSession(ctx, id, epoch, now) })
 }
 
-func (b *brittle) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session, with ...accounts.Letter) error {
-	return b.do("PostLetter", func() error { return b.Store.PostLetter(ctx, l, session, with...) })
+func (b *brittle) PostLetter(ctx context.Context, l accounts.Letter, at ids.Place, with ...accounts.Letter) error {
+	return b.do("PostLetter", func() error { return b.Store.PostLetter(ctx, l, at, with...) })
 }
 
 func (b *brittle) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
@@ -138,7 +138,7 @@ func (b *brittle) EndSignIn(ctx context.Context, id ids.Session, ev audit.Event)
 	return b.do("EndSignIn", func() error { return b.Store.EndSignIn(ctx, id, ev) })
 }
 
-func (b *brittle) EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (n int64, err error) {
+func (b *brittle) EndUserSessions(ctx context.Context, user ids.User, keep ids.Place, ev audit.Event) (n int64, err error) {
 	err = b.do("EndUserSessions", func() (err error) {
 		n, err = b.Store.EndUserSessions(ctx, user, keep, ev)
 		return err
@@ -299,7 +299,7 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 var notAcknowledged = map[string][]string{
 	"it reads": {
 		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Failures", "Letter", "Login", "Origins", "Ping", "Profile", "SearchUsers",
-		"Session", "UnclaimedUser", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserSessions", "Users",
+		"Session", "UnclaimedUser", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserLogins", "UserSessions", "Users",
 	},
 	"it cleans up, and will again": {
 		"PurgeCodes", "PurgeEvents", "PurgeFailures", "PurgeLetters", "PurgeLogins", "PurgeSessions", "TakeTurn",

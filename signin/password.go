@@ -32,21 +32,45 @@ func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, er
 // errors are those of accounts.Users.Prove.
 type OwnPassword struct {
 	UserID   ids.User
-	Session  ids.Session // the user's live session that asks
+	At       ids.Place // where the user is signed in who asks
 	Password secrecy.Text
 }
 
 func (p OwnPassword) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
-	user, err := s.users.Prove(ctx, a.now, p.UserID, p.Session, p.Password, a.from)
+	user, err := s.users.Prove(ctx, a.now, p.UserID, p.At, p.Password, a.from)
 	if err != nil {
 		return Outcome{}, err
 	}
 	return proven(a.now, user, oauth.MethodPassword), nil
 }
 
-// ErrStale means that a change needs a proof, and that the session has none, or one that
-// is too old.
+// ErrStale means that a change needs a proof, and that the place that asks has none, or one
+// that is too old.
 var ErrStale = errors.New("the session is not proven")
+
+// An Owner is a user who is signed in and asks for a change of the own account.
+type Owner struct {
+	UserID ids.User
+	Epoch  int64 // the account's
+	At     ids.Place
+
+	SignedInAt time.Time
+	ProvenAt   time.Time // zero: not there
+}
+
+// OwnerIn returns the user of a session.
+func OwnerIn(s *tokens.Session) Owner {
+	return Owner{s.UserID, s.Epoch, ids.Place{Session: s.ID}, s.AuthTime, s.ProvenAt}
+}
+
+// OwnerAt returns the user of a login, which the sign-in proves. beside is the session that
+// the same browser has of our own applications, if any.
+func OwnerAt(l *tokens.Login, beside ids.Session) Owner {
+	return Owner{l.UserID, l.Epoch, ids.Place{Session: beside, Login: l.ID}, l.AuthTime, l.AuthTime}
+}
+
+// Fresh reports whether the owner has given a proof that still counts.
+func (o *Owner) Fresh(now time.Time) bool { return now.Sub(o.ProvenAt) <= fresh }
 
 // fresh is how long a proof counts.
 const fresh = 10 * time.Minute
@@ -71,18 +95,18 @@ func (s *Service) ProveSession(ctx context.Context, now time.Time, mine *tokens.
 
 // Confirm checks, before a change that can't be undone, that the account's owner asks
 // for it, and not another person at an unlocked screen or with a stolen token: the
-// password is right, or the session is proven, which a browser's session is by the
-// sign-in. It returns the user, with the epoch that the proof is of. It returns ErrStale
-// if the password is empty and the session is not proven; its other errors are those of
-// OwnPassword.
-func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Session, password secrecy.Text, from caller.Caller) (accounts.User, error) {
+// password is right, or the place that asks is proven, which a browser's session and a
+// login are by the sign-in. It returns the user, with the epoch that the proof is of. It
+// returns ErrStale if the password is empty and the place is not proven; its other errors
+// are those of OwnPassword.
+func (s *Service) Confirm(ctx context.Context, now time.Time, mine Owner, password secrecy.Text, from caller.Caller) (accounts.User, error) {
 	if password == "" {
-		if now.Sub(mine.ProvenAt) <= fresh {
+		if mine.Fresh(now) {
 			return accounts.User{ID: mine.UserID, Epoch: mine.Epoch}, nil
 		}
 		return accounts.User{}, ErrStale
 	}
-	o, err := s.Prove(ctx, now, OwnPassword{mine.UserID, mine.ID, password}, from)
+	o, err := s.Prove(ctx, now, OwnPassword{mine.UserID, mine.At, password}, from)
 	if err != nil {
 		return accounts.User{}, err
 	}
@@ -90,8 +114,8 @@ func (s *Service) Confirm(ctx context.Context, now time.Time, mine *tokens.Sessi
 }
 
 // ConfirmAnew is Confirm for a change for which the sign-in is not enough.
-func (s *Service) ConfirmAnew(ctx context.Context, now time.Time, mine *tokens.Session, password secrecy.Text, from caller.Caller) (accounts.User, error) {
-	if password == "" && !mine.ProvenAt.After(mine.AuthTime) {
+func (s *Service) ConfirmAnew(ctx context.Context, now time.Time, mine Owner, password secrecy.Text, from caller.Caller) (accounts.User, error) {
+	if password == "" && !mine.ProvenAt.After(mine.SignedInAt) {
 		return accounts.User{}, ErrStale
 	}
 	return s.Confirm(ctx, now, mine, password, from)

@@ -150,7 +150,7 @@ func TestZeroProofsProveNothing(t *testing.T) {
 func TestPasswordsSayWhoWhenAndHow(t *testing.T) {
 	r := newRig(t)
 	for _, p := range []signin.Proof{
-		signin.Password{Username: "Alice", Password: password}, signin.OwnPassword{UserID: r.alice.ID, Session: ids.New[ids.Session](), Password: password},
+		signin.Password{Username: "Alice", Password: password}, signin.OwnPassword{UserID: r.alice.ID, At: ids.Place{Session: ids.New[ids.Session]()}, Password: password},
 	} {
 		o := r.signedIn(p)
 		if o.User.ID != r.alice.ID || !o.AuthTime.Equal(r.now) || !slices.Equal(o.Methods, oauth.Methods{"pwd"}) {
@@ -158,7 +158,7 @@ func TestPasswordsSayWhoWhenAndHow(t *testing.T) {
 		}
 	}
 	for _, p := range []signin.Proof{
-		signin.Password{Username: "alice", Password: "wrong"}, signin.OwnPassword{UserID: r.alice.ID, Session: ids.New[ids.Session](), Password: "wrong"},
+		signin.Password{Username: "alice", Password: "wrong"}, signin.OwnPassword{UserID: r.alice.ID, At: ids.Place{Session: ids.New[ids.Session]()}, Password: "wrong"},
 	} {
 		if o, err := r.prove(p); !errors.Is(err, accounts.ErrBadCredentials) || o.State != signin.Refused {
 			t.Errorf("%T: %v, %v", p, o.State, err)
@@ -262,15 +262,15 @@ func TestConfirmTakesARecentProofOrThePassword(t *testing.T) {
 		{"proven, but the password is wrong", r.now, at(time.Hour), "wrong", accounts.ErrBadCredentials, accounts.ErrBadCredentials},
 	} {
 		mine := tokens.Session{ID: ids.New[ids.Session](), UserID: r.alice.ID, AuthTime: c.signedIn, ProvenAt: c.proven, Epoch: r.alice.Epoch}
-		user, err := r.Confirm(t.Context(), r.now, &mine, c.password, caller.Caller{})
+		user, err := r.Confirm(t.Context(), r.now, signin.OwnerIn(&mine), c.password, caller.Caller{})
 		if !errors.Is(err, c.want) || err == nil && (user.ID != r.alice.ID || user.Epoch != r.alice.Epoch) {
 			t.Errorf("%s: got %v, %v, want %v", c.name, user, err, c.want)
 		}
-		if _, err := r.ConfirmAnew(t.Context(), r.now, &mine, c.password, caller.Caller{}); !errors.Is(err, c.wanted) {
+		if _, err := r.ConfirmAnew(t.Context(), r.now, signin.OwnerIn(&mine), c.password, caller.Caller{}); !errors.Is(err, c.wanted) {
 			t.Errorf("%s, anew: got %v, want %v", c.name, err, c.wanted)
 		}
 	}
-	if _, err := r.Confirm(t.Context(), r.now, &tokens.Session{}, "", caller.Caller{}); !errors.Is(err, signin.ErrStale) {
+	if _, err := r.Confirm(t.Context(), r.now, signin.Owner{}, "", caller.Caller{}); !errors.Is(err, signin.ErrStale) {
 		t.Errorf("the zero session: %v", err)
 	}
 }

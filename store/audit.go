@@ -57,11 +57,15 @@ func tooMany(ctx context.Context, tx execer, ev audit.Event) (bool, error) {
 	return n >= eventsPerMinute, rows.Err()
 }
 
-// Events returns the recorded events that f selects, oldest first.
+// Events returns the recorded events that f selects, in its order.
 func (db *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error) {
 	if f.ByNumber {
 		return all(ctx, db, scanEvent, `SELECT `+eventTable.list("")+` FROM audit_events
 			WHERE user_id = ? AND at >= ? AND id > ? ORDER BY id LIMIT ?`, f.UserID[:], f.Since.UnixMilli(), f.After.Number, cmp.Or(f.Limit, 1000))
+	}
+	if f.Latest {
+		return all(ctx, db, scanEvent, `SELECT `+eventTable.list("")+` FROM audit_events
+			WHERE user_id = ? AND at >= ? ORDER BY id DESC LIMIT ?`, f.UserID[:], f.Since.UnixMilli(), cmp.Or(f.Limit, 1000))
 	}
 	since := f.Since
 	if f.After.Time.After(since) {

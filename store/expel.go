@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 
 	"countersign/accounts"
@@ -18,10 +19,10 @@ import (
 // however many there are. If it is cut off, the rest is removed by the next such end, or
 // when its time is over.
 
-// expelUser runs a statement that moves the user's epoch, ends all sessions except keep
-// and posts letters. If the statement affects no row, nothing changes, and expelUser
+// expelUser runs a statement that moves the user's epoch, ends all sessions and logins
+// except keep and posts letters. If the statement affects no row, nothing changes, and expelUser
 // returns ErrUnknownUser or errUnchanged.
-func (db *DB) expelUser(ctx context.Context, id ids.User, keep ids.Session, ev audit.Event, letters []accounts.Letter, query string, args ...any) error {
+func (db *DB) expelUser(ctx context.Context, id ids.User, keep ids.Place, ev audit.Event, letters []accounts.Letter, query string, args ...any) error {
 	err := db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, query, args...))
 		if err != nil {
@@ -30,11 +31,12 @@ func (db *DB) expelUser(ctx context.Context, id ids.User, keep ids.Session, ev a
 		if n == 0 {
 			return cmp.Or(requireUser(ctx, tx, id), errUnchanged)
 		}
-		if err := db.expel(ctx, tx, id, keep, ids.Login{}); err != nil {
+		kept, err := db.expel(ctx, tx, id, keep, ids.Login{})
+		if err != nil {
 			return err
 		}
-		if !keep.IsZero() { // a proof of the former password is none of the new one
-			if _, err := tx.ExecContext(ctx, `UPDATE sessions SET proven_at = NULL WHERE id = ?`, keep[:]); err != nil {
+		for _, session := range kept { // a proof of the former password is none of the new one
+			if _, err := tx.ExecContext(ctx, `UPDATE sessions SET proven_at = NULL WHERE id = ?`, session[:]); err != nil {
 				return err
 			}
 		}
@@ -50,31 +52,50 @@ func (db *DB) expelUser(ctx context.Context, id ids.User, keep ids.Session, ev a
 }
 
 // expel ends what belongs to a user's past, after a statement has moved the epoch by one:
-// logins except one, sessions except keep, codes that are not exchanged yet, and the mailed
-// links that give access to the account. Everything that ends all of a user's sessions runs
-// here, so that nothing that was begun before goes on. A code dies with its login; those
-// of the login that stays are removed. Logins come first, as everywhere. If keep is no
-// longer live, expel returns ErrUnknown: a session that has been ended ends no others.
-func (db *DB) expel(ctx context.Context, tx *sql.Tx, user ids.User, keep ids.Session, login ids.Login) error {
+// logins except one, sessions except those at keep, codes that are not exchanged yet, and
+// the mailed links that give access to the account. Everything that ends all of a user's
+// sessions runs here, so that nothing that was begun before goes on. A code dies with its
+// login; those of the login that stays are removed. Logins come first, as everywhere. If
+// keep is no longer live, expel returns ErrUnknown: a session or a login that has been ended
+// ends no others. login is that of keep's session, if it is to stay. The sessions that
+// stay are returned.
+func (db *DB) expel(ctx context.Context, tx *sql.Tx, user ids.User, keep ids.Place, login ids.Login) (kept []ids.Session, err error) {
 	const renewed = ` SET epoch = epoch + 1 WHERE id = ? AND user_id = ? AND epoch = (SELECT epoch FROM users WHERE id = ?) - 1`
-	if !login.IsZero() {
-		if _, err := tx.ExecContext(ctx, `UPDATE logins`+renewed, login[:], user[:], user[:]); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM codes WHERE user_id = ? AND login_id = ? AND session_id IS NULL`, user[:], login[:]); err != nil {
-			return err
+	var stay []ids.Session
+	if !keep.Login.IsZero() {
+		login = keep.Login
+		if stay, err = sessionsOf(ctx, tx, login); err != nil {
+			return nil, err
 		}
 	}
-	if !keep.IsZero() {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE sessions`+renewed, keep[:], user[:], user[:]))
-		if err == nil && n == 0 {
+	if !keep.Session.IsZero() && !slices.Contains(stay, keep.Session) {
+		stay = append(stay, keep.Session)
+	}
+	if !login.IsZero() {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE logins`+renewed, login[:], user[:], user[:]))
+		if err == nil && n == 0 && !keep.Login.IsZero() {
 			err = tokens.ErrUnknown
 		}
 		if err != nil {
-			return err
+			return nil, err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM codes WHERE user_id = ? AND login_id = ? AND session_id IS NULL`, user[:], login[:]); err != nil {
+			return nil, err
 		}
 	}
-	return db.discard(ctx, tx, user)
+	for _, session := range stay {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE sessions`+renewed, session[:], user[:], user[:]))
+		if err == nil && n == 0 && keep.Login.IsZero() {
+			err = tokens.ErrUnknown
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			kept = append(kept, session)
+		}
+	}
+	return kept, db.discard(ctx, tx, user)
 }
 
 // sweepBatch is how many rows one statement of sweep removes.

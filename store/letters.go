@@ -37,22 +37,22 @@ func (db *DB) letterRow(l accounts.Letter, session ids.Session) (table, []any) {
 var usedLetterTable = table{name: "used_letters", columns: columns("id blob, kind text, user_id blob, address text, expires_at int")}
 
 // PostLetter implements [accounts.LetterStore].
-func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session, with ...accounts.Letter) error {
+func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, at ids.Place, with ...accounts.Letter) error {
 	letters := append([]accounts.Letter{l}, with...)
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		if session.IsZero() {
+		if at.IsZero() {
 			return db.post(ctx, tx, letters...)
 		}
 		for _, l := range letters {
-			of := session
-			if !l.HasToken() { // a notice must arrive even if its session ends at once
+			of := at.Session
+			if !l.HasToken() || !at.Login.IsZero() { // a notice must arrive even if its session ends at once
 				of = ids.Session{}
 			}
 			table, values := db.letterRow(l, of)
+			owner, alive, args := askedAt(at, l.CreatedAt)
 			n, err := affected(tx.ExecContext(ctx, table.into()+`
 				SELECT ?, ?, ?, ?, ?, users.epoch`+strings.Repeat(`, ?`, len(values)-6)+` FROM users
-				WHERE id = (SELECT user_id FROM sessions WHERE id = ?) AND `+sessionLives,
-				append(slices.Delete(values, 5, 6), session[:], session[:], l.CreatedAt.UnixMilli())...))
+				WHERE id = (`+owner+`) AND `+alive, append(append(slices.Delete(values, 5, 6), args[0]), args...)...))
 			if err == nil && n == 0 || db.dialect.isForeign(err) { // foreign: the session has just ended
 				err = accounts.ErrSignedOut
 			}
@@ -201,7 +201,7 @@ func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now
 		if err != nil && !db.dialect.isDuplicate(err) { // duplicate: another user has proven the address
 			return err
 		}
-		if err := db.expel(ctx, tx, l.UserID, ids.Session{}, ids.Login{}); err != nil {
+		if _, err := db.expel(ctx, tx, l.UserID, ids.Place{}, ids.Login{}); err != nil {
 			return err
 		}
 		user = l.UserID

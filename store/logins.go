@@ -58,17 +58,27 @@ func scanLogin(row scanner) (tokens.Login, error) {
 	return l, ifNoRows(err, tokens.ErrUnknown)
 }
 
-// Login implements [tokens.LoginStore]. Like a session, a login dies when the user's epoch
-// moves on.
-func (db *DB) Login(ctx context.Context, id ids.Login, now time.Time) (tokens.Login, error) {
+// selectLogins selects logins with their users' names. Like a session, a login dies when the
+// user's epoch moves on.
+func (db *DB) selectLogins(where string) string {
 	columns := loginTable.list("l.")
 	if db.older {
 		columns = loginTable.listFormer("l.")
 	}
-	return one(ctx, db, scanLogin, `
-		SELECT `+columns+`, `+userName+`
+	return `
+		SELECT ` + columns + `, ` + userName + `
 		FROM logins l JOIN users u ON u.id = l.user_id AND u.epoch = l.epoch AND u.disabled_at IS NULL
-		WHERE l.id = ? AND l.expires_at > ?`, id[:], now.UnixMilli())
+		WHERE ` + where
+}
+
+// Login implements [tokens.LoginStore].
+func (db *DB) Login(ctx context.Context, id ids.Login, now time.Time) (tokens.Login, error) {
+	return one(ctx, db, scanLogin, db.selectLogins(`l.id = ? AND l.expires_at > ?`), id[:], now.UnixMilli())
+}
+
+// UserLogins implements [tokens.LoginStore].
+func (db *DB) UserLogins(ctx context.Context, user ids.User, now time.Time) ([]tokens.Login, error) {
+	return all(ctx, db, scanLogin, db.selectLogins(`l.user_id = ? AND l.expires_at > ? ORDER BY l.id DESC`), user[:], now.UnixMilli())
 }
 
 // loginLives is the condition that the login with an id is live at a time.
@@ -130,27 +140,36 @@ func (db *DB) EndLogin(ctx context.Context, id ids.Login, ev audit.Event) error 
 
 // endingWith returns the ids of the sessions that end with a login.
 func endingWith(ctx context.Context, tx *sql.Tx, login ids.Login) (sessions []any, err error) {
+	err = eachSessionOf(ctx, tx, login, func(id ids.Session, scopes oauth.Scopes) {
+		if !scopes.Has(oauth.ScopeOfflineAccess) {
+			sessions = append(sessions, id[:])
+		}
+	})
+	return sessions, err
+}
+
+// sessionsOf returns the ids of the sessions that began from a login.
+func sessionsOf(ctx context.Context, tx *sql.Tx, login ids.Login) (sessions []ids.Session, err error) {
+	err = eachSessionOf(ctx, tx, login, func(id ids.Session, _ oauth.Scopes) { sessions = append(sessions, id) })
+	return sessions, err
+}
+
+func eachSessionOf(ctx context.Context, tx *sql.Tx, login ids.Login, visit func(ids.Session, oauth.Scopes)) error {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT s.id, s.scopes FROM sessions s JOIN authorizations a ON a.session_id = s.id WHERE a.login_id = ?`, login[:])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var id []byte
-		var text string
-		if err := rows.Scan(&id, &text); err != nil {
-			return nil, err
+		var id ids.Session
+		var scopes oauth.Scopes
+		if err := rows.Scan(&id, (*scopesColumn)(&scopes)); err != nil {
+			return err
 		}
-		scopes, err := oauth.ParseScopes(text)
-		if err != nil {
-			return nil, err
-		}
-		if !scopes.Has(oauth.ScopeOfflineAccess) {
-			sessions = append(sessions, id)
-		}
+		visit(id, scopes)
 	}
-	return sessions, rows.Err()
+	return rows.Err()
 }
 
 // loginOf returns the id of a session's login, or the zero id if it has none.

@@ -167,7 +167,7 @@ func (o *Observed) EndSignIn(ctx context.Context, id ids.Session, ev audit.Event
 	return o.DB.EndSignIn(ctx, id, ev)
 }
 
-func (o *Observed) EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (n int64, err error) {
+func (o *Observed) EndUserSessions(ctx context.Context, user ids.User, keep ids.Place, ev audit.Event) (n int64, err error) {
 	defer o.call(ctx, "EndUserSessions", time.Now())
 	return o.DB.EndUserSessions(ctx, user, keep, ev)
 }
@@ -232,9 +232,9 @@ func (o *Observed) Ping(ctx context.Context) error {
 	return o.DB.Ping(ctx)
 }
 
-func (o *Observed) PostLetter(ctx context.Context, l accounts.Letter, session ids.Session, with ...accounts.Letter) error {
+func (o *Observed) PostLetter(ctx context.Context, l accounts.Letter, at ids.Place, with ...accounts.Letter) error {
 	defer o.call(ctx, "PostLetter", time.Now())
-	return o.DB.PostLetter(ctx, l, session, with...)
+	return o.DB.PostLetter(ctx, l, at, with...)
 }
 
 func (o *Observed) Profile(ctx context.Context, user ids.User) (accounts.Profile, error) {
@@ -390,6 +390,11 @@ func (o *Observed) UserByEmail(ctx context.Context, key string) (accounts.User, 
 func (o *Observed) UserByUsername(ctx context.Context, username string) (accounts.User, error) {
 	defer o.call(ctx, "UserByUsername", time.Now())
 	return o.DB.UserByUsername(ctx, username)
+}
+
+func (o *Observed) UserLogins(ctx context.Context, user ids.User, now time.Time) ([]tokens.Login, error) {
+	defer o.call(ctx, "UserLogins", time.Now())
+	return o.DB.UserLogins(ctx, user, now)
 }
 
 func (o *Observed) UserSessions(ctx context.Context, user ids.User, now time.Time, after ids.Session, limit int) ([]tokens.Session, error) {

@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"countersign/accounts"
+	"countersign/audit"
 	"countersign/clients"
 	"countersign/consents"
 	"countersign/ids"
@@ -97,11 +98,23 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		return db.EndSignIn(ctx, b.session, created)
 	},
 	"EndUserSessions": func(ctx context.Context, db *store.DB, b *browsing) error {
-		_, err := db.EndUserSessions(ctx, b.user, ids.Session{}, created)
+		_, err := db.EndUserSessions(ctx, b.user, ids.Place{}, created)
 		return err
 	},
 	"EndUserSessions but one": func(ctx context.Context, db *store.DB, b *browsing) error {
-		_, err := db.EndUserSessions(ctx, b.user, b.session, created)
+		_, err := db.EndUserSessions(ctx, b.user, ids.Place{Session: b.session}, created)
+		return err
+	},
+	"EndUserSessions but a login": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.EndUserSessions(ctx, b.user, ids.Place{Login: b.login}, created)
+		return err
+	},
+	"UserLogins": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.UserLogins(ctx, b.user, now)
+		return err
+	},
+	"latest Events": func(ctx context.Context, db *store.DB, b *browsing) error {
+		_, err := db.Events(ctx, audit.Filter{UserID: b.user, Latest: true, Limit: 500})
 		return err
 	},
 	"UserSessions": func(ctx context.Context, db *store.DB, b *browsing) error {
@@ -126,7 +139,7 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		return db.DisableUser(ctx, b.user, now, created)
 	},
 	"SetPasswordHash": func(ctx context.Context, db *store.DB, b *browsing) error {
-		return db.SetPasswordHash(ctx, b.user, "new", accounts.By{Session: b.session}, now, created)
+		return db.SetPasswordHash(ctx, b.user, "new", accounts.By{Place: ids.Place{Session: b.session}}, now, created)
 	},
 	"Users": func(ctx context.Context, db *store.DB, b *browsing) error {
 		_, err := db.Users(ctx, accounts.User{Username: "user 1"}, 10)

@@ -40,7 +40,8 @@ func (db *DB) PutProfile(ctx context.Context, user ids.User, by accounts.By, p a
 	query, args := `UPDATE users SET updated_at = ? WHERE id = ?`, []any{now.UnixMilli(), user[:]}
 	refused := accounts.ErrUnknownUser
 	if !by.Operator {
-		query, args = query+` AND `+sessionLives, append(args, by.Session[:], now.UnixMilli())
+		_, alive, asking := askedAt(by.Place, now)
+		query, args = query+` AND `+alive, append(args, asking...)
 		refused = accounts.ErrSignedOut
 	}
 	err := db.inTx(ctx, func(tx *sql.Tx) error {

@@ -166,9 +166,9 @@ func (db *DB) EndSignIn(ctx context.Context, id ids.Session, ev audit.Event) err
 }
 
 // EndUserSessions implements [tokens.Store].
-func (db *DB) EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (n int64, err error) {
+func (db *DB) EndUserSessions(ctx context.Context, user ids.User, keep ids.Place, ev audit.Event) (n int64, err error) {
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
-		login, err := loginOf(ctx, tx, keep)
+		login, err := loginOf(ctx, tx, keep.Session)
 		if err != nil {
 			return err
 		}
@@ -177,11 +177,12 @@ func (db *DB) EndUserSessions(ctx context.Context, user ids.User, keep ids.Sessi
 		}
 		err = tx.QueryRowContext(ctx, `
 			SELECT COUNT(*) FROM sessions s JOIN users u ON u.id = s.user_id AND s.epoch = u.epoch - 1
-			WHERE s.user_id = ? AND s.id <> ?`, user[:], keep[:]).Scan(&n)
+			WHERE s.user_id = ?`, user[:]).Scan(&n)
 		if err != nil {
 			return err
 		}
-		if err := db.expel(ctx, tx, user, keep, login); err != nil || n == 0 {
+		kept, err := db.expel(ctx, tx, user, keep, login)
+		if n -= int64(len(kept)); err != nil || n == 0 {
 			return err
 		}
 		return record(ctx, tx, ev)

@@ -198,8 +198,8 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 	consent := consents.Consent{ID: ids.New[ids.Consent](), UserID: mailed.ID, ClientID: s.ClientID, Scopes: []string{"openid"}, CreatedAt: now, UpdatedAt: now}
 	noError(t, db.GiveConsent(t.Context(), consent, created))
 	verify, reset, notice := note(accounts.VerifyEmail, mailed), note(accounts.ResetPassword, mailed), note(accounts.PasswordChanged, mailed)
-	noError(t, db.PostLetter(t.Context(), verify, ids.Session{}))
-	noError(t, db.PostLetter(t.Context(), reset, ids.Session{}))
+	noError(t, db.PostLetter(t.Context(), verify, ids.Place{}))
+	noError(t, db.PostLetter(t.Context(), reset, ids.Place{}))
 	_, err := db.Pools()["write"].Exec(`ALTER TABLE audit_events RENAME TO elsewhere`)
 	noError(t, err)
 
@@ -270,7 +270,7 @@ func TestNoChangeWithoutItsEvent(t *testing.T) {
 			return db.PutProfile(ctx, s.UserID, accounts.By{Operator: true}, accounts.Profile{Name: "Alice"}, now, ev)
 		},
 		"EndUserSessions": func(ctx context.Context, ev audit.Event) error {
-			_, err := db.EndUserSessions(ctx, s.UserID, ids.Session{}, ev)
+			_, err := db.EndUserSessions(ctx, s.UserID, ids.Place{}, ev)
 			return err
 		},
 		"InsertKey": func(ctx context.Context, ev audit.Event) error {

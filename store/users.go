@@ -146,7 +146,7 @@ func (db *DB) Users(ctx context.Context, after accounts.User, limit int) ([]acco
 
 // DisableUser implements [accounts.UserStore].
 func (db *DB) DisableUser(ctx context.Context, id ids.User, now time.Time, ev audit.Event) error {
-	err := db.expelUser(ctx, id, ids.Session{}, ev, nil, `
+	err := db.expelUser(ctx, id, ids.Place{}, ev, nil, `
 		UPDATE users SET disabled_at = ?, epoch = epoch + 1, updated_at = ? WHERE id = ? AND disabled_at IS NULL`,
 		now.UnixMilli(), now.UnixMilli(), id[:])
 	if errors.Is(err, errUnchanged) {
@@ -160,23 +160,35 @@ func (db *DB) SetPasswordHash(ctx context.Context, id ids.User, hash string, by 
 	query := `UPDATE users SET password_hash = ?, epoch = epoch + 1, updated_at = ? WHERE id = ?`
 	args := []any{hash, now.UnixMilli(), id[:]}
 	if !by.Operator {
-		query += ` AND epoch = ? AND ` + sessionLives
-		args = append(args, by.Epoch, by.Session[:], now.UnixMilli())
+		_, alive, asking := askedAt(by.Place, now)
+		query += ` AND epoch = ? AND ` + alive
+		args = append(append(args, by.Epoch), asking...)
 	}
-	err := db.expelUser(ctx, id, by.Session, ev, letters, query, args...)
+	err := db.expelUser(ctx, id, by.Place, ev, letters, query, args...)
 	if !errors.Is(err, errUnchanged) {
 		return err
 	}
-	if _, err := db.Session(ctx, by.Session, now); !errors.Is(err, tokens.ErrUnknown) {
+	if by.Login.IsZero() {
+		_, err = db.Session(ctx, by.Session, now)
+	} else {
+		_, err = db.Login(ctx, by.Login, now)
+	}
+	if !errors.Is(err, tokens.ErrUnknown) {
 		return cmp.Or(err, accounts.ErrBadCredentials) // another call has just changed it
 	}
 	return accounts.ErrSignedOut
 }
 
-// sessionLives is the condition that a user has a session with an id that is live at a
-// time.
-const sessionLives = `EXISTS (SELECT 1 FROM sessions s WHERE s.id = ? AND s.user_id = users.id
-	AND s.epoch = users.epoch AND s.expires_at > ?)`
+// askedAt returns a query for the user of a place, the condition that the place is a user's
+// and live at a time, and the arguments of the latter; the query takes the first of them.
+func askedAt(at ids.Place, now time.Time) (owner, alive string, args []any) {
+	table, id := "sessions", at.Session[:]
+	if !at.Login.IsZero() {
+		table, id = "logins", at.Login[:]
+	}
+	return `SELECT user_id FROM ` + table + ` WHERE id = ?`, `EXISTS (SELECT 1 FROM ` + table + ` s WHERE s.id = ? AND s.user_id = users.id
+		AND s.epoch = users.epoch AND s.expires_at > ?)`, []any{id, now.UnixMilli()}
+}
 
 // errUnchanged says that the user exists, but the change did not apply.
 var errUnchanged = errors.New("nothing has changed")
@@ -271,7 +283,8 @@ func (db *DB) DeleteUser(ctx context.Context, id ids.User, by accounts.By, now t
 	if by.Operator {
 		return db.change(ctx, accounts.ErrUnknownUser, ev, `DELETE FROM users WHERE id = ?`, id[:])
 	}
-	return db.change(ctx, accounts.ErrSignedOut, ev, `DELETE FROM users WHERE id = ? AND `+sessionLives, id[:], by.Session[:], now.UnixMilli())
+	_, alive, args := askedAt(by.Place, now)
+	return db.change(ctx, accounts.ErrSignedOut, ev, `DELETE FROM users WHERE id = ? AND `+alive, append([]any{id[:]}, args...)...)
 }
 
 // requireUser returns ErrUnknownUser if there is no such user.

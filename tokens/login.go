@@ -44,6 +44,8 @@ type LoginStore interface {
 	// now, and moves its sessions and codes to l. It returns ErrUnknown if there is no
 	// such login.
 	ReplaceLogin(ctx context.Context, old ids.Login, l Login, now time.Time, ev audit.Event) error
+	// UserLogins lists a user's logins that are live at now, newest first.
+	UserLogins(ctx context.Context, user ids.User, now time.Time) ([]Login, error)
 	// ForgetLogin removes a login and keeps its sessions; its codes are dead. A missing
 	// login is no error.
 	ForgetLogin(ctx context.Context, id ids.Login) error
@@ -137,13 +139,35 @@ func (s *Service) SignInBrowser(ctx context.Context, now time.Time, who SignIn, 
 // SignOutBrowser ends a login and its sessions, except those with offline_access. A login
 // that has already ended is no error.
 func (s *Service) SignOutBrowser(ctx context.Context, now time.Time, l *Login, from caller.Caller) error {
-	ev := from.Event(now, audit.LoginEnded)
-	ev.UserID = l.UserID
-	err := s.store.EndLogin(ctx, l.ID, ev)
+	err := s.store.EndLogin(ctx, l.ID, loginEnded(now, l, from))
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return fmt.Errorf("end login: %w", err)
 	}
 	return nil
+}
+
+func loginEnded(now time.Time, l *Login, from caller.Caller) audit.Event {
+	ev := from.Event(now, audit.LoginEnded)
+	ev.UserID = l.UserID
+	return ev
+}
+
+// LoginsOfUser lists a user's live logins, newest first.
+func (s Sessions) LoginsOfUser(ctx context.Context, now time.Time, user ids.User) ([]Login, error) {
+	return s.store.UserLogins(ctx, user, now)
+}
+
+// EndLoginOf is SignOutBrowser for one of the user's logins. ErrUnknown if it is not the
+// user's, or has ended.
+func (s Sessions) EndLoginOf(ctx context.Context, now time.Time, user ids.User, id ids.Login, from caller.Caller) error {
+	l, err := s.store.Login(ctx, id, now)
+	if err != nil {
+		return err
+	}
+	if l.UserID != user {
+		return ErrUnknown
+	}
+	return s.store.EndLogin(ctx, id, loginEnded(now, &l, from))
 }
 
 // idleEnd returns when something last used now ends, unless it is used again.

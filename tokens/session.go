@@ -105,12 +105,12 @@ type Store interface {
 	EndSession(ctx context.Context, id ids.Session, ev audit.Event) error
 	// EndSignIn is EndSession, and also removes the session's login.
 	EndSignIn(ctx context.Context, id ids.Session, ev audit.Event) error
-	// EndUserSessions removes all sessions and logins of a user, except the session keep,
-	// if any, and its login, and what is pending: codes, and the mailed links that give
-	// access to the account. It writes ev if there were sessions, and returns how many. It
-	// moves the user's epoch, and keep and its login with it. If keep is no longer live,
-	// nothing changes: ErrUnknown.
-	EndUserSessions(ctx context.Context, user ids.User, keep ids.Session, ev audit.Event) (int64, error)
+	// EndUserSessions removes all sessions and logins of a user, except those at keep, if
+	// any: a session and its login, or a login and its sessions. It removes what is
+	// pending, too: codes, and the mailed links that give access to the account. It writes
+	// ev if there were sessions, and returns how many. It moves the user's epoch, and what
+	// it keeps with it. If keep is no longer live, nothing changes: ErrUnknown.
+	EndUserSessions(ctx context.Context, user ids.User, keep ids.Place, ev audit.Event) (int64, error)
 	// UserSessions lists at most limit sessions of a user that are live at now, newest
 	// first: those after one of them, or from the newest on if that is zero.
 	UserSessions(ctx context.Context, user ids.User, now time.Time, after ids.Session, limit int) ([]Session, error)

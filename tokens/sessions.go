@@ -76,12 +76,13 @@ func (s Sessions) EndUserSessions(ctx context.Context, now time.Time, user ids.U
 	if err := from.MustBeOperator(); err != nil {
 		return 0, err
 	}
-	return s.EndOtherSessions(ctx, now, user, ids.Session{}, from)
+	return s.EndOtherSessions(ctx, now, user, ids.Place{}, from)
 }
 
-// EndOtherSessions revokes all sessions of a user except keep, and what was begun in any
-// of them, codes and mailed links. It returns how many sessions.
-func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user ids.User, keep ids.Session, from caller.Caller) (int64, error) {
+// EndOtherSessions revokes all sessions and logins of a user except the place that asks,
+// and what was begun in any of them, codes and mailed links. It returns how many sessions.
+// ErrUnknown if the place is no longer live.
+func (s Sessions) EndOtherSessions(ctx context.Context, now time.Time, user ids.User, keep ids.Place, from caller.Caller) (int64, error) {
 	ev := from.Event(now, audit.SessionRevoked)
 	ev.UserID = user
 	return s.store.EndUserSessions(ctx, user, keep, ev)

@@ -47,7 +47,7 @@ func TestMailStatus(t *testing.T) {
 	}
 	for _, why := range []string{"no mail can be sent at present: 535 5.7.8 bad credentials", "the recipient was refused: RCPT: 550 5.1.1 unknown"} {
 		l := accounts.Letter{ID: ids.New[ids.Letter](), Kind: accounts.VerifyEmail, UserID: user.ID, Address: user.Email, CreatedAt: now, ExpiresAt: now.Add(time.Hour), DueAt: now}
-		if err := db.PostLetter(t.Context(), l, ids.Session{}); err != nil {
+		if err := db.PostLetter(t.Context(), l, ids.Place{}); err != nil {
 			t.Fatal(err)
 		}
 		until := now.Add(time.Minute)

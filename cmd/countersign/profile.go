@@ -42,7 +42,7 @@ func (u *usersSetProfileCmd) Run(ctx context.Context, c *cli) error {
 		if err := u.change(&profile); err != nil {
 			return err
 		}
-		_, err = users.SetProfile(ctx, time.Now(), user.ID, ids.Session{}, profile, caller.Operator())
+		_, err = users.SetProfile(ctx, time.Now(), user.ID, ids.Place{}, profile, caller.Operator())
 		return err
 	})
 }

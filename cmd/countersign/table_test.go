@@ -53,7 +53,7 @@ func TestTablesFit100Columns(t *testing.T) {
 	need(db.InsertKey(t.Context(), keys.Key{KID: kid, Alg: "EdDSA", PublishedFrom: now, SignsFrom: now, SignsUntil: now.Add(time.Hour), PublishedUntil: now.Add(2 * time.Hour), Public: ed25519.PublicKey(make([]byte, 32)), Sealed: []byte("x")},
 		audit.Event{Time: now, Kind: audit.KeyCreated, KeyID: kid}))
 	letter := accounts.Letter{ID: ids.New[ids.Letter](), Kind: accounts.AlreadyRegistered, UserID: person.ID, Address: person.Email, CreatedAt: now, ExpiresAt: now.Add(time.Hour), DueAt: now}
-	need(db.PostLetter(t.Context(), letter, ids.Session{}))
+	need(db.PostLetter(t.Context(), letter, ids.Place{}))
 	need(db.LetterFailed(t.Context(), letter.ID, now, now.Add(time.Minute), strings.Repeat("550 5.7.1 not today, ", 20)))
 	db.Close()
 

@@ -61,7 +61,7 @@ var endings = []ending{
 		return db.EndLogin(ctx, b.login.ID, event(audit.LoginEnded))
 	}},
 	{"EndUserSessions", func(ctx context.Context, db *store.DB, b *browsing) error {
-		_, err := db.EndUserSessions(ctx, b.user.ID, ids.Session{}, event(audit.SessionRevoked))
+		_, err := db.EndUserSessions(ctx, b.user.ID, ids.Place{}, event(audit.SessionRevoked))
 		return err
 	}},
 	{"DisableUser", func(ctx context.Context, db *store.DB, b *browsing) error {
@@ -190,7 +190,7 @@ var codeRacePromises = []racePromise{
 		for round := range rounds {
 			b := browse(t, r[0], fmt.Sprint("alice", round))
 			r.raceEnding(t, b, round, func(ctx context.Context, db *store.DB) error {
-				return db.SetPasswordHash(ctx, b.user.ID, "new", accounts.By{Session: b.first.ID, Epoch: b.user.Epoch}, at, event(audit.UserPasswordChanged))
+				return db.SetPasswordHash(ctx, b.user.ID, "new", accounts.By{Place: ids.Place{Session: b.first.ID}, Epoch: b.user.Epoch}, at, event(audit.UserPasswordChanged))
 			})
 			lives(t, r[0], b.first)
 			for _, s := range b.sessions {

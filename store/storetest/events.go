@@ -29,6 +29,19 @@ var eventPromises = []promise{
 		succeeds(t, err)
 		same(t, "events", got, []audit.Record{{Number: number(t, db), Event: event(audit.ClientCreated)}})
 	}},
+	{"Events/the latest of an account, newest first", func(t *testing.T, db *store.DB) {
+		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
+		for i := range 4 {
+			id := []ids.User{u.ID, u.ID, u.ID, other.ID}[i]
+			ev := audit.Event{Time: at, Kind: audit.UserProfileChanged, UserID: id}
+			succeeds(t, db.PutProfile(t.Context(), id, accounts.By{Operator: true}, accounts.Profile{Name: strings.Repeat("x", i+1)}, at, ev))
+		}
+		all, err := db.Events(t.Context(), audit.Filter{UserID: u.ID, ByNumber: true})
+		succeeds(t, err)
+		got, err := db.Events(t.Context(), audit.Filter{UserID: u.ID, Latest: true, Limit: 2})
+		succeeds(t, err)
+		same(t, "events", got, []audit.Record{all[len(all)-1], all[len(all)-2]})
+	}},
 	{"Events/of one kind and user ten a minute, but for the operator's", func(t *testing.T, db *store.DB) {
 		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
 		change := func(id ids.User, i int, now time.Time, address string) {

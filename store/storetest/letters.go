@@ -36,7 +36,7 @@ func withEmail(t testing.TB, db *store.DB, name, email string) accounts.User {
 // posted stores a letter.
 func posted(t testing.TB, db *store.DB, l accounts.Letter) accounts.Letter {
 	t.Helper()
-	succeeds(t, db.PostLetter(t.Context(), l, ids.Session{}))
+	succeeds(t, db.PostLetter(t.Context(), l, ids.Place{}))
 	return l
 }
 
@@ -85,8 +85,8 @@ var letterPromises = []promise{
 		s := signedIn(t, db, u)
 		mine, about := letter(accounts.ChangeEmail, u), letter(accounts.AlreadyRegistered, other)
 		mine.Epoch = 99 // the store uses the session's epoch instead
-		succeeds(t, db.PostLetter(t.Context(), mine, s.ID))
-		succeeds(t, db.PostLetter(t.Context(), about, s.ID))
+		succeeds(t, db.PostLetter(t.Context(), mine, ids.Place{Session: s.ID}))
+		succeeds(t, db.PostLetter(t.Context(), about, ids.Place{Session: s.ID}))
 		mine.Epoch = u.Epoch
 		for _, want := range []accounts.Letter{mine, about} {
 			got, err := db.Letter(t.Context(), want.ID, at)
@@ -96,10 +96,10 @@ var letterPromises = []promise{
 		}
 		late := letter(accounts.ChangeEmail, u)
 		late.CreatedAt = s.ExpiresAt
-		fails(t, "of a session that has expired", db.PostLetter(t.Context(), late, s.ID), accounts.ErrSignedOut)
-		fails(t, "of no session", db.PostLetter(t.Context(), letter(accounts.ChangeEmail, u), ids.New[ids.Session]()), accounts.ErrSignedOut)
+		fails(t, "of a session that has expired", db.PostLetter(t.Context(), late, ids.Place{Session: s.ID}), accounts.ErrSignedOut)
+		fails(t, "of no session", db.PostLetter(t.Context(), letter(accounts.ChangeEmail, u), ids.Place{Session: ids.New[ids.Session]()}), accounts.ErrSignedOut)
 		succeeds(t, db.EndSession(t.Context(), s.ID, event(audit.SessionRevoked)))
-		fails(t, "of a session that has ended", db.PostLetter(t.Context(), letter(accounts.ChangeEmail, u), s.ID), accounts.ErrSignedOut)
+		fails(t, "of a session that has ended", db.PostLetter(t.Context(), letter(accounts.ChangeEmail, u), ids.Place{Session: s.ID}), accounts.ErrSignedOut)
 		_, err := db.Letter(t.Context(), mine.ID, at)
 		fails(t, "the letter with a token ends with its session", err, accounts.ErrBadToken)
 		about.Epoch = u.Epoch
@@ -430,7 +430,7 @@ var letterPromises = []promise{
 		succeeds(t, db.CreateSession(t.Context(), mine, u.Epoch, event(audit.SessionCreated)))
 		succeeds(t, db.CreateSession(t.Context(), other, u.Epoch, event(audit.SessionCreated)))
 		reset, verify := posted(t, db, letter(accounts.ResetPassword, u)), posted(t, db, letter(accounts.VerifyEmail, u))
-		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Session: mine.ID, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged), letter(accounts.PasswordChanged, u)))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Place: ids.Place{Session: mine.ID}, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged), letter(accounts.PasswordChanged, u)))
 		lives(t, db, mine)
 		sessionGone(t, db, other)
 		_, err := db.Letter(t.Context(), reset.ID, at)
@@ -447,10 +447,10 @@ var letterPromises = []promise{
 		set := func(by accounts.By, now time.Time) error {
 			return db.SetPasswordHash(t.Context(), u.ID, "new", by, now, event(audit.UserPasswordChanged))
 		}
-		fails(t, "former epoch", set(accounts.By{Session: s.ID, Epoch: u.Epoch - 1}, at), accounts.ErrBadCredentials)
-		fails(t, "another's session", set(accounts.By{Session: foreign.ID, Epoch: u.Epoch}, at), accounts.ErrBadCredentials)
-		fails(t, "expired session", set(accounts.By{Session: s.ID, Epoch: u.Epoch}, s.ExpiresAt), accounts.ErrSignedOut)
-		fails(t, "no session", set(accounts.By{Session: ids.New[ids.Session](), Epoch: u.Epoch}, at), accounts.ErrSignedOut)
+		fails(t, "former epoch", set(accounts.By{Place: ids.Place{Session: s.ID}, Epoch: u.Epoch - 1}, at), accounts.ErrBadCredentials)
+		fails(t, "another's session", set(accounts.By{Place: ids.Place{Session: foreign.ID}, Epoch: u.Epoch}, at), accounts.ErrBadCredentials)
+		fails(t, "expired session", set(accounts.By{Place: ids.Place{Session: s.ID}, Epoch: u.Epoch}, s.ExpiresAt), accounts.ErrSignedOut)
+		fails(t, "no session", set(accounts.By{Place: ids.Place{Session: ids.New[ids.Session]()}, Epoch: u.Epoch}, at), accounts.ErrSignedOut)
 		got, err := db.User(t.Context(), u.ID)
 		succeeds(t, err)
 		same(t, "user", got, u)
@@ -459,7 +459,7 @@ var letterPromises = []promise{
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
-				switch err := set(accounts.By{Session: s.ID, Epoch: u.Epoch}, at); {
+				switch err := set(accounts.By{Place: ids.Place{Session: s.ID}, Epoch: u.Epoch}, at); {
 				case err == nil:
 					won.Add(1)
 				case !errors.Is(err, accounts.ErrBadCredentials):
@@ -473,14 +473,14 @@ var letterPromises = []promise{
 		}
 		lives(t, db, s)
 		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "newer", accounts.By{Operator: true}, at, event(audit.UserPasswordChanged)))
-		fails(t, "ended", set(accounts.By{Session: s.ID, Epoch: u.Epoch + 2}, at), accounts.ErrSignedOut)
+		fails(t, "ended", set(accounts.By{Place: ids.Place{Session: s.ID}, Epoch: u.Epoch + 2}, at), accounts.ErrSignedOut)
 	}},
 	{"DeleteUser/for a session that is alive", func(t *testing.T, db *store.DB) {
 		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
 		s, ended, foreign := signedIn(t, db, u), signedIn(t, db, u), signedIn(t, db, other)
 		succeeds(t, db.EndSession(t.Context(), ended.ID, event(audit.SessionRevoked)))
 		remove := func(session ids.Session, now time.Time) error {
-			return db.DeleteUser(t.Context(), u.ID, accounts.By{Session: session}, now, event(audit.UserDeleted))
+			return db.DeleteUser(t.Context(), u.ID, accounts.By{Place: ids.Place{Session: session}}, now, event(audit.UserDeleted))
 		}
 		fails(t, "ended", remove(ended.ID, at), accounts.ErrSignedOut)
 		fails(t, "another's", remove(foreign.ID, at), accounts.ErrSignedOut)

@@ -359,7 +359,7 @@ var loginPromises = []promise{
 		offline, pending := exchanged(t, db, addCode(t, db, l, c.ID, "offline_access")), addCode(t, db, second, c.ID)
 		his := addCode(t, db, other, c.ID)
 		leaves(t, db, func(ctx context.Context) {
-			n, err := db.EndUserSessions(ctx, u.ID, ids.Session{}, event(audit.SessionRevoked))
+			n, err := db.EndUserSessions(ctx, u.ID, ids.Place{}, event(audit.SessionRevoked))
 			succeeds(t, err)
 			same(t, "sessions ended", n, 1)
 		}, event(audit.SessionRevoked))
@@ -375,7 +375,7 @@ var loginPromises = []promise{
 		kept, sibling := exchanged(t, db, addCode(t, db, l, c.ID)), exchanged(t, db, addCode(t, db, l, c.ID))
 		other := exchanged(t, db, addCode(t, db, elsewhere, c.ID))
 		leaves(t, db, func(ctx context.Context) {
-			n, err := db.EndUserSessions(ctx, u.ID, kept.ID, event(audit.SessionRevoked))
+			n, err := db.EndUserSessions(ctx, u.ID, ids.Place{Session: kept.ID}, event(audit.SessionRevoked))
 			succeeds(t, err)
 			same(t, "sessions ended", n, 2)
 		}, event(audit.SessionRevoked))
@@ -389,7 +389,7 @@ var loginPromises = []promise{
 	{"EndUserSessions/keeps no login for a session without one, or another's", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
 		l, kept := addLogin(t, db, u), addSession(t, db, u, c.ID)
-		_, err := db.EndUserSessions(t.Context(), u.ID, kept.ID, event(audit.SessionRevoked))
+		_, err := db.EndUserSessions(t.Context(), u.ID, ids.Place{Session: kept.ID}, event(audit.SessionRevoked))
 		succeeds(t, err)
 		lives(t, db, kept)
 		isOver(t, db, l)
@@ -397,18 +397,105 @@ var loginPromises = []promise{
 		u.Epoch++
 		l, other := addLogin(t, db, u), addLogin(t, db, addUser(t, db, "bob"))
 		his := exchanged(t, db, addCode(t, db, other, c.ID))
-		_, err = db.EndUserSessions(t.Context(), u.ID, his.ID, event(audit.SessionRevoked))
+		_, err = db.EndUserSessions(t.Context(), u.ID, ids.Place{Session: his.ID}, event(audit.SessionRevoked))
 		fails(t, "another user's", err, tokens.ErrUnknown)
 		lives(t, db, kept)
 		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
 		lives(t, db, his)
 		lives(t, db, exchanged(t, db, addCode(t, db, other, c.ID)))
 	}},
+	{"UserLogins/those of one user that are live, newest first", func(t *testing.T, db *store.DB) {
+		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
+		first, second := addLogin(t, db, u), addLogin(t, db, u)
+		addLogin(t, db, other)
+		late := login(u)
+		late.ExpiresAt = at
+		succeeds(t, db.CreateLogin(t.Context(), late, event(audit.LoginCreated)))
+		got, err := db.UserLogins(t.Context(), u.ID, at)
+		succeeds(t, err)
+		same(t, "logins", got, []tokens.Login{second, first})
+		succeeds(t, db.DisableUser(t.Context(), u.ID, at, event(audit.UserDisabled)))
+		got, err = db.UserLogins(t.Context(), u.ID, at)
+		succeeds(t, err)
+		same(t, "logins of a disabled user", got, nil)
+	}},
+	{"EndUserSessions/keeps a login and its sessions, and one beside it", func(t *testing.T, db *store.DB) {
+		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
+		l, elsewhere := addLogin(t, db, u), addLogin(t, db, u)
+		kept, sibling, beside := exchanged(t, db, addCode(t, db, l, c.ID)), exchanged(t, db, addCode(t, db, l, c.ID)), addSession(t, db, u, c.ID)
+		other, pending := exchanged(t, db, addCode(t, db, elsewhere, c.ID)), addCode(t, db, l, c.ID)
+		his := addSession(t, db, addUser(t, db, "bob"), c.ID)
+		leaves(t, db, func(ctx context.Context) {
+			n, err := db.EndUserSessions(ctx, u.ID, ids.Place{Login: l.ID, Session: beside.ID}, event(audit.SessionRevoked))
+			succeeds(t, err)
+			same(t, "sessions ended", n, 1)
+		}, event(audit.SessionRevoked))
+		for _, s := range []tokens.Session{kept, sibling, beside} {
+			lives(t, db, s)
+		}
+		sessionGone(t, db, other)
+		isOver(t, db, elsewhere)
+		redeemFails(t, db, pending, tokens.ErrUnknown)
+		l.Epoch++
+		lives(t, db, exchanged(t, db, addCode(t, db, l, c.ID)))
+		leaves(t, db, func(ctx context.Context) { // one beside it that has ended, or is another user's, is no matter
+			n, err := db.EndUserSessions(ctx, u.ID, ids.Place{Login: l.ID, Session: his.ID}, event(audit.SessionRevoked))
+			succeeds(t, err)
+			same(t, "sessions ended", n, 1) // beside
+		}, event(audit.SessionRevoked))
+		lives(t, db, his)
+		sessionGone(t, db, beside)
+		leaves(t, db, func(ctx context.Context) {
+			_, err := db.EndUserSessions(ctx, u.ID, ids.Place{Login: elsewhere.ID, Session: kept.ID}, event(audit.SessionRevoked))
+			fails(t, "a login that has ended", err, tokens.ErrUnknown)
+		})
+		lives(t, db, kept)
+	}},
+	{"By/a login that is alive", func(t *testing.T, db *store.DB) {
+		u, other := withEmail(t, db, "alice", "a@example.com"), addUser(t, db, "bob")
+		c := addClient(t, db, "app")
+		l, elsewhere, foreign := addLogin(t, db, u), addLogin(t, db, u), addLogin(t, db, other)
+		mine := exchanged(t, db, addCode(t, db, l, c.ID))
+		ended := addLogin(t, db, u)
+		succeeds(t, db.EndLogin(t.Context(), ended.ID, event(audit.LoginEnded)))
+		for name, id := range map[string]ids.Login{"another's": foreign.ID, "ended": ended.ID, "a session": ids.Login(mine.ID)} {
+			by := accounts.By{Place: ids.Place{Login: id, Session: mine.ID}, Epoch: u.Epoch} // the login counts, not the session
+			leaves(t, db, func(ctx context.Context) {
+				if err := db.SetPasswordHash(ctx, u.ID, "new", by, at, event(audit.UserPasswordChanged)); err == nil {
+					t.Errorf("%s sets the password", name)
+				}
+				fails(t, name+": put profile", db.PutProfile(ctx, u.ID, by, accounts.Profile{Name: "Alice"}, at, event(audit.UserProfileChanged)), accounts.ErrSignedOut)
+				fails(t, name+": delete", db.DeleteUser(ctx, u.ID, by, at, event(audit.UserDeleted)), accounts.ErrSignedOut)
+			})
+		}
+		late := letter(accounts.ChangeEmail, u)
+		fails(t, "letter of an ended login", db.PostLetter(t.Context(), late, ids.Place{Login: ended.ID}), accounts.ErrSignedOut)
+		late.CreatedAt = l.ExpiresAt.Add(time.Minute)
+		fails(t, "letter of an expired login", db.PostLetter(t.Context(), late, ids.Place{Login: l.ID}), accounts.ErrSignedOut)
+
+		by := accounts.By{Place: ids.Place{Login: l.ID}, Epoch: u.Epoch}
+		fails(t, "former epoch", db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Place: by.Place, Epoch: u.Epoch - 1}, at, event(audit.UserPasswordChanged)), accounts.ErrBadCredentials)
+		succeeds(t, db.PutProfile(t.Context(), u.ID, by, accounts.Profile{Name: "Alice"}, at, event(audit.UserProfileChanged)))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", by, at, event(audit.UserPasswordChanged)))
+		l.Epoch++
+		now, err := db.Login(t.Context(), l.ID, at)
+		succeeds(t, err)
+		same(t, "epoch of the login", now.Epoch, l.Epoch)
+		lives(t, db, mine)
+		isOver(t, db, elsewhere)
+		asked := letter(accounts.ChangeEmail, u)
+		succeeds(t, db.PostLetter(t.Context(), asked, ids.Place{Login: l.ID}))
+		got, err := db.Letter(t.Context(), asked.ID, at)
+		succeeds(t, err)
+		same(t, "epoch of the letter", got.Epoch, l.Epoch)
+		succeeds(t, db.DeleteUser(t.Context(), u.ID, by, at, event(audit.UserDeleted)))
+		fails(t, "twice", db.DeleteUser(t.Context(), u.ID, by, at, event(audit.UserDeleted)), accounts.ErrSignedOut)
+	}},
 	{"EndUserSessions/without sessions it ends logins and writes nothing", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
 		l := addLogin(t, db, u)
 		leaves(t, db, func(ctx context.Context) {
-			n, err := db.EndUserSessions(ctx, u.ID, ids.Session{}, event(audit.SessionRevoked))
+			n, err := db.EndUserSessions(ctx, u.ID, ids.Place{}, event(audit.SessionRevoked))
 			succeeds(t, err)
 			same(t, "sessions ended", n, 0)
 		})
@@ -419,7 +506,7 @@ var loginPromises = []promise{
 		l, elsewhere := addLogin(t, db, u), addLogin(t, db, u)
 		mine, pending := exchanged(t, db, addCode(t, db, l, c.ID)), addCode(t, db, l, c.ID)
 		other := exchanged(t, db, addCode(t, db, elsewhere, c.ID))
-		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Session: mine.ID, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged)))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Place: ids.Place{Session: mine.ID}, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged)))
 		lives(t, db, mine)
 		sessionGone(t, db, other)
 		isOver(t, db, l)

@@ -45,7 +45,7 @@ var operatingPromises = []promise{
 		u := withEmail(t, db, "alice", "a@example.com")
 		for _, kind := range []accounts.LetterKind{accounts.ResetPassword, accounts.ChangeEmail} {
 			l := letter(kind, u)
-			succeeds(t, db.PostLetter(t.Context(), l, ids.Session{}))
+			succeeds(t, db.PostLetter(t.Context(), l, ids.Place{}))
 			succeeds(t, db.SetEmail(t.Context(), u.ID, "b@example.com", true, at, event(audit.UserEmailChanged)))
 			_, err := db.Letter(t.Context(), l.ID, at)
 			fails(t, string(kind), err, accounts.ErrBadToken)

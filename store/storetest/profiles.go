@@ -76,7 +76,7 @@ var profilePromises = []promise{
 		s, ended, foreign := signedIn(t, db, u), signedIn(t, db, u), signedIn(t, db, other)
 		succeeds(t, db.EndSession(t.Context(), ended.ID, event(audit.SessionRevoked)))
 		put := func(ctx context.Context, session ids.Session, now time.Time) error {
-			return db.PutProfile(ctx, u.ID, accounts.By{Session: session}, accounts.Profile{Name: "Alice"}, now, event(audit.UserProfileChanged))
+			return db.PutProfile(ctx, u.ID, accounts.By{Place: ids.Place{Session: session}}, accounts.Profile{Name: "Alice"}, now, event(audit.UserProfileChanged))
 		}
 		leaves(t, db, func(ctx context.Context) {
 			fails(t, "ended", put(ctx, ended.ID, at), accounts.ErrSignedOut)

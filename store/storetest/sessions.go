@@ -215,7 +215,7 @@ var sessionPromises = []promise{
 		s = advanced(s, at)
 		succeeds(t, db.AdvanceSession(t.Context(), s, at))
 		lives(t, db, s) // still proven
-		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Session: s.ID, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged)))
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Place: ids.Place{Session: s.ID}, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged)))
 		s.ProvenAt = time.Time{}
 		lives(t, db, s)
 		fails(t, "former password", db.ProveSession(t.Context(), s.ID, u.Epoch, at), tokens.ErrUnknown)
@@ -226,9 +226,9 @@ var sessionPromises = []promise{
 		kept, pending := exchanged(t, db, addCode(t, db, l, c.ID)), addCode(t, db, l, c.ID)
 		verify, change, reset := letter(accounts.VerifyEmail, u), letter(accounts.ChangeEmail, u), letter(accounts.ResetPassword, u)
 		for _, one := range []accounts.Letter{verify, change, reset} {
-			succeeds(t, db.PostLetter(t.Context(), one, ids.Session{}))
+			succeeds(t, db.PostLetter(t.Context(), one, ids.Place{}))
 		}
-		_, err := db.EndUserSessions(t.Context(), u.ID, kept.ID, event(audit.SessionRevoked))
+		_, err := db.EndUserSessions(t.Context(), u.ID, ids.Place{Session: kept.ID}, event(audit.SessionRevoked))
 		succeeds(t, err)
 		lives(t, db, kept)
 		redeemFails(t, db, pending, tokens.ErrUnknown)
@@ -244,7 +244,7 @@ var sessionPromises = []promise{
 		second := addSession(t, db, u, addClient(t, db, "second").ID)
 		_, other := signIn(t, db, "bob")
 		leaves(t, db, func(ctx context.Context) {
-			n, err := db.EndUserSessions(ctx, u.ID, ids.Session{}, event(audit.SessionRevoked))
+			n, err := db.EndUserSessions(ctx, u.ID, ids.Place{}, event(audit.SessionRevoked))
 			succeeds(t, err)
 			same(t, "sessions ended", n, 2)
 		}, event(audit.SessionRevoked))
@@ -257,12 +257,12 @@ var sessionPromises = []promise{
 	{"EndUserSessions/only by a session that is live", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
 		other := addSession(t, db, u, s.ClientID)
-		_, err := db.EndUserSessions(t.Context(), u.ID, s.ID, event(audit.SessionRevoked))
+		_, err := db.EndUserSessions(t.Context(), u.ID, ids.Place{Session: s.ID}, event(audit.SessionRevoked))
 		succeeds(t, err)
 		lives(t, db, s)
 		sessionGone(t, db, other)
 		for _, dead := range []ids.Session{other.ID, ids.New[ids.Session]()} {
-			_, err = db.EndUserSessions(t.Context(), u.ID, dead, event(audit.SessionRevoked))
+			_, err = db.EndUserSessions(t.Context(), u.ID, ids.Place{Session: dead}, event(audit.SessionRevoked))
 			fails(t, "by a session that has ended", err, tokens.ErrUnknown)
 		}
 		lives(t, db, s)
@@ -276,7 +276,7 @@ var sessionPromises = []promise{
 				addSession(t, db, u, client)
 			}
 		}
-		n, err := db.EndUserSessions(t.Context(), u.ID, s.ID, event(audit.SessionRevoked))
+		n, err := db.EndUserSessions(t.Context(), u.ID, ids.Place{Session: s.ID}, event(audit.SessionRevoked))
 		succeeds(t, err)
 		same(t, "ended", n, 450)
 		lives(t, db, s)
@@ -289,7 +289,7 @@ var sessionPromises = []promise{
 		u := addUser(t, db, "alice")
 		leaves(t, db, func(ctx context.Context) {
 			for _, user := range []ids.User{u.ID, ids.New[ids.User]()} {
-				n, err := db.EndUserSessions(ctx, user, ids.Session{}, event(audit.SessionRevoked))
+				n, err := db.EndUserSessions(ctx, user, ids.Place{}, event(audit.SessionRevoked))
 				succeeds(t, err)
 				same(t, "sessions ended", n, 0)
 			}

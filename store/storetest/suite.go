@@ -193,7 +193,7 @@ var partings = []parting{
 	}},
 	{"password reset", func(ctx context.Context, db *store.DB, u *accounts.User) error {
 		l := letter(accounts.ResetPassword, *u)
-		return errors.Join(db.PostLetter(ctx, l, ids.Session{}), db.ResetPassword(ctx, l.ID, "new", at, event(audit.UserPasswordChanged)))
+		return errors.Join(db.PostLetter(ctx, l, ids.Place{}), db.ResetPassword(ctx, l.ID, "new", at, event(audit.UserPasswordChanged)))
 	}},
 	{"deleted", func(ctx context.Context, db *store.DB, u *accounts.User) error {
 		return db.DeleteUser(ctx, u.ID, accounts.By{Operator: true}, at, event(audit.UserDeleted))

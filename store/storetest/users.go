@@ -366,7 +366,7 @@ var namePromises = []promise{
 				same(t, "claimants", c, accounts.Claimants{})
 			}
 			l := letter(accounts.VerifyEmail, u)
-			succeeds(t, db.PostLetter(t.Context(), l, ids.Session{}))
+			succeeds(t, db.PostLetter(t.Context(), l, ids.Place{}))
 			found, err := db.Letter(t.Context(), l.ID, at)
 			succeeds(t, err)
 			same(t, "name in a letter", found.Username, email)
