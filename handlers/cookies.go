@@ -32,6 +32,7 @@ const (
 	knownBrowserCookie = "countersign_device"   // see KnownBrowsers
 	pendingCookie      = "countersign_request"  // see Hosted.remember
 	languageCookie     = "countersign_language" // see Hosted.prefers
+	noticeCookie       = "countersign_notice"   // see Me.notify
 )
 
 // name returns a cookie's name with its prefix, with which browsers refuse the cookie from

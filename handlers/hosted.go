@@ -39,7 +39,7 @@ type Hosted struct {
 
 	ServiceName          string // the name that users see
 	Theme                *theme.Theme
-	HomeURL              string      // where users go on to without an application's request; empty: /me
+	HomeURL              string      // where users go on to who came for nothing in particular; empty: /me
 	Base                 string      // path of the issuer
 	SignupEnabled        bool        // visitors may sign up
 	Mail                 bool        // the server sends mail
@@ -68,6 +68,7 @@ func (h *Hosted) prepare(c *gin.Context) {
 func (h *Hosted) page(fn func(*gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		h.prepare(c)
+		rememberTo(c, c.Query(toParameter))
 		if err := fn(c); err != nil {
 			h.failPage(c, err)
 		}
@@ -84,6 +85,7 @@ func (h *Hosted) form(fn func(*gin.Context, url.Values) error) gin.HandlerFunc {
 		if err != nil {
 			return err
 		}
+		rememberTo(c, form.Get(toParameter))
 		return fn(c, form)
 	})
 }
@@ -147,7 +149,10 @@ func (h *Hosted) showIn(c *gin.Context, status int, page pages.Name, locales str
 	d.Service, d.Base, d.Home, d.MinLength = h.ServiceName, h.Base, h.HomeURL, h.MinLength
 	d.UsernameNeed, d.EmailNeed = string(h.Names.Username), string(h.Names.Email)
 	d.MailFails = h.MailFails()
-	d.Here, d.Theme, d.Answers = here(c, d.Ticket), h.Theme, c.Request.Method == http.MethodPost
+	if d.Ticket == "" {
+		d.To = c.GetString(toParameter)
+	}
+	d.Here, d.Theme, d.Answers = here(c, d.Ticket, d.To), h.Theme, c.Request.Method == http.MethodPost
 	preferred := cmp.Or(h.prefers(c, locales), c.GetHeader("Accept-Language"))
 	var body bytes.Buffer
 	if err := pages.Render(&body, pages.Language(preferred), page, &d); err != nil {
@@ -280,9 +285,13 @@ var stepPaths = map[authorize.Step]string{
 }
 
 // advance redirects the browser to its next step: another page of ours, or the client
-// with its answer. Without a request, it leads home.
+// with its answer. Without a request, it leads to the page of ours that the user came for,
+// or else home.
 func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) error {
 	if r == nil {
+		if to := c.GetString(toParameter); to != "" {
+			return h.redirect(c, h.Base+to)
+		}
 		return h.redirect(c, h.home())
 	}
 	j, err := h.Authorize.Judge(c.Request.Context(), r, l)

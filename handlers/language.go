@@ -57,9 +57,9 @@ func (h *Hosted) caller(c *gin.Context, r *authorize.Request) caller.Caller {
 }
 
 // here returns the query with which the user comes to the page again, in another language: the
-// page's own and, after a form, its ticket. It ends with the name of the parameter that the
+// page's own and, after a form, its ticket or where it leads to. It ends with the name of the parameter that the
 // language follows.
-func here(c *gin.Context, ticket string) string {
+func here(c *gin.Context, ticket, to string) string {
 	query := url.Values{}
 	if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead {
 		query = c.Request.URL.Query()
@@ -67,6 +67,8 @@ func here(c *gin.Context, ticket string) string {
 	query.Del(languageParameter)
 	if ticket != "" {
 		query.Set("ticket", ticket)
+	} else if to != "" {
+		query.Set(toParameter, to)
 	}
 	if len(query) == 0 {
 		return "?" + languageParameter + "="

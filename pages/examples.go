@@ -22,6 +22,7 @@ func Examples() []Example {
 		{"login-for-a-client", Login, Data{Ticket: "a.b", Client: client, Username: user, Signup: true, Forgot: true}},
 		{"login-or-go-on", Login, Data{Ticket: "a.b", Client: client, SignedIn: user, Signup: true, Forgot: true}},
 		{"login-where-addresses-are-confirmed", Login, Data{Ticket: "a.b", Client: client, Signup: true, Forgot: true, RequireVerifiedEmail: true}},
+		{"login-on-the-way-to-the-account", Login, Data{To: "/me/security", Signup: true, Forgot: true}},
 		{"login-refused", Login, Data{Ticket: "a.b", Client: client, Username: user, Errors: []string{"invalid_credentials"}, Forgot: true}},
 		{"login-throttled", Login, Data{Username: user, Errors: []string{"throttled"}, Retry: 61 * time.Second}},
 		{"signup", Signup, Data{}},
@@ -34,8 +35,6 @@ func Examples() []Example {
 			"openid", "profile", "email", "phone", "address", "roles", "groups", "offline_access", "notes:read",
 		}}},
 		{"consent-to-nothing", Consent, Data{Ticket: "a.b", Client: client, Username: user}},
-		{"me", Me, Data{Username: user, Forgot: true}},
-		{"me-with-a-home", Me, Data{Username: user, Home: home}},
 		{"logout-with-a-home", Logout, Data{Username: user, Home: home}},
 		{"signed-out-with-a-home", SignedOut, Data{Home: home}},
 		{"expired-with-its-application", Message, Data{Message: "expired", Client: client, App: "https://notes.example.com/"}},
@@ -65,6 +64,7 @@ func Examples() []Example {
 		}},
 		{"form_post-for-a-client", FormPost, Data{Client: client, Action: "http://localhost:8080/callback"}},
 	}
+	all = append(all, ownExamples()...)
 	for _, code := range Messages() {
 		all = append(all, Example{"message-" + code, Message, Data{Message: code, Email: "alice@example.com"}})
 	}

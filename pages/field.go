@@ -13,6 +13,8 @@ type field struct {
 	Label    string // key
 	Hint     string // key; empty: none
 	Optional bool
+	Free     bool // optional without saying so, and any text
+	Lines    bool // may have several
 
 	Keyboard string // inputmode; empty: the usual one
 	Value    string
@@ -56,7 +58,7 @@ var fields = map[Name][]field{
 // Type returns the type of the input. An e-mail address is text: with type=email,
 // browsers refuse some valid addresses and rewrite the domains of others.
 func (f field) Type() string {
-	if f.Name == "password" {
+	if strings.HasSuffix(f.Name, "password") {
 		return "password"
 	}
 	return "text"
@@ -64,11 +66,14 @@ func (f field) Type() string {
 
 // Secret reports whether the page has a field for a password.
 func (v view) Secret() bool {
-	return slices.ContainsFunc(fields[v.Page], func(f field) bool { return f.Type() == "password" })
+	return slices.ContainsFunc(v.Inputs(), func(f field) bool { return f.Type() == "password" })
 }
 
 // Inputs returns the page's fields, filled in.
 func (v view) Inputs() []field {
+	if v.Own != nil {
+		return v.ownInputs()
+	}
 	all := slices.Clone(fields[v.Page])
 	if v.Token != "" {
 		all = slices.DeleteFunc(all, func(f field) bool { return f.Name == mailedLink.Name })
@@ -97,15 +102,7 @@ func (v view) Inputs() []field {
 		if v.Page == Signup {
 			v.adapt(f)
 		}
-		if v.Fields[f.Name] != "" {
-			f.Wrong = v.wrong(f.Name)
-		}
-		if f.Hint != "" {
-			f.About = f.Name + "-hint"
-		}
-		if f.Wrong != "" {
-			f.About = strings.TrimSpace(f.About + " " + f.Name + "-wrong")
-		}
+		v.describe(f)
 		if f.Wrong != "" && (focus < 0 || all[focus].Wrong == "") || focus < 0 && f.Value == "" {
 			focus = i
 		}
@@ -122,6 +119,19 @@ func (v view) Inputs() []field {
 		}
 	}
 	return all
+}
+
+// describe fills in what the page says about a field.
+func (v view) describe(f *field) {
+	if v.Fields[f.Name] != "" {
+		f.Wrong = v.wrong(f.Name)
+	}
+	if f.Hint != "" {
+		f.About = f.Name + "-hint"
+	}
+	if f.Wrong != "" {
+		f.About = strings.TrimSpace(f.About + " " + f.Name + "-wrong")
+	}
 }
 
 // need returns whether a visitor who signs up gives a name; empty for other fields.
@@ -176,7 +186,7 @@ func (v view) names() string {
 func (v view) wrong(name string) string {
 	code := v.Fields[name]
 	either := v.names() == "name" && (name == "username" && (v.Page != Signup || v.need(name) == "optional") || v.Page == Forgot)
-	for _, key := range []string{"wrong." + name + "." + code, "wrong." + code} {
+	for _, key := range []string{"wrong." + strings.TrimPrefix(name, "new_") + "." + code, "wrong." + code} {
 		if either && code == "required" {
 			key = "wrong.name.required"
 		}

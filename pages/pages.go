@@ -35,7 +35,6 @@ const (
 	Login     Name = "login"
 	Signup    Name = "signup"
 	Consent   Name = "consent"
-	Me        Name = "me"
 	Logout    Name = "logout"
 	SignedOut Name = "signed_out"
 	Forgot    Name = "forgot"
@@ -57,6 +56,7 @@ type Data struct {
 	Answers  bool         // the page is the answer to a form
 	Home     string       // where users go on to, a URL; empty: our own pages
 	Ticket   string       // carried in every form and link; empty: none
+	To       string       // as Ticket, where there is none: the page of ours where a user goes on to after signing in
 	Client   string       // name of the application that asks; empty: none
 	App      string       // where a user starts again whose ticket has expired, a URL; empty: unknown
 	Username string       // already filled in, or the user who is signed in
@@ -73,7 +73,7 @@ type Data struct {
 	UsernameNeed, EmailNeed string
 
 	SignedIn             string   // Login: the user who may go on without a password; empty: none
-	Signup, Forgot       bool     // Login: link to these pages; Me: to the latter
+	Signup, Forgot       bool     // Login: link to these pages; MeSecurity: to the latter
 	RequireVerifiedEmail bool     // Login: link to Again; Signup: ask for an address
 	Scopes               []string // Consent: the scopes asked for
 	Token                string   // Reset, Verify: the mailed token; empty: the page asks for the link, or its script finds the token
@@ -85,6 +85,7 @@ type Data struct {
 	// say so, too.
 	MailFails bool
 
+	Own   *Own   // Me and the pages beside it
 	Lists []List // Preview
 
 	Action string  // FormPost: the target, http or https
@@ -133,9 +134,9 @@ var files embed.FS
 
 // templates are the pages by name: each is the layout with its own main part.
 var templates = func() map[Name]*template.Template {
-	layout := template.Must(template.ParseFS(files, "layout.html"))
+	layout := template.Must(template.ParseFS(files, "layout.html", "parts.html"))
 	pages := map[Name]*template.Template{}
-	for _, name := range []Name{Login, Signup, Consent, Me, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
+	for _, name := range []Name{Login, Signup, Consent, Me, MeSecurity, MeSessions, MeApps, MeData, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
 		pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, string(name)+".html"))
 	}
 	return pages
@@ -181,6 +182,7 @@ type view struct {
 	Language string
 	Page     Name
 	code     string // of what a Message says
+	group    Name   // of fields, see Group; empty: all
 }
 
 // title returns the key of the page's heading.
@@ -212,13 +214,8 @@ func (v view) Title() (string, error) {
 }
 
 // Link returns the path of a page, with the ticket if there is one, so that the user
-// stays on the way to the same application.
-func (v view) Link(path string) string {
-	if v.Ticket == "" {
-		return v.Base() + path
-	}
-	return v.Base() + path + "?ticket=" + template.URLQueryEscaper(v.Ticket)
-}
+// stays on the way to the same application or page.
+func (v view) Link(path string) string { return v.Base() + path + v.Address() }
 
 // A tongue is a language of the language switch.
 type tongue struct {
@@ -245,7 +242,7 @@ func (v view) Icon() string {
 		return ""
 	case "mail_sent", "verify_sent", "verify_again":
 		return "mail"
-	case "verified", "password_set", "already_verified", "already_set", "signed_in_late", "signed_out":
+	case "verified", "password_set", "already_verified", "already_set", "signed_in_late", "signed_out", "deleted":
 		return "done"
 	default:
 		return "alert"
@@ -254,10 +251,14 @@ func (v view) Icon() string {
 
 // Address returns the query of the page's address, to which Back and Reload lead.
 func (v view) Address() string {
-	if v.Ticket == "" {
+	switch {
+	case v.Ticket != "":
+		return "?ticket=" + template.URLQueryEscaper(v.Ticket)
+	case v.To != "":
+		return "?to=" + template.URLQueryEscaper(v.To)
+	default:
 		return ""
 	}
-	return "?ticket=" + template.URLQueryEscaper(v.Ticket)
 }
 
 // Who returns the username of the user who is signed in.
@@ -313,7 +314,11 @@ func (v view) AskAgain() bool { return v.code == "mail_sent" }
 
 // MailWaits reports whether a Message says that mail waits.
 func (v view) MailWaits() bool {
-	return v.MailFails && slices.Contains([]string{"mail_sent", "verify_sent", "verify_again"}, v.code)
+	saying := v.code
+	if v.Own != nil {
+		saying = v.Own.Notice
+	}
+	return v.MailFails && slices.Contains([]string{"mail_sent", "verify_sent", "verify_again", "letter_sent", "email_asked"}, saying)
 }
 
 // MessageText returns the text of a Message.

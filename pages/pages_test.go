@@ -204,11 +204,11 @@ func checkForms(p page) {
 		labels[get(n, "for")] = true
 	}
 	focused := 0
-	for _, n := range p.all("input") {
+	for _, n := range append(p.all("input"), p.all("textarea")...) {
 		if has(n, "autofocus") {
 			focused++
 		}
-		if get(n, "type") == "hidden" {
+		if get(n, "type") == "hidden" || has(n, "hidden") { // the latter tells password managers the username
 			continue
 		}
 		if id := get(n, "id"); !labels[id] || id != get(n, "name") || get(n, "autocomplete") == "" {
@@ -251,7 +251,8 @@ func checkGuards(p page) {
 	for _, form := range p.all("form") {
 		typed := false
 		for n := range form.Descendants() {
-			typed = typed || n.Data == "input" && get(n, "type") != "hidden" && get(n, "id") != "token" // a script may fill that in
+			typed = typed || n.Data == "input" && get(n, "type") != "hidden" && get(n, "type") != "checkbox" && !has(n, "hidden") &&
+				get(n, "id") != "token" // a script may fill that in
 		}
 		for n := range form.Descendants() {
 			if id := get(n, "id"); n.Data == "button" && has(n, "data-deliberate") == (typed || id == "deny" || id == "continue") {
@@ -271,6 +272,11 @@ func checkGuards(p page) {
 		}
 	}
 	p.t.Error("the buttons are there before their guard")
+}
+
+// secret reports whether the page has a field for a password.
+func (p page) secret() bool {
+	return slices.ContainsFunc(p.all("input"), func(n *html.Node) bool { return get(n, "type") == "password" })
 }
 
 // checkReferences finds what the content security policy forbids: content from other
@@ -296,7 +302,7 @@ func checkReferences(p page, data pages.Data) {
 	}
 	// Pages of mailed links need one to find the token, see pages/mailed-link.js, and those
 	// with a password one to show it.
-	if scripts := len(p.all("script")); (scripts > 0) != (data.Action != "" || p.guarded() || p.find("reset-form") != nil || p.find("password") != nil) {
+	if scripts := len(p.all("script")); (scripts > 0) != (data.Action != "" || p.guarded() || p.find("reset-form") != nil || p.secret()) {
 		p.t.Errorf("%d scripts", scripts)
 	}
 	for _, form := range p.all("form") {
@@ -395,6 +401,29 @@ func TestNamesAreHarmless(t *testing.T) {
 			}
 			for i := range d.Values {
 				d.Values[i].Value = evil
+			}
+			if d.Own != nil {
+				own := *d.Own
+				if own.Address != "" {
+					own.Address = evil
+				}
+				own.Account = evil
+				own.Profile = map[string]string{"name": evil, "address.formatted": evil}
+				own.Acts, own.Browsers = slices.Clone(own.Acts), slices.Clone(own.Browsers)
+				own.Sessions, own.Apps = slices.Clone(own.Sessions), slices.Clone(own.Apps)
+				for i := range own.Acts {
+					own.Acts[i].Client, own.Acts[i].Device, own.Acts[i].Address = evil, evil, evil
+				}
+				for i := range own.Browsers {
+					own.Browsers[i].Device = evil
+				}
+				for i := range own.Sessions {
+					own.Sessions[i].Client, own.Sessions[i].Device = evil, evil
+				}
+				for i := range own.Apps {
+					own.Apps[i].Name, own.Apps[i].Scopes = evil, []string{evil}
+				}
+				d.Own = &own
 			}
 			p := render(t, language, e.Page, d)
 			if got, want := len(p.all("script"))+len(p.all("img")), len(clean.all("script"))+len(clean.all("img")); got != want {

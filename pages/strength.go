@@ -68,5 +68,5 @@ func (v view) StrengthWorker() string {
 
 // SetsPassword reports whether the page has a field for a new password.
 func (v view) SetsPassword() bool {
-	return slices.ContainsFunc(fields[v.Page], func(f field) bool { return f.Complete == newPassword })
+	return slices.ContainsFunc(v.Inputs(), func(f field) bool { return f.Complete == newPassword })
 }

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,18 @@ type said struct{ en, ko string }
 // depend on how the name sounds.
 //
 // No sentence may reveal whether an account exists, but to the owner of its password.
-var words = map[string]said{
+var words = together(signInWords, accountWords)
+
+func together(all ...map[string]said) map[string]said {
+	words := map[string]said{}
+	for _, some := range all {
+		maps.Copy(words, some)
+	}
+	return words
+}
+
+// signInWords are what the pages say outside the account.
+var signInWords = map[string]said{
 	"languages":    {"Language", "언어"},
 	"foot":         {"About {service}", "{service} 안내"},
 	"foot.terms":   {"Terms", "이용약관"},
@@ -39,6 +51,7 @@ var words = map[string]said{
 
 	"login.title":    {"Sign in", "로그인"},
 	"login.client":   {"Sign in to continue to {client}.", "{client} 앱을 계속 이용하려면 로그인해 주세요."},
+	"login.to":       {"Sign in to manage your account.", "계정을 관리하려면 로그인해 주세요."},
 	"login.continue": {"Continue as {username}", "{username} 님으로 계속하기"},
 	"login.or":       {"or use another account", "또는 다른 계정으로 로그인"},
 	"login.button":   {"Sign in", "로그인"},
@@ -95,10 +108,6 @@ var words = map[string]said{
 	"logout.client": {"{client} would like to sign you out of {service} in this browser.", "{client} 앱이 이 브라우저에서 {service} 계정을 로그아웃하려고 합니다."},
 	"logout.button": {"Sign out", "로그아웃"},
 	"logout.stay":   {"Stay signed in", "로그인 상태 유지하기"},
-
-	"me.title":    {"You are signed in", "로그인되어 있습니다"},
-	"me.text":     {"You are signed in to {service} as {username}.", "{service}에 {username} 님으로 로그인되어 있습니다."},
-	"me.password": {"Change password", "비밀번호 변경"},
 
 	"renew.or":    {"or use a newer link", "또는 새로 받은 링크 사용하기"},
 	"renew.other": {"Send it to another address", "다른 주소로 받기"},
@@ -203,6 +212,8 @@ var words = map[string]said{
 	"message.signed_in_late.text":        {"Too much time has passed since the application sent you here. Go back to it and start again; it won't ask for your password.", "앱에서 이 페이지로 온 뒤 시간이 많이 지났습니다. 앱으로 돌아가 다시 시작해 주세요. 비밀번호는 다시 입력하지 않아도 됩니다."},
 	"message.signed_out.title":           {"Signed out", "로그아웃되었습니다"},
 	"message.signed_out.text":            {"You are signed out of {service} in this browser.", "이 브라우저에서 {service} 계정이 로그아웃되었습니다."},
+	"message.deleted.title":              {"Your account is deleted", "계정이 삭제되었습니다"},
+	"message.deleted.text":               {"It is gone with everything that {service} kept about it. Thank you for your time with us.", "{service}에 보관되어 있던 회원님의 정보도 모두 삭제되었습니다. 그동안 이용해 주셔서 감사합니다."},
 	"message.not_found.title":            {"Page not found", "페이지를 찾을 수 없습니다"},
 	"message.not_found.text":             {"There is no page at this address. The link may be incomplete or out of date.", "이 주소에는 페이지가 없습니다. 링크가 잘렸거나 오래된 것일 수 있습니다."},
 	"message.not_a_page.title":           {"Not a page", "열 수 있는 페이지가 아닙니다"},

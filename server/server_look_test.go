@@ -34,7 +34,7 @@ func TestLanguageSwitch(t *testing.T) {
 		if m := box.take(t); m.Subject != "이메일 주소를 확인해 주세요" {
 			t.Errorf("the letter is %q", m.Subject)
 		}
-		p.open("/me").says(http.StatusOK, "로그인되어 있습니다")
+		p.open("/me").says(http.StatusOK, "로그인 정보")
 
 		// What the application asks for wins over the cookie, and the user's click on its way over both.
 		p = a.person()

@@ -72,14 +72,14 @@ func TestUsersGoOnHome(t *testing.T) {
 		a, box := simulated(t, func(o *server.Options) { o.HomeURL = home })
 		p := a.person()
 		p.open("/").goesTo(home)
-		p.open("/me").goesTo("/login")
+		p.open("/me").goesTo("/login?to=%2Fme")
 		f := form("username", "alice", "email", "alice@example.net", "password", password)
 		for range 2 {
 			p.submit("/signup", f).goesTo(home)
 		}
 		p.open("/login").goesTo(home) // Back
 		p.open("/signup").goesTo(home)
-		p.open("/me").says(http.StatusOK, "You are signed in to <bdi>Acme</bdi> as", "alice", home, `href="/forgot"`, `href="/logout"`)
+		p.open("/me").says(http.StatusOK, "alice", home, `href="/me/security"`, `href="/logout"`)
 		const onward = `href="` + home + `">Continue to <bdi>Acme</bdi>`
 		link := form("token", box.token(t))
 		p.submit("/verify", link).says(http.StatusOK, "confirmed", onward)

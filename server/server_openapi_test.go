@@ -406,8 +406,21 @@ func (o *observer) hostedPages(t *testing.T, a *app, in *signedIn) {
 	in.page.bearer(http.MethodDelete, "/account/consents/rp", "", in.tokens).want(http.StatusNotFound)
 
 	p.open("/").want(http.StatusSeeOther)
-	p.open("/me").want(http.StatusOK)
-	nobody.open("/me").want(http.StatusSeeOther)
+	for _, path := range mePaths {
+		p.open(path).want(http.StatusOK)
+		nobody.open(path).want(http.StatusSeeOther)
+		p.submit(path, form("nothing", "x")).want(http.StatusSeeOther)
+		p.submit(path, form("client", "\xff", "id", "\xff")).want(http.StatusBadRequest)
+	}
+	p.submit("/me", form("do", "profile", "birthdate", "May")).want(http.StatusBadRequest)
+	p.submit("/me/security", form("do", "password")).want(http.StatusBadRequest)
+	p.submit("/me/data", form("do", "export")).want(http.StatusOK)
+	p.submit("/me/data", form("do", "delete")).want(http.StatusBadRequest)
+	leaving := a.person()
+	leaving.submit("/signup", form("username", "leaving", "password", password)).want(http.StatusSeeOther)
+	leaving.submit("/me/data", form("do", "delete", "confirm", "yes")).want(http.StatusSeeOther)
+	leaving.open("/me/deleted").want(http.StatusOK)
+	leaving.open("/me/deleted").want(http.StatusSeeOther)
 	nobody.open("/error").want(http.StatusBadRequest)
 	nobody.open("/forgot").want(http.StatusOK)
 	nobody.open("/forgot?ticket=bad").want(http.StatusBadRequest)
@@ -494,6 +507,12 @@ func (o *observer) throttles(a *app, in *signedIn) {
 	until429("delete", func(int) *response {
 		return in.page.bearer(http.MethodDelete, "/account", `{"current_password":"another password"}`, carol)
 	})
+	dina := a.person()
+	dina.submit("/signup", form("username", "dina", "password", password)).want(http.StatusSeeOther)
+	for path, do := range map[string]string{"/me": "email", "/me/security": "password", "/me/data": "delete"} {
+		f := form("do", do, "confirm", "yes", "current_password", "another password", "new_password", "", "email", "new@example.net")
+		until429(path, func(int) *response { return dina.submit(path, f) })
+	}
 	until429("revoke", func(int) *response { return a.revokeAs("web", "wrong", "x") })
 	until429("introspect", func(int) *response { return a.introspectAs("reader", "wrong", "x") })
 	until429("forgot", func(int) *response { return in.page.forgot("carol@example.net") })

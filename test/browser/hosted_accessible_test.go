@@ -98,6 +98,27 @@ func TestHostedPagesAreAccessible(t *testing.T) {
 			b.enter("allow")
 			b.open(h.authorization("prompt", "select_account"))
 			look("login-continue")
+
+			b.open(h.origin + "/me")
+			evaluate[any](b, "document.querySelectorAll('details').forEach((d) => d.open = true), null")
+			look("me-open")
+			b.enter("save", "birthdate", "May", "address.postal_code", strings.Repeat("1", 40))
+			look("me-wrong") // and what is folded up shows where it is wrong
+			if at := evaluate[string](b, "document.activeElement.id"); at != "birthdate" {
+				t.Errorf("the focus is on %q, and not where something is wrong", at)
+			}
+			b.enter("save", "birthdate", "1852-05-04", "address.postal_code", "OX1 1DP", "name", "Alice "+strings.Repeat("Liddell", 30))
+			b.open(h.origin + "/me/security")
+			b.enter("change-password", "current_password", "wrong", "new_password", "short")
+			look("security-wrong")
+			b.open(h.origin + "/me/sessions")
+			b.enter("end-others")
+			look("sessions-ended")
+			b.open(h.origin + "/me/apps")
+			look("apps")
+			b.open(h.origin + "/me/data")
+			look("data")
+
 			b.open(h.origin + "/oauth/logout?client_id=notes")
 			look("logout-client")
 			b.open(h.origin + "/logout")

@@ -1,0 +1,93 @@
+package handlers
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+
+	"countersign/accounts"
+	"countersign/audit"
+	"countersign/ids"
+	"countersign/pages"
+	"countersign/secrecy"
+	"countersign/tokens"
+)
+
+// security is /me/security: the password, and what happened to the account of late.
+func (h *Me) security() mePage {
+	return mePage{
+		name: pages.MeSecurity,
+		fill: h.fillSecurity,
+		do:   map[string]func(*visit, url.Values) (string, error){"password": h.changePassword},
+	}
+}
+
+// changePassword ends all sessions and logins but this browser's.
+func (h *Me) changePassword(v *visit, form url.Values) (string, error) {
+	current, next := secrecy.Text(form.Get("current_password")), secrecy.Text(form.Get("new_password"))
+	proven, err := h.SignIns.ConfirmAnew(v.ctx(), v.now, v.owner, current, v.from)
+	if err == nil {
+		proven, err = h.Users.ChangePassword(v.ctx(), v.now, proven, v.owner.At, next, v.from)
+	}
+	if errors.Is(err, accounts.ErrBadCredentials) && next != "" && next != current {
+		// Where the new password is the account's already, the form was sent twice. To try it
+		// is one more guess, which counts.
+		again, wrong := h.SignIns.Confirm(v.ctx(), v.now, v.owner, next, v.from)
+		if wrong == nil {
+			proven, err = again, nil
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	h.KnownBrowsers.renew(v.Context, &proven)
+	return "password_changed", nil
+}
+
+const (
+	// mostActs is how many events the page shows, of the latest mostEvents.
+	mostActs   = 20
+	mostEvents = 500
+)
+
+// shownActs are the kinds of events that the page shows.
+var shownActs = []audit.Kind{
+	audit.LoginCreated, audit.SessionCreated, audit.SessionReused, audit.CodeReused, audit.UserPasswordChanged, audit.UserEmailChanged,
+}
+
+func (h *Me) fillSecurity(v *visit, d *pages.Data, _ url.Values) error {
+	events, err := h.Export.Events(v.ctx(), audit.Filter{UserID: v.user.ID, Latest: true, Limit: mostEvents})
+	if err != nil {
+		return err
+	}
+	events = slices.DeleteFunc(events, func(ev audit.Record) bool { return !slices.Contains(shownActs, ev.Kind) })
+	events = events[:min(len(events), mostActs)]
+	logins, err := h.Tokens.LoginsOfUser(v.ctx(), v.now, v.user.ID)
+	if err != nil {
+		return err
+	}
+	sessions, err := h.Tokens.Page(v.ctx(), v.now, v.user.ID, ids.Session{}, mostSessions)
+	if err != nil {
+		return err
+	}
+	name := h.naming(v.ctx())
+	for _, ev := range events {
+		act := pages.Act{Kind: string(ev.Kind), At: ev.Time, Address: ev.Address}
+		if act.Client, err = name(ev.ClientID); err != nil {
+			return err
+		}
+		// An event doesn't say by which browser. What began with it does, while it lives.
+		switch ev.Kind {
+		case audit.LoginCreated:
+			if i := slices.IndexFunc(logins, func(l tokens.Login) bool { return l.CreatedAt.Equal(ev.Time) }); i >= 0 {
+				act.Device, act.Here = logins[i].Device, logins[i].ID == v.login.ID
+			}
+		case audit.SessionCreated:
+			if i := slices.IndexFunc(sessions, func(s tokens.Session) bool { return s.ID == ev.SessionID }); i >= 0 {
+				act.Device, act.Here = sessions[i].Device, v.here(&sessions[i])
+			}
+		}
+		d.Own.Acts = append(d.Own.Acts, act)
+	}
+	return nil
+}
