@@ -176,6 +176,9 @@ func (l *clientsListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 	if err != nil {
 		return err
 	}
+	if len(all) == 0 {
+		std.note("There is no client: 'countersign clients create --help' says how to register one.")
+	}
 	return printList(l.printing, std.out, api.List(all, api.DescribeClient), clientColumns(true))
 }
 

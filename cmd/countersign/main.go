@@ -95,7 +95,7 @@ func run(ctx context.Context, args []string, io stdio) int {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(io.err, "countersign: %s (see countersign --help)\n", visible(err.Error(), ""))
+		fmt.Fprintf(io.err, "countersign: %s (see %s --help)\n", visible(err.Error(), ""), commandOf(err))
 		return exitUsage
 	}
 	switch err := command.Run(); {
@@ -110,4 +110,17 @@ func run(ctx context.Context, args []string, io stdio) int {
 		}
 		return exitFailed
 	}
+}
+
+// commandOf returns the command whose arguments can't be read, as a user types it.
+func commandOf(err error) string {
+	words := []string{"countersign"}
+	if p, ok := errors.AsType[*kong.ParseError](err); ok {
+		for _, step := range p.Context.Path {
+			if step.Command != nil {
+				words = append(words, step.Command.Name)
+			}
+		}
+	}
+	return strings.Join(words, " ")
 }

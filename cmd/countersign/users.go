@@ -119,6 +119,9 @@ func (u *usersListCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if err := out.print(api.List(batch, api.DescribeUser)); err != nil {
 			return err
 		}
+		if len(batch) == 0 && u.After == "" {
+			std.note("There is no account: 'countersign users create --help' says how to add one.")
+		}
 		if left -= len(batch); !more || left == 0 {
 			if more && u.Limit == nil {
 				last := batch[page-1]
