@@ -72,6 +72,7 @@ type filled struct {
 	Before, Then, After                      []string
 	Facts                                    []fact // between Before and Then
 	Logo, Accent, Footer                     string // Logo is a URL; empty: the service's name
+	CardCorner, ButtonCorner                 int    // in pixels
 	Links                                    []link
 }
 
@@ -103,6 +104,7 @@ func Compose(kind Kind, prefers string, vars Vars) (Message, error) {
 		look = new(theme.Theme)
 	}
 	f.Accent, f.Footer = look.Accent(), look.Footer
+	f.CardCorner, f.ButtonCorner = look.Corners()
 	if logo := look.LetterLogo(); logo != nil {
 		f.Logo = vars.Issuer + logo.Path
 	}

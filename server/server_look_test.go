@@ -73,7 +73,7 @@ func TestThemeIsOnPagesAndInLetters(t *testing.T) {
 		return name
 	}
 	s := theme.Settings{
-		Logo: file("logo.svg", `<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>`), Accent: "#d6006c",
+		Logo: file("logo.svg", `<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>`), Accent: "#d6006c", Radius: "1.25rem",
 		Stylesheet: file("more.css", "h1 { color: red }"), Footer: "Garish Co <b>",
 	}
 	s.Links.Terms, s.Links.Support = "https://example.com/terms?a=b&c=d", "mailto:help@example.com"
@@ -104,7 +104,7 @@ func TestThemeIsOnPagesAndInLetters(t *testing.T) {
 		}
 		a.signup("alice")
 		m := box.take(t)
-		for _, want := range []string{"#d6006c", "https://example.com/terms?a=b&amp;c=d", "Garish Co &lt;b&gt;"} {
+		for _, want := range []string{"#d6006c", "border-radius:20px", "border-radius:12px", "https://example.com/terms?a=b&amp;c=d", "Garish Co &lt;b&gt;"} {
 			if !strings.Contains(m.HTML, want) {
 				t.Errorf("the letter has no %q: %s", want, m.HTML)
 			}

@@ -93,16 +93,15 @@ func checkColour(bad *input.Error, field, value string, grounds []ground) {
 	}
 }
 
-// validRadius reports whether s is a length of CSS in px or rem, and no larger than looks
-// right.
-func validRadius(s string) bool {
-	for unit, most := range map[string]float64{"px": 32, "rem": 2} {
+// pixels reads a length of CSS in px or rem. It refuses one that is larger than looks right.
+func pixels(s string) (float64, bool) {
+	for unit, of := range map[string]float64{"px": 1, "rem": 16} {
 		if number, ok := strings.CutSuffix(s, unit); ok {
 			n, err := strconv.ParseFloat(number, 64)
-			return err == nil && n >= 0 && n <= most && strings.Trim(number, "0123456789.") == ""
+			return n * of, err == nil && n >= 0 && n*of <= 32 && strings.Trim(number, "0123456789.") == ""
 		}
 	}
-	return s == "0"
+	return 0, s == "0"
 }
 
 // validFooter reports whether s is a line that can be shown.

@@ -8,9 +8,11 @@
 package theme
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"strings"
 
 	"countersign/input"
@@ -66,7 +68,7 @@ func (s *Settings) Check() error {
 			{black, "black: buttons have black text on dark pages"}, {darkCard, "the background of dark pages, " + darkCard.hex()},
 		})
 	}
-	if s.Radius != "" && !validRadius(s.Radius) {
+	if _, ok := pixels(s.Radius); s.Radius != "" && !ok {
 		bad.Add("radius", input.Invalid, "must be 0, or a length up to 2rem or 32px such as 12px or 0.5rem, not %q", s.Radius)
 	}
 	for _, l := range s.links() {
@@ -111,8 +113,7 @@ type Theme struct {
 	Styles                  []*Asset
 	Links                   []Link
 	Footer                  string
-	accent                  string // of letters; empty: our own
-	settings                Settings
+	accent, radius          string // of letters; empty: our own
 }
 
 // Assets returns all files, each once.
@@ -138,6 +139,13 @@ func (t *Theme) Accent() string {
 	return t.accent
 }
 
+// Corners returns how round the card of a letter and its button are, in pixels: like those of
+// pages, whose pages.css has the same figures.
+func (t *Theme) Corners() (card, button int) {
+	radius, _ := pixels(cmp.Or(t.radius, "16px"))
+	return int(math.Round(radius)), int(math.Round(radius * 0.6))
+}
+
 // LetterLogo returns the logo if mail programs show its kind, else nil.
 func (t *Theme) LetterLogo() *Asset {
 	if t.Logo != nil && (t.Logo.Type == "image/png" || t.Logo.Type == "image/jpeg") {
@@ -152,7 +160,7 @@ func Load(s Settings) (*Theme, error) {
 	if err := s.Check(); err != nil {
 		return nil, fmt.Errorf("theme: %w", err)
 	}
-	t := &Theme{Footer: s.Footer, accent: s.Accent}
+	t := &Theme{Footer: s.Footer, accent: s.Accent, radius: s.Radius}
 	for _, l := range s.links() {
 		if l.URL != "" {
 			t.Links = append(t.Links, l)
