@@ -27,7 +27,7 @@ type RecoveryPages struct{ *Hosted }
 // password at the origin's root (https://www.w3.org/TR/change-password-url/), whatever the
 // issuer's path.
 func (h *RecoveryPages) Mount(root, r gin.IRouter) {
-	changing := h.page(func(c *gin.Context) error { return h.redirect(c, h.Base+"/forgot") })
+	changing := h.page(func(c *gin.Context) error { return h.redirect(c, h.Base+"/me/security") })
 	r.GET(changePassword, changing)
 	if h.Base != "" {
 		root.GET(changePassword, changing)

@@ -59,12 +59,12 @@ func TestChangePasswordLeadsToThePage(t *testing.T) {
 		for _, path := range []string{"/.well-known/change-password", base + "/.well-known/change-password"} {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
 				to := a.do(method, path, "").want(http.StatusSeeOther).Header().Get("Location")
-				if to != base+"/forgot" {
+				if to != base+"/me/security" {
 					t.Errorf("%s %s leads to %q", method, path, to)
 				}
 			}
 		}
-		a.do(http.MethodGet, base+"/forgot", "").want(http.StatusOK)
+		a.do(http.MethodGet, base+"/me/security", "").goesTo(base + "/login?to=%2Fme%2Fsecurity")
 		a.do(http.MethodGet, "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200", "").want(http.StatusNotFound)
 	}
 }
