@@ -329,7 +329,11 @@ func (v view) MessageText() ([]part, error) { return v.Parts("message." + v.code
 func (v view) Failures() ([]string, error) {
 	var all []string
 	for _, code := range v.Errors {
-		s, err := v.Say("error." + known("error.", code, ""))
+		key := "error." + known("error.", code, "")
+		if own := key + "." + v.names(); words[own] != (said{}) {
+			key = own
+		}
+		s, err := v.Say(key)
 		if err != nil {
 			return nil, err
 		}

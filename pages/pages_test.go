@@ -470,6 +470,16 @@ func TestErrorsAreSaid(t *testing.T) {
 			seen[p.says("message")] = true
 		}
 	}
+	for _, c := range []struct{ username, email, want string }{
+		{"optional", "none", "The username or the password is wrong."},
+		{"none", "required", "The e-mail address or the password is wrong."},
+		{"required", "optional", "The username, the e-mail address or the password is wrong."},
+	} {
+		d := pages.Data{UsernameNeed: c.username, EmailNeed: c.email, Errors: []string{"invalid_credentials"}}
+		if got := render(t, "en", pages.Login, d).says("errors"); got != c.want {
+			t.Errorf("with %s and %s: %q", c.username, c.email, got)
+		}
+	}
 	// For an unknown code the page says that the server is at fault, and not the code.
 	if got := render(t, "en", pages.Login, pages.Data{Errors: []string{"surprise"}}).says("errors"); got != "Something went wrong on our side. Try again." {
 		t.Errorf("errors = %q", got)

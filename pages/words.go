@@ -143,16 +143,18 @@ var signInWords = map[string]said{
 	"form_post.button": {"Continue", "계속하기"},
 
 	// What went wrong with a form.
-	"error.prefix":              {"Error:", "오류:"},
-	"error.fields":              {"Please correct what is marked below.", "아래에 표시된 항목을 확인해 주세요."},
-	"error.invalid_credentials": {"The username or the password is wrong.", "아이디 또는 비밀번호가 올바르지 않습니다."},
-	"error.email_not_verified":  {"Your e-mail address isn't confirmed yet. Follow the link in the mail that we sent you, then sign in.", "이메일 주소가 아직 확인되지 않았습니다. 보내 드린 메일의 링크로 주소를 확인하신 다음 로그인해 주세요."},
-	"error.account_disabled":    {"This account is disabled. Please ask the people who run {service}.", "사용이 중지된 계정입니다. {service} 운영자에게 문의해 주세요."},
-	"error.throttled":           {"Too many attempts. Try again in {time}.", "시도 횟수가 너무 많습니다. {time} 후에 다시 시도해 주세요."},
-	"error.busy":                {"The server is too busy at the moment. Try again shortly.", "지금은 접속이 많아 처리하지 못했습니다. 잠시 후에 다시 시도해 주세요."},
-	"error.internal":            {"Something went wrong on our side. Try again.", "서버에 문제가 생겼습니다. 다시 시도해 주세요."},
-	"error.bad_token":           {"This link has been used or is too old. Ask for another one.", "이미 사용했거나 기간이 지난 링크입니다. 링크를 다시 받아 주세요."},
-	"error.missing_fields":      {"Please fill in all fields.", "빈칸을 모두 채워 주세요."},
+	"error.prefix":                    {"Error:", "오류:"},
+	"error.fields":                    {"Please correct what is marked below.", "아래에 표시된 항목을 확인해 주세요."},
+	"error.invalid_credentials":       {"The username or the password is wrong.", "아이디 또는 비밀번호가 올바르지 않습니다."},
+	"error.invalid_credentials.email": {"The e-mail address or the password is wrong.", "이메일 주소 또는 비밀번호가 올바르지 않습니다."},
+	"error.invalid_credentials.name":  {"The username, the e-mail address or the password is wrong.", "아이디, 이메일 주소 또는 비밀번호가 올바르지 않습니다."},
+	"error.email_not_verified":        {"Your e-mail address isn't confirmed yet. Follow the link in the mail that we sent you, then sign in.", "이메일 주소가 아직 확인되지 않았습니다. 보내 드린 메일의 링크로 주소를 확인하신 다음 로그인해 주세요."},
+	"error.account_disabled":          {"This account is disabled. Please ask the people who run {service}.", "사용이 중지된 계정입니다. {service} 운영자에게 문의해 주세요."},
+	"error.throttled":                 {"Too many attempts. Try again in {time}.", "시도 횟수가 너무 많습니다. {time} 후에 다시 시도해 주세요."},
+	"error.busy":                      {"The server is too busy at the moment. Try again shortly.", "지금은 접속이 많아 처리하지 못했습니다. 잠시 후에 다시 시도해 주세요."},
+	"error.internal":                  {"Something went wrong on our side. Try again.", "서버에 문제가 생겼습니다. 다시 시도해 주세요."},
+	"error.bad_token":                 {"This link has been used or is too old. Ask for another one.", "이미 사용했거나 기간이 지난 링크입니다. 링크를 다시 받아 주세요."},
+	"error.missing_fields":            {"Please fill in all fields.", "빈칸을 모두 채워 주세요."},
 
 	// What is wrong with a field, by the code of package input.
 	"wrong.required":                 {"Please fill this in.", "이 항목을 입력해 주세요."},

@@ -413,7 +413,7 @@ func TestWrongPasswordOnThePage(t *testing.T) {
 	f := p.authorize(authorization("spa")).page("login-form")
 	f.Set("username", "alice")
 	f.Set("password", "wrong")
-	known := p.submit("/login", f).says(http.StatusBadRequest, "The username or the password is wrong.")
+	known := p.submit("/login", f).says(http.StatusBadRequest, "The username, the e-mail address or the password is wrong.")
 	f.Set("username", "alicf")
 	unknown := p.submit("/login", f)
 	if strings.ReplaceAll(unknown.Body.String(), "alicf", "alice") != known.Body.String() || unknown.Code != known.Code {

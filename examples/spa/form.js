@@ -45,7 +45,7 @@ export function explain(err) {
     case "unknown_state":
       return "That sign-in has expired. Please sign in again.";
     case "invalid_credentials":
-      return "The username or the password is wrong.";
+      return "The username, the e-mail address or the password is wrong.";
     case "email_not_verified":
       return "Your e-mail address isn't confirmed yet. Follow the link in the mail we sent you, then sign in.";
     case "account_disabled":

@@ -99,7 +99,7 @@ func TestDemoIsAccessible(t *testing.T) {
 	b.fill("Username", "nobody")
 	b.fill("Password", "wrong")
 	b.press("Sign in")
-	b.shows("The username or the password is wrong.")
+	b.shows("The username, the e-mail address or the password is wrong.")
 	look("signin-wrong")
 
 	b.press("Sign in on the server's page instead")

@@ -34,7 +34,7 @@ func TestDemoJourney(t *testing.T) {
 	b.fill("Username", "alice")
 	b.fill("Password", "wrong")
 	b.press("Sign in")
-	b.shows("The username or the password is wrong.")
+	b.shows("The username, the e-mail address or the password is wrong.")
 	b.fill("Password", password)
 	b.press("Sign in")
 	b.isAt("Profile")

@@ -304,7 +304,7 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	}
 	b.fill("Password", "wrong")
 	b.press("Sign in")
-	b.shows("The username or the password is wrong.")
+	b.shows("The username, the e-mail address or the password is wrong.")
 	b.press("Forgotten password?")
 	b.isAt("Forgotten password")
 	b.fill("Username or e-mail address", "alice")
@@ -325,7 +325,7 @@ func TestHostedPagesWithoutScript(t *testing.T) {
 	h.back(b, 3).code(t)
 	b.open(h.authorization("prompt", "login"))
 	b.signIn("alice")
-	b.shows("The username or the password is wrong.") // this is the old password
+	b.shows("The username, the e-mail address or the password is wrong.") // this is the old password
 	b.fill("Password", "new "+password)
 	b.press("Sign in")
 	h.back(b, 4).code(t)
@@ -388,7 +388,7 @@ func TestHostedPagesByKeyboard(t *testing.T) {
 	b.wait("the focus", "document.activeElement.id === 'username'")
 	b.showsFocus("Username or e-mail address")
 	b.do(chromedp.KeyEvent("alice"), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent("wrong"), enter)
-	b.shows("The username or the password is wrong.")
+	b.shows("The username, the e-mail address or the password is wrong.")
 	b.wait("the focus", "document.activeElement.id === 'password'")
 	b.do(chromedp.KeyEvent(password), enter)
 	b.isAt("Allow access?")
@@ -411,7 +411,7 @@ func TestHostedPagesByKeyboard(t *testing.T) {
 	b.isAt("Sign in")
 	b.tabTo("Username or e-mail address")
 	b.do(chromedp.KeyEvent("nobody"), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent("wrong"), enter)
-	b.shows("The username or the password is wrong.")
+	b.shows("The username, the e-mail address or the password is wrong.")
 
 	b.open(h.origin + "/me")
 	b.isAt("Profile")
