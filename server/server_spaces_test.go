@@ -41,7 +41,7 @@ func TestSpaceAroundNamesAndAddresses(t *testing.T) {
 		f = person.open("/login").page("login-form")
 		f.Set("username", spaced)
 		f.Set("password", password)
-		person.follow(person.submit("/login", f)).says(http.StatusOK, "You are signed in", "alice")
+		person.follow(person.submit("/login", f)).says(http.StatusOK, "Your account", "alice")
 		visitor := a.person()
 		f = visitor.open("/signup").page("signup-form")
 		f.Set("username", around("carol"))
