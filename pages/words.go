@@ -197,7 +197,7 @@ var signInWords = map[string]said{
 	"message.origin.title":               {"Request from another site", "다른 곳에서 온 요청입니다"},
 	"message.origin.text":                {"Another site sent this form in your name. We did not act on it.", "다른 사이트에서 회원님 대신 보낸 요청이어서 처리하지 않았습니다."},
 	"message.mail_sent.title":            {"Check your mail", "메일을 확인해 주세요"},
-	"message.mail_sent.text":             {"If such an account exists and has an e-mail address, a link is on its way there, or one that still works was mailed in the last minutes. If none arrives, look among the spam, then ask again.", "입력하신 정보와 일치하고 이메일 주소가 등록된 계정이 있으면 그 주소로 링크를 보내 드립니다. 몇 분 안에 이미 받으신 링크가 있으면 그 링크를 사용하실 수 있습니다. 메일이 오지 않으면 스팸함을 확인하신 뒤 다시 요청해 주세요."},
+	"message.mail_sent.text":             {"If such an account exists and has an address, a link is on its way there, or one that still works was mailed in the last minutes. If none arrives, look among the spam, then ask again.", "입력하신 정보와 일치하고 이메일 주소가 등록된 계정이 있으면 그 주소로 링크를 보내 드립니다. 몇 분 안에 이미 받으신 링크가 있으면 그 링크를 사용하실 수 있습니다. 메일이 오지 않으면 스팸함을 확인하신 뒤 다시 요청해 주세요."},
 	"message.verify_sent.title":          {"Check your mail", "메일을 확인해 주세요"},
 	"message.verify_sent.text":           {"We are sending a link to {email}. Follow it to confirm your address, then sign in. If none arrives, look among the spam and check that the address is right.", "{email} 주소로 링크를 보내 드립니다. 받으신 링크로 이메일 주소를 확인하신 다음 로그인해 주세요. 메일이 오지 않으면 스팸함을 살펴보시고 주소가 맞는지 확인해 주세요."},
 	"message.verify_again.title":         {"Check your mail", "메일을 확인해 주세요"},

@@ -37,7 +37,7 @@ export const views = {
       onSubmit(form, async ({ account }) => {
         await auth.forgotPassword(account.includes("@") ? { email: account } : { username: account });
         form.reset();
-        announce("If such an account exists and has an e-mail address, a link is on its way there, or one that still works was mailed in the last minutes.");
+        announce("If such an account exists and has an address, a link is on its way there, or one that still works was mailed in the last minutes.");
       });
     },
   },
