@@ -144,7 +144,8 @@ const (
 )
 
 // AccountToken returns a token with which the reader of a page, who has given the right
-// password, can ask for mail to the account for an hour. It opens nothing else.
+// password, can ask for mail to the account for an hour. It opens nothing else. On the forms
+// of the account's pages it says to whom they belong.
 func (u *Users) AccountToken(now time.Time, account ids.User) string {
 	if u.seal == nil {
 		return ""
@@ -163,6 +164,12 @@ func (u *Users) openAccount(now time.Time, token string) (account ids.User, ok b
 		return account, false
 	}
 	return ids.User(message[8:]), true
+}
+
+// IsAccount reports whether an AccountToken, however old, names an account.
+func (u *Users) IsAccount(token string, account ids.User) bool {
+	named, ok := u.openAccount(time.Time{}, token)
+	return ok && named == account
 }
 
 // Gone reports whether the account that an AccountToken names, however old, is deleted.

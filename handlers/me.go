@@ -24,7 +24,8 @@ import (
 // Me serves /me and the pages below it, where users do on our pages what /account lets
 // applications do, by the same methods of the domain. The user is the one who is signed in
 // to the browser. Each form names in its field "do" what it does; afterwards the browser is
-// led to the page again, which says once what was done.
+// led to the page again, which says once what was done. Its field "account" names the account
+// whose page it is on; it does nothing to any other.
 type Me struct {
 	*Hosted
 	Clients  *clients.Registry
@@ -108,6 +109,12 @@ func (h *Me) submit(c *gin.Context, p *mePage, path string, form url.Values) err
 	if !there {
 		return h.redirect(c, h.Base+path)
 	}
+	// The user who acts must be the user to whom the page was shown: another may have signed
+	// in since, in another tab.
+	if !h.Users.IsAccount(form.Get("account"), v.user.ID) {
+		h.notify(c, "other_account")
+		return h.redirect(c, h.Base+path)
+	}
 	notice, err := do(v, form)
 	switch {
 	case signedOut(err):
@@ -130,7 +137,7 @@ func (h *Me) submit(c *gin.Context, p *mePage, path string, form url.Values) err
 func (h *Me) showOwn(v *visit, p *mePage, status int, d pages.Data, form url.Values) error {
 	d.SignedIn, d.Username, d.Forgot = v.login.Username, v.user.Username, h.Mail
 	d.Own.Mail, d.Own.Password = h.Mail, v.user.PasswordHash != ""
-	d.Own.ProofDue = !v.owner.Fresh(v.now)
+	d.Own.ProofDue, d.Own.Account = !v.owner.Fresh(v.now), h.Users.AccountToken(v.now, v.user.ID)
 	if err := p.fill(v, &d, form); err != nil {
 		return err
 	}

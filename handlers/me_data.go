@@ -23,10 +23,7 @@ const (
 func (h *Me) data() mePage {
 	return mePage{
 		name: pages.MeData,
-		fill: func(v *visit, d *pages.Data, _ url.Values) error {
-			d.Own.Account = h.Users.AccountToken(v.now, v.user.ID)
-			return nil
-		},
+		fill: func(*visit, *pages.Data, url.Values) error { return nil },
 		do: map[string]func(*visit, url.Values) (string, error){
 			"export": func(v *visit, _ url.Values) (string, error) { return "", h.Export.answer(v.Context, v.user.ID, v.here) },
 			doDelete: h.delete,

@@ -35,6 +35,7 @@ func ownExamples() []Example {
 	return []Example{
 		{"me", Me, own(Me, Own{Address: address, Verified: true, Profile: profile}, Data{Home: home})},
 		{"me-saved", Me, own(Me, Own{Notice: "profile_saved", Address: address, Verified: true, Profile: profile}, Data{})},
+		{"me-other-account", Me, own(Me, Own{Notice: "other_account", Address: address, Verified: true, Profile: profile}, Data{})},
 		{"me-new", Me, own(Me, Own{}, Data{})},
 		{"me-unconfirmed", Me, own(Me, Own{Address: address, ProofDue: true}, Data{})},
 		{"me-link-sent", Me, own(Me, Own{Notice: "letter_sent", Address: address}, Data{MailFails: true})},

@@ -60,7 +60,7 @@ type Own struct {
 	Next     string // names the next page of sessions; empty: there is none
 	Apps     []App
 
-	Account string // sent along with the form that deletes the account, see handlers.Me
+	Account string // names the account in each form, see handlers.Me
 }
 
 // An Act is something that happened to the account.
@@ -248,8 +248,17 @@ func (v view) Device(label string) (string, error) {
 	}
 }
 
+// A doing is what a form does, and to which account.
+type doing struct{ Do, Account string }
+
+// Doing returns what a form of the page does.
+func (v view) Doing(what string) doing { return doing{what, v.Own.Account} }
+
 // An ending is the form that ends a Signed.
-type ending struct{ Path, Do, ID, Text, Label string }
+type ending struct {
+	doing
+	Path, ID, Text, Label string
+}
 
 // Ending returns the form that ends s, which is a "login" or a "session".
 func (v view) Ending(s Signed, kind string) (e ending, err error) {
@@ -261,7 +270,7 @@ func (v view) Ending(s Signed, kind string) (e ending, err error) {
 		}
 	}
 	v.Data = &d
-	e = ending{Path: v.Path(), Do: "end_" + kind, ID: s.ID}
+	e = ending{doing: v.Doing("end_" + kind), Path: v.Path(), ID: s.ID}
 	if e.Text, err = v.Say("sessions.end"); err == nil {
 		e.Label, err = v.Say("sessions.end_of")
 	}

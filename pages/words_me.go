@@ -117,6 +117,7 @@ var accountWords = map[string]said{
 	"notice.password_changed": {"Your password is changed. Everywhere else you are signed out.", "비밀번호를 변경했습니다. 다른 모든 기기에서 로그아웃되었습니다."},
 	"notice.session_ended":    {"That sign-in has ended.", "로그아웃했습니다."},
 	"notice.others_ended":     {"You are signed out everywhere else.", "다른 모든 기기에서 로그아웃했습니다."},
+	"notice.other_account":    {"Nothing has changed: that page was opened for another account than the one that is signed in now.", "변경된 내용이 없습니다. 그 페이지는 지금 로그인한 계정이 아닌 다른 계정으로 열려 있었습니다."},
 	"notice.app_withdrawn":    {"The application can no longer use your account.", "이제 앱이 계정에 접근할 수 없습니다."},
 
 	"wrong.current_password.required": {"Please enter your current password.", "현재 비밀번호를 입력해 주세요."},

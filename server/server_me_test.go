@@ -105,6 +105,40 @@ func TestAccountPagesAreOurs(t *testing.T) {
 	}
 }
 
+// A form acts on the account whose page it is on, and on no other that has signed in to the
+// browser since, in another tab.
+func TestAccountPagesActOnTheirOwnAccount(t *testing.T) {
+	a := idle(t)
+	p, _ := a.newPerson(t, "alice")
+	b, bobs := a.newPerson(t, "bob")
+	sid := sidOf(bobs)
+	forms := map[string][]url.Values{}
+	for path, ids := range map[string][]string{
+		"/me": {"profile-form", "email-form"}, "/me/security": {"password-form"}, "/me/sessions": {"others-form"}, "/me/data": {"export-form", "delete-form"},
+	} {
+		page := p.open(path)
+		for _, id := range ids {
+			forms[path] = append(forms[path], fill(page.page(id), "name", "Alice", "email", "alice@example.net",
+				"current_password", password, "new_password", "another good password", "confirm", "yes"))
+		}
+	}
+	ending := fill(b.open("/me/sessions").page("end-"+sid), "account", forms["/me/sessions"][0].Get("account"))
+	forms["/me/sessions"] = append(forms["/me/sessions"], ending)
+	for path, all := range forms {
+		for _, f := range all {
+			for _, account := range []string{f.Get("account"), "", "nonsense"} {
+				f.Set("account", account)
+				b.did(b.submit(path, f), path, "Nothing has changed")
+			}
+		}
+	}
+	if r := b.open("/me").says(http.StatusOK, "bob"); strings.Contains(r.Body.String(), "Alice") {
+		t.Error("the form of another account has changed the profile")
+	}
+	a.person().submit("/login", form("username", "bob", "password", password)).goesTo("/me")
+	a.refresh(bobs.text("refresh_token")).want(http.StatusOK)
+}
+
 // The profile, with every claim that PUT /account/profile takes.
 func TestAccountPageProfile(t *testing.T) {
 	a := newApp(t)
@@ -141,7 +175,7 @@ func TestAccountPageProfile(t *testing.T) {
 		t.Errorf("the profile has changed: %s", got)
 	}
 	for claim := range f {
-		if claim != "do" {
+		if claim != "do" && claim != "account" {
 			f.Set(claim, "")
 		}
 	}
@@ -160,12 +194,13 @@ func TestAccountPageAddress(t *testing.T) {
 		p.open("/me").says(http.StatusOK, "alice@example.net", "Not confirmed yet")
 		a.waiting()
 		time.Sleep(time.Hour)
-		p.did(p.act("/me", "resend-form"), "/me", "A link is on its way")
+		again := p.open("/me").page("resend-form")
+		p.did(p.submit("/me", again), "/me", "A link is on its way")
 		p.submit("/verify", form("token", a.waiting())).says(http.StatusOK, "confirmed")
 		if r := p.open("/me").says(http.StatusOK, "Confirmed"); strings.Contains(r.Body.String(), "resend-form") {
 			t.Error("a link is offered for an address that is confirmed")
 		}
-		p.submit("/me", form("do", "resend")).goesTo("/me") // in a former tab
+		p.did(p.submit("/me", again), "/me", "A link is on its way") // in a former tab
 
 		f := fill(p.open("/me").page("email-form"), "email", "new@example.net")
 		p.submit("/me", f).says(http.StatusBadRequest, "Please enter your current password.", `value="new@example.net"`)
@@ -281,14 +316,15 @@ func TestAccountPageEndsSessions(t *testing.T) {
 		t.Errorf("%d times this browser: %s", n, r.Body)
 	}
 	f := r.page("end-" + sid)
-	bob.did(bob.submit("/me/sessions", f), "/me/sessions", "That sign-in has ended.") // but not alice's
+	bobsForm := fill(bob.open("/me/sessions").page("others-form"), "do", "end_session", "id", sid)
+	bob.did(bob.submit("/me/sessions", bobsForm), "/me/sessions", "That sign-in has ended.") // but not alice's
 	a.refresh(theirs.text("refresh_token")).want(http.StatusOK)
 	for range 2 {
 		p.did(p.submit("/me/sessions", f), "/me/sessions", "That sign-in has ended.")
 	}
 	a.refresh(theirs.text("refresh_token")).wantDead()
 	q.open("/me").goesTo("/login?to=%2Fme") // its browser is signed out, too
-	p.submit("/me/sessions", form("do", "end_session", "id", "nonsense")).goesTo("/me/sessions")
+	p.did(p.submit("/me/sessions", fill(f, "id", "nonsense")), "/me/sessions", "That sign-in has ended.")
 
 	q.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
 	for range 2 {
@@ -309,7 +345,7 @@ func TestAccountPageEndsSessions(t *testing.T) {
 		}
 	}
 	f = p.open("/me/sessions").page("end-" + there)
-	bob.submit("/me/sessions", f).goesTo("/me/sessions")
+	bob.submit("/me/sessions", fill(bobsForm, "do", "end_login", "id", there)).goesTo("/me/sessions")
 	q.open("/me").says(http.StatusOK, "alice")
 	for range 2 {
 		p.did(p.submit("/me/sessions", f), "/me/sessions", "That sign-in has ended.")

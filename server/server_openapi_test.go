@@ -412,13 +412,13 @@ func (o *observer) hostedPages(t *testing.T, a *app, in *signedIn) {
 		p.submit(path, form("nothing", "x")).want(http.StatusSeeOther)
 		p.submit(path, form("client", "\xff", "id", "\xff")).want(http.StatusBadRequest)
 	}
-	p.submit("/me", form("do", "profile", "birthdate", "May")).want(http.StatusBadRequest)
-	p.submit("/me/security", form("do", "password")).want(http.StatusBadRequest)
-	p.submit("/me/data", form("do", "export")).want(http.StatusOK)
-	p.submit("/me/data", form("do", "delete")).want(http.StatusBadRequest)
+	p.act("/me", "profile-form", "birthdate", "May").want(http.StatusBadRequest)
+	p.act("/me/security", "password-form").want(http.StatusBadRequest)
+	p.act("/me/data", "export-form").want(http.StatusOK)
+	p.act("/me/data", "delete-form").want(http.StatusBadRequest)
 	leaving := a.person()
 	leaving.submit("/signup", form("username", "leaving", "password", password)).want(http.StatusSeeOther)
-	leaving.submit("/me/data", form("do", "delete", "confirm", "yes")).want(http.StatusSeeOther)
+	leaving.act("/me/data", "delete-form", "confirm", "yes").want(http.StatusSeeOther)
 	leaving.open("/me/deleted").want(http.StatusOK)
 	leaving.open("/me/deleted").want(http.StatusSeeOther)
 	nobody.open("/error").want(http.StatusBadRequest)
@@ -510,7 +510,7 @@ func (o *observer) throttles(a *app, in *signedIn) {
 	dina := a.person()
 	dina.submit("/signup", form("username", "dina", "password", password)).want(http.StatusSeeOther)
 	for path, do := range map[string]string{"/me": "email", "/me/security": "password", "/me/data": "delete"} {
-		f := form("do", do, "confirm", "yes", "current_password", "another password", "new_password", "", "email", "new@example.net")
+		f := form("do", do, "account", dina.open("/me").page("profile-form").Get("account"), "confirm", "yes", "current_password", "another password", "new_password", "", "email", "new@example.net")
 		until429(path, func(int) *response { return dina.submit(path, f) })
 	}
 	until429("revoke", func(int) *response { return a.revokeAs("web", "wrong", "x") })
