@@ -46,7 +46,7 @@ func TestLanguageSwitch(t *testing.T) {
 		in := f.page("login-form")
 		in.Set("username", "alice")
 		in.Set("password", "wrong")
-		in = p.submit("/login", in).says(http.StatusBadRequest, "아이디 또는 비밀번호가", "&language=en").page("login-form")
+		in = p.submit("/login", in).says(http.StatusBadRequest, "비밀번호가 올바르지 않습니다", "&language=en").page("login-form")
 		p.open("/signup?ticket="+url.QueryEscape(in.Get("ticket"))).says(http.StatusOK, "회원가입")
 		in.Set("username", "alice")
 		in.Set("password", password)
