@@ -75,7 +75,7 @@ func TestOtherWindowsDontBorrowClicks(t *testing.T) {
 	b := newProfile(t).newTab()
 	b.open(h.origin + "/login")
 	b.signIn("alice")
-	b.isAt("You are signed in")
+	b.isAt("Profile")
 	posts := func() int { return strings.Count(h.asked.String(), "POST /") }
 	before := posts()
 	verify := h.link("alice@example.net", 1)
@@ -173,7 +173,7 @@ func TestOtherWindowsDontBorrowClicks(t *testing.T) {
 	}
 	b.open(h.origin + "/login")
 	b.signIn("alice")
-	b.isAt("You are signed in")
+	b.isAt("Profile")
 	for _, act := range acts {
 		before := h.app.backs()
 		b.open(h.authorization("prompt", "consent"))

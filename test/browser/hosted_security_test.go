@@ -119,7 +119,7 @@ func TestHostedPagesAreClosedToOtherOrigins(t *testing.T) {
 	b.blocked = true
 	b.open(server + "/login")
 	b.signIn("alice")
-	b.isAt("You are signed in")
+	b.isAt("Profile")
 	cookie := b.loginCookie(server, "__Host-countersign_login")
 	if !cookie.HTTPOnly || !cookie.Secure || cookie.SameSite != "Lax" || cookie.Path != "/" || cookie.Domain != authHost {
 		t.Errorf("the cookie is %+v", cookie)
@@ -255,7 +255,7 @@ func TestPostedAuthorizationRequestKeepsTheSignIn(t *testing.T) {
 	b := newProfile(t).newTab()
 	b.open(h.origin + "/login")
 	b.signIn("alice")
-	b.isAt("You are signed in")
+	b.isAt("Profile")
 	_, port, _ := strings.Cut(strings.TrimPrefix(h.origin, "http://"), ":")
 	cookie := b.loginCookie(h.origin, "countersign_login_"+port) // the name as over http on localhost
 	if !cookie.HTTPOnly || cookie.Secure || cookie.SameSite != "Lax" || cookie.Path != "/" || cookie.Domain != "localhost" {

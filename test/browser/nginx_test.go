@@ -80,7 +80,7 @@ http {
 	b.fill("Username", "alice")
 	b.fill("Password", password)
 	b.press("Sign up")
-	b.isAt("You are signed in")
+	b.isAt("Profile")
 	b.press("Sign out")
 	b.isAt("Sign out?")
 	time.Sleep(time.Second) // the button takes no quicker press
@@ -88,5 +88,5 @@ http {
 	b.isAt("Signed out")
 	b.open(origin + "/login")
 	b.signIn("alice")
-	b.isAt("You are signed in")
+	b.isAt("Profile")
 }
