@@ -73,9 +73,10 @@ type Filter struct {
 	// page then costs what it holds, however many there are. The nodes of a cluster number
 	// independently, so a caller who waits for new events would miss some.
 	ByNumber bool
-	// Latest selects the latest events of an account, newest first, by their numbers. After
-	// must be zero.
+	// Latest selects the latest events of an account of some Kinds, newest first, by their
+	// numbers. After must be zero.
 	Latest bool
+	Kinds  []Kind // with Latest, at least one
 }
 
 // A Place is the position of an event among all events: by its time, then by its

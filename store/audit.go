@@ -64,8 +64,12 @@ func (db *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error
 			WHERE user_id = ? AND at >= ? AND id > ? ORDER BY id LIMIT ?`, f.UserID[:], f.Since.UnixMilli(), f.After.Number, cmp.Or(f.Limit, 1000))
 	}
 	if f.Latest {
+		args := []any{f.UserID[:], f.Since.UnixMilli()}
+		for _, k := range f.Kinds {
+			args = append(args, string(k))
+		}
 		return all(ctx, db, scanEvent, `SELECT `+eventTable.list("")+` FROM audit_events
-			WHERE user_id = ? AND at >= ? ORDER BY id DESC LIMIT ?`, f.UserID[:], f.Since.UnixMilli(), cmp.Or(f.Limit, 1000))
+			WHERE user_id = ? AND at >= ? AND kind IN (?`+strings.Repeat(`, ?`, len(f.Kinds)-1)+`) ORDER BY id DESC LIMIT ?`, append(args, cmp.Or(f.Limit, 1000))...)
 	}
 	since := f.Since
 	if f.After.Time.After(since) {

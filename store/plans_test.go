@@ -114,7 +114,7 @@ var verbs = map[string]func(ctx context.Context, db *store.DB, b *browsing) erro
 		return err
 	},
 	"latest Events": func(ctx context.Context, db *store.DB, b *browsing) error {
-		_, err := db.Events(ctx, audit.Filter{UserID: b.user, Latest: true, Limit: 500})
+		_, err := db.Events(ctx, audit.Filter{UserID: b.user, Latest: true, Kinds: []audit.Kind{audit.LoginCreated, audit.SessionCreated}, Limit: 20})
 		return err
 	},
 	"UserSessions": func(ctx context.Context, db *store.DB, b *browsing) error {

@@ -29,8 +29,10 @@ var eventPromises = []promise{
 		succeeds(t, err)
 		same(t, "events", got, []audit.Record{{Number: number(t, db), Event: event(audit.ClientCreated)}})
 	}},
-	{"Events/the latest of an account, newest first", func(t *testing.T, db *store.DB) {
+	{"Events/the latest of an account of some kinds, newest first", func(t *testing.T, db *store.DB) {
 		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
+		first := audit.Event{Time: at, Kind: audit.UserPasswordChanged, UserID: u.ID}
+		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Operator: true}, at, first))
 		for i := range 4 {
 			id := []ids.User{u.ID, u.ID, u.ID, other.ID}[i]
 			ev := audit.Event{Time: at, Kind: audit.UserProfileChanged, UserID: id}
@@ -38,9 +40,15 @@ var eventPromises = []promise{
 		}
 		all, err := db.Events(t.Context(), audit.Filter{UserID: u.ID, ByNumber: true})
 		succeeds(t, err)
-		got, err := db.Events(t.Context(), audit.Filter{UserID: u.ID, Latest: true, Limit: 2})
-		succeeds(t, err)
-		same(t, "events", got, []audit.Record{all[len(all)-1], all[len(all)-2]})
+		latest := func(limit int, kinds ...audit.Kind) []audit.Record {
+			got, err := db.Events(t.Context(), audit.Filter{UserID: u.ID, Latest: true, Kinds: kinds, Limit: limit})
+			succeeds(t, err)
+			return got
+		}
+		n := len(all)
+		same(t, "events", latest(2, audit.UserProfileChanged), []audit.Record{all[n-1], all[n-2]})
+		same(t, "events of two kinds", latest(0, audit.UserProfileChanged, audit.UserPasswordChanged), []audit.Record{all[n-1], all[n-2], all[n-3], all[0]})
+		same(t, "events before others of another kind", latest(1, audit.UserPasswordChanged), []audit.Record{all[0]})
 	}},
 	{"Events/of one kind and user ten a minute, but for the operator's", func(t *testing.T, db *store.DB) {
 		u, other := addUser(t, db, "alice"), addUser(t, db, "bob")
