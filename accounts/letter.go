@@ -96,7 +96,8 @@ func (l *Letter) HasToken() bool {
 type LetterStore interface {
 	// PostLetter stores a letter for sending, and others with it. The place, if not zero,
 	// must be alive at that time, and the letters get the epoch of its user; those with a
-	// token end with a session, however it ends. ErrSignedOut.
+	// token end with the place, however it ends: with the session, or with the login where
+	// that is what asks. ErrSignedOut.
 	PostLetter(ctx context.Context, l Letter, at ids.Place, with ...Letter) error
 	// Letter returns a letter that has not expired at now. ErrBadToken.
 	Letter(ctx context.Context, id ids.Letter, now time.Time) (Letter, error)

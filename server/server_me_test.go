@@ -37,6 +37,15 @@ func (p *person) did(r *response, path, notice string) {
 	}
 }
 
+// endingNewest returns the form that ends the newest sign-in of a browser that is not p's.
+func (p *person) endingNewest() url.Values {
+	p.a.t.Helper()
+	r := p.open("/me/sessions")
+	_, form, _ := strings.Cut(r.Body.String(), `<form id="end-`)
+	id, _, _ := strings.Cut(form, `"`)
+	return r.page("end-" + id)
+}
+
 // sidOf returns the id of the session of an access token.
 func sidOf(r *response) string {
 	r.t.Helper()
@@ -226,6 +235,14 @@ func TestAccountPageAddress(t *testing.T) {
 		p.did(p.act("/me/sessions", "others-form"), "/me/sessions", "You are signed out everywhere else.")
 		p.submit("/verify", form("token", token)).says(http.StatusBadRequest, "too old")
 		q.open("/me").goesTo("/login?to=%2Fme")
+
+		// As it does when that browser alone is signed out.
+		q.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
+		q.did(q.act("/me", "email-form", "email", "mallory@example.net"), "/me", "the mailbox of the new address")
+		token = a.waiting()
+		p.did(p.submit("/me/sessions", p.endingNewest()), "/me/sessions", "That sign-in has ended.")
+		q.open("/me").goesTo("/login?to=%2Fme")
+		p.submit("/verify", form("token", token)).says(http.StatusBadRequest, "too old")
 		p.open("/me").says(http.StatusOK, "new@example.net")
 	})
 }
@@ -297,6 +314,15 @@ func TestAccountPageShowsRecentSignIns(t *testing.T) {
 			t.Errorf("%d entries are this browser's", n)
 		}
 		p.did(p.act("/me/security", "password-form", "current_password", password, "new_password", "another good password"), "/me/security", "Password changed")
+
+		// Changes of the profile, as many as one likes, hide none of it.
+		for i := range 60 {
+			time.Sleep(time.Minute) // of one kind, ten events a minute are kept
+			for j := range 10 {
+				p.act("/me", "profile-form", "nickname", fmt.Sprint("Al", i, j)).goesTo("/me")
+			}
+		}
+		p.open("/me/security").says(http.StatusOK, "Password changed", "203.0.113.9")
 	})
 }
 
@@ -338,14 +364,8 @@ func TestAccountPageEndsSessions(t *testing.T) {
 
 	// A browser that is signed in to no application can be signed out, too.
 	q.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
-	var there string
-	for _, line := range strings.Split(p.open("/me/sessions").Body.String(), "\n") {
-		if _, id, ok := strings.Cut(line, `<form id="end-`); ok && there == "" {
-			there, _, _ = strings.Cut(id, `"`) // the newest
-		}
-	}
-	f = p.open("/me/sessions").page("end-" + there)
-	bob.submit("/me/sessions", fill(bobsForm, "do", "end_login", "id", there)).goesTo("/me/sessions")
+	f = p.endingNewest()
+	bob.submit("/me/sessions", fill(bobsForm, "do", "end_login", "id", f.Get("id"))).goesTo("/me/sessions")
 	q.open("/me").says(http.StatusOK, "alice")
 	for range 2 {
 		p.did(p.submit("/me/sessions", f), "/me/sessions", "That sign-in has ended.")

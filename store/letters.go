@@ -14,19 +14,19 @@ import (
 
 var letterTable = table{name: "letters", columns: columns("id blob, kind text, user_id blob null, address text, language text, epoch int, " +
 	"created_at int, expires_at int, due_at int null, attempts int, session_id blob null, last_error text null, " +
-	"device text null, caller_address text null")}
+	"device text null, caller_address text null, login_id blob null")}
 
 // formerLetterTable is what a letter has in the schema before this one, and all that is
 // needed to send it.
 var formerLetterTable = table{name: letterTable.name, columns: letterTable.columns[:10]}
 
 // letterRow returns the table of letters in the schema that the database has, and a row of
-// it. session may be zero.
-func (db *DB) letterRow(l accounts.Letter, session ids.Session) (table, []any) {
+// it. The letter ends with the place, if that is not zero.
+func (db *DB) letterRow(l accounts.Letter, with ids.Place) (table, []any) {
 	values := []any{
 		l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language, l.Epoch,
-		l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts, optionalID(session), optional(l.LastError),
-		optional(l.Device), optional(l.CallerAddress),
+		l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts, optionalID(with.Session), optional(l.LastError),
+		optional(l.Device), optional(l.CallerAddress), optionalID(with.Login),
 	}
 	if db.older {
 		return formerLetterTable, values[:len(formerLetterTable.columns)]
@@ -44,16 +44,20 @@ func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, at ids.Place, w
 			return db.post(ctx, tx, letters...)
 		}
 		for _, l := range letters {
-			of := at.Session
-			if !l.HasToken() || !at.Login.IsZero() { // a notice must arrive even if its session ends at once
-				of = ids.Session{}
+			var with ids.Place
+			switch {
+			case !l.HasToken(): // a notice must arrive even if its place ends at once
+			case at.Login.IsZero():
+				with.Session = at.Session
+			default:
+				with.Login = at.Login
 			}
-			table, values := db.letterRow(l, of)
+			table, values := db.letterRow(l, with)
 			owner, alive, args := askedAt(at, l.CreatedAt)
 			n, err := affected(tx.ExecContext(ctx, table.into()+`
 				SELECT ?, ?, ?, ?, ?, users.epoch`+strings.Repeat(`, ?`, len(values)-6)+` FROM users
 				WHERE id = (`+owner+`) AND `+alive, append(append(slices.Delete(values, 5, 6), args[0]), args...)...))
-			if err == nil && n == 0 || db.dialect.isForeign(err) { // foreign: the session has just ended
+			if err == nil && n == 0 || db.dialect.isForeign(err) { // foreign: the place has just ended
 				err = accounts.ErrSignedOut
 			}
 			if err != nil {
@@ -67,7 +71,7 @@ func (db *DB) PostLetter(ctx context.Context, l accounts.Letter, at ids.Place, w
 // post adds letters.
 func (db *DB) post(ctx context.Context, tx execer, letters ...accounts.Letter) error {
 	for _, l := range letters {
-		table, values := db.letterRow(l, ids.Session{})
+		table, values := db.letterRow(l, ids.Place{})
 		_, err := tx.ExecContext(ctx, table.insert(), values...)
 		if err != nil {
 			return err

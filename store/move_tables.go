@@ -14,7 +14,7 @@ import (
 // movedTables lists all tables, each after those that it refers to. A test compares it
 // with the schemas.
 var movedTables = []table{
-	userTable, clientTable, sessionTable, letterTable, usedLetterTable, profileTable, consentTable, loginTable, codeTable,
+	userTable, clientTable, sessionTable, usedLetterTable, profileTable, consentTable, loginTable, letterTable, codeTable,
 	authorizationTable, keyTable, guessTable, eventTable, settingTable,
 }
 

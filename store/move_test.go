@@ -132,26 +132,27 @@ func fill(t testing.TB, url string) {
 	}
 	for i := range 40 {
 		exec("INSERT INTO sessions (id, user_id, client_id, scopes, counter, rotations, auth_time, created_at, last_used_at, expires_at, "+
-			"absolute_expires_at, device, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id(byte(i), 4), id(byte(i%len(odd)), 1), odd[i/3%len(odd)],
-			odd[i%len(odd)], at(i), bin(i), at(i+1), at(i+2), at(i+3), at(i+4), at(i+5), null(i, long), null(i+1, at(i)))
+			"absolute_expires_at, device, epoch, methods) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id(byte(i), 4), id(byte(i%len(odd)), 1), odd[i/3%len(odd)],
+			odd[i%len(odd)], at(i), bin(i), at(i+1), at(i+2), at(i+3), at(i+4), at(i+5), null(i, long), null(i+1, at(i)), null(i/2, "pwd"))
 		exec("INSERT INTO audit_events (at, kind, user_id, client_id, session_id, key_id, address, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 			at(i), odd[i%len(odd)], null(i, id(byte(i), 1)), null(i/2, odd[i%len(odd)]), null(i/3, id(byte(i), 4)), null(i+1, "kid"), null(i, odd[i%len(odd)]), null(i/2, "r"))
-	}
-	for i := range 12 {
-		exec("INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts, session_id, last_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			id(byte(i), 5), "verify_email", null(i, id(byte(i%len(odd)), 1)), odd[i%len(odd)], "ko", i, at(i), at(i+1), null(i+1, at(i+2)), i,
-			null(i, id(byte(i), 4)), null(i/2, odd[i%len(odd)]))
 	}
 	for i := range odd {
 		exec("INSERT INTO profiles (user_id, claims) VALUES (?, ?)", id(byte(i), 1), strings.Repeat(odd[i], 1+i%2*1000))
 		exec("INSERT INTO consents (id, user_id, client_id, scopes, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
 			id(byte(i), 6), id(byte(i), 1), odd[i], odd[len(odd)-1-i], at(i), at(i+1))
-		exec("INSERT INTO logins (id, user_id, epoch, auth_time, created_at, expires_at, absolute_expires_at, device) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			id(byte(i), 7), id(byte(i), 1), i, at(i), at(i+1), at(i+2), at(i+3), null(i, long))
+		exec("INSERT INTO logins (id, user_id, epoch, auth_time, created_at, expires_at, absolute_expires_at, device, methods) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			id(byte(i), 7), id(byte(i), 1), i, at(i), at(i+1), at(i+2), at(i+3), null(i, long), null(i+1, "pwd"))
 		exec("INSERT INTO codes (id, client_id, user_id, epoch, login_id, auth_time, scopes, details, device, expires_at, session_id) "+
 			"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(id(byte(i), 8), id(byte(i), 9)...), odd[i], id(byte(i), 1), i, null(i, id(byte(i), 7)),
 			at(i), odd[i], long, null(i+1, odd[i]), at(i+1), null(i+1, id(byte(i), 4)))
 		exec("INSERT INTO authorizations (session_id, login_id, details) VALUES (?, ?, ?)", id(byte(i), 4), null(i, id(byte(i), 7)), odd[i])
+	}
+	for i := range 12 {
+		exec("INSERT INTO letters (id, kind, user_id, address, language, epoch, created_at, expires_at, due_at, attempts, session_id, last_error, "+
+			"device, caller_address, login_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			id(byte(i), 5), "verify_email", null(i, id(byte(i%len(odd)), 1)), odd[i%len(odd)], "ko", i, at(i), at(i+1), null(i+1, at(i+2)), i,
+			null(i, id(byte(i), 4)), null(i/2, odd[i%len(odd)]), null(i/3, long), null(i/3+1, "2001:db8::1"), null(i+1, id(byte(i%len(odd)), 7)))
 	}
 	exec("DELETE FROM audit_events WHERE id IN (7, 39, 40)") // 40 has been given out, so the next number is 41
 	for _, s := range [][2]string{{"purpose", "production"}, {"turn.cleaning", "0001"}, {"oldest_schema", "1"}, {"later", odd[5]}} {
@@ -766,7 +767,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 				noError(t, copied.QueryRow("SELECT "+key+", `"+c.Name+"` FROM "+table.Name+" ORDER BY "+key+" DESC LIMIT 1").Scan(&id, &was))
 				is := map[string]any{"int": int64(100), "text": "other", "blob": []byte("\xff another one of 16"[:17])}[c.Kind]
 				if c.Kind == "blob" && (c.Name == key || strings.HasSuffix(c.Name, "_id")) {
-					is = bytes.Repeat([]byte{0xff}, map[bool]int{true: 32, false: 16}[table.Name == "guesses" || table.Name == "codes" && c.Name == key])
+					is = bytes.Repeat([]byte{0xff}, map[bool]int{true: 32, false: 16}[c.Name == key && (table.Name == "guesses" || table.Name == "codes")])
 				}
 				if c.Kind == "text" && c.Name == key {
 					is = "\U0010ffff"
@@ -777,7 +778,9 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 				set := func(value, id any) {
 					t.Helper()
 					res, err := copied.Exec("UPDATE "+table.Name+" SET `"+c.Name+"` = ? WHERE "+key+" = ?", value, id)
-					noError(t, err)
+					if err != nil {
+						t.Fatalf("%s.%s = %x: %v", table.Name, c.Name, value, err)
+					}
 					if n, err := res.RowsAffected(); err != nil || n != 1 {
 						t.Fatalf("%s.%s: %d rows (%v)", table.Name, c.Name, n, err)
 					}

@@ -41,8 +41,8 @@ type LoginStore interface {
 	// Login returns a login that is live at now, or ErrUnknown.
 	Login(ctx context.Context, id ids.Login, now time.Time) (Login, error)
 	// ReplaceLogin is CreateLogin, and removes the user's login old, which must be live at
-	// now, and moves its sessions and codes to l. It returns ErrUnknown if there is no
-	// such login.
+	// now, and moves its sessions and codes to l. Letters asked for in old end with it. It
+	// returns ErrUnknown if there is no such login.
 	ReplaceLogin(ctx context.Context, old ids.Login, l Login, now time.Time, ev audit.Event) error
 	// UserLogins lists a user's logins that are live at now, newest first.
 	UserLogins(ctx context.Context, user ids.User, now time.Time) ([]Login, error)

@@ -491,6 +491,34 @@ var loginPromises = []promise{
 		succeeds(t, db.DeleteUser(t.Context(), u.ID, by, at, event(audit.UserDeleted)))
 		fails(t, "twice", db.DeleteUser(t.Context(), u.ID, by, at, event(audit.UserDeleted)), accounts.ErrSignedOut)
 	}},
+	{"PostLetter/a token asked for in a login ends with it, and a notice doesn't", func(t *testing.T, db *store.DB) {
+		u, c := withEmail(t, db, "alice", "a@example.com"), addClient(t, db, "app")
+		for name, end := range map[string]func(ctx context.Context, l tokens.Login, s tokens.Session) error{
+			"EndLogin": func(ctx context.Context, l tokens.Login, _ tokens.Session) error {
+				return db.EndLogin(ctx, l.ID, event(audit.LoginEnded))
+			},
+			"ForgetLogin": func(ctx context.Context, l tokens.Login, _ tokens.Session) error { return db.ForgetLogin(ctx, l.ID) },
+			"EndSignIn": func(ctx context.Context, _ tokens.Login, s tokens.Session) error {
+				return db.EndSignIn(ctx, s.ID, event(audit.SessionRevoked))
+			},
+			"ReplaceLogin": func(ctx context.Context, l tokens.Login, _ tokens.Session) error {
+				return db.ReplaceLogin(ctx, l.ID, login(u), at, event(audit.LoginCreated))
+			},
+		} {
+			l, elsewhere := addLogin(t, db, u), addLogin(t, db, u)
+			s := exchanged(t, db, addCode(t, db, l, c.ID))
+			asked, notice, beside := letter(accounts.ChangeEmail, u), letter(accounts.EmailChangeAsked, u), letter(accounts.ChangeEmail, u)
+			succeeds(t, db.PostLetter(t.Context(), asked, ids.Place{Login: l.ID, Session: s.ID}, notice)) // the login counts, not the session
+			succeeds(t, db.PostLetter(t.Context(), beside, ids.Place{Login: elsewhere.ID}))
+			succeeds(t, end(t.Context(), l, s))
+			_, err := db.Letter(t.Context(), asked.ID, at)
+			fails(t, name+": its letter", err, accounts.ErrBadToken)
+			for _, lasting := range []accounts.Letter{notice, beside} {
+				_, err = db.Letter(t.Context(), lasting.ID, at)
+				succeeds(t, err)
+			}
+		}
+	}},
 	{"EndUserSessions/without sessions it ends logins and writes nothing", func(t *testing.T, db *store.DB) {
 		u := addUser(t, db, "alice")
 		l := addLogin(t, db, u)
