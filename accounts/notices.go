@@ -1,7 +1,6 @@
 package accounts
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -58,9 +57,12 @@ func (u *Users) signedIn(ctx context.Context, now time.Time, user *User, from ca
 			return err
 		}
 	}
-	letters := u.notice(now, NewBrowser, user, from.Language)
-	if len(letters) == 0 || knownBrowser(user, from) != "" {
+	if knownBrowser(user, from) != "" {
 		return nil
+	}
+	letters, err := u.notice(ctx, now, NewBrowser, user, from)
+	if len(letters) == 0 || err != nil {
+		return err
 	}
 	kind, lasting := "browser", sameSignIn
 	if from.Browser == nil {
@@ -70,13 +72,7 @@ func (u *Users) signedIn(ctx context.Context, now time.Time, user *User, from ca
 	if known, err := u.throttle.Note(ctx, now, place, lasting); known || err != nil {
 		return err
 	}
-	// The caller may not be the owner, and would choose a language that the owner can't read.
-	profile, err := u.store.Profile(ctx, user.ID)
-	if err != nil {
-		return err
-	}
 	l := &letters[0]
-	l.Language = cmp.Or(profile.Locale, l.Language)
 	l.Device, l.CallerAddress = from.Device(), from.Address
 	if err := u.ration(ctx, now, l, user, "", from); err != nil || l.DueAt.IsZero() {
 		return err

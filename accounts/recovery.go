@@ -193,12 +193,25 @@ func (u *Users) letter(now time.Time, kind LetterKind, user *User, address, lang
 	}
 }
 
-// notice returns a letter to a user's proven address, or none if the user has none.
-func (u *Users) notice(now time.Time, kind LetterKind, user *User, language string) []Letter {
+// notice returns a letter to a user's proven address about what a caller does, or none if
+// the user has no such address.
+func (u *Users) notice(ctx context.Context, now time.Time, kind LetterKind, user *User, from caller.Caller) ([]Letter, error) {
 	if !u.mail || user.Email == "" || !user.EmailVerified {
-		return nil
+		return nil, nil
 	}
-	return []Letter{u.letter(now, kind, user, user.Email, language)}
+	language, err := u.languageOf(ctx, user.ID, from)
+	return []Letter{u.letter(now, kind, user, user.Email, language)}, err
+}
+
+// languageOf returns the language of a letter to a user about what a caller does: that of the
+// user's profile, or else the caller's. The caller may not be the user, and would choose one
+// that the user can't read.
+func (u *Users) languageOf(ctx context.Context, id ids.User, from caller.Caller) (string, error) {
+	profile, err := u.store.Profile(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("find the language of a letter: %w", err)
+	}
+	return cmp.Or(profile.Locale, from.Language), nil
 }
 
 // alreadyRegistered returns a letter to the owner of an address that another caller
@@ -249,8 +262,12 @@ func (u *Users) resetPassword(ctx context.Context, now time.Time, token string, 
 		return User{}, err
 	}
 	user.EmailVerified = user.EmailVerified || user.Email == letter.Address
+	letters, err := u.notice(ctx, now, PasswordChanged, &user, from)
+	if err != nil {
+		return User{}, err
+	}
 	ev := userEvent(audit.UserPasswordChanged, now, user.ID, from)
-	if err := u.store.ResetPassword(ctx, letter.ID, hash, now, ev, u.notice(now, PasswordChanged, &user, from.Language)...); err != nil {
+	if err := u.store.ResetPassword(ctx, letter.ID, hash, now, ev, letters...); err != nil {
 		return User{}, fmt.Errorf("reset password: %w", err)
 	}
 	user.Epoch = letter.Epoch + 1
@@ -280,7 +297,10 @@ func (u *Users) confirmEmail(ctx context.Context, now time.Time, token string, f
 	switch letter.Kind {
 	case VerifyEmail:
 	case ChangeEmail:
-		kind, notice = audit.UserEmailChanged, u.notice(now, EmailChanged, &user, from.Language)
+		kind = audit.UserEmailChanged
+		if notice, err = u.notice(ctx, now, EmailChanged, &user, from); err != nil {
+			return err
+		}
 	default:
 		return ErrBadToken
 	}
@@ -359,7 +379,11 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 	}
 	var notices []Letter
 	if owner.Email != "" && owner.Email != email {
-		notices = append(notices, u.letter(now, EmailChangeAsked, &owner, owner.Email, from.Language))
+		language, err := u.languageOf(ctx, id, from)
+		if err != nil {
+			return err
+		}
+		notices = append(notices, u.letter(now, EmailChangeAsked, &owner, owner.Email, language))
 	}
 	user := User{ID: id}
 	letter := u.letter(now, ChangeEmail, &user, email, from.Language)

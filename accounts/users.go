@@ -116,8 +116,7 @@ func (u *Users) ChangePassword(ctx context.Context, now time.Time, user User, at
 	return user, nil
 }
 
-// setPassword sets a password that came in the named field, and notifies the user in
-// the caller's language.
+// setPassword sets a password that came in the named field, and notifies the user.
 func (u *Users) setPassword(ctx context.Context, now time.Time, id ids.User, field string, password secrecy.Text, by By, from caller.Caller) error {
 	user, err := u.store.User(ctx, id)
 	if err != nil {
@@ -127,7 +126,10 @@ func (u *Users) setPassword(ctx context.Context, now time.Time, id ids.User, fie
 	if err != nil {
 		return err
 	}
-	letters := u.notice(now, PasswordChanged, &user, from.Language)
+	letters, err := u.notice(ctx, now, PasswordChanged, &user, from)
+	if err != nil {
+		return err
+	}
 	if err := u.store.SetPasswordHash(ctx, id, hash, by, now, userEvent(audit.UserPasswordChanged, now, id, from), letters...); err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}

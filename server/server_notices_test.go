@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,9 @@ import (
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/ids"
+	"countersign/mail"
 	"countersign/server"
+	"countersign/test/smtpd"
 	"countersign/tokens"
 )
 
@@ -284,5 +287,39 @@ func TestLetterOrNotTheSignInStands(t *testing.T) {
 			t.Fatal("the caller has not hung up")
 		}
 		box.want(t, "the caller hung up", newSignIn)
+	})
+}
+
+// What is done to an account is told in the language of its owner's profile, and not in one
+// that an intruder may have chosen.
+func TestNoticesAreInTheOwnersLanguage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t)
+		a.provenUser("alice")
+		p := a.page()
+		a.putProfile(a.withScopes("alice", everyScope+" account"), `{"locale":"ko-KR"}`).want(http.StatusOK)
+		in := p.signIn("alice", password).want(http.StatusOK)
+		korean := func(of string, m mail.Message) {
+			t.Helper()
+			if m.To != "alice@example.net" || !strings.Contains(m.HTML, `lang="ko"`) {
+				t.Errorf("%s: %+v, want it in Korean", of, m)
+			}
+		}
+		const changed = "another good password"
+		p.bearer("POST", "/account/password", `{"current_password":"`+password+`","new_password":"`+changed+`","ui_locales":"en"}`, in).want(http.StatusNoContent)
+		time.Sleep(2 * time.Second)
+		sent, _ := box.empty()
+		korean("password", sent[0])
+
+		in = p.signIn("alice", changed).want(http.StatusOK)
+		p.bearer("POST", "/account/email", `{"email":"new@example.net","ui_locales":"en"}`, in).want(http.StatusAccepted)
+		time.Sleep(2 * time.Second)
+		sent, _ = box.empty()
+		i := slices.IndexFunc(sent, func(m mail.Message) bool { return m.To == "alice@example.net" })
+		korean("change of address asked", sent[i])
+		p.verify(token(t, smtpd.Letter{Text: sent[1-i].Text, HTML: sent[1-i].HTML})).want(http.StatusNoContent)
+		time.Sleep(2 * time.Second)
+		sent, _ = box.empty()
+		korean("address changed", sent[0])
 	})
 }

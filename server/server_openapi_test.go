@@ -309,7 +309,7 @@ func (o *observer) people(t *testing.T, a *app, box *outbox) *signedIn {
 	for _, scope := range []string{everyScope, "openid"} {
 		a.userinfo(a.withScopes("alice", scope).text("access_token")).want(http.StatusOK)
 	}
-	a.putProfile(in.tokens, fullProfile).want(http.StatusOK)
+	a.putProfile(in.tokens, strings.Replace(fullProfile, "ko-KR", "en-GB", 1)).want(http.StatusOK)
 	a.profile(in.tokens).want(http.StatusOK)
 	a.userinfo(a.withScopes("alice", everyScope).text("access_token")).want(http.StatusOK)
 	p.bearer(http.MethodPost, "/userinfo", "", in.tokens).want(http.StatusOK)
