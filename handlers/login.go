@@ -39,7 +39,7 @@ func (h *Login) open(c *gin.Context) error {
 		return err
 	}
 	if r == nil {
-		return h.ask(c, http.StatusOK, nil, "", pages.Data{})
+		return h.ask(c, http.StatusOK, nil, nil, pages.Data{})
 	}
 	j, err := h.Authorize.Judge(c.Request.Context(), r, l)
 	if err != nil {
@@ -48,20 +48,22 @@ func (h *Login) open(c *gin.Context) error {
 	return h.ask(c, http.StatusOK, r, continuing(j, l), pages.Data{Username: r.LoginHint})
 }
 
-// continuing returns the name of a user who may continue without a new proof, empty if
-// a proof is due.
-func continuing(j authorize.Judgment, l *tokens.Login) string {
+// continuing returns the login whose user may continue without a new proof, nil if a proof
+// is due.
+func continuing(j authorize.Judgment, l *tokens.Login) *tokens.Login {
 	if !j.MayContinue {
-		return ""
+		return nil
 	}
-	return l.Username
+	return l
 }
 
-// ask shows the page. signedIn is the name of a user who may continue without a new
-// proof.
-func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, signedIn string, d pages.Data) error {
-	d.Signup, d.Forgot, d.SignedIn = h.SignupEnabled, h.Mail, signedIn
+// ask shows the page. The user of signedIn, if not nil, may continue without a new proof.
+func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, signedIn *tokens.Login, d pages.Data) error {
+	d.Signup, d.Forgot = h.SignupEnabled, h.Mail
 	d.RequireVerifiedEmail = h.RequireVerifiedEmail
+	if signedIn != nil {
+		d.SignedIn, d.Continue = signedIn.Username, h.Users.AccountToken(time.Now(), signedIn.UserID)
+	}
 	return h.show(c, status, pages.Login, r, d)
 }
 
@@ -76,6 +78,11 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		return err
 	}
 	if form.Get("continue") != "" && r != nil {
+		// The user who continues must be the user whom the page named: another may have signed
+		// in since, in another tab.
+		if l != nil && !h.Users.IsAccount(form.Get("account"), l.UserID) {
+			return h.askAgain(c, http.StatusBadRequest, r, l, pages.Data{Errors: []string{"other_account"}})
+		}
 		return h.advance(c, r.Choose(), l)
 	}
 	username, password := form.Get("username"), secrecy.Text(form.Get("password"))
@@ -109,7 +116,7 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 // askAgain shows the page after a sign-in that failed.
 func (h *Login) askAgain(c *gin.Context, status int, r *authorize.Request, l *tokens.Login, d pages.Data) error {
 	if r == nil {
-		return h.ask(c, status, nil, "", d)
+		return h.ask(c, status, nil, nil, d)
 	}
 	j, err := h.Authorize.Judge(c.Request.Context(), r, l)
 	if err != nil {

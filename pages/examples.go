@@ -20,7 +20,8 @@ func Examples() []Example {
 	all := []Example{
 		{"login", Login, Data{Signup: true, Forgot: true}},
 		{"login-for-a-client", Login, Data{Ticket: "a.b", Client: client, Username: user, Signup: true, Forgot: true}},
-		{"login-or-go-on", Login, Data{Ticket: "a.b", Client: client, SignedIn: user, Signup: true, Forgot: true}},
+		{"login-or-go-on", Login, Data{Ticket: "a.b", Client: client, SignedIn: user, Continue: "cs_am_x", Signup: true, Forgot: true}},
+		{"login-or-go-on-as-another", Login, Data{Ticket: "a.b", Client: client, SignedIn: user, Continue: "cs_am_x", Errors: []string{"other_account"}, Signup: true, Forgot: true}},
 		{"login-where-addresses-are-confirmed", Login, Data{Ticket: "a.b", Client: client, Signup: true, Forgot: true, RequireVerifiedEmail: true}},
 		{"login-on-the-way-to-the-account", Login, Data{To: "/me/security", Signup: true, Forgot: true}},
 		{"login-refused", Login, Data{Ticket: "a.b", Client: client, Username: user, Errors: []string{"invalid_credentials"}, Forgot: true}},

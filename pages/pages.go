@@ -73,6 +73,7 @@ type Data struct {
 	UsernameNeed, EmailNeed string
 
 	SignedIn             string   // Login: the user who may go on without a password; empty: none
+	Continue             string   // Login: names the account of SignedIn, as Account does
 	Signup, Forgot       bool     // Login: link to these pages; MeSecurity: to the latter
 	RequireVerifiedEmail bool     // Login: link to Again; Signup: ask for an address
 	Scopes               []string // Consent: the scopes asked for

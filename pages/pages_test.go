@@ -22,7 +22,7 @@ func examples() []pages.Example {
 }
 
 var errorCodes = []string{
-	"invalid_credentials", "throttled", "busy", "bad_token", "missing_fields", "internal",
+	"invalid_credentials", "throttled", "busy", "bad_token", "missing_fields", "other_account", "internal",
 }
 
 // A page is a rendered page, parsed.
@@ -370,7 +370,7 @@ func TestNamesAreStable(t *testing.T) {
 // The Enter key in a field must sign the user in with the field's text, and never continue
 // as the user who is signed in.
 func TestContinueAsHasItsOwnForm(t *testing.T) {
-	p := render(t, "en", pages.Login, pages.Data{SignedIn: "alice", Ticket: "a.b"})
+	p := render(t, "en", pages.Login, pages.Data{SignedIn: "alice", Continue: "cs_am_x", Ticket: "a.b"})
 	b := p.find("continue-as")
 	if b == nil || get(b, "name") != "continue" || get(b, "value") != "yes" || text(b) != "Continue as alice" {
 		t.Fatalf("page = %s", p.text)
@@ -387,7 +387,7 @@ func TestNamesAreHarmless(t *testing.T) {
 		for _, e := range examples() {
 			d := e.Data
 			clean := render(t, language, e.Page, d)
-			for _, field := range []*string{&d.Service, &d.Ticket, &d.Client, &d.Username, &d.Email, &d.SignedIn, &d.Token, &d.Detail} {
+			for _, field := range []*string{&d.Service, &d.Ticket, &d.Client, &d.Username, &d.Email, &d.SignedIn, &d.Continue, &d.Token, &d.Detail} {
 				if *field != "" {
 					*field = evil
 				}

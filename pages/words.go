@@ -148,6 +148,7 @@ var signInWords = map[string]said{
 	"error.invalid_credentials":       {"The username or the password is wrong.", "아이디 또는 비밀번호가 올바르지 않습니다."},
 	"error.invalid_credentials.email": {"The e-mail address or the password is wrong.", "이메일 주소 또는 비밀번호가 올바르지 않습니다."},
 	"error.invalid_credentials.name":  {"The username, the e-mail address or the password is wrong.", "아이디, 이메일 주소 또는 비밀번호가 올바르지 않습니다."},
+	"error.other_account":             {"Another account has signed in to this browser since this page was opened. Continue with it, or sign in with yours.", "이 페이지를 연 뒤에 이 브라우저에서 다른 계정이 로그인했습니다. 그 계정으로 계속하시거나 원하는 계정으로 로그인해 주세요."},
 	"error.email_not_verified":        {"Your e-mail address isn't confirmed yet. Follow the link in the mail that we sent you, then sign in.", "이메일 주소가 아직 확인되지 않았습니다. 보내 드린 메일의 링크로 주소를 확인하신 다음 로그인해 주세요."},
 	"error.account_disabled":          {"This account is disabled. Please ask the people who run {service}.", "사용이 중지된 계정입니다. {service} 운영자에게 문의해 주세요."},
 	"error.throttled":                 {"Too many attempts. Try again in {time}.", "시도 횟수가 너무 많습니다. {time} 후에 다시 시도해 주세요."},

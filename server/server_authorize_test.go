@@ -547,6 +547,28 @@ func TestAuthorizationWithoutDatabase(t *testing.T) {
 	p.authorize(authorization("spa", "prompt", "none")).code(spaCallback)
 }
 
+// The user who continues must be the user whom the page named, although another has signed
+// in to the browser since, in another tab.
+func TestContinueAsWhoWasNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, _ := a.newPerson(t, "alice")
+		time.Sleep(time.Second)
+		f := fill(p.authorize(authorization("spa", "prompt", "select_account")).page("continue-form"), "continue", "yes")
+		a.signup("bob")
+		time.Sleep(time.Second)
+		his := a.exchange(p.signIn(p.authorize(authorization("spa", "prompt", "login")), "bob").code(spaCallback)).want(http.StatusOK)
+		for _, account := range []string{f.Get("account"), "", "nonsense"} {
+			r := p.submit("/login", fill(f, "account", account)).says(http.StatusBadRequest, "Another account has signed in", "Continue as <bdi>bob</bdi>")
+			again := fill(r.page("continue-form"), "continue", "yes")
+			_, was := his.claims("id_token")
+			if _, now := a.exchange(p.follow(p.submit("/login", again)).code(spaCallback)).claims("id_token"); now["sub"] != was["sub"] {
+				t.Errorf("continuing as bob: %v", now)
+			}
+		}
+	})
+}
+
 // The user who allows must be the user who was asked.
 func TestConsentIsOfWhoWasAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
