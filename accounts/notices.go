@@ -1,7 +1,9 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"countersign/caller"
@@ -92,3 +94,24 @@ func (u *Users) signedUp(ctx context.Context, now time.Time, user *User, from ca
 
 // firstOf is the key of the note about an account's first sign-in.
 func firstOf(user *User) [32]byte { return limits.Key("first sign-in", user.ID.String()) }
+
+// notice returns a letter to a user's proven address about what a caller does, or none if
+// the user has no such address.
+func (u *Users) notice(ctx context.Context, now time.Time, kind LetterKind, user *User, from caller.Caller) ([]Letter, error) {
+	if !u.mail || user.Email == "" || !user.EmailVerified {
+		return nil, nil
+	}
+	language, err := u.languageOf(ctx, user.ID, from)
+	return []Letter{u.letter(now, kind, user, user.Email, language)}, err
+}
+
+// languageOf returns the language of a letter to a user about what a caller does: that of the
+// user's profile, or else the caller's. The caller may not be the user, and would choose one
+// that the user can't read.
+func (u *Users) languageOf(ctx context.Context, id ids.User, from caller.Caller) (string, error) {
+	profile, err := u.store.Profile(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("find the language of a letter: %w", err)
+	}
+	return cmp.Or(profile.Locale, from.Language), nil
+}
