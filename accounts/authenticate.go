@@ -188,6 +188,15 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, who typed, p
 // AddressDue reports whether the user must prove the address before signing in.
 func (u *Users) AddressDue(user *User) bool { return u.requireVerifiedEmail && !user.EmailVerified }
 
+// Barred returns why a user who has proven who they are may not sign in: ErrDisabled, or a
+// *NotVerifiedError; nil if the user may.
+func (u *Users) Barred(user *User) error {
+	if user.Disabled() {
+		return ErrDisabled
+	}
+	return u.notVerified(user)
+}
+
 // notVerified returns a *NotVerifiedError for a user whose address is due.
 func (u *Users) notVerified(user *User) error {
 	if u.AddressDue(user) {

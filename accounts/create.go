@@ -89,7 +89,7 @@ func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from calle
 		u.signedUp(ctx, now, &user, from)
 	}
 	if !from.IsOperator() && (errors.Is(err, ErrUsernameTaken) || errors.Is(err, ErrEmailTaken)) {
-		err = cmp.Or(u.throttle.Charge(ctx, now, asking, seen), err)
+		err = cmp.Or(u.throttle.Charge(ctx, now, asking, seen, ids.User{}), err)
 	}
 	return user, err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/limits"
 )
 
@@ -75,7 +76,7 @@ func (u *Users) chargeShared(ctx context.Context, now time.Time, key [32]byte, m
 	if err := u.throttle.CheckShared(ctx, now, key, most); err != nil {
 		return err
 	}
-	return u.throttle.ChargeShared(ctx, now, key, most)
+	return u.throttle.ChargeShared(ctx, now, key, most, ids.User{})
 }
 
 // spend counts against a budget, and reports whether that had something left.

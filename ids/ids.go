@@ -18,6 +18,7 @@ type (
 	Login   = of[login]
 	Consent = of[consent]
 	Letter  = of[letter]
+	Factor  = of[factor]
 )
 
 // Client is the id of a client: text that an operator chooses (see clients.CheckID).
@@ -28,6 +29,7 @@ type session struct{}
 type login struct{}
 type consent struct{}
 type letter struct{}
+type factor struct{}
 
 // of is the id of one kind of record.
 type of[kind any] uuid.UUID

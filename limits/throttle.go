@@ -146,11 +146,11 @@ func (t *Throttle) record(ctx context.Context, now time.Time, key [32]byte, at i
 	return f, nil
 }
 
-// Charge is Failed for work that no slots bound. seen is what Check returned. If other
+// Charge is FailedAt for work that no slots bound. seen is what Check returned. If other
 // callers passed Check at the same time and this one should have waited for them, Charge
 // returns a *WaitError, and the caller must not learn whether its guess was right.
-func (t *Throttle) Charge(ctx context.Context, now time.Time, key [32]byte, seen Failures) error {
-	f, err := t.record(ctx, now, key, ids.User{})
+func (t *Throttle) Charge(ctx context.Context, now time.Time, key [32]byte, seen Failures, at ids.User) error {
+	f, err := t.record(ctx, now, key, at)
 	if err != nil {
 		return err
 	}
@@ -161,8 +161,8 @@ func (t *Throttle) Charge(ctx context.Context, now time.Time, key [32]byte, seen
 }
 
 // ChargeShared is Charge for a budget that CheckShared checks.
-func (t *Throttle) ChargeShared(ctx context.Context, now time.Time, key [32]byte, most int) error {
-	f, err := t.record(ctx, now, key, ids.User{})
+func (t *Throttle) ChargeShared(ctx context.Context, now time.Time, key [32]byte, most int, at ids.User) error {
+	f, err := t.record(ctx, now, key, at)
 	if err == nil && f.Count > most {
 		err = &WaitError{RetryAfter: t.budgets.Window}
 	}

@@ -23,9 +23,12 @@ const (
 	AccessDenied            = "access_denied"
 	LoginRequired           = "login_required"
 	ConsentRequired         = "consent_required"
-	UnmetAuthentication     = "unmet_authentication_requirements"
-	ServerError             = "server_error"
-	TemporarilyUnavailable  = "temporarily_unavailable"
+	// InsufficientAuthorization says that what the user has proven is not enough (OAuth 2.0
+	// for First-Party Applications, draft).
+	InsufficientAuthorization = "insufficient_authorization"
+	UnmetAuthentication       = "unmet_authentication_requirements"
+	ServerError               = "server_error"
+	TemporarilyUnavailable    = "temporarily_unavailable"
 )
 
 // statuses are the HTTP statuses of the codes that are not 400 Bad Request.

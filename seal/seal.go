@@ -138,6 +138,12 @@ func (k *Keys) Open(purpose string, sealed, additional []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
+// Prefix returns what every value begins with that the first key seals, and no other.
+func (k *Keys) Prefix() []byte {
+	id := k.Primary()
+	return append([]byte{version}, id[:]...)
+}
+
 // Stale reports whether a value should be sealed again because a key other than the
 // first sealed it.
 func (k *Keys) Stale(sealed []byte) bool {

@@ -11,11 +11,17 @@ import (
 	"countersign/audit"
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/factors"
 	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/tokens"
 )
+
+func (o *Observed) AddTOTP(ctx context.Context, s factors.Secret, at ids.Place) error {
+	defer o.call(ctx, "AddTOTP", time.Now())
+	return o.DB.AddTOTP(ctx, s, at)
+}
 
 func (o *Observed) AdvanceSession(ctx context.Context, next tokens.Session, now time.Time) error {
 	defer o.call(ctx, "AdvanceSession", time.Now())
@@ -70,6 +76,11 @@ func (o *Observed) Code(ctx context.Context, id [sha256.Size]byte) (tokens.Code,
 func (o *Observed) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	defer o.call(ctx, "ConfirmEmail", time.Now())
 	return o.DB.ConfirmEmail(ctx, id, now, ev, letters...)
+}
+
+func (o *Observed) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) (first bool, err error) {
+	defer o.call(ctx, "ConfirmTOTP", time.Now())
+	return o.DB.ConfirmTOTP(ctx, user, id, step, codes, now, at, ev)
 }
 
 func (o *Observed) Consent(ctx context.Context, user ids.User, client ids.Client) (consents.Consent, error) {
@@ -177,6 +188,11 @@ func (o *Observed) Events(ctx context.Context, f audit.Filter) ([]audit.Record, 
 	return o.DB.Events(ctx, f)
 }
 
+func (o *Observed) Factors(ctx context.Context, user ids.User) ([]factors.Factor, error) {
+	defer o.call(ctx, "Factors", time.Now())
+	return o.DB.Factors(ctx, user)
+}
+
 func (o *Observed) Failures(ctx context.Context, key [32]byte) (limits.Failures, error) {
 	defer o.call(ctx, "Failures", time.Now())
 	return o.DB.Failures(ctx, key)
@@ -187,9 +203,19 @@ func (o *Observed) ForgetLogin(ctx context.Context, id ids.Login) error {
 	return o.DB.ForgetLogin(ctx, id)
 }
 
+func (o *Observed) FormerlySealed(ctx context.Context, prefix []byte, limit int) ([]factors.Secret, error) {
+	defer o.call(ctx, "FormerlySealed", time.Now())
+	return o.DB.FormerlySealed(ctx, prefix, limit)
+}
+
 func (o *Observed) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Event) error {
 	defer o.call(ctx, "GiveConsent", time.Now())
 	return o.DB.GiveConsent(ctx, c, ev)
+}
+
+func (o *Observed) InForce(ctx context.Context, user ids.User) (totps []factors.Secret, codes int, err error) {
+	defer o.call(ctx, "InForce", time.Now())
+	return o.DB.InForce(ctx, user)
 }
 
 func (o *Observed) InsertKey(ctx context.Context, k keys.Key, ev audit.Event) error {
@@ -225,6 +251,11 @@ func (o *Observed) Login(ctx context.Context, id ids.Login, now time.Time) (toke
 func (o *Observed) Origins(ctx context.Context) ([]clients.Origin, error) {
 	defer o.call(ctx, "Origins", time.Now())
 	return o.DB.Origins(ctx)
+}
+
+func (o *Observed) Pending(ctx context.Context, user ids.User, id ids.Factor) (factors.Secret, error) {
+	defer o.call(ctx, "Pending", time.Now())
+	return o.DB.Pending(ctx, user, id)
 }
 
 func (o *Observed) Ping(ctx context.Context) error {
@@ -307,14 +338,39 @@ func (o *Observed) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Sessi
 	return o.DB.RedeemCode(ctx, c, s, now, ev)
 }
 
+func (o *Observed) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, now time.Time, at ids.Place, ev audit.Event) error {
+	defer o.call(ctx, "RemoveFactor", time.Now())
+	return o.DB.RemoveFactor(ctx, user, id, now, at, ev)
+}
+
+func (o *Observed) RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error {
+	defer o.call(ctx, "RenameFactor", time.Now())
+	return o.DB.RenameFactor(ctx, user, id, name, now, at)
+}
+
+func (o *Observed) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) error {
+	defer o.call(ctx, "ReplaceCodes", time.Now())
+	return o.DB.ReplaceCodes(ctx, user, codes, now, at, ev)
+}
+
 func (o *Observed) ReplaceLogin(ctx context.Context, old ids.Login, l tokens.Login, now time.Time, ev audit.Event) error {
 	defer o.call(ctx, "ReplaceLogin", time.Now())
 	return o.DB.ReplaceLogin(ctx, old, l, now, ev)
 }
 
+func (o *Observed) Reseal(ctx context.Context, id ids.Factor, was, is []byte) error {
+	defer o.call(ctx, "Reseal", time.Now())
+	return o.DB.Reseal(ctx, id, was, is)
+}
+
 func (o *Observed) ResealKey(ctx context.Context, kid string, old, sealed []byte) error {
 	defer o.call(ctx, "ResealKey", time.Now())
 	return o.DB.ResealKey(ctx, kid, old, sealed)
+}
+
+func (o *Observed) ResetFactors(ctx context.Context, user ids.User, ev audit.Event) (n int, err error) {
+	defer o.call(ctx, "ResetFactors", time.Now())
+	return o.DB.ResetFactors(ctx, user, ev)
 }
 
 func (o *Observed) ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
@@ -350,6 +406,16 @@ func (o *Observed) SetPasswordHash(ctx context.Context, id ids.User, hash string
 func (o *Observed) SetSecretHash(ctx context.Context, id ids.Client, hash string, now time.Time, ev audit.Event) error {
 	defer o.call(ctx, "SetSecretHash", time.Now())
 	return o.DB.SetSecretHash(ctx, id, hash, now, ev)
+}
+
+func (o *Observed) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event) error {
+	defer o.call(ctx, "SpendCode", time.Now())
+	return o.DB.SpendCode(ctx, user, digest, now, ev)
+}
+
+func (o *Observed) SpendStep(ctx context.Context, user ids.User, id ids.Factor, step int64, now time.Time) error {
+	defer o.call(ctx, "SpendStep", time.Now())
+	return o.DB.SpendStep(ctx, user, id, step, now)
 }
 
 func (o *Observed) TakeTurn(ctx context.Context, name string, now, until time.Time) (bool, error) {

@@ -25,7 +25,7 @@ import (
 // open returns two handles on one fresh, migrated database. They share nothing else, and
 // the test's end closes them.
 func RunReplicas(t *testing.T, open func(t testing.TB) (a, b *store.DB)) {
-	for _, p := range slices.Concat(racePromises, codeRacePromises, operatingRaces) {
+	for _, p := range slices.Concat(racePromises, codeRacePromises, operatingRaces, factorRaces) {
 		t.Run(p.name, func(t *testing.T) {
 			a, b := open(t)
 			p.check(t, replicas{a, b})

@@ -1,0 +1,196 @@
+// Package factors keeps what users prove besides their password: the codes of an
+// authenticator app (TOTP, RFC 6238) and recovery codes.
+//
+// A user who has a factor in force signs in with it as well as with the password; package
+// signin asks for it. The package knows no HTTP.
+package factors
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"countersign/audit"
+	"countersign/caller"
+	"countersign/ids"
+	"countersign/input"
+	"countersign/limits"
+	"countersign/seal"
+)
+
+// The errors of this package.
+var (
+	// ErrUnknown means that the user has no such factor.
+	ErrUnknown = errors.New("no such factor")
+	// ErrBadCode means that a code is wrong, malformed or used, or that the user has no factor
+	// that makes such codes.
+	ErrBadCode = errors.New("wrong code")
+	// ErrSignedOut means that the place that asks has ended.
+	ErrSignedOut = errors.New("the user has been signed out")
+	// ErrTooMany means that the user has as many factors as one may have.
+	ErrTooMany = errors.New("too many factors")
+)
+
+// Kind is a kind of factor.
+type Kind string
+
+// The kinds.
+const (
+	TOTP          Kind = "totp"
+	RecoveryCodes Kind = "recovery_codes" // ten of them, each good once
+)
+
+// Method is a way to prove a factor, as callers name it.
+type Method string
+
+// The methods.
+const (
+	ByTOTP         Method = "totp"
+	ByRecoveryCode Method = "recovery_code"
+)
+
+// Factor is one that a user has set up.
+type Factor struct {
+	ID         ids.Factor
+	UserID     ids.User
+	Kind       Kind
+	Name       string // that the user gave it
+	CreatedAt  time.Time
+	LastUsedAt time.Time // zero: never
+	// InForce says that sign-ins ask for it: a TOTP is in force when the user has confirmed it
+	// by a code.
+	InForce   bool
+	Remaining int // of RecoveryCodes: how many are left
+}
+
+// Secret is a TOTP with what its codes are made of.
+type Secret struct {
+	Factor
+	Sealed []byte
+}
+
+// MaxFactors is how many factors a user may have, those not in force included.
+const MaxFactors = 20
+
+// Store stores factors. Every method is atomic, safe for concurrent use across all replicas,
+// and writes ev with its change. A place must be alive and the user's, or the method returns
+// ErrSignedOut.
+type Store interface {
+	// Factors lists a user's factors, oldest first.
+	Factors(ctx context.Context, user ids.User) ([]Factor, error)
+	// InForce lists the TOTPs in force of a user, oldest first, and says how many recovery
+	// codes are left.
+	InForce(ctx context.Context, user ids.User) (totps []Secret, codes int, err error)
+	// Pending returns a TOTP that is not in force yet. ErrUnknown.
+	Pending(ctx context.Context, user ids.User, id ids.Factor) (Secret, error)
+	// AddTOTP adds a TOTP that is not in force, in place of all others of the user that are
+	// not. ErrTooMany.
+	AddTOTP(ctx context.Context, s Secret, at ids.Place) error
+	// ConfirmTOTP puts a TOTP in force, and spends the step of the code that confirmed it. If
+	// it is the user's first factor, it adds these recovery codes, signs the user out
+	// everywhere but at the place, and reports so: no sign-in that a password alone has
+	// opened is left. At the place the user has proven more than one factor from then on.
+	// ErrUnknown if the TOTP is gone, or in force already.
+	ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes Codes, now time.Time, at ids.Place, ev audit.Event) (first bool, err error)
+	// SpendStep marks a time step of a TOTP in force as used, and all before it. Of several
+	// calls, on whichever replicas, one succeeds; the others get ErrBadCode.
+	SpendStep(ctx context.Context, user ids.User, id ids.Factor, step int64, now time.Time) error
+	// SpendCode removes one of the recovery codes. Of several calls one succeeds; the others
+	// get ErrBadCode.
+	SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event) error
+	// ReplaceCodes gives the user these recovery codes in place of all others. ErrUnknown if
+	// the user has no other factor in force.
+	ReplaceCodes(ctx context.Context, user ids.User, codes Codes, now time.Time, at ids.Place, ev audit.Event) error
+	// RenameFactor gives a factor a name. ErrUnknown.
+	RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error
+	// RemoveFactor removes a factor, and the recovery codes if it was the last other one in
+	// force. ErrUnknown.
+	RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, now time.Time, at ids.Place, ev audit.Event) error
+	// FormerlySealed lists at most limit factors whose secret doesn't begin with a prefix.
+	FormerlySealed(ctx context.Context, prefix []byte, limit int) ([]Secret, error)
+	// Reseal puts another sealed secret in the place of one.
+	Reseal(ctx context.Context, id ids.Factor, was, is []byte) error
+	// ResetFactors removes all of a user's factors and returns how many were in force. It
+	// writes ev if any was.
+	ResetFactors(ctx context.Context, user ids.User, ev audit.Event) (int, error)
+}
+
+// Codes are new recovery codes, as they are stored.
+type Codes struct {
+	ID      ids.Factor // of the factor that they are together
+	Digests [][32]byte
+}
+
+// Options configure a Service. All are required.
+type Options struct {
+	Store    Store
+	Seal     *seal.Keys
+	Throttle *limits.Throttle
+	Issuer   string // the name that authenticator apps show, such as "Acme"
+}
+
+// Service is safe for concurrent use.
+type Service struct{ o Options }
+
+// New returns a Service.
+func New(o Options) *Service { return &Service{o} }
+
+// Of lists a user's factors, oldest first.
+func (s *Service) Of(ctx context.Context, user ids.User) ([]Factor, error) {
+	return s.o.Store.Factors(ctx, user)
+}
+
+// Due lists the ways in which a user may prove a second factor at a sign-in, the usual one
+// first. Without any, none is due.
+func (s *Service) Due(ctx context.Context, user ids.User) ([]Method, error) {
+	totps, codes, err := s.o.Store.InForce(ctx, user)
+	if err != nil || len(totps) == 0 {
+		return nil, err
+	}
+	due := []Method{ByTOTP}
+	if codes > 0 {
+		due = append(due, ByRecoveryCode)
+	}
+	return due, nil
+}
+
+// maxName is how many bytes the name of a factor may have.
+const maxName = 100
+
+func checkName(name string) error {
+	var bad input.Error
+	if !input.Printable(strings.ReplaceAll(name, " ", "")) || len(name) > maxName {
+		bad.Add("name", input.Invalid, "name must be at most %d bytes of printable text.", maxName)
+	}
+	return bad.Err()
+}
+
+// Rename gives a factor a name. ErrUnknown, ErrSignedOut, or an *input.Error.
+func (s *Service) Rename(ctx context.Context, now time.Time, user ids.User, id ids.Factor, name string, at ids.Place) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	return s.o.Store.RenameFactor(ctx, user, id, name, now, at)
+}
+
+// Remove removes a factor, and the recovery codes with the last other one. ErrUnknown,
+// ErrSignedOut.
+func (s *Service) Remove(ctx context.Context, now time.Time, user ids.User, id ids.Factor, at ids.Place, from caller.Caller) error {
+	return s.o.Store.RemoveFactor(ctx, user, id, now, at, event(audit.FactorRemoved, now, user, from))
+}
+
+// Reset removes all factors of a user who has lost them, and returns how many were in force.
+// It is the operator's.
+func (s *Service) Reset(ctx context.Context, now time.Time, user ids.User, from caller.Caller) (int, error) {
+	if err := from.MustBeOperator(); err != nil {
+		return 0, err
+	}
+	return s.o.Store.ResetFactors(ctx, user, event(audit.FactorsReset, now, user, from))
+}
+
+func event(kind audit.Kind, now time.Time, user ids.User, from caller.Caller) audit.Event {
+	ev := from.Event(now, kind)
+	ev.UserID = user
+	return ev
+}

@@ -1,0 +1,156 @@
+package factors
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base32"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+
+	"countersign/audit"
+	"countersign/caller"
+	"countersign/ids"
+)
+
+// What authenticator apps know how to read: SHA-1, six digits, a step of 30 seconds. SHA-1
+// is no weakness here (RFC 6238 section 1.2); many apps ignore any other choice.
+const (
+	period     = 30 * time.Second
+	secretSize = 20 // bytes: RFC 4226 section 4 recommends 160 bits
+	drift      = 1  // steps that a clock may be off, each way (RFC 6238 section 5.2)
+)
+
+var (
+	code6   = hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1}
+	base32s = base32.StdEncoding.WithPadding(base32.NoPadding)
+)
+
+// sealPurpose is what secrets of TOTPs are sealed for.
+const sealPurpose = "totp secret"
+
+// Enrolment is a TOTP that is not in force yet, with what an authenticator app needs.
+type Enrolment struct {
+	ID     ids.Factor
+	Secret string // base32
+	URI    string // otpauth://totp/...
+}
+
+// Enrol begins a TOTP, in place of one that the user has begun before. account is the name
+// that the app shows for it. It is in force once the user has confirmed it. ErrTooMany,
+// ErrSignedOut, or an *input.Error.
+func (s *Service) Enrol(ctx context.Context, now time.Time, user ids.User, account, name string, at ids.Place) (Enrolment, error) {
+	if err := checkName(name); err != nil {
+		return Enrolment{}, err
+	}
+	secret := make([]byte, secretSize)
+	rand.Read(secret)
+	f := Factor{ID: ids.New[ids.Factor](), UserID: user, Kind: TOTP, Name: name, CreatedAt: now}
+	sealed := s.o.Seal.Seal(sealPurpose, secret, f.ID[:])
+	if err := s.o.Store.AddTOTP(ctx, Secret{Factor: f, Sealed: sealed}, at); err != nil {
+		return Enrolment{}, fmt.Errorf("begin a TOTP: %w", err)
+	}
+	text := base32s.EncodeToString(secret)
+	return Enrolment{ID: f.ID, Secret: text, URI: uri(s.o.Issuer, account, text)}, nil
+}
+
+// uri returns the address that authenticator apps read from a QR code. They expect %20 for a
+// space.
+func uri(issuer, account, secret string) string {
+	label := url.PathEscape(strings.ReplaceAll(issuer, ":", " ")) + ":" + url.PathEscape(account)
+	query := url.Values{"secret": {secret}, "issuer": {issuer}, "algorithm": {"SHA1"}, "digits": {"6"}, "period": {"30"}}
+	return "otpauth://totp/" + label + "?" + strings.ReplaceAll(query.Encode(), "+", "%20")
+}
+
+// Confirm puts a TOTP in force by one of its codes. If it is the first factor, the user is
+// signed out everywhere else, and Confirm returns the recovery codes. ErrUnknown, ErrBadCode, ErrSignedOut, or a *limits.WaitError.
+func (s *Service) Confirm(ctx context.Context, now time.Time, user ids.User, id ids.Factor, code string, at ids.Place, from caller.Caller) ([]string, error) {
+	pending, err := s.o.Store.Pending(ctx, user, id)
+	if err != nil {
+		return nil, err
+	}
+	// The page shows the user the secret: a budget is only for those who try without end.
+	guess, err := s.begin(ctx, now, budgetOf(user, -1, from))
+	if err != nil {
+		return nil, err
+	}
+	step, err := s.match(now, &pending, code)
+	if err != nil {
+		return nil, err
+	}
+	codes, digests := newCodes(user)
+	ev := event(audit.FactorAdded, now, user, from)
+	first, err := s.o.Store.ConfirmTOTP(ctx, user, id, step, Codes{ids.New[ids.Factor](), digests}, now, at, ev)
+	if err != nil {
+		return nil, fmt.Errorf("confirm a TOTP: %w", err)
+	}
+	if !first {
+		codes = nil
+	}
+	return codes, guess.right(ctx)
+}
+
+// match returns the time step, of those around now, whose code this is. ErrBadCode.
+func (s *Service) match(now time.Time, of *Secret, code string) (int64, error) {
+	secret, err := s.o.Seal.Open(sealPurpose, of.Sealed, of.ID[:])
+	if err != nil {
+		return 0, fmt.Errorf("open the secret of a TOTP: %w", err)
+	}
+	code = strings.Join(strings.Fields(code), "") // apps show 123 456
+	step, found := now.Unix()/int64(period/time.Second), int64(-1)
+	for at := step - drift; at <= step+drift; at++ {
+		want, err := hotp.GenerateCodeCustom(base32s.EncodeToString(secret), uint64(at), code6)
+		if err != nil {
+			return 0, fmt.Errorf("make a code: %w", err)
+		}
+		if subtle.ConstantTimeCompare([]byte(code), []byte(want)) == 1 {
+			found = at // the latest: it spends those before, too
+		}
+	}
+	if found < 0 {
+		return 0, ErrBadCode
+	}
+	return found, nil
+}
+
+// Reseal seals at most limit secrets anew that another master key than the first has sealed,
+// and returns how many, so that the operator can remove that key.
+func (s *Service) Reseal(ctx context.Context, _ time.Time, limit int) (int64, error) {
+	all, err := s.o.Store.FormerlySealed(ctx, s.o.Seal.Prefix(), limit)
+	if err != nil {
+		return 0, err
+	}
+	for _, of := range all {
+		secret, err := s.o.Seal.Open(sealPurpose, of.Sealed, of.ID[:])
+		if err != nil {
+			return 0, fmt.Errorf("open the secret of the factor %s: %w", of.ID, err)
+		}
+		if err := s.o.Store.Reseal(ctx, of.ID, of.Sealed, s.o.Seal.Seal(sealPurpose, secret, of.ID[:])); err != nil {
+			return 0, fmt.Errorf("seal the secret of the factor %s anew: %w", of.ID, err)
+		}
+	}
+	return int64(len(all)), nil
+}
+
+// proveTOTP spends a code of one of a user's TOTPs. ErrBadCode.
+func (s *Service) proveTOTP(ctx context.Context, now time.Time, user ids.User, code string) error {
+	totps, _, err := s.o.Store.InForce(ctx, user)
+	if err != nil {
+		return err
+	}
+	for i := range totps {
+		step, err := s.match(now, &totps[i], code)
+		if err == nil {
+			err = s.o.Store.SpendStep(ctx, user, totps[i].ID, step, now)
+		}
+		if err != ErrBadCode {
+			return err
+		}
+	}
+	return ErrBadCode
+}
