@@ -100,6 +100,10 @@ func (r *Request) identify(l *tokens.Login) (Step, *oauth.Error) {
 	case r.prompts("create") && !r.Chosen && l.AuthTime.Before(asked):
 		return SignUp, nil
 	}
+	// A user who has a second factor has always proven it, so asking again doesn't help.
+	if !l.Methods.Meets(r.Classes) {
+		return 0, oauth.Refuse(oauth.UnmetAuthentication, "the user has not set up what the acr values ask for")
+	}
 	return Consent, nil
 }
 

@@ -41,8 +41,9 @@ type Request struct {
 	IDTokenClaims  []string `json:"id_token_claims,omitempty"`
 	UserInfoClaims []string `json:"userinfo_claims,omitempty"`
 
-	AskedAt int64 `json:"asked_at"`         // Unix milliseconds
-	Chosen  bool  `json:"chosen,omitempty"` // the user chose to continue without a new proof
+	AskedAt int64    `json:"asked_at"`         // Unix milliseconds
+	Classes []string `json:"acr,omitempty"`    // one of which the sign-in must come to; none: any will do
+	Chosen  bool     `json:"chosen,omitempty"` // the user chose to continue without a new proof
 
 	client  clients.Client
 	implied []string // scopes that open the claims
@@ -293,13 +294,13 @@ type claimRequest struct {
 	Values    []any `json:"values"`
 }
 
-// takes reports whether one of the values would do. Without a value any does.
-func (c *claimRequest) takes(values []string) bool {
+// among returns those of the values that would do. Without a value asked for all do.
+func (c *claimRequest) among(values []string) []string {
 	asked := c.Values
 	if c.Value != nil {
 		asked = append(asked, c.Value)
 	}
-	return len(asked) == 0 || slices.ContainsFunc(values, func(v string) bool { return slices.Contains(asked, any(v)) })
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return len(asked) > 0 && !slices.Contains(asked, any(v)) })
 }
 
 // readClaims reads the claims parameter (OpenID Connect Core section 5.5). It ignores
@@ -316,8 +317,10 @@ func (s *Service) readClaims(r *Request, form url.Values) error {
 	if err := json.Unmarshal([]byte(text), &asked); err != nil {
 		return oauth.Refuse(oauth.InvalidRequest, "claims must be a JSON object as in OpenID Connect Core section 5.5")
 	}
-	if acr := asked.IDToken["acr"]; acr != nil && acr.Essential && !acr.takes(oauth.Classes) {
-		return oauth.Refuse(oauth.UnmetAuthentication, "this server reaches none of these acr values, but "+strings.Join(oauth.Classes, ", "))
+	if acr := asked.IDToken["acr"]; acr != nil && acr.Essential {
+		if r.Classes = acr.among(oauth.Classes); len(r.Classes) == 0 {
+			return oauth.Refuse(oauth.UnmetAuthentication, "this server reaches none of these acr values, but "+strings.Join(oauth.Classes, ", "))
+		}
 	}
 	for _, claims := range []map[string]*claimRequest{asked.UserInfo, asked.IDToken} {
 		sub := claims["sub"]

@@ -25,6 +25,9 @@ type Caller struct {
 	// at the last sign-in with it; an empty id if the user has never signed in with it.
 	// nil: no browser, or none whose knowledge counts.
 	Browser func(user ids.User) (id string, epoch int64)
+	// Binding is what a challenge for a second factor is bound to: a secret of the browser, or
+	// the name of another door. A caller without one can't answer a challenge.
+	Binding string
 }
 
 // Operator returns the caller that runs commands on the server's own machine. The

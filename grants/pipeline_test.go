@@ -56,7 +56,7 @@ func withMadeUp(t *testing.T, g *madeUp) *grants.Service {
 		t.Fatal(err)
 	}
 	s := grants.New(grants.Options{
-		Users: app.Users, Clients: app.Clients, Tokens: app.Tokens, SignIns: signin.New(app.Users, app.Tokens), Log: slog.New(slog.DiscardHandler),
+		Users: app.Users, Clients: app.Clients, Tokens: app.Tokens, SignIns: signin.New(signin.Options{Users: app.Users, Tokens: app.Tokens, Factors: app.Factors}), Log: slog.New(slog.DiscardHandler),
 		Unavailable: func(error) bool { return false }, Issued: func(string, bool) {},
 	})
 	s.Add(g)

@@ -33,6 +33,8 @@ const (
 	pendingCookie      = "countersign_request"  // see Hosted.remember
 	languageCookie     = "countersign_language" // see Hosted.prefers
 	noticeCookie       = "countersign_notice"   // see Me.notify
+	bindingCookie      = "countersign_binding"  // what the challenges of this browser's pages are bound to, see Session
+	factorCookie       = "countersign_factor"   // the challenge that this browser has to answer at /factor
 )
 
 // name returns a cookie's name with its prefix, with which browsers refuse the cookie from

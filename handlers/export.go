@@ -10,6 +10,7 @@ import (
 	"countersign/api"
 	"countersign/audit"
 	"countersign/consents"
+	"countersign/factors"
 	"countersign/ids"
 	"countersign/tokens"
 )
@@ -19,6 +20,7 @@ type Export struct {
 	Users    *accounts.Users
 	Tokens   *tokens.Service
 	Consents consents.Service
+	Factors  *factors.Service
 	Events   func(context.Context, audit.Filter) ([]audit.Record, error) // security events
 }
 
@@ -42,12 +44,17 @@ func (e *Export) answer(c *gin.Context, id ids.User, current func(*tokens.Sessio
 	if err != nil {
 		return err
 	}
+	second, err := e.Factors.Of(ctx, id)
+	if err != nil {
+		return err
+	}
 	now, after, about := time.Now(), ids.Session{}, audit.Filter{UserID: id, Limit: exportPage, ByNumber: true}
 	neverCache(c)
 	out := newObjectWriter(c.Writer, "account.json")
 	out.member("user", api.DescribeUser(user))
 	out.member("profile", profile)
 	out.member("consents", api.List(consents, api.DescribeConsent))
+	out.member("factors", api.List(second, api.DescribeFactor))
 	list(out, "sessions", func() ([]api.OwnSession, error) {
 		some, err := e.Tokens.Page(ctx, now, id, after, exportPage)
 		if len(some) > 0 {

@@ -14,6 +14,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/authorize"
+	"countersign/caller"
 	"countersign/ids"
 	"countersign/input"
 	"countersign/pages"
@@ -69,7 +70,11 @@ func (h *Hosted) page(fn func(*gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		h.prepare(c)
 		rememberTo(c, c.Query(toParameter))
-		if err := fn(c); err != nil {
+		err := fn(c)
+		if due, ok := errors.AsType[*signin.FactorDueError](err); ok {
+			err = h.askFactor(c, due)
+		}
+		if err != nil {
 			h.failPage(c, err)
 		}
 	}
@@ -211,6 +216,13 @@ func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, 
 	c.Set(ErrorKey, say.Word)
 	c.Set(RefusalKey, say.Reason)
 	return pages.Data{Errors: []string{say.Word}, Retry: say.RetryAfter}, say.Status, true
+}
+
+// signingIn returns the caller of a page that signs users in.
+func (h *Hosted) signingIn(c *gin.Context, uiLocales string) caller.Caller {
+	from := h.KnownBrowsers.caller(c, uiLocales)
+	from.Binding = hostedBinding
+	return from
 }
 
 // login returns the login of the browser, nil if no user is signed in.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"countersign/input"
 	"countersign/refusals"
 )
 
@@ -31,6 +32,8 @@ var (
 		"the body is larger than 64 KiB")
 	errSignupClosed = refusals.NewProblem(http.StatusForbidden, "signup_disabled", "Sign-up is closed",
 		"only the operator creates accounts at this server")
+	errWrongCode = refusals.InvalidInput(input.Problem{Field: "code", Code: input.Invalid,
+		Detail: "code is not the authenticator app's present code: check the clock of its device."})
 	errNoSession = refusals.NewProblem(http.StatusNotFound, "no_session", "No such session",
 		"you have no session with this id; it may have ended by itself")
 )

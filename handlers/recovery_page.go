@@ -119,7 +119,9 @@ func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 		return err
 	}
 	token := accounts.FindMailToken(form.Get("token")) // the user may paste the whole link
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Reset{Token: token, Password: secrecy.Text(form.Get("password"))}, callerOf(c, h.prefers(c, locales(r))))
+	from := callerOf(c, h.prefers(c, locales(r)))
+	from.Binding = hostedBinding
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Reset{Token: token, Password: secrecy.Text(form.Get("password"))}, from)
 	if err == nil {
 		return h.afterReset(c, r, &o)
 	}

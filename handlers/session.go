@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/api"
+	"countersign/factors"
 	"countersign/input"
 	"countersign/refusals"
 	"countersign/secrecy"
@@ -29,6 +31,7 @@ func (h *Session) Mount(r gin.IRouter) {
 	r.GET("/session", h.handle(h.user))
 	r.DELETE("/session", h.handle(h.signOut))
 	r.POST("/session/refresh", h.handle(h.refresh))
+	r.POST("/session/factor", h.handle(h.factor))
 }
 
 // signInRequest is a username and a password, or an authorization code with the
@@ -59,13 +62,68 @@ func (h *Session) signIn(c *gin.Context) error {
 	if err := req.check(); err != nil {
 		return err
 	}
-	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), req.proof(), h.Cookies.ending(c.Request), h.KnownBrowsers.caller(c, ""))
+	return h.prove(c, req.proof(), h.binding(c.Request))
+}
+
+// prove signs the user of a proof in. binding is what a challenge is bound to.
+func (h *Session) prove(c *gin.Context, p signin.Proof, binding string) error {
+	from := h.KnownBrowsers.caller(c, "")
+	if binding != "" {
+		from.Binding = "browser " + binding
+	}
+	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), p, h.Cookies.ending(c.Request), from)
+	if errors.Is(err, signin.ErrFactorDue) {
+		h.Cookies.set(c, bindingCookie, binding, bindingLife)
+	}
 	if err != nil {
 		return err
 	}
 	h.KnownBrowsers.remember(c, &s.User)
 	h.answer(c, &s)
 	return nil
+}
+
+// bindingLife is longer than that of any challenge.
+const bindingLife = 10 * time.Minute
+
+// binding returns the secret of the browser that challenges are bound to, which it keeps in a
+// cookie, or a new one.
+func (h *Session) binding(r *http.Request) string {
+	if has := h.Cookies.values(r, bindingCookie); len(has) == 1 && len(has[0]) == len(rand.Text()) {
+		return has[0] // tabs that sign in side by side have one
+	}
+	return rand.Text()
+}
+
+type factorRequest struct {
+	Challenge string `json:"challenge"`
+	Method    string `json:"method"`
+	Code      string `json:"code"`
+}
+
+// factor goes on with a sign-in for which a second factor was due.
+func (h *Session) factor(c *gin.Context) error {
+	var req factorRequest
+	if err := readJSON(c.Request, &req); err != nil {
+		return err
+	}
+	var bad input.Error
+	for _, member := range []struct{ name, value string }{{"challenge", req.Challenge}, {"code", req.Code}} {
+		if member.value == "" {
+			bad.Add(member.name, input.Required, "%s must not be empty.", member.name)
+		}
+	}
+	if by := factors.Method(req.Method); by != factors.ByTOTP && by != factors.ByRecoveryCode {
+		bad.Add("method", input.Invalid, "method must be %s or %s.", factors.ByTOTP, factors.ByRecoveryCode)
+	}
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	binding := ""
+	if has := h.Cookies.values(c.Request, bindingCookie); len(has) == 1 {
+		binding = has[0]
+	}
+	return h.prove(c, signin.SecondFactor{Challenge: req.Challenge, Method: factors.Method(req.Method), Code: req.Code}, binding)
 }
 
 // proof returns the proof that the request carries.

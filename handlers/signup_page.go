@@ -82,7 +82,7 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 	username, email := form.Get("username"), form.Get("email")
 	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.SignUp{
 		Username: username, Password: secrecy.Text(form.Get("password")), Email: email,
-	}, h.caller(c, r))
+	}, h.signingIn(c, h.prefers(c, locales(r))))
 	if err == nil && o.State == signin.AddressDue {
 		h.KnownBrowsers.remember(c, &o.User) // which may send the form again
 		h.remember(c, r)

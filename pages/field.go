@@ -37,6 +37,9 @@ var fields = map[Name][]field{
 		{Name: "username", Complete: "username"},
 		{Name: "password", Complete: "current-password", Label: "field.password"},
 	},
+	Factor: {
+		{Name: "code", Complete: "one-time-code", Label: "factor.code", Hint: "factor.code_hint", Keyboard: "numeric"},
+	},
 	Signup: {
 		{Name: "username", Complete: "username", Label: "field.username"},
 		{Name: "email", Complete: "email", Label: "field.email", Hint: "signup.email_hint", Optional: true},
@@ -85,6 +88,10 @@ func (v view) Inputs() []field {
 	for i := range all {
 		f := &all[i]
 		switch f.Name {
+		case "code":
+			if v.Recovery {
+				f.Complete, f.Label, f.Hint, f.Keyboard = "off", "factor.recovery", "factor.recovery_hint", ""
+			}
 		case "username":
 			f.Value = v.Username
 			if v.Page != Signup {

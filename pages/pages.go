@@ -33,6 +33,7 @@ type Name string
 // address is confirmed. FormPost is the form of response_mode=form_post.
 const (
 	Login     Name = "login"
+	Factor    Name = "factor"
 	Signup    Name = "signup"
 	Consent   Name = "consent"
 	Logout    Name = "logout"
@@ -74,6 +75,8 @@ type Data struct {
 
 	SignedIn             string   // Login: the user who may go on without a password; empty: none
 	Continue             string   // Login: names the account of SignedIn, as Account does
+	Recovery             bool     // Factor: asks for a recovery code, not for one of an authenticator app
+	Over                 bool     // Factor: the user has to begin again
 	Signup, Forgot       bool     // Login: link to these pages; MeSecurity: to the latter
 	RequireVerifiedEmail bool     // Login: link to Again; Signup: ask for an address
 	Scopes               []string // Consent: the scopes asked for
@@ -137,7 +140,7 @@ var files embed.FS
 var templates = func() map[Name]*template.Template {
 	layout := template.Must(template.ParseFS(files, "layout.html", "parts.html"))
 	pages := map[Name]*template.Template{}
-	for _, name := range []Name{Login, Signup, Consent, Me, MeSecurity, MeSessions, MeApps, MeData, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
+	for _, name := range []Name{Login, Factor, Signup, Consent, Me, MeSecurity, MeSessions, MeApps, MeData, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
 		pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, string(name)+".html"))
 	}
 	return pages

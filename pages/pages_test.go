@@ -22,7 +22,7 @@ func examples() []pages.Example {
 }
 
 var errorCodes = []string{
-	"invalid_credentials", "throttled", "busy", "bad_token", "missing_fields", "other_account", "internal",
+	"invalid_credentials", "throttled", "busy", "bad_token", "missing_fields", "other_account", "wrong_code", "bad_challenge", "internal",
 }
 
 // A page is a rendered page, parsed.
@@ -327,6 +327,7 @@ func TestNamesAreStable(t *testing.T) {
 		buttons      map[string][2]string
 	}{
 		{pages.Login, "login-form", "/auth/login", "username password", map[string][2]string{"sign-in": {"Sign in", "로그인"}}},
+		{pages.Factor, "factor-form", "/auth/factor", "code", map[string][2]string{"prove": {"Continue", "계속"}}},
 		{pages.Signup, "signup-form", "/auth/signup", "username email password", map[string][2]string{"sign-up": {"Sign up", "가입하기"}}},
 		{pages.Consent, "consent-form", "/auth/consent", "", map[string][2]string{"allow": {"Allow", "허용"}, "deny": {"Deny", "거부"}}},
 		{pages.Logout, "logout-form", "/auth/logout", "", map[string][2]string{"sign-out": {"Sign out", "로그아웃"}}},

@@ -81,6 +81,12 @@ var accountWords = map[string]said{
 	"act.user.password_changed": {"Password changed", "비밀번호 변경"},
 	"act.user.email_changed":    {"E-mail address changed", "이메일 주소 변경"},
 
+	"act.factor.added":                  {"Authenticator app added", "인증 앱 추가"},
+	"act.factor.removed":                {"Authenticator app removed", "인증 앱 삭제"},
+	"act.factor.reset":                  {"Authenticator apps and recovery codes removed", "인증 앱과 복구 코드 모두 삭제"},
+	"act.factor.recovery_codes_renewed": {"New recovery codes made", "복구 코드 새로 만들기"},
+	"act.factor.recovery_code_used":     {"Recovery code used", "복구 코드 사용"},
+
 	"sessions.browsers":      {"Browsers", "브라우저"},
 	"sessions.browsers_text": {"Here you are signed in to {service}, and can go on to its applications without a password.", "{service}에 로그인되어 있어 비밀번호 없이 앱을 이용할 수 있는 브라우저입니다."},
 	"sessions.apps":          {"Applications", "앱"},

@@ -13,9 +13,11 @@ type Problem struct {
 	Title      string          `json:"title"`
 	Status     int             `json:"status"`
 	Detail     string          `json:"detail,omitempty"`
-	Errors     []input.Problem `json:"errors,omitempty"` // what is wrong with members of the body
-	RetryAfter time.Duration   `json:"-"`                // 0: not sent
-	Reason     string          `json:"-"`                // what the operator's metrics count it as; empty: the kind in Type
+	Errors     []input.Problem `json:"errors,omitempty"`    // what is wrong with members of the body
+	Challenge  string          `json:"challenge,omitempty"` // of a second factor that is due, see signin.FactorDueError
+	Methods    []string        `json:"methods,omitempty"`   // in which it may be proven
+	RetryAfter time.Duration   `json:"-"`                   // 0: not sent
+	Reason     string          `json:"-"`                   // what the operator's metrics count it as; empty: the kind in Type
 }
 
 func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
@@ -67,6 +69,16 @@ var (
 		"pages may not take passwords here: lead the browser to the authorization endpoint, and send the code that comes back")
 	staleProblem = NewProblem(http.StatusForbidden, "reauthentication_required", "Proof required",
 		"this change needs a proof made in this session within ten minutes: send current_password, here or to /account/proof")
+	factorDueProblem = NewProblem(http.StatusUnauthorized, "second_factor_required", "Second factor required",
+		"the password is right, and the account has a second factor: send challenge, with a method and its code, to /session/factor")
+	badChallengeProblem = NewProblem(http.StatusUnauthorized, "invalid_challenge", "Bad challenge",
+		"the challenge is unknown, used, expired or another browser's: send the username and the password again")
+	wrongCodeProblem = NewProblem(http.StatusUnauthorized, "invalid_code", "Wrong code",
+		"the code is wrong, or was used before")
+	noFactorProblem = NewProblem(http.StatusNotFound, "no_factor", "No such factor",
+		"you have no factor with this id, or not in this state")
+	tooManyFactorsProblem = NewProblem(http.StatusConflict, "too_many_factors", "Too many factors",
+		"you have as many factors as an account may have: remove one first")
 	noConsentProblem = NewProblem(http.StatusNotFound, "no_consent", "No such consent",
 		"you have allowed nothing to an application with this client_id")
 )

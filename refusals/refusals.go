@@ -19,6 +19,7 @@ import (
 	"countersign/accounts"
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/factors"
 	"countersign/input"
 	"countersign/limits"
 	"countersign/oauth"
@@ -133,6 +134,28 @@ var table = []row{
 	{when: signin.ErrBadCode, reason: "bad_code", problem: badCodeProblem},
 	{when: signin.ErrNoBrowserClient, reason: "browser_sign_in_off", problem: noBrowserClientProblem},
 	{when: signin.ErrPasswordOff, reason: "password_sign_in_off", problem: passwordOffProblem},
+	{
+		when:    signin.ErrFactorDue, // sent with what the *signin.FactorDueError has
+		reason:  "second_factor_required",
+		client:  oauth.Refuse(oauth.InsufficientAuthorization, "the account has a second factor: lead the user to the authorization endpoint"),
+		problem: factorDueProblem,
+	},
+	{
+		when:    signin.ErrBadChallenge,
+		reason:  "bad_challenge",
+		page:    &Trouble{Word: "bad_challenge", Status: http.StatusBadRequest},
+		problem: badChallengeProblem,
+	},
+	{
+		when:    factors.ErrBadCode,
+		reason:  "wrong_code",
+		page:    &Trouble{Word: "wrong_code", Status: http.StatusBadRequest},
+		problem: wrongCodeProblem,
+	},
+	{when: factors.ErrUnknown, reason: "no_factor", problem: noFactorProblem},
+	{when: factors.ErrTooMany, reason: "too_many_factors", problem: tooManyFactorsProblem},
+	{when: factors.ErrSignedOut, reason: "signed_out", bearer: badAccess},
+
 	{when: signin.ErrStale, reason: "reauthentication_required", problem: staleProblem},
 
 	{when: consents.ErrUnknown, reason: "no_consent", problem: noConsentProblem},
@@ -268,6 +291,12 @@ func AsProblem(err error, unavailable func(error) bool) (say *Problem, known boo
 	case say != nil:
 		told := *say
 		told.RetryAfter, told.Reason = wait(err, say.RetryAfter), reason(err)
+		if due, ok := errors.AsType[*signin.FactorDueError](err); ok {
+			told.Challenge = due.Challenge
+			for _, by := range due.Methods {
+				told.Methods = append(told.Methods, string(by))
+			}
+		}
 		if isInput {
 			told.Errors = wrong.Problems
 		}

@@ -20,6 +20,7 @@ import (
 	"countersign/authorize"
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/factors"
 	"countersign/grants"
 	"countersign/handlers"
 	"countersign/ids"
@@ -36,6 +37,7 @@ import (
 type Store interface {
 	accounts.UserStore
 	consents.Store
+	factors.Store
 	clients.Store
 	tokens.Store
 	limits.Store
@@ -59,6 +61,7 @@ type App struct {
 	Users   *accounts.Users
 	Clients *clients.Registry
 	Tokens  *tokens.Service
+	Factors *factors.Service
 
 	o        Options
 	signIns  *signin.Service
@@ -121,7 +124,11 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	app := &App{Users: users, Clients: registry, Tokens: issuing, o: o, signIns: signin.New(users, issuing)}
+	second := factors.New(factors.Options{Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName})
+	app := &App{
+		Users: users, Clients: registry, Tokens: issuing, Factors: second, o: o,
+		signIns: signin.New(signin.Options{Users: users, Tokens: issuing, Factors: second, Seal: o.Seal, Throttle: throttle}),
+	}
 	app.ending, app.end = context.WithCancel(context.Background())
 	app.hurry, app.cutOff = context.WithCancel(context.Background())
 	app.chores = []chore{
@@ -129,6 +136,7 @@ func New(o Options) (*App, error) {
 		{"logins", app.Tokens.PurgeLogins},
 		{"codes", app.Tokens.PurgeCodes},
 		{"guesses", throttle.Purge},
+		{"factors", second.Reseal},
 		{"letters", func(ctx context.Context, now time.Time, limit int) (int64, error) {
 			return o.Store.PurgeLetters(ctx, now.Add(-accounts.RenewFor), limit)
 		}},
@@ -236,12 +244,13 @@ func (a *App) route() error {
 	(&handlers.UserInfo{Bearer: bearer, Users: a.Users}).Mount(issuer)
 	known := hosted.KnownBrowsers
 	consents := consents.Service{Store: a.o.Store}
-	export := &handlers.Export{Users: a.Users, Tokens: a.Tokens, Consents: consents, Events: a.o.Store.Events}
+	export := &handlers.Export{Users: a.Users, Tokens: a.Tokens, Consents: consents, Factors: a.Factors, Events: a.o.Store.Events}
 	(&handlers.Account{
 		Failures: failures, Bearer: bearer, Users: a.Users, SignIns: a.signIns, Browser: browser, Tokens: a.Tokens, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 		Export: export,
 	}).Mount(applications)
 	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(applications)
+	(&handlers.Factors{Bearer: bearer, Users: a.Users, SignIns: a.signIns, Factors: a.Factors, KnownBrowsers: known}).Mount(applications)
 	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(applications)
 	(&handlers.Recovery{Failures: failures, KnownBrowsers: known, Users: a.Users}).Mount(applications)
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
@@ -279,6 +288,7 @@ func (a *App) hosted(root, issuer gin.IRouter, h *handlers.Hosted, signup gin.Ha
 	}
 	(&handlers.Authorization{Hosted: h}).Mount(issuer)
 	(&handlers.Login{Hosted: h}).Mount(issuer)
+	(&handlers.FactorPage{Hosted: h}).Mount(issuer)
 	(&handlers.SignupPage{Hosted: h}).Mount(issuer, signup)
 	(&handlers.Consent{Hosted: h}).Mount(issuer)
 	(&handlers.RecoveryPages{Hosted: h}).Mount(root, issuer)

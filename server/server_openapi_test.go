@@ -233,6 +233,7 @@ func (o *observer) everything(t *testing.T, operations map[string]described) {
 	a, box := simulated(t)
 	o.watch(a)
 	o.documents(a, operations)
+	o.factors(a)
 	in := o.people(t, a, box)
 	o.clients(a, in)
 	o.hostedPages(t, a, in)
@@ -536,6 +537,7 @@ func (o *observer) otherServers(t *testing.T) {
 	browser.open("/verify/again").want(http.StatusNotFound)
 	browser.submit("/verify/again", form("username", "alice")).want(http.StatusNotFound)
 	p.forgot("alice@example.net").wantProblem(http.StatusNotFound, "mail_off")
+	p.answer("x", "totp", "000000").wantProblem(http.StatusNotFound, "browser_sign_in_off")
 	p.do(http.MethodPost, "/account/email/resend", `{"username":"alice"}`).wantProblem(http.StatusNotFound, "mail_off")
 	p.signIn("alice", password).wantProblem(http.StatusNotFound, "browser_sign_in_off")
 	p.keep(refreshName, "cs_rt_any")
@@ -566,6 +568,7 @@ func (o *observer) outage(a *app, in *signedIn, operations map[string]described)
 	bearer := []string{"Authorization", "Bearer " + in.tokens.text("access_token"), "Content-Type", "application/json", "Origin", origin}
 	waiting := a.person().open("/oauth/authorize?" + authorization("spa").Encode())
 	_, ticket, _ := strings.Cut(waiting.Header().Get("Location"), "ticket=")
+	challenge := in.page.challenged("fay")
 	a.db.Close()
 	time.Sleep(2 * time.Second) // the server keeps an answer of /readyz that long
 	a.do(http.MethodGet, "/readyz", "").want(http.StatusServiceUnavailable)
@@ -584,6 +587,8 @@ func (o *observer) outage(a *app, in *signedIn, operations map[string]described)
 		_, isJSON := d.RequestBody.Content["application/json"]
 		switch _, fails := d.Responses["5XX"]; {
 		case !fails:
+		case operation == "POST /session/factor":
+			in.page.answer(challenge, "totp", "000000")
 		case strings.HasPrefix(path, "/session") && operation != "POST /session":
 			in.page.do(method, path, "")
 		case path == "/oauth/authorize":

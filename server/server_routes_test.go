@@ -15,16 +15,17 @@ var routeClasses = map[string][]string{
 		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js", "/assets/deliberate.js", "/assets/mailed-link.js", "/assets/password.js", "/assets/answered.js", "/assets/strength.js", "/assets/strength-worker.js",
 	},
 	"hosted page": {
-		"/", "/me", "/me/security", "/me/sessions", "/me/apps", "/me/data", "/me/deleted", "/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/logout", "/consent", "/forgot", "/reset", "/verify", "/verify/again", "/error",
+		"/", "/me", "/me/security", "/me/sessions", "/me/apps", "/me/data", "/me/deleted", "/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/factor", "/factor/recovery", "/logout", "/consent", "/forgot", "/reset", "/verify", "/verify/again", "/error",
 		"GET /signup", "HEAD /signup",
 	},
 	"OAuth of any client": {"/oauth/token", "/oauth/revoke", "/userinfo"},
 	"OAuth of ours":       {"/oauth/introspect"},
 	"probe":               {"/healthz", "/readyz"},
 	"own applications": {
-		"POST /signup", "/session", "/session/refresh", "/account", "/account/sessions", "/account/sessions/:id",
+		"POST /signup", "/session", "/session/factor", "/session/refresh", "/account", "/account/sessions", "/account/sessions/:id",
 		"/account/export", "/account/proof", "/account/consents", "/account/consents/:client_id", "/account/profile", "/account/password",
 		"/account/password/forgot", "/account/password/reset", "/account/email", "/account/email/resend", "/account/email/verify",
+		"/account/factors", "/account/factors/:id", "/account/factors/totp", "/account/factors/totp/:id/confirm", "/account/factors/recovery_codes",
 	},
 }
 
@@ -82,7 +83,7 @@ func TestEveryRouteIsReadableAndRefusesAsItsClass(t *testing.T) {
 					}
 				}
 			}
-			refused := a.do(http.MethodPatch, path, "")
+			refused := a.do("PROPFIND", path, "")
 			refused.t = t
 			if strings.HasPrefix(class, "OAuth") {
 				refused.wantError(http.StatusMethodNotAllowed, "invalid_request")

@@ -14,6 +14,7 @@ import (
 	"countersign/accounts"
 	"countersign/audit"
 	"countersign/consents"
+	"countersign/factors"
 	"countersign/ids"
 	"countersign/keys"
 	"countersign/server"
@@ -92,6 +93,38 @@ func (b *brittle) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time
 
 func (b *brittle) ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return b.do("ResetPassword", func() error { return b.Store.ResetPassword(ctx, id, hash, now, ev, letters...) })
+}
+
+func (b *brittle) AddTOTP(ctx context.Context, s factors.Secret, at ids.Place) error {
+	return b.do("AddTOTP", func() error { return b.Store.AddTOTP(ctx, s, at) })
+}
+
+func (b *brittle) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) (first bool, err error) {
+	err = b.do("ConfirmTOTP", func() (err error) {
+		first, err = b.Store.ConfirmTOTP(ctx, user, id, step, codes, now, at, ev)
+		return err
+	})
+	return first, err
+}
+
+func (b *brittle) SpendStep(ctx context.Context, user ids.User, id ids.Factor, step int64, now time.Time) error {
+	return b.do("SpendStep", func() error { return b.Store.SpendStep(ctx, user, id, step, now) })
+}
+
+func (b *brittle) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event) error {
+	return b.do("SpendCode", func() error { return b.Store.SpendCode(ctx, user, digest, now, ev) })
+}
+
+func (b *brittle) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) error {
+	return b.do("ReplaceCodes", func() error { return b.Store.ReplaceCodes(ctx, user, codes, now, at, ev) })
+}
+
+func (b *brittle) RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error {
+	return b.do("RenameFactor", func() error { return b.Store.RenameFactor(ctx, user, id, name, now, at) })
+}
+
+func (b *brittle) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, now time.Time, at ids.Place, ev audit.Event) error {
+	return b.do("RemoveFactor", func() error { return b.Store.RemoveFactor(ctx, user, id, now, at, ev) })
 }
 
 func (b *brittle) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Event) error {
@@ -174,6 +207,49 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 				_, err := a.Users.ByUsername(a.t.Context(), "alice")
 				return err != nil
 			}
+	},
+	"AddTOTP": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.page()
+		p.signIn("alice", password).want(http.StatusOK)
+		return func() *response { return p.do(http.MethodPost, "/account/factors/totp", "") }, func() bool { return len(a.factorsOf()) == 1 }
+	},
+	"ConfirmTOTP": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.page()
+		p.signIn("alice", password).want(http.StatusOK)
+		begun := p.do(http.MethodPost, "/account/factors/totp", "").want(http.StatusCreated)
+		return func() *response {
+			return p.do(http.MethodPost, "/account/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+appCode(a.t, begun.text("secret"))+`"}`)
+		}, func() bool { return a.factorsOf()[0].InForce }
+	},
+	"SpendStep": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		_, secret, _ := a.factorFor("alice")
+		q := a.page()
+		challenge := q.challenged("alice")
+		used := a.factorsOf()[0].LastUsedAt
+		return func() *response { return q.answer(challenge, "totp", nextCode(a.t, secret)) }, func() bool { return a.factorsOf()[0].LastUsedAt.After(used) }
+	},
+	"SpendCode": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		_, _, recovery := a.factorFor("alice")
+		q := a.page()
+		challenge := q.challenged("alice")
+		return func() *response { return q.answer(challenge, "recovery_code", recovery[0]) }, func() bool { return a.factorsOf()[1].Remaining == 9 }
+	},
+	"ReplaceCodes": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p, _, _ := a.factorFor("alice")
+		had := a.factorsOf()[1].ID
+		return func() *response { return p.do(http.MethodPost, "/account/factors/recovery_codes", "") }, func() bool { return a.factorsOf()[1].ID != had }
+	},
+	"RenameFactor": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p, _, _ := a.factorFor("alice")
+		f := a.factorsOf()[0]
+		return func() *response {
+			return p.do(http.MethodPatch, "/account/factors/"+f.ID.String(), `{"name":"tablet"}`)
+		}, func() bool { return a.factorsOf()[0].Name == "tablet" }
+	},
+	"RemoveFactor": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p, _, _ := a.factorFor("alice")
+		f := a.factorsOf()[0]
+		return func() *response { return p.do(http.MethodDelete, "/account/factors/"+f.ID.String(), "") }, func() bool { return len(a.factorsOf()) == 0 }
 	},
 	"PutProfile": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
 		in := a.login("alice")
@@ -294,21 +370,35 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 	},
 }
 
+// factorsOf returns alice's factors, those not in force included.
+func (a *app) factorsOf() []factors.Factor {
+	a.t.Helper()
+	user, err := a.Users.ByUsername(a.t.Context(), "alice")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	all, err := a.Factors.Of(a.t.Context(), user.ID)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return all
+}
+
 // notAcknowledged are the methods of a store that no answer of the server acknowledges,
 // by why.
 var notAcknowledged = map[string][]string{
 	"it reads": {
-		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Failures", "Letter", "Login", "Origins", "Ping", "Profile", "SearchUsers",
+		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Factors", "Failures", "FormerlySealed", "InForce", "Letter", "Login", "Origins", "Pending", "Ping", "Profile", "SearchUsers",
 		"Session", "UnclaimedUser", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserLogins", "UserSessions", "Users",
 	},
 	"it cleans up, and will again": {
-		"PurgeCodes", "PurgeEvents", "PurgeFailures", "PurgeLetters", "PurgeLogins", "PurgeSessions", "TakeTurn",
+		"PurgeCodes", "PurgeEvents", "PurgeFailures", "PurgeLetters", "PurgeLogins", "PurgeSessions", "Reseal", "TakeTurn",
 	},
 	"it is a letter's way, which is tried again":      {"ClaimLetter", "LetterDone", "LetterFailed"},
 	"it is a budget's, which stands where it stood":   {"ClearFailures", "RecordFailure", "RecordSpread"},
 	"it helps the next sign-in, and this one goes on": {"UpgradePasswordHash", "ForgetLogin"},
 	"it is the operator's, who sees the error of the store": {
-		"ChangeClient", "ChangeRoles", "CreateClient", "DeleteClient", "DisableUser", "EnableUser", "ProveEmail", "PutClient", "SetEmail", "SetSecretHash", "UnlockUser",
+		"ChangeClient", "ChangeRoles", "CreateClient", "DeleteClient", "DisableUser", "EnableUser", "ProveEmail", "PutClient", "ResetFactors", "SetEmail", "SetSecretHash", "UnlockUser",
 	},
 }
 

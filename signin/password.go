@@ -25,7 +25,7 @@ func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, er
 	if err != nil {
 		return Outcome{}, err
 	}
-	return proven(a.now, user, oauth.MethodPassword), nil
+	return begun(a.now, user, oauth.MethodPassword), nil
 }
 
 // OwnPassword proves a user who is signed in already once more, by the password. Its

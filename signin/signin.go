@@ -1,6 +1,6 @@
 // Package signin turns a proof into a sign-in. A caller brings a [Proof] of who a user
 // is; [Service.Prove] answers with an [Outcome]: the user is signed in, or has
-// something left to do, or the proof is refused. Only the Outcome of a user who is
+// something left to do, such as a second factor to prove, or the proof is refused. Only the Outcome of a user who is
 // signed in opens a session ([Service.Start]) or a login ([Service.Enter]).
 //
 // Each way to prove something is a file with a type of its own, which implements Proof.
@@ -15,7 +15,10 @@ import (
 
 	"countersign/accounts"
 	"countersign/caller"
+	"countersign/factors"
+	"countersign/limits"
 	"countersign/oauth"
+	"countersign/seal"
 	"countersign/tokens"
 )
 
@@ -27,8 +30,8 @@ var ErrIncomplete = errors.New("the user is not signed in")
 // has ended.
 var ErrLoginRequired = errors.New("no user is signed in")
 
-// Proof shows who a user is: a [Password], an [OwnPassword], a [Code], a [SignUp], a [Reset]
-// or a [Remembered] login. A nil Proof proves nothing.
+// Proof shows who a user is: a [Password], an [OwnPassword], a [Code], a [SignUp], a [Reset],
+// a [SecondFactor] or a [Remembered] login. A nil Proof proves nothing.
 type Proof interface {
 	prove(context.Context, *Service, attempt) (Outcome, error)
 }
@@ -48,6 +51,7 @@ const (
 	Refused    State = iota // the user is not signed in
 	SignedIn                // no step is due
 	AddressDue              // the user must first prove the address that a letter went to
+	FactorDue               // the user must prove a second factor, by a SecondFactor
 )
 
 func (s State) String() string {
@@ -58,6 +62,8 @@ func (s State) String() string {
 		return "signed in"
 	case AddressDue:
 		return "address due"
+	case FactorDue:
+		return "factor due"
 	default:
 		return fmt.Sprintf("state %d", int(s))
 	}
@@ -78,12 +84,18 @@ type Outcome struct {
 	// Login is the browser's login that a Remembered proof found; otherwise nil.
 	Login *tokens.Login
 
-	issued *tokens.Issued // the tokens that a Code was exchanged for; Start returns them
-	told   bool           // the user knows from another letter
+	first  bool            // a second factor may be due
+	due    *FactorDueError // of FactorDue
+	issued *tokens.Issued  // the tokens that a Code was exchanged for; Start returns them
+	told   bool            // the user knows from another letter
 }
 
-// Proven returns the user of an Outcome that leaves nothing due, or ErrIncomplete.
+// Proven returns the user of an Outcome that leaves nothing due. Its error is a
+// *FactorDueError where a second factor is, and otherwise ErrIncomplete.
 func (o *Outcome) Proven() (accounts.User, error) {
+	if o.State == FactorDue && o.due != nil {
+		return accounts.User{}, o.due
+	}
 	if o.State != SignedIn {
 		return accounts.User{}, fmt.Errorf("%w: %v", ErrIncomplete, o.State)
 	}
@@ -92,13 +104,25 @@ func (o *Outcome) Proven() (accounts.User, error) {
 
 // Service turns proofs into sign-ins. It is safe for concurrent use.
 type Service struct {
-	users  *accounts.Users
-	tokens *tokens.Service
+	users    *accounts.Users
+	tokens   *tokens.Service
+	factors  *factors.Service
+	seal     *seal.Keys
+	throttle *limits.Throttle
 }
 
-// New returns a Service. Both parts are required.
-func New(users *accounts.Users, issuer *tokens.Service) *Service {
-	return &Service{users: users, tokens: issuer}
+// Options configure a Service. All are required.
+type Options struct {
+	Users    *accounts.Users
+	Tokens   *tokens.Service
+	Factors  *factors.Service
+	Seal     *seal.Keys
+	Throttle *limits.Throttle
+}
+
+// New returns a Service.
+func New(o Options) *Service {
+	return &Service{users: o.Users, tokens: o.Tokens, factors: o.Factors, seal: o.Seal, throttle: o.Throttle}
 }
 
 // Prove checks a proof. A failed proof is an error; the type of the proof documents
@@ -115,15 +139,27 @@ func (s *Service) prove(ctx context.Context, p Proof, a attempt) (Outcome, error
 		return Outcome{}, ErrIncomplete
 	}
 	o, err := p.prove(ctx, s, a)
+	if err == nil && o.first && o.State == SignedIn {
+		err = s.askFactor(ctx, &o, a)
+	}
 	if err != nil {
 		return Outcome{}, err
 	}
 	return o, nil
 }
 
-// proven returns the Outcome of a user who has just given a proof.
+// proven returns the Outcome of a user who has just given a proof in a sign-in that has
+// begun already.
 func proven(now time.Time, user accounts.User, methods ...string) Outcome {
 	return Outcome{State: SignedIn, User: user, Methods: methods, AuthTime: now}
+}
+
+// begun returns the Outcome of a user whose proof begins a sign-in: a second factor may be
+// due.
+func begun(now time.Time, user accounts.User, methods ...string) Outcome {
+	o := proven(now, user, methods...)
+	o.first = true
+	return o
 }
 
 // Start opens a session at a client for a user who is signed in. Its errors are those

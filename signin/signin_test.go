@@ -11,6 +11,7 @@ import (
 	"countersign/accounts"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/factors"
 	"countersign/hashing"
 	"countersign/ids"
 	"countersign/keys"
@@ -36,6 +37,7 @@ type rig struct {
 	t       testing.TB
 	users   *accounts.Users
 	tokens  *tokens.Service
+	factors *factors.Service
 	browser *signin.Browser
 	alice   accounts.User
 	app     oauth.Recipient
@@ -69,7 +71,8 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 		Settings: tokens.Settings{AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: 24 * time.Hour},
 	})
 	noError(t, err)
-	r.Service = signin.New(r.users, r.tokens)
+	r.factors = factors.New(factors.Options{Store: db, Seal: master, Throttle: throttle, Issuer: "Acme"})
+	r.Service = signin.New(signin.Options{Users: r.users, Tokens: r.tokens, Factors: r.factors, Seal: master, Throttle: throttle})
 	r.browser = &signin.Browser{SignIns: r.Service, Clients: registry, ClientID: "app", Log: log, Issued: func(string, bool) {}}
 	r.alice, err = r.users.Create(t.Context(), r.now, accounts.NewUser{
 		Username: "alice", Password: password, Email: "alice@example.com",

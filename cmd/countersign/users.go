@@ -18,20 +18,21 @@ import (
 )
 
 type usersCmd struct {
-	Create      usersCreateCmd      `cmd:"" help:"Create an account."`
-	List        usersListCmd        `cmd:"" help:"List accounts, page by page."`
-	Search      usersSearchCmd      `cmd:"" help:"Find accounts by the beginning of a name, an address or an id."`
-	Show        usersShowCmd        `cmd:"" help:"Show one account."`
-	Disable     usersDisableCmd     `cmd:"" help:"Disable a user and end all their sessions."`
-	Enable      usersEnableCmd      `cmd:"" help:"Let a disabled user sign in again."`
-	SetEmail    usersSetEmailCmd    `cmd:"" help:"Give a user another e-mail address."`
-	VerifyEmail usersVerifyEmailCmd `cmd:"" help:"Mark a user's e-mail address as proven."`
-	AddRole     usersAddRoleCmd     `cmd:"" help:"Give a user a role."`
-	RemoveRole  usersRemoveRoleCmd  `cmd:"" help:"Take a role from a user."`
-	Unlock      usersUnlockCmd      `cmd:"" help:"Forget the wrong passwords tried at an account, so that its user need not wait."`
-	SetPassword usersSetPasswordCmd `cmd:"" help:"Replace a user's password and end all their sessions."`
-	SetProfile  usersSetProfileCmd  `cmd:"" help:"Change a user's profile: name, address and so on."`
-	Delete      usersDeleteCmd      `cmd:"" help:"Delete an account and its sessions."`
+	Create       usersCreateCmd       `cmd:"" help:"Create an account."`
+	List         usersListCmd         `cmd:"" help:"List accounts, page by page."`
+	Search       usersSearchCmd       `cmd:"" help:"Find accounts by the beginning of a name, an address or an id."`
+	Show         usersShowCmd         `cmd:"" help:"Show one account."`
+	Disable      usersDisableCmd      `cmd:"" help:"Disable a user and end all their sessions."`
+	Enable       usersEnableCmd       `cmd:"" help:"Let a disabled user sign in again."`
+	SetEmail     usersSetEmailCmd     `cmd:"" help:"Give a user another e-mail address."`
+	VerifyEmail  usersVerifyEmailCmd  `cmd:"" help:"Mark a user's e-mail address as proven."`
+	AddRole      usersAddRoleCmd      `cmd:"" help:"Give a user a role."`
+	RemoveRole   usersRemoveRoleCmd   `cmd:"" help:"Take a role from a user."`
+	Unlock       usersUnlockCmd       `cmd:"" help:"Forget the wrong passwords tried at an account, so that its user need not wait."`
+	ResetFactors usersResetFactorsCmd `cmd:"" help:"Remove a user's authenticator apps and recovery codes, if they are lost."`
+	SetPassword  usersSetPasswordCmd  `cmd:"" help:"Replace a user's password and end all their sessions."`
+	SetProfile   usersSetProfileCmd   `cmd:"" help:"Change a user's profile: name, address and so on."`
+	Delete       usersDeleteCmd       `cmd:"" help:"Delete an account and its sessions."`
 }
 
 var userColumns = []column[api.User]{
