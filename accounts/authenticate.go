@@ -126,6 +126,9 @@ func (u *Users) guess(ctx context.Context, now time.Time, b budget, who typed, p
 		return User{}, err
 	}
 	user, err := u.guessed(ctx, who)
+	if err == nil && !who.id.IsZero() && user.ID.IsZero() {
+		err = ErrSignedOut // the account was deleted while this call waited for its slot
+	}
 	if err != nil {
 		return User{}, err
 	}

@@ -150,7 +150,11 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 	}
 	var letters []Letter
 	if u.mail && user.Email != "" && !user.EmailVerified {
-		l := u.welcome(now, &user, &holder, from.Language)
+		language, err := u.languageOf(ctx, holder.ID, from) // asked for a new address, too, so that the work is the same
+		if err != nil {
+			return User{}, err
+		}
+		l := u.welcome(now, &user, &holder, language)
 		if !from.IsOperator() {
 			if err := u.chargeNetwork(ctx, now, signingUp, from); err != nil {
 				return User{}, err

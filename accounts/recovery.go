@@ -367,11 +367,15 @@ func (u *Users) RequestEmailChange(ctx context.Context, now time.Time, id ids.Us
 	user := User{ID: id}
 	letter := u.letter(now, ChangeEmail, &user, email, from.Language)
 	holder, err := u.store.UserByEmail(ctx, EmailKey(email))
-	switch {
-	case err != nil && !errors.Is(err, ErrUnknownUser):
+	if err != nil && !errors.Is(err, ErrUnknownUser) {
 		return fmt.Errorf("find user: %w", err)
+	}
+	language, err := u.languageOf(ctx, holder.ID, from) // asked for a new address, too, so that the work is the same
+	switch {
+	case err != nil:
+		return err
 	case !holder.ID.IsZero() && holder.ID != id:
-		letter, user = u.alreadyRegistered(now, &holder, from.Language), holder
+		letter, user = u.alreadyRegistered(now, &holder, language), holder
 	}
 	if err := u.ration(ctx, now, &letter, &user, "", from); err != nil {
 		return err

@@ -91,7 +91,7 @@ func (h *FactorPage) submit(c *gin.Context, form url.Values) error {
 	}
 	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.SecondFactor{Challenge: challenge, Method: by, Code: form.Get("code")}, h.signingIn(c, ""))
 	if err == nil {
-		l, err = h.enter(c, &o, l)
+		l, err = h.enter(c, r, &o, l)
 	}
 	if err == nil {
 		h.Cookies.set(c, factorCookie, "", 0)

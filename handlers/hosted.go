@@ -238,10 +238,10 @@ func (h *Hosted) login(c *gin.Context) (*tokens.Login, error) {
 	return o.Login, nil
 }
 
-// enter signs the user of o in to the browser, replacing had, which may be nil, and makes
-// the browser keep the login for as long as it lives.
-func (h *Hosted) enter(c *gin.Context, o *signin.Outcome, had *tokens.Login) (*tokens.Login, error) {
-	l, err := h.SignIns.Enter(c.Request.Context(), time.Now(), o, had, h.KnownBrowsers.caller(c, ""))
+// enter signs the user of o in to the browser, on the way with r, which may be nil, replacing
+// had, which may be nil, and makes the browser keep the login for as long as it lives.
+func (h *Hosted) enter(c *gin.Context, r *authorize.Request, o *signin.Outcome, had *tokens.Login) (*tokens.Login, error) {
+	l, err := h.SignIns.Enter(c.Request.Context(), time.Now(), o, had, h.caller(c, r))
 	if err != nil {
 		return nil, err
 	}

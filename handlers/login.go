@@ -91,7 +91,7 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 	}
 	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Password{Username: username, Password: password}, h.signingIn(c, ""))
 	if err == nil {
-		l, err = h.enter(c, &o, l)
+		l, err = h.enter(c, r, &o, l)
 	}
 	if err == nil && late {
 		return h.showLate(c, form.Get("ticket"))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"time"
 
 	"countersign/accounts"
 	"countersign/audit"
@@ -30,10 +31,7 @@ func (h *Me) changePassword(v *visit, form url.Values) (string, error) {
 		proven, err = h.Users.ChangePassword(v.ctx(), v.now, proven, v.owner.At, next, v.from)
 	}
 	if errors.Is(err, accounts.ErrBadCredentials) && next != "" && next != current {
-		// Where the new password is the account's already, the form was sent twice. To try it
-		// is one more guess, which counts.
-		again, wrong := h.SignIns.Confirm(v.ctx(), v.now, v.owner, next, v.from)
-		if wrong == nil {
+		if again, ok := h.justChanged(v, next); ok {
 			proven, err = again, nil
 		}
 	}
@@ -42,6 +40,17 @@ func (h *Me) changePassword(v *visit, form url.Values) (string, error) {
 	}
 	h.KnownBrowsers.renew(v.Context, &proven)
 	return "password_changed", nil
+}
+
+// justChanged reports whether a password became the account's a moment ago: then its form was
+// sent twice. To try it is one more guess, which counts.
+func (h *Me) justChanged(v *visit, password secrecy.Text) (proven accounts.User, ok bool) {
+	last, err := h.Export.Events(v.ctx(), audit.Filter{UserID: v.user.ID, Latest: true, Kinds: []audit.Kind{audit.UserPasswordChanged}, Limit: 1})
+	if err != nil || len(last) == 0 || v.now.Sub(last[0].Time) > time.Minute {
+		return proven, false
+	}
+	proven, err = h.SignIns.Confirm(v.ctx(), v.now, v.owner, password, v.from)
+	return proven, err == nil
 }
 
 // mostActs is how many events the page shows.

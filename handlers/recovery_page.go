@@ -155,7 +155,7 @@ func (h *RecoveryPages) afterReset(c *gin.Context, r *authorize.Request, o *sign
 	if err != nil {
 		return err
 	}
-	l, err := h.enter(c, o, had)
+	l, err := h.enter(c, r, o, had)
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 		if err != nil {
 			return err
 		}
-		l, err := h.enter(c, &o, had)
+		l, err := h.enter(c, r, &o, had)
 		if err != nil {
 			return err
 		}

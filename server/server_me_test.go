@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -275,6 +276,10 @@ func TestAccountPagePassword(t *testing.T) {
 		beside.refresh().want(http.StatusOK)
 		a.refresh(theirs.text("refresh_token")).wantDead()
 		other.open("/me/security").goesTo("/login?to=%2Fme%2Fsecurity")
+		// Later, the present password as the new one is no form sent twice.
+		time.Sleep(2 * time.Minute)
+		p.submit("/me/security", fill(p.open("/me/security").page("password-form"), "current_password", "wrong", "new_password", changed)).
+			says(http.StatusBadRequest, "This isn't your current password.")
 		other.submit("/me/security", f).goesTo("/login?to=%2Fme%2Fsecurity")
 		other.submit("/login", form("username", "alice", "password", password)).says(http.StatusBadRequest)
 		other.submit("/login", form("username", "alice", "password", changed)).goesTo("/me")
@@ -469,4 +474,24 @@ func TestAccountPagesOfADisabledUser(t *testing.T) {
 		p.open(path).goesTo("/login?to=" + url.QueryEscape(path))
 	}
 	p.open("/me/apps").goesTo("/login?to=%2Fme%2Fapps")
+}
+
+// Of several forms at once that delete an account, all say that it is gone.
+func TestAccountPageDeletesOnce(t *testing.T) {
+	a := newApp(t)
+	p, _ := a.newPerson(t, "alice")
+	f := fill(p.open("/me/data").page("delete-form"), "confirm", "yes", "current_password", password)
+	var at sync.WaitGroup
+	answers := make([]*response, 12)
+	for i := range answers {
+		tab := a.person()
+		tab.jar.SetCookies(tab.site(), p.jar.Cookies(p.site()))
+		at.Go(func() { answers[i] = tab.submit("/me/data", f) })
+	}
+	at.Wait()
+	for _, r := range answers {
+		if r.Code != http.StatusSeeOther {
+			t.Errorf("%d %s", r.Code, r.Body)
+		}
+	}
 }

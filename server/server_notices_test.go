@@ -321,5 +321,25 @@ func TestNoticesAreInTheOwnersLanguage(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		sent, _ = box.empty()
 		korean("address changed", sent[0])
+
+		// So is what a stranger causes, who asks for the address.
+		a.provenUser("bob")
+		a.putProfile(a.withScopes("bob", everyScope+" account"), `{"locale":"ko"}`).want(http.StatusOK)
+		a.page().do("POST", "/signup", `{"username":"mallory","password":"`+password+`","email":"bob@example.net","ui_locales":"en"}`)
+		p.bearer("POST", "/account/email", `{"email":"bob@example.net","ui_locales":"en"}`, in).want(http.StatusAccepted)
+		time.Sleep(2 * time.Second)
+		sent, _ = box.empty()
+		n := 0
+		for _, m := range sent {
+			if m.To == "bob@example.net" {
+				n++
+				if !strings.Contains(m.HTML, `lang="ko"`) {
+					t.Errorf("%+v, want it in Korean", m)
+				}
+			}
+		}
+		if n == 0 {
+			t.Error("no letter to the owner of the address")
+		}
 	})
 }

@@ -138,6 +138,24 @@ func consumeLetter(ctx context.Context, tx *sql.Tx, id ids.Letter, now time.Time
 	return l, err
 }
 
+// lettersLike returns the letters of the kind, to the user and the address of one.
+func lettersLike(ctx context.Context, tx *sql.Tx, l accounts.Letter, now time.Time) (same []accounts.Letter, err error) {
+	rows, err := tx.QueryContext(ctx, letterQuery+` WHERE l.user_id = ? AND l.kind = ? AND l.address = ? AND l.expires_at > ?`,
+		l.UserID[:], string(l.Kind), l.Address, now.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		one, err := scanLetter(rows)
+		if err != nil {
+			return nil, err
+		}
+		same = append(same, one)
+	}
+	return same, rows.Err()
+}
+
 // ConfirmEmail implements [accounts.LetterStore].
 func (db *DB) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
@@ -167,13 +185,22 @@ func (db *DB) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Time, ev
 		if err != nil {
 			return err
 		}
+		used := []accounts.Letter{l}
 		if l.Kind == accounts.ChangeEmail { // letters to the old address prove nothing any more
+			// Those that ask for the same have been answered, too: the user has asked twice.
+			same, err := lettersLike(ctx, tx, l, now)
+			if err != nil {
+				return err
+			}
+			used = append(used, same...)
 			if err := db.discard(ctx, tx, l.UserID); err != nil {
 				return err
 			}
 		}
-		if err := db.rememberUse(ctx, tx, l); err != nil {
-			return err
+		for _, l := range used {
+			if err := db.rememberUse(ctx, tx, l); err != nil {
+				return err
+			}
 		}
 		if err := db.post(ctx, tx, letters...); err != nil {
 			return err

@@ -263,11 +263,16 @@ var letterPromises = []promise{
 		fails(t, "expired", err, accounts.ErrBadToken)
 
 		u.Epoch++
-		change := letter(accounts.ChangeEmail, u)
-		change.Address = "b@example.com"
-		posted(t, db, change)
+		change, twice, other := letter(accounts.ChangeEmail, u), letter(accounts.ChangeEmail, u), letter(accounts.ChangeEmail, u)
+		change.Address, twice.Address, other.Address = "b@example.com", "b@example.com", "c@example.com"
+		for _, l := range []accounts.Letter{change, twice, other} {
+			posted(t, db, l)
+		}
 		succeeds(t, db.ConfirmEmail(t.Context(), change.ID, at, event(audit.UserEmailChanged)))
 		used(change, true)
+		used(twice, true) // the user has asked for the same twice
+		used(other, false)
+		fails(t, "the same once more", db.ConfirmEmail(t.Context(), twice.ID, at, event(audit.UserEmailChanged)), accounts.ErrBadToken)
 		used(reset, false)
 		used(verify, true) // whether the account still has the address, accounts looks
 		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "newer", accounts.By{Operator: true}, at, event(audit.UserPasswordChanged)))
