@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -55,8 +56,25 @@ func (s *Service) Enrol(ctx context.Context, now time.Time, user ids.User, accou
 	if err := s.o.Store.AddTOTP(ctx, Secret{Factor: f, Sealed: sealed}, at); err != nil {
 		return Enrolment{}, fmt.Errorf("begin a TOTP: %w", err)
 	}
+	return s.enrolment(f.ID, account, secret), nil
+}
+
+func (s *Service) enrolment(id ids.Factor, account string, secret []byte) Enrolment {
 	text := base32s.EncodeToString(secret)
-	return Enrolment{ID: f.ID, Secret: text, URI: uri(s.o.Issuer, account, text)}, nil
+	return Enrolment{ID: id, Secret: text, URI: uri(s.o.Issuer, account, text)}
+}
+
+// Pending returns what Enrol did, for a TOTP that is not in force yet. ErrUnknown.
+func (s *Service) Pending(ctx context.Context, user ids.User, id ids.Factor, account string) (Enrolment, error) {
+	pending, err := s.o.Store.Pending(ctx, user, id)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	secret, err := s.o.Seal.Open(sealPurpose, pending.Sealed, id[:])
+	if err != nil {
+		return Enrolment{}, fmt.Errorf("open the secret of a TOTP: %w", err)
+	}
+	return s.enrolment(id, account, secret), nil
 }
 
 // uri returns the address that authenticator apps read from a QR code. They expect %20 for a
@@ -148,7 +166,7 @@ func (s *Service) proveTOTP(ctx context.Context, now time.Time, user ids.User, c
 		if err == nil {
 			err = s.o.Store.SpendStep(ctx, user, totps[i].ID, step, now)
 		}
-		if err != ErrBadCode {
+		if !errors.Is(err, ErrBadCode) {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -227,7 +228,7 @@ func TestChallengesOfTheSecondFactor(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		p.answer(ch, "totp", appCode(t, secret)).wantProblem(http.StatusUnauthorized, "invalid_challenge")
 		ch = p.challenged("alice")
-		r = p.answer(ch, "recovery_code", recovery[1]).want(http.StatusOK)
+		p.answer(ch, "recovery_code", recovery[1]).want(http.StatusOK)
 
 		// What has changed since the password ends it.
 		ch = q.challenged("alice")
@@ -294,6 +295,12 @@ func (o *observer) factors(a *app) {
 	}
 	p.do(http.MethodPost, "/account/factors/totp", "").wantProblem(http.StatusConflict, "too_many_factors")
 	all := p.do(http.MethodGet, "/account/factors", "").want(http.StatusOK).json()["factors"].([]any)
+	own := a.person()
+	own.submit("/login", form("username", "fay", "password", password)).want(http.StatusSeeOther)
+	own.submit("/factor", form("method", "recovery_code", "code", recovery[1])).goesTo("/me")
+	own.open("/me/factors").want(http.StatusOK)
+	own.submit("/me/factors", own.open("/me/factors?do=factor_begin").page("factors-form")).want(http.StatusConflict)
+	own.submit("/me/factors", own.open("/me/factors?do=codes_renew").page("factors-form")).want(http.StatusOK)
 	path := "/account/factors/" + all[2].(map[string]any)["id"].(string)
 	p.do(http.MethodPatch, path, `{"name":"tablet"}`).want(http.StatusNoContent)
 	p.do(http.MethodPatch, path, `{"name":"\u0007"}`).want(http.StatusBadRequest)
@@ -354,4 +361,57 @@ func (o *observer) factors(a *app) {
 	hosted.submit("/login", form("username", "fay", "password", password)).want(http.StatusSeeOther)
 	until(func() *response { return hosted.submit("/factor", form("code", "000000")) })
 	time.Sleep(time.Hour)
+}
+
+// Users set up an authenticator app at our own pages, and remove it, with no application.
+func TestAccountPageFactors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		a.signup("alice")
+		p, elsewhere := a.person(), a.person()
+		for _, one := range []*person{p, elsewhere} {
+			one.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
+		}
+		p.open("/me/security").says(http.StatusOK, "your password alone", `href="/me/factors"`)
+		p.open("/me/factors").says(http.StatusOK, "?do=factor_begin")
+		f := p.open("/me/factors?do=factor_begin").page("factors-form")
+		r := p.submit("/me/factors", f).says(http.StatusOK, `<svg class="qr"`, `id="secret"`)
+		secret := regexp.MustCompile(`id="secret">([A-Z2-7]{32})<`).FindStringSubmatch(r.Body.String())[1]
+		f = r.page("confirm-form")
+		r = p.submit("/me/factors", fill(f, "code", "000000")).says(http.StatusBadRequest, "This isn't the code", secret, `<svg class="qr"`)
+		f = fill(r.page("confirm-form"), "code", appCode(t, secret))
+		r = p.submit("/me/factors", f).says(http.StatusOK, "Recovery codes")
+		codes := regexp.MustCompile(`<li><code>([a-z2-7-]{19})</code>`).FindAllStringSubmatch(r.Body.String(), -1)
+		if len(codes) != 10 {
+			t.Fatalf("%d recovery codes: %s", len(codes), r.Body)
+		}
+		p.did(p.submit("/me/factors", f), "/me/factors", "Your authenticator app is set up.") // once more
+		elsewhere.open("/me").goesTo("/login?to=%2Fme")
+		p.open("/me/security").says(http.StatusOK, "Authenticator app added", "your password and a code")
+		q := a.person()
+		q.submit("/login", form("username", "alice", "password", password)).goesTo("/factor")
+		q.submit("/factor", form("method", "recovery_code", "code", codes[0][1])).goesTo("/me")
+		q.open("/me/security").says(http.StatusOK, "Recovery code used")
+		list := q.open("/me/factors").says(http.StatusOK, "Left: 9")
+
+		// Later each change takes the password.
+		time.Sleep(time.Hour)
+		remove := regexp.MustCompile(`/me/factors\?do=factor_remove&amp;id=[0-9a-f-]{36}`).FindString(list.Body.String())
+		for _, path := range []string{"/me/factors?do=codes_renew", "/me/factors?do=factor_begin", strings.ReplaceAll(remove, "&amp;", "&")} {
+			f := q.open(path).page("factors-form")
+			r := q.submit("/me/factors", f).says(http.StatusBadRequest, "Please enter your current password.")
+			q.submit("/me/factors", fill(r.page("factors-form"), "current_password", "wrong")).says(http.StatusBadRequest, "This isn't your current password.")
+		}
+		r = q.submit("/me/factors", fill(q.open("/me/factors?do=codes_renew").page("factors-form"), "current_password", password)).says(http.StatusOK, "Recovery codes")
+		if strings.Contains(r.Body.String(), codes[1][1]) {
+			t.Error("the recovery codes are the former ones")
+		}
+		f = fill(q.open(strings.ReplaceAll(remove, "&amp;", "&")).page("factors-form"), "current_password", password)
+		for range 2 {
+			q.did(q.submit("/me/factors", f), "/me/factors", "The authenticator app is removed.")
+		}
+		q.did(q.submit("/me/factors", fill(f, "do", "codes_renew")), "/me/factors", "Nothing has changed")
+		a.person().submit("/login", form("username", "alice", "password", password)).goesTo("/me")
+		a.person().open("/me/factors").goesTo("/login?to=%2Fme%2Ffactors")
+	})
 }
