@@ -83,6 +83,7 @@ var owners = map[string][]string{
 	"github.com/alecthomas/kong":          {"cmd/countersign"},
 	"github.com/mileusna/useragent":       {"browser"},
 	"github.com/pquerna/otp":              {"factors"},
+	"github.com/boombuler/barcode":        {"pages"},
 	"github.com/wneessen/go-mail":         {"mail"},
 	"go.yaml.in/yaml/v3":                  {"configs"},
 	"github.com/gin-gonic/gin":            {"server", "handlers", "bench"},

@@ -14,6 +14,7 @@ import (
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/factors"
 	"countersign/ids"
 	"countersign/input"
 	"countersign/pages"
@@ -30,6 +31,7 @@ type Me struct {
 	*Hosted
 	Clients  *clients.Registry
 	Consents consents.Service
+	Factors  *factors.Service
 	Browser  *signin.Browser
 	Export   *Export
 }
@@ -64,7 +66,7 @@ type mePage struct {
 
 // Mount adds the pages' routes.
 func (h *Me) Mount(r gin.IRouter) {
-	for _, p := range []mePage{h.profile(), h.security(), h.sessions(), h.apps(), h.data()} {
+	for _, p := range []mePage{h.profile(), h.security(), h.factors(), h.sessions(), h.apps(), h.data()} {
 		path, _ := pages.MePath(p.name)
 		r.GET(path, h.page(func(c *gin.Context) error { return h.open(c, &p, path) }))
 		r.POST(path, h.form(func(c *gin.Context, form url.Values) error { return h.submit(c, &p, path, form) }))
@@ -146,7 +148,8 @@ func (h *Me) showOwn(v *visit, p *mePage, status int, d pages.Data, form url.Val
 
 // signedOut reports whether the login or the user ended during the request.
 func signedOut(err error) bool {
-	return errors.Is(err, accounts.ErrSignedOut) || errors.Is(err, accounts.ErrUnknownUser) || errors.Is(err, tokens.ErrUnknown)
+	return errors.Is(err, accounts.ErrSignedOut) || errors.Is(err, accounts.ErrUnknownUser) || errors.Is(err, tokens.ErrUnknown) ||
+		errors.Is(err, factors.ErrSignedOut)
 }
 
 // lost answers a form of a user who is no longer signed in.

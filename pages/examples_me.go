@@ -27,6 +27,15 @@ func ownExamples() []Example {
 		{ID: "0196b3a0-0000-7000-8000-000000000011", Client: "Acme Notes", Device: "Firefox on Linux", Begun: at, Used: at.Add(time.Minute), Here: true},
 		{ID: "0196b3a0-0000-7000-8000-000000000012", Client: "Acme Mail", Begun: at.Add(-900 * time.Hour), Used: at.Add(-2 * time.Hour)},
 	}
+	apps := []OwnFactor{
+		{ID: "0196b3a0-0000-7000-8000-000000000021", Name: "My phone", Since: at.Add(-90 * time.Hour), Used: at},
+		{ID: "0196b3a0-0000-7000-8000-000000000022", Since: at},
+		{ID: "0196b3a0-0000-7000-8000-000000000023", Codes: true, Left: 8, Since: at.Add(-90 * time.Hour)},
+	}
+	enrolment := &Enrolment{
+		ID: "0196b3a0-0000-7000-8000-000000000024", Secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+		URI: "otpauth://totp/Acme:alice?algorithm=SHA1&digits=6&issuer=Acme&period=30&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+	}
 	own := func(page Name, o Own, d Data) Data {
 		o.Mail = o.Address != "" || page == Me && o.Profile == nil
 		d.Username, d.SignedIn, d.Own, d.Forgot = user, user, &o, true
@@ -55,6 +64,15 @@ func ownExamples() []Example {
 		})},
 		{"me-security-throttled", MeSecurity, own(MeSecurity, Own{Password: true}, Data{Errors: []string{"throttled"}, Retry: 61 * time.Second})},
 		{"me-security-without-a-password", MeSecurity, own(MeSecurity, Own{}, Data{})},
+		{"me-security-with-a-factor", MeSecurity, own(MeSecurity, Own{Password: true, Acts: acts, Factors: apps}, Data{})},
+		{"me/factors", MeFactors, own(MeFactors, Own{}, Data{Home: home})},
+		{"me-factors-in-force", MeFactors, own(MeFactors, Own{Notice: "factor_added", Factors: apps}, Data{})},
+		{"me-factors-begin", MeFactors, own(MeFactors, Own{Asked: "factor_begin", ProofDue: true}, Data{})},
+		{"me-factors-enrol", MeFactors, own(MeFactors, Own{Enrolment: enrolment}, Data{})},
+		{"me-factors-wrong-code", MeFactors, own(MeFactors, Own{Enrolment: enrolment, ProofDue: true}, Data{Fields: map[string]string{"code": "invalid"}})},
+		{"me-factors-codes", MeFactors, own(MeFactors, Own{Codes: []string{"hjcm-44r2-xpqz-vw7k", "o5tl-7mqa-zzs3-b2nd", "lnwe-pr4q-2gky-6ivu"}}, Data{})},
+		{"me-factors-remove", MeFactors, own(MeFactors, Own{Asked: "factor_remove", Factor: apps[0].ID, Factors: apps}, Data{})},
+		{"me-factors-renew", MeFactors, own(MeFactors, Own{Asked: "codes_renew", ProofDue: true, Factors: apps}, Data{Fields: map[string]string{"current_password": "invalid"}})},
 		{"me/sessions", MeSessions, own(MeSessions, Own{Browsers: browsers, Sessions: sessions, Next: sessions[1].ID}, Data{Home: home})},
 		{"me-sessions-older", MeSessions, own(MeSessions, Own{Sessions: sessions[1:], Later: true}, Data{})},
 		{"me-sessions-none", MeSessions, own(MeSessions, Own{Notice: "others_ended", Browsers: browsers[:1]}, Data{})},

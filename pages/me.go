@@ -2,6 +2,7 @@ package pages
 
 import (
 	"cmp"
+	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -14,14 +15,17 @@ const (
 	MeSessions Name = "me_sessions"
 	MeApps     Name = "me_apps"
 	MeData     Name = "me_data"
+	MeFactors  Name = "me_factors" // below MeSecurity
 )
 
 // mePages are these pages in the order of their navigation.
 var mePages = []struct {
-	name Name
-	path string
+	name  Name
+	path  string
+	below Name // the entry of the navigation that leads there; empty: its own
 }{
-	{Me, "/me"}, {MeSecurity, "/me/security"}, {MeSessions, "/me/sessions"}, {MeApps, "/me/apps"}, {MeData, "/me/data"},
+	{Me, "/me", ""}, {MeSecurity, "/me/security", ""}, {MeFactors, "/me/factors", MeSecurity}, {MeSessions, "/me/sessions", ""},
+	{MeApps, "/me/apps", ""}, {MeData, "/me/data", ""},
 }
 
 // MePath returns the path of a page of a user's own account, and whether it is one.
@@ -60,6 +64,12 @@ type Own struct {
 	Next     string // names the next page of sessions; empty: there is none
 	Apps     []App
 
+	Factors   []OwnFactor
+	Asked     string     // MeFactors: what its form does; empty: there is a list
+	Factor    string     // MeFactors: the id of the factor that the form is about
+	Enrolment *Enrolment // MeFactors: of an authenticator app that isn't in force yet
+	Codes     []string   // MeFactors: new recovery codes
+
 	Account string // names the account in each form, see handlers.Me
 }
 
@@ -83,6 +93,28 @@ type Signed struct {
 	Here   bool      // in this browser
 }
 
+// OwnFactor is a second factor that is in force.
+type OwnFactor struct {
+	ID    string
+	Name  string // of an app; empty: it has none
+	Codes bool   // it is the recovery codes
+	Left  int    // how many of them are left
+	Since time.Time
+	Used  time.Time // zero: never
+}
+
+// Enrolment is what an authenticator app needs.
+type Enrolment struct{ ID, Secret, URI string }
+
+// QR returns the address of the Enrolment as a QR code.
+func (v view) QR() (template.HTML, error) {
+	label, err := v.Say("factors.qr")
+	if err != nil {
+		return "", err
+	}
+	return QR(v.Own.Enrolment.URI, label)
+}
+
 // An App is an application that a user lets have something.
 type App struct {
 	ID, Name string
@@ -96,6 +128,7 @@ var groups = map[Name][]Name{
 	Me:         {"me_email", "me_names", "me_more", "me_address"},
 	MeSecurity: {"me_password"},
 	MeData:     {"me_delete"},
+	MeFactors:  {"me_code", "me_proof"},
 }
 
 var currentPassword = field{Name: "current_password", Complete: "current-password", Label: "me.current_password"}
@@ -133,6 +166,11 @@ var ownFields = map[Name][]field{
 		{Name: "new_password", Complete: newPassword, Label: "reset.password", Hint: "signup.password_hint"},
 	},
 	"me_delete": {currentPassword},
+	"me_code": {
+		{Name: "code", Complete: "one-time-code", Label: "factor.code", Hint: "factor.code_hint", Keyboard: "numeric"},
+		currentPassword,
+	},
+	"me_proof": {currentPassword},
 }
 
 // Group returns the page with the fields of one group alone.
@@ -188,7 +226,12 @@ func (v view) Sections() (all []section) {
 		return nil
 	}
 	for _, p := range mePages {
-		all = append(all, section{string(p.name) + ".short", v.Base() + p.path, p.name == v.Page})
+		if p.below == "" {
+			all = append(all, section{string(p.name) + ".short", v.Base() + p.path, p.name == v.Page})
+		} else if p.name == v.Page {
+			i := slices.IndexFunc(all, func(s section) bool { return s.Label == string(p.below)+".short" })
+			all[i].Current = true
+		}
 	}
 	return all
 }
@@ -207,6 +250,8 @@ func (v view) Guarded() bool {
 		return v.Resends()
 	case MeApps:
 		return len(v.Own.Apps) > 0
+	case MeFactors:
+		return v.Own.Asked != "" && !v.Own.ProofDue && v.Own.Enrolment == nil && v.Own.Codes == nil
 	default:
 		return v.Page != MeSecurity
 	}

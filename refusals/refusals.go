@@ -153,7 +153,12 @@ var table = []row{
 		problem: wrongCodeProblem,
 	},
 	{when: factors.ErrUnknown, reason: "no_factor", problem: noFactorProblem},
-	{when: factors.ErrTooMany, reason: "too_many_factors", problem: tooManyFactorsProblem},
+	{
+		when:    factors.ErrTooMany,
+		reason:  "too_many_factors",
+		page:    &Trouble{Word: "too_many_factors", Status: http.StatusConflict},
+		problem: tooManyFactorsProblem,
+	},
 	{when: factors.ErrSignedOut, reason: "signed_out", bearer: badAccess},
 
 	{when: signin.ErrStale, reason: "reauthentication_required", problem: staleProblem},

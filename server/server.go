@@ -255,7 +255,7 @@ func (a *App) route() error {
 	(&handlers.Recovery{Failures: failures, KnownBrowsers: known, Users: a.Users}).Mount(applications)
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
 	hosted.Authorize = authorizing
-	(&handlers.Me{Hosted: hosted, Clients: a.Clients, Consents: consents, Browser: browser, Export: export}).Mount(issuer)
+	(&handlers.Me{Hosted: hosted, Clients: a.Clients, Consents: consents, Factors: a.Factors, Browser: browser, Export: export}).Mount(issuer)
 	a.hosted(root, issuer, hosted, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
 		Failures: failures, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,

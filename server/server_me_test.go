@@ -54,7 +54,7 @@ func sidOf(r *response) string {
 	return claims["sid"].(string)
 }
 
-var mePaths = []string{"/me", "/me/security", "/me/sessions", "/me/apps", "/me/data"}
+var mePaths = []string{"/me", "/me/security", "/me/factors", "/me/sessions", "/me/apps", "/me/data"}
 
 // A user who isn't signed in signs in first, and comes to the page that was asked for. No
 // other address gets in its way.

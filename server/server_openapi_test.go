@@ -510,7 +510,7 @@ func (o *observer) throttles(a *app, in *signedIn) {
 	})
 	dina := a.person()
 	dina.submit("/signup", form("username", "dina", "password", password)).want(http.StatusSeeOther)
-	for path, do := range map[string]string{"/me": "email", "/me/security": "password", "/me/data": "delete"} {
+	for path, do := range map[string]string{"/me": "email", "/me/security": "password", "/me/data": "delete", "/me/factors": "factor_begin"} {
 		f := form("do", do, "account", dina.open("/me").page("profile-form").Get("account"), "confirm", "yes", "current_password", "another password", "new_password", "", "email", "new@example.net")
 		until429(path, func(int) *response { return dina.submit(path, f) })
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+	"github.com/pquerna/otp/totp"
 
 	"countersign/seal"
 	"countersign/secrecy"
@@ -111,6 +112,15 @@ func TestHostedPagesAreAccessible(t *testing.T) {
 			b.open(h.origin + "/me/security")
 			b.enter("change-password", "current_password", "wrong", "new_password", "short")
 			look("security-wrong")
+			b.open(h.origin + "/me/factors?do=factor_begin")
+			b.enter("do")
+			look("factors-enrol")
+			code, err := totp.GenerateCode(evaluate[string](b, "document.getElementById('secret').innerText"), time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.enter("confirm-factor", "code", code)
+			look("factors-codes")
 			b.open(h.origin + "/me/sessions")
 			b.enter("end-others")
 			look("sessions-ended")
@@ -125,6 +135,9 @@ func TestHostedPagesAreAccessible(t *testing.T) {
 			look("logout")
 			b.enter("sign-out")
 			look("signed-out")
+			b.open(h.origin + "/login")
+			b.enter("sign-in", "username", user, "password", password)
+			look("factor")
 
 			b.open(h.authorization())
 			b.click("the link", `document.querySelector('a[href*="/forgot"]')`)

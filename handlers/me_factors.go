@@ -1,0 +1,162 @@
+package handlers
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"countersign/factors"
+	"countersign/ids"
+	"countersign/input"
+	"countersign/pages"
+	"countersign/secrecy"
+)
+
+// The forms of /me/factors. A link with do, and id where the form has one, leads to the page
+// with that form.
+const (
+	doBegin   = "factor_begin"
+	doConfirm = "factor_confirm"
+	doRemove  = "factor_remove"
+	doRenew   = "codes_renew"
+)
+
+// factors is /me/factors: what the user proves besides the password.
+func (h *Me) factors() mePage {
+	return mePage{
+		name: pages.MeFactors,
+		fill: h.fillFactors,
+		do: map[string]func(*visit, url.Values) (string, error){
+			doBegin: h.beginFactor, doConfirm: h.confirmFactor, doRemove: h.removeFactor, doRenew: h.renewCodes,
+		},
+	}
+}
+
+func (h *Me) fillFactors(v *visit, d *pages.Data, form url.Values) error {
+	all, err := h.Factors.Of(v.ctx(), v.user.ID)
+	if err != nil {
+		return err
+	}
+	for _, f := range all {
+		if f.InForce {
+			d.Own.Factors = append(d.Own.Factors, pages.OwnFactor{
+				ID: f.ID.String(), Name: f.Name, Codes: f.Kind == factors.RecoveryCodes, Left: f.Remaining, Since: f.CreatedAt, Used: f.LastUsedAt,
+			})
+		}
+	}
+	asked := cmp.Or(form.Get("do"), v.Query("do"))
+	d.Own.Factor = cmp.Or(form.Get("id"), v.Query("id"))
+	if slices.Contains([]string{doBegin, doRemove, doRenew}, asked) {
+		d.Own.Asked = asked
+	}
+	if asked == doConfirm && d.Own.Enrolment == nil { // with a wrong code
+		id, _ := ids.Parse[ids.Factor](d.Own.Factor)
+		e, err := h.Factors.Pending(v.ctx(), v.user.ID, id, v.account())
+		if err != nil && !errors.Is(err, factors.ErrUnknown) {
+			return err
+		}
+		if err == nil {
+			d.Own.Enrolment = &pages.Enrolment{ID: e.ID.String(), Secret: e.Secret, URI: e.URI}
+		}
+	}
+	return nil
+}
+
+// account is the name of the account in an authenticator app.
+func (v *visit) account() string { return cmp.Or(v.user.Username, v.user.Email) }
+
+// proves checks that the owner of the account sends a form.
+func (h *Me) proves(v *visit, form url.Values) error {
+	_, err := h.SignIns.Confirm(v.ctx(), v.now, v.owner, secrecy.Text(form.Get("current_password")), v.from)
+	return err
+}
+
+func (h *Me) beginFactor(v *visit, form url.Values) (string, error) {
+	if err := h.proves(v, form); err != nil {
+		return "", err
+	}
+	e, err := h.Factors.Enrol(v.ctx(), v.now, v.user.ID, v.account(), "", v.owner.At)
+	if err != nil {
+		return "", err
+	}
+	p := h.factors()
+	own := &pages.Own{Enrolment: &pages.Enrolment{ID: e.ID.String(), Secret: e.Secret, URI: e.URI}}
+	return "", h.showOwn(v, &p, http.StatusOK, pages.Data{Own: own}, nil)
+}
+
+func (h *Me) confirmFactor(v *visit, form url.Values) (string, error) {
+	if err := h.proves(v, form); err != nil {
+		return "", err
+	}
+	id, err := ids.Parse[ids.Factor](form.Get("id"))
+	if err != nil {
+		return "factor_gone", nil
+	}
+	codes, err := h.Factors.Confirm(v.ctx(), v.now, v.user.ID, id, form.Get("code"), v.owner.At, v.from)
+	switch {
+	case errors.Is(err, factors.ErrBadCode):
+		var bad input.Error
+		bad.Add("code", input.Invalid, "code is not the app's present code.")
+		return "", bad.Err()
+	case errors.Is(err, factors.ErrUnknown): // in force since the form was sent before, or begun anew
+		return h.confirmedBefore(v, id)
+	case err != nil:
+		return "", err
+	case codes == nil:
+		return "factor_added", nil
+	}
+	if user, err := h.Users.ByID(v.ctx(), v.user.ID); err == nil { // other browsers are strangers now, this one isn't
+		h.KnownBrowsers.renew(v.Context, &user)
+	}
+	return "", h.showCodes(v, codes)
+}
+
+// confirmedBefore says whether a factor that isn't pending is in force.
+func (h *Me) confirmedBefore(v *visit, id ids.Factor) (string, error) {
+	all, err := h.Factors.Of(v.ctx(), v.user.ID)
+	if err != nil {
+		return "", err
+	}
+	if slices.ContainsFunc(all, func(f factors.Factor) bool { return f.ID == id && f.InForce }) {
+		return "factor_added", nil
+	}
+	return "factor_gone", nil
+}
+
+// showCodes shows recovery codes, which can be seen this once.
+func (h *Me) showCodes(v *visit, codes []string) error {
+	p := h.factors()
+	return h.showOwn(v, &p, http.StatusOK, pages.Data{Own: &pages.Own{Codes: codes}}, nil)
+}
+
+func (h *Me) renewCodes(v *visit, form url.Values) (string, error) {
+	if err := h.proves(v, form); err != nil {
+		return "", err
+	}
+	codes, err := h.Factors.Renew(v.ctx(), v.now, v.user.ID, v.owner.At, v.from)
+	if errors.Is(err, factors.ErrUnknown) {
+		return "factor_gone", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return "", h.showCodes(v, codes)
+}
+
+func (h *Me) removeFactor(v *visit, form url.Values) (string, error) {
+	if err := h.proves(v, form); err != nil {
+		return "", err
+	}
+	id, err := ids.Parse[ids.Factor](form.Get("id"))
+	if err == nil {
+		err = h.Factors.Remove(v.ctx(), v.now, v.user.ID, id, v.owner.At, v.from)
+	} else {
+		err = factors.ErrUnknown
+	}
+	if errors.Is(err, factors.ErrUnknown) {
+		err = nil // the form was sent twice
+	}
+	return "factor_removed", err
+}
