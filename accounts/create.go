@@ -115,6 +115,13 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 	var twin User
 	if n.Email != "" {
 		address := readTyped(n.Email)
+		if u.requireVerifiedEmail && !n.EmailVerified {
+			done, err := u.takeTurn(ctx, now, address.key)
+			if err != nil {
+				return User{}, err
+			}
+			defer done()
+		}
 		holders, err := u.store.Claimants(ctx, address.username, address.key)
 		if err != nil {
 			return User{}, fmt.Errorf("find user: %w", err)
@@ -173,6 +180,34 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		return User{}, alreadyTaken(err)
 	}
 	return user, nil
+}
+
+// What a sign-up waits for others with its address: in steps, and at most, after a replica died
+// in the middle of one.
+const turnStep, turnSteps = 50 * time.Millisecond, 60
+
+// takeTurn lets sign-ups with one address come one after the other, on all replicas, until done
+// is called: each has to see the account that the other has made, or a form that is sent twice
+// at once would make two, and with two salts.
+func (u *Users) takeTurn(ctx context.Context, now time.Time, key string) (done func(), err error) {
+	turn := limits.Key("turn of a sign-up", key)
+	done = func() {
+		if _, err := u.throttle.TakeNote(context.WithoutCancel(ctx), now, turn); err != nil {
+			u.log.WarnContext(ctx, "the next sign-up with an address waits in vain", "err", err)
+		}
+	}
+	for range turnSteps {
+		taken, err := u.throttle.Note(ctx, now, turn, turnSteps*turnStep)
+		if err != nil || !taken {
+			return done, err
+		}
+		select {
+		case <-ctx.Done():
+			return done, ctx.Err()
+		case <-time.After(turnStep):
+		}
+	}
+	return done, nil
 }
 
 // welcome returns the letter to a new account's address: the verification or, if holder
