@@ -51,15 +51,20 @@ func (h *Me) fillFactors(v *visit, d *pages.Data, form url.Values) error {
 	if slices.Contains([]string{doBegin, doRemove, doRenew}, asked) {
 		d.Own.Asked = asked
 	}
-	if asked == doConfirm && d.Own.Enrolment == nil { // with a wrong code
-		id, _ := ids.Parse[ids.Factor](d.Own.Factor)
-		e, err := h.Factors.Pending(v.ctx(), v.user.ID, id, v.account())
-		if err != nil && !errors.Is(err, factors.ErrUnknown) {
-			return err
-		}
-		if err == nil {
-			d.Own.Enrolment = &pages.Enrolment{ID: e.ID.String(), Secret: e.Secret, URI: e.URI}
-		}
+	if asked != doConfirm || d.Own.Enrolment != nil {
+		return nil
+	}
+	id, _ := ids.Parse[ids.Factor](d.Own.Factor)
+	e, err := h.Factors.Pending(v.ctx(), v.user.ID, id, v.account())
+	if errors.Is(err, factors.ErrUnknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.Own.Enrolment = &pages.Enrolment{ID: e.ID.String()}
+	if d.Fields["code"] != "" { // only the owner gets as far as a wrong code
+		d.Own.Enrolment.Secret, d.Own.Enrolment.URI = e.Secret, e.URI
 	}
 	return nil
 }

@@ -144,7 +144,9 @@ func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 // without one it says so.
 func (h *RecoveryPages) afterReset(c *gin.Context, r *authorize.Request, o *signin.Outcome) error {
 	if r == nil {
-		h.KnownBrowsers.remember(c, &o.User)
+		if o.State == signin.SignedIn { // where a second factor is due, a mailbox makes no browser known
+			h.KnownBrowsers.remember(c, &o.User)
+		}
 		message := "password_set"
 		if o.Repeated {
 			message = "already_set"

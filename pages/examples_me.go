@@ -70,6 +70,7 @@ func ownExamples() []Example {
 		{"me-factors-begin", MeFactors, own(MeFactors, Own{Asked: "factor_begin", ProofDue: true}, Data{})},
 		{"me-factors-enrol", MeFactors, own(MeFactors, Own{Enrolment: enrolment}, Data{})},
 		{"me-factors-wrong-code", MeFactors, own(MeFactors, Own{Enrolment: enrolment, ProofDue: true}, Data{Fields: map[string]string{"code": "invalid"}})},
+		{"me-factors-proof-due", MeFactors, own(MeFactors, Own{Enrolment: &Enrolment{ID: enrolment.ID}, ProofDue: true}, Data{Fields: map[string]string{"current_password": "required"}})},
 		{"me-factors-codes", MeFactors, own(MeFactors, Own{Codes: []string{"hjcm-44r2-xpqz-vw7k", "o5tl-7mqa-zzs3-b2nd", "lnwe-pr4q-2gky-6ivu"}}, Data{})},
 		{"me-factors-remove", MeFactors, own(MeFactors, Own{Asked: "factor_remove", Factor: apps[0].ID, Factors: apps}, Data{})},
 		{"me-factors-renew", MeFactors, own(MeFactors, Own{Asked: "codes_renew", ProofDue: true, Factors: apps}, Data{Fields: map[string]string{"current_password": "invalid"}})},

@@ -104,6 +104,8 @@ type OwnFactor struct {
 }
 
 // Enrolment is what an authenticator app needs.
+//
+// Without a Secret, the user has seen it before.
 type Enrolment struct{ ID, Secret, URI string }
 
 // QR returns the address of the Enrolment as a QR code.

@@ -184,7 +184,14 @@ func TestEveryDoorAsksForTheSecondFactor(t *testing.T) {
 		hosted.open("/me").goesTo("/login?to=%2Fme")
 		hosted.submit("/login", form("username", "alice", "password", "wrong")).says(http.StatusBadRequest, "is wrong")
 
-		// A mailbox is no second factor.
+		// A mailbox is no second factor, and makes no browser known.
+		lost := a.person()
+		lost.submit("/forgot", form("email", "alice@example.net")).want(http.StatusOK)
+		lost.submit("/reset", form("token", token(t, box.take(t)), "password", password)).says(http.StatusOK, "Password changed")
+		box.take(t)
+		if got := lost.jar.Cookies(lost.site()); len(got) > 0 {
+			t.Errorf("the browser keeps %v", got)
+		}
 		recovering := a.person()
 		asks := recovering.authorize(authorization("spa")).page("login-form")
 		recovering.submit("/forgot", fill(asks, "email", "alice@example.net")).want(http.StatusOK)
@@ -394,8 +401,17 @@ func TestAccountPageFactors(t *testing.T) {
 		q.open("/me/security").says(http.StatusOK, "Recovery code used")
 		list := q.open("/me/factors").says(http.StatusOK, "Left: 9")
 
-		// Later each change takes the password.
+		// The secret of an app that was begun is shown to the owner alone.
+		begun := q.submit("/me/factors", q.open("/me/factors?do=factor_begin").page("factors-form")).says(http.StatusOK, `id="secret"`).page("confirm-form")
 		time.Sleep(time.Hour)
+		for _, code := range []string{"", "000000"} {
+			r := q.submit("/me/factors", fill(begun, "code", code)).says(http.StatusBadRequest, "Please enter your current password.", `name="code"`)
+			if strings.Contains(r.Body.String(), `id="secret"`) || strings.Contains(r.Body.String(), "<svg class=\"qr\"") {
+				t.Errorf("without a proof the page shows the secret: %s", r.Body)
+			}
+		}
+
+		// Later each change takes the password.
 		remove := regexp.MustCompile(`/me/factors\?do=factor_remove&amp;id=[0-9a-f-]{36}`).FindString(list.Body.String())
 		for _, path := range []string{"/me/factors?do=codes_renew", "/me/factors?do=factor_begin", strings.ReplaceAll(remove, "&amp;", "&")} {
 			f := q.open(path).page("factors-form")
