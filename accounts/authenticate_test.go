@@ -245,6 +245,38 @@ func TestBurstOverdrawsTheBudgetByTheSlotsOnly(t *testing.T) {
 	}
 }
 
+// A user whose account is deleted while a proof waits for its slot is signed out: the password
+// was not wrong.
+func TestProofOfAnAccountThatIsDeletedMeanwhile(t *testing.T) {
+	slots := limits.NewSlots(1, 9)
+	users := newUsers(t, open(t), func(o *accounts.Options) { o.Slots = slots })
+	alice := create(t, users, "alice", goodPassword)
+	taken, release := make(chan struct{}), make(chan struct{})
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := slots.Do(t.Context(), limits.Party{}, func() { close(taken); <-release }); err != nil {
+			t.Error(err)
+		}
+	})
+	<-taken
+	var err error
+	both.Go(func() {
+		place := ids.Place{Session: ids.New[ids.Session]()}
+		_, err = users.Prove(t.Context(), time.Now(), alice.ID, place, goodPassword, caller.Caller{Address: home})
+	})
+	for slots.Waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := users.Delete(t.Context(), time.Now(), alice.ID, caller.Operator()); err != nil {
+		t.Error(err)
+	}
+	close(release)
+	both.Wait()
+	if !errors.Is(err, accounts.ErrSignedOut) {
+		t.Errorf("%v, want ErrSignedOut", err)
+	}
+}
+
 func TestFloodIsBusyAndReleasesEverySlot(t *testing.T) {
 	users := newUsers(t, open(t), func(o *accounts.Options) { o.Slots = limits.NewSlots(1, 1) })
 	create(t, users, "alice", goodPassword)

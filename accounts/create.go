@@ -182,8 +182,8 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 	return user, nil
 }
 
-// What a sign-up waits for others with its address: in steps, and at most, after a replica died
-// in the middle of one.
+// A sign-up looks every turnStep whether it is its turn. It waits no longer than turnSteps of them: the
+// replica that had the turn may have died.
 const turnStep, turnSteps = 50 * time.Millisecond, 60
 
 // takeTurn lets sign-ups with one address come one after the other, on all replicas, until done
@@ -203,11 +203,11 @@ func (u *Users) takeTurn(ctx context.Context, now time.Time, key string) (done f
 		}
 		select {
 		case <-ctx.Done():
-			return done, ctx.Err()
+			return nil, ctx.Err()
 		case <-time.After(turnStep):
 		}
 	}
-	return done, nil
+	return func() {}, nil // the turn isn't this one's to end
 }
 
 // welcome returns the letter to a new account's address: the verification or, if holder

@@ -8,6 +8,7 @@ package factors
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,9 +137,10 @@ type Service struct{ o Options }
 // New returns a Service.
 func New(o Options) *Service { return &Service{o} }
 
-// Of lists a user's factors, oldest first.
+// Of lists a user's factors in force, oldest first.
 func (s *Service) Of(ctx context.Context, user ids.User) ([]Factor, error) {
-	return s.o.Store.Factors(ctx, user)
+	all, err := s.o.Store.Factors(ctx, user)
+	return slices.DeleteFunc(all, func(f Factor) bool { return !f.InForce }), err
 }
 
 // Due lists the ways in which a user may prove a second factor at a sign-in, the usual one

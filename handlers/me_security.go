@@ -64,7 +64,7 @@ var shownActs = []audit.Kind{
 }
 
 func (h *Me) fillSecurity(v *visit, d *pages.Data, _ url.Values) error {
-	if err := h.fillFactors(v, d, nil); err != nil {
+	if err := h.listFactors(v, d); err != nil {
 		return err
 	}
 	events, err := h.Export.Events(v.ctx(), audit.Filter{UserID: v.user.ID, Latest: true, Kinds: shownActs, Limit: mostActs})

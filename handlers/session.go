@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -89,10 +90,15 @@ const bindingLife = 10 * time.Minute
 // binding returns the secret of the browser that challenges are bound to, which it keeps in a
 // cookie, or a new one.
 func (h *Session) binding(r *http.Request) string {
-	if has := h.Cookies.values(r, bindingCookie); len(has) == 1 && len(has[0]) == len(rand.Text()) {
-		return has[0] // tabs that sign in side by side have one
+	return cmp.Or(h.boundTo(r), rand.Text()) // tabs that sign in side by side have one
+}
+
+// boundTo returns that secret, empty for none.
+func (h *Session) boundTo(r *http.Request) string {
+	if has := h.Cookies.values(r, bindingCookie); len(has) == 1 {
+		return has[0]
 	}
-	return rand.Text()
+	return ""
 }
 
 type factorRequest struct {
@@ -119,11 +125,7 @@ func (h *Session) factor(c *gin.Context) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	binding := ""
-	if has := h.Cookies.values(c.Request, bindingCookie); len(has) == 1 {
-		binding = has[0]
-	}
-	return h.prove(c, signin.SecondFactor{Challenge: req.Challenge, Method: factors.Method(req.Method), Code: req.Code}, binding)
+	return h.prove(c, signin.SecondFactor{Challenge: req.Challenge, Method: factors.Method(req.Method), Code: req.Code}, h.boundTo(c.Request))
 }
 
 // proof returns the proof that the request carries.

@@ -20,11 +20,19 @@ func (t *Throttle) Note(ctx context.Context, now time.Time, key [32]byte, lastin
 	return f.Count > 1, nil
 }
 
+// Noted reports whether key is remembered.
+func (t *Throttle) Noted(ctx context.Context, now time.Time, key [32]byte) (known bool, err error) {
+	f, err := t.store.Failures(ctx, t.seal(key))
+	if err != nil {
+		return false, fmt.Errorf("look for a note: %w", err)
+	}
+	return f.LastAt.After(now), nil
+}
+
 // TakeNote forgets what Note remembers, and reports whether it was remembered.
 func (t *Throttle) TakeNote(ctx context.Context, now time.Time, key [32]byte) (known bool, err error) {
-	f, err := t.store.Failures(ctx, t.seal(key))
-	if err == nil && f.LastAt.After(now) {
-		known, err = true, t.store.ClearFailures(ctx, t.seal(key))
+	if known, err = t.Noted(ctx, now, key); known && err == nil {
+		err = t.store.ClearFailures(ctx, t.seal(key))
 	}
 	if err != nil {
 		return false, fmt.Errorf("take a note back: %w", err)

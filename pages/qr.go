@@ -11,7 +11,7 @@ import (
 
 // QR returns a QR code of a text as an SVG picture, dark on light with the margin that readers
 // need, whatever the colours of the page: many apps read no other. label says what it is to
-// who can't see it.
+// a reader who can't see it.
 func QR(text, label string) (template.HTML, error) {
 	code, err := qr.Encode(text, qr.M, qr.Auto)
 	if err != nil {

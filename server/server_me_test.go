@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -474,24 +473,4 @@ func TestAccountPagesOfADisabledUser(t *testing.T) {
 		p.open(path).goesTo("/login?to=" + url.QueryEscape(path))
 	}
 	p.open("/me/apps").goesTo("/login?to=%2Fme%2Fapps")
-}
-
-// Of several forms at once that delete an account, all say that it is gone.
-func TestAccountPageDeletesOnce(t *testing.T) {
-	a := newApp(t)
-	p, _ := a.newPerson(t, "alice")
-	f := fill(p.open("/me/data").page("delete-form"), "confirm", "yes", "current_password", password)
-	var at sync.WaitGroup
-	answers := make([]*response, 12)
-	for i := range answers {
-		tab := a.person()
-		tab.jar.SetCookies(tab.site(), p.jar.Cookies(p.site()))
-		at.Go(func() { answers[i] = tab.submit("/me/data", f) })
-	}
-	at.Wait()
-	for _, r := range answers {
-		if r.Code != http.StatusSeeOther {
-			t.Errorf("%d %s", r.Code, r.Body)
-		}
-	}
 }

@@ -377,7 +377,7 @@ func (a *app) factorsOf() []factors.Factor {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	all, err := a.Factors.Of(a.t.Context(), user.ID)
+	all, err := a.db.Factors(a.t.Context(), user.ID)
 	if err != nil {
 		a.t.Fatal(err)
 	}

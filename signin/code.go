@@ -31,5 +31,5 @@ func (x Code) prove(ctx context.Context, s *Service, a attempt) (Outcome, error)
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{State: SignedIn, User: user, AuthTime: issued.Session.AuthTime, Methods: issued.Session.Methods, issued: &issued}, nil
+	return Outcome{State: SignedIn, User: user, AuthTime: issued.Session.AuthTime, Methods: issued.Session.Methods, issued: &issued, settled: true}, nil
 }

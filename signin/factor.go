@@ -114,16 +114,24 @@ func (p SecondFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome
 	if err := s.users.Barred(&user); err != nil {
 		return Outcome{}, err
 	}
-	if err := s.factors.Prove(ctx, a.now, user.ID, user.Epoch, p.Method, p.Code, a.from); err != nil {
-		return Outcome{}, err
-	}
-	// One code opens one sign-in, and so does one challenge, whatever the number of codes.
-	used, err := s.throttle.Note(ctx, a.now, limits.Key("used challenge", string(ch.nonce[:])), challengeLife)
+	answered := limits.Key("used challenge", string(ch.nonce[:]))
+	used, err := s.throttle.Noted(ctx, a.now, answered) // before a code is spent for nothing
 	if err == nil && used {
 		err = ErrBadChallenge
 	}
 	if err != nil {
 		return Outcome{}, err
 	}
-	return proven(a.now, user, oauth.SecondFactor...), nil
+	if err := s.factors.Prove(ctx, a.now, user.ID, user.Epoch, p.Method, p.Code, a.from); err != nil {
+		return Outcome{}, err
+	}
+	// One code opens one sign-in, and so does one challenge, whatever the number of codes.
+	used, err = s.throttle.Note(ctx, a.now, answered, challengeLife)
+	if err == nil && used {
+		err = ErrBadChallenge
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	return settled(a.now, user, oauth.SecondFactor...), nil
 }

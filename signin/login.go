@@ -22,6 +22,6 @@ func (r Remembered) prove(ctx context.Context, s *Service, a attempt) (Outcome, 
 	}
 	return Outcome{
 		State: SignedIn, User: accounts.User{ID: l.UserID, Username: l.Username, Epoch: l.Epoch},
-		AuthTime: l.AuthTime, Methods: l.Methods, Login: &l,
+		AuthTime: l.AuthTime, Methods: l.Methods, Login: &l, settled: true,
 	}, nil
 }

@@ -25,7 +25,7 @@ func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, er
 	if err != nil {
 		return Outcome{}, err
 	}
-	return begun(a.now, user, oauth.MethodPassword), nil
+	return proven(a.now, user, oauth.MethodPassword), nil
 }
 
 // OwnPassword proves a user who is signed in already once more, by the password. Its
@@ -41,7 +41,7 @@ func (p OwnPassword) prove(ctx context.Context, s *Service, a attempt) (Outcome,
 	if err != nil {
 		return Outcome{}, err
 	}
-	return proven(a.now, user, oauth.MethodPassword), nil
+	return settled(a.now, user, oauth.MethodPassword), nil
 }
 
 // ErrStale means that a change needs a proof, and that the place that asks has none, or one

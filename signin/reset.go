@@ -23,7 +23,7 @@ func (r Reset) prove(ctx context.Context, s *Service, a attempt) (Outcome, error
 	if err != nil && !again {
 		return Outcome{}, err
 	}
-	o := begun(a.now, user, oauth.MethodPassword)
+	o := proven(a.now, user, oauth.MethodPassword)
 	o.Repeated, o.told = again, true // the letter says that the password was changed
 	return o, nil
 }

@@ -84,10 +84,12 @@ type Outcome struct {
 	// Login is the browser's login that a Remembered proof found; otherwise nil.
 	Login *tokens.Login
 
-	first  bool            // a second factor may be due
-	due    *FactorDueError // of FactorDue
-	issued *tokens.Issued  // the tokens that a Code was exchanged for; Start returns them
-	told   bool            // the user knows from another letter
+	// settled says that no second factor is asked for: the proof is one, or goes on with a
+	// sign-in that has passed that step. A new Proof that doesn't say so is asked for one.
+	settled bool
+	due     *FactorDueError // of FactorDue
+	issued  *tokens.Issued  // the tokens that a Code was exchanged for; Start returns them
+	told    bool            // the user knows from another letter
 }
 
 // Proven returns the user of an Outcome that leaves nothing due. Its error is a
@@ -139,7 +141,7 @@ func (s *Service) prove(ctx context.Context, p Proof, a attempt) (Outcome, error
 		return Outcome{}, ErrIncomplete
 	}
 	o, err := p.prove(ctx, s, a)
-	if err == nil && o.first && o.State == SignedIn {
+	if err == nil && !o.settled && o.State == SignedIn {
 		err = s.askFactor(ctx, &o, a)
 	}
 	if err != nil {
@@ -148,17 +150,16 @@ func (s *Service) prove(ctx context.Context, p Proof, a attempt) (Outcome, error
 	return o, nil
 }
 
-// proven returns the Outcome of a user who has just given a proof in a sign-in that has
-// begun already.
+// proven returns the Outcome of a user who has just given a proof.
 func proven(now time.Time, user accounts.User, methods ...string) Outcome {
 	return Outcome{State: SignedIn, User: user, Methods: methods, AuthTime: now}
 }
 
-// begun returns the Outcome of a user whose proof begins a sign-in: a second factor may be
-// due.
-func begun(now time.Time, user accounts.User, methods ...string) Outcome {
+// settled returns the Outcome of a user who has just given a proof after which no second
+// factor is due.
+func settled(now time.Time, user accounts.User, methods ...string) Outcome {
 	o := proven(now, user, methods...)
-	o.first = true
+	o.settled = true
 	return o
 }
 

@@ -27,5 +27,5 @@ func (n SignUp) prove(ctx context.Context, s *Service, a attempt) (Outcome, erro
 	if s.users.AddressDue(&user) {
 		return Outcome{State: AddressDue, User: user}, nil
 	}
-	return begun(a.now, user, oauth.MethodPassword), nil
+	return proven(a.now, user, oauth.MethodPassword), nil
 }
