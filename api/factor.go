@@ -10,7 +10,7 @@ import (
 // Factor is one that a user has in force.
 type Factor struct {
 	ID         ids.Factor `json:"id"`
-	Kind       string     `json:"kind"` // totp or recovery_codes
+	Kind       string     `json:"kind"` // totp, passkey or recovery_codes
 	Name       string     `json:"name,omitempty"`
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`        // null: never

@@ -26,11 +26,12 @@ const (
 	UserRolesChanged    Kind = "user.roles_changed"
 	UserUnlocked        Kind = "user.unlocked"
 
-	FactorAdded          Kind = "factor.added"
-	FactorRemoved        Kind = "factor.removed"
-	FactorsReset         Kind = "factor.reset" // by the operator, all of them
-	RecoveryCodesRenewed Kind = "factor.recovery_codes_renewed"
-	RecoveryCodeUsed     Kind = "factor.recovery_code_used"
+	FactorAdded            Kind = "factor.added"
+	FactorRemoved          Kind = "factor.removed"
+	FactorsReset           Kind = "factor.reset" // by the operator, all of them
+	RecoveryCodesRenewed   Kind = "factor.recovery_codes_renewed"
+	RecoveryCodeUsed       Kind = "factor.recovery_code_used"
+	FactorCounterRegressed Kind = "factor.counter_regressed" // a passkey may have been copied
 
 	ClientCreated       Kind = "client.created"
 	ClientUpdated       Kind = "client.updated"

@@ -1,13 +1,14 @@
-// Package factors keeps what users prove besides their password: the codes of an
-// authenticator app (TOTP, RFC 6238) and recovery codes.
+// Package factors keeps what users prove besides their password, or in its place: the codes of
+// an authenticator app (TOTP, RFC 6238), passkeys (WebAuthn) and recovery codes.
 //
-// A user who has a factor in force signs in with it as well as with the password; package
-// signin asks for it. The package knows no HTTP.
+// A user who has a factor in force signs in with it as well as with the password, or with a
+// passkey alone; package signin asks for it. The package knows no HTTP.
 package factors
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,16 @@ var (
 	ErrSignedOut = errors.New("the user has been signed out")
 	// ErrTooMany means that the user has as many factors as one may have.
 	ErrTooMany = errors.New("too many factors")
+	// ErrTaken means that a credential is a factor already.
+	ErrTaken = errors.New("the credential is in use")
+	// ErrNoPasskeys means that this server takes no passkeys.
+	ErrNoPasskeys = errors.New("passkeys are off")
+	// ErrBadPasskey means that a passkey's answer is not for this challenge, this server, a page
+	// of ours, or not by a passkey of the user.
+	ErrBadPasskey = errors.New("bad passkey")
+	// ErrUnknownPasskey is an ErrBadPasskey: there is no such passkey, so that the browser may
+	// forget it.
+	ErrUnknownPasskey = fmt.Errorf("%w: no such passkey", ErrBadPasskey)
 )
 
 // Kind is a kind of factor.
@@ -39,6 +50,7 @@ type Kind string
 // The kinds.
 const (
 	TOTP          Kind = "totp"
+	KindPasskey   Kind = "passkey"
 	RecoveryCodes Kind = "recovery_codes" // ten of them, each good once
 )
 
@@ -48,6 +60,7 @@ type Method string
 // The methods.
 const (
 	ByTOTP         Method = "totp"
+	ByPasskey      Method = "passkey"
 	ByRecoveryCode Method = "recovery_code"
 )
 
@@ -71,6 +84,13 @@ type Secret struct {
 	Sealed []byte
 }
 
+// InForce are the factors of a user that sign-ins ask for, each kind oldest first.
+type InForce struct {
+	TOTPs    []Secret
+	Passkeys []Passkey
+	Codes    int // recovery codes that are left
+}
+
 // MaxFactors is how many factors a user may have, those not in force included.
 const MaxFactors = 20
 
@@ -80,9 +100,8 @@ const MaxFactors = 20
 type Store interface {
 	// Factors lists a user's factors, oldest first.
 	Factors(ctx context.Context, user ids.User) ([]Factor, error)
-	// InForce lists the TOTPs in force of a user, oldest first, and says how many recovery
-	// codes are left.
-	InForce(ctx context.Context, user ids.User) (totps []Secret, codes int, err error)
+	// InForce returns the factors of a user that are in force.
+	InForce(ctx context.Context, user ids.User) (InForce, error)
 	// Pending returns a TOTP that is not in force yet. ErrUnknown.
 	Pending(ctx context.Context, user ids.User, id ids.Factor) (Secret, error)
 	// AddTOTP adds a TOTP that is not in force, in place of all others of the user that are
@@ -94,6 +113,15 @@ type Store interface {
 	// opened is left. At the place the user has proven more than one factor from then on.
 	// ErrUnknown if the TOTP is gone, or in force already.
 	ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes Codes, now time.Time, at ids.Place, ev audit.Event) (first bool, err error)
+	// AddPasskey adds a passkey, in force, as ConfirmTOTP does a TOTP. ErrTooMany, or ErrTaken if
+	// the credential is any user's.
+	AddPasskey(ctx context.Context, p Passkey, codes Codes, at ids.Place, ev audit.Event) (first bool, err error)
+	// PasskeyOf returns the passkey with a credential's id, whose ever it is. ErrUnknown.
+	PasskeyOf(ctx context.Context, credential []byte) (Passkey, error)
+	// UsePasskey notes that p was used, with the SignCount and BackedUp that it has said. It
+	// reports whether the counter has Regressed; it then writes ev, and notes nothing else
+	// unless the passkey may be on several devices. ErrUnknown.
+	UsePasskey(ctx context.Context, p Passkey, now time.Time, ev audit.Event) (regressed bool, err error)
 	// SpendStep marks a time step of a TOTP in force as used, and all before it. Of several
 	// calls, on whichever replicas, one succeeds; the others get ErrBadCode.
 	SpendStep(ctx context.Context, user ids.User, id ids.Factor, step int64, now time.Time) error
@@ -123,12 +151,14 @@ type Codes struct {
 	Digests [][32]byte
 }
 
-// Options configure a Service. All are required.
+// Options configure a Service. All are required, but for RelyingParty.
 type Options struct {
 	Store    Store
 	Seal     *seal.Keys
 	Throttle *limits.Throttle
-	Issuer   string // the name that authenticator apps show, such as "Acme"
+	Issuer   string // the name that authenticator apps and passkeys' devices show, such as "Acme"
+	// RelyingParty is whom passkeys are for. The zero value takes none.
+	RelyingParty RelyingParty
 }
 
 // Service is safe for concurrent use.
@@ -143,16 +173,27 @@ func (s *Service) Of(ctx context.Context, user ids.User) ([]Factor, error) {
 	return slices.DeleteFunc(all, func(f Factor) bool { return !f.InForce }), err
 }
 
-// Due lists the ways in which a user may prove a second factor at a sign-in, the usual one
-// first. Without any, none is due.
-func (s *Service) Due(ctx context.Context, user ids.User) ([]Method, error) {
-	totps, codes, err := s.o.Store.InForce(ctx, user)
-	if err != nil || len(totps) == 0 {
-		return nil, err
+// Due says how a user may prove a second factor at a sign-in.
+type Due struct {
+	Methods  []Method  // the usual one first; none: nothing is due
+	Passkeys []Passkey // of ByPasskey
+}
+
+// Due returns what is due at a sign-in of a user. A user has the choice.
+func (s *Service) Due(ctx context.Context, user ids.User) (Due, error) {
+	in, err := s.o.Store.InForce(ctx, user)
+	if err != nil || len(in.TOTPs)+len(in.Passkeys) == 0 {
+		return Due{}, err
 	}
-	due := []Method{ByTOTP}
-	if codes > 0 {
-		due = append(due, ByRecoveryCode)
+	due := Due{Passkeys: in.Passkeys}
+	if len(in.TOTPs) > 0 {
+		due.Methods = append(due.Methods, ByTOTP)
+	}
+	if len(in.Passkeys) > 0 {
+		due.Methods = append(due.Methods, ByPasskey)
+	}
+	if in.Codes > 0 {
+		due.Methods = append(due.Methods, ByRecoveryCode)
 	}
 	return due, nil
 }

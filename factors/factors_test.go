@@ -118,7 +118,7 @@ func TestTOTP(t *testing.T) {
 	if q := u.Query(); u.Scheme != "otpauth" || u.Host != "totp" || u.Path != "/Acme  Notes:alice@example.com" || q.Get("secret") != e.Secret || q.Get("issuer") != "Acme: Notes" {
 		t.Errorf("address = %s", e.URI)
 	}
-	if due, err := r.Due(t.Context(), r.alice); err != nil || len(due) > 0 {
+	if due, err := r.Due(t.Context(), r.alice); err != nil || len(due.Methods) > 0 {
 		t.Errorf("before it is confirmed, %v is due (%v)", due, err)
 	}
 	_, err = r.Confirm(t.Context(), now, r.alice, e.ID, r.oathtool(e.Secret, now.Add(-time.Hour)), r.here, caller.Caller{})
@@ -129,7 +129,7 @@ func TestTOTP(t *testing.T) {
 	if len(codes) != 10 {
 		t.Errorf("%d recovery codes", len(codes))
 	}
-	if due, err := r.Due(t.Context(), r.alice); err != nil || len(due) != 2 || due[0] != factors.ByTOTP {
+	if due, err := r.Due(t.Context(), r.alice); err != nil || len(due.Methods) != 2 || due.Methods[0] != factors.ByTOTP {
 		t.Errorf("due: %v (%v)", due, err)
 	}
 	r.fails("the code that confirmed it", r.prove(now, factors.ByTOTP, r.oathtool(e.Secret, now), caller.Caller{}), factors.ErrBadCode)
@@ -225,9 +225,9 @@ func TestSecretsRestSealed(t *testing.T) {
 	secret, codes := r.enrol()
 	raw, err := base32.StdEncoding.DecodeString(secret)
 	noError(t, err)
-	totps, _, err := r.db.InForce(t.Context(), r.alice)
+	in, err := r.db.InForce(t.Context(), r.alice)
 	noError(t, err)
-	if at := string(totps[0].Sealed); strings.Contains(at, string(raw)) || strings.Contains(at, secret) || len(codes[0]) != 19 {
+	if at := string(in.TOTPs[0].Sealed); strings.Contains(at, string(raw)) || strings.Contains(at, secret) || len(codes[0]) != 19 {
 		t.Errorf("%q holds the secret", at)
 	}
 	other, err := seal.Parse(seal.Generate())
@@ -275,7 +275,7 @@ func TestOnlyTheOperatorResets(t *testing.T) {
 	if n, err := r.Reset(t.Context(), now, r.alice, caller.Operator()); err != nil || n != 1 {
 		t.Errorf("reset %d (%v)", n, err)
 	}
-	if due, err := r.Due(t.Context(), r.alice); err != nil || len(due) > 0 {
+	if due, err := r.Due(t.Context(), r.alice); err != nil || len(due.Methods) > 0 {
 		t.Errorf("after it %v is due (%v)", due, err)
 	}
 }

@@ -8,7 +8,11 @@ import (
 	"countersign/caller"
 	"countersign/ids"
 	"countersign/limits"
+	"countersign/oauth"
 )
+
+// CodeMethods are what a user has proven who has given a code.
+var CodeMethods = oauth.Methods{oauth.MethodOTP, oauth.MethodMultiple}
 
 // Prove spends a code of a user who has given the password already. epoch is the account's at
 // that proof. ErrBadCode, or a *limits.WaitError after too many wrong codes: a browser that

@@ -157,14 +157,14 @@ func (s *Service) Reseal(ctx context.Context, _ time.Time, limit int) (int64, er
 
 // proveTOTP spends a code of one of a user's TOTPs. ErrBadCode.
 func (s *Service) proveTOTP(ctx context.Context, now time.Time, user ids.User, code string) error {
-	totps, _, err := s.o.Store.InForce(ctx, user)
+	in, err := s.o.Store.InForce(ctx, user)
 	if err != nil {
 		return err
 	}
-	for i := range totps {
-		step, err := s.match(now, &totps[i], code)
+	for i := range in.TOTPs {
+		step, err := s.match(now, &in.TOTPs[i], code)
 		if err == nil {
-			err = s.o.Store.SpendStep(ctx, user, totps[i].ID, step, now)
+			err = s.o.Store.SpendStep(ctx, user, in.TOTPs[i].ID, step, now)
 		}
 		if !errors.Is(err, ErrBadCode) {
 			return err

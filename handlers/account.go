@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/accounts"
+	"countersign/factors"
 	"countersign/ids"
 	"countersign/input"
 	"countersign/refusals"
@@ -148,8 +150,14 @@ func is(id ids.Session) func(*tokens.Session) bool {
 	return func(s *tokens.Session) bool { return s.ID == id }
 }
 
+// proofRequest has one of three proofs.
 type proofRequest struct {
 	Current secrecy.Text `json:"current_password"`
+
+	Code string `json:"code"` // of an authenticator app
+
+	Challenge  string          `json:"challenge"` // of /session/passkey/options
+	Credential json.RawMessage `json:"credential"`
 }
 
 // proof takes a proof for the changes that the session is about to ask for.
@@ -158,12 +166,31 @@ func (h *Account) proof(c *gin.Context, mine tokens.Session) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	if req.Current == "" {
-		return refusals.InvalidInput(input.Problem{Field: "current_password", Code: input.Required, Detail: "current_password must not be empty."})
+	var bad input.Error
+	var p signin.Proof
+	byPasskey := req.Challenge != "" || len(req.Credential) > 0
+	switch {
+	case req.Current == "" && req.Code == "" && !byPasskey:
+		required(&bad, "current_password", "")
+	case req.Current != "" && req.Code == "" && !byPasskey:
+		p = signin.OwnPassword{UserID: mine.UserID, At: ids.Place{Session: mine.ID}, Password: req.Current}
+	case req.Current == "" && (req.Code == "" || !byPasskey):
+		if byPasskey {
+			required(&bad, "challenge", req.Challenge)
+			required(&bad, "credential", string(req.Credential))
+		}
+		p = signin.OwnFactor{UserID: mine.UserID, Code: req.Code, Challenge: req.Challenge, Passkey: req.Credential}
+	default:
+		bad.Add("current_password", input.NotAllowed, "send one proof: current_password, code, or challenge and credential.")
 	}
-	err := h.SignIns.ProveSession(c.Request.Context(), time.Now(), &mine,
-		signin.OwnPassword{UserID: mine.UserID, At: ids.Place{Session: mine.ID}, Password: req.Current}, h.KnownBrowsers.caller(c, ""))
-	if err != nil {
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	from := h.KnownBrowsers.caller(c, "")
+	from.Binding = bindingOf(h.Cookies.boundTo(c.Request))
+	if err := h.SignIns.ProveSession(c.Request.Context(), time.Now(), &mine, p, from); errors.Is(err, factors.ErrBadCode) {
+		return errWrongCode
+	} else if err != nil {
 		return wrongPassword(err)
 	}
 	return noContent(c)
@@ -193,8 +220,12 @@ func (h *Account) changeEmail(c *gin.Context, mine tokens.Session) error {
 	return accepted(c, err)
 }
 
+type passwordRequest struct {
+	Current secrecy.Text `json:"current_password"`
+}
+
 func (h *Account) delete(c *gin.Context, mine tokens.Session) error {
-	var req proofRequest
+	var req passwordRequest
 	if err := readOptional(c.Request, &req); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -31,6 +32,8 @@ func (h *Factors) Mount(r gin.IRouter) {
 	r.GET("/account/factors", h.Bearer.Owner(h.list))
 	r.POST("/account/factors/totp", h.Bearer.Owner(h.enrol))
 	r.POST("/account/factors/totp/:id/confirm", h.Bearer.Owner(h.confirm))
+	r.POST("/account/factors/passkeys/options", h.Bearer.Owner(h.passkeyOptions))
+	r.POST("/account/factors/passkeys", h.Bearer.Owner(h.addPasskey))
 	r.POST("/account/factors/recovery_codes", h.Bearer.Owner(h.renew))
 	r.PATCH("/account/factors/:id", h.Bearer.Owner(h.rename))
 	r.DELETE("/account/factors/:id", h.Bearer.Owner(h.remove))
@@ -41,8 +44,16 @@ func (h *Factors) list(c *gin.Context, mine tokens.Session) error {
 	if err != nil {
 		return err
 	}
+	answer := map[string]any{"factors": api.List(all, api.DescribeFactor)}
+	accepted, err := h.Factors.Accepted(c.Request.Context(), mine.UserID)
+	if err != nil {
+		return err
+	}
+	if accepted != nil {
+		answer["accepted_passkeys"] = accepted
+	}
 	neverCache(c)
-	writeJSON(c, http.StatusOK, "application/json", map[string]any{"factors": api.List(all, api.DescribeFactor)})
+	writeJSON(c, http.StatusOK, "application/json", answer)
 	return nil
 }
 
@@ -97,13 +108,66 @@ func (h *Factors) confirm(c *gin.Context, mine tokens.Session) error {
 	answer := map[string]any{}
 	if codes != nil {
 		answer["recovery_codes"] = codes
-		if user, err := h.Users.ByID(c.Request.Context(), mine.UserID); err == nil { // other browsers are strangers now, this one isn't
-			h.KnownBrowsers.renew(c, &user)
-		}
 	}
+	h.first(c, &mine, codes)
 	neverCache(c)
 	writeJSON(c, http.StatusOK, "application/json", answer)
 	return nil
+}
+
+func (h *Factors) passkeyOptions(c *gin.Context, mine tokens.Session) error {
+	if err := cmp.Or(readOptional(c.Request, &struct{}{}), h.proven(c, &mine)); err != nil {
+		return err
+	}
+	user, err := h.Users.ByID(c.Request.Context(), mine.UserID)
+	if err != nil {
+		return err
+	}
+	options, err := h.Factors.CreationOptions(c.Request.Context(), time.Now(), user.ID, cmp.Or(user.Username, user.Email), ids.Place{Session: mine.ID})
+	if err != nil {
+		return err
+	}
+	neverCache(c)
+	writeJSON(c, http.StatusOK, "application/json", map[string]any{"publicKey": options})
+	return nil
+}
+
+type newPasskeyRequest struct {
+	Name       string          `json:"name"`
+	Credential json.RawMessage `json:"credential"`
+}
+
+func (h *Factors) addPasskey(c *gin.Context, mine tokens.Session) error {
+	var req newPasskeyRequest
+	if err := cmp.Or(readJSON(c.Request, &req), h.proven(c, &mine)); err != nil {
+		return err
+	}
+	p, codes, err := h.Factors.AddPasskey(c.Request.Context(), time.Now(), mine.UserID, req.Name, req.Credential, ids.Place{Session: mine.ID}, h.KnownBrowsers.caller(c, ""))
+	if errors.Is(err, factors.ErrBadPasskey) {
+		return errBadNewPasskey
+	}
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		api.Factor
+		Codes []string `json:"recovery_codes,omitempty"` // with the first factor
+	}{api.DescribeFactor(p.Factor), codes}
+	h.first(c, &mine, codes)
+	neverCache(c)
+	writeJSON(c, http.StatusCreated, "application/json", answer)
+	return nil
+}
+
+// first keeps the browser known in which a user has set up a first factor, which made all
+// others strangers.
+func (h *Factors) first(c *gin.Context, mine *tokens.Session, codes []string) {
+	if codes == nil {
+		return
+	}
+	if user, err := h.Users.ByID(c.Request.Context(), mine.UserID); err == nil {
+		h.KnownBrowsers.renew(c, &user)
+	}
 }
 
 func (h *Factors) renew(c *gin.Context, mine tokens.Session) error {

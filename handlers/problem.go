@@ -34,6 +34,8 @@ var (
 		"only the operator creates accounts at this server")
 	errWrongCode = refusals.InvalidInput(input.Problem{Field: "code", Code: input.Invalid,
 		Detail: "code is not the authenticator app's present code: check the clock of its device."})
+	errBadNewPasskey = refusals.InvalidInput(input.Problem{Field: "credential", Code: input.Invalid,
+		Detail: "credential is no answer to options of this session of the last five minutes, by a page of ours; or it is a passkey already."})
 	errNoSession = refusals.NewProblem(http.StatusNotFound, "no_session", "No such session",
 		"you have no session with this id; it may have ended by itself")
 )

@@ -1,8 +1,6 @@
 package handlers
 
 import (
-	"cmp"
-	"crypto/rand"
 	"errors"
 	"net/http"
 	"time"
@@ -10,7 +8,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"countersign/api"
-	"countersign/factors"
 	"countersign/input"
 	"countersign/refusals"
 	"countersign/secrecy"
@@ -22,6 +19,7 @@ import (
 type Session struct {
 	Failures
 	Browser       *signin.Browser
+	SignIns       *signin.Service
 	Cookies       *Cookies
 	KnownBrowsers *KnownBrowsers
 }
@@ -33,6 +31,8 @@ func (h *Session) Mount(r gin.IRouter) {
 	r.DELETE("/session", h.handle(h.signOut))
 	r.POST("/session/refresh", h.handle(h.refresh))
 	r.POST("/session/factor", h.handle(h.factor))
+	r.POST("/session/passkey/options", h.handle(h.askPasskey))
+	r.POST("/session/passkey", h.handle(h.passkey))
 }
 
 // signInRequest is a username and a password, or an authorization code with the
@@ -63,15 +63,13 @@ func (h *Session) signIn(c *gin.Context) error {
 	if err := req.check(); err != nil {
 		return err
 	}
-	return h.prove(c, req.proof(), h.binding(c.Request))
+	return h.prove(c, req.proof(), h.Cookies.binding(c.Request))
 }
 
 // prove signs the user of a proof in. binding is what a challenge is bound to.
 func (h *Session) prove(c *gin.Context, p signin.Proof, binding string) error {
 	from := h.KnownBrowsers.caller(c, "")
-	if binding != "" {
-		from.Binding = "browser " + binding
-	}
+	from.Binding = bindingOf(binding)
 	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), p, h.Cookies.ending(c.Request), from)
 	if errors.Is(err, signin.ErrFactorDue) {
 		h.Cookies.set(c, bindingCookie, binding, bindingLife)
@@ -82,50 +80,6 @@ func (h *Session) prove(c *gin.Context, p signin.Proof, binding string) error {
 	h.KnownBrowsers.remember(c, &s.User)
 	h.answer(c, &s)
 	return nil
-}
-
-// bindingLife is longer than that of any challenge.
-const bindingLife = 10 * time.Minute
-
-// binding returns the secret of the browser that challenges are bound to, which it keeps in a
-// cookie, or a new one.
-func (h *Session) binding(r *http.Request) string {
-	return cmp.Or(h.boundTo(r), rand.Text()) // tabs that sign in side by side have one
-}
-
-// boundTo returns that secret, empty for none.
-func (h *Session) boundTo(r *http.Request) string {
-	if has := h.Cookies.values(r, bindingCookie); len(has) == 1 {
-		return has[0]
-	}
-	return ""
-}
-
-type factorRequest struct {
-	Challenge string `json:"challenge"`
-	Method    string `json:"method"`
-	Code      string `json:"code"`
-}
-
-// factor goes on with a sign-in for which a second factor was due.
-func (h *Session) factor(c *gin.Context) error {
-	var req factorRequest
-	if err := readJSON(c.Request, &req); err != nil {
-		return err
-	}
-	var bad input.Error
-	for _, member := range []struct{ name, value string }{{"challenge", req.Challenge}, {"code", req.Code}} {
-		if member.value == "" {
-			bad.Add(member.name, input.Required, "%s must not be empty.", member.name)
-		}
-	}
-	if by := factors.Method(req.Method); by != factors.ByTOTP && by != factors.ByRecoveryCode {
-		bad.Add("method", input.Invalid, "method must be %s or %s.", factors.ByTOTP, factors.ByRecoveryCode)
-	}
-	if err := bad.Err(); err != nil {
-		return err
-	}
-	return h.prove(c, signin.SecondFactor{Challenge: req.Challenge, Method: factors.Method(req.Method), Code: req.Code}, h.boundTo(c.Request))
 }
 
 // proof returns the proof that the request carries.

@@ -8,27 +8,40 @@ type Methods []string
 
 // The methods.
 const (
-	MethodPassword = "pwd"
-	MethodOTP      = "otp" // a code that is good once
-	MethodMultiple = "mfa" // with others: the user has proven more than one factor
+	MethodPassword    = "pwd"
+	MethodOTP         = "otp"  // a code that is good once
+	MethodHardwareKey = "hwk"  // a passkey that never leaves its device
+	MethodSoftwareKey = "swk"  // a passkey that the user's devices share
+	MethodPresence    = "user" // the user was there and confirmed it to the passkey's device
+	MethodMultiple    = "mfa"  // with others: the user has proven more than one factor
 )
 
-// SecondFactor is what a user has proven who has given a password and a code.
-var SecondFactor = Methods{MethodPassword, MethodOTP, MethodMultiple}
+// methodOrder is the order in which Methods are listed.
+var methodOrder = []string{MethodPassword, MethodOTP, MethodHardwareKey, MethodSoftwareKey, MethodPresence, MethodMultiple}
+
+// And returns the methods that a user has proven who has proven both.
+func (m Methods) And(more Methods) Methods {
+	both := slices.Concat(m, more)
+	slices.SortFunc(both, func(a, b string) int { return slices.Index(methodOrder, a) - slices.Index(methodOrder, b) })
+	return slices.Compact(both)
+}
 
 // The authentication context classes ("acr") that this server can reach, from the weakest on
 // (OpenID Connect Core section 2).
 const (
-	ClassPassword = "pwd" // something that the user knows
-	ClassMultiple = "mfa" // that, and something that the user has
+	ClassPassword          = "pwd" // something that the user knows
+	ClassMultiple          = "mfa" // that, and something that the user has
+	ClassPhishingResistant = "phr" // the same, by a passkey, which no other site can ask for
 )
 
 // Classes are all of them.
-var Classes = []string{ClassPassword, ClassMultiple}
+var Classes = []string{ClassPassword, ClassMultiple, ClassPhishingResistant}
 
 // Class returns the class that the methods come to, or "" if they come to none.
 func (m Methods) Class() string {
 	switch {
+	case m.Multiple() && (slices.Contains(m, MethodHardwareKey) || slices.Contains(m, MethodSoftwareKey)):
+		return ClassPhishingResistant
 	case m.Multiple():
 		return ClassMultiple
 	case slices.Contains(m, MethodPassword):

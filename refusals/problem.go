@@ -1,6 +1,7 @@
 package refusals
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -9,15 +10,17 @@ import (
 
 // Problem is an error answer of an endpoint outside OAuth (RFC 9457).
 type Problem struct {
-	Type       string          `json:"type"` // stable: programs tell problems apart by it
-	Title      string          `json:"title"`
-	Status     int             `json:"status"`
-	Detail     string          `json:"detail,omitempty"`
-	Errors     []input.Problem `json:"errors,omitempty"`    // what is wrong with members of the body
-	Challenge  string          `json:"challenge,omitempty"` // of a second factor that is due, see signin.FactorDueError
-	Methods    []string        `json:"methods,omitempty"`   // in which it may be proven
-	RetryAfter time.Duration   `json:"-"`                   // 0: not sent
-	Reason     string          `json:"-"`                   // what the operator's metrics count it as; empty: the kind in Type
+	Type           string          `json:"type"` // stable: programs tell problems apart by it
+	Title          string          `json:"title"`
+	Status         int             `json:"status"`
+	Detail         string          `json:"detail,omitempty"`
+	Errors         []input.Problem `json:"errors,omitempty"`          // what is wrong with members of the body
+	Challenge      string          `json:"challenge,omitempty"`       // of a second factor that is due, see signin.FactorDueError
+	Methods        []string        `json:"methods,omitempty"`         // in which it may be proven
+	PublicKey      json.RawMessage `json:"public_key,omitempty"`      // for a passkey among them: WebAuthn JSON for navigator.credentials.get
+	UnknownPasskey bool            `json:"unknown_passkey,omitempty"` // there is no such passkey (any more): the page may have the browser forget it
+	RetryAfter     time.Duration   `json:"-"`                         // 0: not sent
+	Reason         string          `json:"-"`                         // what the operator's metrics count it as; empty: the kind in Type
 }
 
 func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
@@ -70,9 +73,13 @@ var (
 	staleProblem = NewProblem(http.StatusForbidden, "reauthentication_required", "Proof required",
 		"this change needs a proof made in this session within ten minutes: send current_password, here or to /account/proof")
 	factorDueProblem = NewProblem(http.StatusUnauthorized, "second_factor_required", "Second factor required",
-		"the password is right, and the account has a second factor: send challenge, with a method and its code, to /session/factor")
+		"the password is right, and the account has a second factor: send challenge, with a method and its code or credential, to /session/factor")
 	badChallengeProblem = NewProblem(http.StatusUnauthorized, "invalid_challenge", "Bad challenge",
-		"the challenge is unknown, used, expired or another browser's: send the username and the password again")
+		"the challenge is unknown, used, expired or another browser's: begin the sign-in again")
+	badPasskeyProblem = NewProblem(http.StatusUnauthorized, "invalid_credentials", "Passkey refused",
+		"the passkey is unknown here, or its answer is not to this challenge, from a page of ours, and by a verified user")
+	noPasskeysProblem = NewProblem(http.StatusNotFound, "passkeys_off", "No passkeys",
+		"this server takes no passkeys: factors.passkeys is false, or the issuer's host is no domain name")
 	wrongCodeProblem = NewProblem(http.StatusUnauthorized, "invalid_code", "Wrong code",
 		"the code is wrong, or was used before")
 	noFactorProblem = NewProblem(http.StatusNotFound, "no_factor", "No such factor",

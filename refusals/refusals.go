@@ -152,6 +152,13 @@ var table = []row{
 		page:    &Trouble{Word: "wrong_code", Status: http.StatusBadRequest},
 		problem: wrongCodeProblem,
 	},
+	{
+		when:    factors.ErrBadPasskey, // as a second factor it is an ErrBadCode
+		reason:  "bad_passkey",
+		page:    &Trouble{Word: "bad_passkey", Status: http.StatusBadRequest},
+		problem: badPasskeyProblem,
+	},
+	{when: factors.ErrNoPasskeys, reason: "passkeys_off", problem: noPasskeysProblem},
 	{when: factors.ErrUnknown, reason: "no_factor", problem: noFactorProblem},
 	{
 		when:    factors.ErrTooMany,
@@ -297,11 +304,12 @@ func AsProblem(err error, unavailable func(error) bool) (say *Problem, known boo
 		told := *say
 		told.RetryAfter, told.Reason = wait(err, say.RetryAfter), reason(err)
 		if due, ok := errors.AsType[*signin.FactorDueError](err); ok {
-			told.Challenge = due.Challenge
+			told.Challenge, told.PublicKey = due.Challenge, due.Passkey
 			for _, by := range due.Methods {
 				told.Methods = append(told.Methods, string(by))
 			}
 		}
+		told.UnknownPasskey = errors.Is(err, factors.ErrUnknownPasskey)
 		if isInput {
 			told.Errors = wrong.Problems
 		}

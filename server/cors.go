@@ -40,7 +40,7 @@ const (
 )
 
 // corsMethods are the methods that pages may use.
-var corsMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
+var corsMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
 // originsMaxAge is how old the cached origins of the clients may be.
 const originsMaxAge = 2 * time.Second

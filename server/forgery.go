@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -30,6 +31,15 @@ func (p *CORS) fromOwnApplication(r *http.Request) bool {
 		return false
 	}
 	standing, _ := p.standing(r.Context(), list[0])
+	return standing == own
+}
+
+// takesPasskeys reports whether pages of an origin are ours, or of our own applications.
+func (p *CORS) takesPasskeys(ctx context.Context, origin string) bool {
+	if origin == p.own {
+		return true
+	}
+	standing, _ := p.standing(ctx, origin)
 	return standing == own
 }
 

@@ -124,8 +124,11 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	second := factors.New(factors.Options{Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName})
-	app := &App{
+	app := new(App)
+	second := factors.New(factors.Options{
+		Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName, RelyingParty: relyingParty(&o, func() *CORS { return app.cors }),
+	})
+	*app = App{
 		Users: users, Clients: registry, Tokens: issuing, Factors: second, o: o,
 		signIns: signin.New(signin.Options{Users: users, Tokens: issuing, Factors: second, Seal: o.Seal, Throttle: throttle}),
 	}
@@ -148,6 +151,19 @@ func New(o Options) (*App, error) {
 	}
 	o.Metrics.Read(app.sources(func() int { return passwords.Waiting() + secrets.Waiting() }))
 	return app, errors.Join(app.route(), app.routeAdmin())
+}
+
+// relyingParty returns whom passkeys are for: the issuer's host, on our own pages and on those
+// of our own applications.
+func relyingParty(o *Options, policy func() *CORS) factors.RelyingParty {
+	u, err := url.Parse(o.Issuer)
+	if err != nil || factors.CheckRelyingParty(u.Hostname()) != nil {
+		return factors.RelyingParty{}
+	}
+	dev := o.Dev
+	return factors.RelyingParty{ID: u.Hostname(), Takes: func(ctx context.Context, origin string) bool {
+		return policy().takesPasskeys(ctx, origin) || dev && origins.Match("http://localhost:*", origin)
+	}}
 }
 
 // claimsOf returns the source of the claims about users in ID tokens, with the errors
@@ -258,7 +274,7 @@ func (a *App) route() error {
 	(&handlers.Me{Hosted: hosted, Clients: a.Clients, Consents: consents, Factors: a.Factors, Browser: browser, Export: export}).Mount(issuer)
 	a.hosted(root, issuer, hosted, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
-		Failures: failures, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
+		Failures: failures, Browser: browser, SignIns: a.signIns, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
 	}).Mount(applications)
 	a.o.Metrics.Expect(granting.Supported(), refusals.Reasons())
 	a.engine = e

@@ -52,9 +52,7 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 	if err != nil {
 		return Session{}, err
 	}
-	// Only a code shows that the user gave the page no password: any other proof,
-	// future ones included, needs permission for passwords.
-	if _, code := p.(Code); !code && (b.RFC9700 || !client.AllowsGrant(oauth.GrantPassword)) {
+	if !withoutPassword(p) && (b.RFC9700 || !client.AllowsGrant(oauth.GrantPassword)) {
 		return Session{}, ErrPasswordOff
 	}
 	to := browserRecipient(&client)
@@ -106,6 +104,16 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from
 		b.Issued(oauth.GrantRefreshToken, client.Public)
 	}
 	return Session{issued, user}, err
+}
+
+// withoutPassword reports whether a proof shows that the user gave the page no password. Any
+// other, future ones included, needs permission for passwords.
+func withoutPassword(p Proof) bool {
+	switch p.(type) {
+	case Code, Passkey: // a passkey tells the page nothing that serves anywhere else
+		return true
+	}
+	return false
 }
 
 // grantOf returns the grant that a client takes to the token endpoint where a page sends p.

@@ -2,17 +2,11 @@ package signin
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
+	"encoding/json"
 	"errors"
-	"time"
 
 	"countersign/accounts"
 	"countersign/factors"
-	"countersign/ids"
-	"countersign/limits"
-	"countersign/oauth"
 )
 
 var (
@@ -29,6 +23,9 @@ type FactorDueError struct {
 	// SecondFactor answers it once, within five minutes.
 	Challenge string
 	Methods   []factors.Method // in which the user may answer, the usual one first
+	// Passkey is what a page hands to navigator.credentials.get, as WebAuthn JSON; nil without
+	// factors.ByPasskey.
+	Passkey json.RawMessage
 }
 
 func (e *FactorDueError) Error() string { return ErrFactorDue.Error() }
@@ -36,71 +33,37 @@ func (e *FactorDueError) Error() string { return ErrFactorDue.Error() }
 // Is makes a FactorDueError an ErrFactorDue.
 func (e *FactorDueError) Is(target error) bool { return target == ErrFactorDue }
 
-// SecondFactor proves a user by a code, and by the challenge that came of the password. Its
-// errors are ErrBadChallenge, factors.ErrBadCode, a *limits.WaitError, and those of an
-// account that may not sign in. After a wrong code the challenge is as good as before.
+// SecondFactor proves a user by a code or a passkey, and by the challenge that came of the
+// first factor. Its errors are ErrBadChallenge, factors.ErrBadCode, factors.ErrNoPasskeys, a *limits.WaitError,
+// and those of an account that may not sign in. After a wrong answer the
+// challenge is as good as before.
 type SecondFactor struct {
 	Challenge string
 	Method    factors.Method
-	Code      string
-}
-
-// A challenge is a seal.Keys.Token of
-//
-//	binding(32) nonce(16) expires(8) epoch(8) account(16)
-//
-// with times in milliseconds since 1970.
-const (
-	challengePrefix  = "cs_ch_"
-	challengePurpose = "challenge for a second factor"
-	challengeLife    = 5 * time.Minute
-	challengeSize    = 32 + 16 + 8 + 8 + 16
-)
-
-type challenge struct {
-	binding [32]byte
-	nonce   [16]byte
-	expires int64
-	epoch   int64
-	user    ids.User
+	Code      string // of other methods than ByPasskey
+	Passkey   []byte // of ByPasskey: what navigator.credentials.get gave, as WebAuthn JSON
 }
 
 // askFactor makes o FactorDue if the user has a second factor.
 func (s *Service) askFactor(ctx context.Context, o *Outcome, a attempt) error {
-	methods, err := s.factors.Due(ctx, o.User.ID)
-	if err != nil || len(methods) == 0 {
+	asked, err := s.factors.Due(ctx, o.User.ID)
+	if err != nil || len(asked.Methods) == 0 {
 		return err
 	}
-	ch := challenge{binding: bound(a), expires: a.now.Add(challengeLife).UnixMilli(), epoch: o.User.Epoch, user: o.User.ID}
-	rand.Read(ch.nonce[:])
-	o.State, o.due = FactorDue, &FactorDueError{Challenge: s.write(&ch), Methods: methods}
-	return nil
-}
-
-func bound(a attempt) [32]byte { return sha256.Sum256([]byte(a.from.Binding)) }
-
-func (s *Service) write(ch *challenge) string {
-	b := append(ch.binding[:], ch.nonce[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(ch.expires))
-	b = binary.BigEndian.AppendUint64(b, uint64(ch.epoch))
-	return s.seal.Token(challengePrefix, challengePurpose, append(b, ch.user[:]...))
-}
-
-// read returns a challenge that is the caller's and has not expired.
-func (s *Service) read(text string, a attempt) (ch challenge, ok bool) {
-	b, ok := s.seal.OpenToken(challengePrefix, challengePurpose, text)
-	if !ok || len(b) != challengeSize {
-		return ch, false
+	due := &FactorDueError{Methods: asked.Methods}
+	due.Challenge = s.write(factorChallenge, challenge{epoch: o.User.Epoch, user: o.User.ID, methods: o.Methods}, a)
+	if len(asked.Passkeys) > 0 {
+		due.Passkey, err = s.factors.RequestOptions(due.Challenge, asked.Passkeys)
+		if errors.Is(err, factors.ErrNoPasskeys) { // the operator has turned them off: nobody gets in without
+			err = nil
+		}
 	}
-	ch = challenge{
-		binding: [32]byte(b), nonce: [16]byte(b[32:]), expires: int64(binary.BigEndian.Uint64(b[48:])),
-		epoch: int64(binary.BigEndian.Uint64(b[56:])), user: ids.User(b[64:]),
-	}
-	return ch, a.from.Binding != "" && ch.binding == bound(a) && a.now.UnixMilli() < ch.expires
+	o.State, o.due = FactorDue, due
+	return err
 }
 
 func (p SecondFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
-	ch, ok := s.read(p.Challenge, a)
+	ch, ok := s.read(factorChallenge, p.Challenge, a)
 	if !ok {
 		return Outcome{}, ErrBadChallenge
 	}
@@ -114,24 +77,22 @@ func (p SecondFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome
 	if err := s.users.Barred(&user); err != nil {
 		return Outcome{}, err
 	}
-	answered := limits.Key("used challenge", string(ch.nonce[:]))
-	used, err := s.throttle.Noted(ctx, a.now, answered) // before a code is spent for nothing
-	if err == nil && used {
-		err = ErrBadChallenge
-	}
-	if err != nil {
+	if err := s.unused(ctx, &ch, a); err != nil { // before a code is spent for nothing
 		return Outcome{}, err
 	}
-	if err := s.factors.Prove(ctx, a.now, user.ID, user.Epoch, p.Method, p.Code, a.from); err != nil {
+	methods := factors.CodeMethods
+	if p.Method == factors.ByPasskey {
+		used, err := s.factors.ProvePasskey(ctx, a.now, p.Challenge, p.Passkey, user.ID, a.from)
+		if err != nil {
+			return Outcome{}, wrong(err)
+		}
+		methods = used.Methods()
+	} else if err := s.factors.Prove(ctx, a.now, user.ID, user.Epoch, p.Method, p.Code, a.from); err != nil {
 		return Outcome{}, err
 	}
 	// One code opens one sign-in, and so does one challenge, whatever the number of codes.
-	used, err = s.throttle.Note(ctx, a.now, answered, challengeLife)
-	if err == nil && used {
-		err = ErrBadChallenge
-	}
-	if err != nil {
+	if err := s.use(ctx, &ch, a); err != nil {
 		return Outcome{}, err
 	}
-	return settled(a.now, user, oauth.SecondFactor...), nil
+	return settled(a.now, user, ch.methods.And(methods)...), nil
 }

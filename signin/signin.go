@@ -30,8 +30,8 @@ var ErrIncomplete = errors.New("the user is not signed in")
 // has ended.
 var ErrLoginRequired = errors.New("no user is signed in")
 
-// Proof shows who a user is: a [Password], an [OwnPassword], a [Code], a [SignUp], a [Reset],
-// a [SecondFactor] or a [Remembered] login. A nil Proof proves nothing.
+// Proof shows who a user is: a [Password], a [Passkey], an [OwnPassword], a [Code], a [SignUp],
+// a [Reset], a [SecondFactor] or a [Remembered] login. A nil Proof proves nothing.
 type Proof interface {
 	prove(context.Context, *Service, attempt) (Outcome, error)
 }

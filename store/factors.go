@@ -51,17 +51,23 @@ func (db *DB) factorsOf(ctx context.Context, user ids.User) ([]factors.Secret, e
 }
 
 // InForce implements [factors.Store].
-func (db *DB) InForce(ctx context.Context, user ids.User) (totps []factors.Secret, codes int, err error) {
+func (db *DB) InForce(ctx context.Context, user ids.User) (in factors.InForce, err error) {
 	secrets, err := db.factorsOf(ctx, user)
+	keys := false
 	for _, s := range secrets {
 		switch {
 		case s.Kind == factors.RecoveryCodes:
-			codes += s.Remaining
+			in.Codes += s.Remaining
+		case s.Kind == factors.KindPasskey:
+			keys = true
 		case s.InForce:
-			totps = append(totps, s)
+			in.TOTPs = append(in.TOTPs, s)
 		}
 	}
-	return totps, codes, err
+	if keys {
+		in.Passkeys, err = all(ctx, db, scanPasskey, passkeyQuery+` WHERE f.user_id = ? ORDER BY f.id`, user[:])
+	}
+	return in, err
 }
 
 // Pending implements [factors.Store].
@@ -95,48 +101,24 @@ func (db *DB) AddTOTP(ctx context.Context, s factors.Secret, at ids.Place) error
 		if _, err := tx.ExecContext(ctx, `DELETE FROM factors WHERE user_id = ? AND confirmed_at IS NULL`, s.UserID[:]); err != nil {
 			return err
 		}
-		var n int
-		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM factors WHERE user_id = ?`, s.UserID[:]).Scan(&n)
-		if err == nil && n >= factors.MaxFactors {
-			err = factors.ErrTooMany
-		}
-		if err != nil {
+		if err := checkRoom(ctx, tx, s.UserID); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, factorTable.insert(), factorRow(s, time.Time{}, 0)...)
+		_, err := tx.ExecContext(ctx, factorTable.insert(), factorRow(s, time.Time{}, 0)...)
 		return err
 	})
 }
 
 // ConfirmTOTP implements [factors.Store].
 func (db *DB) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) (first bool, err error) {
-	err = db.changeFactors(ctx, user, now, at, func(tx *sql.Tx) error {
-		had, err := otherFactors(ctx, tx, user)
-		if err != nil {
-			return err
-		}
+	return db.putInForce(ctx, user, codes, factors.CodeMethods, now, at, ev, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE factors SET confirmed_at = ?, last_used_at = ?, last_step = ?
 			WHERE id = ? AND user_id = ? AND confirmed_at IS NULL`, now.UnixMilli(), now.UnixMilli(), step, id[:], user[:]))
-		if err != nil || n == 0 {
-			return cmp.Or(err, factors.ErrUnknown)
+		if err == nil && n == 0 {
+			err = factors.ErrUnknown
 		}
-		if first = had == 0; first {
-			if err := insertCodes(ctx, tx, user, codes, now); err != nil {
-				return err
-			}
-			if err := db.leaveOnly(ctx, tx, user, at); err != nil {
-				return err
-			}
-		}
-		if err := provenAt(ctx, tx, at); err != nil {
-			return err
-		}
-		return record(ctx, tx, ev)
+		return err
 	})
-	if first && err == nil {
-		db.sweep(ctx, user)
-	}
-	return first, err
 }
 
 // leaveOnly signs a user out everywhere but at a place.
@@ -152,18 +134,25 @@ func (db *DB) leaveOnly(ctx context.Context, tx *sql.Tx, user ids.User, at ids.P
 	return err
 }
 
-// provenAt notes that the user has proven a second factor at a place.
-func provenAt(ctx context.Context, tx *sql.Tx, at ids.Place) error {
-	methods := strings.Join(oauth.SecondFactor, " ")
+// provenAt notes that the user has proven more at a place.
+func provenAt(ctx context.Context, tx *sql.Tx, at ids.Place, more oauth.Methods) error {
 	if !at.Session.IsZero() {
-		if _, err := tx.ExecContext(ctx, `UPDATE sessions SET methods = ? WHERE id = ?`, methods, at.Session[:]); err != nil {
+		if err := addMethods(ctx, tx, "sessions", at.Session[:], more); err != nil {
 			return err
 		}
 	}
 	if at.Login.IsZero() {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE logins SET methods = ? WHERE id = ?`, methods, at.Login[:])
+	return addMethods(ctx, tx, "logins", at.Login[:], more)
+}
+
+func addMethods(ctx context.Context, tx *sql.Tx, table string, id []byte, more oauth.Methods) error {
+	var had methodsColumn
+	if err := tx.QueryRowContext(ctx, `SELECT methods FROM `+table+` WHERE id = ?`, id).Scan(&had); err != nil {
+		return ifNoRows(err, nil) // a session of the login that has just ended
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE `+table+` SET methods = ? WHERE id = ?`, strings.Join(oauth.Methods(had).And(more), " "), id)
 	return err
 }
 

@@ -158,6 +158,8 @@ func fill(t testing.TB, url string) {
 		exec("INSERT INTO factors (id, user_id, kind, name, created_at, last_used_at, confirmed_at, sealed, last_step) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			id(byte(i), 11), id(byte(i), 1), "totp", odd[i], at(i), null(i, at(i+1)), null(i+1, at(i+2)), null(i, bin(i)), at(i+3))
 		exec("INSERT INTO recovery_codes (id, factor_id) VALUES (?, ?)", append(id(byte(i), 12), id(byte(i), 13)...), id(byte(i), 11))
+		exec("INSERT INTO passkeys (id, factor_id, credential_id, public_key, sign_count, backup_eligible, backed_up, transports) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			append(id(byte(i), 14), id(byte(i), 15)...), id(byte(i), 11), bin(i), bin(i+1), int64(math.MaxUint32)-int64(i), i%2, (i+1)%2, "internal hybrid")
 	}
 	exec("DELETE FROM audit_events WHERE id IN (7, 39, 40)") // 40 has been given out, so the next number is 41
 	for _, s := range [][2]string{{"purpose", "production"}, {"turn.cleaning", "0001"}, {"oldest_schema", "1"}, {"later", odd[5]}} {
@@ -772,7 +774,7 @@ func TestMoveFindsWhatDiffers(t *testing.T) {
 				noError(t, copied.QueryRow("SELECT "+key+", `"+c.Name+"` FROM "+table.Name+" ORDER BY "+key+" DESC LIMIT 1").Scan(&id, &was))
 				is := map[string]any{"int": int64(100), "text": "other", "blob": []byte("\xff another one of 16"[:17])}[c.Kind]
 				if c.Kind == "blob" && (c.Name == key || strings.HasSuffix(c.Name, "_id")) {
-					is = bytes.Repeat([]byte{0xff}, map[bool]int{true: 32, false: 16}[c.Name == key && (table.Name == "guesses" || table.Name == "codes" || table.Name == "recovery_codes")])
+					is = bytes.Repeat([]byte{0xff}, map[bool]int{true: 32, false: 16}[c.Name == key && (table.Name == "guesses" || table.Name == "codes" || table.Name == "recovery_codes" || table.Name == "passkeys")])
 				}
 				if c.Kind == "text" && c.Name == key {
 					is = "\U0010ffff"

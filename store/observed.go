@@ -18,6 +18,11 @@ import (
 	"countersign/tokens"
 )
 
+func (o *Observed) AddPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, at ids.Place, ev audit.Event) (first bool, err error) {
+	defer o.call(ctx, "AddPasskey", time.Now())
+	return o.DB.AddPasskey(ctx, p, codes, at, ev)
+}
+
 func (o *Observed) AddTOTP(ctx context.Context, s factors.Secret, at ids.Place) error {
 	defer o.call(ctx, "AddTOTP", time.Now())
 	return o.DB.AddTOTP(ctx, s, at)
@@ -213,7 +218,7 @@ func (o *Observed) GiveConsent(ctx context.Context, c consents.Consent, ev audit
 	return o.DB.GiveConsent(ctx, c, ev)
 }
 
-func (o *Observed) InForce(ctx context.Context, user ids.User) (totps []factors.Secret, codes int, err error) {
+func (o *Observed) InForce(ctx context.Context, user ids.User) (in factors.InForce, err error) {
 	defer o.call(ctx, "InForce", time.Now())
 	return o.DB.InForce(ctx, user)
 }
@@ -251,6 +256,11 @@ func (o *Observed) Login(ctx context.Context, id ids.Login, now time.Time) (toke
 func (o *Observed) Origins(ctx context.Context) ([]clients.Origin, error) {
 	defer o.call(ctx, "Origins", time.Now())
 	return o.DB.Origins(ctx)
+}
+
+func (o *Observed) PasskeyOf(ctx context.Context, credential []byte) (factors.Passkey, error) {
+	defer o.call(ctx, "PasskeyOf", time.Now())
+	return o.DB.PasskeyOf(ctx, credential)
 }
 
 func (o *Observed) Pending(ctx context.Context, user ids.User, id ids.Factor) (factors.Secret, error) {
@@ -436,6 +446,11 @@ func (o *Observed) UnlockUser(ctx context.Context, id ids.User, ev audit.Event) 
 func (o *Observed) UpgradePasswordHash(ctx context.Context, id ids.User, old, hash string) error {
 	defer o.call(ctx, "UpgradePasswordHash", time.Now())
 	return o.DB.UpgradePasswordHash(ctx, id, old, hash)
+}
+
+func (o *Observed) UsePasskey(ctx context.Context, p factors.Passkey, now time.Time, ev audit.Event) (regressed bool, err error) {
+	defer o.call(ctx, "UsePasskey", time.Now())
+	return o.DB.UsePasskey(ctx, p, now, ev)
 }
 
 func (o *Observed) UsedLetter(ctx context.Context, id ids.Letter, now time.Time) (accounts.Letter, error) {

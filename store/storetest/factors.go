@@ -23,6 +23,9 @@ func totp(user ids.User) factors.Secret {
 	}
 }
 
+// withCode is what a user has proven who has given a password and a code.
+var withCode = oauth.Methods{oauth.MethodPassword, oauth.MethodOTP, oauth.MethodMultiple}
+
 // codesOf makes recovery codes.
 func codesOf(digests ...byte) factors.Codes {
 	c := factors.Codes{ID: ids.New[ids.Factor]()}
@@ -55,9 +58,9 @@ var factorPromises = []promise{
 		got, err := db.Pending(t.Context(), u.ID, f.ID)
 		succeeds(t, err)
 		same(t, "secret", got, f)
-		totps, n, err := db.InForce(t.Context(), u.ID)
+		in, err := db.InForce(t.Context(), u.ID)
 		succeeds(t, err)
-		same(t, "none in force", len(totps)+n, 0)
+		same(t, "none in force", in, factors.InForce{})
 
 		later, codes := at.Add(time.Minute), codesOf(1, 2, 3)
 		leaves(t, db, func(ctx context.Context) {
@@ -69,10 +72,9 @@ var factorPromises = []promise{
 		all, err = db.Factors(t.Context(), u.ID)
 		succeeds(t, err)
 		same(t, "factors", all, []factors.Factor{f.Factor, {ID: codes.ID, UserID: u.ID, Kind: factors.RecoveryCodes, CreatedAt: later, InForce: true, Remaining: 3}})
-		totps, n, err = db.InForce(t.Context(), u.ID)
+		in, err = db.InForce(t.Context(), u.ID)
 		succeeds(t, err)
-		same(t, "in force", totps, []factors.Secret{f})
-		same(t, "codes", n, 3)
+		same(t, "in force", in, factors.InForce{TOTPs: []factors.Secret{f}, Codes: 3})
 		_, err = db.Pending(t.Context(), u.ID, f.ID)
 		fails(t, "pending no more", err, factors.ErrUnknown)
 		_, err = db.ConfirmTOTP(t.Context(), u.ID, f.ID, 101, codes, later, here, event(audit.FactorAdded))
@@ -92,7 +94,7 @@ var factorPromises = []promise{
 		first := inForce(t, db, s, 1)
 		u.Epoch++
 		s.Epoch++
-		s.Methods = oauth.SecondFactor
+		s.Methods = withCode
 		lives(t, db, s)
 		sessionGone(t, db, there)
 		isOver(t, db, login)
@@ -104,7 +106,7 @@ var factorPromises = []promise{
 		same(t, "first", added, false)
 		lives(t, db, s)
 		lives(t, db, other)
-		browser.Methods = oauth.SecondFactor
+		browser.Methods = withCode
 		loginLives(t, db, browser)
 		fails(t, "the codes of the second", db.SpendCode(t.Context(), u.ID, [32]byte{9, 31: 0xff}, at, event(audit.RecoveryCodeUsed)), factors.ErrBadCode)
 		fails(t, "the step of the first", db.SpendStep(t.Context(), u.ID, first.ID, 100, at), factors.ErrBadCode)
@@ -216,7 +218,7 @@ var factorPromises = []promise{
 	{"Factors/no place changes them that has ended, or is another user's", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
 		f := inForce(t, db, s, 1)
-		s.Epoch, s.Methods = s.Epoch+1, oauth.SecondFactor
+		s.Epoch, s.Methods = s.Epoch+1, withCode
 		_, his := signIn(t, db, "bob")
 		l := addLogin(t, db, accounts.User{ID: u.ID, Username: "alice", Epoch: s.Epoch})
 		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded)))
