@@ -161,6 +161,12 @@ var table = []row{
 	{when: factors.ErrNoPasskeys, reason: "passkeys_off", problem: noPasskeysProblem},
 	{when: factors.ErrUnknown, reason: "no_factor", problem: noFactorProblem},
 	{
+		when:    factors.ErrNotOffered,
+		reason:  "factor_not_offered",
+		page:    &Trouble{Word: "factor_not_offered", Status: http.StatusForbidden},
+		problem: notOfferedProblem,
+	},
+	{
 		when:    factors.ErrTooMany,
 		reason:  "too_many_factors",
 		page:    &Trouble{Word: "too_many_factors", Status: http.StatusConflict},

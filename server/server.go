@@ -125,9 +125,13 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	app := new(App)
-	second := factors.New(factors.Options{
-		Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName, RelyingParty: relyingParty(&o, func() *CORS { return app.cors }),
+	second, err := factors.New(factors.Options{
+		Settings: o.Factors, Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName,
+		RelyingParty: relyingParty(&o, func() *CORS { return app.cors }),
 	})
+	if err != nil {
+		return nil, err
+	}
 	*app = App{
 		Users: users, Clients: registry, Tokens: issuing, Factors: second, o: o,
 		signIns: signin.New(signin.Options{Users: users, Tokens: issuing, Factors: second, Seal: o.Seal, Throttle: throttle}),

@@ -159,7 +159,7 @@ func fill(t testing.TB, url string) {
 			id(byte(i), 11), id(byte(i), 1), "totp", odd[i], at(i), null(i, at(i+1)), null(i+1, at(i+2)), null(i, bin(i)), at(i+3))
 		exec("INSERT INTO recovery_codes (id, factor_id) VALUES (?, ?)", append(id(byte(i), 12), id(byte(i), 13)...), id(byte(i), 11))
 		exec("INSERT INTO passkeys (id, factor_id, credential_id, public_key, sign_count, backup_eligible, backed_up, transports) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			append(id(byte(i), 14), id(byte(i), 15)...), id(byte(i), 11), bin(i), bin(i+1), int64(math.MaxUint32)-int64(i), i%2, (i+1)%2, "internal hybrid")
+			append(id(byte(i), 14), id(byte(i), 15)...), id(byte(i), 11), append([]byte{1}, bin(i)...), append(bin(i+1), 0), int64(math.MaxUint32)-int64(i), i%2, (i+1)%2, "internal hybrid")
 	}
 	exec("DELETE FROM audit_events WHERE id IN (7, 39, 40)") // 40 has been given out, so the next number is 41
 	for _, s := range [][2]string{{"purpose", "production"}, {"turn.cleaning", "0001"}, {"oldest_schema", "1"}, {"later", odd[5]}} {
