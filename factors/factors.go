@@ -176,7 +176,15 @@ func New(o Options) (*Service, error) {
 }
 
 // Offers reports whether users may set up factors of a kind.
-func (s *Service) Offers(kind Kind) bool { return kind == TOTP && s.o.Settings.TOTP }
+func (s *Service) Offers(kind Kind) bool {
+	switch kind {
+	case TOTP:
+		return s.o.Settings.TOTP
+	case KindPasskey:
+		return s.o.Settings.Passkeys && s.TakesPasskeys()
+	}
+	return false
+}
 
 // Of lists a user's factors in force, oldest first.
 func (s *Service) Of(ctx context.Context, user ids.User) ([]Factor, error) {

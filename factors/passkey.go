@@ -150,10 +150,10 @@ const (
 
 // CreationOptions returns what a page hands to navigator.credentials.create, as WebAuthn JSON
 // ("publicKey"), for a user who is signed in at a place. account is the name that the device
-// shows. ErrNoPasskeys.
+// shows. ErrNotOffered.
 func (s *Service) CreationOptions(ctx context.Context, now time.Time, user ids.User, account string, at ids.Place) (json.RawMessage, error) {
-	if !s.TakesPasskeys() {
-		return nil, ErrNoPasskeys
+	if !s.Offers(KindPasskey) {
+		return nil, ErrNotOffered
 	}
 	in, err := s.o.Store.InForce(ctx, user)
 	if err != nil {
@@ -177,14 +177,14 @@ func (s *Service) CreationOptions(ctx context.Context, now time.Time, user ids.U
 
 // AddPasskey adds the passkey that a page has made by CreationOptions, as WebAuthn JSON. It is
 // in force at once. If it is the user's first factor, the user is signed out everywhere else,
-// and AddPasskey returns recovery codes. ErrNoPasskeys, ErrBadPasskey, ErrTooMany,
+// and AddPasskey returns recovery codes. ErrNotOffered, ErrBadPasskey, ErrTooMany,
 // ErrSignedOut, or an *input.Error.
 func (s *Service) AddPasskey(ctx context.Context, now time.Time, user ids.User, name string, credential []byte, at ids.Place, from caller.Caller) (Passkey, []string, error) {
 	if err := checkName(name); err != nil {
 		return Passkey{}, nil, err
 	}
-	if !s.TakesPasskeys() {
-		return Passkey{}, nil, ErrNoPasskeys
+	if !s.Offers(KindPasskey) {
+		return Passkey{}, nil, ErrNotOffered
 	}
 	said, err := protocol.ParseCredentialCreationResponseBytes(credential)
 	if err != nil {

@@ -26,6 +26,15 @@ func totp(user ids.User) factors.Secret {
 // withCode is what a user has proven who has given a password and a code.
 var withCode = oauth.Methods{oauth.MethodPassword, oauth.MethodOTP, oauth.MethodMultiple}
 
+// passkey makes a passkey of a user.
+func passkey(user ids.User, n byte) factors.Passkey {
+	return factors.Passkey{
+		Factor:       factors.Factor{ID: ids.New[ids.Factor](), UserID: user, Kind: factors.KindPasskey, Name: "laptop", CreatedAt: at, InForce: true},
+		CredentialID: []byte{n, 0, 0xff, '\''}, PublicKey: []byte("COSE \x00\xff"), SignCount: 1<<32 - 1, BackupEligible: true, BackedUp: true,
+		Transports: []string{"internal", "hybrid"},
+	}
+}
+
 // codesOf makes recovery codes.
 func codesOf(digests ...byte) factors.Codes {
 	c := factors.Codes{ID: ids.New[ids.Factor]()}
@@ -238,6 +247,70 @@ var factorPromises = []promise{
 		fails(t, "expired", db.RemoveFactor(t.Context(), u.ID, f.ID, s.ExpiresAt, ids.Place{Session: s.ID}, event(audit.FactorRemoved)), factors.ErrSignedOut)
 		lives(t, db, s)
 	}},
+	{"AddPasskey/every field comes back, and the first signs the user out elsewhere", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		there := addSession(t, db, u, s.ClientID)
+		p := passkey(u.ID, 1)
+		leaves(t, db, func(ctx context.Context) {
+			first, err := db.AddPasskey(ctx, p, codesOf(1, 2), ids.Place{Session: s.ID}, event(audit.FactorAdded))
+			succeeds(t, err)
+			same(t, "first", first, true)
+		}, event(audit.FactorAdded))
+		sessionGone(t, db, there)
+		s.Epoch++
+		s.Methods = oauth.Methods{oauth.MethodPassword, oauth.MethodSoftwareKey, oauth.MethodPresence, oauth.MethodMultiple}
+		lives(t, db, s)
+		got, err := db.PasskeyOf(t.Context(), p.CredentialID)
+		succeeds(t, err)
+		same(t, "passkey", got, p)
+		in, err := db.InForce(t.Context(), u.ID)
+		succeeds(t, err)
+		same(t, "in force", in, factors.InForce{Passkeys: []factors.Passkey{p}, Codes: 2})
+		_, err = db.PasskeyOf(t.Context(), []byte("another"))
+		fails(t, "another", err, factors.ErrUnknown)
+		_, his := signIn(t, db, "bob")
+		again := passkey(his.UserID, 1)
+		_, err = db.AddPasskey(t.Context(), again, codesOf(3), ids.Place{Session: his.ID}, event(audit.FactorAdded))
+		fails(t, "the same credential of another user", err, factors.ErrTaken)
+		lives(t, db, his)
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, p.ID, at, ids.Place{Session: s.ID}, event(audit.FactorRemoved)))
+		_, err = db.PasskeyOf(t.Context(), p.CredentialID)
+		fails(t, "removed", err, factors.ErrUnknown)
+		_, err = db.UsePasskey(t.Context(), p, at, event(audit.FactorCounterRegressed))
+		fails(t, "use it", err, factors.ErrUnknown)
+	}},
+	{"UsePasskey/a counter that goes back is an event, and counts only if the key may be on several devices", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		use := func(p factors.Passkey, count uint32, regresses bool, want uint32, events ...audit.Event) {
+			t.Helper()
+			p.SignCount, p.BackedUp = count, count == 7
+			later := at.Add(time.Duration(count) * time.Minute)
+			leaves(t, db, func(ctx context.Context) {
+				regressed, err := db.UsePasskey(ctx, p, later, event(audit.FactorCounterRegressed))
+				succeeds(t, err)
+				same(t, "regressed", regressed, regresses)
+			}, events...)
+			got, err := db.PasskeyOf(t.Context(), p.CredentialID)
+			succeeds(t, err)
+			same(t, "counter", got.SignCount, want)
+			if !regresses || p.BackupEligible {
+				same(t, "used", got.LastUsedAt, later)
+				same(t, "backed up", got.BackedUp, p.BackedUp)
+			}
+		}
+		for i, eligible := range []bool{true, false} {
+			p := passkey(u.ID, byte(i))
+			p.SignCount, p.BackupEligible, p.BackedUp = 0, eligible, false
+			_, err := db.AddPasskey(t.Context(), p, codesOf(1), ids.Place{Session: s.ID}, event(audit.FactorAdded))
+			succeeds(t, err)
+			use(p, 0, false, 0) // a device that doesn't count
+			use(p, 7, false, 7)
+			use(p, 7, true, 7, event(audit.FactorCounterRegressed))
+			use(p, 3, true, 7, event(audit.FactorCounterRegressed))
+			use(p, 0, true, 7, event(audit.FactorCounterRegressed))
+			use(p, 8, false, 8)
+		}
+	}},
 	{"DeleteUser/the factors go, too", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
 		inForce(t, db, s, 1)
@@ -270,6 +343,30 @@ var factorRaces = []racePromise{
 				}
 				same(t, what+"s spent", won, 1)
 			}
+		}
+	}},
+	{"UsePasskey/of several at once with one counter, one is not a regress", func(t *testing.T, r replicas) {
+		for round := range rounds {
+			u, s := signIn(t, r[0], "alice"+string(rune('a'+round)))
+			p := passkey(u.ID, byte(round))
+			p.SignCount, p.BackupEligible = 0, false
+			_, err := r[0].AddPasskey(t.Context(), p, codesOf(byte(round)), ids.Place{Session: s.ID}, event(audit.FactorAdded))
+			succeeds(t, err)
+			p.SignCount = 1
+			regresses := make([]bool, racers)
+			for _, err := range r.race(t.Context(), racers, func(ctx context.Context, db *store.DB, i int) (err error) {
+				regresses[i], err = db.UsePasskey(ctx, p, at, event(audit.FactorCounterRegressed))
+				return err
+			}) {
+				succeeds(t, err)
+			}
+			won := 0
+			for _, regressed := range regresses {
+				if !regressed {
+					won++
+				}
+			}
+			same(t, "right ones", won, 1)
 		}
 	}},
 }
