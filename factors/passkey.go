@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -26,8 +28,8 @@ type RelyingParty struct {
 	// ID is the domain name that passkeys are made for: the issuer's host. Empty: none are
 	// taken.
 	ID string
-	// Takes reports whether pages of an origin may use them. An origin that isn't the ID's or
-	// below it, Takes needn't refuse: no browser lets such pages use them.
+	// Takes reports whether pages of an origin may use them. The origin's host is the ID or
+	// below it.
 	Takes func(ctx context.Context, origin string) bool
 }
 
@@ -298,7 +300,8 @@ func (s *Service) ProvePasskey(ctx context.Context, now time.Time, challenge str
 
 // partyOf is party for the pages that have used a passkey. ErrBadPasskey for others' pages.
 func (s *Service) partyOf(ctx context.Context, origin string) (*webauthn.WebAuthn, error) {
-	if !s.o.RelyingParty.Takes(ctx, origin) {
+	u, err := url.Parse(origin)
+	if err != nil || u.Hostname() != s.o.RelyingParty.ID && !strings.HasSuffix(u.Hostname(), "."+s.o.RelyingParty.ID) || !s.o.RelyingParty.Takes(ctx, origin) {
 		return nil, bad(errors.New("pages of this origin may not use passkeys"))
 	}
 	return s.party(origin), nil
