@@ -42,7 +42,7 @@ var layers = map[string][]string{
 	"consents": {"audit", "caller", "ids"},
 	"tokens":   {"audit", "caller", "ids", "input", "oauth", "seal"},
 	"keys":     {"audit", "input", "seal"},
-	"factors":  {"audit", "caller", "ids", "input", "limits", "seal"},
+	"factors":  {"audit", "caller", "ids", "input", "limits", "oauth", "seal"},
 
 	// It asks the owners of rules and adds the place.
 	"configs": {"accounts", "clients", "factors", "hashing", "input", "keys", "limits", "oauth", "origins", "secrecy", "spelling", "store/dsn", "theme", "tokens", "uris"},
@@ -83,6 +83,7 @@ var owners = map[string][]string{
 	"github.com/alecthomas/kong":          {"cmd/countersign"},
 	"github.com/mileusna/useragent":       {"browser"},
 	"github.com/pquerna/otp":              {"factors"},
+	"github.com/go-webauthn/webauthn":     {"factors"},
 	"github.com/boombuler/barcode":        {"pages"},
 	"github.com/wneessen/go-mail":         {"mail"},
 	"go.yaml.in/yaml/v3":                  {"configs"},

@@ -41,9 +41,6 @@ var (
 	// ErrBadPasskey means that a passkey's answer is not for this challenge, this server, a page
 	// of ours, or not by a passkey of the user.
 	ErrBadPasskey = errors.New("bad passkey")
-	// ErrUnknownPasskey is an ErrBadPasskey: there is no such passkey, so that the browser may
-	// forget it.
-	ErrUnknownPasskey = fmt.Errorf("%w: no such passkey", ErrBadPasskey)
 )
 
 // Kind is a kind of factor.

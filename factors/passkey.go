@@ -65,6 +65,19 @@ func (p *Passkey) Methods() oauth.Methods {
 	return oauth.Methods{key, oauth.MethodPresence, oauth.MethodMultiple}
 }
 
+// UnknownPasskeyError is an ErrBadPasskey: there is no such passkey, or no more. It is what a
+// page hands to PublicKeyCredential.signalUnknownCredential, so that the browser forgets it
+// (WebAuthn Level 3, section 5.1.10).
+type UnknownPasskeyError struct {
+	RelyingParty string `json:"rpId"`
+	Credential   string `json:"credentialId"` // base64url
+}
+
+func (e *UnknownPasskeyError) Error() string { return "no such passkey" }
+
+// Is makes an UnknownPasskeyError an ErrBadPasskey.
+func (e *UnknownPasskeyError) Is(target error) bool { return target == ErrBadPasskey }
+
 // Regressed reports whether a counter that was at had can't be at is now, so that the key may
 // have been copied (WebAuthn Level 3, section 6.1.1).
 func Regressed(had, is uint32) bool { return (had > 0 || is > 0) && is <= had }
@@ -254,7 +267,8 @@ func transports(said []protocol.AuthenticatorTransport) (known []string) {
 
 // ProvePasskey checks what a page has got by RequestOptions, as WebAuthn JSON, and returns the
 // passkey. If of is not zero, it must be that user's. The caller looks after the challenge:
-// that it is this browser's, and used once. ErrNoPasskeys, ErrBadPasskey.
+// that it is this browser's, and used once. ErrNoPasskeys, ErrBadPasskey, which may come as an
+// *UnknownPasskeyError.
 func (s *Service) ProvePasskey(ctx context.Context, now time.Time, challenge string, credential []byte, of ids.User, from caller.Caller) (Passkey, error) {
 	if !s.TakesPasskeys() {
 		return Passkey{}, ErrNoPasskeys
@@ -267,9 +281,10 @@ func (s *Service) ProvePasskey(ctx context.Context, now time.Time, challenge str
 	if err != nil {
 		return Passkey{}, err
 	}
+	unknown := &UnknownPasskeyError{RelyingParty: s.o.RelyingParty.ID, Credential: base64.RawURLEncoding.EncodeToString(said.RawID)}
 	p, err := s.o.Store.PasskeyOf(ctx, said.RawID)
 	if errors.Is(err, ErrUnknown) {
-		return Passkey{}, ErrUnknownPasskey
+		return Passkey{}, unknown
 	}
 	if err != nil {
 		return Passkey{}, err
@@ -289,7 +304,7 @@ func (s *Service) ProvePasskey(ctx context.Context, now time.Time, challenge str
 	regressed, err := s.o.Store.UsePasskey(ctx, p, now, event(audit.FactorCounterRegressed, now, p.UserID, from))
 	switch {
 	case errors.Is(err, ErrUnknown):
-		return Passkey{}, ErrUnknownPasskey
+		return Passkey{}, unknown
 	case err != nil:
 		return Passkey{}, err
 	case regressed && !p.BackupEligible: // the key is on one device, so the counter has no reason to go back

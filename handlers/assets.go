@@ -31,6 +31,7 @@ func (h *Assets) Mount(r gin.IRouter) error {
 	asset(r, "/assets/deliberate.js", pages.DeliberateScript, moduleMaxAge)
 	asset(r, "/assets/mailed-link.js", pages.MailedLinkScript, moduleMaxAge)
 	asset(r, "/assets/password.js", pages.PasswordScript, moduleMaxAge)
+	asset(r, "/assets/passkey.js", pages.PasskeyScript, moduleMaxAge)
 	asset(r, "/assets/answered.js", pages.AnsweredScript, moduleMaxAge)
 	asset(r, "/assets/strength.js", pages.StrengthScript, moduleMaxAge)
 	worker := newDocument(assetTypes[".js"], pages.StrengthWorker)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -67,8 +68,24 @@ func (h *FactorPage) open(recovery bool) func(*gin.Context) error {
 		if h.challenge(c) == "" {
 			return h.onward(c, "/login")
 		}
-		return h.show(c, http.StatusOK, pages.Factor, r, pages.Data{Ticket: c.Query("ticket"), Recovery: recovery})
+		return h.ask(c, http.StatusOK, r, pages.Data{Ticket: c.Query("ticket"), Recovery: recovery})
 	}
+}
+
+// ask shows the page, with the ways that the user has.
+func (h *FactorPage) ask(c *gin.Context, status int, r *authorize.Request, d pages.Data) error {
+	due, err := h.SignIns.StillDue(c.Request.Context(), time.Now(), h.challenge(c), h.signingIn(c, ""))
+	if errors.Is(err, signin.ErrBadChallenge) {
+		return h.over(c, r, d.Ticket)
+	}
+	if err != nil {
+		return err
+	}
+	if due.Passkey != nil {
+		d.Passkey = &pages.Passkey{Options: string(due.Passkey)}
+	}
+	d.OnlyPasskey = !slices.Contains(due.Methods, factors.ByTOTP)
+	return h.show(c, status, pages.Factor, r, d)
 }
 
 func (h *FactorPage) submit(c *gin.Context, form url.Values) error {
@@ -85,11 +102,10 @@ func (h *FactorPage) submit(c *gin.Context, form url.Values) error {
 	if err != nil {
 		return err
 	}
-	by := factors.ByTOTP
-	if form.Get("method") == string(factors.ByRecoveryCode) {
-		by = factors.ByRecoveryCode
+	p := signin.SecondFactor{
+		Challenge: challenge, Method: factors.Method(form.Get("method")), Code: form.Get("code"), Passkey: []byte(form.Get("credential")),
 	}
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.SecondFactor{Challenge: challenge, Method: by, Code: form.Get("code")}, h.signingIn(c, ""))
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), p, h.signingIn(c, ""))
 	if err == nil {
 		l, err = h.enter(c, r, &o, l)
 	}
@@ -100,18 +116,27 @@ func (h *FactorPage) submit(c *gin.Context, form url.Values) error {
 		}
 		return h.advance(c, r, l)
 	}
-	if errors.Is(err, signin.ErrBadChallenge) {
-		h.Cookies.set(c, factorCookie, "", 0)
-	}
-	return h.refuse(c, r, err, pages.Data{Ticket: form.Get("ticket"), Recovery: by == factors.ByRecoveryCode})
+	return h.refuse(c, r, err, p.Method, form.Get("ticket"))
+}
+
+// over says that the user has to begin again.
+func (h *FactorPage) over(c *gin.Context, r *authorize.Request, ticket string) error {
+	h.Cookies.set(c, factorCookie, "", 0)
+	return h.show(c, http.StatusBadRequest, pages.Factor, r, pages.Data{Ticket: ticket, Errors: []string{"bad_challenge"}, Over: true})
 }
 
 // refuse shows the page once more, with what is wrong.
-func (h *FactorPage) refuse(c *gin.Context, r *authorize.Request, err error, d pages.Data) error {
-	wrong, status, ok := h.troubles(c, err)
+func (h *FactorPage) refuse(c *gin.Context, r *authorize.Request, err error, by factors.Method, ticket string) error {
+	d, status, ok := h.troubles(c, err)
 	if !ok {
 		return err
 	}
-	wrong.Ticket, wrong.Recovery, wrong.Over = d.Ticket, d.Recovery, errors.Is(err, signin.ErrBadChallenge)
-	return h.show(c, status, pages.Factor, r, wrong)
+	if errors.Is(err, signin.ErrBadChallenge) {
+		return h.over(c, r, ticket)
+	}
+	if by == factors.ByPasskey && errors.Is(err, factors.ErrBadCode) {
+		d.Errors = []string{"bad_passkey"}
+	}
+	d.Ticket, d.Recovery = ticket, by == factors.ByRecoveryCode
+	return h.ask(c, status, r, d)
 }

@@ -10,6 +10,8 @@ import (
 
 	"countersign/accounts"
 	"countersign/authorize"
+	"countersign/caller"
+	"countersign/factors"
 	"countersign/pages"
 	"countersign/secrecy"
 	"countersign/signin"
@@ -61,6 +63,12 @@ func continuing(j authorize.Judgment, l *tokens.Login) *tokens.Login {
 func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, signedIn *tokens.Login, d pages.Data) error {
 	d.Signup, d.Forgot = h.SignupEnabled, h.Mail
 	d.RequireVerifiedEmail = h.RequireVerifiedEmail
+	if h.SignIns.TakesPasskeys() {
+		if d.Passkey == nil {
+			d.Passkey = new(pages.Passkey)
+		}
+		c.Header("Content-Security-Policy", pageCSP+"; connect-src 'self'") // the page asks for a challenge
+	}
 	if signedIn != nil {
 		d.SignedIn, d.Continue = signedIn.Username, h.Users.AccountToken(time.Now(), signedIn.UserID)
 	}
@@ -85,11 +93,12 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		}
 		return h.advance(c, r.Choose(), l)
 	}
-	username, password := form.Get("username"), secrecy.Text(form.Get("password"))
-	if username == "" || password == "" {
+	username := form.Get("username")
+	proof, from := h.proof(c, form)
+	if proof == nil {
 		return h.askAgain(c, http.StatusBadRequest, r, l, pages.Data{Username: username, Errors: []string{"missing_fields"}})
 	}
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Password{Username: username, Password: password}, h.signingIn(c, ""))
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), proof, from)
 	if err == nil {
 		l, err = h.enter(c, r, &o, l)
 	}
@@ -104,6 +113,9 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		return err
 	}
 	d.Username = username
+	if gone, ok := errors.AsType[*factors.UnknownPasskeyError](err); ok {
+		d.Passkey = &pages.Passkey{Unknown: asJSON(gone)}
+	}
 	if due, ok := errors.AsType[*accounts.NotVerifiedError](err); ok && h.Mail {
 		d.Account = h.Users.AccountToken(time.Now(), due.User.ID)
 	}
@@ -111,6 +123,20 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		d.Ticket = form.Get("ticket") // for the next attempt, which is late, too
 	}
 	return h.askAgain(c, status, r, l, d)
+}
+
+// proof returns the proof that a form carries, and who brings it; nil if something is missing.
+func (h *Login) proof(c *gin.Context, form url.Values) (signin.Proof, caller.Caller) {
+	from := h.signingIn(c, "")
+	if answer := form.Get("credential"); answer != "" {
+		from.Binding = bindingOf(h.KnownBrowsers.Cookies.boundTo(c.Request)) // the page got its challenge from Session
+		return signin.Passkey{Challenge: form.Get("challenge"), Answer: []byte(answer)}, from
+	}
+	username, password := form.Get("username"), secrecy.Text(form.Get("password"))
+	if username == "" || password == "" {
+		return nil, from
+	}
+	return signin.Password{Username: username, Password: password}, from
 }
 
 // askAgain shows the page after a sign-in that failed.

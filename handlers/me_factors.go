@@ -30,6 +30,7 @@ func (h *Me) factors() mePage {
 		fill: h.fillFactors,
 		do: map[string]func(*visit, url.Values) (string, error){
 			doBegin: h.beginFactor, doConfirm: h.confirmFactor, doRemove: h.removeFactor, doRenew: h.renewCodes,
+			doAddPasskey: h.addPasskey,
 		},
 	}
 }
@@ -39,7 +40,7 @@ func (h *Me) listFactors(v *visit, d *pages.Data) error {
 	all, err := h.Factors.Of(v.ctx(), v.user.ID)
 	for _, f := range all {
 		d.Own.Factors = append(d.Own.Factors, pages.OwnFactor{
-			ID: f.ID.String(), Name: f.Name, Codes: f.Kind == factors.RecoveryCodes, Left: f.Remaining, Since: f.CreatedAt, Used: f.LastUsedAt,
+			ID: f.ID.String(), Name: f.Name, Codes: f.Kind == factors.RecoveryCodes, Passkey: f.Kind == factors.KindPasskey, Left: f.Remaining, Since: f.CreatedAt, Used: f.LastUsedAt,
 		})
 	}
 	return err
@@ -49,11 +50,14 @@ func (h *Me) fillFactors(v *visit, d *pages.Data, form url.Values) error {
 	if err := h.listFactors(v, d); err != nil {
 		return err
 	}
-	d.Own.MayAdd = h.Factors.Offers(factors.TOTP)
+	d.Own.MayAdd, d.Own.MayAddPasskey = h.Factors.Offers(factors.TOTP), h.Factors.Offers(factors.KindPasskey)
 	asked := cmp.Or(form.Get("do"), v.Query("do"))
 	d.Own.Factor = cmp.Or(form.Get("id"), v.Query("id"))
-	if slices.Contains([]string{doBegin, doRemove, doRenew}, asked) && (asked != doBegin || d.Own.MayAdd) {
+	if slices.Contains([]string{doBegin, doRemove, doRenew, doAddPasskey}, asked) && (asked != doBegin || d.Own.MayAdd) && (asked != doAddPasskey || d.Own.MayAddPasskey) {
 		d.Own.Asked = asked
+	}
+	if err := h.fillPasskeys(v, d); err != nil {
+		return err
 	}
 	if asked != doConfirm || d.Own.Enrolment != nil {
 		return nil
@@ -116,10 +120,15 @@ func (h *Me) confirmFactor(v *visit, form url.Values) (string, error) {
 	case codes == nil:
 		return "factor_added", nil
 	}
-	if user, err := h.Users.ByID(v.ctx(), v.user.ID); err == nil { // other browsers are strangers now, this one isn't
+	return "", h.showFirst(v, codes)
+}
+
+// showFirst is showCodes after a first factor: other browsers are strangers now, this one isn't.
+func (h *Me) showFirst(v *visit, codes []string) error {
+	if user, err := h.Users.ByID(v.ctx(), v.user.ID); err == nil {
 		h.KnownBrowsers.renew(v.Context, &user)
 	}
-	return "", h.showCodes(v, codes)
+	return h.showCodes(v, codes)
 }
 
 // confirmedBefore says whether a factor that isn't pending is in force.

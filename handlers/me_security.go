@@ -60,7 +60,7 @@ const mostActs = 20
 // no number of others, which a caller can cause, comes before a sign-in.
 var shownActs = []audit.Kind{
 	audit.LoginCreated, audit.SessionCreated, audit.SessionReused, audit.CodeReused, audit.UserPasswordChanged, audit.UserEmailChanged,
-	audit.FactorAdded, audit.FactorRemoved, audit.FactorsReset, audit.RecoveryCodesRenewed, audit.RecoveryCodeUsed,
+	audit.FactorAdded, audit.FactorRemoved, audit.FactorsReset, audit.FactorCounterRegressed, audit.RecoveryCodesRenewed, audit.RecoveryCodeUsed,
 }
 
 func (h *Me) fillSecurity(v *visit, d *pages.Data, _ url.Values) error {

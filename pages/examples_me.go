@@ -32,6 +32,11 @@ func ownExamples() []Example {
 		{ID: "0196b3a0-0000-7000-8000-000000000022", Since: at},
 		{ID: "0196b3a0-0000-7000-8000-000000000023", Codes: true, Left: 8, Since: at.Add(-90 * time.Hour)},
 	}
+	keys := []OwnFactor{
+		{ID: "0196b3a0-0000-7000-8000-000000000025", Name: "Laptop", Passkey: true, Since: at.Add(-90 * time.Hour), Used: at},
+		{ID: "0196b3a0-0000-7000-8000-000000000026", Passkey: true, Since: at},
+		apps[0], apps[2],
+	}
 	enrolment := &Enrolment{
 		ID: "0196b3a0-0000-7000-8000-000000000024", Secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
 		URI: "otpauth://totp/Acme:alice?algorithm=SHA1&digits=6&issuer=Acme&period=30&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
@@ -67,6 +72,9 @@ func ownExamples() []Example {
 		{"me-security-with-a-factor", MeSecurity, own(MeSecurity, Own{Password: true, Acts: acts, Factors: apps}, Data{})},
 		{"me/factors", MeFactors, own(MeFactors, Own{MayAdd: true}, Data{Home: home})},
 		{"me-factors-in-force", MeFactors, own(MeFactors, Own{Notice: "factor_added", MayAdd: true, Factors: apps}, Data{})},
+		{"me-factors-with-passkeys", MeFactors, own(MeFactors, Own{Notice: "passkey_added", MayAdd: true, MayAddPasskey: true, Factors: keys}, Data{Passkey: &Passkey{Accepted: "{}"}})},
+		{"me-factors-new-passkey", MeFactors, own(MeFactors, Own{Asked: "passkey_add", ProofDue: true, MayAddPasskey: true}, Data{Passkey: &Passkey{Options: "{}"}})},
+		{"me-factors-bad-passkey", MeFactors, own(MeFactors, Own{Asked: "passkey_add", MayAddPasskey: true}, Data{Errors: []string{"bad_passkey"}, Passkey: &Passkey{Options: "{}"}})},
 		{"me-factors-not-offered", MeFactors, own(MeFactors, Own{Factors: apps}, Data{Errors: []string{"factor_not_offered"}})},
 		{"me-factors-begin", MeFactors, own(MeFactors, Own{Asked: "factor_begin", ProofDue: true}, Data{})},
 		{"me-factors-enrol", MeFactors, own(MeFactors, Own{Enrolment: enrolment}, Data{})},

@@ -94,6 +94,9 @@ func (v view) Inputs() []field {
 			}
 		case "username":
 			f.Value = v.Username
+			if v.Page == Login && v.Passkey != nil {
+				f.Complete = "username webauthn" // browsers offer passkeys there
+			}
 			if v.Page != Signup {
 				f.Label = "field." + v.names()
 				if v.names() != "username" {

@@ -64,12 +64,13 @@ type Own struct {
 	Next     string // names the next page of sessions; empty: there is none
 	Apps     []App
 
-	Factors   []OwnFactor
-	MayAdd    bool       // MeFactors: users may set up authenticator apps
-	Asked     string     // MeFactors: what its form does; empty: there is a list
-	Factor    string     // MeFactors: the id of the factor that the form is about
-	Enrolment *Enrolment // MeFactors: of an authenticator app that isn't in force yet
-	Codes     []string   // MeFactors: new recovery codes
+	Factors       []OwnFactor
+	MayAdd        bool       // MeFactors: users may set up authenticator apps
+	MayAddPasskey bool       // MeFactors: and passkeys
+	Asked         string     // MeFactors: what its form does; empty: there is a list
+	Factor        string     // MeFactors: the id of the factor that the form is about
+	Enrolment     *Enrolment // MeFactors: of an authenticator app that isn't in force yet
+	Codes         []string   // MeFactors: new recovery codes
 
 	Account string // names the account in each form, see handlers.Me
 }
@@ -96,12 +97,13 @@ type Signed struct {
 
 // OwnFactor is a second factor that is in force.
 type OwnFactor struct {
-	ID    string
-	Name  string // of an app; empty: it has none
-	Codes bool   // it is the recovery codes
-	Left  int    // how many of them are left
-	Since time.Time
-	Used  time.Time // zero: never
+	ID      string
+	Name    string // of an app; empty: it has none
+	Codes   bool   // it is the recovery codes
+	Passkey bool   // it is a passkey
+	Left    int    // how many of them are left
+	Since   time.Time
+	Used    time.Time // zero: never
 }
 
 // Enrolment is what an authenticator app needs.
@@ -131,7 +133,7 @@ var groups = map[Name][]Name{
 	Me:         {"me_email", "me_names", "me_more", "me_address"},
 	MeSecurity: {"me_password"},
 	MeData:     {"me_delete"},
-	MeFactors:  {"me_code", "me_proof"},
+	MeFactors:  {"me_code", "me_passkey", "me_proof"},
 }
 
 var currentPassword = field{Name: "current_password", Complete: "current-password", Label: "me.current_password"}
@@ -171,6 +173,10 @@ var ownFields = map[Name][]field{
 	"me_delete": {currentPassword},
 	"me_code": {
 		{Name: "code", Complete: "one-time-code", Label: "factor.code", Hint: "factor.code_hint", Keyboard: "numeric"},
+		currentPassword,
+	},
+	"me_passkey": {
+		{Name: "name", Complete: "off", Label: "factors.name", Hint: "factors.name_hint", Free: true},
 		currentPassword,
 	},
 	"me_proof": {currentPassword},

@@ -75,6 +75,8 @@ type Data struct {
 
 	SignedIn             string   // Login: the user who may go on without a password; empty: none
 	Continue             string   // Login: names the account of SignedIn, as Account does
+	Passkey              *Passkey // Login, Factor, MeFactors; nil: the page takes none
+	OnlyPasskey          bool     // Factor: the user has no authenticator app
 	Recovery             bool     // Factor: asks for a recovery code, not for one of an authenticator app
 	Over                 bool     // Factor: the user has to begin again
 	Signup, Forgot       bool     // Login: link to these pages; MeSecurity: to the latter
@@ -96,6 +98,13 @@ type Data struct {
 	Values []Value // FormPost: in order
 }
 
+// A Passkey is what a page asks the browser for a passkey with. All are JSON.
+type Passkey struct {
+	Options  string // WebAuthn JSON for navigator.credentials; empty: the page asks /session/passkey/options
+	Unknown  string // for PublicKeyCredential.signalUnknownCredential; empty: nothing to say
+	Accepted string // for PublicKeyCredential.signalAllAcceptedCredentials; empty: nothing to say
+}
+
 // A List is a part of Preview, with links in its rows.
 type List struct {
 	Title string
@@ -115,7 +124,8 @@ type Link struct{ Label, URL string }
 type Value struct{ Name, Value string }
 
 // Files are served at Data.Base, at /assets/pages.css, /assets/pages.svg,
-// /assets/form-post.js, /assets/deliberate.js, /assets/mailed-link.js, /assets/password.js and /assets/answered.js.
+// /assets/form-post.js, /assets/deliberate.js, /assets/mailed-link.js, /assets/password.js,
+// /assets/passkey.js and /assets/answered.js.
 var (
 	//go:embed pages.css
 	Style []byte
@@ -127,6 +137,8 @@ var (
 	DeliberateScript []byte
 	//go:embed password.js
 	PasswordScript []byte
+	//go:embed passkey.js
+	PasskeyScript []byte
 	//go:embed mailed-link.js
 	MailedLinkScript []byte
 	//go:embed answered.js

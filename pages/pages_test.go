@@ -252,7 +252,8 @@ func checkGuards(p page) {
 		typed := false
 		for n := range form.Descendants() {
 			typed = typed || n.Data == "input" && get(n, "type") != "hidden" && get(n, "type") != "checkbox" && !has(n, "hidden") &&
-				get(n, "id") != "token" // a script may fill that in
+				get(n, "id") != "token" || // a script may fill that in
+				n.Data == "button" && get(n, "id") == "use-passkey" // the device asks the user
 		}
 		for n := range form.Descendants() {
 			if id := get(n, "id"); n.Data == "button" && has(n, "data-deliberate") == (typed || id == "deny" || id == "continue") {
@@ -302,7 +303,7 @@ func checkReferences(p page, data pages.Data) {
 	}
 	// Pages of mailed links need one to find the token, see pages/mailed-link.js, and those
 	// with a password one to show it.
-	if scripts := len(p.all("script")); (scripts > 0) != (data.Action != "" || p.guarded() || p.find("reset-form") != nil || p.secret()) {
+	if scripts := len(p.all("script")); (scripts > 0) != (data.Action != "" || p.guarded() || p.find("reset-form") != nil || p.secret() || data.Passkey != nil) {
 		p.t.Errorf("%d scripts", scripts)
 	}
 	for _, form := range p.all("form") {

@@ -5,22 +5,23 @@ import (
 	"net/http"
 	"time"
 
+	"countersign/factors"
 	"countersign/input"
 )
 
 // Problem is an error answer of an endpoint outside OAuth (RFC 9457).
 type Problem struct {
-	Type           string          `json:"type"` // stable: programs tell problems apart by it
-	Title          string          `json:"title"`
-	Status         int             `json:"status"`
-	Detail         string          `json:"detail,omitempty"`
-	Errors         []input.Problem `json:"errors,omitempty"`          // what is wrong with members of the body
-	Challenge      string          `json:"challenge,omitempty"`       // of a second factor that is due, see signin.FactorDueError
-	Methods        []string        `json:"methods,omitempty"`         // in which it may be proven
-	PublicKey      json.RawMessage `json:"public_key,omitempty"`      // for a passkey among them: WebAuthn JSON for navigator.credentials.get
-	UnknownPasskey bool            `json:"unknown_passkey,omitempty"` // there is no such passkey (any more): the page may have the browser forget it
-	RetryAfter     time.Duration   `json:"-"`                         // 0: not sent
-	Reason         string          `json:"-"`                         // what the operator's metrics count it as; empty: the kind in Type
+	Type           string                       `json:"type"` // stable: programs tell problems apart by it
+	Title          string                       `json:"title"`
+	Status         int                          `json:"status"`
+	Detail         string                       `json:"detail,omitempty"`
+	Errors         []input.Problem              `json:"errors,omitempty"`          // what is wrong with members of the body
+	Challenge      string                       `json:"challenge,omitempty"`       // of a second factor that is due, see signin.FactorDueError
+	Methods        []string                     `json:"methods,omitempty"`         // in which it may be proven
+	PublicKey      json.RawMessage              `json:"public_key,omitempty"`      // for a passkey among them: WebAuthn JSON for navigator.credentials.get
+	UnknownPasskey *factors.UnknownPasskeyError `json:"unknown_passkey,omitempty"` // there is no such passkey: see there
+	RetryAfter     time.Duration                `json:"-"`                         // 0: not sent
+	Reason         string                       `json:"-"`                         // what the operator's metrics count it as; empty: the kind in Type
 }
 
 func (p *Problem) Error() string { return p.Title + ": " + p.Detail }

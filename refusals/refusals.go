@@ -315,7 +315,7 @@ func AsProblem(err error, unavailable func(error) bool) (say *Problem, known boo
 				told.Methods = append(told.Methods, string(by))
 			}
 		}
-		told.UnknownPasskey = errors.Is(err, factors.ErrUnknownPasskey)
+		told.UnknownPasskey, _ = errors.AsType[*factors.UnknownPasskeyError](err)
 		if isInput {
 			told.Errors = wrong.Problems
 		}

@@ -23,6 +23,7 @@ import (
 
 // silent has the domain errors without a row in the table, each with the reason.
 var silent = map[string]string{
+	"factors.ErrTaken":        "it comes to callers as factors.ErrBadPasskey",
 	"accounts.ErrAlreadyDone": "is no refusal: the handlers say that it is done",
 	"accounts.ErrNoEmail":     "comes of marking an address as proven, which is for the command line",
 	"clients.ErrUnknown":      "each endpoint that looks a client up decides: a page, invalid_client by way of ErrBadCredentials, or an inactive token",

@@ -6,9 +6,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"net/http"
-	"net/url"
+	"strings"
 
 	"github.com/descope/virtualwebauthn"
+	"golang.org/x/net/html"
 )
 
 // device is a device with one passkey.
@@ -132,11 +133,18 @@ func (a *app) withPasskey(name string, synced bool) (*page, *device, []string) {
 	return p, d, recovery
 }
 
-// passkeyForm is the form of a hosted page with a passkey's answer.
-func passkeyForm(challenge, credential string, more ...string) url.Values {
-	f := form(append(more, "credential", credential)...)
-	if challenge != "" {
-		f.Set("challenge", challenge)
+// attribute returns an attribute of the element with an id.
+func (r *response) attribute(id, name string) string {
+	r.t.Helper()
+	doc, err := html.Parse(strings.NewReader(r.Body.String()))
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	return f
+	for n := range doc.Descendants() {
+		if attribute(n, "id") == id {
+			return attribute(n, name)
+		}
+	}
+	r.t.Fatalf("there is no %s: %s", id, r.Body)
+	return ""
 }

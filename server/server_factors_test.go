@@ -395,7 +395,7 @@ func TestAccountPageFactors(t *testing.T) {
 		}
 		p.did(p.submit("/me/factors", f), "/me/factors", "Your authenticator app is set up.") // once more
 		elsewhere.open("/me").goesTo("/login?to=%2Fme")
-		p.open("/me/security").says(http.StatusOK, "Authenticator app added", "your password and a code")
+		p.open("/me/security").says(http.StatusOK, "Authenticator app or passkey added", "your password alone doesn’t sign in")
 		q := a.person()
 		q.submit("/login", form("username", "alice", "password", password)).goesTo("/factor")
 		q.submit("/factor", form("method", "recovery_code", "code", codes[0][1])).goesTo("/me")
@@ -425,7 +425,7 @@ func TestAccountPageFactors(t *testing.T) {
 		}
 		f = fill(q.open(strings.ReplaceAll(remove, "&amp;", "&")).page("factors-form"), "current_password", password)
 		for range 2 {
-			q.did(q.submit("/me/factors", f), "/me/factors", "The authenticator app is removed.")
+			q.did(q.submit("/me/factors", f), "/me/factors", "It is removed.")
 		}
 		q.did(q.submit("/me/factors", fill(f, "do", "codes_renew")), "/me/factors", "Nothing has changed")
 		a.person().submit("/login", form("username", "alice", "password", password)).goesTo("/me")

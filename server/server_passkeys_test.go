@@ -102,7 +102,7 @@ func TestPasskeysAreRefused(t *testing.T) {
 		}
 		stranger := &device{key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2), user: d.user}
 		r := q.signInWith(stranger).wantProblem(http.StatusUnauthorized, "invalid_credentials")
-		if r.json()["unknown_passkey"] != true {
+		if got, want := fmt.Sprint(r.json()["unknown_passkey"]), "map[credentialId:"+b64(stranger.key.ID)+" rpId:auth.example.com]"; got != want {
 			t.Errorf("a passkey that is unknown here: %s", r.Body)
 		}
 		stranger.key.ID = d.key.ID // with alice's id, and a key of its own
@@ -231,7 +231,7 @@ func TestPasskeyOfAnAccountThatMayNotSignIn(t *testing.T) {
 		q := a.ownPage()
 		challenge, options := q.askPasskey()
 		p.do(http.MethodDelete, "/account/factors/"+id, "").want(http.StatusNoContent)
-		if r := q.passkey(challenge, d.use(options)).wantProblem(http.StatusUnauthorized, "invalid_credentials"); r.json()["unknown_passkey"] != true {
+		if r := q.passkey(challenge, d.use(options)).wantProblem(http.StatusUnauthorized, "invalid_credentials"); r.json()["unknown_passkey"] == nil {
 			t.Errorf("a removed passkey: %s", r.Body)
 		}
 		a.ownPage().signIn("alice", password).want(http.StatusOK) // nothing is left to ask for
@@ -318,4 +318,96 @@ func TestPasskeysAreOff(t *testing.T) {
 	ip := newApp(t, func(o *server.Options, _ *keys.Options) { o.Issuer = "https://192.0.2.1" })
 	q := ip.page()
 	q.do(http.MethodPost, "/session/passkey/options", "").wantProblem(http.StatusNotFound, "passkeys_off")
+}
+
+// The hosted pages take a passkey in place of name and password, and after them.
+func TestHostedPagesTakePasskeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		_, d, recovery := a.withPasskey("alice", true)
+		p := a.person()
+		r := p.authorize(authorization("spa"))
+		form := r.page("passkey-form")
+		if policy := r.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "connect-src 'self'") {
+			t.Errorf("the page may not ask for a challenge: %s", policy)
+		}
+		ask := func() (string, any) {
+			t.Helper()
+			r := p.do(http.MethodPost, "/session/passkey/options", "", "Origin", issuer, "Sec-Fetch-Site", "same-origin").want(http.StatusOK)
+			return r.text("challenge"), r.json()["publicKey"]
+		}
+		send := func(challenge, credential string) *response {
+			t.Helper()
+			form.Set("challenge", challenge)
+			form.Set("credential", credential)
+			return p.submit("/login", form)
+		}
+		challenge, options := ask()
+		send("cs_ch_x", d.use(options)).says(http.StatusBadRequest, "took too long")
+		send(challenge, "{}").says(http.StatusBadRequest, "didn’t work here")
+		gone := &device{key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2), user: d.user}
+		send(challenge, gone.use(options)).says(http.StatusBadRequest, "data-unknown", b64(gone.key.ID))
+		code := p.follow(send(challenge, d.use(options))).code(spaCallback)
+		_, claims := a.exchange(code).want(http.StatusOK).claims("id_token")
+		if got := fmt.Sprint(claims["amr"], claims["acr"]); got != "[swk user mfa]phr" {
+			t.Errorf("methods: %s", got)
+		}
+
+		// After the password: the passkey or a recovery code.
+		q := a.person()
+		page := q.signIn(q.authorize(authorization("spa")), "alice")
+		page.says(http.StatusOK, "passkey-form", "data-options")
+		if strings.Contains(page.Body.String(), "factor-form") {
+			t.Error("the page asks for a code of an app that the user doesn't have")
+		}
+		second := page.page("passkey-form")
+		var asked any
+		if err := json.Unmarshal([]byte(page.attribute("passkey-form", "data-options")), &asked); err != nil {
+			t.Fatal(err)
+		}
+		second.Set("credential", d.use(asked, func(o *answerOf) { o.checked = false }))
+		q.submit("/factor", second).says(http.StatusBadRequest, "didn’t work here")
+		second.Set("credential", d.use(asked))
+		code = q.follow(q.submit("/factor", second)).code(spaCallback)
+		_, claims = a.exchange(code).want(http.StatusOK).claims("id_token")
+		if got := fmt.Sprint(claims["amr"], claims["acr"]); got != "[pwd swk user mfa]phr" {
+			t.Errorf("methods: %s", got)
+		}
+		last := a.person()
+		last.signIn(last.authorize(authorization("spa")), "alice")
+		byCode := last.open("/factor/recovery").want(http.StatusOK).page("factor-form")
+		byCode.Set("code", recovery[0])
+		last.submit("/factor", byCode).want(http.StatusSeeOther)
+	})
+}
+
+// Users add and remove passkeys at /me/factors.
+func TestAccountPagePasskeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, _ := a.newPerson(t, "alice")
+		add := func() (*response, *device) {
+			t.Helper()
+			page := p.open("/me/factors?do=passkey_add").want(http.StatusOK)
+			form := page.page("passkey-form")
+			d := &device{key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2), synced: true}
+			asked, err := virtualwebauthn.ParseAttestationOptions(page.attribute("passkey-form", "data-options"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			auth := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{BackupEligible: true})
+			form.Set("name", "phone")
+			form.Set("credential", virtualwebauthn.CreateAttestationResponse(virtualwebauthn.RelyingParty{ID: asked.RelyingPartyID, Origin: issuer}, auth, d.key, *asked))
+			return p.submit("/me/factors", form), d
+		}
+		r, d := add()
+		r.says(http.StatusOK, `id="codes"`)
+		r, _ = add()
+		p.follow(r.want(http.StatusSeeOther)).says(http.StatusOK, "Your passkey is set up.", "phone", "data-accepted", b64(d.key.ID))
+		page := p.open("/me/factors?do=passkey_add").want(http.StatusOK)
+		form := page.page("passkey-form")
+		form.Set("credential", `{"id":"x"}`)
+		p.submit("/me/factors", form).says(http.StatusBadRequest, "didn’t work here")
+		p.open("/me/security").says(http.StatusOK, "Authenticator app or passkey added")
+	})
 }

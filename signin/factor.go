@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"countersign/accounts"
+	"countersign/caller"
 	"countersign/factors"
+	"countersign/ids"
 )
 
 var (
@@ -44,21 +47,44 @@ type SecondFactor struct {
 	Passkey   []byte // of ByPasskey: what navigator.credentials.get gave, as WebAuthn JSON
 }
 
-// askFactor makes o FactorDue if the user has a second factor.
-func (s *Service) askFactor(ctx context.Context, o *Outcome, a attempt) error {
-	asked, err := s.factors.Due(ctx, o.User.ID)
-	if err != nil || len(asked.Methods) == 0 {
-		return err
+// StillDue returns what the caller needs to go on from a challenge that it has: the same as
+// came with it, as things are now. Its error is ErrBadChallenge, or another.
+func (s *Service) StillDue(ctx context.Context, now time.Time, text string, from caller.Caller) (*FactorDueError, error) {
+	ch, ok := s.read(factorChallenge, text, attempt{now: now, from: from})
+	if !ok {
+		return nil, ErrBadChallenge
 	}
-	due := &FactorDueError{Methods: asked.Methods}
-	due.Challenge = s.write(factorChallenge, challenge{epoch: o.User.Epoch, user: o.User.ID, methods: o.Methods}, a)
+	due, err := s.due(ctx, ch.user, func() string { return text })
+	if err == nil && due == nil {
+		err = ErrBadChallenge
+	}
+	return due, err
+}
+
+// due returns what a user has to prove, nil for nothing. challenge makes the challenge.
+func (s *Service) due(ctx context.Context, user ids.User, challenge func() string) (*FactorDueError, error) {
+	asked, err := s.factors.Due(ctx, user)
+	if err != nil || len(asked.Methods) == 0 {
+		return nil, err
+	}
+	due := &FactorDueError{Challenge: challenge(), Methods: asked.Methods}
 	if len(asked.Passkeys) > 0 {
 		due.Passkey, err = s.factors.RequestOptions(due.Challenge, asked.Passkeys)
-		if errors.Is(err, factors.ErrNoPasskeys) { // the operator has turned them off: nobody gets in without
+		if errors.Is(err, factors.ErrNoPasskeys) { // the server takes none any more: there are the other ways
 			err = nil
 		}
 	}
-	o.State, o.due = FactorDue, due
+	return due, err
+}
+
+// askFactor makes o FactorDue if the user has a second factor.
+func (s *Service) askFactor(ctx context.Context, o *Outcome, a attempt) error {
+	due, err := s.due(ctx, o.User.ID, func() string {
+		return s.write(factorChallenge, challenge{epoch: o.User.Epoch, user: o.User.ID, methods: o.Methods}, a)
+	})
+	if err == nil && due != nil {
+		o.State, o.due = FactorDue, due
+	}
 	return err
 }
 

@@ -20,6 +20,9 @@ type Passkey struct {
 	Answer    []byte // what navigator.credentials.get gave, as WebAuthn JSON
 }
 
+// TakesPasskeys reports whether users can sign in by a Passkey.
+func (s *Service) TakesPasskeys() bool { return s.factors.TakesPasskeys() }
+
 // AskPasskey returns a challenge for a Passkey that the same caller brings within five
 // minutes, and what its page hands to navigator.credentials.get, as WebAuthn JSON.
 // factors.ErrNoPasskeys.
@@ -36,7 +39,7 @@ func (p Passkey) prove(ctx context.Context, s *Service, a attempt) (Outcome, err
 	}
 	user, err := s.users.ByID(ctx, used.UserID)
 	if errors.Is(err, accounts.ErrUnknownUser) { // just deleted
-		err = factors.ErrUnknownPasskey
+		err = factors.ErrBadPasskey
 	}
 	if err != nil {
 		return Outcome{}, err
