@@ -1,15 +1,22 @@
 package server_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/descope/virtualwebauthn"
 	"golang.org/x/net/html"
+
+	"countersign/caller"
 )
 
 // device is a device with one passkey.
@@ -32,10 +39,33 @@ type answerOf struct {
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
+// newKey makes the key of a passkey. The library gets the length of one in 128 wrong, whose
+// coordinates begin with a zero.
+func newKey() virtualwebauthn.Credential {
+	for {
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			panic(err)
+		}
+		public, err := private.PublicKey.Bytes()
+		if err != nil {
+			panic(err)
+		}
+		if public[1] == 0 || public[33] == 0 {
+			continue
+		}
+		data, err := x509.MarshalPKCS8PrivateKey(private)
+		if err != nil {
+			panic(err)
+		}
+		return virtualwebauthn.NewCredentialWithImportedKey(virtualwebauthn.KeyTypeEC2, data)
+	}
+}
+
 // newDevice gives the user of a page that has just signed in a passkey, on a device of its own.
 func (p *page) newDevice(synced bool) (d *device, recovery []string) {
 	p.a.t.Helper()
-	d = &device{key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2), synced: synced}
+	d = &device{key: newKey(), synced: synced}
 	r := p.addPasskey(d, issuer).want(http.StatusCreated)
 	codes, _ := r.json()["recovery_codes"].([]any)
 	for _, c := range codes {
@@ -147,4 +177,35 @@ func (r *response) attribute(id, name string) string {
 	}
 	r.t.Fatalf("there is no %s: %s", id, r.Body)
 	return ""
+}
+
+// passkeys makes the operations about passkeys give their answers.
+func (o *observer) passkeys(a *app) {
+	a.provenUser("gus")
+	p := a.ownPage()
+	p.signIn("gus", password).want(http.StatusOK)
+	d, _ := p.newDevice(true)
+	p.signInWith(d).want(http.StatusOK)
+	p.signInWith(&device{key: newKey(), user: d.user}).want(http.StatusUnauthorized)
+	p.do(http.MethodPost, "/session/passkey", "{}").want(http.StatusBadRequest)
+	p.do(http.MethodPost, "/session/passkey/options", `{"x":1}`).want(http.StatusBadRequest)
+	p.do(http.MethodPost, "/account/factors/passkeys/options", `{"x":1}`).want(http.StatusBadRequest)
+	p.addPasskey(d, issuer).want(http.StatusBadRequest)
+	for range 18 {
+		p.newDevice(true)
+	}
+	p.addPasskey(&device{key: newKey()}, issuer).want(http.StatusConflict)
+	second := a.ownPage()
+	r := second.signIn("gus", password).want(http.StatusUnauthorized)
+	second.secondPasskey(r.text("challenge"), d.use(r.json()["public_key"])).want(http.StatusOK)
+	challenge, options := p.askPasskey()
+	p.do(http.MethodPost, "/account/proof", `{"challenge":"`+challenge+`","credential":`+d.use(options)+`}`).want(http.StatusNoContent)
+	user, err := a.Users.ByUsername(a.t.Context(), "gus")
+	if err == nil {
+		err = a.Users.Disable(a.t.Context(), time.Now(), user.ID, caller.Operator())
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	p.signInWith(d).want(http.StatusForbidden)
 }

@@ -30,6 +30,6 @@ func TestWithoutTOTPUsersKeepTheirApps(t *testing.T) {
 			}
 		}
 		own.submit("/me/factors", fill(own.open("/me/factors?do=codes_renew").page("factors-form"), "do", "factor_begin")).
-			says(http.StatusForbidden, "Authenticator apps can’t be set up here.")
+			says(http.StatusForbidden, "This can’t be set up here.")
 	})
 }

@@ -329,6 +329,7 @@ func (o *observer) factors(a *app) {
 	q.answer(ch, "totp", appCode(a.t, secret)).want(http.StatusOK)
 	a.token(passwordForm("fay")).want(http.StatusBadRequest)
 
+	o.passkeys(a)
 	hosted := a.person()
 	hosted.open("/factor").want(http.StatusSeeOther)
 	hosted.open("/factor/recovery").want(http.StatusSeeOther)

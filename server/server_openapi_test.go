@@ -538,10 +538,15 @@ func (o *observer) otherServers(t *testing.T) {
 	browser.submit("/verify/again", form("username", "alice")).want(http.StatusNotFound)
 	p.forgot("alice@example.net").wantProblem(http.StatusNotFound, "mail_off")
 	p.answer("x", "totp", "000000").wantProblem(http.StatusNotFound, "browser_sign_in_off")
+	p.passkey("x", "{}").wantProblem(http.StatusNotFound, "browser_sign_in_off")
 	p.do(http.MethodPost, "/account/email/resend", `{"username":"alice"}`).wantProblem(http.StatusNotFound, "mail_off")
 	p.signIn("alice", password).wantProblem(http.StatusNotFound, "browser_sign_in_off")
 	p.keep(refreshName, "cs_rt_any")
 	p.refresh().wantProblem(http.StatusNotFound, "browser_sign_in_off")
+
+	numbered := newApp(t, withOptions(func(o *server.Options) { o.Issuer = "https://192.0.2.1" }))
+	o.watch(numbered)
+	numbered.page().do(http.MethodPost, "/session/passkey/options", "").wantProblem(http.StatusNotFound, "passkeys_off")
 
 	mailless := newApp(t)
 	o.watch(mailless)
@@ -569,6 +574,7 @@ func (o *observer) outage(a *app, in *signedIn, operations map[string]described)
 	waiting := a.person().open("/oauth/authorize?" + authorization("spa").Encode())
 	_, ticket, _ := strings.Cut(waiting.Header().Get("Location"), "ticket=")
 	challenge := in.page.challenged("fay")
+	alone, options := in.page.askPasskey()
 	a.db.Close()
 	time.Sleep(2 * time.Second) // the server keeps an answer of /readyz that long
 	a.do(http.MethodGet, "/readyz", "").want(http.StatusServiceUnavailable)
@@ -589,6 +595,8 @@ func (o *observer) outage(a *app, in *signedIn, operations map[string]described)
 		case !fails:
 		case operation == "POST /session/factor":
 			in.page.answer(challenge, "totp", "000000")
+		case operation == "POST /session/passkey":
+			in.page.passkey(alone, (&device{key: newKey()}).use(options))
 		case strings.HasPrefix(path, "/session") && operation != "POST /session":
 			in.page.do(method, path, "")
 		case path == "/oauth/authorize":

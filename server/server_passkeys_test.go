@@ -100,7 +100,7 @@ func TestPasskeysAreRefused(t *testing.T) {
 				t.Errorf("%s: %d %s", name, r.Code, r.Body)
 			}
 		}
-		stranger := &device{key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2), user: d.user}
+		stranger := &device{key: newKey(), user: d.user}
 		r := q.signInWith(stranger).wantProblem(http.StatusUnauthorized, "invalid_credentials")
 		if got, want := fmt.Sprint(r.json()["unknown_passkey"]), "map[credentialId:"+b64(stranger.key.ID)+" rpId:auth.example.com]"; got != want {
 			t.Errorf("a passkey that is unknown here: %s", r.Body)
@@ -246,7 +246,7 @@ func TestNewPasskeysNeedAProof(t *testing.T) {
 		p, other := a.ownPage(), a.ownPage()
 		p.signIn("alice", password).want(http.StatusOK)
 		other.signIn("alice", password).want(http.StatusOK)
-		fresh := func() *device { return &device{key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)} }
+		fresh := func() *device { return &device{key: newKey()} }
 		options := p.do(http.MethodPost, "/account/factors/passkeys/options", "").want(http.StatusOK)
 		refused := func(name string, from *page, request string) {
 			t.Helper()
@@ -345,7 +345,7 @@ func TestHostedPagesTakePasskeys(t *testing.T) {
 		challenge, options := ask()
 		send("cs_ch_x", d.use(options)).says(http.StatusBadRequest, "took too long")
 		send(challenge, "{}").says(http.StatusBadRequest, "didn’t work here")
-		gone := &device{key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2), user: d.user}
+		gone := &device{key: newKey(), user: d.user}
 		send(challenge, gone.use(options)).says(http.StatusBadRequest, "data-unknown", b64(gone.key.ID))
 		code := p.follow(send(challenge, d.use(options))).code(spaCallback)
 		_, claims := a.exchange(code).want(http.StatusOK).claims("id_token")
@@ -390,7 +390,7 @@ func TestAccountPagePasskeys(t *testing.T) {
 			t.Helper()
 			page := p.open("/me/factors?do=passkey_add").want(http.StatusOK)
 			form := page.page("passkey-form")
-			d := &device{key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2), synced: true}
+			d := &device{key: newKey(), synced: true}
 			asked, err := virtualwebauthn.ParseAttestationOptions(page.attribute("passkey-form", "data-options"))
 			if err != nil {
 				t.Fatal(err)

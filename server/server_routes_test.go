@@ -12,7 +12,7 @@ import (
 var routeClasses = map[string][]string{
 	"public document": {
 		"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/change-password",
-		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js", "/assets/deliberate.js", "/assets/mailed-link.js", "/assets/password.js", "/assets/answered.js", "/assets/strength.js", "/assets/strength-worker.js",
+		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js", "/assets/deliberate.js", "/assets/mailed-link.js", "/assets/password.js", "/assets/passkey.js", "/assets/answered.js", "/assets/strength.js", "/assets/strength-worker.js",
 	},
 	"hosted page": {
 		"/", "/me", "/me/security", "/me/factors", "/me/sessions", "/me/apps", "/me/data", "/me/deleted", "/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/factor", "/factor/recovery", "/logout", "/consent", "/forgot", "/reset", "/verify", "/verify/again", "/error",
@@ -22,10 +22,10 @@ var routeClasses = map[string][]string{
 	"OAuth of ours":       {"/oauth/introspect"},
 	"probe":               {"/healthz", "/readyz"},
 	"own applications": {
-		"POST /signup", "/session", "/session/factor", "/session/refresh", "/account", "/account/sessions", "/account/sessions/:id",
+		"POST /signup", "/session", "/session/factor", "/session/passkey", "/session/passkey/options", "/session/refresh", "/account", "/account/sessions", "/account/sessions/:id",
 		"/account/export", "/account/proof", "/account/consents", "/account/consents/:client_id", "/account/profile", "/account/password",
 		"/account/password/forgot", "/account/password/reset", "/account/email", "/account/email/resend", "/account/email/verify",
-		"/account/factors", "/account/factors/:id", "/account/factors/totp", "/account/factors/totp/:id/confirm", "/account/factors/recovery_codes",
+		"/account/factors", "/account/factors/:id", "/account/factors/totp", "/account/factors/totp/:id/confirm", "/account/factors/passkeys", "/account/factors/passkeys/options", "/account/factors/recovery_codes",
 	},
 }
 

@@ -107,6 +107,22 @@ func (b *brittle) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor,
 	return first, err
 }
 
+func (b *brittle) AddPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, at ids.Place, ev audit.Event) (first bool, err error) {
+	err = b.do("AddPasskey", func() (err error) {
+		first, err = b.Store.AddPasskey(ctx, p, codes, at, ev)
+		return err
+	})
+	return first, err
+}
+
+func (b *brittle) UsePasskey(ctx context.Context, p factors.Passkey, now time.Time, ev audit.Event) (regressed bool, err error) {
+	err = b.do("UsePasskey", func() (err error) {
+		regressed, err = b.Store.UsePasskey(ctx, p, now, ev)
+		return err
+	})
+	return regressed, err
+}
+
 func (b *brittle) SpendStep(ctx context.Context, user ids.User, id ids.Factor, step int64, now time.Time) error {
 	return b.do("SpendStep", func() error { return b.Store.SpendStep(ctx, user, id, step, now) })
 }
@@ -220,6 +236,19 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 		return func() *response {
 			return p.do(http.MethodPost, "/account/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+appCode(a.t, begun.text("secret"))+`"}`)
 		}, func() bool { return a.factorsOf()[0].InForce }
+	},
+	"AddPasskey": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.ownPage()
+		p.signIn("alice", password).want(http.StatusOK)
+		return func() *response {
+			return p.addPasskey(&device{key: newKey()}, issuer)
+		}, func() bool { return len(a.factorsOf()) > 0 }
+	},
+	"UsePasskey": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.ownPage()
+		p.signIn("alice", password).want(http.StatusOK)
+		d, _ := p.newDevice(true)
+		return func() *response { return a.ownPage().signInWith(d) }, func() bool { return !a.factorsOf()[0].LastUsedAt.IsZero() }
 	},
 	"SpendStep": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
 		_, secret, _ := a.factorFor("alice")
@@ -388,7 +417,7 @@ func (a *app) factorsOf() []factors.Factor {
 // by why.
 var notAcknowledged = map[string][]string{
 	"it reads": {
-		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Factors", "Failures", "FormerlySealed", "InForce", "Letter", "Login", "Origins", "Pending", "Ping", "Profile", "SearchUsers",
+		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Factors", "Failures", "FormerlySealed", "InForce", "Letter", "Login", "Origins", "PasskeyOf", "Pending", "Ping", "Profile", "SearchUsers",
 		"Session", "UnclaimedUser", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserLogins", "UserSessions", "Users",
 	},
 	"it cleans up, and will again": {
