@@ -74,6 +74,28 @@ export interface Consent {
   updated_at: string;
 }
 
+/** In which ways a second factor is proven. */
+export type FactorMethod = "totp" | "passkey" | "recovery_code" | (string & {});
+
+/** What a CountersignError with the code second_factor_required has for answer. */
+export interface Challenge {
+  challenge: string;
+  /** The usual one first. */
+  methods: FactorMethod[];
+  publicKey?: object;
+}
+
+/** What the user proves besides the password, or in its place. Times are RFC 3339. */
+export interface Factor {
+  id: string;
+  kind: "totp" | "passkey" | "recovery_codes" | (string & {});
+  name?: string;
+  created_at: string;
+  last_used_at: string | null;
+  /** Of recovery_codes: how many are left. */
+  remaining?: number;
+}
+
 /** One sign-in of the account, in this browser or elsewhere. Times are RFC 3339. */
 export interface Session {
   id: string;
@@ -136,6 +158,21 @@ export interface Countersign {
   /** The username may be the account's e-mail address. */
   signIn(credentials: { username: string; password: string }): Promise<User>;
   /**
+   * Goes on with a sign-in that rejected with second_factor_required, whose error has the
+   * challenge: with a code of the user's authenticator app, with a recovery code (and its
+   * method), or without a code by a passkey. It rejects with invalid_code after a wrong one,
+   * and may be called again with the same challenge; with invalid_challenge after five
+   * minutes: then sign in again. remember asks for no second factor in this browser for as
+   * long as the server allows.
+   */
+  answer(challenge: Challenge, proof?: { code?: string; method?: FactorMethod; remember?: boolean }): Promise<User>;
+  /**
+   * Signs in by a passkey alone. With conditional the browser offers passkeys in the input
+   * with autocomplete="username webauthn": call it when the page opens; it resolves when the
+   * user has chosen one, and rejects with aborted once another passkey is asked for.
+   */
+  signInWithPasskey(options?: { conditional?: boolean; signal?: AbortSignal }): Promise<User>;
+  /**
    * Sends the browser to the server's page, where the user signs in, or is signed in
    * already. It resolves when the browser is on its way.
    */
@@ -169,10 +206,28 @@ export interface Countersign {
   getAccessToken(options?: { refused?: string }): Promise<string | null>;
 
   /**
-   * Proves with the password who the user is. For ten minutes this session may then change
-   * the account without the password, until that changes.
+   * Proves who the user is: with the password, a code of the authenticator app, or a passkey.
+   * For ten minutes this session may then change the account without the password, until
+   * that changes.
    */
-  prove(proof: { currentPassword: string }): Promise<void>;
+  prove(proof: { currentPassword: string } | { code: string } | { passkey: true }): Promise<void>;
+  /** What sign-ins ask for besides the password. All changes of them need a proof. */
+  factors(): Promise<Factor[]>;
+  /** Begins an authenticator app, which is in force once confirmTOTP has a code of it. Show otpauth_uri as a QR code. */
+  beginTOTP(options?: { name?: string }): Promise<{ id: string; secret: string; otpauth_uri: string }>;
+  /** With the first factor it returns recovery codes, to be shown this once, and signs the user out everywhere else. */
+  confirmTOTP(app: { id: string; code: string }): Promise<{ recovery_codes?: string[] }>;
+  /**
+   * Has the browser make a passkey, and adds it to the account; with the first factor as
+   * confirmTOTP does. Call it in the handler of a click. It rejects with
+   * reauthentication_required where a proof is due, with passkey_exists if this device has
+   * one of the account, and with passkey_not_used if the user changes their mind.
+   */
+  createPasskey(options?: { name?: string }): Promise<Factor & { recovery_codes?: string[] }>;
+  /** Makes ten new recovery codes in place of all others. */
+  renewRecoveryCodes(): Promise<string[]>;
+  renameFactor(change: { id: string; name: string }): Promise<void>;
+  removeFactor(id: string): Promise<void>;
   profile(): Promise<Profile>;
   /** Changes the members that it gets, and no others; null removes one. Returns the profile as stored. */
   updateProfile(changes: Changes<Profile>): Promise<Profile>;
@@ -218,7 +273,11 @@ export type Problem =
   | "account_disabled"
   | "browser_sign_in_off"
   | "email_not_verified"
+  | "factor_enrolment_required"
+  | "factor_not_offered"
+  | "factor_required"
   | "internal"
+  | "invalid_challenge"
   | "invalid_code"
   | "invalid_credentials"
   | "invalid_input"
@@ -227,25 +286,31 @@ export type Problem =
   | "malformed"
   | "method_not_allowed"
   | "no_consent"
+  | "no_factor"
   | "no_session"
   | "not_found"
   | "origin_not_allowed"
   | "overloaded"
+  | "passkeys_off"
   | "password_sign_in_off"
   | "reauthentication_required"
+  | "second_factor_required"
   | "signup_disabled"
   | "taken"
   | "throttled"
   | "too_large"
+  | "too_many_factors"
   | "unavailable"
   | "unsupported_media_type";
 
 /**
  * What this module finds out itself: unreachable is no answer, perhaps offline; unexpected
  * an answer that isn't the server's; user_changed another user who has signed in meanwhile;
- * the others come from completeSignIn.
+ * those about passkeys and aborted are the browser's; the others come from completeSignIn.
  */
-export type Finding = "unreachable" | "unexpected" | "user_changed" | "sign_in_refused" | "unknown_state" | "wrong_issuer";
+export type Finding =
+  | "unreachable" | "unexpected" | "user_changed" | "sign_in_refused" | "unknown_state" | "wrong_issuer"
+  | "passkeys_unsupported" | "passkey_not_used" | "passkey_exists" | "passkey_failed" | "aborted";
 
 export class CountersignError extends Error {
   /** The kind of error. A server that is newer than these types may name others. */
@@ -258,4 +323,6 @@ export class CountersignError extends Error {
   readonly errors: FieldError[];
   /** Seconds to wait before the next attempt, if the server says so. */
   readonly retryAfter?: number;
+  /** With second_factor_required: for answer. */
+  readonly challenge?: Challenge;
 }

@@ -18,10 +18,11 @@
 
 /**
  * Says what went wrong. `code` is the kind of error, one word that doesn't change; `reason`
- * is an error of OAuth or OpenID Connect, if there is one.
+ * is an error of OAuth or OpenID Connect, if there is one. `challenge`, with the code
+ * second_factor_required, is what `answer` takes.
  */
 export class CountersignError extends Error {
-  constructor(code, message, { status = 0, errors = [], retryAfter, reason, cause } = {}) {
+  constructor(code, message, { status = 0, errors = [], retryAfter, reason, challenge, cause } = {}) {
     super(message, { cause });
     this.name = "CountersignError";
     this.code = code;
@@ -29,6 +30,7 @@ export class CountersignError extends Error {
     this.status = status;
     this.errors = errors;
     this.retryAfter = retryAfter;
+    this.challenge = challenge;
   }
 }
 
@@ -37,6 +39,7 @@ const attemptTimeout = 10; // for one refresh, well within the time in which the
 const requestTimeout = 30; // for other requests, which the server may queue
 const retryTimeout = 15; // for all attempts at a refresh together
 const lockTimeout = 10; // for another tab that holds the lock and hangs
+const passkeyTimeout = 240; // after which a passkey that the browser offers needs new options: the server takes them for 300
 const messageTimeout = 0.2; // for the message of another tab that has released the lock
 
 /** Connects to a Countersign server, by default the one that served this module. */
@@ -91,11 +94,53 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   const signIn = ({ username, password }) => exclusively(() => open({ username, password }));
 
   // Opens a session for a proof: a password or an authorization code.
-  async function open(proof) {
+  async function open(proof, path = "/session") {
     const since = clock();
-    const answer = await send("POST", "/session", { json: proof, keepalive: true }).then(read);
+    const answer = await send("POST", path, { json: proof, keepalive: true }).then(read);
     become(sessionOf(answer, since), "signed_in");
     return answer.user;
+  }
+
+  // Goes on with a sign-in that was refused with second_factor_required: by a code, or
+  // without one by a passkey. After a wrong code the challenge is as good as before.
+  async function answer({ challenge, methods, publicKey }, { code, method, remember } = {}) {
+    const proof = { challenge, remember, method: method ?? (code === undefined ? "passkey" : methods.find((one) => one !== "passkey")) };
+    if (proof.method === "passkey") proof.credential = await passkey("get", "parseRequestOptionsFromJSON", publicKey);
+    else proof.code = code;
+    return exclusively(() => open(proof, "/session/factor"));
+  }
+
+  // Signs in by a passkey alone. With conditional, the browser offers passkeys in the field
+  // with autocomplete="username webauthn", and this waits until the user chooses one.
+  async function signInWithPasskey({ conditional = false, signal } = {}) {
+    if (conditional && !(await globalThis.PublicKeyCredential?.isConditionalMediationAvailable?.())) throw unsupported();
+    for (;;) {
+      const { challenge, publicKey } = await send("POST", "/session/passkey/options").then(read);
+      const late = conditional ? AbortSignal.timeout(passkeyTimeout * 1000) : undefined;
+      let credential;
+      try {
+        const signals = [signal, late].filter(Boolean);
+        credential = await passkey("get", "parseRequestOptionsFromJSON", publicKey, conditional ? { mediation: "conditional" } : {}, signals);
+      } catch (err) {
+        if (late?.aborted && !signal?.aborted) continue; // the options are old: offer new ones
+        throw err;
+      }
+      return exclusively(() => open({ challenge, credential }, "/session/passkey"));
+    }
+  }
+
+  // Asks the browser for a passkey. It answers one request at a time, so the one before ends.
+  let asked;
+  async function passkey(does, parse, json, more = {}, signals = []) {
+    const from = globalThis.PublicKeyCredential;
+    if (!from?.[parse] || !json) throw unsupported();
+    asked?.abort();
+    asked = new AbortController();
+    try {
+      return await navigator.credentials[does]({ publicKey: from[parse](json), signal: AbortSignal.any([asked.signal, ...signals]), ...more });
+    } catch (err) {
+      throw new CountersignError(passkeyErrors[err.name] ?? "passkey_failed", err.message, { cause: err });
+    }
   }
 
   // If the server doesn't answer, the cookie and the session remain.
@@ -370,7 +415,30 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   };
 
   // Counts for ten minutes, in this session alone.
-  const prove = ({ currentPassword }) => account("POST", "/account/proof", { current_password: currentPassword });
+  const prove = async ({ currentPassword, code, passkey: byPasskey }) => {
+    const proof = { current_password: currentPassword, code };
+    if (byPasskey) {
+      const { challenge, publicKey } = await send("POST", "/session/passkey/options").then(read);
+      Object.assign(proof, { challenge, credential: await passkey("get", "parseRequestOptionsFromJSON", publicKey) });
+    }
+    return account("POST", "/account/proof", proof);
+  };
+
+  const factors = () => account("GET", "/account/factors").then((all) => all.factors);
+  const beginTOTP = ({ name } = {}) => account("POST", "/account/factors/totp", { name });
+  const confirmTOTP = ({ id, code }) => account("POST", `/account/factors/totp/${encodeURIComponent(id)}/confirm`, { code });
+  const renewRecoveryCodes = () => account("POST", "/account/factors/recovery_codes").then((made) => made.recovery_codes);
+  const renameFactor = ({ id, name }) => account("PATCH", `/account/factors/${encodeURIComponent(id)}`, { name });
+  const removeFactor = async (id) => {
+    await account("DELETE", `/account/factors/${encodeURIComponent(id)}`);
+    const { accepted_passkeys: accepted } = await account("GET", "/account/factors");
+    await globalThis.PublicKeyCredential?.signalAllAcceptedCredentials?.(accepted)?.catch(() => {}); // so that the browser offers it no more
+  };
+  const createPasskey = async ({ name } = {}) => {
+    const { publicKey } = await account("POST", "/account/factors/passkeys/options");
+    const credential = await passkey("create", "parseCreationOptionsFromJSON", publicKey);
+    return account("POST", "/account/factors/passkeys", { name, credential });
+  };
   const sessions = async () => {
     const all = [];
     let path = "/account/sessions";
@@ -435,12 +503,21 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
     onChange,
     signUp,
     signIn,
+    answer,
+    signInWithPasskey,
     signInWithRedirect,
     completeSignIn,
     signOut,
     fetch: authorizedFetch,
     getAccessToken,
     prove,
+    factors,
+    beginTOTP,
+    confirmTOTP,
+    createPasskey,
+    renewRecoveryCodes,
+    renameFactor,
+    removeFactor,
     profile,
     updateProfile,
     sessions,
@@ -517,11 +594,13 @@ async function read(response) {
     if (response.ok) throw unreachable(err); // cut off, or not our server's
   }
   if (response.ok) return body;
+  if (body?.unknown_passkey) globalThis.PublicKeyCredential?.signalUnknownCredential?.(body.unknown_passkey)?.catch(() => {});
   const code = /^urn:countersign:problem:(\w+)$/.exec(body?.type)?.[1] ?? codeOf(response.status);
   throw new CountersignError(code, body?.detail ?? body?.error_description ?? `the server answered ${response.status}`, {
     status: response.status,
     reason: body?.error,
     errors: body?.errors,
+    challenge: body?.challenge && { challenge: body.challenge, methods: body.methods, publicKey: body.public_key },
     retryAfter: retryAfter(response),
   });
 }
@@ -540,6 +619,10 @@ function retryAfter(response) {
   return seconds >= 0 ? seconds : undefined;
 }
 
+// What the browser says of a passkey, by the names of its exceptions.
+const passkeyErrors = { NotAllowedError: "passkey_not_used", InvalidStateError: "passkey_exists", AbortError: "aborted", TimeoutError: "aborted" };
+
+const unsupported = () => new CountersignError("passkeys_unsupported", "this browser, or the server, has no passkeys");
 const loginRequired = () => new CountersignError("login_required", "no user is signed in", { status: 401 });
 const userChanged = () => new CountersignError("user_changed", "another user has signed in meanwhile");
 const unreachable = (cause) => new CountersignError("unreachable", "the server could not be reached", { cause });
