@@ -45,7 +45,7 @@ var layers = map[string][]string{
 	"factors":  {"audit", "caller", "ids", "input", "limits", "seal"},
 
 	// It asks the owners of rules and adds the place.
-	"configs": {"accounts", "clients", "hashing", "input", "keys", "limits", "oauth", "origins", "secrecy", "spelling", "store/dsn", "theme", "tokens", "uris"},
+	"configs": {"accounts", "clients", "factors", "hashing", "input", "keys", "limits", "oauth", "origins", "secrecy", "spelling", "store/dsn", "theme", "tokens", "uris"},
 
 	"store/dsn":       {"input", "uris"},
 	"store":           {"ids", "store/dsn", "accounts", "audit", "clients", "consents", "factors", "keys", "limits", "oauth", "secrecy", "tokens"},

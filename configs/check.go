@@ -126,6 +126,7 @@ func (c *Config) checkNetwork(r *report) {
 
 func (c *Config) checkTokens(r *report) {
 	r.ask(c.Tokens.Check(), func(field string) string { return "tokens." + field })
+	r.ask(c.Factors.Check(), func(field string) string { return "factors." + field })
 	r.ask(c.Throttle.Check(), func(field string) string { return "throttle." + field })
 }
 

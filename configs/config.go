@@ -9,8 +9,8 @@
 // (and so its environment variable), default gives its value when nothing sets
 // it, dev its default under --dev, min and max its range. A key with an only
 // tag can come from that source alone, and one marked unused is accepted but
-// has no effect in this version. Where a package takes all keys of a section, the section
-// is that package's type. Start at Config, then Load.
+// has no effect in this version. A list with a words tag is also read from one of these words
+// alone. Where a package takes all keys of a section, the section is that package's type. Start at Config, then Load.
 //
 // A fixed default is in a tag, here or in the package whose type a section is. A default
 // that depends on other keys is in setDefaults and setDerived. A key that is empty, or 0,
@@ -28,6 +28,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/clients"
+	"countersign/factors"
 	"countersign/limits"
 	"countersign/secrecy"
 	"countersign/store/dsn"
@@ -215,6 +216,9 @@ type Config struct {
 		// Default false.
 		AccessCookie bool `yaml:"access_cookie" default:"false"`
 	} `yaml:"session_cookie"`
+
+	// Factors are what users prove besides the password, and who must.
+	Factors factors.Settings `yaml:"factors"`
 
 	// Throttle bounds guesses at passwords and client secrets.
 	Throttle limits.Budgets `yaml:"throttle"`

@@ -117,7 +117,7 @@ func (f *file) entry(name, value *yaml.Node, prefix string, ls []leaf) {
 		f.addAt(f.at(name), key, "is a secret, which a file must not hold: set %s", ls[leafAt].env())
 	default:
 		f.places[key] = place{"file", f.at(value)}
-		f.value(value, key, ls[leafAt].value)
+		f.value(value, key, ls[leafAt])
 	}
 }
 
@@ -133,11 +133,14 @@ func names(ls []leaf) []string {
 	return all
 }
 
-// value decodes n into v.
-func (f *file) value(n *yaml.Node, key string, v reflect.Value) {
+// value decodes n into the field of a key.
+func (f *file) value(n *yaml.Node, key string, l leaf) {
+	v := l.value
 	switch {
 	case isNull(n):
 		f.add(key, "has no value: give it one (%s) or take the key out", example(v))
+	case l.tag.Get("words") != "" && n.Kind == yaml.ScalarNode:
+		f.word(n, key, strings.Split(l.tag.Get("words"), ","), v.Addr().Interface().(*[]string))
 	case v.Type() == reflect.TypeFor[[]Client]():
 		f.clients(n, key, v.Addr().Interface().(*[]Client))
 	case v.Kind() == reflect.Slice:
@@ -177,6 +180,15 @@ func (f *file) list(n *yaml.Node, key string, to *[]string) {
 		list[i], _ = f.text(item, key)
 	}
 	*to = list
+}
+
+// word reads a word that stands for a list.
+func (f *file) word(n *yaml.Node, key string, words []string, to *[]string) {
+	if !slices.Contains(words, n.Value) || n.Tag != "!!str" {
+		f.add(key, "must be %s, or a list such as [a, b], not %s", strings.Join(words, " or "), kind(n))
+		return
+	}
+	*to = []string{n.Value}
 }
 
 func (f *file) clients(n *yaml.Node, key string, to *[]Client) {

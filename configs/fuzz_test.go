@@ -27,6 +27,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("database: {url: 'mysql://u@h1:3306,[::1]:3307/db?tls=true', password_file: p, pool: {max_open: 4, max_idle: 2}}\n"))
 	f.Add([]byte("database: {url: 'mysql://h/db?a_secret=x', password_file: p}\n"))
 	f.Add([]byte("database: {url: 'sqlite://u:p@h'}\npasswords: {argon2: {memory: 64MiB}}\n"))
+	f.Add([]byte("factors: {required: [admin, staff], remember_browser: 0s, totp: false}\n"))
 
 	const secret = "not-to-be-shown"
 	name := filepath.Join(f.TempDir(), "c.yaml")

@@ -259,6 +259,34 @@ func TestEnvironmentSetsEveryType(t *testing.T) {
 	}
 }
 
+// Who must have a second factor is read from a word or a list, in the file and from the
+// environment alike.
+func TestRequiredFactorsAreAWordOrAList(t *testing.T) {
+	for _, test := range []struct{ yaml, variable, shown string }{
+		{`factors: {required: none}`, "none", "none"},
+		{`factors: {required: all}`, "all", "all"},
+		{`factors: {required: [admin, staff]}`, "admin, staff", "admin,staff"},
+		{`factors: {required: [admin]}`, "admin", "admin"},
+		{`factors: {}`, "none", "none"},
+	} {
+		file := load(t, configs.Source{File: write(t, test.yaml)})
+		env := load(t, configs.Source{Environ: []string{"COUNTERSIGN_FACTORS_REQUIRED=" + test.variable}})
+		if diff := cmp.Diff(file.Factors, env.Factors); diff != "" {
+			t.Errorf("%s: %s", test.yaml, diff)
+		}
+		if got := setting(t, file, "factors.required").Value; got != test.shown {
+			t.Errorf("%s is shown as %q", test.yaml, got)
+		}
+		for _, roles := range [][]string{nil, {"guest"}, {"guest", "admin"}} {
+			must := test.shown == "all" || len(roles) == 2 && test.shown != "none"
+			if got := file.Factors.MustHave(roles); got != must {
+				t.Errorf("%s: %q must have one: %v", test.yaml, roles, got)
+			}
+		}
+	}
+	wantProblem(t, configs.Source{Environ: []string{"COUNTERSIGN_FACTORS_REQUIRED=none,admin"}}, "COUNTERSIGN_FACTORS_REQUIRED: factors.required", "stands alone")
+}
+
 func TestEmptyVariableEmptiesAList(t *testing.T) {
 	c := load(t, configs.Source{Dev: true, Environ: []string{"COUNTERSIGN_CORS_ALLOWED_ORIGINS="}})
 	if len(c.CORS.AllowedOrigins) != 0 {

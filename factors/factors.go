@@ -8,6 +8,7 @@ package factors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,8 @@ var (
 	ErrBadCode = errors.New("wrong code")
 	// ErrSignedOut means that the place that asks has ended.
 	ErrSignedOut = errors.New("the user has been signed out")
+	// ErrNotOffered means that the operator lets users set up no factors of this kind.
+	ErrNotOffered = errors.New("such factors are not offered")
 	// ErrTooMany means that the user has as many factors as one may have.
 	ErrTooMany = errors.New("too many factors")
 )
@@ -125,6 +128,7 @@ type Codes struct {
 
 // Options configure a Service. All are required.
 type Options struct {
+	Settings Settings
 	Store    Store
 	Seal     *seal.Keys
 	Throttle *limits.Throttle
@@ -134,8 +138,16 @@ type Options struct {
 // Service is safe for concurrent use.
 type Service struct{ o Options }
 
-// New returns a Service.
-func New(o Options) *Service { return &Service{o} }
+// New returns a Service. It refuses Settings that break a rule of theirs.
+func New(o Options) (*Service, error) {
+	if err := o.Settings.Check(); err != nil {
+		return nil, fmt.Errorf("factors: %w", err)
+	}
+	return &Service{o}, nil
+}
+
+// Offers reports whether users may set up factors of a kind.
+func (s *Service) Offers(kind Kind) bool { return kind == TOTP && s.o.Settings.TOTP }
 
 // Of lists a user's factors in force, oldest first.
 func (s *Service) Of(ctx context.Context, user ids.User) ([]Factor, error) {

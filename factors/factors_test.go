@@ -46,12 +46,21 @@ func newRig(t testing.TB) *rig {
 	r := &rig{t: t, db: db, alice: ids.New[ids.User](), key: seal.Generate()}
 	master, err := seal.Parse(r.key)
 	noError(t, err)
-	r.Service = factors.New(factors.Options{Store: db, Seal: master, Throttle: storetest.Throttle(t, db), Issuer: "Acme: Notes"})
+	r.Service = service(t, factors.Options{Store: db, Seal: master, Throttle: storetest.Throttle(t, db), Issuer: "Acme: Notes"})
 	noError(t, db.CreateUser(t.Context(), accounts.User{ID: r.alice, Username: "alice", CreatedAt: now, UpdatedAt: now}, audit.Event{Time: now, Kind: audit.UserCreated}))
 	l := tokens.Login{ID: ids.NewRandom[ids.Login](), UserID: r.alice, AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour), AbsoluteExpiresAt: now.Add(48 * time.Hour), Methods: []string{"pwd"}}
 	noError(t, db.CreateLogin(t.Context(), l, audit.Event{Time: now, Kind: audit.LoginCreated}))
 	r.here = ids.Place{Login: l.ID}
 	return r
+}
+
+// service returns a Service that offers all factors.
+func service(t testing.TB, o factors.Options) *factors.Service {
+	t.Helper()
+	o.Settings = factors.Settings{TOTP: true, Passkeys: true}
+	s, err := factors.New(o)
+	noError(t, err)
+	return s
 }
 
 func noError(t testing.TB, err error) {
@@ -232,7 +241,7 @@ func TestSecretsRestSealed(t *testing.T) {
 	}
 	other, err := seal.Parse(seal.Generate())
 	noError(t, err)
-	stranger := factors.New(factors.Options{Store: r.db, Seal: other, Throttle: storetest.Throttle(t, r.db), Issuer: "Acme"})
+	stranger := service(t, factors.Options{Store: r.db, Seal: other, Throttle: storetest.Throttle(t, r.db), Issuer: "Acme"})
 	if err := stranger.Prove(t.Context(), now.Add(time.Hour), r.alice, 1, factors.ByTOTP, r.oathtool(secret, now.Add(time.Hour)), caller.Caller{}); err == nil || errors.Is(err, factors.ErrBadCode) {
 		t.Errorf("with another master key: %v", err)
 	}
@@ -248,7 +257,7 @@ func TestSecretsAreSealedAnew(t *testing.T) {
 	both, err := seal.Parse(next + "," + r.key)
 	noError(t, err)
 	with := func(k *seal.Keys) *factors.Service {
-		return factors.New(factors.Options{Store: r.db, Seal: k, Throttle: storetest.Throttle(t, r.db), Issuer: "Acme"})
+		return service(t, factors.Options{Store: r.db, Seal: k, Throttle: storetest.Throttle(t, r.db), Issuer: "Acme"})
 	}
 	if n, err := with(former).Reseal(t.Context(), now, 10); err != nil || n != 0 {
 		t.Errorf("resealed %d (%v), want none", n, err)

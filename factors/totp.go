@@ -43,9 +43,12 @@ type Enrolment struct {
 }
 
 // Enrol begins a TOTP, in place of one that the user has begun before. account is the name
-// that the app shows for it. It is in force once the user has confirmed it. ErrTooMany,
-// ErrSignedOut, or an *input.Error.
+// that the app shows for it. It is in force once the user has confirmed it. ErrNotOffered,
+// ErrTooMany, ErrSignedOut, or an *input.Error.
 func (s *Service) Enrol(ctx context.Context, now time.Time, user ids.User, account, name string, at ids.Place) (Enrolment, error) {
+	if !s.Offers(TOTP) {
+		return Enrolment{}, ErrNotOffered
+	}
 	if err := checkName(name); err != nil {
 		return Enrolment{}, err
 	}
@@ -86,8 +89,12 @@ func uri(issuer, account, secret string) string {
 }
 
 // Confirm puts a TOTP in force by one of its codes. If it is the first factor, the user is
-// signed out everywhere else, and Confirm returns the recovery codes. ErrUnknown, ErrBadCode, ErrSignedOut, or a *limits.WaitError.
+// signed out everywhere else, and Confirm returns the recovery codes. ErrNotOffered,
+// ErrUnknown, ErrBadCode, ErrSignedOut, or a *limits.WaitError.
 func (s *Service) Confirm(ctx context.Context, now time.Time, user ids.User, id ids.Factor, code string, at ids.Place, from caller.Caller) ([]string, error) {
+	if !s.Offers(TOTP) {
+		return nil, ErrNotOffered
+	}
 	pending, err := s.o.Store.Pending(ctx, user, id)
 	if err != nil {
 		return nil, err

@@ -49,9 +49,10 @@ func (h *Me) fillFactors(v *visit, d *pages.Data, form url.Values) error {
 	if err := h.listFactors(v, d); err != nil {
 		return err
 	}
+	d.Own.MayAdd = h.Factors.Offers(factors.TOTP)
 	asked := cmp.Or(form.Get("do"), v.Query("do"))
 	d.Own.Factor = cmp.Or(form.Get("id"), v.Query("id"))
-	if slices.Contains([]string{doBegin, doRemove, doRenew}, asked) {
+	if slices.Contains([]string{doBegin, doRemove, doRenew}, asked) && (asked != doBegin || d.Own.MayAdd) {
 		d.Own.Asked = asked
 	}
 	if asked != doConfirm || d.Own.Enrolment != nil {

@@ -65,6 +65,7 @@ type Own struct {
 	Apps     []App
 
 	Factors   []OwnFactor
+	MayAdd    bool       // MeFactors: users may set up authenticator apps
 	Asked     string     // MeFactors: what its form does; empty: there is a list
 	Factor    string     // MeFactors: the id of the factor that the form is about
 	Enrolment *Enrolment // MeFactors: of an authenticator app that isn't in force yet

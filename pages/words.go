@@ -159,6 +159,7 @@ var signInWords = map[string]said{
 	"error.invalid_credentials.email": {"The e-mail address or the password is wrong.", "이메일 주소 또는 비밀번호가 올바르지 않습니다."},
 	"error.invalid_credentials.name":  {"The username, the e-mail address or the password is wrong.", "아이디, 이메일 주소 또는 비밀번호가 올바르지 않습니다."},
 	"error.wrong_code":                {"This code is wrong, or was used before. Enter the code that your app shows now.", "코드가 올바르지 않거나 이미 사용되었습니다. 지금 앱에 표시된 코드를 입력해 주세요."},
+	"error.factor_not_offered":        {"Authenticator apps can’t be set up here.", "여기서는 인증 앱을 추가할 수 없습니다."},
 	"error.too_many_factors":          {"You have as many authenticator apps as an account may have. Remove one first.", "인증 앱을 더 추가할 수 없습니다. 먼저 하나를 삭제해 주세요."},
 	"error.bad_challenge":             {"Your sign-in took too long, or was finished already. Please sign in again.", "로그인 시간이 지났거나 이미 완료되었습니다. 다시 로그인해 주세요."},
 	"error.other_account":             {"Another account has signed in to this browser since this page was opened. Continue with it, or sign in with yours.", "이 페이지를 연 뒤에 이 브라우저에서 다른 계정이 로그인했습니다. 그 계정으로 계속하시거나 원하는 계정으로 로그인해 주세요."},

@@ -77,6 +77,8 @@ var (
 		"the code is wrong, or was used before")
 	noFactorProblem = NewProblem(http.StatusNotFound, "no_factor", "No such factor",
 		"you have no factor with this id, or not in this state")
+	notOfferedProblem = NewProblem(http.StatusForbidden, "factor_not_offered", "Factor not offered",
+		"the operator lets users set up no factors of this kind: see factors in the configuration")
 	tooManyFactorsProblem = NewProblem(http.StatusConflict, "too_many_factors", "Too many factors",
 		"you have as many factors as an account may have: remove one first")
 	noConsentProblem = NewProblem(http.StatusNotFound, "no_consent", "No such consent",

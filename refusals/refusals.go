@@ -154,6 +154,12 @@ var table = []row{
 	},
 	{when: factors.ErrUnknown, reason: "no_factor", problem: noFactorProblem},
 	{
+		when:    factors.ErrNotOffered,
+		reason:  "factor_not_offered",
+		page:    &Trouble{Word: "factor_not_offered", Status: http.StatusForbidden},
+		problem: notOfferedProblem,
+	},
+	{
 		when:    factors.ErrTooMany,
 		reason:  "too_many_factors",
 		page:    &Trouble{Word: "too_many_factors", Status: http.StatusConflict},

@@ -21,6 +21,7 @@ import (
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/clients"
+	"countersign/factors"
 	"countersign/handlers"
 	"countersign/hashing"
 	"countersign/ids"
@@ -87,6 +88,7 @@ func openApp(t testing.TB, path string, masterKey secrecy.Text, change ...func(*
 		ServiceName:   "Countersign",
 		Accounts:      accounts.Settings{Passwords: accounts.PasswordPolicy{MinLength: 8, ServiceNames: []string{"countersign", "example.com"}}},
 		Tokens:        tokens.Settings{RefreshIdleTTL: 720 * time.Hour, RefreshAbsoluteTTL: 4320 * time.Hour, RefreshReplayWindow: time.Minute},
+		Factors:       factors.Settings{TOTP: true, Passkeys: true, RememberBrowser: 720 * time.Hour},
 		Throttle:      limits.Budgets{FreeFailures: 10, MaxWait: 15 * time.Minute, StrangersPerAccount: 100, FailuresPerNetwork: 200, Window: time.Hour},
 		SessionCookie: server.SessionCookie{Client: "spa", Cookies: handlers.Cookies{SameSite: http.SameSiteStrictMode}},
 		// As cheap as possible: the tests are not about the hash.

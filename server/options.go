@@ -10,6 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/clients"
+	"countersign/factors"
 	"countersign/handlers"
 	"countersign/hashing"
 	"countersign/ids"
@@ -51,6 +52,7 @@ type Options struct {
 	Accounts      accounts.Settings
 	Hashing       hashing.Settings
 	Tokens        tokens.Settings
+	Factors       factors.Settings
 	Throttle      limits.Budgets
 	SessionCookie SessionCookie
 	Mail          Mail

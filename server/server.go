@@ -124,7 +124,10 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	second := factors.New(factors.Options{Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName})
+	second, err := factors.New(factors.Options{Settings: o.Factors, Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName})
+	if err != nil {
+		return nil, err
+	}
 	app := &App{
 		Users: users, Clients: registry, Tokens: issuing, Factors: second, o: o,
 		signIns: signin.New(signin.Options{Users: users, Tokens: issuing, Factors: second, Seal: o.Seal, Throttle: throttle}),

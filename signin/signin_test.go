@@ -71,7 +71,8 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 		Settings: tokens.Settings{AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: 24 * time.Hour},
 	})
 	noError(t, err)
-	r.factors = factors.New(factors.Options{Store: db, Seal: master, Throttle: throttle, Issuer: "Acme"})
+	r.factors, err = factors.New(factors.Options{Settings: factors.Settings{TOTP: true}, Store: db, Seal: master, Throttle: throttle, Issuer: "Acme"})
+	noError(t, err)
 	r.Service = signin.New(signin.Options{Users: r.users, Tokens: r.tokens, Factors: r.factors, Seal: master, Throttle: throttle})
 	r.browser = &signin.Browser{SignIns: r.Service, Clients: registry, ClientID: "app", Log: log, Issued: func(string, bool) {}}
 	r.alice, err = r.users.Create(t.Context(), r.now, accounts.NewUser{

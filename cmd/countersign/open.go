@@ -210,6 +210,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		Accounts: accounts.Settings{Passwords: passwordPolicy(cfg), RequireVerifiedEmail: cfg.Signup.RequireVerifiedEmail, Signup: cfg.SignupNames(), Notices: cfg.Notices},
 		Hashing:  cfg.Hashing(),
 		Tokens:   cfg.Tokens,
+		Factors:  cfg.Factors,
 		Throttle: cfg.Throttle,
 		SessionCookie: server.SessionCookie{
 			Client: ids.Client(cfg.SessionCookie.Client),

@@ -22,7 +22,11 @@ func (u *usersResetFactorsCmd) Run(ctx context.Context, c *cli, std stdio) error
 	if err != nil {
 		return err
 	}
-	n, err := factors.New(factors.Options{Store: db}).Reset(ctx, time.Now(), user.ID, caller.Operator())
+	second, err := factors.New(factors.Options{Store: db})
+	if err != nil {
+		return err
+	}
+	n, err := second.Reset(ctx, time.Now(), user.ID, caller.Operator())
 	if err == nil && n == 0 {
 		std.note("Nothing changes: %s has no second factor.", u.User)
 	}
