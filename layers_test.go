@@ -51,7 +51,7 @@ var layers = map[string][]string{
 	"store":           {"ids", "store/dsn", "accounts", "audit", "clients", "consents", "factors", "keys", "limits", "oauth", "secrecy", "tokens"},
 	"store/storetest": {"accounts", "audit", "clients", "consents", "factors", "ids", "keys", "limits", "oauth", "store", "store/dsn", "tokens", "test/mariadb", "test/soak"},
 
-	"signin": {"accounts", "caller", "clients", "factors", "ids", "limits", "oauth", "seal", "secrecy", "tokens"},
+	"signin": {"accounts", "browser", "caller", "clients", "factors", "ids", "limits", "oauth", "seal", "secrecy", "tokens"},
 
 	// Above the domain.
 	"refusals":  {"accounts", "clients", "consents", "factors", "input", "limits", "oauth", "signin", "tokens"},

@@ -67,8 +67,14 @@ func (h *FactorPage) open(recovery bool) func(*gin.Context) error {
 		if h.challenge(c) == "" {
 			return h.onward(c, "/login")
 		}
-		return h.show(c, http.StatusOK, pages.Factor, r, pages.Data{Ticket: c.Query("ticket"), Recovery: recovery})
+		return h.show(c, http.StatusOK, pages.Factor, r, h.data(pages.Data{Ticket: c.Query("ticket"), Recovery: recovery}))
 	}
+}
+
+// data fills in what the page offers.
+func (h *FactorPage) data(d pages.Data) pages.Data {
+	d.MayRemember = h.SignIns.RemembersBrowsers() && !d.Recovery
+	return d
 }
 
 func (h *FactorPage) submit(c *gin.Context, form url.Values) error {
@@ -89,7 +95,9 @@ func (h *FactorPage) submit(c *gin.Context, form url.Values) error {
 	if form.Get("method") == string(factors.ByRecoveryCode) {
 		by = factors.ByRecoveryCode
 	}
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.SecondFactor{Challenge: challenge, Method: by, Code: form.Get("code")}, h.signingIn(c, ""))
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.SecondFactor{
+		Challenge: challenge, Method: by, Code: form.Get("code"), Remember: form.Get("remember") != "",
+	}, h.signingIn(c, ""))
 	if err == nil {
 		l, err = h.enter(c, r, &o, l)
 	}
@@ -113,5 +121,5 @@ func (h *FactorPage) refuse(c *gin.Context, r *authorize.Request, err error, d p
 		return err
 	}
 	wrong.Ticket, wrong.Recovery, wrong.Over = d.Ticket, d.Recovery, errors.Is(err, signin.ErrBadChallenge)
-	return h.show(c, status, pages.Factor, r, wrong)
+	return h.show(c, status, pages.Factor, r, h.data(wrong))
 }

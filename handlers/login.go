@@ -89,7 +89,9 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 	if username == "" || password == "" {
 		return h.askAgain(c, http.StatusBadRequest, r, l, pages.Data{Username: username, Errors: []string{"missing_fields"}})
 	}
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Password{Username: username, Password: password}, h.signingIn(c, ""))
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Password{
+		Username: username, Password: password, AskFactor: r != nil && r.WantsMore(),
+	}, h.signingIn(c, ""))
 	if err == nil {
 		l, err = h.enter(c, r, &o, l)
 	}

@@ -24,6 +24,7 @@ type Session struct {
 	Browser       *signin.Browser
 	Cookies       *Cookies
 	KnownBrowsers *KnownBrowsers
+	Issuer        string
 }
 
 // Mount adds the endpoint's routes.
@@ -68,18 +69,22 @@ func (h *Session) signIn(c *gin.Context) error {
 
 // prove signs the user of a proof in. binding is what a challenge is bound to.
 func (h *Session) prove(c *gin.Context, p signin.Proof, binding string) error {
-	from := h.KnownBrowsers.caller(c, "")
+	bound := ""
 	if binding != "" {
-		from.Binding = "browser " + binding
+		bound = "browser " + binding
 	}
+	from := h.KnownBrowsers.signingIn(c, "", bound)
 	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), p, h.Cookies.ending(c.Request), from)
 	if errors.Is(err, signin.ErrFactorDue) {
 		h.Cookies.set(c, bindingCookie, binding, bindingLife)
 	}
+	if errors.Is(err, signin.ErrEnrolmentDue) {
+		return refusals.EnrolmentDue(h.Issuer + enrolPath)
+	}
 	if err != nil {
 		return err
 	}
-	h.KnownBrowsers.remember(c, &s.User)
+	h.KnownBrowsers.remember(c, &s.User, s.Keep)
 	h.answer(c, &s)
 	return nil
 }
@@ -105,6 +110,7 @@ type factorRequest struct {
 	Challenge string `json:"challenge"`
 	Method    string `json:"method"`
 	Code      string `json:"code"`
+	Remember  bool   `json:"remember"`
 }
 
 // factor goes on with a sign-in for which a second factor was due.
@@ -125,7 +131,7 @@ func (h *Session) factor(c *gin.Context) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	return h.prove(c, signin.SecondFactor{Challenge: req.Challenge, Method: factors.Method(req.Method), Code: req.Code}, h.boundTo(c.Request))
+	return h.prove(c, signin.SecondFactor{Challenge: req.Challenge, Method: factors.Method(req.Method), Code: req.Code, Remember: req.Remember}, h.boundTo(c.Request))
 }
 
 // proof returns the proof that the request carries.

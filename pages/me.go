@@ -109,13 +109,13 @@ type OwnFactor struct {
 // Without a Secret, the user has seen it before.
 type Enrolment struct{ ID, Secret, URI string }
 
-// QR returns the address of the Enrolment as a QR code.
-func (v view) QR() (template.HTML, error) {
+// QR returns the address of an Enrolment as a QR code.
+func (v view) QR(e *Enrolment) (template.HTML, error) {
 	label, err := v.Say("factors.qr")
 	if err != nil {
 		return "", err
 	}
-	return QR(v.Own.Enrolment.URI, label)
+	return QR(e.URI, label)
 }
 
 // An App is an application that a user lets have something.

@@ -29,7 +29,8 @@ import (
 // A Name says which page.
 type Name string
 
-// The pages. Message says one thing: an error, that mail is on its way, or that an
+// The pages. FactorEnrol is where a user sets up a second factor on the way to sign in.
+// Message says one thing: an error, that mail is on its way, or that an
 // address is confirmed. FormPost is the form of response_mode=form_post.
 const (
 	Login     Name = "login"
@@ -45,6 +46,8 @@ const (
 	Message   Name = "message"
 	FormPost  Name = "form_post"
 	Preview   Name = "preview" // for developers: links to all pages and letters
+
+	FactorEnrol Name = "factor_enrol"
 )
 
 // Data fills in a page's fixed words.
@@ -75,8 +78,9 @@ type Data struct {
 
 	SignedIn             string   // Login: the user who may go on without a password; empty: none
 	Continue             string   // Login: names the account of SignedIn, as Account does
+	MayRemember          bool     // Factor, FactorEnrol: the user may ask for no second factor in this browser
 	Recovery             bool     // Factor: asks for a recovery code, not for one of an authenticator app
-	Over                 bool     // Factor: the user has to begin again
+	Over                 bool     // Factor, FactorEnrol: the user has to begin again
 	Signup, Forgot       bool     // Login: link to these pages; MeSecurity: to the latter
 	RequireVerifiedEmail bool     // Login: link to Again; Signup: ask for an address
 	Scopes               []string // Consent: the scopes asked for
@@ -88,6 +92,9 @@ type Data struct {
 	// MailFails says that no mail can be sent at present. Messages that mail is on its way
 	// say so, too.
 	MailFails bool
+
+	Enrolment     *Enrolment // FactorEnrol: of the app that the user sets up
+	RecoveryCodes []string   // FactorEnrol: of the user who has set it up
 
 	Own   *Own   // Me and the pages beside it
 	Lists []List // Preview
@@ -140,7 +147,7 @@ var files embed.FS
 var templates = func() map[Name]*template.Template {
 	layout := template.Must(template.ParseFS(files, "layout.html", "parts.html"))
 	pages := map[Name]*template.Template{}
-	for _, name := range []Name{Login, Factor, Signup, Consent, Me, MeSecurity, MeSessions, MeApps, MeData, MeFactors, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
+	for _, name := range []Name{Login, Factor, FactorEnrol, Signup, Consent, Me, MeSecurity, MeSessions, MeApps, MeData, MeFactors, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
 		pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, string(name)+".html"))
 	}
 	return pages

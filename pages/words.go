@@ -121,6 +121,10 @@ var signInWords = map[string]said{
 	"factor.to_recovery":   {"Use a recovery code", "복구 코드 사용하기"},
 	"factor.to_app":        {"Use your authenticator app", "인증 앱 사용하기"},
 	"factor.begin":         {"Sign in again", "다시 로그인하기"},
+	"factor.remember":      {"Don’t ask again in this browser", "이 브라우저에서는 다시 묻지 않기"},
+	"factor_enrol.title":   {"Protect your account", "계정을 안전하게 보호하세요"},
+	"enrol.text":           {"{service} asks you for a second step at each sign-in, besides your password. Please set it up now.", "{service}에 로그인하려면 비밀번호와 함께 2단계 인증이 필요합니다. 지금 설정해 주세요."},
+	"enrol.codes":          {"Your authenticator app is set up, and you are signed in.", "인증 앱이 설정되었고, 로그인되었습니다."},
 
 	"forgot.title":  {"Forgotten password", "비밀번호 찾기"},
 	"forgot.text":   {"We'll mail you a link to set a new one.", "새 비밀번호를 설정할 수 있는 링크를 메일로 보내 드립니다."},
@@ -159,6 +163,7 @@ var signInWords = map[string]said{
 	"error.invalid_credentials.email": {"The e-mail address or the password is wrong.", "이메일 주소 또는 비밀번호가 올바르지 않습니다."},
 	"error.invalid_credentials.name":  {"The username, the e-mail address or the password is wrong.", "아이디, 이메일 주소 또는 비밀번호가 올바르지 않습니다."},
 	"error.wrong_code":                {"This code is wrong, or was used before. Enter the code that your app shows now.", "코드가 올바르지 않거나 이미 사용되었습니다. 지금 앱에 표시된 코드를 입력해 주세요."},
+	"error.factor_required":           {"You must have a second step. Set up another app before you remove this one.", "2단계 인증은 필수입니다. 다른 앱을 먼저 추가한 다음 이 앱을 삭제해 주세요."},
 	"error.factor_not_offered":        {"Authenticator apps can’t be set up here.", "여기서는 인증 앱을 추가할 수 없습니다."},
 	"error.too_many_factors":          {"You have as many authenticator apps as an account may have. Remove one first.", "인증 앱을 더 추가할 수 없습니다. 먼저 하나를 삭제해 주세요."},
 	"error.bad_challenge":             {"Your sign-in took too long, or was finished already. Please sign in again.", "로그인 시간이 지났거나 이미 완료되었습니다. 다시 로그인해 주세요."},

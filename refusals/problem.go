@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign/input"
+	"countersign/signin"
 )
 
 // Problem is an error answer of an endpoint outside OAuth (RFC 9457).
@@ -16,6 +17,7 @@ type Problem struct {
 	Errors     []input.Problem `json:"errors,omitempty"`    // what is wrong with members of the body
 	Challenge  string          `json:"challenge,omitempty"` // of a second factor that is due, see signin.FactorDueError
 	Methods    []string        `json:"methods,omitempty"`   // in which it may be proven
+	EnrolURL   string          `json:"enrol_url,omitempty"` // where the user sets up a second factor
 	RetryAfter time.Duration   `json:"-"`                   // 0: not sent
 	Reason     string          `json:"-"`                   // what the operator's metrics count it as; empty: the kind in Type
 }
@@ -71,6 +73,8 @@ var (
 		"this change needs a proof made in this session within ten minutes: send current_password, here or to /account/proof")
 	factorDueProblem = NewProblem(http.StatusUnauthorized, "second_factor_required", "Second factor required",
 		"the password is right, and the account has a second factor: send challenge, with a method and its code, to /session/factor")
+	enrolmentDueProblem = NewProblem(http.StatusForbidden, "factor_enrolment_required", "Second factor has to be set up",
+		"the password is right, and the user must set up a second factor first: lead the browser to enrol_url")
 	badChallengeProblem = NewProblem(http.StatusUnauthorized, "invalid_challenge", "Bad challenge",
 		"the challenge is unknown, used, expired or another browser's: send the username and the password again")
 	wrongCodeProblem = NewProblem(http.StatusUnauthorized, "invalid_code", "Wrong code",
@@ -79,11 +83,21 @@ var (
 		"you have no factor with this id, or not in this state")
 	notOfferedProblem = NewProblem(http.StatusForbidden, "factor_not_offered", "Factor not offered",
 		"the operator lets users set up no factors of this kind: see factors in the configuration")
+	factorRequiredProblem = NewProblem(http.StatusConflict, "factor_required", "Second factor required",
+		"you must have a second factor, and this is the last: set up another first")
 	tooManyFactorsProblem = NewProblem(http.StatusConflict, "too_many_factors", "Too many factors",
 		"you have as many factors as an account may have: remove one first")
 	noConsentProblem = NewProblem(http.StatusNotFound, "no_consent", "No such consent",
 		"you have allowed nothing to an application with this client_id")
 )
+
+// EnrolmentDue returns the problem of a sign-in for which the user must set up a second factor
+// first, at a page of ours.
+func EnrolmentDue(at string) *Problem {
+	p := *enrolmentDueProblem
+	p.EnrolURL, p.Reason = at, reason(signin.ErrEnrolmentDue)
+	return &p
+}
 
 // later returns a problem after which the caller may try again in a second.
 func later(status int, kind, title, detail string) *Problem {

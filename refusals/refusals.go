@@ -141,6 +141,12 @@ var table = []row{
 		problem: factorDueProblem,
 	},
 	{
+		when:    signin.ErrEnrolmentDue, // sent with where, see EnrolmentDue
+		reason:  "factor_enrolment_required",
+		client:  oauth.Refuse(oauth.RedirectToWeb, "the user must set up a second factor: lead the user to the authorization endpoint"),
+		problem: enrolmentDueProblem,
+	},
+	{
 		when:    signin.ErrBadChallenge,
 		reason:  "bad_challenge",
 		page:    &Trouble{Word: "bad_challenge", Status: http.StatusBadRequest},
@@ -158,6 +164,12 @@ var table = []row{
 		reason:  "factor_not_offered",
 		page:    &Trouble{Word: "factor_not_offered", Status: http.StatusForbidden},
 		problem: notOfferedProblem,
+	},
+	{
+		when:    factors.ErrRequired,
+		reason:  "factor_required",
+		page:    &Trouble{Word: "factor_required", Status: http.StatusConflict},
+		problem: factorRequiredProblem,
 	},
 	{
 		when:    factors.ErrTooMany,

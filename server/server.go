@@ -224,7 +224,7 @@ func (a *App) route() error {
 	})
 	authorizing := authorize.New(authorize.Options{
 		Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
-		Claims: oauth.ScopeOfClaim(), RFC9700: a.o.RFC9700, SignupEnabled: a.o.SignupEnabled,
+		Claims: oauth.ScopeOfClaim(), RFC9700: a.o.RFC9700, SignupEnabled: a.o.SignupEnabled, Counts: a.signIns.Counts,
 	})
 	(&handlers.Metadata{
 		Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms(), Grants: granting.Supported(),
@@ -261,7 +261,7 @@ func (a *App) route() error {
 	(&handlers.Me{Hosted: hosted, Clients: a.Clients, Consents: consents, Factors: a.Factors, Browser: browser, Export: export}).Mount(issuer)
 	a.hosted(root, issuer, hosted, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
-		Failures: failures, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
+		Failures: failures, Browser: browser, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known, Issuer: a.o.Issuer,
 	}).Mount(applications)
 	a.o.Metrics.Expect(granting.Supported(), refusals.Reasons())
 	a.engine = e
@@ -292,6 +292,7 @@ func (a *App) hosted(root, issuer gin.IRouter, h *handlers.Hosted, signup gin.Ha
 	(&handlers.Authorization{Hosted: h}).Mount(issuer)
 	(&handlers.Login{Hosted: h}).Mount(issuer)
 	(&handlers.FactorPage{Hosted: h}).Mount(issuer)
+	(&handlers.EnrolPage{Hosted: h}).Mount(issuer)
 	(&handlers.SignupPage{Hosted: h}).Mount(issuer, signup)
 	(&handlers.Consent{Hosted: h}).Mount(issuer)
 	(&handlers.RecoveryPages{Hosted: h}).Mount(root, issuer)

@@ -234,6 +234,7 @@ func (o *observer) everything(t *testing.T, operations map[string]described) {
 	o.watch(a)
 	o.documents(a, operations)
 	o.factors(a)
+	o.enrolments(t)
 	in := o.people(t, a, box)
 	o.clients(a, in)
 	o.hostedPages(t, a, in)

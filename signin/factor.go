@@ -43,6 +43,10 @@ type SecondFactor struct {
 	Challenge string
 	Method    factors.Method
 	Code      string
+	// Remember asks for no second factor at the next sign-ins in this browser: see
+	// Outcome.Keep. It has no effect with a recovery code, which the user has come to
+	// because the app is lost, and perhaps not lost alone.
+	Remember bool
 }
 
 // A challenge is a seal.Keys.Token of
@@ -65,10 +69,20 @@ type challenge struct {
 	user    ids.User
 }
 
-// askFactor makes o FactorDue if the user has a second factor.
-func (s *Service) askFactor(ctx context.Context, o *Outcome, a attempt) error {
+// askFactor makes o FactorDue if the user has a second factor, unless the browser is one that
+// the user has told us to remember; and EnrolmentDue if the user must have one and has none.
+func (s *Service) askFactor(ctx context.Context, o *Outcome, p Proof, a attempt) error {
 	methods, err := s.factors.Due(ctx, o.User.ID)
-	if err != nil || len(methods) == 0 {
+	if err != nil {
+		return err
+	}
+	if len(methods) == 0 {
+		if s.factors.MustHave(o.User.Roles) {
+			s.askEnrolment(o, a)
+		}
+		return nil
+	}
+	if known, err := s.remembered(ctx, o, p, a); known || err != nil {
 		return err
 	}
 	ch := challenge{binding: bound(a), expires: a.now.Add(challengeLife).UnixMilli(), epoch: o.User.Epoch, user: o.User.ID}
@@ -133,5 +147,6 @@ func (p SecondFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome
 	if err != nil {
 		return Outcome{}, err
 	}
-	return settled(a.now, user, oauth.SecondFactor...), nil
+	o := settled(a.now, user, oauth.SecondFactor...)
+	return o, s.keep(ctx, &o, p.Remember && p.Method != factors.ByRecoveryCode)
 }

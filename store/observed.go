@@ -78,9 +78,9 @@ func (o *Observed) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Tim
 	return o.DB.ConfirmEmail(ctx, id, now, ev, letters...)
 }
 
-func (o *Observed) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) (first bool, err error) {
+func (o *Observed) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) (first bool, err error) {
 	defer o.call(ctx, "ConfirmTOTP", time.Now())
-	return o.DB.ConfirmTOTP(ctx, user, id, step, codes, now, at, ev)
+	return o.DB.ConfirmTOTP(ctx, user, id, step, codes, now, at, ev, letters...)
 }
 
 func (o *Observed) Consent(ctx context.Context, user ids.User, client ids.Client) (consents.Consent, error) {
@@ -181,6 +181,11 @@ func (o *Observed) EndSignIn(ctx context.Context, id ids.Session, ev audit.Event
 func (o *Observed) EndUserSessions(ctx context.Context, user ids.User, keep ids.Place, ev audit.Event) (n int64, err error) {
 	defer o.call(ctx, "EndUserSessions", time.Now())
 	return o.DB.EndUserSessions(ctx, user, keep, ev)
+}
+
+func (o *Observed) EstablishTOTP(ctx context.Context, s factors.Secret, step int64, codes factors.Codes, epoch int64, now time.Time, ev audit.Event, letters ...factors.Notice) error {
+	defer o.call(ctx, "EstablishTOTP", time.Now())
+	return o.DB.EstablishTOTP(ctx, s, step, codes, epoch, now, ev, letters...)
 }
 
 func (o *Observed) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error) {
@@ -338,9 +343,9 @@ func (o *Observed) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Sessi
 	return o.DB.RedeemCode(ctx, c, s, now, ev)
 }
 
-func (o *Observed) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, now time.Time, at ids.Place, ev audit.Event) error {
+func (o *Observed) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
 	defer o.call(ctx, "RemoveFactor", time.Now())
-	return o.DB.RemoveFactor(ctx, user, id, now, at, ev)
+	return o.DB.RemoveFactor(ctx, user, id, must, now, at, ev, letters...)
 }
 
 func (o *Observed) RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error {
@@ -348,9 +353,9 @@ func (o *Observed) RenameFactor(ctx context.Context, user ids.User, id ids.Facto
 	return o.DB.RenameFactor(ctx, user, id, name, now, at)
 }
 
-func (o *Observed) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) error {
+func (o *Observed) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
 	defer o.call(ctx, "ReplaceCodes", time.Now())
-	return o.DB.ReplaceCodes(ctx, user, codes, now, at, ev)
+	return o.DB.ReplaceCodes(ctx, user, codes, now, at, ev, letters...)
 }
 
 func (o *Observed) ReplaceLogin(ctx context.Context, old ids.Login, l tokens.Login, now time.Time, ev audit.Event) error {
@@ -368,9 +373,9 @@ func (o *Observed) ResealKey(ctx context.Context, kid string, old, sealed []byte
 	return o.DB.ResealKey(ctx, kid, old, sealed)
 }
 
-func (o *Observed) ResetFactors(ctx context.Context, user ids.User, ev audit.Event) (n int, err error) {
+func (o *Observed) ResetFactors(ctx context.Context, user ids.User, ev audit.Event, letters ...factors.Notice) (n int, err error) {
 	defer o.call(ctx, "ResetFactors", time.Now())
-	return o.DB.ResetFactors(ctx, user, ev)
+	return o.DB.ResetFactors(ctx, user, ev, letters...)
 }
 
 func (o *Observed) ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
@@ -408,9 +413,9 @@ func (o *Observed) SetSecretHash(ctx context.Context, id ids.Client, hash string
 	return o.DB.SetSecretHash(ctx, id, hash, now, ev)
 }
 
-func (o *Observed) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event) error {
+func (o *Observed) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event, letters ...factors.Notice) error {
 	defer o.call(ctx, "SpendCode", time.Now())
-	return o.DB.SpendCode(ctx, user, digest, now, ev)
+	return o.DB.SpendCode(ctx, user, digest, now, ev, letters...)
 }
 
 func (o *Observed) SpendStep(ctx context.Context, user ids.User, id ids.Factor, step int64, now time.Time) error {

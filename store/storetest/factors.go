@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +24,9 @@ func totp(user ids.User) factors.Secret {
 		Sealed: []byte("sealed \x00\xff"),
 	}
 }
+
+// never says that no user must have a second factor, whatever the roles.
+func never([]string) bool { return false }
 
 // codesOf makes recovery codes.
 func codesOf(digests ...byte) factors.Codes {
@@ -173,13 +178,78 @@ var factorPromises = []promise{
 
 		// They go with the last other factor.
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.RemoveFactor(ctx, u.ID, f.ID, at, here, event(audit.FactorRemoved)))
+			succeeds(t, db.RemoveFactor(ctx, u.ID, f.ID, never, at, here, event(audit.FactorRemoved)))
 		}, event(audit.FactorRemoved))
 		all, err := db.Factors(t.Context(), u.ID)
 		succeeds(t, err)
 		same(t, "factors", len(all), 0)
-		fails(t, "remove twice", db.RemoveFactor(t.Context(), u.ID, f.ID, at, here, event(audit.FactorRemoved)), factors.ErrUnknown)
+		fails(t, "remove twice", db.RemoveFactor(t.Context(), u.ID, f.ID, never, at, here, event(audit.FactorRemoved)), factors.ErrUnknown)
 		fails(t, "rename it", db.RenameFactor(t.Context(), u.ID, f.ID, "x", at, here), factors.ErrUnknown)
+	}},
+	{"RemoveFactor/the last stays with whom must have one", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		succeeds(t, db.ChangeRoles(t.Context(), u.ID, func([]string) ([]string, error) { return []string{"staff"}, nil }, at, event(audit.UserRolesChanged)))
+		here := ids.Place{Session: s.ID}
+		staff := func(roles []string) bool { return len(roles) == 1 && roles[0] == "staff" }
+		begun := totp(u.ID)
+		succeeds(t, db.AddTOTP(t.Context(), begun, here))
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, begun.ID, staff, at, here, event(audit.FactorRemoved)))
+		first, second := inForce(t, db, s, 1), inForce(t, db, s)
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, first.ID, staff, at, here, event(audit.FactorRemoved)))
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "the last", db.RemoveFactor(ctx, u.ID, second.ID, staff, at, here, event(audit.FactorRemoved)), factors.ErrRequired)
+		})
+		all, err := db.Factors(t.Context(), u.ID)
+		succeeds(t, err)
+		same(t, "factors", len(all), 2)
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, second.ID, never, at, here, event(audit.FactorRemoved)))
+	}},
+	{"EstablishTOTP/a first factor, once, in the epoch of the password", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		login := addLogin(t, db, u)
+		f := totp(u.ID)
+		f.Name = ""
+		establish := func(f factors.Secret, epoch int64) error {
+			return db.EstablishTOTP(t.Context(), f, 100, codesOf(1, 2), epoch, at, event(audit.FactorAdded))
+		}
+		leaves(t, db, func(context.Context) { fails(t, "another epoch", establish(f, u.Epoch+1), factors.ErrUnknown) })
+		leaves(t, db, func(context.Context) { succeeds(t, establish(f, u.Epoch)) }, event(audit.FactorAdded))
+		totps, n, err := db.InForce(t.Context(), u.ID)
+		succeeds(t, err)
+		f.InForce, f.LastUsedAt = true, at
+		same(t, "in force", totps, []factors.Secret{f})
+		same(t, "codes", n, 2)
+		sessionGone(t, db, s)
+		isOver(t, db, login)
+		got, err := db.User(t.Context(), u.ID)
+		succeeds(t, err)
+		same(t, "epoch", got.Epoch, u.Epoch+1)
+		fails(t, "the step that confirmed it", db.SpendStep(t.Context(), u.ID, f.ID, 100, at), factors.ErrBadCode)
+		leaves(t, db, func(context.Context) {
+			fails(t, "a second sign-in", establish(totp(u.ID), u.Epoch), factors.ErrUnknown)
+			fails(t, "beside another factor", establish(totp(u.ID), u.Epoch+1), factors.ErrUnknown)
+		})
+		succeeds(t, db.DisableUser(t.Context(), u.ID, at, event(audit.UserDisabled)))
+		bob, _ := signIn(t, db, "bob")
+		succeeds(t, db.DisableUser(t.Context(), bob.ID, at, event(audit.UserDisabled)))
+		fails(t, "disabled", establish(totp(bob.ID), bob.Epoch+1), factors.ErrUnknown)
+	}},
+	{"EstablishTOTP/one winner", func(t *testing.T, db *store.DB) {
+		u, _ := signIn(t, db, "alice")
+		var won atomic.Int32
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				err := db.EstablishTOTP(context.WithoutCancel(t.Context()), totp(u.ID), 100, codesOf(1), u.Epoch, at, event(audit.FactorAdded))
+				if err == nil {
+					won.Add(1)
+				} else if !errors.Is(err, factors.ErrUnknown) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		same(t, "winners", won.Load(), 1)
 	}},
 	{"Reseal/what another key has sealed", func(t *testing.T, db *store.DB) {
 		_, s := signIn(t, db, "alice")
@@ -227,13 +297,13 @@ var factorPromises = []promise{
 					"add": db.AddTOTP(ctx, totp(u.ID), place), "confirm": confirm,
 					"replace": db.ReplaceCodes(ctx, u.ID, codesOf(5), at, place, event(audit.RecoveryCodesRenewed)),
 					"rename":  db.RenameFactor(ctx, u.ID, f.ID, "x", at, place),
-					"remove":  db.RemoveFactor(ctx, u.ID, f.ID, at, place, event(audit.FactorRemoved)),
+					"remove":  db.RemoveFactor(ctx, u.ID, f.ID, never, at, place, event(audit.FactorRemoved)),
 				} {
 					fails(t, name+": "+what, err, factors.ErrSignedOut)
 				}
 			})
 		}
-		fails(t, "expired", db.RemoveFactor(t.Context(), u.ID, f.ID, s.ExpiresAt, ids.Place{Session: s.ID}, event(audit.FactorRemoved)), factors.ErrSignedOut)
+		fails(t, "expired", db.RemoveFactor(t.Context(), u.ID, f.ID, never, s.ExpiresAt, ids.Place{Session: s.ID}, event(audit.FactorRemoved)), factors.ErrSignedOut)
 		lives(t, db, s)
 	}},
 	{"DeleteUser/the factors go, too", func(t *testing.T, db *store.DB) {
