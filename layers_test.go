@@ -60,7 +60,7 @@ var layers = map[string][]string{
 	"presets":   {"clients", "oauth", "spelling", "uris"},
 	"api":       {"accounts", "audit", "clients", "consents", "factors", "ids", "keys", "tokens"},
 	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "factors", "grants", "ids", "input", "keys", "mail", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "theme", "tokens", "web"},
-	"server":    {"accounts", "audit", "authorize", "clients", "consents", "factors", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "theme", "tokens", "tracing", "uris"},
+	"server":    {"accounts", "audit", "authorize", "caller", "clients", "consents", "factors", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "theme", "tokens", "tracing", "uris"},
 
 	// It sends what tracing makes.
 	"tracing/otlp": {"tracing"},

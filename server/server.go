@@ -124,7 +124,7 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	second, err := factors.New(factors.Options{Settings: o.Factors, Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName})
+	second, err := factors.New(factors.Options{Settings: o.Factors, Notices: FactorNotices(users), Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName})
 	if err != nil {
 		return nil, err
 	}

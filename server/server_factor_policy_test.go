@@ -243,3 +243,138 @@ func TestResetFactorsAreSetUpAnew(t *testing.T) {
 		}
 	})
 }
+
+// A browser is remembered for a while, for the account, until a password or the factors change.
+func TestRememberedBrowsers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t, withOptions(func(o *server.Options) { o.Factors.RememberBrowser = 2 * time.Hour }))
+		_, secret, recovery := a.withFactor("alice")
+		a.signup("bob")
+		_, bobs, _ := a.factorFor("bob")
+		remembered := func() *page {
+			t.Helper()
+			time.Sleep(time.Minute)
+			p := a.page()
+			p.remember(p.challenged("alice"), appCode(t, secret))
+			return p
+		}
+		p := a.page()
+		p.answer(p.challenged("alice"), "totp", appCode(t, secret)).want(http.StatusOK) // did not ask for it
+		p.challenged("alice")
+
+		p = remembered()
+		_, claims := p.signIn("alice", password).want(http.StatusOK).claims("access_token")
+		if got := fmt.Sprint(claims["amr"], " ", claims["acr"]); got != "[pwd] pwd" {
+			t.Errorf("access token: %s", got)
+		}
+		p.signIn("alice", "wrong").wantProblem(http.StatusUnauthorized, "invalid_credentials")
+		a.token(passwordForm("alice")).wantError(http.StatusBadRequest, "insufficient_authorization")
+		time.Sleep(time.Minute)
+		p.answer(p.challenged("bob"), "totp", appCode(t, bobs)).want(http.StatusOK) // another account asks as before
+		p.challenged("bob")
+		p.signIn("alice", password).want(http.StatusOK)
+
+		// The same browser at the hosted pages; what an application asks for is asked for all the same.
+		own := a.person()
+		own.jar = p.jar
+		own.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
+		own.authorize(authorization("spa")).code(spaCallback)
+		own.open("/oauth/authorize?"+authorization("spa", "claims", essentialMFA, "prompt", "none").Encode()).refuses(spaCallback, "login_required")
+		f := own.authorize(authorization("spa", "claims", essentialMFA)).page("login-form")
+		asks := own.follow(own.submit("/login", fill(f, "username", "alice", "password", password))).page("factor-form")
+		_, claims = a.exchange(own.submit("/factor", fill(asks, "code", appCode(t, secret))).code(spaCallback)).want(http.StatusOK).claims("id_token")
+		if got := fmt.Sprint(claims["amr"], " ", claims["acr"]); got != "[pwd otp mfa] mfa" {
+			t.Errorf("ID token of a step-up: %s", got)
+		}
+		own.submit("/login", form("username", "alice", "password", password)).goesTo("/me") // remembered as before
+
+		// A recovery code remembers nothing.
+		q := a.page()
+		q.do(http.MethodPost, "/session/factor", fmt.Sprintf(`{"challenge":%q,"method":"recovery_code","code":%q,"remember":true}`, q.challenged("alice"), recovery[0])).want(http.StatusOK)
+		q.challenged("alice")
+
+		time.Sleep(110 * time.Minute)
+		p.signIn("alice", password).want(http.StatusOK)
+		time.Sleep(10 * time.Minute)
+		p.challenged("alice")
+
+		user, err := a.Users.ByUsername(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, change := range map[string]func(p *page){
+			"another password": func(p *page) {
+				p.do(http.MethodPost, "/account/password", `{"current_password":"`+password+`","new_password":"`+password+`"}`).want(http.StatusNoContent)
+			},
+			"by the operator": func(*page) {
+				if err := a.Users.SetPassword(t.Context(), time.Now(), user.ID, password, caller.Operator()); err != nil {
+					t.Error(err)
+				}
+			},
+			"signed out everywhere": func(p *page) { p.do(http.MethodDelete, "/account/sessions", "").want(http.StatusNoContent) },
+			"another factor":        func(p *page) { p.enrol() },
+			"new recovery codes":    func(p *page) { p.do(http.MethodPost, "/account/factors/recovery_codes", "").want(http.StatusCreated) },
+			"turned off": func(*page) {
+				a.options.Factors.RememberBrowser = 0
+				a.restart()
+			},
+		} {
+			p := remembered()
+			p.signIn("alice", password).want(http.StatusOK)
+			change(p)
+			if r := p.signIn("alice", password); r.Code != http.StatusUnauthorized {
+				t.Errorf("%s: %d %s", what, r.Code, r.Body)
+			}
+			a.options.Factors.RememberBrowser = 2 * time.Hour
+			a.restart()
+		}
+		p = remembered()
+		if _, err := a.Factors.Reset(t.Context(), time.Now(), user.ID, caller.Operator()); err != nil {
+			t.Fatal(err)
+		}
+		elsewhere := a.page()
+		elsewhere.signIn("alice", password).want(http.StatusOK)
+		elsewhere.enrol()
+		p.challenged("alice")
+	})
+}
+
+// remember answers a challenge, and asks for no second factor in this browser.
+func (p *page) remember(challenge, code string) {
+	p.a.t.Helper()
+	p.do(http.MethodPost, "/session/factor", fmt.Sprintf(`{"challenge":%q,"method":"totp","code":%q,"remember":true}`, challenge, code)).want(http.StatusOK)
+}
+
+const essentialMFA = `{"id_token":{"acr":{"essential":true,"value":"mfa"}}}`
+
+// The pages offer it, but for a recovery code and where the operator has turned it off.
+func TestPagesRememberBrowsers(t *testing.T) {
+	const box = `name="remember"`
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t, withOptions(required("all")))
+		a.signup("alice")
+		p := a.person()
+		p.submit("/login", form("username", "alice", "password", password)).goesTo("/factor/enrol")
+		secret := p.open("/factor/enrol").says(http.StatusOK, box).secret()
+		p.submit("/factor/enrol", form("code", appCode(t, secret), "remember", "yes")).says(http.StatusOK, "Recovery codes")
+		p.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
+
+		time.Sleep(time.Minute)
+		q := a.person()
+		q.submit("/login", form("username", "alice", "password", password)).goesTo("/factor")
+		q.open("/factor").says(http.StatusOK, box, "Don’t ask again in this browser")
+		if r := q.open("/factor/recovery").says(http.StatusOK); strings.Contains(r.Body.String(), box) {
+			t.Error("a recovery code offers it")
+		}
+		q.submit("/factor", form("code", "000000")).says(http.StatusBadRequest, box)
+		q.submit("/factor", form("code", appCode(t, secret), "remember", "yes")).goesTo("/me")
+		q.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
+
+		a.options.Factors.RememberBrowser = 0
+		a.restart()
+		q.submit("/login", form("username", "alice", "password", password)).goesTo("/factor")
+		if r := q.open("/factor").says(http.StatusOK); strings.Contains(r.Body.String(), box) {
+			t.Error("the page offers it")
+		}
+	})
+}

@@ -234,6 +234,24 @@ var factorPromises = []promise{
 		succeeds(t, db.DisableUser(t.Context(), bob.ID, at, event(audit.UserDisabled)))
 		fails(t, "disabled", establish(totp(bob.ID), bob.Epoch+1), factors.ErrUnknown)
 	}},
+	{"Factors/letters go with the change that they are about", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "alice@example.com")
+		s := signedIn(t, db, u)
+		here, l := ids.Place{Session: s.ID}, letter(accounts.FactorAdded, u)
+		f := totp(u.ID)
+		fails(t, "confirm nothing", func() error {
+			_, err := db.ConfirmTOTP(t.Context(), u.ID, f.ID, 100, codesOf(1), at, here, event(audit.FactorAdded), l)
+			return err
+		}(), factors.ErrUnknown)
+		fails(t, "establish in another epoch", db.EstablishTOTP(t.Context(), f, 100, codesOf(1), 7, at, event(audit.FactorAdded), l), factors.ErrUnknown)
+		fails(t, "spend no code", db.SpendCode(t.Context(), u.ID, [32]byte{}, at, event(audit.RecoveryCodeUsed), l), factors.ErrBadCode)
+		fails(t, "remove nothing", db.RemoveFactor(t.Context(), u.ID, f.ID, never, at, here, event(audit.FactorRemoved), l), factors.ErrUnknown)
+		_, err := db.ResetFactors(t.Context(), u.ID, event(audit.FactorsReset), l)
+		succeeds(t, err)
+		same(t, "letters without a change", len(due(t, db, at)), 0)
+		succeeds(t, db.EstablishTOTP(t.Context(), f, 100, codesOf(1), u.Epoch, at, event(audit.FactorAdded), l))
+		same(t, "letters", due(t, db, at), []accounts.Letter{l})
+	}},
 	{"EstablishTOTP/one winner", func(t *testing.T, db *store.DB) {
 		u, _ := signIn(t, db, "alice")
 		var won atomic.Int32
