@@ -69,6 +69,8 @@ func ownExamples() []Example {
 		})},
 		{"me-security-throttled", MeSecurity, own(MeSecurity, Own{Password: true}, Data{Errors: []string{"throttled"}, Retry: 61 * time.Second})},
 		{"me-security-without-a-password", MeSecurity, own(MeSecurity, Own{}, Data{})},
+		{"me-security-with-another-way-in", MeSecurity, own(MeSecurity, Own{Password: true, OtherWayIn: true, Acts: acts}, Data{})},
+		{"me-security-remove-password", MeSecurity, own(MeSecurity, Own{Password: true, OtherWayIn: true, Asked: "password_remove"}, Data{Fields: map[string]string{"current_password": "invalid"}})},
 		{"me-security-with-a-factor", MeSecurity, own(MeSecurity, Own{Password: true, Acts: acts, Factors: apps}, Data{})},
 		{"me/factors", MeFactors, own(MeFactors, Own{MayAdd: true}, Data{Home: home})},
 		{"me-factors-in-force", MeFactors, own(MeFactors, Own{Notice: "factor_added", MayAdd: true, Factors: apps}, Data{})},

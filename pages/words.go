@@ -163,6 +163,7 @@ var signInWords = map[string]said{
 	"error.invalid_credentials.email": {"The e-mail address or the password is wrong.", "이메일 주소 또는 비밀번호가 올바르지 않습니다."},
 	"error.invalid_credentials.name":  {"The username, the e-mail address or the password is wrong.", "아이디, 이메일 주소 또는 비밀번호가 올바르지 않습니다."},
 	"error.wrong_code":                {"This code is wrong, or was used before. Enter the code that your app shows now.", "코드가 올바르지 않거나 이미 사용되었습니다. 지금 앱에 표시된 코드를 입력해 주세요."},
+	"error.last_way_in":               {"You would have no way left to sign in. Set up another first.", "로그인할 수 있는 방법이 남지 않습니다. 다른 방법을 먼저 추가해 주세요."},
 	"error.factor_required":           {"You must have a second step. Set up another app before you remove this one.", "2단계 인증은 필수입니다. 다른 앱을 먼저 추가한 다음 이 앱을 삭제해 주세요."},
 	"error.factor_not_offered":        {"Authenticator apps can’t be set up here.", "여기서는 인증 앱을 추가할 수 없습니다."},
 	"error.too_many_factors":          {"You have as many authenticator apps as an account may have. Remove one first.", "인증 앱을 더 추가할 수 없습니다. 먼저 하나를 삭제해 주세요."},

@@ -58,6 +58,8 @@ var (
 		"the password is right, but the user has to confirm the account's address first: /account/email/resend sends the mail again")
 	disabledProblem = NewProblem(http.StatusForbidden, "account_disabled", "Account disabled",
 		"the password is right, but the operator has disabled the account")
+	lastWayInProblem = NewProblem(http.StatusConflict, "last_way_in", "Last way to sign in",
+		"you would have no way left to sign in: set up another first, such as a passkey")
 	takenProblem     = NewProblem(http.StatusConflict, "taken", "Already taken", "another account already has this, see errors")
 	badLetterProblem = InvalidInput(input.Problem{Field: "token", Code: input.Invalid,
 		Detail: "token is unknown, used or expired: ask for another mail."})

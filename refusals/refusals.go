@@ -118,6 +118,12 @@ var table = []row{
 		page:    &Trouble{Word: "account_disabled", Status: http.StatusForbidden},
 		problem: disabledProblem,
 	},
+	{
+		when:    accounts.ErrLastWayIn,
+		reason:  "last_way_in",
+		page:    &Trouble{Word: "last_way_in", Status: http.StatusConflict},
+		problem: lastWayInProblem,
+	},
 	{when: accounts.ErrUsernameTaken, reason: "username_taken", problem: takenProblem},
 	{when: accounts.ErrEmailTaken, reason: "email_taken", problem: takenProblem},
 	{

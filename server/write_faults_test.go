@@ -107,6 +107,10 @@ func (b *brittle) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor,
 	return first, err
 }
 
+func (b *brittle) RemovePassword(ctx context.Context, id ids.User, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+	return b.do("RemovePassword", func() error { return b.Store.RemovePassword(ctx, id, by, now, ev, letters...) })
+}
+
 func (b *brittle) EstablishTOTP(ctx context.Context, s factors.Secret, step int64, codes factors.Codes, epoch int64, now time.Time, ev audit.Event, letters ...factors.Notice) error {
 	return b.do("EstablishTOTP", func() error { return b.Store.EstablishTOTP(ctx, s, step, codes, epoch, now, ev, letters...) })
 }
@@ -224,6 +228,15 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 		return func() *response {
 			return p.do(http.MethodPost, "/account/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+appCode(a.t, begun.text("secret"))+`"}`)
 		}, func() bool { return a.factorsOf()[0].InForce }
+	},
+	"RemovePassword": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		a.signup("alice")
+		p := a.page()
+		a.givePasskey("alice", p.signIn("alice", password).want(http.StatusOK))
+		return func() *response { return p.do(http.MethodDelete, "/account/password", "") }, func() bool {
+			user, err := a.Users.ByUsername(a.t.Context(), "alice")
+			return err == nil && user.PasswordHash == ""
+		}
 	},
 	"EstablishTOTP": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
 		a.options.Factors.Required = []string{"all"}
@@ -400,7 +413,7 @@ func (a *app) factorsOf() []factors.Factor {
 // by why.
 var notAcknowledged = map[string][]string{
 	"it reads": {
-		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Factors", "Failures", "FormerlySealed", "InForce", "Letter", "Login", "Origins", "Pending", "Ping", "Profile", "SearchUsers",
+		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Factors", "Failures", "FormerlySealed", "InForce", "Letter", "Login", "Origins", "OtherWayIn", "Pending", "Ping", "Profile", "SearchUsers",
 		"Session", "UnclaimedUser", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserLogins", "UserSessions", "Users",
 	},
 	"it cleans up, and will again": {

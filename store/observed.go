@@ -258,6 +258,11 @@ func (o *Observed) Origins(ctx context.Context) ([]clients.Origin, error) {
 	return o.DB.Origins(ctx)
 }
 
+func (o *Observed) OtherWayIn(ctx context.Context, id ids.User) (bool, error) {
+	defer o.call(ctx, "OtherWayIn", time.Now())
+	return o.DB.OtherWayIn(ctx, id)
+}
+
 func (o *Observed) Pending(ctx context.Context, user ids.User, id ids.Factor) (factors.Secret, error) {
 	defer o.call(ctx, "Pending", time.Now())
 	return o.DB.Pending(ctx, user, id)
@@ -346,6 +351,11 @@ func (o *Observed) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Sessi
 func (o *Observed) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
 	defer o.call(ctx, "RemoveFactor", time.Now())
 	return o.DB.RemoveFactor(ctx, user, id, must, now, at, ev, letters...)
+}
+
+func (o *Observed) RemovePassword(ctx context.Context, id ids.User, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+	defer o.call(ctx, "RemovePassword", time.Now())
+	return o.DB.RemovePassword(ctx, id, by, now, ev, letters...)
 }
 
 func (o *Observed) RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error {
