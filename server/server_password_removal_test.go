@@ -61,7 +61,7 @@ func TestPasswordIsRemovedWhereAnotherWayInRemains(t *testing.T) {
 		a, box := simulated(t)
 		a.provenUser("alice")
 		p := a.page()
-		in := p.signIn("alice", password).want(http.StatusOK)
+		p.signIn("alice", password).want(http.StatusOK)
 		own := a.person()
 		own.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
 		p.do(http.MethodDelete, "/account/password", "").wantProblem(http.StatusConflict, "last_way_in")
@@ -73,7 +73,7 @@ func TestPasswordIsRemovedWhereAnotherWayInRemains(t *testing.T) {
 		f := own.open("/me/security").page("password-form")
 		own.submit("/me/security", fill(f, "do", "password_remove", "current_password", password)).says(http.StatusConflict, "no way left to sign in")
 		p.signIn("alice", password).want(http.StatusOK)
-		in = p.refresh().want(http.StatusOK)
+		in := p.refresh().want(http.StatusOK)
 		box.want(t, "nothing was removed")
 
 		a.givePasskey("alice", in)
