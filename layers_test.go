@@ -51,7 +51,7 @@ var layers = map[string][]string{
 	"store":           {"ids", "store/dsn", "accounts", "audit", "clients", "consents", "factors", "keys", "limits", "oauth", "secrecy", "tokens"},
 	"store/storetest": {"accounts", "audit", "clients", "consents", "factors", "ids", "keys", "limits", "oauth", "store", "store/dsn", "tokens", "test/mariadb", "test/soak"},
 
-	"signin": {"accounts", "caller", "clients", "factors", "ids", "limits", "oauth", "seal", "secrecy", "tokens"},
+	"signin": {"accounts", "browser", "caller", "clients", "factors", "ids", "limits", "oauth", "seal", "secrecy", "tokens"},
 
 	// Above the domain.
 	"refusals":  {"accounts", "clients", "consents", "factors", "input", "limits", "oauth", "signin", "tokens"},
@@ -60,7 +60,7 @@ var layers = map[string][]string{
 	"presets":   {"clients", "oauth", "spelling", "uris"},
 	"api":       {"accounts", "audit", "clients", "consents", "factors", "ids", "keys", "tokens"},
 	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "factors", "grants", "ids", "input", "keys", "mail", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "theme", "tokens", "web"},
-	"server":    {"accounts", "audit", "authorize", "clients", "consents", "factors", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "theme", "tokens", "tracing", "uris"},
+	"server":    {"accounts", "audit", "authorize", "caller", "clients", "consents", "factors", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "theme", "tokens", "tracing", "uris"},
 
 	// It sends what tracing makes.
 	"tracing/otlp": {"tracing"},

@@ -56,10 +56,10 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 	// the caller has to be the operator.
 	unlimited := map[string]bool{
 		"ResetPassword": true, "ConfirmEmail": true, "Renew": true, // a mailed token
-		"ChangePassword": true, "DeleteOwn": true, "SetProfile": true, // a session
+		"ChangePassword": true, "RemovePassword": true, "DeleteOwn": true, "SetProfile": true, // a session
 		"SetPassword": true, "Disable": true, "Enable": true, "VerifyEmail": true, "Delete": true, // the operator alone
 		"Unlock": true, "SetEmail": true, "AddRole": true, "RemoveRole": true,
-		"SignedIn": true, // a sign-in
+		"SignedIn": true, "FactorNotice": true, // a sign-in, and a change of a factor
 	}
 	for method := range reflect.TypeFor[*accounts.Users]().Methods() {
 		takes := false
@@ -253,6 +253,9 @@ func TestUsersChangeNothingOfTheirOwnWithoutASession(t *testing.T) {
 	from := caller.Caller{Address: home}
 	if _, err := users.ChangePassword(t.Context(), time.Now(), alice, ids.Place{}, "another quiet harbour", from); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("change the password: %v, want ErrSignedOut", err)
+	}
+	if _, err := users.RemovePassword(t.Context(), time.Now(), alice, ids.Place{}, from); !errors.Is(err, accounts.ErrSignedOut) {
+		t.Errorf("remove the password: %v, want ErrSignedOut", err)
 	}
 	if err := users.RequestEmailChange(t.Context(), time.Now(), alice.ID, ids.Place{}, "a@example.com", from); !errors.Is(err, accounts.ErrSignedOut) {
 		t.Errorf("change the address: %v, want ErrSignedOut", err)

@@ -34,6 +34,15 @@ const (
 	PasswordChanged   LetterKind = "password_changed"   // notifies the owner
 	AlreadyRegistered LetterKind = "already_registered" // notifies the owner that another visitor or user wants the address
 	NewBrowser        LetterKind = "new_browser"        // notifies the owner of a sign-in
+
+	// These notify the owner of a change of what is proven at a sign-in besides the password,
+	// and of the password's end.
+	FactorAdded          LetterKind = "factor_added"
+	FactorRemoved        LetterKind = "factor_removed"
+	FactorsReset         LetterKind = "factors_reset" // by the operator
+	RecoveryCodesRenewed LetterKind = "recovery_codes_renewed"
+	RecoveryCodeUsed     LetterKind = "recovery_code_used"
+	PasswordRemoved      LetterKind = "password_removed"
 )
 
 // lifetimes are how long a letter's token is valid. A letter without one is sent within
@@ -47,6 +56,13 @@ var lifetimes = map[LetterKind]time.Duration{
 	PasswordChanged:   24 * time.Hour,
 	AlreadyRegistered: time.Hour,
 	NewBrowser:        24 * time.Hour,
+
+	FactorAdded:          24 * time.Hour,
+	FactorRemoved:        24 * time.Hour,
+	FactorsReset:         24 * time.Hour,
+	RecoveryCodesRenewed: 24 * time.Hour,
+	RecoveryCodeUsed:     24 * time.Hour,
+	PasswordRemoved:      24 * time.Hour,
 }
 
 // UrgentLetters returns the kinds of letters whose readers wait for them and can't go on
@@ -85,6 +101,16 @@ type Letter struct {
 
 // nowhere turns l into a letter that is never sent.
 func (l *Letter) nowhere() { l.UserID, l.Address, l.DueAt = ids.User{}, "", time.Time{} }
+
+// LeadsToReset reports whether the letter has a link to the page that asks for a new password,
+// for a reader who didn't do what it says.
+func (l *Letter) LeadsToReset() bool {
+	switch l.Kind {
+	case EmailChangeAsked, NewBrowser, FactorAdded, FactorRemoved, FactorsReset, RecoveryCodesRenewed, RecoveryCodeUsed, PasswordRemoved:
+		return true
+	}
+	return false
+}
 
 // HasToken reports whether the letter carries a token.
 func (l *Letter) HasToken() bool {

@@ -3,9 +3,11 @@ package accounts
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"countersign/audit"
 	"countersign/caller"
 	"countersign/ids"
 	"countersign/limits"
@@ -103,6 +105,42 @@ func (u *Users) notice(ctx context.Context, now time.Time, kind LetterKind, user
 	}
 	language, err := u.languageOf(ctx, user.ID, from)
 	return []Letter{u.letter(now, kind, user, user.Email, language)}, err
+}
+
+// aboutFactors are the letters about changes of a user's factors, by the kinds of their events.
+var aboutFactors = map[audit.Kind]LetterKind{
+	audit.FactorAdded: FactorAdded, audit.FactorRemoved: FactorRemoved, audit.FactorsReset: FactorsReset,
+	audit.RecoveryCodesRenewed: RecoveryCodesRenewed, audit.RecoveryCodeUsed: RecoveryCodeUsed,
+}
+
+// factorLetters is how many letters about changes of the own factors a user gets, per window
+// of the throttle. A user who has read that many knows.
+const factorLetters = 20
+
+// FactorNotice returns the letter to a user's proven address about a change of the user's
+// factors, which the store posts with the change; none where there is no such address. It
+// counts the letters that a caller who is signed in can cause without end.
+func (u *Users) FactorNotice(ctx context.Context, now time.Time, id ids.User, about audit.Kind, from caller.Caller) ([]Letter, error) {
+	kind, ok := aboutFactors[about]
+	if !ok || !u.mail {
+		return nil, nil
+	}
+	user, err := u.store.User(ctx, id)
+	if errors.Is(err, ErrUnknownUser) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write a letter about %s: %w", about, err)
+	}
+	letters, err := u.notice(ctx, now, kind, &user, from)
+	if len(letters) == 0 || err != nil || kind == FactorsReset || kind == RecoveryCodeUsed {
+		return letters, err
+	}
+	left, err := u.spend(ctx, now, limits.Key("letters about factors", id.String()), factorLetters)
+	if !left || err != nil {
+		return nil, err
+	}
+	return letters, nil
 }
 
 // languageOf returns the language of a letter to a user about what a caller does: that of the

@@ -125,6 +125,12 @@ type UserStore interface {
 	// must still be in the epoch that by names, so that of all changes that rest on one
 	// password one succeeds. ErrUnknownUser, ErrSignedOut, ErrBadCredentials.
 	SetPasswordHash(ctx context.Context, id ids.User, hash string, by By, now time.Time, ev audit.Event, letters ...Letter) error
+	// RemovePassword is SetPasswordHash without a hash, by the user, for an account that has
+	// another way in: see OtherWayIn. ErrLastWayIn, ErrUnknownUser, ErrSignedOut,
+	// ErrBadCredentials.
+	RemovePassword(ctx context.Context, id ids.User, by By, now time.Time, ev audit.Event, letters ...Letter) error
+	// OtherWayIn reports whether the user can sign in without the password.
+	OtherWayIn(ctx context.Context, id ids.User) (bool, error)
 	// UpgradePasswordHash replaces old by another hash of the same password, if old is
 	// still the user's hash. Sessions stay alive.
 	UpgradePasswordHash(ctx context.Context, id ids.User, old, hash string) error

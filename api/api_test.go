@@ -65,7 +65,7 @@ func TestRecordsInJSON(t *testing.T) {
 		want string
 	}{
 		"user":              {api.DescribeUser(user), `{` + userMembers + `}`},
-		"user with profile": {api.UserWithProfile{User: api.DescribeUser(user), Profile: accounts.Profile{Name: "Alice"}}, `{` + userMembers + `,"profile":{"name":"Alice"}}`},
+		"user with profile": {api.UserWithProfile{User: api.DescribeUser(user), Factors: []api.Factor{}, Profile: accounts.Profile{Name: "Alice"}}, `{` + userMembers + `,"factors":[],"profile":{"name":"Alice"}}`},
 		"bare user": {api.DescribeUser(accounts.User{ID: userID, Username: "bob", CreatedAt: made}),
 			`{"id":"01a220a2-1cf2-7812-aed6-fbbd87b5b301","username":"bob","email_verified":false,"roles":[],"disabled":false,"created_at":"2026-02-28T23:00:00Z"}`},
 		"client":            {api.DescribeClient(client), `{` + clientMembers + `}`},

@@ -21,8 +21,9 @@ func DescribeUser(u accounts.User) User {
 	}
 }
 
-// UserWithProfile is an account with its user's profile.
+// UserWithProfile is an account with its second factors in force and its user's profile.
 type UserWithProfile struct {
 	User
+	Factors []Factor         `json:"factors"`
 	Profile accounts.Profile `json:"profile"`
 }

@@ -20,6 +20,7 @@ const (
 	UserEnabled         Kind = "user.enabled"
 	UserDeleted         Kind = "user.deleted"
 	UserPasswordChanged Kind = "user.password_changed"
+	UserPasswordRemoved Kind = "user.password_removed"
 	UserEmailVerified   Kind = "user.email_verified"
 	UserEmailChanged    Kind = "user.email_changed"
 	UserProfileChanged  Kind = "user.profile_changed"

@@ -62,13 +62,16 @@ func (j Judgment) Step() Step { return j.step }
 // Judge decides what must happen before the client gets its code. l is the browser's
 // login, nil if no user is signed in.
 func (s *Service) Judge(ctx context.Context, r *Request, l *tokens.Login) (Judgment, error) {
+	l, err := s.counting(ctx, r, l)
+	if err != nil {
+		return Judgment{}, err
+	}
 	j := Judgment{request: r, login: l}
 	if l != nil {
 		chosen, refusal := r.Choose().identify(l)
 		j.MayContinue = refusal == nil && chosen == Consent
 	}
 	if j.step, j.refusal = r.identify(l); j.refusal == nil && j.step == Consent {
-		var err error
 		if j.step, j.refusal, err = s.settle(ctx, r, l); err != nil {
 			return Judgment{}, err
 		}
@@ -78,6 +81,22 @@ func (s *Service) Judge(ctx context.Context, r *Request, l *tokens.Login) (Judgm
 	}
 	return j, nil
 }
+
+// counting returns the login of a browser if it counts for a request, and else nil: its user
+// signs in first.
+func (s *Service) counting(ctx context.Context, r *Request, l *tokens.Login) (*tokens.Login, error) {
+	if l == nil || s.o.Counts == nil {
+		return l, nil
+	}
+	counts, err := s.o.Counts(ctx, l, r.Classes)
+	if err != nil || !counts {
+		return nil, err
+	}
+	return l, nil
+}
+
+// WantsMore reports whether a password alone is less than the request wants.
+func (r *Request) WantsMore() bool { return !oauth.Methods{oauth.MethodPassword}.Meets(r.Classes) }
 
 // identify decides whether the user must give a proof first (SignIn or SignUp), or the
 // request goes on to Consent with the user of the login.
@@ -100,7 +119,8 @@ func (r *Request) identify(l *tokens.Login) (Step, *oauth.Error) {
 	case r.prompts("create") && !r.Chosen && l.AuthTime.Before(asked):
 		return SignUp, nil
 	}
-	// A user who has a second factor has always proven it, so asking again doesn't help.
+	// A user who has a second factor has proven it if the login counts, so asking again
+	// doesn't help.
 	if !l.Methods.Meets(r.Classes) {
 		return 0, oauth.Refuse(oauth.UnmetAuthentication, "the user has not set up what the acr values ask for")
 	}

@@ -15,6 +15,7 @@
 package authorize
 
 import (
+	"context"
 	"strings"
 
 	"countersign/clients"
@@ -38,6 +39,9 @@ type Options struct {
 	Claims map[string]string
 	// RFC9700 requires PKCE of every client (RFC 9700 section 2.1.1).
 	RFC9700 bool
+	// Counts reports whether a login signs its user in for a request that wants one of these
+	// classes: see signin.Service.Counts. nil: every login does.
+	Counts func(ctx context.Context, l *tokens.Login, classes []string) (bool, error)
 	// SignupEnabled lets a client ask for the page that makes an account (prompt=create).
 	SignupEnabled bool
 }

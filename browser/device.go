@@ -34,7 +34,7 @@ func OpenDevice(keys *seal.Keys, now time.Time, token string) *Known {
 // DeviceToken returns the token for an app to keep after a sign-in to the account, which
 // is in epoch.
 func (k *Known) DeviceToken(now time.Time, account ids.User, epoch int64) string {
-	value, _ := encoding.DecodeString(k.Remember(account, epoch)) // which has just encoded it
+	value, _ := encoding.DecodeString(k.Remember(account, epoch, nil)) // which has just encoded it
 	return k.keys.Token(devicePrefix, devicePurpose,
 		append(binary.BigEndian.AppendUint64(nil, uint64(now.Add(KnownFor).UnixMilli())), value...))
 }

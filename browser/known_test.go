@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/browser"
 	"countersign/ids"
@@ -34,7 +35,7 @@ func knows(k *seal.Keys, account ids.User, cookies ...string) (string, int64) {
 }
 
 func remember(k *seal.Keys, account ids.User, epoch int64, cookies ...string) string {
-	return browser.Recognize(k, cookies).Remember(account, epoch)
+	return browser.Recognize(k, cookies).Remember(account, epoch, nil)
 }
 
 func TestKnownRemembersItsLatestAccounts(t *testing.T) {
@@ -64,7 +65,7 @@ func TestKnownRemembersItsLatestAccounts(t *testing.T) {
 	if stranger+elsewhere != "" {
 		t.Error("known where it never was")
 	}
-	if len(value) > 300 {
+	if len(value) > 550 {
 		t.Errorf("%d bytes", len(value))
 	}
 }
@@ -72,19 +73,77 @@ func TestKnownRemembersItsLatestAccounts(t *testing.T) {
 // A mark records a sign-in in one epoch, and can't be moved to another.
 func TestKnownCantBeForged(t *testing.T) {
 	k := keys(t, seal.Generate())
-	value := remember(k, account(1), 1)
-	raw, err := base64.RawURLEncoding.DecodeString(value)
+	for _, keep := range []*browser.Proof{nil, {At: time.UnixMilli(9), Factors: [16]byte{1}}} {
+		value := browser.Recognize(k, nil).Remember(account(1), 1, keep)
+		raw, err := base64.RawURLEncoding.DecodeString(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range raw {
+			for bit := range 8 {
+				forged := bytes.Clone(raw)
+				forged[i] ^= 1 << bit
+				text := base64.RawURLEncoding.EncodeToString(forged)
+				if id, epoch := knows(k, account(1), text); id != "" {
+					t.Fatalf("byte %d, bit %d: known as %q in epoch %d", i, bit, id, epoch)
+				}
+				if p, _, ok := browser.Recognize(k, []string{text}).Proof(account(1)); ok {
+					t.Fatalf("byte %d, bit %d: %+v", i, bit, p)
+				}
+			}
+		}
+	}
+}
+
+// What a browser keeps of a second factor stays with its account and its epoch.
+func TestKnownKeepsAProof(t *testing.T) {
+	k := keys(t, seal.Generate())
+	kept := browser.Proof{At: time.UnixMilli(1234567890123), Factors: [16]byte{7, 15: 9}}
+	has := func(cookie string, n byte) (browser.Proof, int64) {
+		p, epoch, _ := browser.Recognize(k, []string{cookie}).Proof(account(n))
+		return p, epoch
+	}
+	value := browser.Recognize(k, nil).Remember(account(1), 3, &kept)
+	if p, epoch := has(value, 1); p != kept || epoch != 3 {
+		t.Errorf("kept %+v in epoch %d", p, epoch)
+	}
+	if _, epoch := knows(k, account(1), value); epoch != 3 {
+		t.Errorf("known in epoch %d", epoch)
+	}
+	value = remember(k, account(1), 3, remember(k, account(2), 5, value)) // later sign-ins
+	if p, _ := has(value, 1); p != kept {
+		t.Errorf("after later sign-ins: %+v", p)
+	}
+	if p, _ := has(value, 2); p != (browser.Proof{}) {
+		t.Errorf("another account has %+v", p)
+	}
+	if p, _ := has(remember(k, account(1), 4, value), 1); p != (browser.Proof{}) {
+		t.Errorf("in the next epoch: %+v", p)
+	}
+}
+
+// Browsers that a former version has remembered stay known.
+func TestKnownReadsTheFormerVersion(t *testing.T) {
+	k := keys(t, seal.Generate())
+	raw, err := base64.RawURLEncoding.DecodeString(remember(k, account(2), 4, remember(k, account(1), 3)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range raw {
-		for bit := range 8 {
-			forged := bytes.Clone(raw)
-			forged[i] ^= 1 << bit
-			if id, epoch := knows(k, account(1), base64.RawURLEncoding.EncodeToString(forged)); id != "" {
-				t.Fatalf("byte %d, bit %d: known as %q in epoch %d", i, bit, id, epoch)
-			}
-		}
+	former := append([]byte{2}, raw[1:21]...)
+	for mark := raw[21:]; len(mark) > 0; mark = mark[48:] {
+		former = append(append(former, mark[:8]...), mark[32:48]...)
+	}
+	value := base64.RawURLEncoding.EncodeToString(former)
+	id, epoch := knows(k, account(1), value)
+	if id == "" || epoch != 3 {
+		t.Fatalf("known as %q in epoch %d", id, epoch)
+	}
+	if _, _, ok := browser.Recognize(k, []string{value}).Proof(account(1)); ok {
+		t.Error("it keeps a proof")
+	}
+	value = remember(k, account(2), 5, value)
+	if again, epoch := knows(k, account(1), value); again != id || epoch != 3 {
+		t.Errorf("after a sign-in to another account: known as %q in epoch %d", again, epoch)
 	}
 }
 
@@ -121,6 +180,7 @@ func TestKnownSurvivesANewMasterKey(t *testing.T) {
 func FuzzRecognize(f *testing.F) {
 	k := keys(f, seal.Generate())
 	f.Add(remember(k, account(1), 1))
+	f.Add(browser.Recognize(k, nil).Remember(account(1), 1, &browser.Proof{At: time.UnixMilli(1)}))
 	f.Add("")
 	f.Add("AAAA")
 	f.Add(strings.Repeat("A", 1000))
@@ -129,8 +189,16 @@ func FuzzRecognize(f *testing.F) {
 		if id, _ := knows(k, account(2), value); id != "" {
 			t.Fatal("known to an account without a sign-in")
 		}
-		if id, _ := knows(k, account(2), remember(k, account(2), 5, value)); id == "" {
+		if p, _, ok := browser.Recognize(k, []string{value}).Proof(account(2)); ok {
+			t.Fatalf("%+v without a proof", p)
+		}
+		kept := browser.Proof{At: time.UnixMilli(1), Factors: [16]byte{3}}
+		value = browser.Recognize(k, []string{value}).Remember(account(2), 5, &kept)
+		if id, _ := knows(k, account(2), value); id == "" {
 			t.Fatal("not remembered")
+		}
+		if p, epoch, _ := browser.Recognize(k, []string{value}).Proof(account(2)); p != kept || epoch != 5 {
+			t.Fatalf("keeps %+v in epoch %d", p, epoch)
 		}
 	})
 }

@@ -25,6 +25,10 @@ type Caller struct {
 	// at the last sign-in with it; an empty id if the user has never signed in with it.
 	// nil: no browser, or none whose knowledge counts.
 	Browser func(user ids.User) (id string, epoch int64)
+	// Remembers returns what the caller's browser has kept of a second factor that a user has
+	// proven there, and the epoch that the account was in; false if there is nothing. nil: no
+	// browser, or none that is remembered.
+	Remembers func(user ids.User) (proof browser.Proof, epoch int64, ok bool)
 	// Binding is what a challenge for a second factor is bound to: a secret of the browser, or
 	// the name of another door. A caller without one can't answer a challenge.
 	Binding string

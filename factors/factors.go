@@ -32,6 +32,8 @@ var (
 	ErrSignedOut = errors.New("the user has been signed out")
 	// ErrNotOffered means that the operator lets users set up no factors of this kind.
 	ErrNotOffered = errors.New("such factors are not offered")
+	// ErrRequired means that the user must have a second factor, and that this is the last.
+	ErrRequired = errors.New("the user must have a second factor")
 	// ErrTooMany means that the user has as many factors as one may have.
 	ErrTooMany = errors.New("too many factors")
 	// ErrTaken means that a credential is a factor already.
@@ -94,7 +96,7 @@ type InForce struct {
 const MaxFactors = 20
 
 // Store stores factors. Every method is atomic, safe for concurrent use across all replicas,
-// and writes ev with its change. A place must be alive and the user's, or the method returns
+// and writes ev, and posts letters, with its change. A place must be alive and the user's, or the method returns
 // ErrSignedOut.
 type Store interface {
 	// Factors lists a user's factors, oldest first.
@@ -111,10 +113,16 @@ type Store interface {
 	// everywhere but at the place, and reports so: no sign-in that a password alone has
 	// opened is left. At the place the user has proven more than one factor from then on.
 	// ErrUnknown if the TOTP is gone, or in force already.
-	ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes Codes, now time.Time, at ids.Place, ev audit.Event) (first bool, err error)
+	ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes Codes, now time.Time, at ids.Place, ev audit.Event, letters ...Notice) (first bool, err error)
+	// EstablishTOTP adds a TOTP in force as the first factor of a user who isn't signed in
+	// yet, with recovery codes, and spends the step of the code that confirmed it. The account
+	// must be in that epoch and have no other factor in force (ErrUnknown): so of several
+	// calls for one sign-in, on whichever replicas, one succeeds. It moves the epoch, and the
+	// user is signed out everywhere: see ConfirmTOTP.
+	EstablishTOTP(ctx context.Context, s Secret, step int64, codes Codes, epoch int64, now time.Time, ev audit.Event, letters ...Notice) error
 	// AddPasskey adds a passkey, in force, as ConfirmTOTP does a TOTP. ErrTooMany, or ErrTaken if
 	// the credential is any user's.
-	AddPasskey(ctx context.Context, p Passkey, codes Codes, at ids.Place, ev audit.Event) (first bool, err error)
+	AddPasskey(ctx context.Context, p Passkey, codes Codes, at ids.Place, ev audit.Event, letters ...Notice) (first bool, err error)
 	// PasskeyOf returns the passkey with a credential's id, whose ever it is. ErrUnknown.
 	PasskeyOf(ctx context.Context, credential []byte) (Passkey, error)
 	// UsePasskey notes that p was used, with the SignCount and BackedUp that it has said. It
@@ -126,22 +134,22 @@ type Store interface {
 	SpendStep(ctx context.Context, user ids.User, id ids.Factor, step int64, now time.Time) error
 	// SpendCode removes one of the recovery codes. Of several calls one succeeds; the others
 	// get ErrBadCode.
-	SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event) error
+	SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event, letters ...Notice) error
 	// ReplaceCodes gives the user these recovery codes in place of all others. ErrUnknown if
 	// the user has no other factor in force.
-	ReplaceCodes(ctx context.Context, user ids.User, codes Codes, now time.Time, at ids.Place, ev audit.Event) error
+	ReplaceCodes(ctx context.Context, user ids.User, codes Codes, now time.Time, at ids.Place, ev audit.Event, letters ...Notice) error
 	// RenameFactor gives a factor a name. ErrUnknown.
 	RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error
 	// RemoveFactor removes a factor, and the recovery codes if it was the last other one in
-	// force. ErrUnknown.
-	RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, now time.Time, at ids.Place, ev audit.Event) error
+	// force; that one stays if must says so of the user's roles (ErrRequired). ErrUnknown.
+	RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func(roles []string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...Notice) error
 	// FormerlySealed lists at most limit factors whose secret doesn't begin with a prefix.
 	FormerlySealed(ctx context.Context, prefix []byte, limit int) ([]Secret, error)
 	// Reseal puts another sealed secret in the place of one.
 	Reseal(ctx context.Context, id ids.Factor, was, is []byte) error
 	// ResetFactors removes all of a user's factors and returns how many were in force. It
 	// writes ev if any was.
-	ResetFactors(ctx context.Context, user ids.User, ev audit.Event) (int, error)
+	ResetFactors(ctx context.Context, user ids.User, ev audit.Event, letters ...Notice) (int, error)
 }
 
 // Codes are new recovery codes, as they are stored.
@@ -150,9 +158,16 @@ type Codes struct {
 	Digests [][32]byte
 }
 
-// Options configure a Service. All are required, but for RelyingParty.
+// A Notice is a letter to the owner of an account. Another package makes it, and the Store
+// posts it: those two agree on its type, and this package only carries it.
+type Notice any
+
+// Options configure a Service. All but Notices and RelyingParty are required.
 type Options struct {
 	Settings Settings
+	// Notices returns the letters to a user about a change that a caller makes, by the kind
+	// of its event. nil: there are none.
+	Notices  func(ctx context.Context, now time.Time, user ids.User, about audit.Kind, from caller.Caller) ([]Notice, error)
 	Store    Store
 	Seal     *seal.Keys
 	Throttle *limits.Throttle
@@ -234,9 +249,14 @@ func (s *Service) Rename(ctx context.Context, now time.Time, user ids.User, id i
 }
 
 // Remove removes a factor, and the recovery codes with the last other one. ErrUnknown,
-// ErrSignedOut.
+// ErrRequired, ErrSignedOut.
 func (s *Service) Remove(ctx context.Context, now time.Time, user ids.User, id ids.Factor, at ids.Place, from caller.Caller) error {
-	return s.o.Store.RemoveFactor(ctx, user, id, now, at, event(audit.FactorRemoved, now, user, from))
+	ev := event(audit.FactorRemoved, now, user, from)
+	letters, err := s.notices(ctx, &ev, from)
+	if err != nil {
+		return err
+	}
+	return s.o.Store.RemoveFactor(ctx, user, id, s.o.Settings.MustHave, now, at, ev, letters...)
 }
 
 // Reset removes all factors of a user who has lost them, and returns how many were in force.
@@ -245,7 +265,20 @@ func (s *Service) Reset(ctx context.Context, now time.Time, user ids.User, from 
 	if err := from.MustBeOperator(); err != nil {
 		return 0, err
 	}
-	return s.o.Store.ResetFactors(ctx, user, event(audit.FactorsReset, now, user, from))
+	ev := event(audit.FactorsReset, now, user, from)
+	letters, err := s.notices(ctx, &ev, from)
+	if err != nil {
+		return 0, err
+	}
+	return s.o.Store.ResetFactors(ctx, user, ev, letters...)
+}
+
+// notices returns the letters about a change that leaves an event.
+func (s *Service) notices(ctx context.Context, ev *audit.Event, from caller.Caller) ([]Notice, error) {
+	if s.o.Notices == nil {
+		return nil, nil
+	}
+	return s.o.Notices(ctx, ev.Time, ev.UserID, ev.Kind, from)
 }
 
 func event(kind audit.Kind, now time.Time, user ids.User, from caller.Caller) audit.Event {

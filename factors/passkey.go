@@ -240,7 +240,12 @@ func (s *Service) AddPasskey(ctx context.Context, now time.Time, user ids.User, 
 		BackupEligible: made.Flags.BackupEligible, BackedUp: made.Flags.BackupState, Transports: transports(made.Transport),
 	}
 	codes, digests := newCodes(user)
-	first, err := s.o.Store.AddPasskey(ctx, p, Codes{ids.New[ids.Factor](), digests}, at, event(audit.FactorAdded, now, user, from))
+	ev := event(audit.FactorAdded, now, user, from)
+	letters, err := s.notices(ctx, &ev, from)
+	if err != nil {
+		return Passkey{}, nil, err
+	}
+	first, err := s.o.Store.AddPasskey(ctx, p, Codes{ids.New[ids.Factor](), digests}, at, ev, letters...)
 	switch {
 	case errors.Is(err, ErrTaken):
 		return Passkey{}, nil, bad(err)

@@ -27,7 +27,7 @@ func (s *Service) Prove(ctx context.Context, now time.Time, user ids.User, epoch
 	case ByTOTP:
 		err = s.proveTOTP(ctx, now, user, code)
 	case ByRecoveryCode:
-		err = s.o.Store.SpendCode(ctx, user, digest(user, code), now, event(audit.RecoveryCodeUsed, now, user, from))
+		err = s.proveCode(ctx, now, user, code, from)
 	default:
 		err = ErrBadCode
 	}
@@ -35,6 +35,16 @@ func (s *Service) Prove(ctx context.Context, now time.Time, user ids.User, epoch
 		return err
 	}
 	return guess.right(ctx)
+}
+
+// proveCode spends a recovery code. ErrBadCode.
+func (s *Service) proveCode(ctx context.Context, now time.Time, user ids.User, code string, from caller.Caller) error {
+	ev := event(audit.RecoveryCodeUsed, now, user, from)
+	letters, err := s.notices(ctx, &ev, from)
+	if err != nil {
+		return err
+	}
+	return s.o.Store.SpendCode(ctx, user, digest(user, code), now, ev, letters...)
 }
 
 // budget is what guesses at codes count against.

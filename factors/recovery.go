@@ -46,7 +46,11 @@ func digest(user ids.User, code string) [32]byte {
 func (s *Service) Renew(ctx context.Context, now time.Time, user ids.User, at ids.Place, from caller.Caller) ([]string, error) {
 	codes, digests := newCodes(user)
 	ev := event(audit.RecoveryCodesRenewed, now, user, from)
-	if err := s.o.Store.ReplaceCodes(ctx, user, Codes{ids.New[ids.Factor](), digests}, now, at, ev); err != nil {
+	letters, err := s.notices(ctx, &ev, from)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.o.Store.ReplaceCodes(ctx, user, Codes{ids.New[ids.Factor](), digests}, now, at, ev, letters...); err != nil {
 		return nil, fmt.Errorf("renew recovery codes: %w", err)
 	}
 	return codes, nil

@@ -52,14 +52,21 @@ func (s *Service) Enrol(ctx context.Context, now time.Time, user ids.User, accou
 	if err := checkName(name); err != nil {
 		return Enrolment{}, err
 	}
-	secret := make([]byte, secretSize)
-	rand.Read(secret)
-	f := Factor{ID: ids.New[ids.Factor](), UserID: user, Kind: TOTP, Name: name, CreatedAt: now}
-	sealed := s.o.Seal.Seal(sealPurpose, secret, f.ID[:])
-	if err := s.o.Store.AddTOTP(ctx, Secret{Factor: f, Sealed: sealed}, at); err != nil {
+	begun, secret := s.newTOTP()
+	begun.UserID, begun.Name, begun.CreatedAt = user, name, now
+	if err := s.o.Store.AddTOTP(ctx, begun, at); err != nil {
 		return Enrolment{}, fmt.Errorf("begin a TOTP: %w", err)
 	}
-	return s.enrolment(f.ID, account, secret), nil
+	return s.enrolment(begun.ID, account, secret), nil
+}
+
+// newTOTP makes a TOTP of no user.
+func (s *Service) newTOTP() (made Secret, secret []byte) {
+	secret = make([]byte, secretSize)
+	rand.Read(secret)
+	made.ID, made.Kind = ids.New[ids.Factor](), TOTP
+	made.Sealed = s.o.Seal.Seal(sealPurpose, secret, made.ID[:])
+	return made, secret
 }
 
 func (s *Service) enrolment(id ids.Factor, account string, secret []byte) Enrolment {
@@ -73,11 +80,16 @@ func (s *Service) Pending(ctx context.Context, user ids.User, id ids.Factor, acc
 	if err != nil {
 		return Enrolment{}, err
 	}
-	secret, err := s.o.Seal.Open(sealPurpose, pending.Sealed, id[:])
+	return s.shown(&pending, account)
+}
+
+// shown returns what an authenticator app needs for a TOTP.
+func (s *Service) shown(of *Secret, account string) (Enrolment, error) {
+	secret, err := s.o.Seal.Open(sealPurpose, of.Sealed, of.ID[:])
 	if err != nil {
 		return Enrolment{}, fmt.Errorf("open the secret of a TOTP: %w", err)
 	}
-	return s.enrolment(id, account, secret), nil
+	return s.enrolment(of.ID, account, secret), nil
 }
 
 // uri returns the address that authenticator apps read from a QR code. They expect %20 for a
@@ -110,7 +122,11 @@ func (s *Service) Confirm(ctx context.Context, now time.Time, user ids.User, id 
 	}
 	codes, digests := newCodes(user)
 	ev := event(audit.FactorAdded, now, user, from)
-	first, err := s.o.Store.ConfirmTOTP(ctx, user, id, step, Codes{ids.New[ids.Factor](), digests}, now, at, ev)
+	letters, err := s.notices(ctx, &ev, from)
+	if err != nil {
+		return nil, err
+	}
+	first, err := s.o.Store.ConfirmTOTP(ctx, user, id, step, Codes{ids.New[ids.Factor](), digests}, now, at, ev, letters...)
 	if err != nil {
 		return nil, fmt.Errorf("confirm a TOTP: %w", err)
 	}

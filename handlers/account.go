@@ -39,6 +39,7 @@ func (h *Account) Mount(r gin.IRouter) {
 	r.DELETE("/account/sessions/:id", h.Bearer.Owner(h.endSession))
 	r.POST("/account/proof", h.Bearer.Owner(h.proof))
 	r.POST("/account/password", h.Bearer.Owner(h.changePassword))
+	r.DELETE("/account/password", h.Bearer.Owner(h.removePassword))
 	r.POST("/account/email", h.Bearer.Owner(h.changeEmail))
 	r.GET("/account/export", h.Bearer.Owner(h.export))
 	r.DELETE("/account", h.Bearer.Owner(h.delete))
@@ -125,6 +126,25 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 		return wrongPassword(err)
 	}
 	user, err := h.Users.ChangePassword(c.Request.Context(), now, proven, ids.Place{Session: mine.ID}, req.New, from)
+	if err != nil {
+		return wrongPassword(err)
+	}
+	h.KnownBrowsers.renew(c, &user)
+	return noContent(c)
+}
+
+// removePassword leaves the user the other ways to sign in.
+func (h *Account) removePassword(c *gin.Context, mine tokens.Session) error {
+	var req proofRequest
+	if err := readOptional(c.Request, &req); err != nil {
+		return err
+	}
+	now, from := time.Now(), h.KnownBrowsers.caller(c, "")
+	proven, err := h.SignIns.Confirm(c.Request.Context(), now, signin.OwnerIn(&mine), req.Current, from)
+	if err != nil {
+		return wrongPassword(err)
+	}
+	user, err := h.Users.RemovePassword(c.Request.Context(), now, proven, ids.Place{Session: mine.ID}, from)
 	if err != nil {
 		return wrongPassword(err)
 	}

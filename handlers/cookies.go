@@ -35,6 +35,7 @@ const (
 	noticeCookie       = "countersign_notice"   // see Me.notify
 	bindingCookie      = "countersign_binding"  // what the challenges of this browser's pages are bound to, see Session
 	factorCookie       = "countersign_factor"   // the challenge that this browser has to answer at /factor
+	enrolCookie        = "countersign_enrol"    // the same at /factor/enrol
 )
 
 // name returns a cookie's name with its prefix, with which browsers refuse the cookie from

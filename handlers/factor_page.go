@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -84,6 +85,7 @@ func (h *FactorPage) ask(c *gin.Context, status int, r *authorize.Request, d pag
 	if due.Passkey != nil {
 		d.Passkey = &pages.Passkey{Options: string(due.Passkey)}
 	}
+	d.MayRemember = h.SignIns.RemembersBrowsers() && !d.Recovery
 	d.OnlyPasskey = !slices.Contains(due.Methods, factors.ByTOTP)
 	return h.show(c, status, pages.Factor, r, d)
 }
@@ -103,7 +105,8 @@ func (h *FactorPage) submit(c *gin.Context, form url.Values) error {
 		return err
 	}
 	p := signin.SecondFactor{
-		Challenge: challenge, Method: factors.Method(form.Get("method")), Code: form.Get("code"), Passkey: []byte(form.Get("credential")),
+		Challenge: challenge, Method: cmp.Or(factors.Method(form.Get("method")), factors.ByTOTP), Code: form.Get("code"), Passkey: []byte(form.Get("credential")),
+		Remember: form.Get("remember") != "",
 	}
 	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), p, h.signingIn(c, ""))
 	if err == nil {

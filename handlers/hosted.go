@@ -73,6 +73,8 @@ func (h *Hosted) page(fn func(*gin.Context) error) gin.HandlerFunc {
 		err := fn(c)
 		if due, ok := errors.AsType[*signin.FactorDueError](err); ok {
 			err = h.askFactor(c, due)
+		} else if due, ok := errors.AsType[*signin.EnrolmentDueError](err); ok {
+			err = h.askEnrolment(c, due)
 		}
 		if err != nil {
 			h.failPage(c, err)
@@ -220,9 +222,7 @@ func (h *Hosted) troubles(c *gin.Context, err error) (d pages.Data, status int, 
 
 // signingIn returns the caller of a page that signs users in.
 func (h *Hosted) signingIn(c *gin.Context, uiLocales string) caller.Caller {
-	from := h.KnownBrowsers.caller(c, uiLocales)
-	from.Binding = hostedBinding
-	return from
+	return h.KnownBrowsers.signingIn(c, uiLocales, hostedBinding)
 }
 
 // login returns the login of the browser, nil if no user is signed in.
@@ -250,7 +250,7 @@ func (h *Hosted) enter(c *gin.Context, r *authorize.Request, o *signin.Outcome, 
 	if err := h.endLogins(c, l.UserID); err != nil {
 		return nil, err
 	}
-	h.KnownBrowsers.remember(c, &o.User)
+	h.KnownBrowsers.remember(c, &o.User, o.Keep)
 	h.Cookies.set(c, loginCookie, h.Tokens.LoginToken(&l), time.Until(l.AbsoluteExpiresAt))
 	return &l, nil
 }

@@ -27,16 +27,24 @@ func (k *KnownBrowsers) caller(c *gin.Context, uiLocales string) caller.Caller {
 	return from
 }
 
+// signingIn is caller for a sign-in, for which it counts, too, that the browser is remembered.
+// binding is what a challenge is bound to.
+func (k *KnownBrowsers) signingIn(c *gin.Context, uiLocales, binding string) caller.Caller {
+	from := k.caller(c, uiLocales)
+	from.Remembers, from.Binding = k.recognize(c).Proof, binding
+	return from
+}
+
 // remember makes the browser known to the account of a user who has just signed in with
-// it.
-func (k *KnownBrowsers) remember(c *gin.Context, user *accounts.User) {
-	k.Cookies.set(c, knownBrowserCookie, k.recognize(c).Remember(user.ID, user.Epoch), browser.KnownFor)
+// it. keep, if not nil, is what it has to keep of a second factor.
+func (k *KnownBrowsers) remember(c *gin.Context, user *accounts.User, keep *browser.Proof) {
+	k.Cookies.set(c, knownBrowserCookie, k.recognize(c).Remember(user.ID, user.Epoch, keep), browser.KnownFor)
 }
 
 // renew moves a browser that is known to an account to the account's new epoch. It does
 // nothing for other callers, which may not be browsers at all.
 func (k *KnownBrowsers) renew(c *gin.Context, user *accounts.User) {
 	if id, _ := k.recognize(c).Knows(user.ID); id != "" {
-		k.remember(c, user)
+		k.remember(c, user, nil)
 	}
 }

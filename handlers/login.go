@@ -94,7 +94,7 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		return h.advance(c, r.Choose(), l)
 	}
 	username := form.Get("username")
-	proof, from := h.proof(c, form)
+	proof, from := h.proof(c, form, r)
 	if proof == nil {
 		return h.askAgain(c, http.StatusBadRequest, r, l, pages.Data{Username: username, Errors: []string{"missing_fields"}})
 	}
@@ -126,7 +126,7 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 }
 
 // proof returns the proof that a form carries, and who brings it; nil if something is missing.
-func (h *Login) proof(c *gin.Context, form url.Values) (signin.Proof, caller.Caller) {
+func (h *Login) proof(c *gin.Context, form url.Values, r *authorize.Request) (signin.Proof, caller.Caller) {
 	from := h.signingIn(c, "")
 	if answer := form.Get("credential"); answer != "" {
 		from.Binding = bindingOf(h.KnownBrowsers.Cookies.boundTo(c.Request)) // the page got its challenge from Session
@@ -136,7 +136,7 @@ func (h *Login) proof(c *gin.Context, form url.Values) (signin.Proof, caller.Cal
 	if username == "" || password == "" {
 		return nil, from
 	}
-	return signin.Password{Username: username, Password: password}, from
+	return signin.Password{Username: username, Password: password, AskFactor: r != nil && r.WantsMore()}, from
 }
 
 // askAgain shows the page after a sign-in that failed.

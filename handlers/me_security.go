@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"errors"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"countersign/ids"
 	"countersign/pages"
 	"countersign/secrecy"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
@@ -19,8 +21,32 @@ func (h *Me) security() mePage {
 	return mePage{
 		name: pages.MeSecurity,
 		fill: h.fillSecurity,
-		do:   map[string]func(*visit, url.Values) (string, error){"password": h.changePassword},
+		do:   map[string]func(*visit, url.Values) (string, error){"password": h.changePassword, doRemovePassword: h.removePassword},
 	}
+}
+
+// doRemovePassword is the form that removes the password; a link with do leads to it.
+const doRemovePassword = "password_remove"
+
+// removePassword leaves the user the other ways to sign in, and ends all sessions and logins
+// but this browser's.
+func (h *Me) removePassword(v *visit, form url.Values) (string, error) {
+	current := secrecy.Text(form.Get("current_password"))
+	if current == "" && v.user.PasswordHash != "" {
+		return "", signin.ErrStale
+	}
+	if v.user.PasswordHash == "" {
+		return "password_removed", nil // the form was sent twice
+	}
+	proven, err := h.SignIns.Confirm(v.ctx(), v.now, v.owner, current, v.from)
+	if err == nil {
+		proven, err = h.Users.RemovePassword(v.ctx(), v.now, proven, v.owner.At, v.from)
+	}
+	if err != nil {
+		return "", err
+	}
+	h.KnownBrowsers.renew(v.Context, &proven)
+	return "password_removed", nil
 }
 
 // changePassword ends all sessions and logins but this browser's.
@@ -59,13 +85,22 @@ const mostActs = 20
 // shownActs are the kinds of events that the page shows. The query selects by them, so that
 // no number of others, which a caller can cause, comes before a sign-in.
 var shownActs = []audit.Kind{
-	audit.LoginCreated, audit.SessionCreated, audit.SessionReused, audit.CodeReused, audit.UserPasswordChanged, audit.UserEmailChanged,
+	audit.LoginCreated, audit.SessionCreated, audit.SessionReused, audit.CodeReused, audit.UserPasswordChanged, audit.UserPasswordRemoved, audit.UserEmailChanged,
 	audit.FactorAdded, audit.FactorRemoved, audit.FactorsReset, audit.FactorCounterRegressed, audit.RecoveryCodesRenewed, audit.RecoveryCodeUsed,
 }
 
-func (h *Me) fillSecurity(v *visit, d *pages.Data, _ url.Values) error {
+func (h *Me) fillSecurity(v *visit, d *pages.Data, form url.Values) error {
 	if err := h.listFactors(v, d); err != nil {
 		return err
+	}
+	if d.Own.Password {
+		var err error
+		if d.Own.OtherWayIn, err = h.Users.OtherWayIn(v.ctx(), v.user.ID); err != nil {
+			return err
+		}
+	}
+	if d.Own.OtherWayIn && cmp.Or(form.Get("do"), v.Query("do")) == doRemovePassword {
+		d.Own.Asked = doRemovePassword
 	}
 	events, err := h.Export.Events(v.ctx(), audit.Filter{UserID: v.user.ID, Latest: true, Kinds: shownActs, Limit: mostActs})
 	if err != nil {

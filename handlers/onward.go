@@ -63,6 +63,10 @@ func (h *Hosted) goOn(c *gin.Context, r *authorize.Request, l *tokens.Login) (bo
 		return false, nil
 	}
 	if r == nil {
+		counts, err := h.SignIns.Counts(c.Request.Context(), l, nil)
+		if err != nil || !counts { // the user signs in again, and then sets up a second factor
+			return false, err
+		}
 		return true, h.advance(c, nil, l)
 	}
 	j, err := h.Authorize.Judge(c.Request.Context(), r, l)

@@ -89,7 +89,7 @@ func (h *Recovery) reset(c *gin.Context) error {
 	}
 	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), req.Token, req.Password, callerOf(c, req.UILocales))
 	if err == nil || errors.Is(err, accounts.ErrAlreadyDone) {
-		h.KnownBrowsers.remember(c, &user)
+		h.KnownBrowsers.remember(c, &user, nil)
 	}
 	return done(c, err)
 }

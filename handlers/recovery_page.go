@@ -145,7 +145,7 @@ func (h *RecoveryPages) reset(c *gin.Context, form url.Values) error {
 func (h *RecoveryPages) afterReset(c *gin.Context, r *authorize.Request, o *signin.Outcome) error {
 	if r == nil {
 		if o.State == signin.SignedIn { // where a second factor is due, a mailbox makes no browser known
-			h.KnownBrowsers.remember(c, &o.User)
+			h.KnownBrowsers.remember(c, &o.User, nil)
 		}
 		message := "password_set"
 		if o.Repeated {

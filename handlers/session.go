@@ -22,6 +22,7 @@ type Session struct {
 	SignIns       *signin.Service
 	Cookies       *Cookies
 	KnownBrowsers *KnownBrowsers
+	Issuer        string
 }
 
 // Mount adds the endpoint's routes.
@@ -68,16 +69,18 @@ func (h *Session) signIn(c *gin.Context) error {
 
 // prove signs the user of a proof in. binding is what a challenge is bound to.
 func (h *Session) prove(c *gin.Context, p signin.Proof, binding string) error {
-	from := h.KnownBrowsers.caller(c, "")
-	from.Binding = bindingOf(binding)
+	from := h.KnownBrowsers.signingIn(c, "", bindingOf(binding))
 	s, err := h.Browser.SignIn(c.Request.Context(), time.Now(), p, h.Cookies.ending(c.Request), from)
 	if errors.Is(err, signin.ErrFactorDue) {
 		h.Cookies.set(c, bindingCookie, binding, bindingLife)
 	}
+	if errors.Is(err, signin.ErrEnrolmentDue) {
+		return refusals.EnrolmentDue(h.Issuer + enrolPath)
+	}
 	if err != nil {
 		return err
 	}
-	h.KnownBrowsers.remember(c, &s.User)
+	h.KnownBrowsers.remember(c, &s.User, s.Keep)
 	h.answer(c, &s)
 	return nil
 }

@@ -44,6 +44,7 @@ type factorRequest struct {
 	Method     string          `json:"method"`
 	Code       string          `json:"code"`
 	Credential json.RawMessage `json:"credential"` // of a passkey, as WebAuthn JSON
+	Remember   bool            `json:"remember"`
 }
 
 // factor goes on with a sign-in for which a second factor was due.
@@ -52,7 +53,7 @@ func (h *Session) factor(c *gin.Context) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	p := signin.SecondFactor{Challenge: req.Challenge, Method: factors.Method(req.Method), Code: req.Code, Passkey: req.Credential}
+	p := signin.SecondFactor{Challenge: req.Challenge, Method: factors.Method(req.Method), Code: req.Code, Passkey: req.Credential, Remember: req.Remember}
 	var bad input.Error
 	required(&bad, "challenge", req.Challenge)
 	switch p.Method {

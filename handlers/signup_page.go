@@ -84,7 +84,7 @@ func (h *SignupPage) submit(c *gin.Context, form url.Values) error {
 		Username: username, Password: secrecy.Text(form.Get("password")), Email: email,
 	}, h.signingIn(c, h.prefers(c, locales(r))))
 	if err == nil && o.State == signin.AddressDue {
-		h.KnownBrowsers.remember(c, &o.User) // which may send the form again
+		h.KnownBrowsers.remember(c, &o.User, nil) // which may send the form again
 		h.remember(c, r)
 		return h.show(c, http.StatusOK, pages.Message, r, pages.Data{
 			Message: "verify_sent", Username: cmp.Or(o.User.Username, email), Account: h.Users.AccountToken(time.Now(), o.User.ID), Email: email,

@@ -32,6 +32,13 @@ const (
 	PasswordChanged   Kind = "password_changed"
 	AlreadyRegistered Kind = "already_registered"
 	NewBrowser        Kind = "new_browser"
+
+	FactorAdded          Kind = "factor_added"
+	FactorRemoved        Kind = "factor_removed"
+	FactorsReset         Kind = "factors_reset"
+	RecoveryCodesRenewed Kind = "recovery_codes_renewed"
+	RecoveryCodeUsed     Kind = "recovery_code_used"
+	PasswordRemoved      Kind = "password_removed"
 )
 
 // Vars fill in a letter's fixed words.

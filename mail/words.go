@@ -119,6 +119,54 @@ var english = tongue{
 			},
 			action: "Set a new password",
 		},
+		FactorAdded: {
+			subject: "A second step was added to your account",
+			before: []string{
+				"A second step for signing in was set up for the account {username} at {service}. If this was you, there is nothing you need to do.",
+				"If it wasn't, another person may know your password. Please set a new password now, and tell {service}: signing in takes that person's second step, too.",
+			},
+			action: "Set a new password",
+		},
+		FactorRemoved: {
+			subject: "A second step was removed from your account",
+			before: []string{
+				"A second step for signing in was removed from the account {username} at {service}. If this was you, there is nothing you need to do.",
+				"If it wasn't, another person may be using your account. Please set a new password now: that signs out everywhere.",
+			},
+			action: "Set a new password",
+		},
+		FactorsReset: {
+			subject: "Your second step was reset",
+			before: []string{
+				"{service} has removed every second step and all recovery codes from the account {username}. If you asked for this, please set up a second step again.",
+				"If you didn't, please tell {service}. A new password keeps out a person who knows yours.",
+			},
+			action: "Set a new password",
+		},
+		RecoveryCodesRenewed: {
+			subject: "You have new recovery codes",
+			before: []string{
+				"New recovery codes were made for the account {username} at {service}. The former ones work no more. If this was you, there is nothing you need to do.",
+				"If it wasn't, another person may be using your account. Please set a new password now: that signs out everywhere.",
+			},
+			action: "Set a new password",
+		},
+		RecoveryCodeUsed: {
+			subject: "A recovery code was used",
+			before: []string{
+				"One of your recovery codes was used to sign in to the account {username} at {service}. It works no more. If this was you, there is nothing you need to do.",
+				"If it wasn't, another person knows your password and your recovery codes. Please set a new password now, and make new recovery codes.",
+			},
+			action: "Set a new password",
+		},
+		PasswordRemoved: {
+			subject: "Your password was removed",
+			before: []string{
+				"The account {username} at {service} has no password any more, and its other sessions were signed out. You sign in another way. If this was you, there is nothing you need to do.",
+				"If it wasn't, another person may be using your account. Please set a new password now: that signs out everywhere.",
+			},
+			action: "Set a new password",
+		},
 	},
 }
 
@@ -197,6 +245,54 @@ var korean = tongue{
 			then: []string{
 				"직접 로그인하셨다면 아무것도 하지 않으셔도 됩니다.",
 				"직접 로그인하지 않으셨다면 다른 사람이 비밀번호를 알고 있을 수 있습니다. 지금 새 비밀번호를 설정해 주십시오. 그러면 모든 기기에서 로그아웃됩니다.",
+			},
+			action: "새 비밀번호 설정하기",
+		},
+		FactorAdded: {
+			subject: "계정에 2단계 인증이 추가되었습니다",
+			before: []string{
+				"{service}의 {username} 계정에 2단계 인증이 설정되었습니다. 직접 설정하셨다면 아무것도 하지 않으셔도 됩니다.",
+				"직접 설정하지 않으셨다면 다른 사람이 비밀번호를 알고 있을 수 있습니다. 지금 새 비밀번호를 설정하고 {service}에 알려 주십시오. 로그인할 때 그 사람의 2단계 인증도 필요하기 때문입니다.",
+			},
+			action: "새 비밀번호 설정하기",
+		},
+		FactorRemoved: {
+			subject: "계정의 2단계 인증이 삭제되었습니다",
+			before: []string{
+				"{service}의 {username} 계정에서 2단계 인증이 삭제되었습니다. 직접 삭제하셨다면 아무것도 하지 않으셔도 됩니다.",
+				"직접 삭제하지 않으셨다면 다른 사람이 계정을 사용하고 있을 수 있습니다. 지금 새 비밀번호를 설정해 주십시오. 그러면 모든 기기에서 로그아웃됩니다.",
+			},
+			action: "새 비밀번호 설정하기",
+		},
+		FactorsReset: {
+			subject: "2단계 인증이 초기화되었습니다",
+			before: []string{
+				"{service}에서 {username} 계정의 2단계 인증과 복구 코드를 모두 삭제했습니다. 직접 요청하셨다면 2단계 인증을 다시 설정해 주십시오.",
+				"직접 요청하지 않으셨다면 {service}에 알려 주십시오. 새 비밀번호를 설정하시면 지금의 비밀번호를 아는 사람은 로그인할 수 없습니다.",
+			},
+			action: "새 비밀번호 설정하기",
+		},
+		RecoveryCodesRenewed: {
+			subject: "복구 코드가 새로 만들어졌습니다",
+			before: []string{
+				"{service}의 {username} 계정에 새 복구 코드가 만들어졌습니다. 이전 코드는 더 이상 쓸 수 없습니다. 직접 만드셨다면 아무것도 하지 않으셔도 됩니다.",
+				"직접 만들지 않으셨다면 다른 사람이 계정을 사용하고 있을 수 있습니다. 지금 새 비밀번호를 설정해 주십시오. 그러면 모든 기기에서 로그아웃됩니다.",
+			},
+			action: "새 비밀번호 설정하기",
+		},
+		RecoveryCodeUsed: {
+			subject: "복구 코드가 사용되었습니다",
+			before: []string{
+				"{service}의 {username} 계정에 로그인하는 데 복구 코드 하나가 사용되었습니다. 이 코드는 더 이상 쓸 수 없습니다. 직접 사용하셨다면 아무것도 하지 않으셔도 됩니다.",
+				"직접 사용하지 않으셨다면 다른 사람이 비밀번호와 복구 코드를 알고 있는 것입니다. 지금 새 비밀번호를 설정하고 복구 코드를 새로 만들어 주십시오.",
+			},
+			action: "새 비밀번호 설정하기",
+		},
+		PasswordRemoved: {
+			subject: "비밀번호가 삭제되었습니다",
+			before: []string{
+				"{service}의 {username} 계정 비밀번호가 삭제되었고, 다른 기기에서는 로그아웃되었습니다. 이제 다른 방법으로 로그인합니다. 직접 삭제하셨다면 아무것도 하지 않으셔도 됩니다.",
+				"직접 삭제하지 않으셨다면 다른 사람이 계정을 사용하고 있을 수 있습니다. 지금 새 비밀번호를 설정해 주십시오. 그러면 모든 기기에서 로그아웃됩니다.",
 			},
 			action: "새 비밀번호 설정하기",
 		},

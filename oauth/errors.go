@@ -26,9 +26,12 @@ const (
 	// InsufficientAuthorization says that what the user has proven is not enough (OAuth 2.0
 	// for First-Party Applications, draft).
 	InsufficientAuthorization = "insufficient_authorization"
-	UnmetAuthentication       = "unmet_authentication_requirements"
-	ServerError               = "server_error"
-	TemporarilyUnavailable    = "temporarily_unavailable"
+	// RedirectToWeb says that the user has to go on at the authorization endpoint (the same
+	// draft).
+	RedirectToWeb          = "redirect_to_web"
+	UnmetAuthentication    = "unmet_authentication_requirements"
+	ServerError            = "server_error"
+	TemporarilyUnavailable = "temporarily_unavailable"
 )
 
 // statuses are the HTTP statuses of the codes that are not 400 Bad Request.

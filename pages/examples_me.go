@@ -2,6 +2,15 @@ package pages
 
 import "time"
 
+// exampleEnrolment and exampleCodes are what users see who set up an authenticator app.
+var (
+	exampleEnrolment = &Enrolment{
+		ID: "0196b3a0-0000-7000-8000-000000000024", Secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+		URI: "otpauth://totp/Acme:alice?algorithm=SHA1&digits=6&issuer=Acme&period=30&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+	}
+	exampleCodes = []string{"hjcm-44r2-xpqz-vw7k", "o5tl-7mqa-zzs3-b2nd", "lnwe-pr4q-2gky-6ivu"}
+)
+
 // ownExamples are the pages of a user's own account in all their states.
 func ownExamples() []Example {
 	const user, home, address = "alice", "https://app.example.com/", "alice@example.com"
@@ -37,10 +46,6 @@ func ownExamples() []Example {
 		{ID: "0196b3a0-0000-7000-8000-000000000026", Passkey: true, Since: at},
 		apps[0], apps[2],
 	}
-	enrolment := &Enrolment{
-		ID: "0196b3a0-0000-7000-8000-000000000024", Secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
-		URI: "otpauth://totp/Acme:alice?algorithm=SHA1&digits=6&issuer=Acme&period=30&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
-	}
 	own := func(page Name, o Own, d Data) Data {
 		o.Mail = o.Address != "" || page == Me && o.Profile == nil
 		d.Username, d.SignedIn, d.Own, d.Forgot = user, user, &o, true
@@ -69,6 +74,8 @@ func ownExamples() []Example {
 		})},
 		{"me-security-throttled", MeSecurity, own(MeSecurity, Own{Password: true}, Data{Errors: []string{"throttled"}, Retry: 61 * time.Second})},
 		{"me-security-without-a-password", MeSecurity, own(MeSecurity, Own{}, Data{})},
+		{"me-security-with-another-way-in", MeSecurity, own(MeSecurity, Own{Password: true, OtherWayIn: true, Acts: acts}, Data{})},
+		{"me-security-remove-password", MeSecurity, own(MeSecurity, Own{Password: true, OtherWayIn: true, Asked: "password_remove"}, Data{Fields: map[string]string{"current_password": "invalid"}})},
 		{"me-security-with-a-factor", MeSecurity, own(MeSecurity, Own{Password: true, Acts: acts, Factors: apps}, Data{})},
 		{"me/factors", MeFactors, own(MeFactors, Own{MayAdd: true}, Data{Home: home})},
 		{"me-factors-in-force", MeFactors, own(MeFactors, Own{Notice: "factor_added", MayAdd: true, Factors: apps}, Data{})},
@@ -77,11 +84,12 @@ func ownExamples() []Example {
 		{"me-factors-bad-passkey", MeFactors, own(MeFactors, Own{Asked: "passkey_add", MayAddPasskey: true}, Data{Errors: []string{"bad_passkey"}, Passkey: &Passkey{Options: "{}"}})},
 		{"me-factors-not-offered", MeFactors, own(MeFactors, Own{Factors: apps}, Data{Errors: []string{"factor_not_offered"}})},
 		{"me-factors-begin", MeFactors, own(MeFactors, Own{Asked: "factor_begin", ProofDue: true}, Data{})},
-		{"me-factors-enrol", MeFactors, own(MeFactors, Own{Enrolment: enrolment}, Data{})},
-		{"me-factors-wrong-code", MeFactors, own(MeFactors, Own{Enrolment: enrolment, ProofDue: true}, Data{Fields: map[string]string{"code": "invalid"}})},
-		{"me-factors-proof-due", MeFactors, own(MeFactors, Own{Enrolment: &Enrolment{ID: enrolment.ID}, ProofDue: true}, Data{Fields: map[string]string{"current_password": "required"}})},
-		{"me-factors-codes", MeFactors, own(MeFactors, Own{Codes: []string{"hjcm-44r2-xpqz-vw7k", "o5tl-7mqa-zzs3-b2nd", "lnwe-pr4q-2gky-6ivu"}}, Data{})},
+		{"me-factors-enrol", MeFactors, own(MeFactors, Own{Enrolment: exampleEnrolment}, Data{})},
+		{"me-factors-wrong-code", MeFactors, own(MeFactors, Own{Enrolment: exampleEnrolment, ProofDue: true}, Data{Fields: map[string]string{"code": "invalid"}})},
+		{"me-factors-proof-due", MeFactors, own(MeFactors, Own{Enrolment: &Enrolment{ID: exampleEnrolment.ID}, ProofDue: true}, Data{Fields: map[string]string{"current_password": "required"}})},
+		{"me-factors-codes", MeFactors, own(MeFactors, Own{Codes: exampleCodes}, Data{})},
 		{"me-factors-remove", MeFactors, own(MeFactors, Own{Asked: "factor_remove", Factor: apps[0].ID, Factors: apps}, Data{})},
+		{"me-factors-required", MeFactors, own(MeFactors, Own{Asked: "factor_remove", Factor: apps[0].ID, Factors: apps}, Data{Errors: []string{"factor_required"}})},
 		{"me-factors-renew", MeFactors, own(MeFactors, Own{Asked: "codes_renew", ProofDue: true, Factors: apps}, Data{Fields: map[string]string{"current_password": "invalid"}})},
 		{"me/sessions", MeSessions, own(MeSessions, Own{Browsers: browsers, Sessions: sessions, Next: sessions[1].ID}, Data{Home: home})},
 		{"me-sessions-older", MeSessions, own(MeSessions, Own{Sessions: sessions[1:], Later: true}, Data{})},

@@ -40,6 +40,9 @@ var fields = map[Name][]field{
 	Factor: {
 		{Name: "code", Complete: "one-time-code", Label: "factor.code", Hint: "factor.code_hint", Keyboard: "numeric"},
 	},
+	FactorEnrol: {
+		{Name: "code", Complete: "one-time-code", Label: "factor.code", Hint: "factor.code_hint", Keyboard: "numeric"},
+	},
 	Signup: {
 		{Name: "username", Complete: "username", Label: "field.username"},
 		{Name: "email", Complete: "email", Label: "field.email", Hint: "signup.email_hint", Optional: true},

@@ -56,6 +56,8 @@ type Own struct {
 	Verified bool   // the user has proven it
 	Profile  map[string]string
 	Password bool // the account has one
+	// OtherWayIn says that the user can sign in without it.
+	OtherWayIn bool
 
 	Acts     []Act
 	Browsers []Signed
@@ -67,7 +69,7 @@ type Own struct {
 	Factors       []OwnFactor
 	MayAdd        bool       // MeFactors: users may set up authenticator apps
 	MayAddPasskey bool       // MeFactors: and passkeys
-	Asked         string     // MeFactors: what its form does; empty: there is a list
+	Asked         string     // MeFactors, MeSecurity: what its one form does; empty: there is the whole page
 	Factor        string     // MeFactors: the id of the factor that the form is about
 	Enrolment     *Enrolment // MeFactors: of an authenticator app that isn't in force yet
 	Codes         []string   // MeFactors: new recovery codes
@@ -111,13 +113,13 @@ type OwnFactor struct {
 // Without a Secret, the user has seen it before.
 type Enrolment struct{ ID, Secret, URI string }
 
-// QR returns the address of the Enrolment as a QR code.
-func (v view) QR() (template.HTML, error) {
+// QR returns the address of an Enrolment as a QR code.
+func (v view) QR(e *Enrolment) (template.HTML, error) {
 	label, err := v.Say("factors.qr")
 	if err != nil {
 		return "", err
 	}
-	return QR(v.Own.Enrolment.URI, label)
+	return QR(e.URI, label)
 }
 
 // An App is an application that a user lets have something.
@@ -131,7 +133,7 @@ type App struct {
 // one.
 var groups = map[Name][]Name{
 	Me:         {"me_email", "me_names", "me_more", "me_address"},
-	MeSecurity: {"me_password"},
+	MeSecurity: {"me_password", "me_remove"},
 	MeData:     {"me_delete"},
 	MeFactors:  {"me_code", "me_passkey", "me_proof"},
 }
@@ -170,6 +172,7 @@ var ownFields = map[Name][]field{
 		currentPassword,
 		{Name: "new_password", Complete: newPassword, Label: "reset.password", Hint: "signup.password_hint"},
 	},
+	"me_remove": {currentPassword},
 	"me_delete": {currentPassword},
 	"me_code": {
 		{Name: "code", Complete: "one-time-code", Label: "factor.code", Hint: "factor.code_hint", Keyboard: "numeric"},
@@ -195,7 +198,7 @@ func (v view) ownInputs() (all []field) {
 	for _, group := range groups[v.Page] {
 		for _, f := range ownFields[group] {
 			switch {
-			case v.Page == MeSecurity && !v.Own.Password:
+			case v.Page == MeSecurity && (!v.Own.Password || (group == "me_remove") != (v.Own.Asked != "")):
 				continue
 			case v.Page != MeSecurity && !v.Own.ProofDue && f.Name == currentPassword.Name:
 				continue

@@ -29,7 +29,8 @@ import (
 // A Name says which page.
 type Name string
 
-// The pages. Message says one thing: an error, that mail is on its way, or that an
+// The pages. FactorEnrol is where a user sets up a second factor on the way to sign in.
+// Message says one thing: an error, that mail is on its way, or that an
 // address is confirmed. FormPost is the form of response_mode=form_post.
 const (
 	Login     Name = "login"
@@ -45,6 +46,8 @@ const (
 	Message   Name = "message"
 	FormPost  Name = "form_post"
 	Preview   Name = "preview" // for developers: links to all pages and letters
+
+	FactorEnrol Name = "factor_enrol"
 )
 
 // Data fills in a page's fixed words.
@@ -77,8 +80,9 @@ type Data struct {
 	Continue             string   // Login: names the account of SignedIn, as Account does
 	Passkey              *Passkey // Login, Factor, MeFactors; nil: the page takes none
 	OnlyPasskey          bool     // Factor: the user has no authenticator app
+	MayRemember          bool     // Factor, FactorEnrol: the user may ask for no second factor in this browser
 	Recovery             bool     // Factor: asks for a recovery code, not for one of an authenticator app
-	Over                 bool     // Factor: the user has to begin again
+	Over                 bool     // Factor, FactorEnrol: the user has to begin again
 	Signup, Forgot       bool     // Login: link to these pages; MeSecurity: to the latter
 	RequireVerifiedEmail bool     // Login: link to Again; Signup: ask for an address
 	Scopes               []string // Consent: the scopes asked for
@@ -90,6 +94,9 @@ type Data struct {
 	// MailFails says that no mail can be sent at present. Messages that mail is on its way
 	// say so, too.
 	MailFails bool
+
+	Enrolment     *Enrolment // FactorEnrol: of the app that the user sets up
+	RecoveryCodes []string   // FactorEnrol: of the user who has set it up
 
 	Own   *Own   // Me and the pages beside it
 	Lists []List // Preview
@@ -152,7 +159,7 @@ var files embed.FS
 var templates = func() map[Name]*template.Template {
 	layout := template.Must(template.ParseFS(files, "layout.html", "parts.html"))
 	pages := map[Name]*template.Template{}
-	for _, name := range []Name{Login, Factor, Signup, Consent, Me, MeSecurity, MeSessions, MeApps, MeData, MeFactors, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
+	for _, name := range []Name{Login, Factor, FactorEnrol, Signup, Consent, Me, MeSecurity, MeSessions, MeApps, MeData, MeFactors, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
 		pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, string(name)+".html"))
 	}
 	return pages
@@ -370,30 +377,6 @@ func (v view) Failures() ([]string, error) {
 	if placed && len(all) == 0 {
 		s, err := v.Say("error.fields")
 		return []string{s}, err
-	}
-	return all, nil
-}
-
-// A scope is something that an application asks for. If there are no words for it, the
-// page shows its name.
-type scope struct {
-	Words string
-	Name  string
-}
-
-// Wishes returns the scopes that the application asks for.
-func (v view) Wishes() ([]scope, error) {
-	var all []scope
-	for _, name := range v.Scopes {
-		if _, there := words["scope."+name]; !there {
-			all = append(all, scope{Name: name})
-			continue
-		}
-		s, err := v.Say("scope." + name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, scope{Words: s})
 	}
 	return all, nil
 }

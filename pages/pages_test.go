@@ -22,7 +22,7 @@ func examples() []pages.Example {
 }
 
 var errorCodes = []string{
-	"invalid_credentials", "throttled", "busy", "bad_token", "missing_fields", "other_account", "wrong_code", "bad_challenge", "factor_not_offered", "too_many_factors", "internal",
+	"invalid_credentials", "throttled", "busy", "bad_token", "missing_fields", "other_account", "wrong_code", "bad_challenge", "factor_not_offered", "factor_required", "last_way_in", "too_many_factors", "internal",
 }
 
 // A page is a rendered page, parsed.

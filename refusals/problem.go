@@ -7,6 +7,7 @@ import (
 
 	"countersign/factors"
 	"countersign/input"
+	"countersign/signin"
 )
 
 // Problem is an error answer of an endpoint outside OAuth (RFC 9457).
@@ -20,6 +21,7 @@ type Problem struct {
 	Methods        []string                     `json:"methods,omitempty"`         // in which it may be proven
 	PublicKey      json.RawMessage              `json:"public_key,omitempty"`      // for a passkey among them: WebAuthn JSON for navigator.credentials.get
 	UnknownPasskey *factors.UnknownPasskeyError `json:"unknown_passkey,omitempty"` // there is no such passkey: see there
+	EnrolURL       string                       `json:"enrol_url,omitempty"`       // where the user sets up a second factor
 	RetryAfter     time.Duration                `json:"-"`                         // 0: not sent
 	Reason         string                       `json:"-"`                         // what the operator's metrics count it as; empty: the kind in Type
 }
@@ -60,6 +62,8 @@ var (
 		"the password is right, but the user has to confirm the account's address first: /account/email/resend sends the mail again")
 	disabledProblem = NewProblem(http.StatusForbidden, "account_disabled", "Account disabled",
 		"the password is right, but the operator has disabled the account")
+	lastWayInProblem = NewProblem(http.StatusConflict, "last_way_in", "Last way to sign in",
+		"you would have no way left to sign in: set up another first, such as a passkey")
 	takenProblem     = NewProblem(http.StatusConflict, "taken", "Already taken", "another account already has this, see errors")
 	badLetterProblem = InvalidInput(input.Problem{Field: "token", Code: input.Invalid,
 		Detail: "token is unknown, used or expired: ask for another mail."})
@@ -75,6 +79,8 @@ var (
 		"this change needs a proof made in this session within ten minutes: send current_password, here or to /account/proof")
 	factorDueProblem = NewProblem(http.StatusUnauthorized, "second_factor_required", "Second factor required",
 		"the password is right, and the account has a second factor: send challenge, with a method and its code or credential, to /session/factor")
+	enrolmentDueProblem = NewProblem(http.StatusForbidden, "factor_enrolment_required", "Second factor has to be set up",
+		"the password is right, and the user must set up a second factor first: lead the browser to enrol_url")
 	badChallengeProblem = NewProblem(http.StatusUnauthorized, "invalid_challenge", "Bad challenge",
 		"the challenge is unknown, used, expired or another browser's: begin the sign-in again")
 	badPasskeyProblem = NewProblem(http.StatusUnauthorized, "invalid_credentials", "Passkey refused",
@@ -87,11 +93,21 @@ var (
 		"you have no factor with this id, or not in this state")
 	notOfferedProblem = NewProblem(http.StatusForbidden, "factor_not_offered", "Factor not offered",
 		"the operator lets users set up no factors of this kind: see factors in the configuration")
+	factorRequiredProblem = NewProblem(http.StatusConflict, "factor_required", "Second factor required",
+		"you must have a second factor, and this is the last: set up another first")
 	tooManyFactorsProblem = NewProblem(http.StatusConflict, "too_many_factors", "Too many factors",
 		"you have as many factors as an account may have: remove one first")
 	noConsentProblem = NewProblem(http.StatusNotFound, "no_consent", "No such consent",
 		"you have allowed nothing to an application with this client_id")
 )
+
+// EnrolmentDue returns the problem of a sign-in for which the user must set up a second factor
+// first, at a page of ours.
+func EnrolmentDue(at string) *Problem {
+	p := *enrolmentDueProblem
+	p.EnrolURL, p.Reason = at, reason(signin.ErrEnrolmentDue)
+	return &p
+}
 
 // later returns a problem after which the caller may try again in a second.
 func later(status int, kind, title, detail string) *Problem {

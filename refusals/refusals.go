@@ -118,6 +118,12 @@ var table = []row{
 		page:    &Trouble{Word: "account_disabled", Status: http.StatusForbidden},
 		problem: disabledProblem,
 	},
+	{
+		when:    accounts.ErrLastWayIn,
+		reason:  "last_way_in",
+		page:    &Trouble{Word: "last_way_in", Status: http.StatusConflict},
+		problem: lastWayInProblem,
+	},
 	{when: accounts.ErrUsernameTaken, reason: "username_taken", problem: takenProblem},
 	{when: accounts.ErrEmailTaken, reason: "email_taken", problem: takenProblem},
 	{
@@ -139,6 +145,12 @@ var table = []row{
 		reason:  "second_factor_required",
 		client:  oauth.Refuse(oauth.InsufficientAuthorization, "the account has a second factor: lead the user to the authorization endpoint"),
 		problem: factorDueProblem,
+	},
+	{
+		when:    signin.ErrEnrolmentDue, // sent with where, see EnrolmentDue
+		reason:  "factor_enrolment_required",
+		client:  oauth.Refuse(oauth.RedirectToWeb, "the user must set up a second factor: lead the user to the authorization endpoint"),
+		problem: enrolmentDueProblem,
 	},
 	{
 		when:    signin.ErrBadChallenge,
@@ -165,6 +177,12 @@ var table = []row{
 		reason:  "factor_not_offered",
 		page:    &Trouble{Word: "factor_not_offered", Status: http.StatusForbidden},
 		problem: notOfferedProblem,
+	},
+	{
+		when:    factors.ErrRequired,
+		reason:  "factor_required",
+		page:    &Trouble{Word: "factor_required", Status: http.StatusConflict},
+		problem: factorRequiredProblem,
 	},
 	{
 		when:    factors.ErrTooMany,

@@ -105,7 +105,7 @@ func (a *App) send(ctx context.Context, l accounts.Letter) {
 	switch {
 	case l.HasToken():
 		vars.Link = a.o.Mail.Links.link(l.Kind, accounts.MailToken(a.o.Seal, l.ID))
-	case l.Kind == accounts.EmailChangeAsked, l.Kind == accounts.NewBrowser:
+	case l.LeadsToReset():
 		vars.Link = a.o.Issuer + "/forgot"
 	}
 	message, err := mail.Compose(mail.Kind(l.Kind), l.Language, vars)

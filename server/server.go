@@ -126,7 +126,7 @@ func New(o Options) (*App, error) {
 	}
 	app := new(App)
 	second, err := factors.New(factors.Options{
-		Settings: o.Factors, Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName,
+		Settings: o.Factors, Notices: FactorNotices(users), Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName,
 		RelyingParty: relyingParty(&o, func() *CORS { return app.cors }),
 	})
 	if err != nil {
@@ -241,7 +241,7 @@ func (a *App) route() error {
 	})
 	authorizing := authorize.New(authorize.Options{
 		Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
-		Claims: oauth.ScopeOfClaim(), RFC9700: a.o.RFC9700, SignupEnabled: a.o.SignupEnabled,
+		Claims: oauth.ScopeOfClaim(), RFC9700: a.o.RFC9700, SignupEnabled: a.o.SignupEnabled, Counts: a.signIns.Counts,
 	})
 	(&handlers.Metadata{
 		Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms(), Grants: granting.Supported(),
@@ -278,7 +278,7 @@ func (a *App) route() error {
 	(&handlers.Me{Hosted: hosted, Clients: a.Clients, Consents: consents, Factors: a.Factors, Browser: browser, Export: export}).Mount(issuer)
 	a.hosted(root, issuer, hosted, signup.Handler(policy.requireOrigin()))
 	(&handlers.Session{
-		Failures: failures, Browser: browser, SignIns: a.signIns, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known,
+		Failures: failures, Browser: browser, SignIns: a.signIns, Cookies: &a.o.SessionCookie.Cookies, KnownBrowsers: known, Issuer: a.o.Issuer,
 	}).Mount(applications)
 	a.o.Metrics.Expect(granting.Supported(), refusals.Reasons())
 	a.engine = e
@@ -309,6 +309,7 @@ func (a *App) hosted(root, issuer gin.IRouter, h *handlers.Hosted, signup gin.Ha
 	(&handlers.Authorization{Hosted: h}).Mount(issuer)
 	(&handlers.Login{Hosted: h}).Mount(issuer)
 	(&handlers.FactorPage{Hosted: h}).Mount(issuer)
+	(&handlers.EnrolPage{Hosted: h}).Mount(issuer)
 	(&handlers.SignupPage{Hosted: h}).Mount(issuer, signup)
 	(&handlers.Consent{Hosted: h}).Mount(issuer)
 	(&handlers.RecoveryPages{Hosted: h}).Mount(root, issuer)

@@ -185,6 +185,7 @@ func TestEveryDoorAsksForTheSecondFactor(t *testing.T) {
 		hosted.submit("/login", form("username", "alice", "password", "wrong")).says(http.StatusBadRequest, "is wrong")
 
 		// A mailbox is no second factor, and makes no browser known.
+		box.empty() // of what it tells about the factor
 		lost := a.person()
 		lost.submit("/forgot", form("email", "alice@example.net")).want(http.StatusOK)
 		lost.submit("/reset", form("token", token(t, box.take(t)), "password", password)).says(http.StatusOK, "Password changed")
@@ -370,6 +371,42 @@ func (o *observer) factors(a *app) {
 	hosted.submit("/login", form("username", "fay", "password", password)).want(http.StatusSeeOther)
 	until(func() *response { return hosted.submit("/factor", form("code", "000000")) })
 	time.Sleep(time.Hour)
+}
+
+// enrolments makes all answers of a server where users must have a second factor.
+func (o *observer) enrolments(t *testing.T) {
+	a := newApp(t, withOptions(required("all")))
+	o.watch(a)
+	a.signup("eve")
+	a.page().signIn("eve", password).want(http.StatusForbidden)
+	p := a.person()
+	p.open("/factor/enrol").want(http.StatusSeeOther)
+	p.open("/factor/enrol?ticket=nonsense").want(http.StatusBadRequest)
+	secret := p.dueToEnrol("eve")
+	for range 60 {
+		if p.submit("/factor/enrol", form("code", "000000")).Code == http.StatusTooManyRequests {
+			break
+		}
+	}
+	p.submit("/factor/enrol", form("code", appCode(t, secret))).want(http.StatusTooManyRequests)
+	a.options.Factors.TOTP = false
+	a.restart()
+	p.open("/factor/enrol").want(http.StatusForbidden)
+	a.options.Factors.TOTP = true
+	a.restart()
+	time.Sleep(time.Hour)
+	secret = p.dueToEnrol("eve")
+	p.submit("/factor/enrol", form("code", appCode(t, secret))).want(http.StatusOK)
+	p.submit("/factor/enrol", form("done", "yes")).want(http.StatusSeeOther)
+	time.Sleep(time.Minute)
+	q := a.page()
+	q.answer(q.challenged("eve"), "totp", appCode(t, secret)).want(http.StatusOK)
+	factor := q.do(http.MethodGet, "/account/factors", "").json()["factors"].([]any)[0].(map[string]any)["id"].(string)
+	q.do(http.MethodDelete, "/account/factors/"+factor, "").want(http.StatusConflict)
+	own := a.person()
+	own.submit("/login", form("username", "eve", "password", password)).want(http.StatusSeeOther)
+	own.submit("/factor", form("code", nextCode(t, secret))).want(http.StatusSeeOther)
+	own.submit("/me/factors", own.open("/me/factors?do=factor_remove&id="+factor).page("factors-form")).want(http.StatusConflict)
 }
 
 // Users set up an authenticator app at our own pages, and remove it, with no application.

@@ -234,6 +234,10 @@ func (o *observer) everything(t *testing.T, operations map[string]described) {
 	o.watch(a)
 	o.documents(a, operations)
 	o.factors(a)
+	o.enrolments(t)
+	o.passwordRemoval(a)
+	time.Sleep(time.Minute)
+	box.empty()
 	in := o.people(t, a, box)
 	o.clients(a, in)
 	o.hostedPages(t, a, in)
@@ -497,6 +501,9 @@ func (o *observer) throttles(a *app, in *signedIn) {
 	until429("session", func(int) *response { return in.page.signIn("carol", "another password") })
 	until429("login", func(int) *response {
 		return in.browser.submit("/login", form("username", "carol", "password", "another password"))
+	})
+	until429("remove password", func(int) *response {
+		return in.page.bearer(http.MethodDelete, "/account/password", `{"current_password":"another password"}`, carol)
 	})
 	until429("password", func(int) *response { return in.page.bearer(http.MethodPost, "/account/password", wrong, carol) })
 	until429("email", func(int) *response {

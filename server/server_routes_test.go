@@ -15,7 +15,7 @@ var routeClasses = map[string][]string{
 		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js", "/assets/deliberate.js", "/assets/mailed-link.js", "/assets/password.js", "/assets/passkey.js", "/assets/answered.js", "/assets/strength.js", "/assets/strength-worker.js",
 	},
 	"hosted page": {
-		"/", "/me", "/me/security", "/me/factors", "/me/sessions", "/me/apps", "/me/data", "/me/deleted", "/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/factor", "/factor/recovery", "/logout", "/consent", "/forgot", "/reset", "/verify", "/verify/again", "/error",
+		"/", "/me", "/me/security", "/me/factors", "/me/sessions", "/me/apps", "/me/data", "/me/deleted", "/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/factor", "/factor/recovery", "/factor/enrol", "/logout", "/consent", "/forgot", "/reset", "/verify", "/verify/again", "/error",
 		"GET /signup", "HEAD /signup",
 	},
 	"OAuth of any client": {"/oauth/token", "/oauth/revoke", "/userinfo"},

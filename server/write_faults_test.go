@@ -99,17 +99,17 @@ func (b *brittle) AddTOTP(ctx context.Context, s factors.Secret, at ids.Place) e
 	return b.do("AddTOTP", func() error { return b.Store.AddTOTP(ctx, s, at) })
 }
 
-func (b *brittle) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) (first bool, err error) {
+func (b *brittle) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) (first bool, err error) {
 	err = b.do("ConfirmTOTP", func() (err error) {
-		first, err = b.Store.ConfirmTOTP(ctx, user, id, step, codes, now, at, ev)
+		first, err = b.Store.ConfirmTOTP(ctx, user, id, step, codes, now, at, ev, letters...)
 		return err
 	})
 	return first, err
 }
 
-func (b *brittle) AddPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, at ids.Place, ev audit.Event) (first bool, err error) {
+func (b *brittle) AddPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, at ids.Place, ev audit.Event, letters ...factors.Notice) (first bool, err error) {
 	err = b.do("AddPasskey", func() (err error) {
-		first, err = b.Store.AddPasskey(ctx, p, codes, at, ev)
+		first, err = b.Store.AddPasskey(ctx, p, codes, at, ev, letters...)
 		return err
 	})
 	return first, err
@@ -123,24 +123,32 @@ func (b *brittle) UsePasskey(ctx context.Context, p factors.Passkey, now time.Ti
 	return regressed, err
 }
 
+func (b *brittle) RemovePassword(ctx context.Context, id ids.User, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+	return b.do("RemovePassword", func() error { return b.Store.RemovePassword(ctx, id, by, now, ev, letters...) })
+}
+
+func (b *brittle) EstablishTOTP(ctx context.Context, s factors.Secret, step int64, codes factors.Codes, epoch int64, now time.Time, ev audit.Event, letters ...factors.Notice) error {
+	return b.do("EstablishTOTP", func() error { return b.Store.EstablishTOTP(ctx, s, step, codes, epoch, now, ev, letters...) })
+}
+
 func (b *brittle) SpendStep(ctx context.Context, user ids.User, id ids.Factor, step int64, now time.Time) error {
 	return b.do("SpendStep", func() error { return b.Store.SpendStep(ctx, user, id, step, now) })
 }
 
-func (b *brittle) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event) error {
-	return b.do("SpendCode", func() error { return b.Store.SpendCode(ctx, user, digest, now, ev) })
+func (b *brittle) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event, letters ...factors.Notice) error {
+	return b.do("SpendCode", func() error { return b.Store.SpendCode(ctx, user, digest, now, ev, letters...) })
 }
 
-func (b *brittle) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) error {
-	return b.do("ReplaceCodes", func() error { return b.Store.ReplaceCodes(ctx, user, codes, now, at, ev) })
+func (b *brittle) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
+	return b.do("ReplaceCodes", func() error { return b.Store.ReplaceCodes(ctx, user, codes, now, at, ev, letters...) })
 }
 
 func (b *brittle) RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error {
 	return b.do("RenameFactor", func() error { return b.Store.RenameFactor(ctx, user, id, name, now, at) })
 }
 
-func (b *brittle) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, now time.Time, at ids.Place, ev audit.Event) error {
-	return b.do("RemoveFactor", func() error { return b.Store.RemoveFactor(ctx, user, id, now, at, ev) })
+func (b *brittle) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
+	return b.do("RemoveFactor", func() error { return b.Store.RemoveFactor(ctx, user, id, must, now, at, ev, letters...) })
 }
 
 func (b *brittle) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Event) error {
@@ -249,6 +257,21 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 		p.signIn("alice", password).want(http.StatusOK)
 		d, _ := p.newDevice(true)
 		return func() *response { return a.ownPage().signInWith(d) }, func() bool { return !a.factorsOf()[0].LastUsedAt.IsZero() }
+	},
+	"RemovePassword": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := a.page()
+		a.givePasskey("alice", p.signIn("alice", password).want(http.StatusOK))
+		return func() *response { return p.do(http.MethodDelete, "/account/password", "") }, func() bool {
+			user, err := a.Users.ByUsername(a.t.Context(), "alice")
+			return err == nil && user.PasswordHash == ""
+		}
+	},
+	"EstablishTOTP": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		a.options.Factors.Required = []string{"all"}
+		a.restart()
+		p := a.person()
+		secret := p.dueToEnrol("alice")
+		return func() *response { return p.submit("/factor/enrol", form("code", appCode(a.t, secret))) }, func() bool { return len(a.factorsOf()) == 2 }
 	},
 	"SpendStep": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
 		_, secret, _ := a.factorFor("alice")
@@ -417,7 +440,7 @@ func (a *app) factorsOf() []factors.Factor {
 // by why.
 var notAcknowledged = map[string][]string{
 	"it reads": {
-		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Factors", "Failures", "FormerlySealed", "InForce", "Letter", "Login", "Origins", "PasskeyOf", "Pending", "Ping", "Profile", "SearchUsers",
+		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Factors", "Failures", "FormerlySealed", "InForce", "Letter", "Login", "Origins", "OtherWayIn", "PasskeyOf", "Pending", "Ping", "Profile", "SearchUsers",
 		"Session", "UnclaimedUser", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserLogins", "UserSessions", "Users",
 	},
 	"it cleans up, and will again": {

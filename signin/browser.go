@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign/accounts"
+	"countersign/browser"
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/ids"
@@ -42,6 +43,7 @@ type Browser struct {
 type Session struct {
 	tokens.Issued
 	User accounts.User
+	Keep *browser.Proof // see Outcome.Keep
 }
 
 // SignIn opens a session for the user of a proof, and ends the sessions of the refresh
@@ -77,7 +79,7 @@ func (b *Browser) SignIn(ctx context.Context, now time.Time, p Proof, had []stri
 			b.Log.WarnContext(ctx, "the browser's former session lives on", "client_id", b.ClientID, "err", err)
 		}
 	}
-	return Session{issued, o.User}, nil
+	return Session{issued, o.User, o.Keep}, nil
 }
 
 // Refresh exchanges the browser's refresh token for new tokens. Where it sends several,
@@ -103,7 +105,7 @@ func (b *Browser) Refresh(ctx context.Context, now time.Time, has []string, from
 	if err == nil {
 		b.Issued(oauth.GrantRefreshToken, client.Public)
 	}
-	return Session{issued, user}, err
+	return Session{issued, user, nil}, err
 }
 
 // withoutPassword reports whether a proof shows that the user gave the page no password. Any

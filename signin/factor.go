@@ -45,6 +45,10 @@ type SecondFactor struct {
 	Method    factors.Method
 	Code      string // of other methods than ByPasskey
 	Passkey   []byte // of ByPasskey: what navigator.credentials.get gave, as WebAuthn JSON
+	// Remember asks for no second factor at the next sign-ins in this browser: see
+	// Outcome.Keep. It has no effect with a recovery code, which the user has come to
+	// because the app is lost, and perhaps not lost alone.
+	Remember bool
 }
 
 // StillDue returns what the caller needs to go on from a challenge that it has: the same as
@@ -77,12 +81,23 @@ func (s *Service) due(ctx context.Context, user ids.User, challenge func() strin
 	return due, err
 }
 
-// askFactor makes o FactorDue if the user has a second factor.
-func (s *Service) askFactor(ctx context.Context, o *Outcome, a attempt) error {
+// askFactor makes o FactorDue if the user has a second factor, unless the browser is one that
+// the user has told us to remember; and EnrolmentDue if the user must have one and has none.
+func (s *Service) askFactor(ctx context.Context, o *Outcome, p Proof, a attempt) error {
 	due, err := s.due(ctx, o.User.ID, func() string {
 		return s.write(factorChallenge, challenge{epoch: o.User.Epoch, user: o.User.ID, methods: o.Methods}, a)
 	})
-	if err == nil && due != nil {
+	if err != nil {
+		return err
+	}
+	if due == nil {
+		if s.factors.MustHave(o.User.Roles) {
+			s.askEnrolment(o, a)
+		}
+		return nil
+	}
+	known, err := s.remembered(ctx, o, p, a)
+	if err == nil && !known {
 		o.State, o.due = FactorDue, due
 	}
 	return err
@@ -120,5 +135,6 @@ func (p SecondFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome
 	if err := s.use(ctx, &ch, a); err != nil {
 		return Outcome{}, err
 	}
-	return settled(a.now, user, ch.methods.And(methods)...), nil
+	o := settled(a.now, user, ch.methods.And(methods)...)
+	return o, s.keep(ctx, &o, p.Remember && p.Method != factors.ByRecoveryCode)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"countersign/accounts"
+	"countersign/browser"
 	"countersign/caller"
 	"countersign/factors"
 	"countersign/limits"
@@ -30,8 +31,9 @@ var ErrIncomplete = errors.New("the user is not signed in")
 // has ended.
 var ErrLoginRequired = errors.New("no user is signed in")
 
-// Proof shows who a user is: a [Password], a [Passkey], an [OwnPassword], a [Code], a [SignUp],
-// a [Reset], a [SecondFactor] or a [Remembered] login. A nil Proof proves nothing.
+// Proof shows who a user is: a [Password], a [Passkey], an [OwnPassword], an [OwnFactor], a
+// [Code], a [SignUp], a [Reset], a [SecondFactor], a [FirstFactor] or a [Remembered] login. A
+// nil Proof proves nothing.
 type Proof interface {
 	prove(context.Context, *Service, attempt) (Outcome, error)
 }
@@ -48,10 +50,11 @@ type State int
 
 // The states of an Outcome.
 const (
-	Refused    State = iota // the user is not signed in
-	SignedIn                // no step is due
-	AddressDue              // the user must first prove the address that a letter went to
-	FactorDue               // the user must prove a second factor, by a SecondFactor
+	Refused      State = iota // the user is not signed in
+	SignedIn                  // no step is due
+	AddressDue                // the user must first prove the address that a letter went to
+	FactorDue                 // the user must prove a second factor, by a SecondFactor
+	EnrolmentDue              // the user must set up a second factor, by a FirstFactor
 )
 
 func (s State) String() string {
@@ -64,6 +67,8 @@ func (s State) String() string {
 		return "address due"
 	case FactorDue:
 		return "factor due"
+	case EnrolmentDue:
+		return "enrolment due"
 	default:
 		return fmt.Sprintf("state %d", int(s))
 	}
@@ -83,19 +88,25 @@ type Outcome struct {
 	Repeated bool
 	// Login is the browser's login that a Remembered proof found; otherwise nil.
 	Login *tokens.Login
+	// RecoveryCodes are those of a FirstFactor, which the user must see now.
+	RecoveryCodes []string
+	// Keep is what a browser has to keep that is not asked for the second factor in future;
+	// nil: it will be. See caller.Caller.Remembers.
+	Keep *browser.Proof
 
 	// settled says that no second factor is asked for: the proof is one, or goes on with a
 	// sign-in that has passed that step. A new Proof that doesn't say so is asked for one.
 	settled bool
-	due     *FactorDueError // of FactorDue
-	issued  *tokens.Issued  // the tokens that a Code was exchanged for; Start returns them
-	told    bool            // the user knows from another letter
+	due     error          // of FactorDue and EnrolmentDue: what Proven returns
+	issued  *tokens.Issued // the tokens that a Code was exchanged for; Start returns them
+	told    bool           // the user knows from another letter
 }
 
 // Proven returns the user of an Outcome that leaves nothing due. Its error is a
-// *FactorDueError where a second factor is, and otherwise ErrIncomplete.
+// *FactorDueError where a second factor is, an *EnrolmentDueError where one has to be set up,
+// and otherwise ErrIncomplete.
 func (o *Outcome) Proven() (accounts.User, error) {
-	if o.State == FactorDue && o.due != nil {
+	if (o.State == FactorDue || o.State == EnrolmentDue) && o.due != nil {
 		return accounts.User{}, o.due
 	}
 	if o.State != SignedIn {
@@ -142,7 +153,7 @@ func (s *Service) prove(ctx context.Context, p Proof, a attempt) (Outcome, error
 	}
 	o, err := p.prove(ctx, s, a)
 	if err == nil && !o.settled && o.State == SignedIn {
-		err = s.askFactor(ctx, &o, a)
+		err = s.askFactor(ctx, &o, p, a)
 	}
 	if err != nil {
 		return Outcome{}, err

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"countersign/accounts"
 	"countersign/caller"
 	"countersign/clients"
@@ -38,10 +40,12 @@ type rig struct {
 	users   *accounts.Users
 	tokens  *tokens.Service
 	factors *factors.Service
-	browser *signin.Browser
-	alice   accounts.User
-	app     oauth.Recipient
-	now     time.Time
+	// factorsAre gives the Service other settings about second factors.
+	factorsAre func(factors.Settings)
+	browser    *signin.Browser
+	alice      accounts.User
+	app        oauth.Recipient
+	now        time.Time
 }
 
 func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
@@ -71,9 +75,14 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 		Settings: tokens.Settings{AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: 24 * time.Hour},
 	})
 	noError(t, err)
-	r.factors, err = factors.New(factors.Options{Settings: factors.Settings{TOTP: true}, Store: db, Seal: master, Throttle: throttle, Issuer: "Acme"})
-	noError(t, err)
-	r.Service = signin.New(signin.Options{Users: r.users, Tokens: r.tokens, Factors: r.factors, Seal: master, Throttle: throttle})
+	r.factorsAre = func(s factors.Settings) {
+		t.Helper()
+		var err error
+		r.factors, err = factors.New(factors.Options{Settings: s, Store: db, Seal: master, Throttle: throttle, Issuer: "Acme"})
+		noError(t, err)
+		r.Service = signin.New(signin.Options{Users: r.users, Tokens: r.tokens, Factors: r.factors, Seal: master, Throttle: throttle})
+	}
+	r.factorsAre(factors.Settings{TOTP: true})
 	r.browser = &signin.Browser{SignIns: r.Service, Clients: registry, ClientID: "app", Log: log, Issued: func(string, bool) {}}
 	r.alice, err = r.users.Create(t.Context(), r.now, accounts.NewUser{
 		Username: "alice", Password: password, Email: "alice@example.com",
@@ -89,6 +98,14 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 	noError(t, err)
 	r.app = app.Recipient()
 	return r
+}
+
+// appCode is the code that an authenticator app shows at a time.
+func appCode(t testing.TB, secret string, at time.Time) string {
+	t.Helper()
+	code, err := totp.GenerateCode(secret, at)
+	noError(t, err)
+	return code
 }
 
 func noError(t testing.TB, err error) {
@@ -125,7 +142,7 @@ func (r *rig) use(o *signin.Outcome) (start, enter error) {
 
 func TestOnlyASignedInOutcomeOpensAnything(t *testing.T) {
 	r := newRig(t)
-	for _, state := range []signin.State{signin.Refused, signin.AddressDue, signin.AddressDue + 1, -1} {
+	for _, state := range []signin.State{signin.Refused, signin.AddressDue, signin.FactorDue, signin.EnrolmentDue, signin.EnrolmentDue + 1, -1} {
 		start, enter := r.use(&signin.Outcome{State: state, User: r.alice, AuthTime: r.now})
 		if !errors.Is(start, signin.ErrIncomplete) || !errors.Is(enter, signin.ErrIncomplete) {
 			t.Errorf("%v: start %v, enter %v; want both refused", state, start, enter)
@@ -141,6 +158,7 @@ func TestZeroProofsProveNothing(t *testing.T) {
 	r := newRig(t)
 	for _, p := range []signin.Proof{
 		nil, signin.Password{}, signin.OwnPassword{}, signin.Code{}, signin.SignUp{}, signin.Remembered{}, signin.Remembered(nil),
+		signin.SecondFactor{}, signin.FirstFactor{}, signin.Reset{},
 	} {
 		if o, err := r.prove(p); err == nil || o.State != signin.Refused {
 			t.Errorf("%T: %v, %v", p, o.State, err)

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 	"time"
 
+	"countersign/accounts"
 	"countersign/audit"
 	"countersign/factors"
 	"countersign/ids"
@@ -95,6 +97,20 @@ func (db *DB) changeFactors(ctx context.Context, user ids.User, now time.Time, a
 	})
 }
 
+// tell writes the event of a change of factors, and posts the letters about it.
+func (db *DB) tell(ctx context.Context, tx *sql.Tx, ev audit.Event, letters []factors.Notice) error {
+	for _, l := range letters {
+		letter, ok := l.(accounts.Letter)
+		if !ok {
+			return fmt.Errorf("post a letter about %s: it is a %T", ev.Kind, l)
+		}
+		if err := db.post(ctx, tx, letter); err != nil {
+			return err
+		}
+	}
+	return record(ctx, tx, ev)
+}
+
 // AddTOTP implements [factors.Store].
 func (db *DB) AddTOTP(ctx context.Context, s factors.Secret, at ids.Place) error {
 	return db.changeFactors(ctx, s.UserID, s.CreatedAt, at, func(tx *sql.Tx) error {
@@ -110,8 +126,8 @@ func (db *DB) AddTOTP(ctx context.Context, s factors.Secret, at ids.Place) error
 }
 
 // ConfirmTOTP implements [factors.Store].
-func (db *DB) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) (first bool, err error) {
-	return db.putInForce(ctx, user, codes, factors.CodeMethods, now, at, ev, func(tx *sql.Tx) error {
+func (db *DB) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) (first bool, err error) {
+	return db.putInForce(ctx, user, codes, factors.CodeMethods, now, at, ev, letters, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE factors SET confirmed_at = ?, last_used_at = ?, last_step = ?
 			WHERE id = ? AND user_id = ? AND confirmed_at IS NULL`, now.UnixMilli(), now.UnixMilli(), step, id[:], user[:]))
 		if err == nil && n == 0 {
@@ -119,6 +135,39 @@ func (db *DB) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, ste
 		}
 		return err
 	})
+}
+
+// EstablishTOTP implements [factors.Store].
+func (db *DB) EstablishTOTP(ctx context.Context, s factors.Secret, step int64, codes factors.Codes, epoch int64, now time.Time, ev audit.Event, letters ...factors.Notice) error {
+	err := db.inTx(ctx, func(tx *sql.Tx) error {
+		if err := db.lockUser(ctx, tx, s.UserID); err != nil {
+			return err
+		}
+		// Of several sign-ins that set up a first factor side by side, the first moves the
+		// epoch of all others.
+		n, err := affected(tx.ExecContext(ctx, `UPDATE users SET epoch = epoch + 1 WHERE id = ? AND epoch = ? AND disabled_at IS NULL`, s.UserID[:], epoch))
+		if err != nil || n == 0 {
+			return cmp.Or(err, factors.ErrUnknown)
+		}
+		if had, err := otherFactors(ctx, tx, s.UserID); err != nil || had > 0 {
+			return cmp.Or(err, factors.ErrUnknown)
+		}
+		s.LastUsedAt = now
+		if _, err := tx.ExecContext(ctx, factorTable.insert(), factorRow(s, now, step)...); err != nil {
+			return err
+		}
+		if err := insertCodes(ctx, tx, s.UserID, codes, now); err != nil {
+			return err
+		}
+		if _, err := db.expel(ctx, tx, s.UserID, ids.Place{}, ids.Login{}); err != nil {
+			return err
+		}
+		return db.tell(ctx, tx, ev, letters)
+	})
+	if err == nil {
+		db.sweep(ctx, s.UserID)
+	}
+	return err
 }
 
 // leaveOnly signs a user out everywhere but at a place.
@@ -180,7 +229,7 @@ func (db *DB) SpendStep(ctx context.Context, user ids.User, id ids.Factor, step 
 }
 
 // SpendCode implements [factors.Store].
-func (db *DB) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event) error {
+func (db *DB) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event, letters ...factors.Notice) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM recovery_codes
 			WHERE id = ? AND factor_id IN (SELECT id FROM factors WHERE user_id = ?)`, digest[:], user[:]))
@@ -192,12 +241,12 @@ func (db *DB) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now
 		if err != nil {
 			return err
 		}
-		return record(ctx, tx, ev)
+		return db.tell(ctx, tx, ev, letters)
 	})
 }
 
 // ReplaceCodes implements [factors.Store].
-func (db *DB) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) error {
+func (db *DB) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
 	return db.changeFactors(ctx, user, now, at, func(tx *sql.Tx) error {
 		if n, err := otherFactors(ctx, tx, user); err != nil || n == 0 {
 			return cmp.Or(err, factors.ErrUnknown)
@@ -208,7 +257,7 @@ func (db *DB) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Cod
 		if err := insertCodes(ctx, tx, user, codes, now); err != nil {
 			return err
 		}
-		return record(ctx, tx, ev)
+		return db.tell(ctx, tx, ev, letters)
 	})
 }
 
@@ -239,21 +288,43 @@ func (db *DB) RenameFactor(ctx context.Context, user ids.User, id ids.Factor, na
 }
 
 // RemoveFactor implements [factors.Store].
-func (db *DB) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, now time.Time, at ids.Place, ev audit.Event) error {
+func (db *DB) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
 	return db.changeFactors(ctx, user, now, at, func(tx *sql.Tx) error {
+		had, err := otherFactors(ctx, tx, user)
+		if err != nil {
+			return err
+		}
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM factors WHERE id = ? AND user_id = ?`, id[:], user[:]))
 		if err != nil || n == 0 {
 			return cmp.Or(err, factors.ErrUnknown)
 		}
 		left, err := otherFactors(ctx, tx, user)
-		if err == nil && left == 0 {
-			err = dropCodes(ctx, tx, user)
-		}
 		if err != nil {
 			return err
 		}
-		return record(ctx, tx, ev)
+		if left == 0 {
+			if err := stays(ctx, tx, user, had, must); err != nil {
+				return err
+			}
+			if err := dropCodes(ctx, tx, user); err != nil {
+				return err
+			}
+		}
+		return db.tell(ctx, tx, ev, letters)
 	})
+}
+
+// stays returns factors.ErrRequired if a user who had factors must not be left without any.
+func stays(ctx context.Context, tx *sql.Tx, user ids.User, had int, must func([]string) bool) error {
+	if had == 0 {
+		return nil
+	}
+	var roles []string
+	err := tx.QueryRowContext(ctx, `SELECT roles FROM users WHERE id = ?`, user[:]).Scan((*listColumn)(&roles))
+	if err == nil && must(roles) {
+		err = factors.ErrRequired
+	}
+	return err
 }
 
 // FormerlySealed implements [factors.Store].
@@ -271,7 +342,7 @@ func (db *DB) Reseal(ctx context.Context, id ids.Factor, was, is []byte) error {
 }
 
 // ResetFactors implements [factors.Store].
-func (db *DB) ResetFactors(ctx context.Context, user ids.User, ev audit.Event) (n int, err error) {
+func (db *DB) ResetFactors(ctx context.Context, user ids.User, ev audit.Event, letters ...factors.Notice) (n int, err error) {
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
 		if err := db.lockUser(ctx, tx, user); err != nil {
 			return err
@@ -282,7 +353,7 @@ func (db *DB) ResetFactors(ctx context.Context, user ids.User, ev audit.Event) (
 		if _, err := tx.ExecContext(ctx, `DELETE FROM factors WHERE user_id = ?`, user[:]); err != nil || n == 0 {
 			return err
 		}
-		return record(ctx, tx, ev)
+		return db.tell(ctx, tx, ev, letters)
 	})
 	return n, err
 }

@@ -18,9 +18,9 @@ import (
 	"countersign/tokens"
 )
 
-func (o *Observed) AddPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, at ids.Place, ev audit.Event) (first bool, err error) {
+func (o *Observed) AddPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, at ids.Place, ev audit.Event, letters ...factors.Notice) (first bool, err error) {
 	defer o.call(ctx, "AddPasskey", time.Now())
-	return o.DB.AddPasskey(ctx, p, codes, at, ev)
+	return o.DB.AddPasskey(ctx, p, codes, at, ev, letters...)
 }
 
 func (o *Observed) AddTOTP(ctx context.Context, s factors.Secret, at ids.Place) error {
@@ -83,9 +83,9 @@ func (o *Observed) ConfirmEmail(ctx context.Context, id ids.Letter, now time.Tim
 	return o.DB.ConfirmEmail(ctx, id, now, ev, letters...)
 }
 
-func (o *Observed) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) (first bool, err error) {
+func (o *Observed) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, step int64, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) (first bool, err error) {
 	defer o.call(ctx, "ConfirmTOTP", time.Now())
-	return o.DB.ConfirmTOTP(ctx, user, id, step, codes, now, at, ev)
+	return o.DB.ConfirmTOTP(ctx, user, id, step, codes, now, at, ev, letters...)
 }
 
 func (o *Observed) Consent(ctx context.Context, user ids.User, client ids.Client) (consents.Consent, error) {
@@ -188,6 +188,11 @@ func (o *Observed) EndUserSessions(ctx context.Context, user ids.User, keep ids.
 	return o.DB.EndUserSessions(ctx, user, keep, ev)
 }
 
+func (o *Observed) EstablishTOTP(ctx context.Context, s factors.Secret, step int64, codes factors.Codes, epoch int64, now time.Time, ev audit.Event, letters ...factors.Notice) error {
+	defer o.call(ctx, "EstablishTOTP", time.Now())
+	return o.DB.EstablishTOTP(ctx, s, step, codes, epoch, now, ev, letters...)
+}
+
 func (o *Observed) Events(ctx context.Context, f audit.Filter) ([]audit.Record, error) {
 	defer o.call(ctx, "Events", time.Now())
 	return o.DB.Events(ctx, f)
@@ -256,6 +261,11 @@ func (o *Observed) Login(ctx context.Context, id ids.Login, now time.Time) (toke
 func (o *Observed) Origins(ctx context.Context) ([]clients.Origin, error) {
 	defer o.call(ctx, "Origins", time.Now())
 	return o.DB.Origins(ctx)
+}
+
+func (o *Observed) OtherWayIn(ctx context.Context, id ids.User) (bool, error) {
+	defer o.call(ctx, "OtherWayIn", time.Now())
+	return o.DB.OtherWayIn(ctx, id)
 }
 
 func (o *Observed) PasskeyOf(ctx context.Context, credential []byte) (factors.Passkey, error) {
@@ -348,9 +358,14 @@ func (o *Observed) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Sessi
 	return o.DB.RedeemCode(ctx, c, s, now, ev)
 }
 
-func (o *Observed) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, now time.Time, at ids.Place, ev audit.Event) error {
+func (o *Observed) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
 	defer o.call(ctx, "RemoveFactor", time.Now())
-	return o.DB.RemoveFactor(ctx, user, id, now, at, ev)
+	return o.DB.RemoveFactor(ctx, user, id, must, now, at, ev, letters...)
+}
+
+func (o *Observed) RemovePassword(ctx context.Context, id ids.User, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+	defer o.call(ctx, "RemovePassword", time.Now())
+	return o.DB.RemovePassword(ctx, id, by, now, ev, letters...)
 }
 
 func (o *Observed) RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error {
@@ -358,9 +373,9 @@ func (o *Observed) RenameFactor(ctx context.Context, user ids.User, id ids.Facto
 	return o.DB.RenameFactor(ctx, user, id, name, now, at)
 }
 
-func (o *Observed) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event) error {
+func (o *Observed) ReplaceCodes(ctx context.Context, user ids.User, codes factors.Codes, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
 	defer o.call(ctx, "ReplaceCodes", time.Now())
-	return o.DB.ReplaceCodes(ctx, user, codes, now, at, ev)
+	return o.DB.ReplaceCodes(ctx, user, codes, now, at, ev, letters...)
 }
 
 func (o *Observed) ReplaceLogin(ctx context.Context, old ids.Login, l tokens.Login, now time.Time, ev audit.Event) error {
@@ -378,9 +393,9 @@ func (o *Observed) ResealKey(ctx context.Context, kid string, old, sealed []byte
 	return o.DB.ResealKey(ctx, kid, old, sealed)
 }
 
-func (o *Observed) ResetFactors(ctx context.Context, user ids.User, ev audit.Event) (n int, err error) {
+func (o *Observed) ResetFactors(ctx context.Context, user ids.User, ev audit.Event, letters ...factors.Notice) (n int, err error) {
 	defer o.call(ctx, "ResetFactors", time.Now())
-	return o.DB.ResetFactors(ctx, user, ev)
+	return o.DB.ResetFactors(ctx, user, ev, letters...)
 }
 
 func (o *Observed) ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
@@ -418,9 +433,9 @@ func (o *Observed) SetSecretHash(ctx context.Context, id ids.Client, hash string
 	return o.DB.SetSecretHash(ctx, id, hash, now, ev)
 }
 
-func (o *Observed) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event) error {
+func (o *Observed) SpendCode(ctx context.Context, user ids.User, digest [32]byte, now time.Time, ev audit.Event, letters ...factors.Notice) error {
 	defer o.call(ctx, "SpendCode", time.Now())
-	return o.DB.SpendCode(ctx, user, digest, now, ev)
+	return o.DB.SpendCode(ctx, user, digest, now, ev, letters...)
 }
 
 func (o *Observed) SpendStep(ctx context.Context, user ids.User, id ids.Factor, step int64, now time.Time) error {

@@ -34,8 +34,8 @@ func credentialKey(credential []byte) []byte {
 }
 
 // AddPasskey implements [factors.Store].
-func (db *DB) AddPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, at ids.Place, ev audit.Event) (first bool, err error) {
-	return db.putInForce(ctx, p.UserID, codes, p.Methods(), p.CreatedAt, at, ev, func(tx *sql.Tx) error {
+func (db *DB) AddPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, at ids.Place, ev audit.Event, letters ...factors.Notice) (first bool, err error) {
+	return db.putInForce(ctx, p.UserID, codes, p.Methods(), p.CreatedAt, at, ev, letters, func(tx *sql.Tx) error {
 		if err := checkRoom(ctx, tx, p.UserID); err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func checkRoom(ctx context.Context, tx *sql.Tx, user ids.User) error {
 // putInForce runs add, which puts a factor in force that has just been proven by methods. If
 // it is the user's first, it adds the recovery codes, signs the user out everywhere but at the
 // place and reports so.
-func (db *DB) putInForce(ctx context.Context, user ids.User, codes factors.Codes, methods oauth.Methods, now time.Time, at ids.Place, ev audit.Event, add func(*sql.Tx) error) (first bool, err error) {
+func (db *DB) putInForce(ctx context.Context, user ids.User, codes factors.Codes, methods oauth.Methods, now time.Time, at ids.Place, ev audit.Event, letters []factors.Notice, add func(*sql.Tx) error) (first bool, err error) {
 	err = db.changeFactors(ctx, user, now, at, func(tx *sql.Tx) error {
 		had, err := otherFactors(ctx, tx, user)
 		if err := cmp.Or(err, add(tx)); err != nil {
@@ -118,7 +118,7 @@ func (db *DB) putInForce(ctx context.Context, user ids.User, codes factors.Codes
 		if err := provenAt(ctx, tx, at, methods); err != nil {
 			return err
 		}
-		return record(ctx, tx, ev)
+		return db.tell(ctx, tx, ev, letters)
 	})
 	if first && err == nil {
 		db.sweep(ctx, user)

@@ -168,13 +168,19 @@ func (db *DB) SetPasswordHash(ctx context.Context, id ids.User, hash string, by 
 	if !errors.Is(err, errUnchanged) {
 		return err
 	}
-	if by.Login.IsZero() {
-		_, err = db.Session(ctx, by.Session, now)
+	return db.whyUnchanged(ctx, by.Place, now)
+}
+
+// whyUnchanged returns why a change of the password that a place asked for did not apply:
+// accounts.ErrSignedOut, or accounts.ErrBadCredentials if another call has just changed it.
+func (db *DB) whyUnchanged(ctx context.Context, at ids.Place, now time.Time) (err error) {
+	if at.Login.IsZero() {
+		_, err = db.Session(ctx, at.Session, now)
 	} else {
-		_, err = db.Login(ctx, by.Login, now)
+		_, err = db.Login(ctx, at.Login, now)
 	}
 	if !errors.Is(err, tokens.ErrUnknown) {
-		return cmp.Or(err, accounts.ErrBadCredentials) // another call has just changed it
+		return cmp.Or(err, accounts.ErrBadCredentials)
 	}
 	return accounts.ErrSignedOut
 }

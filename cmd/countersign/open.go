@@ -97,6 +97,13 @@ func (c *cli) open(ctx context.Context, news io.Writer) (*configs.Config, *store
 
 // openUsers is open for commands about users.
 func (c *cli) openUsers(ctx context.Context, news io.Writer) (*accounts.Users, *store.DB, error) {
+	// A command may name an account without an address, and sends no mail. Where users
+	// must prove their address, the server bars the account until its user has.
+	return c.openUsersFor(ctx, news, func(*configs.Config, *accounts.Options) {})
+}
+
+// openUsersFor is openUsers with the options that change makes.
+func (c *cli) openUsersFor(ctx context.Context, news io.Writer, change func(*configs.Config, *accounts.Options)) (*accounts.Users, *store.DB, error) {
 	cfg, db, err := c.open(ctx, news)
 	if err != nil {
 		return nil, nil, err
@@ -106,12 +113,12 @@ func (c *cli) openUsers(ctx context.Context, news io.Writer) (*accounts.Users, *
 		db.Close()
 		return nil, nil, err
 	}
-	users, err := accounts.New(accounts.Options{
-		// A command may name an account without an address, and sends no mail. Where users
-		// must prove their address, the server bars the account until its user has.
+	o := accounts.Options{
 		Settings: accounts.Settings{Passwords: passwordPolicy(cfg)},
 		Store:    db, Argon2: cfg.Hashing().Argon2, Slots: cfg.Hashing().Slots(), Throttle: throttle,
-	})
+	}
+	change(cfg, &o)
+	users, err := accounts.New(o)
 	if err != nil {
 		db.Close()
 		return nil, nil, err

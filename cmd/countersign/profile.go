@@ -18,6 +18,7 @@ func recordColumns(p accounts.Profile) []column[api.UserWithProfile] {
 	for _, c := range userColumns {
 		all = append(all, column[api.UserWithProfile]{c.name, func(u api.UserWithProfile) string { return c.text(u.User) }, cut})
 	}
+	all = append(all, column[api.UserWithProfile]{"factors", func(u api.UserWithProfile) string { return factorsText(u.Factors) }, cut})
 	inOneLine := strings.NewReplacer("\r\n", ", ", "\n", ", ")
 	for claim, value := range p.All() {
 		all = append(all, column[api.UserWithProfile]{"profile." + claim, func(api.UserWithProfile) string { return inOneLine.Replace(value) }, cut})

@@ -185,13 +185,24 @@ type usersShowCmd struct {
 }
 
 func (u *usersShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	return withUser(ctx, c, u.User, func(users *accounts.Users, user accounts.User) error {
-		profile, err := users.Profile(ctx, user.ID)
-		if err != nil {
-			return err
-		}
-		return printOne(u.printing, std.out, api.UserWithProfile{User: api.DescribeUser(user), Profile: profile}, recordColumns(profile))
-	})
+	users, db, err := c.openUsers(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	user, err := findUser(ctx, users, u.User)
+	if err != nil {
+		return err
+	}
+	profile, err := users.Profile(ctx, user.ID)
+	if err != nil {
+		return err
+	}
+	has, err := describeFactors(ctx, db, user)
+	if err != nil {
+		return err
+	}
+	return printOne(u.printing, std.out, api.UserWithProfile{User: api.DescribeUser(user), Factors: has, Profile: profile}, recordColumns(profile))
 }
 
 type usersDisableCmd struct {

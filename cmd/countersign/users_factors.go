@@ -2,10 +2,17 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
+	"countersign/accounts"
+	"countersign/api"
 	"countersign/caller"
+	"countersign/configs"
 	"countersign/factors"
+	"countersign/server"
+	"countersign/store"
 )
 
 type usersResetFactorsCmd struct {
@@ -13,7 +20,8 @@ type usersResetFactorsCmd struct {
 }
 
 func (u *usersResetFactorsCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	users, db, err := c.openUsers(ctx, nil)
+	// The server sends the letter to the user, if it sends mail.
+	users, db, err := c.openUsersFor(ctx, nil, func(cfg *configs.Config, o *accounts.Options) { o.Mail = cfg.SMTP.Host != "" })
 	if err != nil {
 		return err
 	}
@@ -22,7 +30,7 @@ func (u *usersResetFactorsCmd) Run(ctx context.Context, c *cli, std stdio) error
 	if err != nil {
 		return err
 	}
-	second, err := factors.New(factors.Options{Store: db})
+	second, err := factors.New(factors.Options{Store: db, Notices: server.FactorNotices(users)})
 	if err != nil {
 		return err
 	}
@@ -31,4 +39,30 @@ func (u *usersResetFactorsCmd) Run(ctx context.Context, c *cli, std stdio) error
 		std.note("Nothing changes: %s has no second factor.", u.User)
 	}
 	return err
+}
+
+// describeFactors describes a user's second factors in force.
+func describeFactors(ctx context.Context, db *store.DB, user accounts.User) ([]api.Factor, error) {
+	second, err := factors.New(factors.Options{Store: db})
+	if err != nil {
+		return nil, err
+	}
+	all, err := second.Of(ctx, user.ID)
+	return api.List(all, api.DescribeFactor), err
+}
+
+// factorsText lists factors in a line.
+func factorsText(all []api.Factor) string {
+	var items []string
+	for _, f := range all {
+		item := f.Kind
+		switch {
+		case f.Remaining != nil:
+			item += fmt.Sprintf(" (%d left)", *f.Remaining)
+		case f.Name != "":
+			item += " (" + f.Name + ")"
+		}
+		items = append(items, item)
+	}
+	return strings.Join(items, ", ")
 }

@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +36,9 @@ func passkey(user ids.User, n byte) factors.Passkey {
 		Transports: []string{"internal", "hybrid"},
 	}
 }
+
+// never says that no user must have a second factor, whatever the roles.
+func never([]string) bool { return false }
 
 // codesOf makes recovery codes.
 func codesOf(digests ...byte) factors.Codes {
@@ -184,13 +189,95 @@ var factorPromises = []promise{
 
 		// They go with the last other factor.
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.RemoveFactor(ctx, u.ID, f.ID, at, here, event(audit.FactorRemoved)))
+			succeeds(t, db.RemoveFactor(ctx, u.ID, f.ID, never, at, here, event(audit.FactorRemoved)))
 		}, event(audit.FactorRemoved))
 		all, err := db.Factors(t.Context(), u.ID)
 		succeeds(t, err)
 		same(t, "factors", len(all), 0)
-		fails(t, "remove twice", db.RemoveFactor(t.Context(), u.ID, f.ID, at, here, event(audit.FactorRemoved)), factors.ErrUnknown)
+		fails(t, "remove twice", db.RemoveFactor(t.Context(), u.ID, f.ID, never, at, here, event(audit.FactorRemoved)), factors.ErrUnknown)
 		fails(t, "rename it", db.RenameFactor(t.Context(), u.ID, f.ID, "x", at, here), factors.ErrUnknown)
+	}},
+	{"RemoveFactor/the last stays with whom must have one", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		succeeds(t, db.ChangeRoles(t.Context(), u.ID, func([]string) ([]string, error) { return []string{"staff"}, nil }, at, event(audit.UserRolesChanged)))
+		here := ids.Place{Session: s.ID}
+		staff := func(roles []string) bool { return len(roles) == 1 && roles[0] == "staff" }
+		begun := totp(u.ID)
+		succeeds(t, db.AddTOTP(t.Context(), begun, here))
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, begun.ID, staff, at, here, event(audit.FactorRemoved)))
+		first, second := inForce(t, db, s, 1), inForce(t, db, s)
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, first.ID, staff, at, here, event(audit.FactorRemoved)))
+		leaves(t, db, func(ctx context.Context) {
+			fails(t, "the last", db.RemoveFactor(ctx, u.ID, second.ID, staff, at, here, event(audit.FactorRemoved)), factors.ErrRequired)
+		})
+		all, err := db.Factors(t.Context(), u.ID)
+		succeeds(t, err)
+		same(t, "factors", len(all), 2)
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, second.ID, never, at, here, event(audit.FactorRemoved)))
+	}},
+	{"EstablishTOTP/a first factor, once, in the epoch of the password", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		login := addLogin(t, db, u)
+		f := totp(u.ID)
+		f.Name = ""
+		establish := func(f factors.Secret, epoch int64) error {
+			return db.EstablishTOTP(t.Context(), f, 100, codesOf(1, 2), epoch, at, event(audit.FactorAdded))
+		}
+		leaves(t, db, func(context.Context) { fails(t, "another epoch", establish(f, u.Epoch+1), factors.ErrUnknown) })
+		leaves(t, db, func(context.Context) { succeeds(t, establish(f, u.Epoch)) }, event(audit.FactorAdded))
+		in, err := db.InForce(t.Context(), u.ID)
+		succeeds(t, err)
+		f.InForce, f.LastUsedAt = true, at
+		same(t, "in force", in, factors.InForce{TOTPs: []factors.Secret{f}, Codes: 2})
+		sessionGone(t, db, s)
+		isOver(t, db, login)
+		got, err := db.User(t.Context(), u.ID)
+		succeeds(t, err)
+		same(t, "epoch", got.Epoch, u.Epoch+1)
+		fails(t, "the step that confirmed it", db.SpendStep(t.Context(), u.ID, f.ID, 100, at), factors.ErrBadCode)
+		leaves(t, db, func(context.Context) {
+			fails(t, "a second sign-in", establish(totp(u.ID), u.Epoch), factors.ErrUnknown)
+			fails(t, "beside another factor", establish(totp(u.ID), u.Epoch+1), factors.ErrUnknown)
+		})
+		succeeds(t, db.DisableUser(t.Context(), u.ID, at, event(audit.UserDisabled)))
+		bob, _ := signIn(t, db, "bob")
+		succeeds(t, db.DisableUser(t.Context(), bob.ID, at, event(audit.UserDisabled)))
+		fails(t, "disabled", establish(totp(bob.ID), bob.Epoch+1), factors.ErrUnknown)
+	}},
+	{"Factors/letters go with the change that they are about", func(t *testing.T, db *store.DB) {
+		u := withEmail(t, db, "alice", "alice@example.com")
+		s := signedIn(t, db, u)
+		here, l := ids.Place{Session: s.ID}, letter(accounts.FactorAdded, u)
+		f := totp(u.ID)
+		fails(t, "confirm nothing", func() error {
+			_, err := db.ConfirmTOTP(t.Context(), u.ID, f.ID, 100, codesOf(1), at, here, event(audit.FactorAdded), l)
+			return err
+		}(), factors.ErrUnknown)
+		fails(t, "establish in another epoch", db.EstablishTOTP(t.Context(), f, 100, codesOf(1), 7, at, event(audit.FactorAdded), l), factors.ErrUnknown)
+		fails(t, "spend no code", db.SpendCode(t.Context(), u.ID, [32]byte{}, at, event(audit.RecoveryCodeUsed), l), factors.ErrBadCode)
+		fails(t, "remove nothing", db.RemoveFactor(t.Context(), u.ID, f.ID, never, at, here, event(audit.FactorRemoved), l), factors.ErrUnknown)
+		_, err := db.ResetFactors(t.Context(), u.ID, event(audit.FactorsReset), l)
+		succeeds(t, err)
+		same(t, "letters without a change", len(due(t, db, at)), 0)
+		succeeds(t, db.EstablishTOTP(t.Context(), f, 100, codesOf(1), u.Epoch, at, event(audit.FactorAdded), l))
+		same(t, "letters", due(t, db, at), []accounts.Letter{l})
+	}},
+	{"EstablishTOTP/one winner", func(t *testing.T, db *store.DB) {
+		u, _ := signIn(t, db, "alice")
+		var won atomic.Int32
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				err := db.EstablishTOTP(context.WithoutCancel(t.Context()), totp(u.ID), 100, codesOf(1), u.Epoch, at, event(audit.FactorAdded))
+				if err == nil {
+					won.Add(1)
+				} else if !errors.Is(err, factors.ErrUnknown) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		same(t, "winners", won.Load(), 1)
 	}},
 	{"Reseal/what another key has sealed", func(t *testing.T, db *store.DB) {
 		_, s := signIn(t, db, "alice")
@@ -238,13 +325,13 @@ var factorPromises = []promise{
 					"add": db.AddTOTP(ctx, totp(u.ID), place), "confirm": confirm,
 					"replace": db.ReplaceCodes(ctx, u.ID, codesOf(5), at, place, event(audit.RecoveryCodesRenewed)),
 					"rename":  db.RenameFactor(ctx, u.ID, f.ID, "x", at, place),
-					"remove":  db.RemoveFactor(ctx, u.ID, f.ID, at, place, event(audit.FactorRemoved)),
+					"remove":  db.RemoveFactor(ctx, u.ID, f.ID, never, at, place, event(audit.FactorRemoved)),
 				} {
 					fails(t, name+": "+what, err, factors.ErrSignedOut)
 				}
 			})
 		}
-		fails(t, "expired", db.RemoveFactor(t.Context(), u.ID, f.ID, s.ExpiresAt, ids.Place{Session: s.ID}, event(audit.FactorRemoved)), factors.ErrSignedOut)
+		fails(t, "expired", db.RemoveFactor(t.Context(), u.ID, f.ID, never, s.ExpiresAt, ids.Place{Session: s.ID}, event(audit.FactorRemoved)), factors.ErrSignedOut)
 		lives(t, db, s)
 	}},
 	{"AddPasskey/every field comes back, and the first signs the user out elsewhere", func(t *testing.T, db *store.DB) {
@@ -273,7 +360,7 @@ var factorPromises = []promise{
 		_, err = db.AddPasskey(t.Context(), again, codesOf(3), ids.Place{Session: his.ID}, event(audit.FactorAdded))
 		fails(t, "the same credential of another user", err, factors.ErrTaken)
 		lives(t, db, his)
-		succeeds(t, db.RemoveFactor(t.Context(), u.ID, p.ID, at, ids.Place{Session: s.ID}, event(audit.FactorRemoved)))
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, p.ID, never, at, ids.Place{Session: s.ID}, event(audit.FactorRemoved)))
 		_, err = db.PasskeyOf(t.Context(), p.CredentialID)
 		fails(t, "removed", err, factors.ErrUnknown)
 		_, err = db.UsePasskey(t.Context(), p, at, event(audit.FactorCounterRegressed))

@@ -258,6 +258,48 @@ var userPromises = []promise{
 		})
 	}},
 
+	{"RemovePassword/of a user who has another way in", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		by := func(epoch int64) accounts.By {
+			return accounts.By{Place: ids.Place{Session: s.ID}, Epoch: epoch}
+		}
+		remove := func(by accounts.By) error {
+			return db.RemovePassword(t.Context(), u.ID, by, at, event(audit.UserPasswordRemoved))
+		}
+		other := func() bool {
+			is, err := db.OtherWayIn(t.Context(), u.ID)
+			succeeds(t, err)
+			return is
+		}
+		inForce(t, db, s, 1) // an app is none
+		same(t, "with an app", other(), false)
+		leaves(t, db, func(context.Context) { fails(t, "the last way in", remove(by(u.Epoch+1)), accounts.ErrLastWayIn) })
+
+		passkey := totp(u.ID)
+		passkey.Kind = "passkey"
+		succeeds(t, db.AddTOTP(t.Context(), passkey, ids.Place{Session: s.ID}))
+		same(t, "with a passkey that is not in force", other(), false)
+		_, err := db.ConfirmTOTP(t.Context(), u.ID, passkey.ID, 1, codesOf(9), at, ids.Place{Session: s.ID}, event(audit.FactorAdded))
+		succeeds(t, err)
+		same(t, "with a passkey", other(), true)
+		elsewhere := addSession(t, db, accounts.User{ID: u.ID, Epoch: u.Epoch + 1}, s.ClientID)
+		leaves(t, db, func(context.Context) {
+			fails(t, "of another epoch", remove(by(u.Epoch)), accounts.ErrBadCredentials)
+			fails(t, "from nowhere", remove(accounts.By{Epoch: u.Epoch + 1}), accounts.ErrSignedOut)
+			fails(t, "by the zero By", remove(accounts.By{}), accounts.ErrSignedOut)
+		})
+		leaves(t, db, func(context.Context) { succeeds(t, remove(by(u.Epoch+1))) }, event(audit.UserPasswordRemoved))
+		got, err := db.User(t.Context(), u.ID)
+		succeeds(t, err)
+		same(t, "hash", got.PasswordHash, "")
+		same(t, "epoch", got.Epoch, u.Epoch+2)
+		sessionGone(t, db, elsewhere)
+		s.Epoch, s.Methods = u.Epoch+2, withCode
+		lives(t, db, s)
+		is, err := db.OtherWayIn(t.Context(), ids.New[ids.User]())
+		succeeds(t, err)
+		same(t, "an unknown user's", is, false)
+	}},
 	{"UpgradePasswordHash/replaces the hash alone", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
 		leaves(t, db, func(ctx context.Context) {
