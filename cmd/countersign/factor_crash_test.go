@@ -217,7 +217,7 @@ func TestSecondFactorsSurviveKill(t *testing.T) {
 				}
 			})
 		}
-		<-after(20*time.Millisecond, 300*time.Millisecond)
+		<-after(50*time.Millisecond, 800*time.Millisecond)
 		killed.Store(true)
 		p.kill()
 		wg.Wait()
