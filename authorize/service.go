@@ -22,15 +22,17 @@ import (
 	"countersign/ids"
 	"countersign/oauth"
 	"countersign/seal"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
-// Options are what a Service is made of. Clients, Consents, Tokens, Seal and Issuer are
-// required.
+// Options are what a Service is made of. Clients, Consents, Tokens, SignIns, Seal and Issuer
+// are required.
 type Options struct {
 	Clients  *clients.Registry
 	Consents consents.Service
 	Tokens   *tokens.Service
+	SignIns  *signin.Service // asks users for one more factor
 	Seal     *seal.Keys
 	Issuer   string // sent in every answer (RFC 9207)
 	// Claims maps each claim that a client can ask for by name to the scope that opens

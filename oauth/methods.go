@@ -16,6 +16,9 @@ const (
 // SecondFactor is what a user has proven who has given a password and a code.
 var SecondFactor = Methods{MethodPassword, MethodOTP, MethodMultiple}
 
+// OneTimeCode is what a code adds to what a user has proven before it.
+var OneTimeCode = Methods{MethodOTP, MethodMultiple}
+
 // The authentication context classes ("acr") that this server can reach, from the weakest on
 // (OpenID Connect Core section 2).
 const (
@@ -45,6 +48,40 @@ func (m Methods) Meets(classes []string) bool {
 		asked := slices.Index(Classes, c)
 		return asked >= 0 && asked <= reached
 	})
+}
+
+// Reaches reports whether the methods come to a class, or to a stronger one. The empty class
+// asks for nothing.
+func (m Methods) Reaches(class string) bool { return class == "" || m.Meets([]string{class}) }
+
+// With returns the methods with others added to them.
+func (m Methods) With(others Methods) Methods {
+	all := slices.Clone(m)
+	for _, one := range others {
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// Weakest returns the weakest of some classes, which is what a sign-in must reach where any
+// of them will do. Unknown ones don't count; of none it returns "".
+func Weakest(classes []string) string {
+	for _, class := range Classes {
+		if slices.Contains(classes, class) {
+			return class
+		}
+	}
+	return ""
+}
+
+// Stronger returns the stronger of two classes, each of which may be "".
+func Stronger(a, b string) string {
+	if slices.Index(Classes, b) > slices.Index(Classes, a) {
+		return b
+	}
+	return a
 }
 
 // Multiple reports whether the user has proven more than one factor.

@@ -71,6 +71,8 @@ var (
 		"this change needs a proof made in this session within ten minutes: send current_password, here or to /account/proof")
 	factorDueProblem = NewProblem(http.StatusUnauthorized, "second_factor_required", "Second factor required",
 		"the password is right, and the account has a second factor: send challenge, with a method and its code, to /session/factor")
+	unmetProblem = NewProblem(http.StatusForbidden, "unmet_authentication_requirements", "Second factor missing",
+		"this application requires a factor of its users that the account has not set up: see /me/factors")
 	badChallengeProblem = NewProblem(http.StatusUnauthorized, "invalid_challenge", "Bad challenge",
 		"the challenge is unknown, used, expired or another browser's: send the username and the password again")
 	wrongCodeProblem = NewProblem(http.StatusUnauthorized, "invalid_code", "Wrong code",
