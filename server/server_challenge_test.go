@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"countersign/caller"
+	"countersign/keys"
 	"countersign/server"
 )
 
@@ -279,5 +281,42 @@ func TestChallengeEndsWithTheUsersSessions(t *testing.T) {
 		p.do(http.MethodDelete, "/account/sessions/"+claims["sid"].(string), "").want(http.StatusNoContent)
 		a.refresh(issued.text("refresh_token")).wantError(http.StatusBadRequest, "invalid_grant")
 		p.refresh().want(http.StatusOK)
+	})
+}
+
+// FuzzChallenge sends what a stranger may send, and auth_sessions of any content: the answer
+// is a refusal in the form of RFC 6749 section 5.2, never a code and never a 5xx.
+func FuzzChallenge(f *testing.F) {
+	a := newApp(f, func(o *server.Options, _ *keys.Options) { o.Log = slog.New(slog.DiscardHandler) })
+	a.signup("alice")
+	body := func(pairs ...string) string { return challengeForm("spa", pairs...).Encode() }
+	for _, content := range []string{
+		"", "null", "{}", "[]", `{"challenge":"cs_ch_x"}`, `{"challenge":7}`, `{"binds":["scope","otp","auth_session"],"asked":{"otp":[],"scope":null}}`,
+		`{"asked":{"resource":["x","x"]},"binds":["resource"],"methods":["totp"]}`, `{"asked":{"username":["alice"]},"binds":["client_id"]}`,
+	} {
+		f.Add(body("otp", "000000"), content)
+	}
+	for _, one := range []string{
+		body("username", "nobody", "password", password), body("username", "alice", "password", "\x00"), body("username", "\xff", "password", password),
+		body("auth_session", "cs_as_x", "otp", "\x00"), body("auth_session", "cs_ch_x", "otp", "000000"), body("scope", "\x00"), body("nonce", "\x00"), "otp", "a=b;c", "%", "",
+		body("redirect_uri", "x"), body("code_challenge_method", "plain"), body("device_token", "x"), "client_id=spa&otp=1&otp=2", "client_id=third",
+	} {
+		f.Add(one, "")
+	}
+	f.Fuzz(func(t *testing.T, body, content string) {
+		a := a.in(t)
+		if content != "" {
+			body += "&auth_session=" + url.QueryEscape(a.options.Seal.Token("cs_as_", "auth_session", []byte(content)))
+		}
+		r := a.do(http.MethodPost, "/oauth/challenge", body, "Content-Type", formKind)
+		if r.Code != http.StatusBadRequest && r.Code != http.StatusUnauthorized && r.Code != http.StatusTooManyRequests {
+			t.Fatalf("status = %d: %s", r.Code, r.Body)
+		}
+		if got := r.text("error_description"); !description.MatchString(got) {
+			t.Errorf("error_description has other characters: %q", got)
+		}
+		if r.json()["auth_session"] != nil {
+			t.Errorf("a stranger has got on: %s", r.Body)
+		}
 	})
 }

@@ -38,6 +38,7 @@ type rig struct {
 	users   *accounts.Users
 	tokens  *tokens.Service
 	factors *factors.Service
+	seal    *seal.Keys
 	browser *signin.Browser
 	alice   accounts.User
 	app     oauth.Recipient
@@ -61,7 +62,7 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 	for _, c := range change {
 		c(&o)
 	}
-	r := &rig{t: t, now: time.Now().Truncate(time.Millisecond)}
+	r := &rig{t: t, seal: master, now: time.Now().Truncate(time.Millisecond)}
 	r.users, err = accounts.New(o)
 	noError(t, err)
 	registry, err := clients.New(clients.Options{Store: db, Argon2: cheap, Slots: limits.NewSlots(2, 100), Throttle: throttle, Log: log})
