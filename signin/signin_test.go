@@ -2,6 +2,7 @@ package signin_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -113,13 +114,18 @@ func (r *rig) signedIn(p signin.Proof) signin.Outcome {
 	return o
 }
 
-// use tries to start a session and a login from an outcome, and returns both errors.
+// use tries to start a session and a login from an outcome, and to get a code, and returns the
+// errors of the first two.
 func (r *rig) use(o *signin.Outcome) (start, enter error) {
 	issued, start := r.Start(r.t.Context(), r.now, r.app, o, nil, nil, caller.Caller{})
 	if start != nil && issued.AccessToken != "" {
 		r.t.Errorf("%v: tokens with an error", o.State)
 	}
 	_, enter = r.Enter(r.t.Context(), r.now, o, nil, caller.Caller{})
+	code, coded := r.Code(r.t.Context(), r.now, r.app, o, tokens.Asked{WithoutConsent: true}, caller.Caller{})
+	if fmt.Sprint(coded) != fmt.Sprint(enter) || (coded == nil) != (code != "") {
+		r.t.Errorf("%v: code %q, %v; want what Enter says, %v", o.State, code, coded, enter)
+	}
 	return start, enter
 }
 

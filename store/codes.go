@@ -32,7 +32,13 @@ type codeDetails struct {
 // CreateCode implements [tokens.CodeStore].
 func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now time.Time) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		if !c.WithoutLogin {
+		if c.WithoutLogin {
+			var live int // only read: the code is dead in any other epoch
+			err := tx.QueryRowContext(ctx, `SELECT 1 FROM users WHERE id = ? AND epoch = ? AND disabled_at IS NULL`, c.UserID[:], c.Epoch).Scan(&live)
+			if err != nil {
+				return ifNoRows(err, tokens.ErrUnknown)
+			}
+		} else {
 			n, err := affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = ? WHERE epoch = ? AND user_id = ? AND `+loginLives,
 				loginExpires.UnixMilli(), c.Epoch, c.UserID[:], c.LoginID[:], now.UnixMilli()))
 			if err != nil {
@@ -99,12 +105,14 @@ func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, n
 		// The login is updated, not only read, so that a concurrent call that ends it,
 		// on any replica, comes before or after. All transactions change the login
 		// first, so that they do not deadlock.
-		lives := int64(1) // a code without a login dies with its user's epoch: see insertSession
-		if !login.IsZero() {
+		lives := int64(1)
+		if login.IsZero() { // it dies with its user's epoch: see insertSession
+			err = db.lockUser(ctx, tx, c.UserID)
+		} else {
 			lives, err = affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = expires_at + 1 WHERE `+loginLives, login[:], now.UnixMilli()))
-			if err != nil {
-				return err
-			}
+		}
+		if err != nil {
+			return err
 		}
 		n, err := affected(tx.ExecContext(ctx, `
 			UPDATE codes SET session_id = ?

@@ -61,8 +61,7 @@ type Code struct {
 type CodeStore interface {
 	// CreateCode adds c and moves the login's expiry to loginExpires, if the login is live
 	// at now and the consent that c needs exists. It returns ErrUnknown if not, or if the
-	// client does not exist. A code WithoutLogin needs none; one whose user is no longer in
-	// its epoch is dead already.
+	// client does not exist. For a code WithoutLogin the user must be enabled and in its epoch.
 	CreateCode(ctx context.Context, c Code, loginExpires, now time.Time) error
 	// Code returns a code, even an expired or used one, or ErrUnknown if there is none.
 	Code(ctx context.Context, id [sha256.Size]byte) (Code, error)
@@ -136,7 +135,7 @@ func (s *Service) IssueCode(ctx context.Context, now time.Time, to oauth.Recipie
 // IssueCodeWithoutLogin is IssueCode for a user who has signed in at the client itself, without
 // a browser. The code and the session that comes of it belong to no login: they end as those
 // of the password grant do, with the client's session, a new password or all of the user's
-// sessions. It returns ErrUserGone if the account or the client was deleted meanwhile.
+// sessions. It returns ErrUserGone if the account changed meanwhile.
 func (s *Service) IssueCodeWithoutLogin(ctx context.Context, now time.Time, to oauth.Recipient, who SignIn, ask Asked, from caller.Caller) (string, error) {
 	code, err := s.issueCode(ctx, now, to, Code{
 		UserID: who.UserID, Epoch: who.Epoch, AuthTime: who.AuthTime, Methods: who.Methods, Device: from.Device(), WithoutLogin: true,

@@ -297,10 +297,13 @@ var codePromises = []promise{
 			succeeds(t, end.do(t.Context(), db, &u))
 			if end.name == "deleted" {
 				isNoCode(t, db, c)
-				fails(t, "another", db.CreateCode(t.Context(), c, time.Time{}, at), tokens.ErrUnknown)
 			} else {
 				redeemFails(t, db, c, tokens.ErrUserGone)
 			}
+			another := code(tokens.Login{UserID: u.ID, Epoch: u.Epoch, AuthTime: at}, client.ID)
+			another.WithoutLogin = true
+			fails(t, "another", db.CreateCode(t.Context(), another, time.Time{}, at), tokens.ErrUnknown)
+			isNoCode(t, db, another)
 		}
 	}},
 	{"RedeemCode/refused once the login has expired", func(t *testing.T, db *store.DB) {
