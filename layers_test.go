@@ -55,8 +55,8 @@ var layers = map[string][]string{
 
 	// Above the domain.
 	"refusals":  {"accounts", "clients", "consents", "factors", "input", "limits", "oauth", "signin", "tokens"},
-	"grants":    {"accounts", "browser", "caller", "clients", "ids", "oauth", "refusals", "seal", "secrecy", "signin", "tokens"},
-	"authorize": {"caller", "clients", "consents", "ids", "oauth", "refusals", "seal", "tokens"},
+	"grants":    {"accounts", "browser", "caller", "clients", "factors", "ids", "oauth", "refusals", "seal", "secrecy", "signin", "tokens"},
+	"authorize": {"caller", "clients", "consents", "ids", "oauth", "refusals", "seal", "signin", "tokens"},
 	"presets":   {"clients", "oauth", "spelling", "uris"},
 	"api":       {"accounts", "audit", "clients", "consents", "factors", "ids", "keys", "tokens"},
 	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "factors", "grants", "ids", "input", "keys", "mail", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "theme", "tokens", "web"},

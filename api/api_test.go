@@ -39,7 +39,7 @@ func TestRecordsInJSON(t *testing.T) {
 			Name: "App", FirstParty: true, Grants: []string{"password"},
 			RedirectURIs: []string{"https://a.example/cb"}, PostLogoutRedirectURIs: []string{"https://a.example/"},
 			Origins: []string{"https://a.example"}, Scopes: []string{"openid"}, Audiences: []string{"https://api.example"},
-			MayIntrospect: true, RequirePKCE: true, IDTokenAlg: "ES256", ClaimsInIDToken: true, AccessTokenType: "JWT", AccessTokenAlg: "RS256",
+			MayIntrospect: true, RequirePKCE: true, RequireACR: "mfa", IDTokenAlg: "ES256", ClaimsInIDToken: true, AccessTokenType: "JWT", AccessTokenAlg: "RS256",
 		},
 	}
 	told := api.DescribeClient(client)
@@ -55,7 +55,7 @@ func TestRecordsInJSON(t *testing.T) {
 		`"roles":["admin"],"disabled":true,"created_at":"2026-02-28T23:00:00Z"`
 	const clientMembers = `"id":"app","name":"App","public":false,"first_party":true,"grants":["password"],"scopes":["openid"],` +
 		`"audiences":["https://api.example"],"redirect_uris":["https://a.example/cb"],"post_logout_redirect_uris":["https://a.example/"],` +
-		`"origins":["https://a.example"],"may_introspect":true,"require_pkce":true,"id_token_alg":"ES256","claims_in_id_token":true,"access_token_typ":"JWT","access_token_alg":"RS256","declared":true,` +
+		`"origins":["https://a.example"],"may_introspect":true,"require_pkce":true,"require_acr":"mfa","id_token_alg":"ES256","claims_in_id_token":true,"access_token_typ":"JWT","access_token_alg":"RS256","declared":true,` +
 		`"created_at":"2026-02-28T23:00:00Z","updated_at":"2026-03-01T00:00:00Z"`
 	const sessionMembers = `"id":"01a220a2-1d65-78b3-9605-e7fbfd0b5bcb","user_id":"01a220a2-1cf2-7812-aed6-fbbd87b5b301","client_id":"app",` +
 		`"scope":"openid email","created_at":"2026-02-28T23:00:00Z","last_used_at":"2026-03-01T00:00:00Z",` +

@@ -16,12 +16,14 @@ import (
 	"countersign/caller"
 	"countersign/clients"
 	"countersign/consents"
+	"countersign/factors"
 	"countersign/hashing"
 	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
 	"countersign/oauth"
 	"countersign/seal"
+	"countersign/signin"
 	"countersign/store/storetest"
 	"countersign/tokens"
 )
@@ -75,7 +77,10 @@ func newRig(t testing.TB) *rig {
 	got, err := issued.Start(t.Context(), r.now, oauth.Recipient{ClientID: "app", FirstParty: true, Scopes: oauth.Scopes{"openid"}}, tokens.SignIn{UserID: alice.ID, AuthTime: r.now}, nil, nil, caller.Operator())
 	noError(t, err)
 	r.idToken, r.alice = got.IDToken, alice.ID
+	second, err := factors.New(factors.Options{Store: db, Seal: master})
+	noError(t, err)
 	r.Service = authorize.New(authorize.Options{
+		SignIns: signin.New(signin.Options{Tokens: issued, Factors: second, Seal: master}),
 		Clients: registry, Consents: consents.Service{Store: db}, Tokens: issued, Seal: master, Issuer: issuer, Claims: oauth.ScopeOfClaim(),
 	})
 	return r
@@ -110,7 +115,7 @@ func FuzzRead(f *testing.F) {
 		"&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256"
 	for _, more := range []string{
 		"", "&state=again", "&state=%ff", "&response_mode=form_post", "&response_mode=fragment", "&prompt=none", "&prompt=none+login", "&prompt=login+login+create",
-		"&max_age=0", "&max_age=-1", "&max_age=99999999999999999999", "&id_token_hint=" + s.idToken, "&id_token_hint=a.b.c", "&resource=" + url.QueryEscape(issuer),
+		"&acr_values=mfa+gold+pwd+mfa", "&acr_values=%00", "&max_age=0", "&max_age=-1", "&max_age=99999999999999999999", "&id_token_hint=" + s.idToken, "&id_token_hint=a.b.c", "&resource=" + url.QueryEscape(issuer),
 		"&resource=&resource=x", "&request=x", "&request_uri=x", "&registration=x", "&ui_locales=ko+en", "&claims=%7B%7D", "&claims=null", "&claims=[",
 		`&claims={"userinfo":{"name":null,"address":{"essential":true}},"id_token":{"acr":{"essential":true,"values":[1]}}}`,
 		`&claims={"id_token":{"sub":{"value":7}}}`, `&claims={"id_token":{"sub":{"value":"x"}},"userinfo":{"sub":null}}`,

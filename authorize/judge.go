@@ -10,6 +10,7 @@ import (
 	"countersign/caller"
 	"countersign/oauth"
 	"countersign/refusals"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
@@ -21,6 +22,7 @@ type Step int
 const (
 	SignIn  Step = iota + 1 // the user gives a proof, or continues without a new one
 	SignUp                  // the same, for a visitor without an account
+	StepUp                  // the user, who is signed in, proves one more factor
 	Consent                 // the user allows or denies what the client asks for
 	Answer                  // the client gets its code
 	Refuse                  // the client gets an error instead
@@ -36,7 +38,7 @@ func Steps() (all []Step) {
 }
 
 func (s Step) String() string {
-	names := []string{"none", "sign in", "sign up", "consent", "answer", "refuse"}
+	names := []string{"none", "sign in", "sign up", "step up", "consent", "answer", "refuse"}
 	if s < 0 || int(s) >= len(names) {
 		return fmt.Sprintf("step %d", int(s))
 	}
@@ -51,6 +53,7 @@ type Judgment struct {
 	MayContinue bool
 
 	step    Step
+	class   string // of StepUp: what the user has to reach
 	request *Request
 	login   *tokens.Login
 	refusal *oauth.Error // of Refuse
@@ -62,7 +65,7 @@ func (j Judgment) Step() Step { return j.step }
 // Judge decides what must happen before the client gets its code. l is the browser's
 // login, nil if no user is signed in.
 func (s *Service) Judge(ctx context.Context, r *Request, l *tokens.Login) (Judgment, error) {
-	l, err := s.counting(ctx, r, l)
+	l, err := s.counting(ctx, l)
 	if err != nil {
 		return Judgment{}, err
 	}
@@ -72,9 +75,13 @@ func (s *Service) Judge(ctx context.Context, r *Request, l *tokens.Login) (Judgm
 		j.MayContinue = refusal == nil && chosen == Consent
 	}
 	if j.step, j.refusal = r.identify(l); j.refusal == nil && j.step == Consent {
-		if j.step, j.refusal, err = s.settle(ctx, r, l); err != nil {
-			return Judgment{}, err
-		}
+		j.step, j.class, j.refusal, err = s.reach(ctx, r, l)
+	}
+	if err == nil && j.refusal == nil && j.step == Consent {
+		j.step, j.refusal, err = s.settle(ctx, r, l)
+	}
+	if err != nil {
+		return Judgment{}, err
 	}
 	if j.refusal != nil {
 		j.step = Refuse
@@ -82,21 +89,24 @@ func (s *Service) Judge(ctx context.Context, r *Request, l *tokens.Login) (Judgm
 	return j, nil
 }
 
-// counting returns the login of a browser if it counts for a request, and else nil: its user
-// signs in first.
-func (s *Service) counting(ctx context.Context, r *Request, l *tokens.Login) (*tokens.Login, error) {
-	if l == nil || s.o.Counts == nil {
-		return l, nil
+// counting returns the login of a browser if it counts, and else nil: its user signs in first.
+func (s *Service) counting(ctx context.Context, l *tokens.Login) (*tokens.Login, error) {
+	if l == nil {
+		return nil, nil
 	}
-	counts, err := s.o.Counts(ctx, l, r.Classes)
-	if err != nil || !counts {
+	if must, err := s.o.SignIns.MustEnrol(ctx, l); err != nil || must {
 		return nil, err
 	}
 	return l, nil
 }
 
 // WantsMore reports whether a password alone is less than the request wants.
-func (r *Request) WantsMore() bool { return !oauth.Methods{oauth.MethodPassword}.Meets(r.Classes) }
+func (r *Request) WantsMore() bool { return !oauth.Methods{oauth.MethodPassword}.Reaches(r.needs()) }
+
+// needs returns the class that the request never gets less than, empty for any.
+func (r *Request) needs() string {
+	return oauth.Stronger(oauth.Weakest(r.Classes), r.client.RequireACR)
+}
 
 // identify decides whether the user must give a proof first (SignIn or SignUp), or the
 // request goes on to Consent with the user of the login.
@@ -119,12 +129,53 @@ func (r *Request) identify(l *tokens.Login) (Step, *oauth.Error) {
 	case r.prompts("create") && !r.Chosen && l.AuthTime.Before(asked):
 		return SignUp, nil
 	}
-	// A user who has a second factor has proven it if the login counts, so asking again
-	// doesn't help.
-	if !l.Methods.Meets(r.Classes) {
-		return 0, oauth.Refuse(oauth.UnmetAuthentication, "the user has not set up what the acr values ask for")
-	}
 	return Consent, nil
+}
+
+// reach decides whether the user must prove one more factor first (StepUp, and the class to
+// reach), or the request goes on to Consent. What an essential claim or the client's settings
+// ask for is never left out; what acr_values ask for (OpenID Connect Core section 5.5.1.1) is
+// asked only of users who have it.
+func (s *Service) reach(ctx context.Context, r *Request, l *tokens.Login) (Step, string, *oauth.Error, error) {
+	step := func(class string) (Step, string, *oauth.Error, error) {
+		if r.Silent() {
+			return 0, "", refusals.LoginRequired, nil // asking the user would help
+		}
+		return StepUp, class, nil, nil
+	}
+	if class := r.needs(); !l.Methods.Reaches(class) {
+		can, err := s.o.SignIns.CanStepUp(ctx, l, class)
+		switch {
+		case err != nil:
+			return 0, "", nil, err
+		case can:
+			return step(class)
+		}
+		return 0, "", oauth.Refuse(oauth.UnmetAuthentication, "the user has not set up a factor that this request asks for"), nil
+	}
+	for _, class := range r.Wants {
+		if l.Methods.Reaches(class) {
+			break
+		}
+		can, err := s.o.SignIns.CanStepUp(ctx, l, class)
+		if err != nil {
+			return 0, "", nil, err
+		}
+		if can {
+			return step(class)
+		}
+	}
+	return Consent, "", nil, nil
+}
+
+// StepUp returns, at the step StepUp, the challenge that the user answers next. nil: the user
+// has just lost the factor, so the request must be judged again. At any other step it returns
+// an error.
+func (s *Service) StepUp(ctx context.Context, now time.Time, j Judgment, from caller.Caller) (*signin.FactorDueError, error) {
+	if j.step != StepUp {
+		return nil, fmt.Errorf("%w: %v", errNotDue, j.step)
+	}
+	return s.o.SignIns.StepUp(ctx, now, j.login, j.class, from)
 }
 
 func (r *Request) signIn() (Step, *oauth.Error) {

@@ -2,7 +2,6 @@ package authorize
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,9 +40,10 @@ type Request struct {
 	IDTokenClaims  []string `json:"id_token_claims,omitempty"`
 	UserInfoClaims []string `json:"userinfo_claims,omitempty"`
 
-	AskedAt int64    `json:"asked_at"`         // Unix milliseconds
-	Classes []string `json:"acr,omitempty"`    // one of which the sign-in must come to; none: any will do
-	Chosen  bool     `json:"chosen,omitempty"` // the user chose to continue without a new proof
+	AskedAt int64    `json:"asked_at"`             // Unix milliseconds
+	Classes []string `json:"acr,omitempty"`        // one of which the sign-in must come to; none: any will do
+	Wants   []string `json:"acr_values,omitempty"` // the first of these that the user can reach, if any
+	Chosen  bool     `json:"chosen,omitempty"`     // the user chose to continue without a new proof
 
 	client  clients.Client
 	implied []string // scopes that open the claims
@@ -209,25 +209,10 @@ func (s *Service) readScope(r *Request, form url.Values) error {
 	return err
 }
 
-// readChallenge reads PKCE (RFC 7636 section 4.3). The method plain doesn't protect
-// from an attacker who reads the request, so we refuse it (RFC 9700 section 2.1.1).
+// readChallenge reads PKCE (RFC 7636 section 4.3).
 func (s *Service) readChallenge(r *Request, form url.Values) error {
 	r.Challenge = form.Get("code_challenge")
-	method := form.Get("code_challenge_method")
-	switch {
-	case r.Challenge == "" && method != "":
-		return oauth.Refuse(oauth.InvalidRequest, "code_challenge is missing")
-	case r.Challenge == "" && s.needsPKCE(r):
-		return oauth.Refuse(oauth.InvalidRequest, "code_challenge is missing: this client has to use PKCE")
-	case r.Challenge == "":
-		return nil
-	case method != "S256":
-		return oauth.Refuse(oauth.InvalidRequest, "code_challenge_method must be S256")
-	}
-	if digest, err := base64.RawURLEncoding.Strict().DecodeString(r.Challenge); err != nil || len(digest) != 32 || len(r.Challenge) != 43 {
-		return oauth.Refuse(oauth.InvalidRequest, "code_challenge must be a SHA-256 digest in base64url")
-	}
-	return nil
+	return oauth.CheckPKCE(r.Challenge, form.Get("code_challenge_method"), s.needsPKCE(r))
 }
 
 // needsPKCE reports whether the client must use PKCE. A confidential client may go
@@ -275,6 +260,11 @@ func (s *Service) readHints(r *Request, form url.Values) error {
 	r.Nonce = form.Get("nonce")
 	r.LoginHint = form.Get("login_hint")
 	r.UILocales = form.Get("ui_locales")
+	for class := range strings.FieldsSeq(form.Get("acr_values")) {
+		if slices.Contains(oauth.Classes, class) && !slices.Contains(r.Wants, class) {
+			r.Wants = append(r.Wants, class)
+		}
+	}
 	token := form.Get("id_token_hint")
 	if token == "" {
 		return nil

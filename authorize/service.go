@@ -15,7 +15,6 @@
 package authorize
 
 import (
-	"context"
 	"strings"
 
 	"countersign/clients"
@@ -23,15 +22,17 @@ import (
 	"countersign/ids"
 	"countersign/oauth"
 	"countersign/seal"
+	"countersign/signin"
 	"countersign/tokens"
 )
 
-// Options are what a Service is made of. Clients, Consents, Tokens, Seal and Issuer are
-// required.
+// Options are what a Service is made of. Clients, Consents, Tokens, SignIns, Seal and Issuer
+// are required.
 type Options struct {
 	Clients  *clients.Registry
 	Consents consents.Service
 	Tokens   *tokens.Service
+	SignIns  *signin.Service // asks users for one more factor, or for the first
 	Seal     *seal.Keys
 	Issuer   string // sent in every answer (RFC 9207)
 	// Claims maps each claim that a client can ask for by name to the scope that opens
@@ -39,9 +40,6 @@ type Options struct {
 	Claims map[string]string
 	// RFC9700 requires PKCE of every client (RFC 9700 section 2.1.1).
 	RFC9700 bool
-	// Counts reports whether a login signs its user in for a request that wants one of these
-	// classes: see signin.Service.Counts. nil: every login does.
-	Counts func(ctx context.Context, l *tokens.Login, classes []string) (bool, error)
 	// SignupEnabled lets a client ask for the page that makes an account (prompt=create).
 	SignupEnabled bool
 }

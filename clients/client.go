@@ -99,6 +99,6 @@ func (c *Client) Recipient() oauth.Recipient {
 	return oauth.Recipient{
 		ClientID: c.ID, FirstParty: c.FirstParty, Scopes: scopes, Audiences: c.Audiences, IDTokenAlg: c.IDTokenAlg,
 		AccessTokenAlg: c.AccessTokenAlg, AccessTokenType: c.AccessTokenType, ClaimsInIDToken: c.ClaimsInIDToken,
-		Refresh: c.AllowsGrant(oauth.GrantRefreshToken),
+		RequireACR: c.RequireACR, Refresh: c.AllowsGrant(oauth.GrantRefreshToken),
 	}
 }

@@ -226,6 +226,7 @@ func TestClientRules(t *testing.T) {
 		"bad audiences":           {spa, func(c *clients.Client) { c.Audiences = []string{"", "a b", "a\n"} }, "", []string{"audiences invalid", "audiences invalid", "audiences invalid"}},
 		"public introspection":    {spa, func(c *clients.Client) { c.MayIntrospect = true }, "", []string{"may_introspect not_allowed"}},
 		"unsigned ID tokens":      {spa, func(c *clients.Client) { c.IDTokenAlg = "none" }, "", []string{"id_token_alg invalid"}},
+		"unknown acr":             {spa, func(c *clients.Client) { c.RequireACR = "gold" }, "", []string{"require_acr invalid"}},
 		"ID tokens with a secret": {spa, func(c *clients.Client) { c.IDTokenAlg = "HS256" }, "", []string{"id_token_alg invalid"}},
 	} {
 		t.Run(name, func(t *testing.T) {

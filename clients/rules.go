@@ -117,6 +117,9 @@ func checkSettings(bad *input.Error, c Settings, rules Rules) {
 			bad.Add(alg.field, input.Invalid, "%s: %q is none of the algorithms in keys.algorithms (%s).", alg.field, alg.value, strings.Join(rules.Algorithms, ", "))
 		}
 	}
+	if c.RequireACR != "" && !slices.Contains(oauth.Classes, c.RequireACR) {
+		bad.Add("require_acr", input.Invalid, "require_acr: %q is none of %s.", c.RequireACR, strings.Join(oauth.Classes, ", "))
+	}
 	if !slices.Contains([]string{"", oauth.AccessTokenType, oauth.PlainTokenType}, c.AccessTokenType) {
 		bad.Add("access_token_typ", input.Invalid, "access_token_typ: %q must be %s or %s.", c.AccessTokenType, oauth.AccessTokenType, oauth.PlainTokenType)
 	}

@@ -280,7 +280,7 @@ func TestGoodClients(t *testing.T) {
 		{"ours", `{id: a, public: true, first_party: true, grants: [password, refresh_token], scopes: ["a:b/c"]}`},
 		{"service", `{id: a, secret_file: /s, grants: [client_credentials], may_introspect: true, audiences: [https://b.example]}`},
 		{"old server", `{id: a, secret_file: /s, grants: [authorization_code], redirect_uris: [https://a.example], pkce_optional: true, id_token_alg: RS256}`},
-		{"strict server", `{id: a, secret_file: /s, grants: [authorization_code], redirect_uris: [https://a.example], require_pkce: true}`},
+		{"strict server", `{id: a, secret_file: /s, grants: [authorization_code], redirect_uris: [https://a.example], require_pkce: true, require_acr: mfa}`},
 		{"page of a former version", `{id: a, public: true, grants: [refresh_token], pkce_optional: true, require_pkce: false}`},
 	} {
 		t.Run(test.name, func(t *testing.T) { load(t, configs.Source{File: write(t, "clients: ["+test.yaml+"]")}) })
@@ -306,6 +306,7 @@ func TestBadClients(t *testing.T) {
 		{`{id: a, public: true, grants: [refresh_token], audiences: [""]}`, "audiences[0]", "1 to 512 characters"},
 		{`{id: a, public: true, grants: [refresh_token], id_token_alg: EdDSA}`, "id_token_alg", `"EdDSA" is none of the algorithms in keys.algorithms (ES256, RS256)`},
 		{`{id: a, public: true, grants: [refresh_token], access_token_alg: HS256}`, "access_token_alg", `"HS256" is none of the algorithms in keys.algorithms (ES256, RS256)`},
+		{`{id: a, public: true, grants: [refresh_token], require_acr: gold}`, "require_acr", `"gold" is none of pwd, mfa`},
 		{`{id: a, public: true, grants: [refresh_token], access_token_typ: jwt}`, "access_token_typ", `"jwt" must be at+jwt or JWT`},
 		{`{id: a, public: true, grants: [refresh_token], post_logout_redirect_uris: [/x]}`, "post_logout_redirect_uris[0]", "must begin with a scheme"},
 	} {

@@ -2,6 +2,7 @@ package factors
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"countersign/audit"
@@ -45,6 +46,16 @@ func (s *Service) proveCode(ctx context.Context, now time.Time, user ids.User, c
 		return err
 	}
 	return s.o.Store.SpendCode(ctx, user, digest(user, code), now, ev, letters...)
+}
+
+// MethodOf returns the method that a code looks like, where users type either kind into one
+// field: six digits are an app's, anything else is a recovery code.
+func MethodOf(code string) Method {
+	code = strings.Join(strings.Fields(code), "")
+	if len(code) == 6 && strings.Trim(code, "0123456789") == "" {
+		return ByTOTP
+	}
+	return ByRecoveryCode
 }
 
 // budget is what guesses at codes count against.

@@ -10,6 +10,8 @@ import (
 var (
 	errNoClient         = oauth.Refuse(oauth.InvalidClient, "client_id is missing")
 	errUnauthorized     = oauth.Refuse(oauth.UnauthorizedClient, "the client may not use this grant_type")
+	errMayNotChallenge  = oauth.Refuse(oauth.UnauthorizedClient, "only first-party clients that may use the password grant may use this endpoint")
+	errNotTyped         = oauth.Refuse(oauth.RedirectToWeb, "the user proves the second factor in a browser: lead the user to the authorization endpoint")
 	errMayNotIntrospect = oauth.Refuse(oauth.UnauthorizedClient, "the client may not introspect")
 )
 

@@ -2,10 +2,12 @@ package grants
 
 import (
 	"context"
+	"errors"
 
 	"github.com/go-oauth2/oauth2/v4"
 
 	"countersign/browser"
+	"countersign/caller"
 	"countersign/oauth"
 	"countersign/seal"
 	"countersign/secrecy"
@@ -35,16 +37,12 @@ func (g *password) Issue(ctx context.Context, r *Request) (Answer, error) {
 	if err := g.tokens.CanStart(r.Client.Recipient(), r.Scopes, r.Resources); err != nil {
 		return Answer{}, err
 	}
-	// A token that isn't ours, or has expired, is as none: the app gets a new one.
-	device := browser.OpenDevice(g.seal, r.Now, r.Form.Get("device_token"))
-	from := r.From
-	if r.Form.Has("device_token") {
-		from.Browser = device.Knows
-	}
+	device, from := appOf(g.seal, r)
+	from.Binding = bindingOf(r)
 	var outcome signin.Outcome
 	l := library{
 		prove: func(ctx context.Context, _, username, password string) (id string, err error) {
-			outcome, err = g.signIns.Prove(ctx, r.Now, signin.Password{Username: username, Password: secrecy.Text(password)}, from)
+			outcome, err = g.signIns.ProveAt(ctx, r.Now, r.Client.Recipient(), signin.Password{Username: username, Password: secrecy.Text(password)}, from)
 			return outcome.User.ID.String(), err
 		},
 		issue: func(ctx context.Context, _ *oauth2.TokenGenerateRequest) (tokens.Issued, error) {
@@ -52,8 +50,26 @@ func (g *password) Issue(ctx context.Context, r *Request) (Answer, error) {
 		},
 	}
 	answer, err := l.serve(ctx, r)
+	if due, ok := errors.AsType[*signin.FactorDueError](err); ok {
+		begun := begin(r, askedOfTokens)
+		if begun.Challenge, begun.Methods = due.Challenge, typed(due.Methods); len(begun.Methods) == 0 {
+			return Answer{}, errNotTyped
+		}
+		return Answer{}, begun.due(g.seal, err)
+	}
 	if err == nil {
 		answer.DeviceToken = device.DeviceToken(r.Now, outcome.User.ID, outcome.User.Epoch)
 	}
 	return answer, err
+}
+
+// appOf returns what an app says by its device_token, and the caller of x, to whom the
+// accounts are known that have signed in with it.
+func appOf(keys *seal.Keys, x *Request) (*browser.Known, caller.Caller) {
+	// A token that isn't ours, or has expired, is as none: the app gets a new one.
+	device, from := browser.OpenDevice(keys, x.Now, x.Form.Get("device_token")), x.From
+	if x.Form.Has("device_token") {
+		from.Browser = device.Knows
+	}
+	return device, from
 }

@@ -31,6 +31,7 @@ type Grant interface {
 // Rules say which clients may use a grant and which parameters it has.
 type Rules struct {
 	Type string // grant_type
+	Also string // clients with this grant_type may use it, too; empty: none
 	For  Kind
 	// Needs are the required parameters, and Takes the optional ones, besides those of
 	// every grant: scope, resource and the client's credentials.
@@ -122,7 +123,7 @@ func (s *Service) authenticate(ctx context.Context, x *Request) error {
 // permit checks that the client may use the grant.
 func (s *Service) permit(_ context.Context, x *Request) error {
 	rules := x.grant.Rules()
-	if !x.Client.AllowsGrant(rules.Type) {
+	if !x.Client.AllowsGrant(rules.Type) && !x.Client.AllowsGrant(rules.Also) {
 		return errUnauthorized
 	}
 	switch {
@@ -139,11 +140,8 @@ func (s *Service) permit(_ context.Context, x *Request) error {
 
 // read reads the parameters of every grant, and checks that those that this grant needs
 // are there.
-func (s *Service) read(_ context.Context, x *Request) (err error) {
-	if x.Scopes, err = oauth.ParseScopes(x.Form.Get("scope")); err != nil {
-		return oauth.Refuse(oauth.InvalidScope, err.Error())
-	}
-	if x.Resources, err = oauth.ParseResources(x.Form["resource"]); err != nil {
+func (s *Service) read(_ context.Context, x *Request) error {
+	if err := x.readScope(); err != nil {
 		return err
 	}
 	needs := x.grant.Rules().Needs
@@ -151,6 +149,15 @@ func (s *Service) read(_ context.Context, x *Request) (err error) {
 		return missing(needs...)
 	}
 	return nil
+}
+
+// readScope reads the requested scopes and resources.
+func (x *Request) readScope() (err error) {
+	if x.Scopes, err = oauth.ParseScopes(x.Form.Get("scope")); err != nil {
+		return oauth.Refuse(oauth.InvalidScope, err.Error())
+	}
+	x.Resources, err = oauth.ParseResources(x.Form["resource"])
+	return err
 }
 
 // issue calls the grant.

@@ -5,7 +5,8 @@
 // finds the grant, authenticates the client, checks that it may use the grant, and only
 // then calls the grant. So a client that has not authenticated gets no password
 // checked, and no grant can forget a check. A grant is one type in one file, and a line
-// in [New]. Revocation and introspection begin with the same steps.
+// in [New]. Revocation, introspection and the authorization challenge endpoint begin with the
+// same steps.
 //
 // go-oauth2 serves the four grants of RFC 6749, each inside its own step: see
 // library.go. Other grants don't use it.
@@ -33,9 +34,10 @@ type Options struct {
 	Clients *clients.Registry
 	Tokens  *tokens.Service
 	SignIns *signin.Service
-	Seal    *seal.Keys // makes device tokens
+	Seal    *seal.Keys // makes device tokens and auth_sessions
 	Log     *slog.Logger
-	// RFC9700 disables the password grant (RFC 9700 section 2.4).
+	// RFC9700 disables the password grant (RFC 9700 section 2.4), and the authorization
+	// challenge endpoint, which takes passwords, too.
 	RFC9700 bool
 	// Unavailable reports whether an error means that the database is away,
 	// so that the client may try again.
@@ -50,16 +52,24 @@ type Service struct {
 	users       *accounts.Users
 	clients     *clients.Registry
 	tokens      *tokens.Service
+	signIns     *signin.Service
+	seal        *seal.Keys
 	grants      []Grant  // those that are enabled
 	parameters  []string // names that we know
 	log         *slog.Logger
 	unavailable func(error) bool
 	issued      func(grant string, public bool)
+
+	passwordsOff bool // no application may take passwords
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{users: o.Users, clients: o.Clients, tokens: o.Tokens, parameters: slices.Clone(shared), log: o.Log, unavailable: o.Unavailable, issued: o.Issued}
+	s := &Service{
+		users: o.Users, clients: o.Clients, tokens: o.Tokens, signIns: o.SignIns, seal: o.Seal,
+		parameters: slices.Concat(shared, askedOfCodes, []string{"auth_session", "otp"}),
+		log:        o.Log, unavailable: o.Unavailable, issued: o.Issued, passwordsOff: o.RFC9700,
+	}
 	for _, g := range []Grant{
 		&authorizationCode{o.Tokens},
 		&password{o.Seal, o.SignIns, o.Tokens},

@@ -16,7 +16,8 @@ import (
 	"countersign/signin"
 )
 
-// FactorPage serves /factor, where a user who has given the password proves a second factor.
+// FactorPage serves /factor, where a user who has given the password proves a second factor,
+// or a user who is signed in one more, for a request that asks for it (authorize.StepUp).
 // The browser keeps the challenge in a cookie, so that a link or a reload leads to the page
 // and the address tells nothing.
 type FactorPage struct{ *Hosted }
@@ -67,7 +68,7 @@ func (h *FactorPage) open(recovery bool) func(*gin.Context) error {
 			return err
 		}
 		if h.challenge(c) == "" {
-			return h.onward(c, "/login")
+			return h.begin(c, r)
 		}
 		return h.ask(c, http.StatusOK, r, pages.Data{Ticket: c.Query("ticket"), Recovery: recovery})
 	}
@@ -88,6 +89,19 @@ func (h *FactorPage) ask(c *gin.Context, status int, r *authorize.Request, d pag
 	d.MayRemember = h.SignIns.RemembersBrowsers() && !d.Recovery
 	d.OnlyPasskey = !slices.Contains(due.Methods, factors.ByTOTP)
 	return h.show(c, status, pages.Factor, r, d)
+}
+
+// begin leads a browser without a challenge to the page that gives it one: back here, if the
+// request asks a user who is signed in for one more factor, or else to sign in.
+func (h *FactorPage) begin(c *gin.Context, r *authorize.Request) error {
+	l, err := h.login(c)
+	if err != nil {
+		return err
+	}
+	if r == nil || l == nil {
+		return h.onward(c, "/login")
+	}
+	return h.advance(c, r, l)
 }
 
 func (h *FactorPage) submit(c *gin.Context, form url.Values) error {

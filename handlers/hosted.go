@@ -293,6 +293,7 @@ func (h *Hosted) endLogins(c *gin.Context, keep ids.User) error {
 var stepPaths = map[authorize.Step]string{
 	authorize.SignIn:  "/login",
 	authorize.SignUp:  "/signup",
+	authorize.StepUp:  "/factor",
 	authorize.Consent: "/consent",
 }
 
@@ -315,6 +316,15 @@ func (h *Hosted) advance(c *gin.Context, r *authorize.Request, l *tokens.Login) 
 
 // follow redirects the browser to the next step of a request.
 func (h *Hosted) follow(c *gin.Context, r *authorize.Request, j authorize.Judgment) error {
+	if j.Step() == authorize.StepUp {
+		due, err := h.Authorize.StepUp(c.Request.Context(), time.Now(), j, h.signingIn(c, ""))
+		if err != nil {
+			return err
+		}
+		if due != nil {
+			h.Cookies.set(c, factorCookie, due.Challenge, bindingLife)
+		}
+	}
 	if path, ok := stepPaths[j.Step()]; ok {
 		return h.redirect(c, h.Base+path+"?ticket="+h.Authorize.Ticket(r))
 	}

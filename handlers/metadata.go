@@ -18,6 +18,7 @@ type Metadata struct {
 	IDTokenAlgorithms []string
 	Grants            []string // grant_type values
 	Prompts           []string // values of prompt
+	Challenge         bool     // there is an authorization challenge endpoint
 }
 
 // metadataMaxAge is how long caches may keep the documents. They change only with the
@@ -38,7 +39,7 @@ func (h *Metadata) document() []byte {
 	slices.Sort(claims)
 	confidential := []string{"client_secret_basic", "client_secret_post"}
 	anyClient := append(slices.Clone(confidential), "none")
-	body, err := json.MarshalIndent(map[string]any{
+	members := map[string]any{
 		"issuer":                                         h.Issuer,
 		"token_endpoint":                                 h.Issuer + "/oauth/token",
 		"revocation_endpoint":                            h.Issuer + "/oauth/revoke",
@@ -67,7 +68,11 @@ func (h *Metadata) document() []byte {
 		"claims_parameter_supported":                     true,
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false, // absent would mean true
-	}, "", "  ")
+	}
+	if h.Challenge { // OAuth 2.0 for First-Party Applications, draft
+		members["authorization_challenge_endpoint"] = h.Issuer + "/oauth/challenge"
+	}
+	body, err := json.MarshalIndent(members, "", "  ")
 	if err != nil {
 		panic(err) // strings always marshal
 	}

@@ -57,20 +57,21 @@ func (h *Hosted) pending(c *gin.Context, ticket string) (*authorize.Request, err
 }
 
 // goOn leads a user who is signed in past a page that signs users in. It returns false if
-// the request asks for a proof all the same.
+// the request asks for a proof all the same. Where one more factor is due, too, a user who has
+// come back from its page may sign in as another here.
 func (h *Hosted) goOn(c *gin.Context, r *authorize.Request, l *tokens.Login) (bool, error) {
 	if l == nil {
 		return false, nil
 	}
 	if r == nil {
-		counts, err := h.SignIns.Counts(c.Request.Context(), l, nil)
-		if err != nil || !counts { // the user signs in again, and then sets up a second factor
+		must, err := h.SignIns.MustEnrol(c.Request.Context(), l)
+		if err != nil || must { // the user signs in again, and then sets up a second factor
 			return false, err
 		}
 		return true, h.advance(c, nil, l)
 	}
 	j, err := h.Authorize.Judge(c.Request.Context(), r, l)
-	if err != nil || j.Step() == authorize.SignIn || j.Step() == authorize.SignUp {
+	if err != nil || j.Step() == authorize.SignIn || j.Step() == authorize.SignUp || j.Step() == authorize.StepUp {
 		return false, err
 	}
 	return true, h.follow(c, r, j)

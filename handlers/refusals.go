@@ -17,6 +17,10 @@ import (
 type oauthError struct {
 	Code        string `json:"error"`
 	Description string `json:"error_description,omitempty"`
+	// AuthSession and Methods are those of insufficient_authorization (OAuth 2.0 for First-Party
+	// Applications, draft).
+	AuthSession string   `json:"auth_session,omitempty"`
+	Methods     []string `json:"methods,omitempty"`
 }
 
 // writeOAuthError answers with an OAuth error body and ends the request.
@@ -26,7 +30,7 @@ func writeOAuthError(c *gin.Context, say *oauth.Error) {
 	c.Set(ErrorKey, say.Code)
 	c.Set(ReasonKey, say.Description)
 	c.Set(RefusalKey, say.Reason)
-	writeJSON(c, say.Status, "application/json", oauthError{say.Code, say.Description})
+	writeJSON(c, say.Status, "application/json", oauthError{say.Code, say.Description, say.AuthSession, say.Methods})
 	c.Abort()
 }
 
@@ -56,7 +60,7 @@ var (
 )
 
 // oauthPaths are the endpoints whose errors have OAuth's format.
-var oauthPaths = []string{"/oauth/token", "/oauth/revoke", "/oauth/introspect", "/userinfo"}
+var oauthPaths = []string{"/oauth/token", "/oauth/challenge", "/oauth/revoke", "/oauth/introspect", "/userinfo"}
 
 // isOAuth reports whether a path, below any issuer's path, is one of oauthPaths.
 func isOAuth(path string) bool {

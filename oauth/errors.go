@@ -26,12 +26,11 @@ const (
 	// InsufficientAuthorization says that what the user has proven is not enough (OAuth 2.0
 	// for First-Party Applications, draft).
 	InsufficientAuthorization = "insufficient_authorization"
-	// RedirectToWeb says that the user has to go on at the authorization endpoint (the same
-	// draft).
-	RedirectToWeb          = "redirect_to_web"
-	UnmetAuthentication    = "unmet_authentication_requirements"
-	ServerError            = "server_error"
-	TemporarilyUnavailable = "temporarily_unavailable"
+	RedirectToWeb             = "redirect_to_web" // the user goes on in a browser (the same draft)
+	InvalidSession            = "invalid_session" // the auth_session is no good (the same draft)
+	UnmetAuthentication       = "unmet_authentication_requirements"
+	ServerError               = "server_error"
+	TemporarilyUnavailable    = "temporarily_unavailable"
 )
 
 // statuses are the HTTP statuses of the codes that are not 400 Bad Request.
@@ -50,6 +49,10 @@ type Error struct {
 	Status      int           // of an HTTP response; a redirect has none
 	RetryAfter  time.Duration // 0: not sent
 	Reason      string        // what the operator's metrics count it as; empty: Code. Never sent
+	// AuthSession is what the client goes on with, and Methods say what the user may prove
+	// next; of InsufficientAuthorization alone.
+	AuthSession string
+	Methods     []string
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Description }

@@ -60,5 +60,28 @@ func (m Methods) Meets(classes []string) bool {
 	})
 }
 
+// Reaches reports whether the methods come to a class, or to a stronger one. The empty class
+// asks for nothing.
+func (m Methods) Reaches(class string) bool { return class == "" || m.Meets([]string{class}) }
+
+// Weakest returns the weakest of some classes, which is what a sign-in must reach where any
+// of them will do. Unknown ones don't count; of none it returns "".
+func Weakest(classes []string) string {
+	for _, class := range Classes {
+		if slices.Contains(classes, class) {
+			return class
+		}
+	}
+	return ""
+}
+
+// Stronger returns the stronger of two classes, each of which may be "".
+func Stronger(a, b string) string {
+	if slices.Index(Classes, b) > slices.Index(Classes, a) {
+		return b
+	}
+	return a
+}
+
 // Multiple reports whether the user has proven more than one factor.
 func (m Methods) Multiple() bool { return slices.Contains(m, MethodMultiple) }

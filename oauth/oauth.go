@@ -28,6 +28,9 @@ type Recipient struct {
 	AccessTokenAlg, AccessTokenType string
 	ClaimsInIDToken                 bool // gets the claims of its scopes in the ID token, too
 	Refresh                         bool // gets refresh tokens
+	// RequireACR is the class that a user's sign-in must reach; empty: any will do. No session
+	// and no code begins with less, and none goes on.
+	RequireACR string
 	// InCookie says that a browser keeps the refresh token in our cookie. A page gets the
 	// access tokens alone, which are for resource servers: no ID token, and no scope
 	// account. The cookie opens the account, so the sign-in counts as a proof in the session.

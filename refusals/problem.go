@@ -81,6 +81,8 @@ var (
 		"the password is right, and the account has a second factor: send challenge, with a method and its code or credential, to /session/factor")
 	enrolmentDueProblem = NewProblem(http.StatusForbidden, "factor_enrolment_required", "Second factor has to be set up",
 		"the password is right, and the user must set up a second factor first: lead the browser to enrol_url")
+	unmetProblem = NewProblem(http.StatusForbidden, "unmet_authentication_requirements", "Second factor missing",
+		"this application requires a factor of its users that the account has not set up: see /me/factors")
 	badChallengeProblem = NewProblem(http.StatusUnauthorized, "invalid_challenge", "Bad challenge",
 		"the challenge is unknown, used, expired or another browser's: begin the sign-in again")
 	badPasskeyProblem = NewProblem(http.StatusUnauthorized, "invalid_credentials", "Passkey refused",

@@ -59,13 +59,14 @@ const (
 // row is an error of the domain, and the answer to it at each kind of endpoint. nil:
 // the caller must not learn of it there.
 type row struct {
-	when     error
-	reason   string       // what the operator's metrics count it as; the caller isn't told
-	client   *oauth.Error // token, revocation and introspection endpoints (RFC 6749 section 5.2)
-	redirect *oauth.Error // authorization endpoint (RFC 6749 section 4.1.2.1)
-	bearer   *oauth.Error // endpoints that take an access token (RFC 6750 section 3.1)
-	page     *Trouble     // hosted pages
-	problem  *Problem     // all others (RFC 9457)
+	when      error
+	reason    string       // what the operator's metrics count it as; the caller isn't told
+	client    *oauth.Error // token, revocation and introspection endpoints (RFC 6749 section 5.2)
+	challenge *oauth.Error // authorization challenge endpoint; nil: as client
+	redirect  *oauth.Error // authorization endpoint (RFC 6749 section 4.1.2.1)
+	bearer    *oauth.Error // endpoints that take an access token (RFC 6750 section 3.1)
+	page      *Trouble     // hosted pages
+	problem   *Problem     // all others (RFC 9457)
 }
 
 // Trouble is what a hosted page says about an error that the user can correct.
@@ -98,25 +99,28 @@ var table = []row{
 	{when: clients.ErrBadCredentials, reason: "bad_client_credentials", client: oauth.Refuse(oauth.InvalidClient, "client authentication failed")},
 
 	{
-		when:    accounts.ErrBadCredentials,
-		reason:  "bad_credentials",
-		client:  badCredentials,
-		page:    &Trouble{Word: "invalid_credentials", Status: http.StatusBadRequest},
-		problem: badCredentialsProblem,
+		when:      accounts.ErrBadCredentials,
+		reason:    "bad_credentials",
+		client:    badCredentials,
+		challenge: oauth.Refuse(oauth.AccessDenied, badCredentials.Description),
+		page:      &Trouble{Word: "invalid_credentials", Status: http.StatusBadRequest},
+		problem:   badCredentialsProblem,
 	},
 	{
-		when:    accounts.ErrNotVerified,
-		reason:  "email_not_verified",
-		client:  oauth.Refuse(oauth.InvalidGrant, "the e-mail address of the account is not verified: the user has to follow the link in the mail"),
-		page:    &Trouble{Word: "email_not_verified", Status: http.StatusForbidden},
-		problem: notVerifiedProblem,
+		when:      accounts.ErrNotVerified,
+		reason:    "email_not_verified",
+		client:    oauth.Refuse(oauth.InvalidGrant, "the e-mail address of the account is not verified: the user has to follow the link in the mail"),
+		challenge: oauth.Refuse(oauth.RedirectToWeb, "the e-mail address of the account is not verified: the hosted pages send the user the link once more"),
+		page:      &Trouble{Word: "email_not_verified", Status: http.StatusForbidden},
+		problem:   notVerifiedProblem,
 	},
 	{
-		when:    accounts.ErrDisabled,
-		reason:  "account_disabled",
-		client:  oauth.Refuse(oauth.InvalidGrant, "the account is disabled"),
-		page:    &Trouble{Word: "account_disabled", Status: http.StatusForbidden},
-		problem: disabledProblem,
+		when:      accounts.ErrDisabled,
+		reason:    "account_disabled",
+		client:    oauth.Refuse(oauth.InvalidGrant, "the account is disabled"),
+		challenge: oauth.Refuse(oauth.AccessDenied, "the account is disabled"),
+		page:      &Trouble{Word: "account_disabled", Status: http.StatusForbidden},
+		problem:   disabledProblem,
 	},
 	{
 		when:    accounts.ErrLastWayIn,
@@ -143,7 +147,7 @@ var table = []row{
 	{
 		when:    signin.ErrFactorDue, // sent with what the *signin.FactorDueError has
 		reason:  "second_factor_required",
-		client:  oauth.Refuse(oauth.InsufficientAuthorization, "the account has a second factor: lead the user to the authorization endpoint"),
+		client:  oauth.Refuse(oauth.InsufficientAuthorization, "the account has a second factor: send auth_session and a code as otp to the authorization challenge endpoint, or lead the user to the authorization endpoint"),
 		problem: factorDueProblem,
 	},
 	{
@@ -153,14 +157,22 @@ var table = []row{
 		problem: enrolmentDueProblem,
 	},
 	{
-		when:    signin.ErrBadChallenge,
-		reason:  "bad_challenge",
-		page:    &Trouble{Word: "bad_challenge", Status: http.StatusBadRequest},
-		problem: badChallengeProblem,
+		when:    signin.ErrUnmet,
+		reason:  "acr_unmet",
+		client:  oauth.Refuse(oauth.UnmetAuthentication, "the client requires a factor of its users that this user has not set up"),
+		problem: unmetProblem,
+	},
+	{
+		when:      signin.ErrBadChallenge,
+		reason:    "bad_challenge",
+		challenge: oauth.Refuse(oauth.InvalidSession, "the auth_session is unknown, used, expired or another client's: begin with username and password"),
+		page:      &Trouble{Word: "bad_challenge", Status: http.StatusBadRequest},
+		problem:   badChallengeProblem,
 	},
 	{
 		when:    factors.ErrBadCode,
 		reason:  "wrong_code",
+		client:  oauth.Refuse(oauth.InsufficientAuthorization, "the code is wrong or used: send auth_session and another as otp"),
 		page:    &Trouble{Word: "wrong_code", Status: http.StatusBadRequest},
 		problem: wrongCodeProblem,
 	},
@@ -202,6 +214,13 @@ var table = []row{
 	{when: tokens.ErrNoConsent, reason: "consent_withdrawn", client: oauth.Refuse(oauth.InvalidGrant, "the user has not allowed the client this: ask again at the authorization endpoint")},
 	{when: tokens.ErrUserGone, reason: "user_gone", client: badCredentials},
 	{when: tokens.ErrCodeUsed, reason: "code_reused", client: BadCode},
+	{when: tokens.ErrNoRedirectURI, reason: "no_redirect_uri", client: oauth.Refuse(oauth.InvalidRequest, "redirect_uri is missing")},
+	{
+		when:     tokens.ErrClass,
+		reason:   "acr_below",
+		client:   oauth.Refuse(oauth.InvalidGrant, "the client requires more of its users than this sign-in has: the user has to sign in again"),
+		redirect: oauth.Refuse(oauth.UnmetAuthentication, "the client requires more of its users than this sign-in has"),
+	},
 	{when: tokens.ErrVerifier, reason: "bad_verifier", client: oauth.Refuse(oauth.InvalidGrant, "code_verifier does not match the code_challenge of the authorization request")},
 	{when: tokens.ErrNotYours, reason: "other_clients_token", client: oauth.Refuse(oauth.InvalidGrant, "the token was issued to another client")},
 	{when: tokens.ErrNoSession, reason: "no_session", client: oauth.Refuse(oauth.UnsupportedTokenType, "a client's own access token can't be revoked, it expires soon")},
@@ -260,6 +279,18 @@ func words[T any](err error, column func(*row) *T) *T {
 // away.
 func ForClient(err error, unavailable func(error) bool) (say *oauth.Error, known bool) {
 	return spoken(err, func(r *row) *oauth.Error { return r.client }, unavailable)
+}
+
+// AtChallenge returns the error that the authorization challenge endpoint sends to a client,
+// where it has words of its own, or else err, for ForClient.
+func AtChallenge(err error) error {
+	say := words(err, func(r *row) *oauth.Error { return r.challenge })
+	if say == nil {
+		return err
+	}
+	told := *say
+	told.Reason = reason(err)
+	return &told
 }
 
 // ForBearer returns the error that an endpoint that takes an access token sends to the

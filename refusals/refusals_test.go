@@ -136,7 +136,7 @@ func TestEveryRowSaysSomethingThatCanBeSaid(t *testing.T) {
 		if r.client == nil && r.redirect == nil && r.bearer == nil && r.page == nil && r.problem == nil {
 			t.Errorf("%v: no words in any column", r.when)
 		}
-		for _, say := range []*oauth.Error{r.client, r.redirect, r.bearer} {
+		for _, say := range []*oauth.Error{r.client, r.challenge, r.redirect, r.bearer} {
 			if say == nil {
 				continue
 			}

@@ -240,12 +240,12 @@ func (a *App) route() error {
 		Issued: a.o.Metrics.Issued,
 	})
 	authorizing := authorize.New(authorize.Options{
-		Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, Seal: a.o.Seal, Issuer: a.o.Issuer,
-		Claims: oauth.ScopeOfClaim(), RFC9700: a.o.RFC9700, SignupEnabled: a.o.SignupEnabled, Counts: a.signIns.Counts,
+		Clients: a.Clients, Consents: consents.Service{Store: a.o.Store}, Tokens: a.Tokens, SignIns: a.signIns, Seal: a.o.Seal, Issuer: a.o.Issuer,
+		Claims: oauth.ScopeOfClaim(), RFC9700: a.o.RFC9700, SignupEnabled: a.o.SignupEnabled,
 	})
 	(&handlers.Metadata{
 		Issuer: a.o.Issuer, IDTokenAlgorithms: a.o.Keys.Algorithms(), Grants: granting.Supported(),
-		Prompts: authorizing.Prompts(),
+		Prompts: authorizing.Prompts(), Challenge: !a.o.RFC9700,
 	}).Mount(root, issuer, base)
 	(&handlers.JWKS{Keys: a.o.Keys}).Mount(issuer)
 	(&handlers.OpenAPI{Issuer: a.o.Issuer}).Mount(issuer, base)
@@ -253,6 +253,7 @@ func (a *App) route() error {
 		return fmt.Errorf("demo app: %w", err)
 	}
 	(&handlers.Token{Grants: granting}).Mount(issuer)
+	(&handlers.Challenge{Grants: granting}).Mount(issuer)
 	(&handlers.Revoke{Grants: granting}).Mount(issuer)
 	(&handlers.Introspect{Grants: granting}).Mount(issuer)
 	browser := &signin.Browser{

@@ -280,8 +280,7 @@ func TestRememberedBrowsers(t *testing.T) {
 		own.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
 		own.authorize(authorization("spa")).code(spaCallback)
 		own.open("/oauth/authorize?"+authorization("spa", "claims", essentialMFA, "prompt", "none").Encode()).refuses(spaCallback, "login_required")
-		f := own.authorize(authorization("spa", "claims", essentialMFA)).page("login-form")
-		asks := own.follow(own.submit("/login", fill(f, "username", "alice", "password", password))).page("factor-form")
+		asks := own.authorize(authorization("spa", "claims", essentialMFA)).page("factor-form")
 		_, claims = a.exchange(own.submit("/factor", fill(asks, "code", appCode(t, secret))).code(spaCallback)).want(http.StatusOK).claims("id_token")
 		if got := fmt.Sprint(claims["amr"], " ", claims["acr"]); got != "[pwd otp mfa] mfa" {
 			t.Errorf("ID token of a step-up: %s", got)
@@ -344,8 +343,6 @@ func (p *page) remember(challenge, code string) {
 	p.a.t.Helper()
 	p.do(http.MethodPost, "/session/factor", fmt.Sprintf(`{"challenge":%q,"method":"totp","code":%q,"remember":true}`, challenge, code)).want(http.StatusOK)
 }
-
-const essentialMFA = `{"id_token":{"acr":{"essential":true,"value":"mfa"}}}`
 
 // The pages offer it, but for a recovery code and where the operator has turned it off.
 func TestPagesRememberBrowsers(t *testing.T) {

@@ -50,7 +50,7 @@ func (a *app) last(msg string) map[string]any {
 
 // everywhere has requests to every part of the server.
 var everywhere = []struct{ method, path string }{
-	{"POST", "/oauth/token"}, {"GET", "/oauth/token"}, {"POST", "/oauth/revoke"}, {"POST", "/oauth/introspect"}, {"GET", "/oauth/introspect"},
+	{"POST", "/oauth/token"}, {"GET", "/oauth/token"}, {"POST", "/oauth/revoke"}, {"POST", "/oauth/introspect"}, {"GET", "/oauth/introspect"}, {"POST", "/oauth/challenge"},
 	{"GET", "/userinfo"}, {"PUT", "/userinfo"}, {"POST", "/signup"}, {"GET", "/signup"},
 	{"GET", "/.well-known/jwks.json"}, {"GET", "/.well-known/openid-configuration"}, {"POST", "/.well-known/jwks.json"},
 	{"GET", "/healthz"}, {"GET", "/readyz"}, {"GET", "/"}, {"GET", "/nothing"}, {"GET", "/oauth/authorize"}, {"OPTIONS", "/oauth/token"}, {"BREW", "/oauth/token"},

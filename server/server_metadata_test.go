@@ -135,6 +135,9 @@ func TestWhatIsAdvertisedWorksAndWhatWorksIsAdvertised(t *testing.T) {
 		"token_endpoint": func(path string) *response {
 			return a.do(http.MethodPost, path, passwordForm("alice").Encode(), "Content-Type", "application/x-www-form-urlencoded")
 		},
+		"authorization_challenge_endpoint": func(path string) *response {
+			return a.do(http.MethodPost, path, challengeForm("spa", "username", "alice", "password", password).Encode(), "Content-Type", formKind)
+		},
 		"revocation_endpoint": func(path string) *response {
 			return a.do(http.MethodPost, path, form("client_id", "spa", "token", offline()).Encode(), "Content-Type", "application/x-www-form-urlencoded")
 		},

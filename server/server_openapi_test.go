@@ -351,19 +351,22 @@ func (o *observer) clients(a *app, in *signedIn) {
 	code := in.browser.signIn(in.browser.authorize(authorization("spa")), "alice").code(spaCallback)
 	a.exchange(code).want(http.StatusOK)
 	a.exchange(code).want(http.StatusBadRequest)
+	own := a.challenge(challengeForm("spa", "username", "alice", "password", password)).want(http.StatusOK)
+	a.exchange(own.text("authorization_code"), "redirect_uri", "").want(http.StatusOK)
+	a.challenge(challengeForm("spa", "username", "fay", "password", password)).want(http.StatusBadRequest)
 	got := a.refresh(a.login("alice").text("refresh_token")).want(http.StatusOK)
-	own := a.token(form("grant_type", "client_credentials"), "Authorization", basic("api", "dev-secret")).want(http.StatusOK)
+	machine := a.token(form("grant_type", "client_credentials"), "Authorization", basic("api", "dev-secret")).want(http.StatusOK)
 	a.token(form("grant_type", "client_credentials"), "Authorization", basic("api", "wrong")).want(http.StatusUnauthorized)
-	for _, token := range []string{got.text("access_token"), own.text("access_token"), "nothing"} {
+	for _, token := range []string{got.text("access_token"), machine.text("access_token"), "nothing"} {
 		a.introspect(token, "Authorization", basic("reader", secret)).want(http.StatusOK)
 	}
 	a.introspect("nothing", "Authorization", basic("reader", "wrong")).want(http.StatusUnauthorized)
 	a.introspect("nothing", "Authorization", basic("web", secret)).want(http.StatusBadRequest)
 	a.revokeAs("spa", "", got.text("refresh_token")).want(http.StatusOK)
-	a.revokeAs("api", "dev-secret", own.text("access_token")).want(http.StatusBadRequest)
+	a.revokeAs("api", "dev-secret", machine.text("access_token")).want(http.StatusBadRequest)
 	a.revokeAs("api", "wrong", "nothing").want(http.StatusUnauthorized)
-	a.userinfo(own.text("access_token")).want(http.StatusForbidden)
-	a.do(http.MethodPost, "/userinfo", "", "Authorization", "Bearer "+own.text("access_token")).want(http.StatusForbidden)
+	a.userinfo(machine.text("access_token")).want(http.StatusForbidden)
+	a.do(http.MethodPost, "/userinfo", "", "Authorization", "Bearer "+machine.text("access_token")).want(http.StatusForbidden)
 }
 
 // hostedPages opens and fills in the hosted pages, with and without a waiting
@@ -498,6 +501,9 @@ func (o *observer) throttles(a *app, in *signedIn) {
 	until429("token", func(int) *response {
 		return a.token(form("grant_type", "password", "client_id", "spa", "username", "carol", "password", "another password"))
 	})
+	until429("challenge", func(int) *response {
+		return a.challenge(challengeForm("spa", "username", "carol", "password", "another password"))
+	})
 	until429("session", func(int) *response { return in.page.signIn("carol", "another password") })
 	until429("login", func(int) *response {
 		return in.browser.submit("/login", form("username", "carol", "password", "another password"))
@@ -593,7 +599,8 @@ func (o *observer) outage(a *app, in *signedIn, operations map[string]described)
 		"POST /account/password/reset":  `{"token":"` + in.mailed + `","new_password":"` + password + `"}`,
 		"POST /account/email/verify":    `{"token":"` + in.mailed + `"}`,
 	}
-	everyForm := form("ticket", ticket, "token", in.mailed, "username", "alice", "password", password, "client_id", "spa", "grant_type", "password", "email", "alice@example.net")
+	everyForm := form("ticket", ticket, "token", in.mailed, "username", "alice", "password", password, "client_id", "spa", "grant_type", "password", "email", "alice@example.net",
+		"code_challenge", challengeOf(pkceVerifier), "code_challenge_method", "S256")
 	for operation, d := range operations {
 		method, path, _ := strings.Cut(operation, " ")
 		_, isForm := d.RequestBody.Content["application/x-www-form-urlencoded"]

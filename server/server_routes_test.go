@@ -19,7 +19,7 @@ var routeClasses = map[string][]string{
 		"GET /signup", "HEAD /signup",
 	},
 	"OAuth of any client": {"/oauth/token", "/oauth/revoke", "/userinfo"},
-	"OAuth of ours":       {"/oauth/introspect"},
+	"OAuth of ours":       {"/oauth/introspect", "/oauth/challenge"},
 	"probe":               {"/healthz", "/readyz"},
 	"own applications": {
 		"POST /signup", "/session", "/session/factor", "/session/passkey", "/session/passkey/options", "/session/refresh", "/account", "/account/sessions", "/account/sessions/:id",

@@ -196,15 +196,15 @@ func (b *Browser) own(ctx context.Context, now time.Time, has []string, from cal
 	return nil, ErrLoginRequired
 }
 
-// first returns the result of use for the first token that is valid, or ErrLoginRequired,
-// and then tokens.ErrReused, too, if one was.
+// first returns the result of use for the first token that is valid, or ErrLoginRequired, and
+// then the tokens.ErrReused or tokens.ErrClass, too, of one that was not.
 func first[T any](candidates []string, use func(token string) (T, error)) (T, error) {
 	lost := ErrLoginRequired
 	for _, token := range candidates {
 		got, err := use(token)
 		switch {
-		case errors.Is(err, tokens.ErrReused):
-			lost = fmt.Errorf("%w: %w", ErrLoginRequired, tokens.ErrReused)
+		case errors.Is(err, tokens.ErrReused), errors.Is(err, tokens.ErrClass):
+			lost = fmt.Errorf("%w: %w", ErrLoginRequired, err)
 		case !errors.Is(err, tokens.ErrUnknown):
 			return got, err
 		}

@@ -16,9 +16,9 @@ import (
 // A challenge stands for what a user has proven so far, to the caller that got it. It is a
 // seal.Keys.Token of
 //
-//	binding(32) nonce(16) expires(8) epoch(8) account(16) methods
+//	binding(32) nonce(16) expires(8) epoch(8) account(16) login(16) class LF methods
 //
-// with times in milliseconds since 1970, and names of methods with spaces between them. It is
+// with times in milliseconds since 1970, and spaces between the names of the methods. It is
 // kept nowhere: a used one is noted until it would have expired.
 type challenge struct {
 	binding [32]byte
@@ -26,13 +26,15 @@ type challenge struct {
 	expires int64
 	epoch   int64
 	user    ids.User
-	methods oauth.Methods
+	login   ids.Login     // the user's, in which more is asked for; zero: none
+	class   string        // that is asked for; empty: any
+	methods oauth.Methods // what the user has proven so far
 }
 
 const (
 	challengePrefix = "cs_ch_"
 	challengeLife   = 5 * time.Minute
-	challengeSize   = 32 + 16 + 8 + 8 + 16 // without the methods
+	challengeSize   = 32 + 16 + 8 + 8 + 16 + 16 // without the texts
 )
 
 // The purposes of challenges. None serves for another.
@@ -50,8 +52,8 @@ func (s *Service) write(purpose string, ch challenge, a attempt) string {
 	b := append(ch.binding[:], ch.nonce[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(ch.expires))
 	b = binary.BigEndian.AppendUint64(b, uint64(ch.epoch))
-	b = append(b, ch.user[:]...)
-	return s.seal.Token(challengePrefix, purpose, append(b, strings.Join(ch.methods, " ")...))
+	b = append(append(b, ch.user[:]...), ch.login[:]...)
+	return s.seal.Token(challengePrefix, purpose, append(b, ch.class+"\n"+strings.Join(ch.methods, " ")...))
 }
 
 // read returns a challenge that is the caller's and has not expired.
@@ -60,9 +62,11 @@ func (s *Service) read(purpose, text string, a attempt) (ch challenge, ok bool) 
 	if !ok || len(b) < challengeSize {
 		return ch, false
 	}
+	class, methods, _ := strings.Cut(string(b[challengeSize:]), "\n")
 	ch = challenge{
 		binding: [32]byte(b), nonce: [16]byte(b[32:]), expires: int64(binary.BigEndian.Uint64(b[48:])),
-		epoch: int64(binary.BigEndian.Uint64(b[56:])), user: ids.User(b[64:]), methods: strings.Fields(string(b[challengeSize:])),
+		epoch: int64(binary.BigEndian.Uint64(b[56:])), user: ids.User(b[64:]), login: ids.Login(b[80:]),
+		class: class, methods: strings.Fields(methods),
 	}
 	return ch, a.from.Binding != "" && ch.binding == bound(a) && a.now.UnixMilli() < ch.expires
 }

@@ -19,7 +19,7 @@ type Code tokens.Exchange
 
 func (x Code) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {
 	issued, err := s.tokens.Redeem(ctx, a.now, a.to, tokens.Exchange(x), a.from)
-	for _, bad := range []error{tokens.ErrUnknown, tokens.ErrCodeUsed, tokens.ErrVerifier, tokens.ErrUserGone, tokens.ErrTarget} {
+	for _, bad := range []error{tokens.ErrUnknown, tokens.ErrCodeUsed, tokens.ErrVerifier, tokens.ErrUserGone, tokens.ErrTarget, tokens.ErrNoRedirectURI, tokens.ErrClass} {
 		if errors.Is(err, bad) {
 			return Outcome{}, ErrBadCode
 		}

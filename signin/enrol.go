@@ -121,28 +121,22 @@ func (s *Service) Enrolment(ctx context.Context, now time.Time, challenge string
 	return s.factors.Proposed(e.proposal, cmp.Or(user.Username, user.Email))
 }
 
-// Counts reports whether a browser's login signs its user in for an application that wants one
-// of these classes; none: any will do. It doesn't if the user must set up a second factor
-// first: the operator has asked for one since, or has removed all. And it doesn't if the user
-// has one that the application wants and the login has not proven, because the browser is
-// remembered. The user then gives the password again, and prove decides what is due.
-func (s *Service) Counts(ctx context.Context, l *tokens.Login, classes []string) (bool, error) {
-	more := !l.Methods.Meets(classes) && l.Methods.And(factors.CodeMethods).Meets(classes)
-	if !more && !s.factors.Requires() {
-		return true, nil
+// MustEnrol reports whether the user of a browser's login must set up a second factor before
+// the login counts for an application: the operator has asked for one since, or has removed
+// all. The user then gives the password again, and prove decides what is due.
+func (s *Service) MustEnrol(ctx context.Context, l *tokens.Login) (bool, error) {
+	if !s.factors.Requires() {
+		return false, nil
 	}
 	has, err := s.factors.Due(ctx, l.UserID)
 	if err != nil || len(has.Methods) > 0 {
-		return !more, err
-	}
-	if !s.factors.Requires() {
-		return true, nil
+		return false, err
 	}
 	user, err := s.users.ByID(ctx, l.UserID)
 	if errors.Is(err, accounts.ErrUnknownUser) {
-		return false, nil
+		return true, nil
 	}
-	return err == nil && !s.factors.MustHave(user.Roles), err
+	return s.factors.MustHave(user.Roles), err
 }
 
 func (p FirstFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {

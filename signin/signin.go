@@ -1,7 +1,8 @@
 // Package signin turns a proof into a sign-in. A caller brings a [Proof] of who a user
 // is; [Service.Prove] answers with an [Outcome]: the user is signed in, or has
 // something left to do, such as a second factor to prove, or the proof is refused. Only the Outcome of a user who is
-// signed in opens a session ([Service.Start]) or a login ([Service.Enter]).
+// signed in opens a session ([Service.Start]) or a login ([Service.Enter]), or gets a code
+// ([Service.Code]).
 //
 // Each way to prove something is a file with a type of its own, which implements Proof.
 // [Browser] adds what /session does for our own applications. The package knows no HTTP.
@@ -144,6 +145,12 @@ func (s *Service) Prove(ctx context.Context, now time.Time, p Proof, from caller
 	return s.prove(ctx, p, attempt{now: now, from: from})
 }
 
+// ProveAt is Prove at a client, which may require more of its users than others do. Its errors
+// are also ErrUnmet.
+func (s *Service) ProveAt(ctx context.Context, now time.Time, to oauth.Recipient, p Proof, from caller.Caller) (Outcome, error) {
+	return s.prove(ctx, p, attempt{now, to, from})
+}
+
 // prove is Prove at a client. Every proof runs here, so checks for all sign-ins belong
 // here. The exception is an authorization code at the token endpoint: package grants
 // redeems it by itself. The login that the code was issued for began with a proof.
@@ -154,6 +161,9 @@ func (s *Service) prove(ctx context.Context, p Proof, a attempt) (Outcome, error
 	o, err := p.prove(ctx, s, a)
 	if err == nil && !o.settled && o.State == SignedIn {
 		err = s.askFactor(ctx, &o, p, a)
+	}
+	if err == nil && o.State == SignedIn {
+		err = s.reach(ctx, &o, a)
 	}
 	if err != nil {
 		return Outcome{}, err
@@ -174,37 +184,54 @@ func settled(now time.Time, user accounts.User, methods ...string) Outcome {
 	return o
 }
 
+// signIn returns the sign-in of an Outcome.
+func (o *Outcome) signIn() (tokens.SignIn, error) {
+	user, err := o.Proven()
+	return tokens.SignIn{UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: o.AuthTime, Methods: o.Methods}, err
+}
+
 // Start opens a session at a client for a user who is signed in. Its errors are those
 // of tokens.Service.Start, except that it returns accounts.ErrBadCredentials if the
 // account changed since the proof; and ErrIncomplete.
 func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, o *Outcome, ask oauth.Scopes, resources []string, from caller.Caller) (tokens.Issued, error) {
-	user, err := o.Proven()
+	who, err := o.signIn()
 	if err != nil {
 		return tokens.Issued{}, err
 	}
 	if o.issued != nil {
 		return *o.issued, nil
 	}
-	issued, err := s.tokens.Start(ctx, now, to, tokens.SignIn{
-		UserID: user.ID, Epoch: user.Epoch, Roles: user.Roles, AuthTime: o.AuthTime, Methods: o.Methods,
-	}, ask, resources, from)
+	issued, err := s.tokens.Start(ctx, now, to, who, ask, resources, from)
 	if err == nil {
 		s.tell(ctx, now, o, from)
 	}
 	return issued, changed(err)
 }
 
+// Code returns an authorization code for a user who has signed in at a client without a
+// browser. Its errors are those of tokens.Service.IssueCodeWithoutLogin, except that it returns
+// accounts.ErrBadCredentials if the account changed since the proof; and ErrIncomplete.
+func (s *Service) Code(ctx context.Context, now time.Time, to oauth.Recipient, o *Outcome, ask tokens.Asked, from caller.Caller) (string, error) {
+	who, err := o.signIn()
+	if err != nil {
+		return "", err
+	}
+	code, err := s.tokens.IssueCodeWithoutLogin(ctx, now, to, who, ask, from)
+	if err == nil {
+		s.tell(ctx, now, o, from)
+	}
+	return code, changed(err)
+}
+
 // Enter starts a new login in a browser for a user who is signed in, replacing had,
 // which may be nil. It returns accounts.ErrBadCredentials if the account changed since
 // the proof, and ErrIncomplete.
 func (s *Service) Enter(ctx context.Context, now time.Time, o *Outcome, had *tokens.Login, from caller.Caller) (tokens.Login, error) {
-	user, err := o.Proven()
+	who, err := o.signIn()
 	if err != nil {
 		return tokens.Login{}, err
 	}
-	l, err := s.tokens.SignInBrowser(ctx, now, tokens.SignIn{
-		UserID: user.ID, Epoch: user.Epoch, AuthTime: o.AuthTime, Methods: o.Methods,
-	}, had, from)
+	l, err := s.tokens.SignInBrowser(ctx, now, who, had, from)
 	if err == nil {
 		s.tell(ctx, now, o, from)
 	}

@@ -2,6 +2,7 @@ package signin_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -40,6 +41,7 @@ type rig struct {
 	users   *accounts.Users
 	tokens  *tokens.Service
 	factors *factors.Service
+	seal    *seal.Keys
 	// factorsAre gives the Service other settings about second factors.
 	factorsAre func(factors.Settings)
 	browser    *signin.Browser
@@ -65,7 +67,7 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 	for _, c := range change {
 		c(&o)
 	}
-	r := &rig{t: t, now: time.Now().Truncate(time.Millisecond)}
+	r := &rig{t: t, seal: master, now: time.Now().Truncate(time.Millisecond)}
 	r.users, err = accounts.New(o)
 	noError(t, err)
 	registry, err := clients.New(clients.Options{Store: db, Argon2: cheap, Slots: limits.NewSlots(2, 100), Throttle: throttle, Log: log})
@@ -130,13 +132,18 @@ func (r *rig) signedIn(p signin.Proof) signin.Outcome {
 	return o
 }
 
-// use tries to start a session and a login from an outcome, and returns both errors.
+// use tries to start a session and a login from an outcome, and to get a code, and returns the
+// errors of the first two.
 func (r *rig) use(o *signin.Outcome) (start, enter error) {
 	issued, start := r.Start(r.t.Context(), r.now, r.app, o, nil, nil, caller.Caller{})
 	if start != nil && issued.AccessToken != "" {
 		r.t.Errorf("%v: tokens with an error", o.State)
 	}
 	_, enter = r.Enter(r.t.Context(), r.now, o, nil, caller.Caller{})
+	code, coded := r.Code(r.t.Context(), r.now, r.app, o, tokens.Asked{WithoutConsent: true}, caller.Caller{})
+	if fmt.Sprint(coded) != fmt.Sprint(enter) || (coded == nil) != (code != "") {
+		r.t.Errorf("%v: code %q, %v; want what Enter says, %v", o.State, code, coded, enter)
+	}
 	return start, enter
 }
 

@@ -32,13 +32,21 @@ type codeDetails struct {
 // CreateCode implements [tokens.CodeStore].
 func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now time.Time) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = ? WHERE epoch = ? AND user_id = ? AND `+loginLives,
-			loginExpires.UnixMilli(), c.Epoch, c.UserID[:], c.LoginID[:], now.UnixMilli()))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return tokens.ErrUnknown
+		if c.WithoutLogin {
+			var live int // only read: the code is dead in any other epoch
+			err := tx.QueryRowContext(ctx, `SELECT 1 FROM users WHERE id = ? AND epoch = ? AND disabled_at IS NULL`, c.UserID[:], c.Epoch).Scan(&live)
+			if err != nil {
+				return ifNoRows(err, tokens.ErrUnknown)
+			}
+		} else {
+			n, err := affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = ? WHERE epoch = ? AND user_id = ? AND `+loginLives,
+				loginExpires.UnixMilli(), c.Epoch, c.UserID[:], c.LoginID[:], now.UnixMilli()))
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				return tokens.ErrUnknown
+			}
 		}
 		if !c.WithoutConsent { // an UPDATE, so that a concurrent revocation comes before or after
 			n, err := affected(tx.ExecContext(ctx, `UPDATE consents SET updated_at = updated_at + 1 WHERE user_id = ? AND client_id = ?`,
@@ -50,10 +58,10 @@ func (db *DB) CreateCode(ctx context.Context, c tokens.Code, loginExpires, now t
 				return tokens.ErrUnknown
 			}
 		}
-		_, err = tx.ExecContext(ctx, codeTable.insert(),
-			c.ID[:], c.ClientID, c.UserID[:], c.Epoch, c.LoginID[:], c.AuthTime.UnixMilli(), c.Scopes.String(),
+		_, err := tx.ExecContext(ctx, codeTable.insert(),
+			c.ID[:], c.ClientID, c.UserID[:], c.Epoch, optionalID(c.LoginID), c.AuthTime.UnixMilli(), c.Scopes.String(),
 			object(codeDetails{c.RedirectURI, c.Nonce, c.Challenge, c.Methods, c.Details}), optional(c.Device), c.ExpiresAt.UnixMilli(), nil)
-		if db.dialect.isForeign(err) { // the client was deleted meanwhile
+		if db.dialect.isForeign(err) { // the client or the user was deleted meanwhile
 			return tokens.ErrUnknown
 		}
 		return err
@@ -97,7 +105,12 @@ func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, n
 		// The login is updated, not only read, so that a concurrent call that ends it,
 		// on any replica, comes before or after. All transactions change the login
 		// first, so that they do not deadlock.
-		lives, err := affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = expires_at + 1 WHERE `+loginLives, login[:], now.UnixMilli()))
+		lives := int64(1)
+		if login.IsZero() { // it dies with its user's epoch: see insertSession
+			err = db.lockUser(ctx, tx, c.UserID)
+		} else {
+			lives, err = affected(tx.ExecContext(ctx, `UPDATE logins SET expires_at = expires_at + 1 WHERE `+loginLives, login[:], now.UnixMilli()))
+		}
 		if err != nil {
 			return err
 		}
@@ -128,7 +141,8 @@ func (db *DB) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Session, n
 	})
 }
 
-// loginOfCode returns the id of a code's login, or ErrUnknown if there is no such code.
+// loginOfCode returns the id of a code's login, the zero id if it has none, or ErrUnknown if
+// there is no such code.
 func loginOfCode(ctx context.Context, tx *sql.Tx, code [sha256.Size]byte) (login ids.Login, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT login_id FROM codes WHERE id = ?`, code[:]).Scan(&login)
 	return login, ifNoRows(err, tokens.ErrUnknown)

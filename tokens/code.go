@@ -38,11 +38,14 @@ type Code struct {
 	Scopes    oauth.Scopes
 	Device    string
 	ExpiresAt time.Time
+	// WithoutLogin says that the user has signed in without a browser, so that LoginID is zero.
+	// Otherwise the login must live when the code is written. Not read back.
+	WithoutLogin bool
 	// WithoutConsent says that the client needs no consent. Otherwise the user's consent
 	// must exist when the code is written. Not read back.
 	WithoutConsent bool
 
-	RedirectURI string // of the authorization request, which the exchange must repeat
+	RedirectURI string // of the authorization request, which the exchange must repeat; empty: it had none
 	Nonce       string
 	Challenge   string // S256 code_challenge (RFC 7636); empty: none
 	Details     Details
@@ -58,13 +61,13 @@ type Code struct {
 type CodeStore interface {
 	// CreateCode adds c and moves the login's expiry to loginExpires, if the login is live
 	// at now and the consent that c needs exists. It returns ErrUnknown if not, or if the
-	// client does not exist.
+	// client does not exist. For a code WithoutLogin the user must be enabled and in its epoch.
 	CreateCode(ctx context.Context, c Code, loginExpires, now time.Time) error
 	// Code returns a code, even an expired or used one, or ErrUnknown if there is none.
 	Code(ctx context.Context, id [sha256.Size]byte) (Code, error)
 	// RedeemCode marks a code as exchanged for s, adds s under the code's present login,
 	// and writes ev, if the code is live at now and unused, its user enabled and in the
-	// code's epoch, and its login live. Of any number of concurrent calls for one code
+	// code's epoch, and its login, if it has one, live. Of any number of concurrent calls for one code
 	// exactly one succeeds; the others get ErrCodeUsed. It returns ErrUnknown if the code
 	// is not live or s is another client's, ErrUserGone if the user or the login is not
 	// live. A concurrent call that ends the login, the user's or the client's sessions,
@@ -82,6 +85,8 @@ var (
 	// ErrVerifier says that the code_verifier is missing, does not match the
 	// code_challenge, or comes without a challenge.
 	ErrVerifier = errors.New("code_verifier does not match code_challenge")
+	// ErrNoRedirectURI says that the redirect_uri is missing that the code was asked for with.
+	ErrNoRedirectURI = errors.New("redirect_uri is missing")
 	// ErrTarget says that the client asked for a resource that is not among its own.
 	ErrTarget = errors.New("resource is not one of the client's")
 )
@@ -94,10 +99,10 @@ const codesKept = 10 * time.Minute
 
 const codePrefix = "cs_ac_" // lets secret scanners recognise a code
 
-// Asked is what a client asks for at the authorization endpoint.
+// Asked is what a client asks for at the authorization endpoint, or the authorization challenge endpoint.
 type Asked struct {
 	Scopes      oauth.Scopes // none: all that the client may have less oauth.ByName
-	RedirectURI string
+	RedirectURI string       // empty: none, at the authorization challenge endpoint
 	Nonce       string
 	Challenge   string
 	Details     Details
@@ -119,21 +124,40 @@ func (s *Service) Granted(to oauth.Recipient, ask oauth.Scopes, resources []stri
 }
 
 // IssueCode returns a code for the user of l. It returns ErrScope or ErrTarget if ask
-// exceeds what the client may have, and ErrUnknown if the login has ended or the user has
-// revoked the consent.
+// exceeds what the client may have, ErrClass if the user has proven less than the client
+// requires, and ErrUnknown if the login has ended or the user has revoked the consent.
 func (s *Service) IssueCode(ctx context.Context, now time.Time, to oauth.Recipient, l *Login, ask Asked) (string, error) {
-	scopes, err := s.Granted(to, ask.Scopes, ask.Details.Resources)
-	if err != nil {
+	return s.issueCode(ctx, now, to, Code{
+		UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID, AuthTime: l.AuthTime, Methods: l.Methods, Device: l.Device,
+	}, s.idleEnd(now, l.AbsoluteExpiresAt), ask)
+}
+
+// IssueCodeWithoutLogin is IssueCode for a user who has signed in at the client itself, without
+// a browser. The code and the session that comes of it belong to no login: they end as those
+// of the password grant do, with the client's session, a new password or all of the user's
+// sessions. It returns ErrUserGone if the account changed meanwhile.
+func (s *Service) IssueCodeWithoutLogin(ctx context.Context, now time.Time, to oauth.Recipient, who SignIn, ask Asked, from caller.Caller) (string, error) {
+	code, err := s.issueCode(ctx, now, to, Code{
+		UserID: who.UserID, Epoch: who.Epoch, AuthTime: who.AuthTime, Methods: who.Methods, Device: from.Device(), WithoutLogin: true,
+	}, time.Time{}, ask)
+	if errors.Is(err, ErrUnknown) {
+		err = ErrUserGone
+	}
+	return code, err
+}
+
+// issueCode writes c as a new code for what a client asks.
+func (s *Service) issueCode(ctx context.Context, now time.Time, to oauth.Recipient, c Code, loginExpires time.Time, ask Asked) (code string, err error) {
+	if c.Scopes, err = s.Granted(to, ask.Scopes, ask.Details.Resources); err != nil {
 		return "", err
 	}
-	code := newCode()
-	err = s.store.CreateCode(ctx, Code{
-		ID: sha256.Sum256([]byte(code)), ClientID: to.ClientID, UserID: l.UserID, Epoch: l.Epoch, LoginID: l.ID,
-		AuthTime: l.AuthTime, Methods: l.Methods, Scopes: scopes, Device: l.Device, ExpiresAt: now.Add(codeTTL),
-		RedirectURI: ask.RedirectURI, Nonce: ask.Nonce, Challenge: ask.Challenge, Details: ask.Details,
-		WithoutConsent: ask.WithoutConsent,
-	}, s.idleEnd(now, l.AbsoluteExpiresAt), now)
-	if err != nil {
+	if !c.Methods.Reaches(to.RequireACR) {
+		return "", ErrClass
+	}
+	code = newCode()
+	c.ID, c.ClientID, c.ExpiresAt = sha256.Sum256([]byte(code)), to.ClientID, now.Add(codeTTL)
+	c.RedirectURI, c.Nonce, c.Challenge, c.Details, c.WithoutConsent = ask.RedirectURI, ask.Nonce, ask.Challenge, ask.Details, ask.WithoutConsent
+	if err := s.store.CreateCode(ctx, c, loginExpires, now); err != nil {
 		return "", fmt.Errorf("create code: %w", err)
 	}
 	return code, nil
@@ -149,14 +173,14 @@ func newCode() string {
 // Exchange is a client's request to exchange a code (RFC 6749 section 4.1.3).
 type Exchange struct {
 	Code        string
-	RedirectURI string
+	RedirectURI string   // empty: none
 	Verifier    string   // code_verifier (RFC 7636); empty: none
 	Resources   []string // the requested resources that the access token is for; empty: all
 }
 
 // Redeem exchanges a code for the tokens of a new session. It returns ErrUnknown for a
-// bad code or another client's, and ErrVerifier for a verifier that does not match.
-// Neither spends the code, or an attacker who saw it could keep its client from using it.
+// bad code or another client's, ErrNoRedirectURI, ErrVerifier for a verifier that does not
+// match, and ErrClass if the client requires more of its users by now. None of them spends the code, or an attacker who saw it could keep its client from using it.
 // A used code is ErrCodeUsed and ends the session of its first use: one of the two
 // callers stole the code, and we can't know which (RFC 6749 section 4.1.2).
 func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient, x Exchange, from caller.Caller) (Issued, error) {
@@ -168,7 +192,11 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 		return Issued{}, fmt.Errorf("find code: %w", err)
 	}
 	switch {
-	case code.ClientID != to.ClientID || code.RedirectURI != x.RedirectURI:
+	case code.ClientID != to.ClientID:
+		return Issued{}, ErrUnknown
+	case x.RedirectURI == "" && code.RedirectURI != "":
+		return Issued{}, ErrNoRedirectURI
+	case code.RedirectURI != x.RedirectURI:
 		return Issued{}, ErrUnknown
 	case !code.verifies(x.Verifier):
 		return Issued{}, ErrVerifier
@@ -176,6 +204,9 @@ func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient,
 		return Issued{}, s.endCodeUsed(ctx, now, &code, from)
 	case !now.Before(code.ExpiresAt):
 		return Issued{}, ErrUnknown
+	}
+	if !code.Methods.Reaches(to.RequireACR) { // the client requires more since
+		return Issued{}, ErrClass
 	}
 	may, err := entitled(to, code.Consent) // the client may have lost some since
 	if err != nil {

@@ -112,7 +112,7 @@ func TestRefusedExchangeDoesNotUseUpTheCode(t *testing.T) {
 	}{
 		{"another client", code, other, fitting, tokens.ErrUnknown},
 		{"another redirect URI", code, s.app, func(x *tokens.Exchange) { fitting(x); x.RedirectURI += "/" }, tokens.ErrUnknown},
-		{"no redirect URI", code, s.app, func(x *tokens.Exchange) { fitting(x); x.RedirectURI = "" }, tokens.ErrUnknown},
+		{"no redirect URI", code, s.app, func(x *tokens.Exchange) { fitting(x); x.RedirectURI = "" }, tokens.ErrNoRedirectURI},
 		{"no verifier", code, s.app, func(*tokens.Exchange) {}, tokens.ErrVerifier},
 		{"another verifier", code, s.app, func(x *tokens.Exchange) { x.Verifier = strings.Repeat("x", 43) }, tokens.ErrVerifier},
 		{"the challenge for a verifier", code, s.app, func(x *tokens.Exchange) { x.Verifier = challenge() }, tokens.ErrVerifier},

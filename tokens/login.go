@@ -104,6 +104,12 @@ func (s *Service) LoginsOf(ctx context.Context, now time.Time, candidates []stri
 	return live, nil
 }
 
+// IsLive returns nil if a login is live, or ErrUnknown.
+func (s *Service) IsLive(ctx context.Context, now time.Time, id ids.Login) error {
+	_, err := s.store.Login(ctx, id, now)
+	return err
+}
+
 // SignInBrowser starts a new login for the user in this browser, replacing had, which may
 // be nil. The new login makes copies of had's token worthless, and takes over had's
 // sessions and codes if they are the same user's. It returns ErrUserGone if the account

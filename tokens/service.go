@@ -113,12 +113,15 @@ type Issued struct {
 
 // Start opens a session for a user who signed in at a client. A request without scopes
 // gets all that the client may have except those of oauth.ByName; one without resources
-// gets all of the client's. Its errors are those of CanStart, and ErrUserGone if the
-// account changed meanwhile.
+// gets all of the client's. Its errors are those of CanStart, ErrClass if the user has proven
+// less than the client requires, and ErrUserGone if the account changed meanwhile.
 func (s *Service) Start(ctx context.Context, now time.Time, to oauth.Recipient, who SignIn, ask oauth.Scopes, resources []string, from caller.Caller) (Issued, error) {
 	holds, err := grant(to, ask)
 	if err != nil {
 		return Issued{}, err
+	}
+	if !who.Methods.Reaches(to.RequireACR) {
+		return Issued{}, ErrClass
 	}
 	scopes, audience, err := s.aim(to, holds, holds, nil, resources)
 	if err != nil {
@@ -218,6 +221,9 @@ func (s *Service) Refresh(ctx context.Context, now time.Time, to oauth.Recipient
 		session, standing, err := s.present(ctx, now, to.ClientID, id, counter, from)
 		if err != nil {
 			return Issued{}, err
+		}
+		if !session.Methods.Reaches(to.RequireACR) {
+			return Issued{}, ErrClass
 		}
 		may, err := entitled(to, session.Consent) // the client may have lost some since
 		if err != nil {

@@ -30,6 +30,8 @@ var (
 	// ErrNoSession says that a token is a client's own: it has no session to end, and
 	// lives until it expires.
 	ErrNoSession = errors.New("token without a session")
+	// ErrClass says that a sign-in has proven less than the client requires of its users.
+	ErrClass = errors.New("the sign-in is below the class that the client requires")
 	// ErrUserGone says that the user was disabled or deleted, or the password
 	// changed, while the sign-in was under way.
 	ErrUserGone = errors.New("user may no longer sign in")

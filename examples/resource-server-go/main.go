@@ -35,6 +35,7 @@ func main() {
 	audience := cmp.Or(os.Getenv("AUDIENCE"), "http://localhost:8081")   // the name of this API, which tokens.audience or the client's audiences must have
 	scopes := strings.Fields(cmp.Or(os.Getenv("SCOPE"), "profile read")) // any of them opens /hello
 	jwksURL := cmp.Or(os.Getenv("JWKS_URL"), issuer+"/.well-known/jwks.json")
+	vault := stepUp{strings.Fields(cmp.Or(os.Getenv("ACR"), "mfa")), 5 * time.Minute} // what /vault asks of the sign-in: see stepup.go
 	listen := cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:8081")
 	origins := strings.Split(cmp.Or(os.Getenv("ORIGINS"), issuer), ",") // origins of pages that may call the API; serve --dev serves a demo app
 	cookie := os.Getenv("ACCESS_COOKIE")                                // the name of the cookie in which Countersign sets the access token, if it does (docs/spa.md)
@@ -47,11 +48,7 @@ func main() {
 		log.Fatalf("get the public keys (is Countersign running?): %v", err)
 	}
 	api := http.NewServeMux()
-	api.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
-		claims, ok := authenticate(w, r, cookie, verify)
-		if !ok {
-			return
-		}
+	hello := func(w http.ResponseWriter, claims *accessClaims) {
 		if !claims.hasAny(scopes) {
 			w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+scopes[0]+`"`)
 			http.Error(w, "the access token lacks a scope", http.StatusForbidden)
@@ -59,6 +56,21 @@ func main() {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(map[string]string{"subject": claims.Subject, "scope": claims.Scope})
+	}
+	api.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
+		if claims, ok := authenticate(w, r, cookie, verify); ok {
+			hello(w, claims)
+		}
+	})
+	// The same for users who have just given a second factor.
+	api.HandleFunc("GET /vault", func(w http.ResponseWriter, r *http.Request) {
+		switch claims, ok := authenticate(w, r, cookie, verify); {
+		case !ok:
+		case !vault.meets(claims, time.Now()):
+			vault.refuse(w)
+		default:
+			hello(w, claims)
+		}
 	})
 	ln, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -107,7 +119,9 @@ func allowOrigins(api http.Handler, origins []string, cookies bool) http.Handler
 // API uses.
 type accessClaims struct {
 	jwt.RegisteredClaims
-	Scope string `json:"scope"`
+	Scope    string `json:"scope"`
+	ACR      string `json:"acr"`       // the class of the user's sign-in
+	AuthTime int64  `json:"auth_time"` // when that was, in seconds since 1970
 }
 
 // hasAny reports whether the token has one of the scopes.

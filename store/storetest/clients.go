@@ -28,7 +28,7 @@ func fullClient(id ids.Client) clients.Client {
 			Origins:                []string{"https://app.example.com", "http://localhost:3000"},
 			Scopes:                 []string{"openid", "read", "a:b/c"},
 			Audiences:              []string{"https://api.example.com", "urn:<other>"},
-			MayIntrospect:          true, RequirePKCE: true, IDTokenAlg: "ES256",
+			MayIntrospect:          true, RequirePKCE: true, RequireACR: "mfa", IDTokenAlg: "ES256",
 			ClaimsInIDToken: true, AccessTokenType: "JWT", AccessTokenAlg: "RS256",
 		},
 	}

@@ -271,6 +271,41 @@ var codePromises = []promise{
 			sessionGone(t, db, before)
 		}
 	}},
+	{"RedeemCode/one without a login makes a session of none", func(t *testing.T, db *store.DB) {
+		u, client := addUser(t, db, "alice"), addClient(t, db, "app")
+		l := addLogin(t, db, u)
+		made := code(tokens.Login{UserID: u.ID, Epoch: u.Epoch, AuthTime: at, Methods: withCode}, client.ID)
+		made.RedirectURI, made.WithoutLogin = "", true
+		succeeds(t, db.CreateCode(t.Context(), made, time.Time{}, at))
+		read, err := db.Code(t.Context(), made.ID)
+		succeeds(t, err)
+		if !read.LoginID.IsZero() || read.RedirectURI != "" {
+			t.Errorf("login %v, redirect_uri %q; want none", read.LoginID, read.RedirectURI)
+		}
+		s := exchanged(t, db, made)
+		lives(t, db, s)
+		succeeds(t, db.EndLogin(t.Context(), l.ID, event(audit.LoginEnded))) // another sign-in's end
+		lives(t, db, s)
+		redeemFails(t, db, made, tokens.ErrCodeUsed)
+	}},
+	{"RedeemCode/one without a login is refused once the user may no longer sign in", func(t *testing.T, db *store.DB) {
+		for _, end := range partings {
+			u, client := withEmail(t, db, end.name, end.name+"@example.com"), addClient(t, db, end.name)
+			c := code(tokens.Login{UserID: u.ID, Epoch: u.Epoch, AuthTime: at}, client.ID)
+			c.WithoutLogin = true
+			succeeds(t, db.CreateCode(t.Context(), c, time.Time{}, at))
+			succeeds(t, end.do(t.Context(), db, &u))
+			if end.name == "deleted" {
+				isNoCode(t, db, c)
+			} else {
+				redeemFails(t, db, c, tokens.ErrUserGone)
+			}
+			another := code(tokens.Login{UserID: u.ID, Epoch: u.Epoch, AuthTime: at}, client.ID)
+			another.WithoutLogin = true
+			fails(t, "another", db.CreateCode(t.Context(), another, time.Time{}, at), tokens.ErrUnknown)
+			isNoCode(t, db, another)
+		}
+	}},
 	{"RedeemCode/refused once the login has expired", func(t *testing.T, db *store.DB) {
 		l, client := addLogin(t, db, addUser(t, db, "alice")), addClient(t, db, "app")
 		c := code(l, client.ID)

@@ -154,6 +154,34 @@ func TestExampleResourceServersWithARealServer(t *testing.T) {
 	}
 }
 
+// The Go example says what it asks of the sign-in (RFC 9470), and what it says is what the
+// authorization endpoint takes.
+func TestExampleResourceServerAsksForMore(t *testing.T) {
+	s := serve(t, "COUNTERSIGN_TOKENS_AUDIENCE="+exampleAPI)
+	_, _, token := discover(t, s)
+	vault := func(api string) *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api+"/vault", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token.AccessToken)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp
+	}
+	resp := vault(examples["go"](t, "ISSUER="+s.issuer, "AUDIENCE="+exampleAPI))
+	const want = `Bearer error="insufficient_user_authentication", error_description="sign in again, with more", acr_values="mfa", max_age="300"`
+	if got := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != http.StatusUnauthorized || got != want {
+		t.Errorf("after a password alone: %s %s, want 401 %s", resp.Status, got, want)
+	}
+	if resp := vault(examples["go"](t, "ISSUER="+s.issuer, "AUDIENCE="+exampleAPI, "ACR=pwd")); resp.StatusCode != http.StatusOK {
+		t.Errorf("where a password is enough: %s", resp.Status)
+	}
+}
+
 func TestExampleResourceServersAnswerPages(t *testing.T) {
 	issuer, _ := programs.Serve(t)
 	ask := func(t *testing.T, method, url, origin string) *http.Response {
