@@ -129,6 +129,8 @@ type Store interface {
 	// reports whether the counter has Regressed; it then writes ev, and notes nothing else
 	// unless the passkey may be on several devices. ErrUnknown.
 	UsePasskey(ctx context.Context, p Passkey, now time.Time, ev audit.Event) (regressed bool, err error)
+	// EstablishPasskey is EstablishTOTP for a passkey. ErrTaken, too.
+	EstablishPasskey(ctx context.Context, p Passkey, codes Codes, epoch int64, ev audit.Event, letters ...Notice) error
 	// SpendStep marks a time step of a TOTP in force as used, and all before it. Of several
 	// calls, on whichever replicas, one succeeds; the others get ErrBadCode.
 	SpendStep(ctx context.Context, user ids.User, id ids.Factor, step int64, now time.Time) error
@@ -141,7 +143,8 @@ type Store interface {
 	// RenameFactor gives a factor a name. ErrUnknown.
 	RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error
 	// RemoveFactor removes a factor, and the recovery codes if it was the last other one in
-	// force; that one stays if must says so of the user's roles (ErrRequired). ErrUnknown.
+	// force; that one stays if must says so of the user's roles (ErrRequired), or if the user has
+	// no other way in (accounts.ErrLastWayIn). ErrUnknown.
 	RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func(roles []string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...Notice) error
 	// FormerlySealed lists at most limit factors whose secret doesn't begin with a prefix.
 	FormerlySealed(ctx context.Context, prefix []byte, limit int) ([]Secret, error)
@@ -184,7 +187,11 @@ func New(o Options) (*Service, error) {
 	if err := o.Settings.Check(); err != nil {
 		return nil, fmt.Errorf("factors: %w", err)
 	}
-	return &Service{o}, nil
+	s := &Service{o}
+	if o.Settings.someMust() && !s.Offers(TOTP) && !s.Offers(KindPasskey) {
+		return nil, errors.New("factors: users must have a second factor and can set up none: set factors.totp to true, because the issuer's host takes no passkeys")
+	}
+	return s, nil
 }
 
 // Offers reports whether users may set up factors of a kind.

@@ -61,7 +61,12 @@ func (h *EnrolPage) ask(c *gin.Context, status int, r *authorize.Request, d page
 	if err != nil {
 		return h.refuse(c, r, err, d.Ticket)
 	}
-	d.Enrolment = &pages.Enrolment{ID: e.ID.String(), Secret: e.Secret, URI: e.URI}
+	if e.App != nil {
+		d.Enrolment = &pages.Enrolment{ID: e.App.ID.String(), Secret: e.App.Secret, URI: e.App.URI}
+	}
+	if e.Passkey != nil {
+		d.Passkey = &pages.Passkey{Options: string(e.Passkey)}
+	}
 	d.MayRemember = h.SignIns.RemembersBrowsers()
 	return h.show(c, status, pages.FactorEnrol, r, d)
 }
@@ -100,9 +105,11 @@ func (h *EnrolPage) submit(c *gin.Context, form url.Values) error {
 	if challenge == "" {
 		return h.onward(c, "/login")
 	}
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.FirstFactor{
-		Challenge: challenge, Code: form.Get("code"), Remember: form.Get("remember") != "",
-	}, h.signingIn(c, ""))
+	first := signin.FirstFactor{Challenge: challenge, Code: form.Get("code"), Remember: form.Get("remember") != ""}
+	if made := form.Get("credential"); made != "" {
+		first.Passkey = []byte(made)
+	}
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), first, h.signingIn(c, ""))
 	if err == nil {
 		_, err = h.enter(c, r, &o, l)
 	}

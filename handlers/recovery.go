@@ -12,6 +12,7 @@ import (
 	"countersign/accounts"
 	"countersign/caller"
 	"countersign/secrecy"
+	"countersign/signin"
 )
 
 // Recovery serves what users do by mail, signed in or not: set a new password after
@@ -20,6 +21,7 @@ type Recovery struct {
 	Failures
 	KnownBrowsers *KnownBrowsers
 	Users         *accounts.Users
+	SignIns       *signin.Service
 }
 
 // Mount adds the endpoint's routes.
@@ -87,9 +89,12 @@ func (h *Recovery) reset(c *gin.Context) error {
 	if err := readJSON(c.Request, &req); err != nil {
 		return err
 	}
-	user, err := h.Users.ResetPassword(c.Request.Context(), time.Now(), req.Token, req.Password, callerOf(c, req.UILocales))
-	if err == nil || errors.Is(err, accounts.ErrAlreadyDone) {
-		h.KnownBrowsers.remember(c, &user, nil)
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Reset{Token: req.Token, Password: req.Password}, callerOf(c, req.UILocales))
+	if err == nil && o.State == signin.SignedIn { // a mailbox is no second factor
+		h.KnownBrowsers.remember(c, &o.User, nil)
+	}
+	if err == nil && o.Repeated {
+		err = accounts.ErrAlreadyDone
 	}
 	return done(c, err)
 }

@@ -130,7 +130,8 @@ var signInWords = map[string]said{
 	"factor.remember":      {"Don’t ask again in this browser", "이 브라우저에서는 다시 묻지 않기"},
 	"factor_enrol.title":   {"Protect your account", "계정을 안전하게 보호하세요"},
 	"enrol.text":           {"{service} asks you for a second step at each sign-in, besides your password. Please set it up now.", "{service}에 로그인하려면 비밀번호와 함께 2단계 인증이 필요합니다. 지금 설정해 주세요."},
-	"enrol.codes":          {"Your authenticator app is set up, and you are signed in.", "인증 앱이 설정되었고, 로그인되었습니다."},
+	"enrol.or":             {"or an authenticator app", "또는 인증 앱"},
+	"enrol.codes":          {"Your second step is set up, and you are signed in.", "2단계 인증이 설정되었고, 로그인되었습니다."},
 
 	"forgot.title":  {"Forgotten password", "비밀번호 찾기"},
 	"forgot.text":   {"We'll mail you a link to set a new one.", "새 비밀번호를 설정할 수 있는 링크를 메일로 보내 드립니다."},

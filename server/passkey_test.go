@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/descope/virtualwebauthn"
@@ -84,13 +85,7 @@ func (p *page) addPasskey(d *device, origin string) *response {
 // newPasskey returns the request that adds a device's passkey.
 func (p *page) newPasskey(d *device, options *response, origin string) string {
 	p.a.t.Helper()
-	asked, err := virtualwebauthn.ParseAttestationOptions(options.Body.String())
-	if err != nil {
-		p.a.t.Fatal(err)
-	}
-	d.user = []byte(asked.UserID)
-	auth := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{BackupEligible: d.synced, BackupState: d.synced})
-	made := virtualwebauthn.CreateAttestationResponse(virtualwebauthn.RelyingParty{ID: asked.RelyingPartyID, Origin: origin}, auth, d.key, *asked)
+	made := d.makes(p.a.t, options.Body.String(), origin)
 	return `{"name":"laptop","credential":` + made + `}`
 }
 
@@ -161,6 +156,27 @@ func (a *app) withPasskey(name string, synced bool) (*page, *device, []string) {
 	p.signIn(name, password).want(http.StatusOK)
 	d, recovery := p.newDevice(synced)
 	return p, d, recovery
+}
+
+// enrolPasskey has a device make a passkey at /factor/enrol, as the page asks.
+func (p *person) enrolPasskey(d *device, page *response) *response {
+	p.a.t.Helper()
+	f := page.page("passkey-form")
+	f.Set("credential", d.makes(p.a.t, page.attribute("passkey-form", "data-options"), issuer))
+	return p.submit("/factor/enrol", f)
+}
+
+// makes has a device make the passkey that options ask for, as WebAuthn JSON, on a page of an
+// origin.
+func (d *device) makes(t testing.TB, options, origin string) string {
+	t.Helper()
+	asked, err := virtualwebauthn.ParseAttestationOptions(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.user = []byte(asked.UserID)
+	auth := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{BackupEligible: d.synced, BackupState: d.synced})
+	return virtualwebauthn.CreateAttestationResponse(virtualwebauthn.RelyingParty{ID: asked.RelyingPartyID, Origin: origin}, auth, d.key, *asked)
 }
 
 // attribute returns an attribute of the element with an id.

@@ -273,7 +273,7 @@ func (a *App) route() error {
 	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(applications)
 	(&handlers.Factors{Bearer: bearer, Users: a.Users, SignIns: a.signIns, Factors: a.Factors, KnownBrowsers: known}).Mount(applications)
 	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(applications)
-	(&handlers.Recovery{Failures: failures, KnownBrowsers: known, Users: a.Users}).Mount(applications)
+	(&handlers.Recovery{Failures: failures, KnownBrowsers: known, Users: a.Users, SignIns: a.signIns}).Mount(applications)
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
 	hosted.Authorize = authorizing
 	(&handlers.Me{Hosted: hosted, Clients: a.Clients, Consents: consents, Factors: a.Factors, Browser: browser, Export: export}).Mount(issuer)

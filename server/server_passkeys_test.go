@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/descope/virtualwebauthn"
-
 	"countersign/audit"
 	"countersign/caller"
 	"countersign/keys"
@@ -391,13 +389,8 @@ func TestAccountPagePasskeys(t *testing.T) {
 			page := p.open("/me/factors?do=passkey_add").want(http.StatusOK)
 			form := page.page("passkey-form")
 			d := &device{key: newKey(), synced: true}
-			asked, err := virtualwebauthn.ParseAttestationOptions(page.attribute("passkey-form", "data-options"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			auth := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{BackupEligible: true})
 			form.Set("name", "phone")
-			form.Set("credential", virtualwebauthn.CreateAttestationResponse(virtualwebauthn.RelyingParty{ID: asked.RelyingPartyID, Origin: issuer}, auth, d.key, *asked))
+			form.Set("credential", d.makes(t, page.attribute("passkey-form", "data-options"), issuer))
 			return p.submit("/me/factors", form), d
 		}
 		r, d := add()
@@ -409,5 +402,56 @@ func TestAccountPagePasskeys(t *testing.T) {
 		form.Set("credential", `{"id":"x"}`)
 		p.submit("/me/factors", form).says(http.StatusBadRequest, "didn’t work here")
 		p.open("/me/security").says(http.StatusOK, "Authenticator app or passkey added")
+	})
+}
+
+// A user who must have a second factor may set up a passkey on the way to sign in.
+func TestEnrolmentByPasskey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		a.signup("alice")
+		elsewhere := a.page()
+		elsewhere.signIn("alice", password).want(http.StatusOK)
+		a.options.Factors.Required = []string{"all"}
+		a.options.Factors.TOTP = false
+		a.restart()
+		p, other := a.person(), a.person()
+		page := p.signIn(p.authorize(authorization("spa")), "alice").says(http.StatusOK, "Make a passkey")
+		other.signIn(other.authorize(authorization("spa")), "alice").says(http.StatusOK, "Make a passkey")
+		if r := p.open("/factor/enrol"); strings.Contains(r.Body.String(), "enrol-form") {
+			t.Error("the page offers an app, which the operator has turned off")
+		}
+		p.submit("/factor/enrol", form("credential", "{}")).says(http.StatusBadRequest, "didn’t work here", "passkey-form")
+		p.submit("/factor/enrol", form("code", "123456")).says(http.StatusForbidden, "can’t be set up here")
+		d := &device{key: newKey(), synced: true}
+		made := p.enrolPasskey(d, page).says(http.StatusOK, `id="codes"`)
+		code := p.follow(p.submit("/factor/enrol", made.page("done-form"))).code(spaCallback)
+		_, claims := a.exchange(code).want(http.StatusOK).claims("id_token")
+		if got := fmt.Sprint(claims["amr"], claims["acr"]); got != "[pwd swk user mfa]phr" {
+			t.Errorf("methods: %s", got)
+		}
+		other.open("/factor/enrol").says(http.StatusBadRequest, "took too long") // the account has changed
+		elsewhere.refresh().want(http.StatusUnauthorized)
+		a.ownPage().signInWith(d).want(http.StatusOK)
+	})
+}
+
+// The last way in stays.
+func TestLastPasskeyStaysWithoutAPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, d, _ := a.withPasskey("alice", true)
+		factor := func(i int) string {
+			t.Helper()
+			return p.do(http.MethodGet, "/account/factors", "").want(http.StatusOK).json()["factors"].([]any)[i].(map[string]any)["id"].(string)
+		}
+		p.do(http.MethodDelete, "/account/password", "").want(http.StatusNoContent)
+		a.ownPage().signIn("alice", password).wantProblem(http.StatusUnauthorized, "invalid_credentials")
+		p.signInWith(d).want(http.StatusOK)
+		first := factor(0)
+		p.do(http.MethodDelete, "/account/factors/"+first, "").wantProblem(http.StatusConflict, "last_way_in")
+		p.newDevice(true)
+		p.do(http.MethodDelete, "/account/factors/"+first, "").want(http.StatusNoContent)
+		p.do(http.MethodDelete, "/account/factors/"+factor(1), "").wantProblem(http.StatusConflict, "last_way_in")
 	})
 }

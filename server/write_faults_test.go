@@ -115,6 +115,10 @@ func (b *brittle) AddPasskey(ctx context.Context, p factors.Passkey, codes facto
 	return first, err
 }
 
+func (b *brittle) EstablishPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, epoch int64, ev audit.Event, letters ...factors.Notice) error {
+	return b.do("EstablishPasskey", func() error { return b.Store.EstablishPasskey(ctx, p, codes, epoch, ev, letters...) })
+}
+
 func (b *brittle) UsePasskey(ctx context.Context, p factors.Passkey, now time.Time, ev audit.Event) (regressed bool, err error) {
 	err = b.do("UsePasskey", func() (err error) {
 		regressed, err = b.Store.UsePasskey(ctx, p, now, ev)
@@ -244,6 +248,13 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 		return func() *response {
 			return p.do(http.MethodPost, "/account/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+appCode(a.t, begun.text("secret"))+`"}`)
 		}, func() bool { return a.factorsOf()[0].InForce }
+	},
+	"EstablishPasskey": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		a.options.Factors.Required = []string{"all"}
+		a.restart()
+		p := a.person()
+		p.submit("/login", form("username", "alice", "password", password)).want(http.StatusSeeOther)
+		return func() *response { return p.enrolPasskey(&device{key: newKey()}, p.open("/factor/enrol")) }, func() bool { return len(a.factorsOf()) == 2 }
 	},
 	"AddPasskey": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
 		p := a.ownPage()

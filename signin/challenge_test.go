@@ -51,7 +51,7 @@ func (r *rig) signedInBy(challenge string) error {
 	if err != nil {
 		return err
 	}
-	o, err := r.Prove(r.t.Context(), r.now, signin.FirstFactor{Challenge: challenge, Code: appCode(r.t, e.Secret, r.now)}, door)
+	o, err := r.Prove(r.t.Context(), r.now, signin.FirstFactor{Challenge: challenge, Code: appCode(r.t, e.App.Secret, r.now)}, door)
 	if err == nil && (o.State != signin.SignedIn || len(o.RecoveryCodes) != 10) {
 		r.t.Errorf("%v, %d recovery codes", o.State, len(o.RecoveryCodes))
 	}

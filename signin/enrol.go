@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -33,14 +34,21 @@ func (e *EnrolmentDueError) Error() string { return ErrEnrolmentDue.Error() }
 func (e *EnrolmentDueError) Is(target error) bool { return target == ErrEnrolmentDue }
 
 // FirstFactor proves a user who must have a second factor and sets one up: by a code of the
-// app that the challenge proposes, see Enrolment. It ends all other sign-ins of the user. Its
-// errors are ErrBadChallenge, factors.ErrBadCode, factors.ErrNotOffered, a *limits.WaitError,
-// and those of an account that may not sign in. After a wrong code the challenge is as good
-// as before.
+// app that the challenge proposes, or a new passkey, see Enrolment. It ends all other sign-ins
+// of the user. Its errors are ErrBadChallenge, factors.ErrBadCode, factors.ErrBadPasskey,
+// factors.ErrNotOffered, a *limits.WaitError, and those of an account that may not sign in.
+// After a wrong answer the challenge is as good as before.
 type FirstFactor struct {
 	Challenge string
 	Code      string
-	Remember  bool // as in SecondFactor
+	Passkey   []byte // in place of Code: what navigator.credentials.create gave, as WebAuthn JSON
+	Remember  bool   // as in SecondFactor
+}
+
+// Enrolment is what a user may set up for a FirstFactor.
+type Enrolment struct {
+	App     *factors.Enrolment // nil: no app
+	Passkey json.RawMessage    // what a page hands to navigator.credentials.create, as WebAuthn JSON; nil: no passkey
 }
 
 // An enrolment's challenge is a seal.Keys.Token of
@@ -111,14 +119,25 @@ func (s *Service) readEnrolment(ctx context.Context, text string, a attempt) (e 
 	return e, user, err
 }
 
-// Enrolment returns what the user's authenticator app needs for a FirstFactor. ErrBadChallenge,
+// Enrolment returns what the user needs for a FirstFactor. ErrBadChallenge,
 // factors.ErrNotOffered, and the errors of an account that may not sign in.
-func (s *Service) Enrolment(ctx context.Context, now time.Time, challenge string, from caller.Caller) (factors.Enrolment, error) {
+func (s *Service) Enrolment(ctx context.Context, now time.Time, challenge string, from caller.Caller) (Enrolment, error) {
 	e, user, err := s.readEnrolment(ctx, challenge, attempt{now: now, from: from})
 	if err != nil {
-		return factors.Enrolment{}, err
+		return Enrolment{}, err
 	}
-	return s.factors.Proposed(e.proposal, cmp.Or(user.Username, user.Email))
+	name := cmp.Or(user.Username, user.Email)
+	app, none := s.factors.Proposed(e.proposal, name)
+	passkey, noPasskey := s.factors.CreationOptions(ctx, now, user.ID, name, ids.Place{})
+	switch {
+	case noPasskey != nil && !errors.Is(noPasskey, factors.ErrNotOffered):
+		return Enrolment{}, noPasskey
+	case none == nil:
+		return Enrolment{&app, passkey}, nil
+	case errors.Is(none, factors.ErrNotOffered) && noPasskey == nil:
+		return Enrolment{Passkey: passkey}, nil
+	}
+	return Enrolment{}, none
 }
 
 // MustEnrol reports whether the user of a browser's login must set up a second factor before
@@ -144,7 +163,14 @@ func (p FirstFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome,
 	if err != nil {
 		return Outcome{}, err
 	}
-	codes, err := s.factors.Establish(ctx, a.now, user.ID, user.Epoch, e.proposal, p.Code, a.from)
+	methods, codes := factors.CodeMethods, []string(nil)
+	if p.Passkey == nil {
+		codes, err = s.factors.Establish(ctx, a.now, user.ID, user.Epoch, e.proposal, p.Code, a.from)
+	} else {
+		var made factors.Passkey
+		made, codes, err = s.factors.EstablishPasskey(ctx, a.now, user.ID, user.Epoch, p.Passkey, a.from)
+		methods = made.Methods()
+	}
 	if errors.Is(err, factors.ErrUnknown) { // of two answers the other was first
 		err = ErrBadChallenge
 	}
@@ -152,7 +178,7 @@ func (p FirstFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome,
 		return Outcome{}, err
 	}
 	user.Epoch++
-	o := settled(a.now, user, e.methods.And(factors.CodeMethods)...)
+	o := settled(a.now, user, e.methods.And(methods)...)
 	o.RecoveryCodes = codes
 	return o, s.keep(ctx, &o, p.Remember)
 }

@@ -139,33 +139,41 @@ func (db *DB) ConfirmTOTP(ctx context.Context, user ids.User, id ids.Factor, ste
 
 // EstablishTOTP implements [factors.Store].
 func (db *DB) EstablishTOTP(ctx context.Context, s factors.Secret, step int64, codes factors.Codes, epoch int64, now time.Time, ev audit.Event, letters ...factors.Notice) error {
+	return db.establish(ctx, s.UserID, codes, epoch, now, ev, letters, func(tx *sql.Tx) error {
+		s.LastUsedAt = now
+		_, err := tx.ExecContext(ctx, factorTable.insert(), factorRow(s, now, step)...)
+		return err
+	})
+}
+
+// establish runs add, which adds the first factor of a user who isn't signed in yet.
+func (db *DB) establish(ctx context.Context, user ids.User, codes factors.Codes, epoch int64, now time.Time, ev audit.Event, letters []factors.Notice, add func(*sql.Tx) error) error {
 	err := db.inTx(ctx, func(tx *sql.Tx) error {
-		if err := db.lockUser(ctx, tx, s.UserID); err != nil {
+		if err := db.lockUser(ctx, tx, user); err != nil {
 			return err
 		}
 		// Of several sign-ins that set up a first factor side by side, the first moves the
 		// epoch of all others.
-		n, err := affected(tx.ExecContext(ctx, `UPDATE users SET epoch = epoch + 1 WHERE id = ? AND epoch = ? AND disabled_at IS NULL`, s.UserID[:], epoch))
+		n, err := affected(tx.ExecContext(ctx, `UPDATE users SET epoch = epoch + 1 WHERE id = ? AND epoch = ? AND disabled_at IS NULL`, user[:], epoch))
 		if err != nil || n == 0 {
 			return cmp.Or(err, factors.ErrUnknown)
 		}
-		if had, err := otherFactors(ctx, tx, s.UserID); err != nil || had > 0 {
+		if had, err := otherFactors(ctx, tx, user); err != nil || had > 0 {
 			return cmp.Or(err, factors.ErrUnknown)
 		}
-		s.LastUsedAt = now
-		if _, err := tx.ExecContext(ctx, factorTable.insert(), factorRow(s, now, step)...); err != nil {
+		if err := add(tx); err != nil {
 			return err
 		}
-		if err := insertCodes(ctx, tx, s.UserID, codes, now); err != nil {
+		if err := insertCodes(ctx, tx, user, codes, now); err != nil {
 			return err
 		}
-		if _, err := db.expel(ctx, tx, s.UserID, ids.Place{}, ids.Login{}); err != nil {
+		if _, err := db.expel(ctx, tx, user, ids.Place{}, ids.Login{}); err != nil {
 			return err
 		}
 		return db.tell(ctx, tx, ev, letters)
 	})
 	if err == nil {
-		db.sweep(ctx, s.UserID)
+		db.sweep(ctx, user)
 	}
 	return err
 }
@@ -300,6 +308,9 @@ func (db *DB) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, mu
 		}
 		left, err := otherFactors(ctx, tx, user)
 		if err != nil {
+			return err
+		}
+		if err := db.keepsWayIn(ctx, tx, user); err != nil {
 			return err
 		}
 		if left == 0 {

@@ -188,6 +188,11 @@ func (o *Observed) EndUserSessions(ctx context.Context, user ids.User, keep ids.
 	return o.DB.EndUserSessions(ctx, user, keep, ev)
 }
 
+func (o *Observed) EstablishPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, epoch int64, ev audit.Event, letters ...factors.Notice) error {
+	defer o.call(ctx, "EstablishPasskey", time.Now())
+	return o.DB.EstablishPasskey(ctx, p, codes, epoch, ev, letters...)
+}
+
 func (o *Observed) EstablishTOTP(ctx context.Context, s factors.Secret, step int64, codes factors.Codes, epoch int64, now time.Time, ev audit.Event, letters ...factors.Notice) error {
 	defer o.call(ctx, "EstablishTOTP", time.Now())
 	return o.DB.EstablishTOTP(ctx, s, step, codes, epoch, now, ev, letters...)

@@ -39,17 +39,25 @@ func (db *DB) AddPasskey(ctx context.Context, p factors.Passkey, codes factors.C
 		if err := checkRoom(ctx, tx, p.UserID); err != nil {
 			return err
 		}
-		row := factorRow(factors.Secret{Factor: p.Factor}, p.CreatedAt, 0)
-		if _, err := tx.ExecContext(ctx, factorTable.insert(), row...); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, passkeyTable.insert(), credentialKey(p.CredentialID), p.ID[:], p.CredentialID, p.PublicKey,
-			p.SignCount, flag(p.BackupEligible), flag(p.BackedUp), strings.Join(p.Transports, " "))
-		if db.dialect.isDuplicate(err) {
-			err = factors.ErrTaken
-		}
-		return err
+		return db.insertPasskey(ctx, tx, p)
 	})
+}
+
+// EstablishPasskey implements [factors.Store].
+func (db *DB) EstablishPasskey(ctx context.Context, p factors.Passkey, codes factors.Codes, epoch int64, ev audit.Event, letters ...factors.Notice) error {
+	return db.establish(ctx, p.UserID, codes, epoch, p.CreatedAt, ev, letters, func(tx *sql.Tx) error { return db.insertPasskey(ctx, tx, p) })
+}
+
+func (db *DB) insertPasskey(ctx context.Context, tx *sql.Tx, p factors.Passkey) error {
+	if _, err := tx.ExecContext(ctx, factorTable.insert(), factorRow(factors.Secret{Factor: p.Factor}, p.CreatedAt, 0)...); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, passkeyTable.insert(), credentialKey(p.CredentialID), p.ID[:], p.CredentialID, p.PublicKey,
+		p.SignCount, flag(p.BackupEligible), flag(p.BackedUp), strings.Join(p.Transports, " "))
+	if db.dialect.isDuplicate(err) {
+		err = factors.ErrTaken
+	}
+	return err
 }
 
 // PasskeyOf implements [factors.Store].

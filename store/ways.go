@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"strings"
 	"time"
@@ -33,6 +34,16 @@ func (db *DB) OtherWayIn(ctx context.Context, id ids.User) (bool, error) {
 		return n, err
 	}, `SELECT COUNT(*) FROM users WHERE id = ? AND `+db.otherWayIn(), id[:])
 	return n > 0, err
+}
+
+// keepsWayIn returns accounts.ErrLastWayIn if a user without a password has no way in left.
+func (db *DB) keepsWayIn(ctx context.Context, tx *sql.Tx, user ids.User) error {
+	var locked int
+	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE id = ? AND password_hash = '' AND NOT `+db.otherWayIn(), user[:]).Scan(&locked)
+	if err == nil && locked > 0 {
+		err = accounts.ErrLastWayIn
+	}
+	return err
 }
 
 // RemovePassword implements [accounts.UserStore].

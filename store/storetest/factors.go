@@ -366,6 +366,22 @@ var factorPromises = []promise{
 		_, err = db.UsePasskey(t.Context(), p, at, event(audit.FactorCounterRegressed))
 		fails(t, "use it", err, factors.ErrUnknown)
 	}},
+	{"EstablishPasskey/the first factor of a user who isn't signed in yet", func(t *testing.T, db *store.DB) {
+		u, s := signIn(t, db, "alice")
+		p := passkey(u.ID, 1)
+		establish := func(p factors.Passkey, epoch int64) error {
+			return db.EstablishPasskey(t.Context(), p, codesOf(1), epoch, event(audit.FactorAdded))
+		}
+		leaves(t, db, func(context.Context) { fails(t, "another epoch", establish(p, u.Epoch+1), factors.ErrUnknown) })
+		leaves(t, db, func(context.Context) { succeeds(t, establish(p, u.Epoch)) }, event(audit.FactorAdded))
+		sessionGone(t, db, s)
+		got, err := db.PasskeyOf(t.Context(), p.CredentialID)
+		succeeds(t, err)
+		same(t, "passkey", got, p)
+		fails(t, "a second", establish(passkey(u.ID, 2), u.Epoch+1), factors.ErrUnknown)
+		other := addUser(t, db, "bob")
+		fails(t, "the same credential", establish(passkey(other.ID, 1), other.Epoch), factors.ErrTaken)
+	}},
 	{"UsePasskey/a counter that goes back is an event, and counts only if the key may be on several devices", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
 		use := func(p factors.Passkey, count uint32, regresses bool, want uint32, events ...audit.Event) {
