@@ -34,6 +34,8 @@ const (
 	PasswordChanged   LetterKind = "password_changed"   // notifies the owner
 	AlreadyRegistered LetterKind = "already_registered" // notifies the owner that another visitor or user wants the address
 	NewBrowser        LetterKind = "new_browser"        // notifies the owner of a sign-in
+	IdentityLinked    LetterKind = "identity_linked"    // notifies the owner of another way in
+	IdentityUnlinked  LetterKind = "identity_unlinked"  // and that it is gone
 )
 
 // lifetimes are how long a letter's token is valid. A letter without one is sent within
@@ -47,6 +49,8 @@ var lifetimes = map[LetterKind]time.Duration{
 	PasswordChanged:   24 * time.Hour,
 	AlreadyRegistered: time.Hour,
 	NewBrowser:        24 * time.Hour,
+	IdentityLinked:    24 * time.Hour,
+	IdentityUnlinked:  24 * time.Hour,
 }
 
 // UrgentLetters returns the kinds of letters whose readers wait for them and can't go on
@@ -77,8 +81,11 @@ type Letter struct {
 	LastError string
 
 	// Device and CallerAddress say with which browser and from which IP address the user
-	// signed in. Only a NewBrowser has them, and only DueLetters reads them.
+	// signed in. A NewBrowser has them, an IdentityLinked and an IdentityUnlinked the latter;
+	// only DueLetters reads them, and Provider.
 	Device, CallerAddress string
+	// Provider is what users know the identity's provider as.
+	Provider string
 
 	Username string // the user's current name, or address where there is none; not stored
 }

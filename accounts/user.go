@@ -77,6 +77,7 @@ type By struct {
 type UserStore interface {
 	LetterStore
 	ProfileStore
+	IdentityStore
 	// CreateUser adds u and posts letters with it. ErrUsernameTaken, ErrEmailTaken.
 	CreateUser(ctx context.Context, u User, ev audit.Event, letters ...Letter) error
 	// UserByEmail returns the user who claims an address, by its EmailKey.

@@ -32,6 +32,9 @@ const (
 	RecoveryCodesRenewed Kind = "factor.recovery_codes_renewed"
 	RecoveryCodeUsed     Kind = "factor.recovery_code_used"
 
+	IdentityLinked   Kind = "identity.linked"   // an account at another provider opens this one from now on
+	IdentityUnlinked Kind = "identity.unlinked" // and no more
+
 	ClientCreated       Kind = "client.created"
 	ClientUpdated       Kind = "client.updated"
 	ClientDeleted       Kind = "client.deleted"

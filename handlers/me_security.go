@@ -19,7 +19,9 @@ func (h *Me) security() mePage {
 	return mePage{
 		name: pages.MeSecurity,
 		fill: h.fillSecurity,
-		do:   map[string]func(*visit, url.Values) (string, error){"password": h.changePassword},
+		do: map[string]func(*visit, url.Values) (string, error){
+			"password": h.changePassword, doLink: h.linkIdentity, doUnlink: h.unlinkIdentity,
+		},
 	}
 }
 
@@ -61,12 +63,17 @@ const mostActs = 20
 var shownActs = []audit.Kind{
 	audit.LoginCreated, audit.SessionCreated, audit.SessionReused, audit.CodeReused, audit.UserPasswordChanged, audit.UserEmailChanged,
 	audit.FactorAdded, audit.FactorRemoved, audit.FactorsReset, audit.RecoveryCodesRenewed, audit.RecoveryCodeUsed,
+	audit.IdentityLinked, audit.IdentityUnlinked,
 }
 
-func (h *Me) fillSecurity(v *visit, d *pages.Data, _ url.Values) error {
+func (h *Me) fillSecurity(v *visit, d *pages.Data, form url.Values) error {
 	if err := h.listFactors(v, d); err != nil {
 		return err
 	}
+	if err := h.listIdentities(v, d); err != nil {
+		return err
+	}
+	h.askIdentity(v, d, form)
 	events, err := h.Export.Events(v.ctx(), audit.Filter{UserID: v.user.ID, Latest: true, Kinds: shownActs, Limit: mostActs})
 	if err != nil {
 		return err

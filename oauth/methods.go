@@ -11,10 +11,16 @@ const (
 	MethodPassword = "pwd"
 	MethodOTP      = "otp" // a code that is good once
 	MethodMultiple = "mfa" // with others: the user has proven more than one factor
+	// MethodFederated says that another provider has signed the user in. Alone it comes to no
+	// class: this server doesn't know what the user has proven there.
+	MethodFederated = "fed"
 )
 
 // SecondFactor is what a user has proven who has given a password and a code.
-var SecondFactor = Methods{MethodPassword, MethodOTP, MethodMultiple}
+var SecondFactor = WithCode(MethodPassword)
+
+// WithCode is what a user has proven who has given a code after a first proof.
+func WithCode(first string) Methods { return Methods{first, MethodOTP, MethodMultiple} }
 
 // The authentication context classes ("acr") that this server can reach, from the weakest on
 // (OpenID Connect Core section 2).

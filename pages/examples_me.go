@@ -32,6 +32,11 @@ func ownExamples() []Example {
 		{ID: "0196b3a0-0000-7000-8000-000000000022", Since: at},
 		{ID: "0196b3a0-0000-7000-8000-000000000023", Codes: true, Left: 8, Since: at.Add(-90 * time.Hour)},
 	}
+	providers := []Provider{{"google", "Google"}, {"acme", "Acme ID"}}
+	linked := []OwnIdentity{
+		{ID: "0196b3a0-0000-7000-8000-000000000031", Provider: "Google", Email: address, Since: at},
+		{ID: "0196b3a0-0000-7000-8000-000000000032", Provider: "Acme ID", Since: at.Add(-90 * time.Hour)},
+	}
 	enrolment := &Enrolment{
 		ID: "0196b3a0-0000-7000-8000-000000000024", Secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
 		URI: "otpauth://totp/Acme:alice?algorithm=SHA1&digits=6&issuer=Acme&period=30&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
@@ -65,6 +70,14 @@ func ownExamples() []Example {
 		{"me-security-throttled", MeSecurity, own(MeSecurity, Own{Password: true}, Data{Errors: []string{"throttled"}, Retry: 61 * time.Second})},
 		{"me-security-without-a-password", MeSecurity, own(MeSecurity, Own{}, Data{})},
 		{"me-security-with-a-factor", MeSecurity, own(MeSecurity, Own{Password: true, Acts: acts, Factors: apps}, Data{})},
+		{"me-security-linked", MeSecurity, own(MeSecurity, Own{Notice: "identity_linked", Password: true, Identities: linked, Linkable: providers}, Data{})},
+		{"me-security-to-link", MeSecurity, own(MeSecurity, Own{Password: true, ProofDue: true, Identities: linked, Linkable: providers}, Data{})},
+		{"me-security-link", MeSecurity, own(MeSecurity, Own{Password: true, ProofDue: true, Asked: "identity_link", Identity: "google"}, Data{Provider: "Google"})},
+		{"me-security-unlink", MeSecurity, own(MeSecurity, Own{Password: true, ProofDue: true, Asked: "identity_unlink", Identity: linked[0].ID}, Data{
+			Fields: map[string]string{"current_password": "invalid"},
+		})},
+		{"me-security-last-way-in", MeSecurity, own(MeSecurity, Own{Identities: linked[:1], Linkable: providers}, Data{Errors: []string{"last_way_in"}})},
+		{"me-security-sign-in-again", MeSecurity, own(MeSecurity, Own{Identities: linked, Linkable: providers, Again: providers}, Data{Errors: []string{"sign_in_again"}})},
 		{"me/factors", MeFactors, own(MeFactors, Own{}, Data{Home: home})},
 		{"me-factors-in-force", MeFactors, own(MeFactors, Own{Notice: "factor_added", Factors: apps}, Data{})},
 		{"me-factors-begin", MeFactors, own(MeFactors, Own{Asked: "factor_begin", ProofDue: true}, Data{})},

@@ -64,9 +64,14 @@ type Own struct {
 	Next     string // names the next page of sessions; empty: there is none
 	Apps     []App
 
+	Identities []OwnIdentity
+	Linkable   []Provider // that the user can link
+	Again      []Provider // with which the user proves anew who it is, who has no password
+
 	Factors   []OwnFactor
-	Asked     string     // MeFactors: what its form does; empty: there is a list
+	Asked     string     // MeFactors, MeSecurity: what the one form does; empty: there is a list
 	Factor    string     // MeFactors: the id of the factor that the form is about
+	Identity  string     // MeSecurity: the id of the identity, or of the provider
 	Enrolment *Enrolment // MeFactors: of an authenticator app that isn't in force yet
 	Codes     []string   // MeFactors: new recovery codes
 
@@ -91,6 +96,14 @@ type Signed struct {
 	Begun  time.Time
 	Used   time.Time // zero: not known
 	Here   bool      // in this browser
+}
+
+// OwnIdentity is an account at another provider that opens the account.
+type OwnIdentity struct {
+	ID       string
+	Provider string // name
+	Email    string // empty: not known
+	Since    time.Time
 }
 
 // OwnFactor is a second factor that is in force.
@@ -185,12 +198,12 @@ func (v view) Group(name string) view {
 // that is wrong gets the focus.
 func (v view) ownInputs() (all []field) {
 	focused := false
-	for _, group := range groups[v.Page] {
+	for _, group := range v.groups() {
 		for _, f := range ownFields[group] {
 			switch {
-			case v.Page == MeSecurity && !v.Own.Password:
+			case v.Page == MeSecurity && group == "me_password" && !v.Own.Password:
 				continue
-			case v.Page != MeSecurity && !v.Own.ProofDue && f.Name == currentPassword.Name:
+			case group != "me_password" && !v.Own.ProofDue && f.Name == currentPassword.Name:
 				continue
 			}
 			f.Label = cmp.Or(f.Label, "profile."+f.Name)
@@ -208,6 +221,14 @@ func (v view) ownInputs() (all []field) {
 		}
 	}
 	return all
+}
+
+// groups returns the groups of fields that the page shows.
+func (v view) groups() []Name {
+	if v.Page == MeSecurity && v.Own.Asked != "" {
+		return []Name{"me_proof"}
+	}
+	return groups[v.Page]
 }
 
 // Open reports whether a part of the page that is folded up shows its fields: where one is
@@ -244,9 +265,18 @@ func (v view) Path() string {
 	return v.Base() + path
 }
 
+// Below returns the path of the page of the account below the issuer.
+func (v view) Below() string {
+	path, _ := MePath(v.Page)
+	return path
+}
+
 // Guarded reports whether the page of the account has a button that acts without a typed
 // secret.
 func (v view) Guarded() bool {
+	if len(v.Own.Again) > 0 {
+		return true
+	}
 	switch v.Page {
 	case Me:
 		return v.Resends()
@@ -254,8 +284,10 @@ func (v view) Guarded() bool {
 		return len(v.Own.Apps) > 0
 	case MeFactors:
 		return v.Own.Asked != "" && !v.Own.ProofDue && v.Own.Enrolment == nil && v.Own.Codes == nil
+	case MeSecurity:
+		return !v.Own.ProofDue && len(v.Own.Identities)+len(v.Own.Linkable) > 0
 	default:
-		return v.Page != MeSecurity
+		return true
 	}
 }
 

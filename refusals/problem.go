@@ -79,6 +79,10 @@ var (
 		"you have no factor with this id, or not in this state")
 	tooManyFactorsProblem = NewProblem(http.StatusConflict, "too_many_factors", "Too many factors",
 		"you have as many factors as an account may have: remove one first")
+	noIdentityProblem = NewProblem(http.StatusNotFound, "no_identity", "No such identity",
+		"you have no identity with this id")
+	lastWayInProblem = NewProblem(http.StatusConflict, "last_way_in", "Last way in",
+		"nothing else opens the account: set a password or link another provider first")
 	noConsentProblem = NewProblem(http.StatusNotFound, "no_consent", "No such consent",
 		"you have allowed nothing to an application with this client_id")
 )

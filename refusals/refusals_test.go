@@ -40,7 +40,7 @@ var silent = map[string]string{
 }
 
 // domain are the packages whose errors reach an endpoint.
-var domain = []string{"accounts", "clients", "consents", "factors", "keys", "limits", "seal", "signin", "tokens"}
+var domain = []string{"accounts", "clients", "consents", "factors", "keys", "limits", "seal", "signin", "tokens", "upstreams"}
 
 func TestEveryErrorOfTheDomainHasWordsOrAReason(t *testing.T) {
 	said := map[string]bool{}

@@ -1,11 +1,13 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"countersign/accounts"
@@ -47,9 +49,10 @@ type SecondFactor struct {
 
 // A challenge is a seal.Keys.Token of
 //
-//	binding(32) nonce(16) expires(8) epoch(8) account(16)
+//	binding(32) nonce(16) expires(8) epoch(8) account(16) [first]
 //
-// with times in milliseconds since 1970.
+// with times in milliseconds since 1970. The last is the method that came first, if that
+// is not the password.
 const (
 	challengePrefix  = "cs_ch_"
 	challengePurpose = "challenge for a second factor"
@@ -63,6 +66,7 @@ type challenge struct {
 	expires int64
 	epoch   int64
 	user    ids.User
+	first   string // the method that the user has proven
 }
 
 // askFactor makes o FactorDue if the user has a second factor.
@@ -71,7 +75,10 @@ func (s *Service) askFactor(ctx context.Context, o *Outcome, a attempt) error {
 	if err != nil || len(methods) == 0 {
 		return err
 	}
-	ch := challenge{binding: bound(a), expires: a.now.Add(challengeLife).UnixMilli(), epoch: o.User.Epoch, user: o.User.ID}
+	ch := challenge{binding: bound(a), expires: a.now.Add(challengeLife).UnixMilli(), epoch: o.User.Epoch, user: o.User.ID, first: oauth.MethodPassword}
+	if !slices.Contains(o.Methods, oauth.MethodPassword) {
+		ch.first = o.Methods[0]
+	}
 	rand.Read(ch.nonce[:])
 	o.State, o.due = FactorDue, &FactorDueError{Challenge: s.write(&ch), Methods: methods}
 	return nil
@@ -83,18 +90,22 @@ func (s *Service) write(ch *challenge) string {
 	b := append(ch.binding[:], ch.nonce[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(ch.expires))
 	b = binary.BigEndian.AppendUint64(b, uint64(ch.epoch))
-	return s.seal.Token(challengePrefix, challengePurpose, append(b, ch.user[:]...))
+	b = append(b, ch.user[:]...)
+	if ch.first != oauth.MethodPassword {
+		b = append(b, ch.first...)
+	}
+	return s.seal.Token(challengePrefix, challengePurpose, b)
 }
 
 // read returns a challenge that is the caller's and has not expired.
 func (s *Service) read(text string, a attempt) (ch challenge, ok bool) {
 	b, ok := s.seal.OpenToken(challengePrefix, challengePurpose, text)
-	if !ok || len(b) != challengeSize {
+	if !ok || len(b) < challengeSize {
 		return ch, false
 	}
 	ch = challenge{
 		binding: [32]byte(b), nonce: [16]byte(b[32:]), expires: int64(binary.BigEndian.Uint64(b[48:])),
-		epoch: int64(binary.BigEndian.Uint64(b[56:])), user: ids.User(b[64:]),
+		epoch: int64(binary.BigEndian.Uint64(b[56:])), user: ids.User(b[64:80]), first: cmp.Or(string(b[80:]), oauth.MethodPassword),
 	}
 	return ch, a.from.Binding != "" && ch.binding == bound(a) && a.now.UnixMilli() < ch.expires
 }
@@ -133,5 +144,5 @@ func (p SecondFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome
 	if err != nil {
 		return Outcome{}, err
 	}
-	return settled(a.now, user, oauth.SecondFactor...), nil
+	return settled(a.now, user, oauth.WithCode(ch.first)...), nil
 }

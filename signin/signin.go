@@ -20,6 +20,7 @@ import (
 	"countersign/oauth"
 	"countersign/seal"
 	"countersign/tokens"
+	"countersign/upstreams"
 )
 
 // ErrIncomplete means that the caller uses an Outcome as a sign-in although a step is
@@ -31,7 +32,7 @@ var ErrIncomplete = errors.New("the user is not signed in")
 var ErrLoginRequired = errors.New("no user is signed in")
 
 // Proof shows who a user is: a [Password], an [OwnPassword], a [Code], a [SignUp], a [Reset],
-// a [SecondFactor] or a [Remembered] login. A nil Proof proves nothing.
+// a [SecondFactor], a [Federated], a [FederatedSignUp] or a [Remembered] login. A nil Proof proves nothing.
 type Proof interface {
 	prove(context.Context, *Service, attempt) (Outcome, error)
 }
@@ -111,6 +112,8 @@ type Service struct {
 	factors  *factors.Service
 	seal     *seal.Keys
 	throttle *limits.Throttle
+
+	upstreams *upstreams.Service
 }
 
 // Options configure a Service. All are required.
@@ -120,11 +123,13 @@ type Options struct {
 	Factors  *factors.Service
 	Seal     *seal.Keys
 	Throttle *limits.Throttle
+
+	Upstreams *upstreams.Service
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	return &Service{users: o.Users, tokens: o.Tokens, factors: o.Factors, seal: o.Seal, throttle: o.Throttle}
+	return &Service{users: o.Users, tokens: o.Tokens, factors: o.Factors, seal: o.Seal, throttle: o.Throttle, upstreams: o.Upstreams}
 }
 
 // Prove checks a proof. A failed proof is an error; the type of the proof documents

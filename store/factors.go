@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 
@@ -154,16 +155,18 @@ func (db *DB) leaveOnly(ctx context.Context, tx *sql.Tx, user ids.User, at ids.P
 
 // provenAt notes that the user has proven a second factor at a place.
 func provenAt(ctx context.Context, tx *sql.Tx, at ids.Place) error {
-	methods := strings.Join(oauth.SecondFactor, " ")
+	// What came first was a password, or another provider.
+	const proven = ` SET methods = CASE WHEN methods LIKE ? THEN ? ELSE ? END WHERE id = ?`
+	methods := []any{oauth.MethodFederated + "%", strings.Join(oauth.WithCode(oauth.MethodFederated), " "), strings.Join(oauth.SecondFactor, " ")}
 	if !at.Session.IsZero() {
-		if _, err := tx.ExecContext(ctx, `UPDATE sessions SET methods = ? WHERE id = ?`, methods, at.Session[:]); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE sessions`+proven, append(slices.Clone(methods), at.Session[:])...); err != nil {
 			return err
 		}
 	}
 	if at.Login.IsZero() {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE logins SET methods = ? WHERE id = ?`, methods, at.Login[:])
+	_, err := tx.ExecContext(ctx, `UPDATE logins`+proven, append(methods, at.Login[:])...)
 	return err
 }
 

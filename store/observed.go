@@ -113,6 +113,11 @@ func (o *Observed) CreateCode(ctx context.Context, c tokens.Code, loginExpires, 
 	return o.DB.CreateCode(ctx, c, loginExpires, now)
 }
 
+func (o *Observed) CreateLinkedUser(ctx context.Context, u accounts.User, p accounts.Profile, i accounts.Identity, created, linked audit.Event, letters ...accounts.Letter) error {
+	defer o.call(ctx, "CreateLinkedUser", time.Now())
+	return o.DB.CreateLinkedUser(ctx, u, p, i, created, linked, letters...)
+}
+
 func (o *Observed) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) error {
 	defer o.call(ctx, "CreateLogin", time.Now())
 	return o.DB.CreateLogin(ctx, l, ev)
@@ -213,6 +218,11 @@ func (o *Observed) GiveConsent(ctx context.Context, c consents.Consent, ev audit
 	return o.DB.GiveConsent(ctx, c, ev)
 }
 
+func (o *Observed) Identities(ctx context.Context, user ids.User) ([]accounts.Identity, error) {
+	defer o.call(ctx, "Identities", time.Now())
+	return o.DB.Identities(ctx, user)
+}
+
 func (o *Observed) InForce(ctx context.Context, user ids.User) (totps []factors.Secret, codes int, err error) {
 	defer o.call(ctx, "InForce", time.Now())
 	return o.DB.InForce(ctx, user)
@@ -241,6 +251,11 @@ func (o *Observed) LetterDone(ctx context.Context, id ids.Letter, why string) er
 func (o *Observed) LetterFailed(ctx context.Context, id ids.Letter, until, again time.Time, why string) error {
 	defer o.call(ctx, "LetterFailed", time.Now())
 	return o.DB.LetterFailed(ctx, id, until, again, why)
+}
+
+func (o *Observed) LinkIdentity(ctx context.Context, i accounts.Identity, at ids.Place, ev audit.Event, letters ...accounts.Letter) error {
+	defer o.call(ctx, "LinkIdentity", time.Now())
+	return o.DB.LinkIdentity(ctx, i, at, ev, letters...)
 }
 
 func (o *Observed) Login(ctx context.Context, id ids.Login, now time.Time) (tokens.Login, error) {
@@ -428,6 +443,11 @@ func (o *Observed) UnclaimedUser(ctx context.Context, key, hash string) (account
 	return o.DB.UnclaimedUser(ctx, key, hash)
 }
 
+func (o *Observed) UnlinkIdentity(ctx context.Context, user ids.User, id ids.Identity, providers []string, now time.Time, at ids.Place, ev audit.Event, letters ...accounts.Letter) error {
+	defer o.call(ctx, "UnlinkIdentity", time.Now())
+	return o.DB.UnlinkIdentity(ctx, user, id, providers, now, at, ev, letters...)
+}
+
 func (o *Observed) UnlockUser(ctx context.Context, id ids.User, ev audit.Event) (unlocked bool, err error) {
 	defer o.call(ctx, "UnlockUser", time.Now())
 	return o.DB.UnlockUser(ctx, id, ev)
@@ -451,6 +471,11 @@ func (o *Observed) User(ctx context.Context, id ids.User) (accounts.User, error)
 func (o *Observed) UserByEmail(ctx context.Context, key string) (accounts.User, error) {
 	defer o.call(ctx, "UserByEmail", time.Now())
 	return o.DB.UserByEmail(ctx, key)
+}
+
+func (o *Observed) UserByIdentity(ctx context.Context, key [32]byte) (accounts.User, error) {
+	defer o.call(ctx, "UserByIdentity", time.Now())
+	return o.DB.UserByIdentity(ctx, key)
 }
 
 func (o *Observed) UserByUsername(ctx context.Context, username string) (accounts.User, error) {
