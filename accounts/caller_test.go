@@ -59,7 +59,8 @@ func TestZeroCallerIsAStrangerToEveryMethod(t *testing.T) {
 		"ChangePassword": true, "DeleteOwn": true, "SetProfile": true, // a session
 		"SetPassword": true, "Disable": true, "Enable": true, "VerifyEmail": true, "Delete": true, // the operator alone
 		"Unlock": true, "SetEmail": true, "AddRole": true, "RemoveRole": true,
-		"SignedIn": true, // a sign-in
+		"SignedIn": true,                 // a sign-in
+		"Link":     true, "Unlink": true, // a session
 	}
 	for method := range reflect.TypeFor[*accounts.Users]().Methods() {
 		takes := false

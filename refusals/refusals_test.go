@@ -37,6 +37,7 @@ var silent = map[string]string{
 	"seal.ErrCorrupt":         "a fault of ours, or a forged token, of which tokens and authorize make their own errors",
 	"signin.ErrIncomplete":    "a fault of ours: a caller took an Outcome for a sign-in without looking at its State",
 	"tokens.ErrStale":         "Refresh tries again",
+	"upstreams.ErrUnknown":    "the page of an unknown address",
 }
 
 // domain are the packages whose errors reach an endpoint.
