@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -197,4 +198,27 @@ func changed(u *url.URL, pairs ...string) string {
 func (s *surfer) nobody(l *listening) {
 	s.t.Helper()
 	s.open(l.url+"/me").at(l, "/login", http.StatusOK)
+}
+
+// back goes where an answer leads, to a provider, and returns our answer to the provider's.
+func (p *person) back(r *response) *response {
+	p.a.t.Helper()
+	to := r.Header().Get("Location")
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	asked, err := http.NewRequestWithContext(p.a.t.Context(), http.MethodGet, to, nil)
+	if err != nil {
+		p.a.t.Fatal(err)
+	}
+	resp, err := client.Do(asked)
+	if err != nil {
+		p.a.t.Fatalf("%v: %d %s", err, r.Code, r.Body)
+	}
+	resp.Body.Close()
+	return p.open(strings.TrimPrefix(resp.Header.Get("Location"), issuer))
+}
+
+// with signs in with a provider.
+func (p *person) with(id string) *response {
+	p.a.t.Helper()
+	return p.back(p.submit("/login/with/"+id, form()))
 }
