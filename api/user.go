@@ -25,4 +25,6 @@ func DescribeUser(u accounts.User) User {
 type UserWithProfile struct {
 	User
 	Profile accounts.Profile `json:"profile"`
+	// Identities are the accounts at other providers that open this one.
+	Identities []Identity `json:"identities,omitempty"`
 }

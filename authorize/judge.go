@@ -102,6 +102,9 @@ func (r *Request) identify(l *tokens.Login) (Step, *oauth.Error) {
 	}
 	// A user who has a second factor has always proven it, so asking again doesn't help.
 	if !l.Methods.Meets(r.Classes) {
+		if l.Methods.Class() == "" && l.AuthTime.Before(asked) { // by another provider: the user may have a password, too
+			return r.signIn()
+		}
 		return 0, oauth.Refuse(oauth.UnmetAuthentication, "the user has not set up what the acr values ask for")
 	}
 	return Consent, nil

@@ -86,15 +86,14 @@ func (p *provider) discover(ctx context.Context, now time.Time) (*found, error) 
 	if had != nil && now.Sub(at) < refreshAfter {
 		return had, nil
 	}
-	select {
-	case p.calls <- struct{}{}:
-		defer func() { <-p.calls }()
-	default:
+	done, err := p.call()
+	if err != nil {
 		if had != nil {
 			return had, nil
 		}
-		return nil, fmt.Errorf("%w: too many wait for it", ErrAway)
+		return nil, err
 	}
+	defer done()
 	f, err := p.look(ctx)
 	if err != nil && had == nil {
 		return nil, err
@@ -106,6 +105,16 @@ func (p *provider) discover(ctx context.Context, now time.Time) (*found, error) 
 	p.found, p.at = f, now
 	p.mu.Unlock()
 	return f, nil
+}
+
+// call takes the place of a caller who waits for the provider, until done is called.
+func (p *provider) call() (done func(), err error) {
+	select {
+	case p.calls <- struct{}{}:
+		return func() { <-p.calls }, nil
+	default:
+		return nil, fmt.Errorf("%w: too many wait for it", ErrAway)
+	}
 }
 
 // look finds everything out.

@@ -255,6 +255,11 @@ func (s *Service) finish(ctx context.Context, now time.Time, p *provider, q *req
 	if err != nil {
 		return Claims{}, err
 	}
+	done, err := p.call()
+	if err != nil {
+		return Claims{}, err
+	}
+	defer done()
 	if err := f.checkIssuer(answer); err != nil {
 		return Claims{}, err
 	}

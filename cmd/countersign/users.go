@@ -190,7 +190,18 @@ func (u *usersShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
 		if err != nil {
 			return err
 		}
-		return printOne(u.printing, std.out, api.UserWithProfile{User: api.DescribeUser(user), Profile: profile}, recordColumns(profile))
+		identities, err := users.Identities(ctx, user.ID)
+		if err != nil {
+			return err
+		}
+		columns := recordColumns(profile)
+		for _, i := range identities {
+			text := i.Provider + " " + i.Email
+			columns = append(columns, column[api.UserWithProfile]{"identity", func(api.UserWithProfile) string { return strings.TrimSpace(text) }, cut})
+		}
+		return printOne(u.printing, std.out, api.UserWithProfile{
+			User: api.DescribeUser(user), Profile: profile, Identities: api.List(identities, api.DescribeIdentity),
+		}, columns)
 	})
 }
 
