@@ -231,6 +231,14 @@ func TestAProviderIsOneFactor(t *testing.T) {
 	own := signingInWith(t, p.provide("a"))
 	s := newSurfer(t)
 	s.open(own.url+"/login/with/a").at(own, "/me", http.StatusOK)
+	// An application that insists on a password gets one, or the truth: the user is asked once more.
+	s.stopAt = spaCallback
+	insists := authorization("spa", "claims", `{"id_token":{"acr":{"essential":true,"values":["pwd"]}}}`)
+	s.open(own.url+"/oauth/authorize?"+insists.Encode()).at(own, "/login", http.StatusOK).submit("with-a")
+	if back := s.trail[len(s.trail)-1]; !strings.Contains(back, "error=unmet_authentication_requirements") {
+		t.Errorf("the application gets %s", back)
+	}
+	s.stopAt = ""
 	secret := s.enrolHere(own)
 	q := newSurfer(t)
 	q.stopAt = spaCallback
