@@ -149,7 +149,7 @@ var errSignature = errors.New("the signature is wrong")
 
 // VerifySignature implements [oidc.KeySet].
 func (s *secretOrKeys) VerifySignature(ctx context.Context, text string) ([]byte, error) {
-	signed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.HS256})
+	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
 		return s.keys.VerifySignature(ctx, text)
 	}
