@@ -91,9 +91,14 @@ func TestUsersSignInWithAnotherProvider(t *testing.T) {
 		t.Fatalf("the application gets %s", back)
 	}
 	code := strings.SplitN(strings.SplitN(back, "code=", 2)[1], "&", 2)[0]
-	_, claims := p.own.exchange(code).want(http.StatusOK).claims("access_token")
+	tokens := p.own.exchange(code).want(http.StatusOK)
+	_, claims := tokens.claims("access_token")
 	if got, _ := json.Marshal(claims["amr"]); string(got) != `["fed"]` || claims["acr"] != nil || claims["sub"] != u.ID.String() {
 		t.Errorf("amr = %s, acr = %v, sub = %v", got, claims["acr"], claims["sub"])
+	}
+	live := p.own.introspect(tokens.text("access_token"), "Authorization", basic("reader", secret)).want(http.StatusOK).json()
+	if _, has := live["acr"]; has || live["active"] != true {
+		t.Errorf("introspection says %v", live)
 	}
 	if n := p.own.identities(u); n != 1 {
 		t.Errorf("%d identities", n)
