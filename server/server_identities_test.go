@@ -183,6 +183,32 @@ func TestAnAccountWithoutAPasswordKeepsAWayIn(t *testing.T) {
 	}
 }
 
+// An attacker makes an account for the victim's address with a provider of the own. The victim,
+// who takes it over by mail, has it alone.
+func TestAnAddressProvenByMailRemovesWhatAStrangerHasLinked(t *testing.T) {
+	p, post := newIDP(t), smtpd.Start(t)
+	own := listen(t, func(_ string, o *server.Options) {
+		o.Upstreams = []upstreams.Declared{p.provide("a")}
+		withMail(post)(o)
+	})
+	own.run()
+	mallory := newSurfer(t)
+	mallory.open(own.url+"/login/with/a").submit("join-form", "email", "victim@example.com").at(own, "/me", http.StatusOK)
+	post.Wait(1)
+	victim := newSurfer(t)
+	victim.open(own.url+"/forgot").submit("forgot-form", "email", "victim@example.com").at(own, "/forgot", http.StatusOK)
+	letters := post.Wait(2)
+	mailed := token(t, letters[slices.IndexFunc(letters, func(l smtpd.Letter) bool { return l.Subject == "Set a new password" })])
+	victim.open(own.url+"/reset?token="+mailed).submit("reset-form", "password", password).at(own, "/reset", http.StatusOK)
+	mallory.nobody(own)
+	newSurfer(t).open(own.url+"/login/with/a").at(own, "/signup/with", http.StatusOK)
+	u, err := own.Users.ByEmail(t.Context(), "victim@example.com")
+	if err != nil || own.identities(u) != 0 || !slices.Contains(own.kinds(u), audit.IdentityUnlinked) {
+		t.Errorf("the account: %+v %v %v", u, own.kinds(u), err)
+	}
+	signedInto(t, own, "victim@example.com")
+}
+
 // Ten minutes after the sign-in a change needs a proof: the password, or the provider once more.
 func TestChangesOfIdentitiesNeedAProof(t *testing.T) {
 	p := newIDP(t)

@@ -228,6 +228,9 @@ func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now
 		if err != nil {
 			return err
 		}
+		if err := db.dropStrangers(ctx, tx, l.UserID, ev); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, `UPDATE users SET email_key = ?, email_verified = 1`+db.claimed()+` WHERE id = ?`,
 			accounts.EmailKey(l.Address), l.UserID[:])
 		if err != nil && !db.dialect.isDuplicate(err) { // duplicate: another user has proven the address
