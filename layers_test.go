@@ -44,28 +44,30 @@ var layers = map[string][]string{
 	"keys":     {"audit", "input", "seal"},
 	"factors":  {"audit", "caller", "ids", "input", "limits", "oauth", "seal"},
 
+	"upstreams": {"input", "limits", "seal", "secrecy", "uris"},
+
 	// It asks the owners of rules and adds the place.
-	"configs": {"accounts", "clients", "factors", "hashing", "input", "keys", "limits", "oauth", "origins", "secrecy", "spelling", "store/dsn", "theme", "tokens", "uris"},
+	"configs": {"accounts", "clients", "factors", "hashing", "input", "keys", "limits", "oauth", "origins", "secrecy", "spelling", "store/dsn", "theme", "tokens", "upstreams", "uris"},
 
 	"store/dsn":       {"input", "uris"},
 	"store":           {"ids", "store/dsn", "accounts", "audit", "clients", "consents", "factors", "keys", "limits", "oauth", "secrecy", "tokens"},
 	"store/storetest": {"accounts", "audit", "clients", "consents", "factors", "ids", "keys", "limits", "oauth", "store", "store/dsn", "tokens", "test/mariadb", "test/soak"},
 
-	"signin": {"accounts", "browser", "caller", "clients", "factors", "ids", "limits", "oauth", "seal", "secrecy", "tokens"},
+	"signin": {"accounts", "browser", "caller", "clients", "factors", "ids", "limits", "oauth", "seal", "secrecy", "tokens", "upstreams"},
 
 	// Above the domain.
-	"refusals":  {"accounts", "clients", "consents", "factors", "input", "limits", "oauth", "signin", "tokens"},
+	"refusals":  {"accounts", "clients", "consents", "factors", "input", "limits", "oauth", "signin", "tokens", "upstreams"},
 	"grants":    {"accounts", "browser", "caller", "clients", "factors", "ids", "oauth", "refusals", "seal", "secrecy", "signin", "tokens"},
 	"authorize": {"caller", "clients", "consents", "ids", "oauth", "refusals", "seal", "signin", "tokens"},
 	"presets":   {"clients", "oauth", "spelling", "uris"},
 	"api":       {"accounts", "audit", "clients", "consents", "factors", "ids", "keys", "tokens"},
-	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "factors", "grants", "ids", "input", "keys", "mail", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "theme", "tokens", "web"},
-	"server":    {"accounts", "audit", "authorize", "caller", "clients", "consents", "factors", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "theme", "tokens", "tracing", "uris"},
+	"handlers":  {"accounts", "api", "audit", "authorize", "browser", "caller", "clients", "consents", "factors", "grants", "ids", "input", "keys", "mail", "oauth", "openapi", "origins", "pages", "refusals", "seal", "secrecy", "signin", "theme", "tokens", "upstreams", "web"},
+	"server":    {"accounts", "audit", "authorize", "caller", "clients", "consents", "factors", "grants", "handlers", "hashing", "ids", "keys", "limits", "mail", "metrics", "oauth", "origins", "refusals", "seal", "signin", "theme", "tokens", "tracing", "upstreams", "uris"},
 
 	// It sends what tracing makes.
 	"tracing/otlp": {"tracing"},
 
-	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "factors", "handlers", "ids", "keys", "limits", "mail", "metrics", "oauth", "presets", "seal", "secrecy", "server", "store", "theme", "tokens", "tracing", "tracing/otlp"},
+	"cmd/countersign": {"accounts", "api", "audit", "caller", "clients", "configs", "examples/spa", "factors", "handlers", "ids", "keys", "limits", "mail", "metrics", "oauth", "presets", "seal", "secrecy", "server", "store", "theme", "tokens", "tracing", "tracing/otlp", "upstreams"},
 
 	// For measuring alone.
 	"bench": {"test/mariadb"},
@@ -83,6 +85,9 @@ var owners = map[string][]string{
 	"github.com/alecthomas/kong":          {"cmd/countersign"},
 	"github.com/mileusna/useragent":       {"browser"},
 	"github.com/pquerna/otp":              {"factors"},
+	"github.com/coreos/go-oidc/v3":        {"upstreams"},
+	"github.com/go-jose/go-jose/v4":       {"upstreams"},
+	"golang.org/x/oauth2":                 {"upstreams"},
 	"github.com/go-webauthn/webauthn":     {"factors"},
 	"github.com/boombuler/barcode":        {"pages"},
 	"github.com/wneessen/go-mail":         {"mail"},
@@ -142,7 +147,7 @@ func TestArchitectureShowsTheLayers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	groups := map[string][]string{"the domain": {"accounts", "factors", "clients", "consents", "tokens", "keys"}}
+	groups := map[string][]string{"the domain": {"accounts", "factors", "upstreams", "clients", "consents", "tokens", "keys"}}
 	mayImport := map[string][]string{} // package: words of the column
 	for line := range strings.Lines(string(text)) {
 		cells := strings.Split(line, " | ")

@@ -26,6 +26,12 @@ type NewUser struct {
 	// NoPassword makes an account that no password opens, until it gets one. Only the
 	// operator may.
 	NoPassword bool
+	// By, if not nil, is how a provider knows the visitor: the account is linked to it, has no
+	// password, and its address is proven if the provider says so. The caller must have
+	// checked that it is the provider that says all this. Profile is of such an account
+	// alone; claims that break a rule are left out.
+	By      *Named
+	Profile Profile
 }
 
 // Create adds an account, and posts a letter that proves its address. Malformed input
@@ -39,7 +45,8 @@ type NewUser struct {
 // has it, unless the operator says that it is proven: the other account's owner gets a
 // letter, and the new account can't be used.
 func (u *Users) Create(ctx context.Context, now time.Time, n NewUser, from caller.Caller) (User, error) {
-	if len(n.Roles) > 0 || n.EmailVerified || n.NoPassword {
+	n.NoPassword = n.NoPassword || n.By != nil
+	if len(n.Roles) > 0 || n.By == nil && (n.EmailVerified || n.NoPassword) {
 		if err := from.MustBeOperator(); err != nil {
 			return User{}, err
 		}
@@ -176,10 +183,19 @@ func (u *Users) create(ctx context.Context, now time.Time, name, prepared string
 		}
 		letters = append(letters, l)
 	}
-	if err := u.store.CreateUser(ctx, user, userEvent(audit.UserCreated, now, user.ID, from), letters...); err != nil {
+	if err := u.add(ctx, now, user, &n, letters, from); err != nil {
 		return User{}, alreadyTaken(err)
 	}
 	return user, nil
+}
+
+// add stores a new account.
+func (u *Users) add(ctx context.Context, now time.Time, user User, n *NewUser, letters []Letter, from caller.Caller) error {
+	created := userEvent(audit.UserCreated, now, user.ID, from)
+	if n.By == nil {
+		return u.store.CreateUser(ctx, user, created, letters...)
+	}
+	return u.store.CreateLinkedUser(ctx, user, n.Profile.sound(), n.By.identity(now, user.ID), created, userEvent(audit.IdentityLinked, now, user.ID, from), letters...)
 }
 
 // A sign-up looks every turnStep whether it is its turn. It waits no longer than turnSteps of them: the

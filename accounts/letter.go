@@ -34,6 +34,8 @@ const (
 	PasswordChanged   LetterKind = "password_changed"   // notifies the owner
 	AlreadyRegistered LetterKind = "already_registered" // notifies the owner that another visitor or user wants the address
 	NewBrowser        LetterKind = "new_browser"        // notifies the owner of a sign-in
+	IdentityLinked    LetterKind = "identity_linked"    // notifies the owner of another way in
+	IdentityUnlinked  LetterKind = "identity_unlinked"  // and that it is gone
 
 	// These notify the owner of a change of what is proven at a sign-in besides the password,
 	// and of the password's end.
@@ -56,6 +58,8 @@ var lifetimes = map[LetterKind]time.Duration{
 	PasswordChanged:   24 * time.Hour,
 	AlreadyRegistered: time.Hour,
 	NewBrowser:        24 * time.Hour,
+	IdentityLinked:    24 * time.Hour,
+	IdentityUnlinked:  24 * time.Hour,
 
 	FactorAdded:          24 * time.Hour,
 	FactorRemoved:        24 * time.Hour,
@@ -93,8 +97,11 @@ type Letter struct {
 	LastError string
 
 	// Device and CallerAddress say with which browser and from which IP address the user
-	// signed in. Only a NewBrowser has them, and only DueLetters reads them.
+	// signed in. A NewBrowser has them, an IdentityLinked and an IdentityUnlinked the latter;
+	// only DueLetters reads them, and Provider.
 	Device, CallerAddress string
+	// Provider is what users know the identity's provider as.
+	Provider string
 
 	Username string // the user's current name, or address where there is none; not stored
 }
@@ -140,7 +147,8 @@ type LetterStore interface {
 	// ResetPassword uses up a letter of ResetPassword to an account that is still in
 	// the letter's epoch and has its address: it replaces the hash, moves the epoch,
 	// ends all sessions and what was pending, takes back all consents, and marks the
-	// address as proven, unless it is another account's. Of any number of concurrent calls one succeeds.
+	// address as proven, unless it is another account's. If it was not proven before, the
+	// identities go, too: they may be those of another person who has given it. Of any number of concurrent calls one succeeds.
 	// letters are posted with it. ErrBadToken.
 	ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...Letter) error
 

@@ -175,6 +175,24 @@ func (p *Profile) check() error {
 	return bad.Err()
 }
 
+// sound returns the profile without the claims that break a rule.
+func (p Profile) sound() Profile {
+	if number, ok := normalizePhone(p.PhoneNumber); ok {
+		p.PhoneNumber = number
+	}
+	for {
+		bad, ok := errors.AsType[*input.Error](p.check())
+		if !ok {
+			return p
+		}
+		for _, one := range bad.Problems {
+			if !p.Set(one.Field, "") {
+				return Profile{} // too long as a whole
+			}
+		}
+	}
+}
+
 // readableText reports whether s has visible characters, and none that change how the
 // text around it looks.
 func readableText(s string, lines bool) bool {

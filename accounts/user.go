@@ -77,6 +77,7 @@ type By struct {
 type UserStore interface {
 	LetterStore
 	ProfileStore
+	IdentityStore
 	// CreateUser adds u and posts letters with it. ErrUsernameTaken, ErrEmailTaken.
 	CreateUser(ctx context.Context, u User, ev audit.Event, letters ...Letter) error
 	// UserByEmail returns the user who claims an address, by its EmailKey.
@@ -128,9 +129,10 @@ type UserStore interface {
 	// RemovePassword is SetPasswordHash without a hash, by the user, for an account that has
 	// another way in: see OtherWayIn. ErrLastWayIn, ErrUnknownUser, ErrSignedOut,
 	// ErrBadCredentials.
-	RemovePassword(ctx context.Context, id ids.User, by By, now time.Time, ev audit.Event, letters ...Letter) error
-	// OtherWayIn reports whether the user can sign in without the password.
-	OtherWayIn(ctx context.Context, id ids.User) (bool, error)
+	RemovePassword(ctx context.Context, id ids.User, providers []string, by By, now time.Time, ev audit.Event, letters ...Letter) error
+	// OtherWayIn reports whether the user can sign in without the password: by a passkey, or by
+	// an identity at one of the providers.
+	OtherWayIn(ctx context.Context, id ids.User, providers []string) (bool, error)
 	// UpgradePasswordHash replaces old by another hash of the same password, if old is
 	// still the user's hash. Sessions stay alive.
 	UpgradePasswordHash(ctx context.Context, id ids.User, old, hash string) error

@@ -40,7 +40,9 @@ type Options struct {
 	// UTF8Mail reports whether letters can go to addresses that are not ASCII before the
 	// @. nil: they can't. Addresses are held to that only with Mail.
 	UTF8Mail func(context.Context) bool
-	Log      *slog.Logger
+	// Providers are the ids of the providers whose identities open accounts.
+	Providers []string
+	Log       *slog.Logger
 }
 
 // Users creates accounts and authenticates their owners.
@@ -55,6 +57,7 @@ type Users struct {
 	requireVerifiedEmail bool
 	signupNames          SignupNames
 	notices              Notices
+	providers            []string
 	log                  *slog.Logger
 }
 
@@ -84,7 +87,7 @@ func New(o Options) (*Users, error) {
 	return &Users{
 		store: o.Store, policy: o.Passwords, hasher: hasher, throttle: o.Throttle,
 		mail: o.Mail, seal: o.Seal, utf8Mail: o.UTF8Mail, requireVerifiedEmail: o.RequireVerifiedEmail, signupNames: o.Signup,
-		notices: o.Notices, log: o.Log,
+		notices: o.Notices, providers: o.Providers, log: o.Log,
 	}, nil
 }
 

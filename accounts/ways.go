@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,9 +9,6 @@ import (
 	"countersign/caller"
 	"countersign/ids"
 )
-
-// ErrLastWayIn means that the user would have no way left to sign in.
-var ErrLastWayIn = errors.New("the last way to sign in")
 
 // RemovePassword removes the password of a user who has just given a proof and has another way
 // in, ends all of the user's sessions and logins but the place that asks, and returns the user
@@ -35,7 +31,7 @@ func (u *Users) RemovePassword(ctx context.Context, now time.Time, proven User, 
 		return User{}, err
 	}
 	by := By{Place: at, Epoch: proven.Epoch}
-	if err := u.store.RemovePassword(ctx, user.ID, by, now, userEvent(audit.UserPasswordRemoved, now, user.ID, from), letters...); err != nil {
+	if err := u.store.RemovePassword(ctx, user.ID, u.providers, by, now, userEvent(audit.UserPasswordRemoved, now, user.ID, from), letters...); err != nil {
 		return User{}, fmt.Errorf("remove a password: %w", err)
 	}
 	user.PasswordHash, user.Epoch = "", proven.Epoch+1
@@ -44,5 +40,5 @@ func (u *Users) RemovePassword(ctx context.Context, now time.Time, proven User, 
 
 // OtherWayIn reports whether a user can sign in without the password.
 func (u *Users) OtherWayIn(ctx context.Context, id ids.User) (bool, error) {
-	return u.store.OtherWayIn(ctx, id)
+	return u.store.OtherWayIn(ctx, id, u.providers)
 }

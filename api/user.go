@@ -26,4 +26,6 @@ type UserWithProfile struct {
 	User
 	Factors []Factor         `json:"factors"`
 	Profile accounts.Profile `json:"profile"`
+	// Identities are the accounts at other providers that open this one.
+	Identities []Identity `json:"identities,omitempty"`
 }

@@ -34,6 +34,9 @@ const (
 	RecoveryCodeUsed       Kind = "factor.recovery_code_used"
 	FactorCounterRegressed Kind = "factor.counter_regressed" // a passkey may have been copied
 
+	IdentityLinked   Kind = "identity.linked"   // an account at another provider opens this one from now on
+	IdentityUnlinked Kind = "identity.unlinked" // and no more
+
 	ClientCreated       Kind = "client.created"
 	ClientUpdated       Kind = "client.updated"
 	ClientDeleted       Kind = "client.deleted"

@@ -150,6 +150,9 @@ func (s *Service) reach(ctx context.Context, r *Request, l *tokens.Login) (Step,
 			return 0, "", nil, err
 		case can:
 			return step(class)
+		case l.Methods.Class() == "" && l.AuthTime.Before(time.UnixMilli(r.AskedAt)): // by another provider: the user may have a password, too
+			next, refusal := r.signIn()
+			return next, "", refusal, nil
 		}
 		return 0, "", oauth.Refuse(oauth.UnmetAuthentication, "the user has not set up a factor that this request asks for"), nil
 	}

@@ -41,6 +41,7 @@ func (c *Config) check(r *report) {
 	c.checkSessionCookie(r)
 	c.checkMail(r)
 	c.checkClients(r)
+	c.checkUpstreams(r)
 }
 
 // checkServe reports what is missing or wrong for serve alone: the other

@@ -34,6 +34,7 @@ import (
 	"countersign/store/dsn"
 	"countersign/theme"
 	"countersign/tokens"
+	"countersign/upstreams"
 )
 
 // Config is the whole configuration. Keys are dotted paths through it, such as
@@ -274,6 +275,10 @@ type Config struct {
 	// Default none; with --dev spa, postman and api, until the file has its own.
 	Clients []Client `yaml:"clients" only:"file"`
 
+	// Upstreams are other providers with whose accounts users may sign in ("Continue with
+	// ..."). Default none. See docs/providers.md.
+	Upstreams []Upstream `yaml:"upstreams" only:"file"`
+
 	// Dev and Data come from Load's Source: whether --dev was on, and the data folder
 	// (default ./countersign-data).
 	Dev  bool   `yaml:"-"`
@@ -305,6 +310,16 @@ type Client struct {
 	// Secret is the known secret of a --dev client, in place of a SecretFile.
 	// Nothing else sets it.
 	Secret secrecy.Text `yaml:"-"`
+}
+
+// Upstream is another provider with whose accounts users may sign in.
+type Upstream struct {
+	// Settings are all fields but the next.
+	upstreams.Settings `yaml:",inline"`
+	// ClientSecretFile names the file with the secret that the provider has given, from the
+	// working directory if it is not absolute; at Apple the key that signs secrets (.p8).
+	// Required with a preset; without it the client is a public one.
+	ClientSecretFile string `yaml:"client_secret_file"`
 }
 
 // masked replaces a secret in all output.

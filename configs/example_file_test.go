@@ -60,3 +60,16 @@ func TestExampleFileHasEveryKeyOfAClient(t *testing.T) {
 		}
 	}
 }
+
+func TestExampleFileHasEveryKeyOfAProvider(t *testing.T) {
+	shown := load(t, uncommented(t)).Show()
+	of := reflect.VisibleFields(reflect.TypeFor[configs.Upstream]())
+	for _, f := range of {
+		name := f.Tag.Get("yaml")
+		if name != ",inline" && !slices.ContainsFunc(shown, func(s configs.Setting) bool {
+			return strings.HasPrefix(s.Key, "upstreams[") && strings.HasSuffix(s.Key, "]."+name)
+		}) {
+			t.Errorf("upstreams: %s is not in the example file", name)
+		}
+	}
+}

@@ -142,7 +142,9 @@ func (f *file) value(n *yaml.Node, key string, l leaf) {
 	case l.tag.Get("words") != "" && n.Kind == yaml.ScalarNode:
 		f.word(n, key, strings.Split(l.tag.Get("words"), ","), v.Addr().Interface().(*[]string))
 	case v.Type() == reflect.TypeFor[[]Client]():
-		f.clients(n, key, v.Addr().Interface().(*[]Client))
+		items(f, n, key, "clients", v.Addr().Interface().(*[]Client))
+	case v.Type() == reflect.TypeFor[[]Upstream]():
+		items(f, n, key, "providers", v.Addr().Interface().(*[]Upstream))
 	case v.Kind() == reflect.Slice:
 		f.list(n, key, v.Addr().Interface().(*[]string))
 	case v.Kind() == reflect.String:
@@ -191,16 +193,26 @@ func (f *file) word(n *yaml.Node, key string, words []string, to *[]string) {
 	*to = []string{n.Value}
 }
 
-func (f *file) clients(n *yaml.Node, key string, to *[]Client) {
+// items decodes n into a list of structs, called what, each of which begins with its
+// defaults.
+func items[T any](f *file, n *yaml.Node, key, what string, to *[]T) {
 	if n.Kind != yaml.SequenceNode {
-		f.add(key, "must be a list of clients, not %s", kind(n))
+		f.add(key, "must be a list of %s, not %s", what, kind(n))
 		return
 	}
-	list := make([]Client, len(n.Content))
+	list := make([]T, len(n.Content))
 	for i, item := range n.Content {
 		key := fmt.Sprintf("%s[%d]", key, i)
 		f.places[key] = place{"file", f.at(item)}
-		f.mapping(item, key, leaves(key, reflect.ValueOf(&list[i]).Elem()))
+		ls := leaves(key, reflect.ValueOf(&list[i]).Elem())
+		for _, l := range ls {
+			if text := l.standard(false); text != "" {
+				if err := parse(l.value, text); err != nil {
+					panic("configs: default of " + l.key + ": " + err.Error())
+				}
+			}
+		}
+		f.mapping(item, key, ls)
 	}
 	*to = list
 }

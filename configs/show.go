@@ -12,7 +12,8 @@ type Setting struct {
 	Source string `json:"source"` // default, file, env or flag
 }
 
-// Show lists all keys in the order of Config, then the non-empty fields of each client.
+// Show lists all keys in the order of Config, then the non-empty fields of each client and
+// each provider.
 // It shows no secret.
 func (c *Config) Show() []Setting {
 	var all []Setting
@@ -20,13 +21,20 @@ func (c *Config) Show() []Setting {
 		all = append(all, Setting{l.key, format(l.value), c.places.of(l.key).source})
 	}
 	for _, l := range c.leaves() {
-		if l.key != "clients" {
+		if l.key != "clients" && l.key != "upstreams" {
 			add(l)
 		}
 	}
 	for i := range c.Clients {
 		for _, l := range leaves(fmt.Sprintf("clients[%d]", i), reflect.ValueOf(&c.Clients[i]).Elem()) {
 			if !l.value.IsZero() {
+				add(l)
+			}
+		}
+	}
+	for i := range c.Upstreams {
+		for _, l := range leaves(item("upstreams", i), reflect.ValueOf(&c.Upstreams[i]).Elem()) {
+			if !l.value.IsZero() || l.standard(false) != "" {
 				add(l)
 			}
 		}

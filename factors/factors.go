@@ -143,9 +143,10 @@ type Store interface {
 	// RenameFactor gives a factor a name. ErrUnknown.
 	RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error
 	// RemoveFactor removes a factor, and the recovery codes if it was the last other one in
-	// force; that one stays if must says so of the user's roles (ErrRequired), or if the user has
-	// no other way in (accounts.ErrLastWayIn). ErrUnknown.
-	RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func(roles []string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...Notice) error
+	// force; that one stays if must says so of the user's roles (ErrRequired). A passkey stays if
+	// nothing else opens the account: no password, and no identity at one of the providers
+	// (accounts.ErrLastWayIn). ErrUnknown.
+	RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func(roles []string) bool, providers []string, now time.Time, at ids.Place, ev audit.Event, letters ...Notice) error
 	// FormerlySealed lists at most limit factors whose secret doesn't begin with a prefix.
 	FormerlySealed(ctx context.Context, prefix []byte, limit int) ([]Secret, error)
 	// Reseal puts another sealed secret in the place of one.
@@ -174,7 +175,9 @@ type Options struct {
 	Store    Store
 	Seal     *seal.Keys
 	Throttle *limits.Throttle
-	Issuer   string // the name that authenticator apps and passkeys' devices show, such as "Acme"
+	// Providers are the ids of the providers whose identities open accounts, too.
+	Providers []string
+	Issuer    string // the name that authenticator apps and passkeys' devices show, such as "Acme"
 	// RelyingParty is whom passkeys are for. The zero value takes none.
 	RelyingParty RelyingParty
 }
@@ -263,7 +266,7 @@ func (s *Service) Remove(ctx context.Context, now time.Time, user ids.User, id i
 	if err != nil {
 		return err
 	}
-	return s.o.Store.RemoveFactor(ctx, user, id, s.o.Settings.MustHave, now, at, ev, letters...)
+	return s.o.Store.RemoveFactor(ctx, user, id, s.o.Settings.MustHave, s.o.Providers, now, at, ev, letters...)
 }
 
 // Reset removes all factors of a user who has lost them, and returns how many were in force.

@@ -36,6 +36,8 @@ const (
 	bindingCookie      = "countersign_binding"  // what the challenges of this browser's pages are bound to, see Session
 	factorCookie       = "countersign_factor"   // the challenge that this browser has to answer at /factor
 	enrolCookie        = "countersign_enrol"    // the same at /factor/enrol
+	upstreamCookie     = "countersign_upstream" // the request of a user who is at another provider, see Upstreams
+	claimsCookie       = "countersign_claims"   // what a provider has said of a user who has something left to do
 )
 
 // name returns a cookie's name with its prefix, with which browsers refuse the cookie from

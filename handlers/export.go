@@ -48,6 +48,10 @@ func (e *Export) answer(c *gin.Context, id ids.User, current func(*tokens.Sessio
 	if err != nil {
 		return err
 	}
+	identities, err := e.Users.Identities(ctx, id)
+	if err != nil {
+		return err
+	}
 	now, after, about := time.Now(), ids.Session{}, audit.Filter{UserID: id, Limit: exportPage, ByNumber: true}
 	neverCache(c)
 	out := newObjectWriter(c.Writer, "account.json")
@@ -55,6 +59,7 @@ func (e *Export) answer(c *gin.Context, id ids.User, current func(*tokens.Sessio
 	out.member("profile", profile)
 	out.member("consents", api.List(consents, api.DescribeConsent))
 	out.member("factors", api.List(second, api.DescribeFactor))
+	out.member("identities", api.List(identities, api.DescribeIdentity))
 	list(out, "sessions", func() ([]api.OwnSession, error) {
 		some, err := e.Tokens.Page(ctx, now, id, after, exportPage)
 		if len(some) > 0 {

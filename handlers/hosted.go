@@ -22,6 +22,7 @@ import (
 	"countersign/signin"
 	"countersign/theme"
 	"countersign/tokens"
+	"countersign/upstreams"
 )
 
 // Hosted is what our own pages share: the browser's login, and how a page is shown.
@@ -31,6 +32,7 @@ type Hosted struct {
 	Tokens        *tokens.Service
 	Users         *accounts.Users
 	SignIns       *signin.Service
+	Upstreams     *upstreams.Service
 	KnownBrowsers *KnownBrowsers
 	// Cookies are those of the pages alone. They are limited to this host, and browsers
 	// send them along when another site leads here.
@@ -252,7 +254,7 @@ func (h *Hosted) enter(c *gin.Context, r *authorize.Request, o *signin.Outcome, 
 	}
 	h.KnownBrowsers.remember(c, &o.User, o.Keep)
 	h.Cookies.set(c, loginCookie, h.Tokens.LoginToken(&l), time.Until(l.AbsoluteExpiresAt))
-	return &l, nil
+	return &l, h.linkKept(c, &l)
 }
 
 // ticketKey is where a page that fails finds the ticket of its request.

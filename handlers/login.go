@@ -61,7 +61,7 @@ func continuing(j authorize.Judgment, l *tokens.Login) *tokens.Login {
 
 // ask shows the page. The user of signedIn, if not nil, may continue without a new proof.
 func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, signedIn *tokens.Login, d pages.Data) error {
-	d.Signup, d.Forgot = h.SignupEnabled, h.Mail
+	d.Signup, d.Forgot, d.Providers = h.SignupEnabled, h.Mail, h.choices()
 	d.RequireVerifiedEmail = h.RequireVerifiedEmail
 	if h.SignIns.TakesPasskeys() {
 		if d.Passkey == nil {

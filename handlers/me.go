@@ -128,6 +128,9 @@ func (h *Me) submit(c *gin.Context, p *mePage, path string, form url.Values) err
 		return nil
 	}
 	d, status, ok := h.troubles(c, aboutProof(err))
+	if errors.Is(err, signin.ErrStale) && v.user.PasswordHash == "" { // there is no field to fill in
+		d, status, ok = pages.Data{Errors: []string{"sign_in_again"}}, http.StatusForbidden, true
+	}
 	if !ok {
 		return err
 	}
@@ -139,7 +142,12 @@ func (h *Me) submit(c *gin.Context, p *mePage, path string, form url.Values) err
 func (h *Me) showOwn(v *visit, p *mePage, status int, d pages.Data, form url.Values) error {
 	d.SignedIn, d.Username, d.Forgot = v.login.Username, v.user.Username, h.Mail
 	d.Own.Mail, d.Own.Password = h.Mail, v.user.PasswordHash != ""
-	d.Own.ProofDue, d.Own.Account = !v.owner.Fresh(v.now), h.Users.AccountToken(v.now, v.user.ID)
+	d.Own.ProofDue, d.Own.Account = d.Own.Password && !v.owner.Fresh(v.now), h.Users.AccountToken(v.now, v.user.ID)
+	if !d.Own.Password && !v.owner.Fresh(v.now) {
+		if err := h.offerAgain(v, &d); err != nil {
+			return err
+		}
+	}
 	if err := p.fill(v, &d, form); err != nil {
 		return err
 	}
@@ -182,7 +190,7 @@ func aboutProof(err error) error {
 }
 
 // notify has the browser keep the code of a notice, which the next page shows once.
-func (h *Me) notify(c *gin.Context, notice string) {
+func (h *Hosted) notify(c *gin.Context, notice string) {
 	h.Cookies.set(c, noticeCookie, notice, time.Minute)
 }
 

@@ -21,7 +21,9 @@ func (h *Me) security() mePage {
 	return mePage{
 		name: pages.MeSecurity,
 		fill: h.fillSecurity,
-		do:   map[string]func(*visit, url.Values) (string, error){"password": h.changePassword, doRemovePassword: h.removePassword},
+		do: map[string]func(*visit, url.Values) (string, error){
+			"password": h.changePassword, doRemovePassword: h.removePassword, doLink: h.linkIdentity, doUnlink: h.unlinkIdentity,
+		},
 	}
 }
 
@@ -87,6 +89,7 @@ const mostActs = 20
 var shownActs = []audit.Kind{
 	audit.LoginCreated, audit.SessionCreated, audit.SessionReused, audit.CodeReused, audit.UserPasswordChanged, audit.UserPasswordRemoved, audit.UserEmailChanged,
 	audit.FactorAdded, audit.FactorRemoved, audit.FactorsReset, audit.FactorCounterRegressed, audit.RecoveryCodesRenewed, audit.RecoveryCodeUsed,
+	audit.IdentityLinked, audit.IdentityUnlinked,
 }
 
 func (h *Me) fillSecurity(v *visit, d *pages.Data, form url.Values) error {
@@ -102,6 +105,10 @@ func (h *Me) fillSecurity(v *visit, d *pages.Data, form url.Values) error {
 	if d.Own.OtherWayIn && cmp.Or(form.Get("do"), v.Query("do")) == doRemovePassword {
 		d.Own.Asked = doRemovePassword
 	}
+	if err := h.listIdentities(v, d); err != nil {
+		return err
+	}
+	h.askIdentity(v, d, form)
 	events, err := h.Export.Events(v.ctx(), audit.Filter{UserID: v.user.ID, Latest: true, Kinds: shownActs, Limit: mostActs})
 	if err != nil {
 		return err

@@ -77,7 +77,8 @@ func (h *Preview) example(c *gin.Context) error {
 		m, err := mail.Compose(mail.Kind(kind), language, mail.Vars{
 			Service: h.ServiceName, Username: "alice", Link: h.Issuer + link, ValidFor: 24 * time.Hour,
 			Theme: h.Theme, Issuer: h.Issuer,
-			SignIn: mail.SignIn{At: time.Date(2030, 1, 31, 15, 4, 0, 0, time.UTC), Device: "Firefox on Linux", Address: "203.0.113.7"},
+			SignIn:   mail.SignIn{At: time.Date(2030, 1, 31, 15, 4, 0, 0, time.UTC), Device: "Firefox on Linux", Address: "203.0.113.7"},
+			Provider: "Google",
 		})
 		if err != nil {
 			return errNoPreview

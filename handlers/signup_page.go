@@ -66,7 +66,7 @@ func (h *SignupPage) ask(c *gin.Context, status int, r *authorize.Request, d pag
 	if !h.SignupEnabled {
 		return errSignupOff
 	}
-	d.RequireVerifiedEmail = h.RequireVerifiedEmail
+	d.RequireVerifiedEmail, d.Providers = h.RequireVerifiedEmail, h.choices()
 	return h.show(c, status, pages.Signup, r, d)
 }
 

@@ -19,6 +19,8 @@ type (
 	Consent = of[consent]
 	Letter  = of[letter]
 	Factor  = of[factor]
+	// Identity is a user's account at another provider.
+	Identity = of[identity]
 )
 
 // Client is the id of a client: text that an operator chooses (see clients.CheckID).
@@ -30,6 +32,7 @@ type login struct{}
 type consent struct{}
 type letter struct{}
 type factor struct{}
+type identity struct{}
 
 // of is the id of one kind of record.
 type of[kind any] uuid.UUID

@@ -32,6 +32,8 @@ const (
 	PasswordChanged   Kind = "password_changed"
 	AlreadyRegistered Kind = "already_registered"
 	NewBrowser        Kind = "new_browser"
+	IdentityLinked    Kind = "identity_linked"
+	IdentityUnlinked  Kind = "identity_unlinked"
 
 	FactorAdded          Kind = "factor_added"
 	FactorRemoved        Kind = "factor_removed"
@@ -50,6 +52,7 @@ type Vars struct {
 	Theme    *theme.Theme  // how the letter looks; nil: our own look
 	Issuer   string        // URL below which the theme's files are
 	SignIn   SignIn        // of NewBrowser
+	Provider string        // of IdentityLinked and IdentityUnlinked: the operator's name for it
 }
 
 // SignIn says how an account was signed in to.
@@ -98,7 +101,7 @@ func Compose(kind Kind, prefers string, vars Vars) (Message, error) {
 		return Message{}, fmt.Errorf("compose mail: no letter %q", kind)
 	}
 	vars.Service, vars.Username = harmless(vars.Service), unlinked(harmless(vars.Username))
-	fill := strings.NewReplacer("{service}", vars.Service, "{username}", vars.Username, "{time}", tongue.duration(vars.ValidFor))
+	fill := strings.NewReplacer("{service}", vars.Service, "{username}", vars.Username, "{time}", tongue.duration(vars.ValidFor), "{provider}", unlinked(harmless(vars.Provider)))
 	f := filled{
 		Language: tongue.code, Service: vars.Service,
 		Subject: fill.Replace(words.subject), Action: fill.Replace(words.action),

@@ -13,11 +13,14 @@ const (
 	MethodHardwareKey = "hwk"  // a passkey that never leaves its device
 	MethodSoftwareKey = "swk"  // a passkey that the user's devices share
 	MethodPresence    = "user" // the user was there and confirmed it to the passkey's device
-	MethodMultiple    = "mfa"  // with others: the user has proven more than one factor
+	// MethodFederated says that another provider has signed the user in. Alone it comes to no
+	// class: this server doesn't know what the user has proven there.
+	MethodFederated = "fed"
+	MethodMultiple  = "mfa" // with others: the user has proven more than one factor
 )
 
 // methodOrder is the order in which Methods are listed.
-var methodOrder = []string{MethodPassword, MethodOTP, MethodHardwareKey, MethodSoftwareKey, MethodPresence, MethodMultiple}
+var methodOrder = []string{MethodPassword, MethodFederated, MethodOTP, MethodHardwareKey, MethodSoftwareKey, MethodPresence, MethodMultiple}
 
 // And returns the methods that a user has proven who has proven both.
 func (m Methods) And(more Methods) Methods {

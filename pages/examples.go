@@ -17,6 +17,7 @@ type Example struct {
 // Examples returns all pages in all their states, without what all pages have in common.
 func Examples() []Example {
 	const client, user, home = "Acme Notes", "alice", "https://app.example.com/"
+	providers := []Provider{{"google", "Google"}, {"acme", "Acme ID"}}
 	all := []Example{
 		{"login", Login, Data{Signup: true, Forgot: true}},
 		{"login-for-a-client", Login, Data{Ticket: "a.b", Client: client, Username: user, Signup: true, Forgot: true}},
@@ -26,7 +27,15 @@ func Examples() []Example {
 		{"login-on-the-way-to-the-account", Login, Data{To: "/me/security", Signup: true, Forgot: true}},
 		{"login-refused", Login, Data{Ticket: "a.b", Client: client, Username: user, Errors: []string{"invalid_credentials"}, Forgot: true}},
 		{"login-throttled", Login, Data{Username: user, Errors: []string{"throttled"}, Retry: 61 * time.Second}},
+		{"login-with-other-providers", Login, Data{Ticket: "a.b", Client: client, Providers: providers, Signup: true, Forgot: true}},
+		{"login-while-a-provider-is-down", Login, Data{Provider: "Acme ID", Errors: []string{"provider_away"}, Providers: providers, Forgot: true}},
+		{"login-or-go-on-with-other-providers", Login, Data{Ticket: "a.b", Client: client, SignedIn: user, Continue: "cs_am_x", Providers: providers}},
+		{"login/link", Linking, Data{Ticket: "a.b", Provider: "Google", Email: "alice@example.com", Signup: true, Forgot: true}},
+		{"link-refused", Linking, Data{Provider: "Google", Email: "alice@example.com", Errors: []string{"invalid_credentials"}}},
 		{"signup", Signup, Data{}},
+		{"signup-with-other-providers", Signup, Data{To: "/me/security", Providers: providers}},
+		{"signup/with", Join, Data{Ticket: "a.b", Provider: "Google"}},
+		{"join-refused", Join, Data{Provider: "Google", Username: user, Email: "alice@example.com", UsernameNeed: "required", Fields: map[string]string{"username": "taken"}}},
 		{"signup-for-a-client", Signup, Data{Ticket: "a.b", Client: client, RequireVerifiedEmail: true}},
 		{"signup-refused", Signup, Data{
 			Username: user, Email: "nonsense", MinLength: 8,

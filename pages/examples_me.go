@@ -46,6 +46,11 @@ func ownExamples() []Example {
 		{ID: "0196b3a0-0000-7000-8000-000000000026", Passkey: true, Since: at},
 		apps[0], apps[2],
 	}
+	providers := []Provider{{"google", "Google"}, {"acme", "Acme ID"}}
+	linked := []OwnIdentity{
+		{ID: "0196b3a0-0000-7000-8000-000000000031", Provider: "Google", Email: address, Since: at},
+		{ID: "0196b3a0-0000-7000-8000-000000000032", Provider: "Acme ID", Since: at.Add(-90 * time.Hour)},
+	}
 	own := func(page Name, o Own, d Data) Data {
 		o.Mail = o.Address != "" || page == Me && o.Profile == nil
 		d.Username, d.SignedIn, d.Own, d.Forgot = user, user, &o, true
@@ -77,6 +82,14 @@ func ownExamples() []Example {
 		{"me-security-with-another-way-in", MeSecurity, own(MeSecurity, Own{Password: true, OtherWayIn: true, Acts: acts}, Data{})},
 		{"me-security-remove-password", MeSecurity, own(MeSecurity, Own{Password: true, OtherWayIn: true, Asked: "password_remove"}, Data{Fields: map[string]string{"current_password": "invalid"}})},
 		{"me-security-with-a-factor", MeSecurity, own(MeSecurity, Own{Password: true, Acts: acts, Factors: apps}, Data{})},
+		{"me-security-linked", MeSecurity, own(MeSecurity, Own{Notice: "identity_linked", Password: true, Identities: linked, Linkable: providers}, Data{})},
+		{"me-security-to-link", MeSecurity, own(MeSecurity, Own{Password: true, ProofDue: true, Identities: linked, Linkable: providers}, Data{})},
+		{"me-security-link", MeSecurity, own(MeSecurity, Own{Password: true, ProofDue: true, Asked: "identity_link", Identity: "google"}, Data{Provider: "Google"})},
+		{"me-security-unlink", MeSecurity, own(MeSecurity, Own{Password: true, ProofDue: true, Asked: "identity_unlink", Identity: linked[0].ID}, Data{
+			Fields: map[string]string{"current_password": "invalid"},
+		})},
+		{"me-security-last-way-in", MeSecurity, own(MeSecurity, Own{Identities: linked[:1], Linkable: providers}, Data{Errors: []string{"last_way_in"}})},
+		{"me-security-sign-in-again", MeSecurity, own(MeSecurity, Own{Identities: linked, Linkable: providers, Again: providers}, Data{Errors: []string{"sign_in_again"}})},
 		{"me/factors", MeFactors, own(MeFactors, Own{MayAdd: true}, Data{Home: home})},
 		{"me-factors-in-force", MeFactors, own(MeFactors, Own{Notice: "factor_added", MayAdd: true, Factors: apps}, Data{})},
 		{"me-factors-with-passkeys", MeFactors, own(MeFactors, Own{Notice: "passkey_added", MayAdd: true, MayAddPasskey: true, Factors: keys}, Data{Passkey: &Passkey{Accepted: "{}"}})},

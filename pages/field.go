@@ -48,6 +48,13 @@ var fields = map[Name][]field{
 		{Name: "email", Complete: "email", Label: "field.email", Hint: "signup.email_hint", Optional: true},
 		{Name: "password", Complete: newPassword, Label: "field.password", Hint: "signup.password_hint"},
 	},
+	Join: {
+		{Name: "username", Complete: "username", Label: "field.username"},
+		{Name: "email", Complete: "email", Label: "field.email", Hint: "signup.email_hint", Optional: true},
+	},
+	Linking: {
+		{Name: "password", Complete: "current-password", Label: "field.password"},
+	},
 	Forgot: {
 		{Name: "email", Complete: "username"}, // a username is accepted, too
 	},
@@ -84,7 +91,7 @@ func (v view) Inputs() []field {
 	if v.Token != "" {
 		all = slices.DeleteFunc(all, func(f field) bool { return f.Name == mailedLink.Name })
 	}
-	if v.Page == Signup {
+	if v.joins() {
 		all = slices.DeleteFunc(all, func(f field) bool { return v.need(f.Name) == "none" })
 	}
 	focus := -1
@@ -100,7 +107,7 @@ func (v view) Inputs() []field {
 			if v.Page == Login && v.Passkey != nil {
 				f.Complete = "username webauthn" // browsers offer passkeys there
 			}
-			if v.Page != Signup {
+			if !v.joins() {
 				f.Label = "field." + v.names()
 				if v.names() != "username" {
 					f.Keyboard = "email" // which has an @ on phones
@@ -112,7 +119,7 @@ func (v view) Inputs() []field {
 				f.Label, f.Value = "field."+v.names(), cmp.Or(f.Value, v.Username)
 			}
 		}
-		if v.Page == Signup {
+		if v.joins() {
 			v.adapt(f)
 		}
 		v.describe(f)
@@ -133,6 +140,9 @@ func (v view) Inputs() []field {
 	}
 	return all
 }
+
+// joins reports whether the page asks for the names of a new account.
+func (v view) joins() bool { return v.Page == Signup || v.Page == Join }
 
 // describe fills in what the page says about a field.
 func (v view) describe(f *field) {
@@ -165,7 +175,7 @@ func (v view) need(field string) string {
 	return ""
 }
 
-// adapt makes a field of Signup say whether it has to be filled in.
+// adapt makes a field of a new account say whether it has to be filled in.
 func (v view) adapt(f *field) {
 	switch v.need(f.Name) {
 	case "optional":
@@ -198,7 +208,7 @@ func (v view) names() string {
 // in Fields itself.
 func (v view) wrong(name string) string {
 	code := v.Fields[name]
-	either := v.names() == "name" && (name == "username" && (v.Page != Signup || v.need(name) == "optional") || v.Page == Forgot)
+	either := v.names() == "name" && (name == "username" && (!v.joins() || v.need(name) == "optional") || v.Page == Forgot)
 	for _, key := range []string{"wrong." + strings.TrimPrefix(name, "new_") + "." + code, "wrong." + code} {
 		if either && code == "required" {
 			key = "wrong.name.required"

@@ -66,11 +66,16 @@ type Own struct {
 	Next     string // names the next page of sessions; empty: there is none
 	Apps     []App
 
+	Identities []OwnIdentity
+	Linkable   []Provider // that the user can link
+	Again      []Provider // with which the user proves anew who it is, who has no password
+
 	Factors       []OwnFactor
 	MayAdd        bool       // MeFactors: users may set up authenticator apps
 	MayAddPasskey bool       // MeFactors: and passkeys
-	Asked         string     // MeFactors, MeSecurity: what its one form does; empty: there is the whole page
+	Asked         string     // MeFactors, MeSecurity: what the one form does; empty: there is the whole page
 	Factor        string     // MeFactors: the id of the factor that the form is about
+	Identity      string     // MeSecurity: the id of the identity, or of the provider
 	Enrolment     *Enrolment // MeFactors: of an authenticator app that isn't in force yet
 	Codes         []string   // MeFactors: new recovery codes
 
@@ -95,6 +100,14 @@ type Signed struct {
 	Begun  time.Time
 	Used   time.Time // zero: not known
 	Here   bool      // in this browser
+}
+
+// OwnIdentity is an account at another provider that opens the account.
+type OwnIdentity struct {
+	ID       string
+	Provider string // name
+	Email    string // empty: not known
+	Since    time.Time
 }
 
 // OwnFactor is a second factor that is in force.
@@ -133,7 +146,7 @@ type App struct {
 // one.
 var groups = map[Name][]Name{
 	Me:         {"me_email", "me_names", "me_more", "me_address"},
-	MeSecurity: {"me_password", "me_remove"},
+	MeSecurity: {"me_password"},
 	MeData:     {"me_delete"},
 	MeFactors:  {"me_code", "me_passkey", "me_proof"},
 }
@@ -172,7 +185,6 @@ var ownFields = map[Name][]field{
 		currentPassword,
 		{Name: "new_password", Complete: newPassword, Label: "reset.password", Hint: "signup.password_hint"},
 	},
-	"me_remove": {currentPassword},
 	"me_delete": {currentPassword},
 	"me_code": {
 		{Name: "code", Complete: "one-time-code", Label: "factor.code", Hint: "factor.code_hint", Keyboard: "numeric"},
@@ -195,12 +207,12 @@ func (v view) Group(name string) view {
 // that is wrong gets the focus.
 func (v view) ownInputs() (all []field) {
 	focused := false
-	for _, group := range groups[v.Page] {
+	for _, group := range v.groups() {
 		for _, f := range ownFields[group] {
 			switch {
-			case v.Page == MeSecurity && (!v.Own.Password || (group == "me_remove") != (v.Own.Asked != "")):
+			case v.Page == MeSecurity && group == "me_password" && !v.Own.Password:
 				continue
-			case v.Page != MeSecurity && !v.Own.ProofDue && f.Name == currentPassword.Name:
+			case group != "me_password" && !v.Own.ProofDue && f.Name == currentPassword.Name:
 				continue
 			}
 			f.Label = cmp.Or(f.Label, "profile."+f.Name)
@@ -218,6 +230,14 @@ func (v view) ownInputs() (all []field) {
 		}
 	}
 	return all
+}
+
+// groups returns the groups of fields that the page shows.
+func (v view) groups() []Name {
+	if v.Page == MeSecurity && v.Own.Asked != "" {
+		return []Name{"me_proof"}
+	}
+	return groups[v.Page]
 }
 
 // Open reports whether a part of the page that is folded up shows its fields: where one is
@@ -254,9 +274,18 @@ func (v view) Path() string {
 	return v.Base() + path
 }
 
+// Below returns the path of the page of the account below the issuer.
+func (v view) Below() string {
+	path, _ := MePath(v.Page)
+	return path
+}
+
 // Guarded reports whether the page of the account has a button that acts without a typed
 // secret.
 func (v view) Guarded() bool {
+	if len(v.Own.Again) > 0 {
+		return true
+	}
 	switch v.Page {
 	case Me:
 		return v.Resends()
@@ -264,8 +293,10 @@ func (v view) Guarded() bool {
 		return len(v.Own.Apps) > 0
 	case MeFactors:
 		return v.Own.Asked != "" && !v.Own.ProofDue && v.Own.Enrolment == nil && v.Own.Codes == nil
+	case MeSecurity:
+		return !v.Own.ProofDue && len(v.Own.Identities)+len(v.Own.Linkable) > 0
 	default:
-		return v.Page != MeSecurity
+		return true
 	}
 }
 

@@ -36,6 +36,8 @@ const (
 	Login     Name = "login"
 	Factor    Name = "factor"
 	Signup    Name = "signup"
+	Join      Name = "join" // what the account lacks that a user of another provider gets
+	Linking   Name = "link" // to link an account to another provider
 	Consent   Name = "consent"
 	Logout    Name = "logout"
 	SignedOut Name = "signed_out"
@@ -75,6 +77,9 @@ type Data struct {
 	// UsernameNeed and EmailNeed are required, optional or none: whether visitors who sign up
 	// give that name, and so what the others sign in with. Empty: optional.
 	UsernameNeed, EmailNeed string
+
+	Providers []Provider // Login, Signup: with which other providers' accounts users sign in, too
+	Provider  string     // name of the one that the page is about
 
 	SignedIn             string   // Login: the user who may go on without a password; empty: none
 	Continue             string   // Login: names the account of SignedIn, as Account does
@@ -159,7 +164,7 @@ var files embed.FS
 var templates = func() map[Name]*template.Template {
 	layout := template.Must(template.ParseFS(files, "layout.html", "parts.html"))
 	pages := map[Name]*template.Template{}
-	for _, name := range []Name{Login, Factor, FactorEnrol, Signup, Consent, Me, MeSecurity, MeSessions, MeApps, MeData, MeFactors, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
+	for _, name := range []Name{Login, Factor, FactorEnrol, Signup, Join, Linking, Consent, Me, MeSecurity, MeSessions, MeApps, MeData, MeFactors, Logout, Forgot, Reset, Verify, Again, Message, FormPost, Preview} {
 		pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, string(name)+".html"))
 	}
 	return pages

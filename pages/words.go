@@ -14,12 +14,12 @@ import (
 // sentence without a translation doesn't compile.
 type said struct{ en, ko string }
 
-// words are all that the pages say. {service}, {client}, {username}, {email}, {time} and
-// {n} are filled in. Korean sentences put no particle after a name, because its form would
+// words are all that the pages say. {service}, {client}, {username}, {email}, {provider},
+// {time} and {n} are filled in. Korean sentences put no particle after a name, because its form would
 // depend on how the name sounds.
 //
 // No sentence may reveal whether an account exists, but to the owner of its password.
-var words = together(signInWords, accountWords)
+var words = together(signInWords, providerWords, accountWords)
 
 func together(all ...map[string]said) map[string]said {
 	words := map[string]said{}
@@ -366,6 +366,8 @@ func (v view) fill(name string) (part, error) {
 		return part{v.Who(), true}, nil
 	case "email":
 		return part{v.Email, true}, nil
+	case "provider":
+		return part{v.Provider, true}, nil
 	case "time":
 		text, err := v.duration()
 		return part{Text: text}, err

@@ -99,6 +99,8 @@ var (
 		"you must have a second factor, and this is the last: set up another first")
 	tooManyFactorsProblem = NewProblem(http.StatusConflict, "too_many_factors", "Too many factors",
 		"you have as many factors as an account may have: remove one first")
+	noIdentityProblem = NewProblem(http.StatusNotFound, "no_identity", "No such identity",
+		"you have no identity with this id")
 	noConsentProblem = NewProblem(http.StatusNotFound, "no_consent", "No such consent",
 		"you have allowed nothing to an application with this client_id")
 )

@@ -25,6 +25,7 @@ import (
 	"countersign/oauth"
 	"countersign/signin"
 	"countersign/tokens"
+	"countersign/upstreams"
 )
 
 // The errors of OAuth endpoints. Other packages use the exported ones, too.
@@ -203,6 +204,15 @@ var table = []row{
 		problem: tooManyFactorsProblem,
 	},
 	{when: factors.ErrSignedOut, reason: "signed_out", bearer: badAccess},
+
+	{when: accounts.ErrUnknownIdentity, reason: "no_identity", problem: noIdentityProblem},
+	{when: accounts.ErrIdentityTaken, reason: "identity_taken", page: &Trouble{Word: "identity_taken", Status: http.StatusConflict}},
+	{when: accounts.ErrTooManyIdentities, reason: "too_many_identities", page: &Trouble{Word: "too_many_identities", Status: http.StatusConflict}},
+	{when: signin.ErrNotLinked, reason: "not_linked", page: &Trouble{Word: "not_linked", Status: http.StatusForbidden}},
+	{when: upstreams.ErrState, reason: "provider_state", page: &Trouble{Word: "provider_state", Status: http.StatusBadRequest}},
+	{when: upstreams.ErrDenied, reason: "provider_denied", page: &Trouble{Word: "provider_denied", Status: http.StatusForbidden}},
+	{when: upstreams.ErrAnswer, reason: "provider_answer", page: &Trouble{Word: "provider_answer", Status: http.StatusBadGateway}},
+	{when: upstreams.ErrAway, reason: "provider_away", page: &Trouble{Word: "provider_away", Status: http.StatusServiceUnavailable}},
 
 	{when: signin.ErrStale, reason: "reauthentication_required", problem: staleProblem},
 

@@ -38,10 +38,11 @@ var silent = map[string]string{
 	"seal.ErrCorrupt":         "a fault of ours, or a forged token, of which tokens and authorize make their own errors",
 	"signin.ErrIncomplete":    "a fault of ours: a caller took an Outcome for a sign-in without looking at its State",
 	"tokens.ErrStale":         "Refresh tries again",
+	"upstreams.ErrUnknown":    "the page of an unknown address",
 }
 
 // domain are the packages whose errors reach an endpoint.
-var domain = []string{"accounts", "clients", "consents", "factors", "keys", "limits", "seal", "signin", "tokens"}
+var domain = []string{"accounts", "clients", "consents", "factors", "keys", "limits", "seal", "signin", "tokens", "upstreams"}
 
 func TestEveryErrorOfTheDomainHasWordsOrAReason(t *testing.T) {
 	said := map[string]bool{}

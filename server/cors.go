@@ -74,7 +74,7 @@ func NewCORS(issuer string, configured []string, registered func(context.Context
 var (
 	// hostedPages are the paths that browsers navigate to.
 	hostedPages = []string{
-		"", "/", "/me", "/me/security", "/me/factors", "/me/sessions", "/me/apps", "/me/data", "/me/deleted", "/login", "/factor", "/factor/recovery", "/factor/enrol", "/consent", "/logout", "/forgot", "/reset", "/verify", "/verify/again", "/error",
+		"", "/", "/me", "/me/security", "/me/factors", "/me/sessions", "/me/apps", "/me/data", "/me/deleted", "/login", "/login/link", "/signup/with", "/factor", "/factor/recovery", "/factor/enrol", "/consent", "/logout", "/forgot", "/reset", "/verify", "/verify/again", "/error",
 		"/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", // RFC 9700 section 2.6
 	}
 	// clientEndpoints are the paths that any client's pages may call. None of them acts by
@@ -92,6 +92,7 @@ func (p *CORS) access(method, path string) access {
 	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/assets/"), path == "/openapi.json":
 		return anyOrigin
 	case slices.Contains(hostedPages, path), strings.HasPrefix(path, "/preview"),
+		strings.HasPrefix(path, "/login/with/"), strings.HasPrefix(path, "/login/callback/"),
 		path == "/signup" && (method == http.MethodGet || method == http.MethodHead): // applications POST there
 		return noOrigin
 	case slices.Contains(clientEndpoints, path):

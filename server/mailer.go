@@ -101,7 +101,7 @@ func (a *App) send(ctx context.Context, l accounts.Letter) {
 		return // it becomes due again, here or on another replica
 	}
 	vars := mail.Vars{Service: a.o.ServiceName, Username: l.Username, ValidFor: left.Round(time.Minute), Theme: a.o.Theme, Issuer: a.o.Issuer,
-		SignIn: mail.SignIn{At: l.CreatedAt, Device: l.Device, Address: l.CallerAddress}}
+		SignIn: mail.SignIn{At: l.CreatedAt, Device: l.Device, Address: l.CallerAddress}, Provider: l.Provider}
 	switch {
 	case l.HasToken():
 		vars.Link = a.o.Mail.Links.link(l.Kind, accounts.MailToken(a.o.Seal, l.ID))

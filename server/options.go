@@ -24,6 +24,7 @@ import (
 	"countersign/theme"
 	"countersign/tokens"
 	"countersign/tracing"
+	"countersign/upstreams"
 )
 
 // Options has what an App works with, the settings of its parts as these define them, and
@@ -47,7 +48,9 @@ type Options struct {
 	RFC9700     bool
 	ServiceName string       // the service's name, on pages and in mail
 	Theme       *theme.Theme // how pages and letters look; nil: our own look
-	HomeURL     string       // where users go on to without an application's request; empty: /me
+	// Upstreams are the other providers with which users sign in.
+	Upstreams []upstreams.Declared
+	HomeURL   string // where users go on to without an application's request; empty: /me
 
 	Accounts      accounts.Settings
 	Hashing       hashing.Settings

@@ -31,6 +31,7 @@ import (
 	"countersign/seal"
 	"countersign/signin"
 	"countersign/tokens"
+	"countersign/upstreams"
 )
 
 // Store is everything that the application stores.
@@ -63,14 +64,15 @@ type App struct {
 	Tokens  *tokens.Service
 	Factors *factors.Service
 
-	o        Options
-	signIns  *signin.Service
-	cors     *CORS
-	trusted  proxies
-	engine   *gin.Engine
-	admin    *gin.Engine // of the admin listener
-	chores   []chore
-	draining atomic.Bool
+	o         Options
+	signIns   *signin.Service
+	upstreams *upstreams.Service
+	cors      *CORS
+	trusted   proxies
+	engine    *gin.Engine
+	admin     *gin.Engine // of the admin listener
+	chores    []chore
+	draining  atomic.Bool
 	// mailFailed is when the mail server last failed to take any mail, in Unix
 	// milliseconds; 0 if it has taken some since.
 	mailFailed atomic.Int64
@@ -103,9 +105,15 @@ func New(o Options) (*App, error) {
 	if o.Mail.Sender != nil {
 		utf8Mail = o.Mail.Sender.TakesUTF8
 	}
+	providers, err := upstreams.New(upstreams.Options{
+		Providers: o.Upstreams, Seal: o.Seal, Throttle: throttle, Callback: o.Issuer + "/login/callback/", Dev: o.Dev, Log: o.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	users, err := accounts.New(accounts.Options{
 		Settings: o.Accounts, Store: o.Store, Argon2: o.Hashing.Argon2, Slots: passwords, Throttle: throttle,
-		Mail: o.Mail.Sender != nil, UTF8Mail: utf8Mail, Seal: o.Seal, Log: o.Log,
+		Mail: o.Mail.Sender != nil, UTF8Mail: utf8Mail, Seal: o.Seal, Providers: providers.IDs(), Log: o.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -126,15 +134,15 @@ func New(o Options) (*App, error) {
 	}
 	app := new(App)
 	second, err := factors.New(factors.Options{
-		Settings: o.Factors, Notices: FactorNotices(users), Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName,
+		Settings: o.Factors, Notices: FactorNotices(users), Providers: providers.IDs(), Store: o.Store, Seal: o.Seal, Throttle: throttle, Issuer: o.ServiceName,
 		RelyingParty: relyingParty(&o, func() *CORS { return app.cors }),
 	})
 	if err != nil {
 		return nil, err
 	}
 	*app = App{
-		Users: users, Clients: registry, Tokens: issuing, Factors: second, o: o,
-		signIns: signin.New(signin.Options{Users: users, Tokens: issuing, Factors: second, Seal: o.Seal, Throttle: throttle}),
+		Users: users, Clients: registry, Tokens: issuing, Factors: second, o: o, upstreams: providers,
+		signIns: signin.New(signin.Options{Users: users, Tokens: issuing, Factors: second, Seal: o.Seal, Throttle: throttle, Upstreams: providers}),
 	}
 	app.ending, app.end = context.WithCancel(context.Background())
 	app.hurry, app.cutOff = context.WithCancel(context.Background())
@@ -272,6 +280,7 @@ func (a *App) route() error {
 	}).Mount(applications)
 	(&handlers.Consents{Bearer: bearer, Consents: consents}).Mount(applications)
 	(&handlers.Factors{Bearer: bearer, Users: a.Users, SignIns: a.signIns, Factors: a.Factors, KnownBrowsers: known}).Mount(applications)
+	(&handlers.Identities{Bearer: bearer, Users: a.Users, SignIns: a.signIns, KnownBrowsers: known}).Mount(applications)
 	(&handlers.Profile{Bearer: bearer, Users: a.Users}).Mount(applications)
 	(&handlers.Recovery{Failures: failures, KnownBrowsers: known, Users: a.Users, SignIns: a.signIns}).Mount(applications)
 	signup := &handlers.Signup{Failures: failures, Users: a.Users, Enabled: a.o.SignupEnabled}
@@ -294,7 +303,7 @@ func (a *App) pages(failures handlers.Failures, policy *CORS) *handlers.Hosted {
 	}
 	return &handlers.Hosted{
 		Failures: failures,
-		Tokens:   a.Tokens, Users: a.Users, SignIns: a.signIns, Cookies: &cookies, SameOrigin: policy.fromOwn,
+		Tokens:   a.Tokens, Users: a.Users, SignIns: a.signIns, Upstreams: a.upstreams, Cookies: &cookies, SameOrigin: policy.fromOwn,
 		KnownBrowsers: &handlers.KnownBrowsers{Cookies: &a.o.SessionCookie.Cookies, Seal: a.o.Seal},
 		ServiceName:   a.o.ServiceName, Theme: a.o.Theme, HomeURL: a.o.HomeURL, Base: issuerPath(a.o.Issuer), SignupEnabled: a.o.SignupEnabled, Mail: a.o.Mail.Sender != nil, MailFails: a.mailFails,
 		RequireVerifiedEmail: a.o.Accounts.RequireVerifiedEmail, Names: a.o.Accounts.Signup, MinLength: a.o.Accounts.Passwords.MinLength,
@@ -309,6 +318,7 @@ func (a *App) hosted(root, issuer gin.IRouter, h *handlers.Hosted, signup gin.Ha
 	}
 	(&handlers.Authorization{Hosted: h}).Mount(issuer)
 	(&handlers.Login{Hosted: h}).Mount(issuer)
+	(&handlers.Upstreams{Login: handlers.Login{Hosted: h}}).Mount(issuer)
 	(&handlers.FactorPage{Hosted: h}).Mount(issuer)
 	(&handlers.EnrolPage{Hosted: h}).Mount(issuer)
 	(&handlers.SignupPage{Hosted: h}).Mount(issuer, signup)

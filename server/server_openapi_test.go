@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,7 +22,12 @@ import (
 	openapierrors "github.com/pb33f/libopenapi-validator/errors"
 	"github.com/pb33f/libopenapi-validator/helpers"
 
+	"countersign/accounts"
+	"countersign/caller"
+	"countersign/ids"
 	"countersign/server"
+	"countersign/test/smtpd"
+	"countersign/upstreams"
 )
 
 // described is an operation of the OpenAPI document.
@@ -185,6 +191,7 @@ func TestEveryAnswerIsAsTheOpenAPIDocumentSays(t *testing.T) {
 		document, operations = openapiOf(t, newApp(t))
 		o.everything(t, operations)
 	})
+	o.providers(t) // which listen
 	// An answer has nothing that the document doesn't mention. Requests may, because
 	// browsers send more.
 	answers := newValidator(t, document, config.WithStrictMode(), config.WithStrictIgnoredHeadersExtra(headersOfAny...))
@@ -483,6 +490,104 @@ func (o *observer) refusals(a *app, in *signedIn, operations map[string]describe
 	}
 	// From an allowed origin.
 	in.page.bearer(http.MethodPost, "/account/password", `{"current_password":"`+password+`","new_password":"short"}`, in.tokens).want(http.StatusBadRequest)
+}
+
+// providers has users sign in with another provider.
+func (o *observer) providers(t *testing.T) {
+	p, post := newIDP(t), smtpd.Start(t)
+	verified := func(address string, is bool) {
+		p.tell(func(p *idp) { p.user["sub"], p.user["email"], p.user["email_verified"] = address, address, is })
+	}
+	with := func(more ...func(*server.Options)) *app {
+		a := newApp(t, withOptions(func(o *server.Options) {
+			o.Dev, o.Upstreams = true, []upstreams.Declared{p.provide("a", func(s *upstreams.Settings) { s.LinkByEmail = upstreams.LinkVerified })}
+			for _, change := range more {
+				change(o)
+			}
+		}))
+		o.watch(a)
+		return a
+	}
+	a := with()
+	a.signup("alice")
+	alice := a.person()
+	verified("alice@example.net", true)
+	alice.open("/login/with/a").goesTo("/login") // from elsewhere
+	alice.back(alice.do(http.MethodGet, "/login/with/a", "").want(http.StatusSeeOther)).goesTo("/login/link")
+	alice.do(http.MethodGet, "/login/with/nobody", "").want(http.StatusNotFound)
+	alice.do(http.MethodGet, "/login/with/a?ticket=bad", "").want(http.StatusBadRequest)
+	alice.submit("/login/with/nobody", form()).want(http.StatusNotFound)
+	alice.submit("/login/with/a", form("ticket", "bad")).want(http.StatusBadRequest)
+	alice.open("/login/callback/a?state=x").want(http.StatusBadRequest)
+	alice.open("/login/callback/nobody").want(http.StatusNotFound)
+	alice.post("/login/callback/a", form("state", "x", "code", "y", "user", "{}")).want(http.StatusSeeOther)
+	a.do(http.MethodPost, "/login/callback/a", "{}", "Content-Type", "application/json").want(http.StatusBadRequest)
+	p.tell(func(p *idp) { p.answer = url.Values{"code": {""}, "error": {"access_denied"}} })
+	alice.with("a").want(http.StatusForbidden)
+	p.tell(func(p *idp) { p.answer = nil })
+
+	alice.open("/login/link").want(http.StatusOK)
+	alice.open("/login/link?ticket=bad").want(http.StatusBadRequest)
+	for status := 0; status != http.StatusTooManyRequests; {
+		status = alice.submit("/login/link", form("password", "wrong")).Code
+	}
+	a.person().open("/login/link").want(http.StatusSeeOther)
+	a.person().submit("/login/link", form()).want(http.StatusSeeOther)
+	alice.do(http.MethodPost, "/login/link", "", "Origin", "https://evil.example", "Content-Type", "application/x-www-form-urlencoded").want(http.StatusForbidden)
+
+	alice.open("/signup/with").want(http.StatusOK)
+	alice.open("/signup/with?ticket=bad").want(http.StatusBadRequest)
+	alice.do(http.MethodPost, "/signup/with", "", "Origin", "https://evil.example", "Content-Type", "application/x-www-form-urlencoded").want(http.StatusForbidden)
+	a.person().open("/signup/with").want(http.StatusSeeOther)
+	a.person().submit("/signup/with", form()).want(http.StatusSeeOther)
+
+	verified("carol@example.net", true)
+	carol := a.person()
+	carol.with("a").goesTo("/me")
+	r := carol.open("/me/security").want(http.StatusOK)
+	unlink := r.page(unlinkForm.FindStringSubmatch(r.Body.String())[1])
+	carol.submit("/me/security", unlink).want(http.StatusConflict)
+	carol.act("/me/security", "link-a").want(http.StatusSeeOther)
+	hers := a.page()
+	hers.do(http.MethodPost, "/session", `{"code":"`+carol.authorize(authorization("spa")).code(spaCallback)+`","code_verifier":"`+pkceVerifier+`","redirect_uri":"`+spaCallback+`"}`).want(http.StatusOK)
+	id := hers.do(http.MethodGet, "/account/identities", "").want(http.StatusOK).json()["identities"].([]any)[0].(map[string]any)["id"].(string)
+	hers.do(http.MethodGet, "/account/export", "").want(http.StatusOK)
+	hers.do(http.MethodDelete, "/account/identities/"+id, "").wantProblem(http.StatusConflict, "last_way_in")
+	hers.do(http.MethodDelete, "/account/identities/any", "").wantProblem(http.StatusNotFound, "no_identity")
+	bob := a.page()
+	a.signup("bob")
+	_, claims := bob.signIn("bob", password).want(http.StatusOK).claims("access_token")
+	user, err := a.Users.ByUsername(t.Context(), "bob")
+	if err == nil {
+		var sid ids.Session
+		sid, err = ids.Parse[ids.Session](claims["sid"].(string))
+		if err == nil {
+			err = a.Users.Link(t.Context(), time.Now(), user.ID, ids.Place{Session: sid}, accounts.Named{Provider: "a", Key: [32]byte{1}}, caller.Operator())
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	his := bob.do(http.MethodGet, "/account/identities", "").want(http.StatusOK).json()["identities"].([]any)[0].(map[string]any)["id"].(string)
+	bob.do(http.MethodDelete, "/account/identities/"+his, "").want(http.StatusNoContent)
+
+	for status := 0; status != http.StatusTooManyRequests; {
+		status = alice.submit("/signup/with", form("username", "alice")).Code
+	}
+
+	careful := with(withMail(post), func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true })
+	verified("dave@example.net", false)
+	dave := careful.person()
+	dave.with("a").goesTo("/signup/with")
+	dave.submit("/signup/with", form("email", "dave@example.net")).want(http.StatusOK)
+
+	p.Close()
+	away := with().person()
+	away.do(http.MethodGet, "/login/with/a", "").want(http.StatusServiceUnavailable)
+	away.submit("/login/with/a", form()).want(http.StatusServiceUnavailable)
+	late := a.person()
+	to, _ := url.Parse(late.submit("/login/with/a", form()).want(http.StatusSeeOther).Header().Get("Location"))
+	late.open("/login/callback/a?code=x&state=" + to.Query().Get("state")).want(http.StatusServiceUnavailable)
 }
 
 // throttles guesses, and asks for too much mail.

@@ -15,7 +15,7 @@ var routeClasses = map[string][]string{
 		"/openapi.json", "/assets/countersign.js", "/assets/countersign.d.ts", "/assets/pages.css", "/assets/pages.svg", "/assets/form-post.js", "/assets/deliberate.js", "/assets/mailed-link.js", "/assets/password.js", "/assets/passkey.js", "/assets/answered.js", "/assets/strength.js", "/assets/strength-worker.js",
 	},
 	"hosted page": {
-		"/", "/me", "/me/security", "/me/factors", "/me/sessions", "/me/apps", "/me/data", "/me/deleted", "/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/factor", "/factor/recovery", "/factor/enrol", "/logout", "/consent", "/forgot", "/reset", "/verify", "/verify/again", "/error",
+		"/", "/me", "/me/security", "/me/factors", "/me/sessions", "/me/apps", "/me/data", "/me/deleted", "/oauth/authorize", "/oauth/authorize/resume", "/oauth/logout", "/login", "/login/with/:id", "/login/callback/:id", "/login/link", "/signup/with", "/factor", "/factor/recovery", "/factor/enrol", "/logout", "/consent", "/forgot", "/reset", "/verify", "/verify/again", "/error",
 		"GET /signup", "HEAD /signup",
 	},
 	"OAuth of any client": {"/oauth/token", "/oauth/revoke", "/userinfo"},
@@ -26,6 +26,7 @@ var routeClasses = map[string][]string{
 		"/account/export", "/account/proof", "/account/consents", "/account/consents/:client_id", "/account/profile", "/account/password",
 		"/account/password/forgot", "/account/password/reset", "/account/email", "/account/email/resend", "/account/email/verify",
 		"/account/factors", "/account/factors/:id", "/account/factors/totp", "/account/factors/totp/:id/confirm", "/account/factors/passkeys", "/account/factors/passkeys/options", "/account/factors/recovery_codes",
+		"/account/identities", "/account/identities/:id",
 	},
 }
 

@@ -20,6 +20,7 @@ import (
 	"countersign/server"
 	"countersign/test/smtpd"
 	"countersign/tokens"
+	"countersign/upstreams"
 )
 
 // brittle is a store in which one write fails, once: before it is done, or after
@@ -127,8 +128,8 @@ func (b *brittle) UsePasskey(ctx context.Context, p factors.Passkey, now time.Ti
 	return regressed, err
 }
 
-func (b *brittle) RemovePassword(ctx context.Context, id ids.User, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
-	return b.do("RemovePassword", func() error { return b.Store.RemovePassword(ctx, id, by, now, ev, letters...) })
+func (b *brittle) RemovePassword(ctx context.Context, id ids.User, providers []string, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+	return b.do("RemovePassword", func() error { return b.Store.RemovePassword(ctx, id, providers, by, now, ev, letters...) })
 }
 
 func (b *brittle) EstablishTOTP(ctx context.Context, s factors.Secret, step int64, codes factors.Codes, epoch int64, now time.Time, ev audit.Event, letters ...factors.Notice) error {
@@ -151,8 +152,20 @@ func (b *brittle) RenameFactor(ctx context.Context, user ids.User, id ids.Factor
 	return b.do("RenameFactor", func() error { return b.Store.RenameFactor(ctx, user, id, name, now, at) })
 }
 
-func (b *brittle) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
-	return b.do("RemoveFactor", func() error { return b.Store.RemoveFactor(ctx, user, id, must, now, at, ev, letters...) })
+func (b *brittle) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, providers []string, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
+	return b.do("RemoveFactor", func() error { return b.Store.RemoveFactor(ctx, user, id, must, providers, now, at, ev, letters...) })
+}
+
+func (b *brittle) CreateLinkedUser(ctx context.Context, u accounts.User, p accounts.Profile, i accounts.Identity, created, linked audit.Event, letters ...accounts.Letter) error {
+	return b.do("CreateLinkedUser", func() error { return b.Store.CreateLinkedUser(ctx, u, p, i, created, linked, letters...) })
+}
+
+func (b *brittle) LinkIdentity(ctx context.Context, i accounts.Identity, at ids.Place, ev audit.Event, letters ...accounts.Letter) error {
+	return b.do("LinkIdentity", func() error { return b.Store.LinkIdentity(ctx, i, at, ev, letters...) })
+}
+
+func (b *brittle) UnlinkIdentity(ctx context.Context, user ids.User, id ids.Identity, providers []string, now time.Time, at ids.Place, ev audit.Event, letters ...accounts.Letter) error {
+	return b.do("UnlinkIdentity", func() error { return b.Store.UnlinkIdentity(ctx, user, id, providers, now, at, ev, letters...) })
 }
 
 func (b *brittle) GiveConsent(ctx context.Context, c consents.Consent, ev audit.Event) error {
@@ -314,6 +327,35 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 		f := a.factorsOf()[0]
 		return func() *response { return p.do(http.MethodDelete, "/account/factors/"+f.ID.String(), "") }, func() bool { return len(a.factorsOf()) == 0 }
 	},
+	"CreateLinkedUser": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := newIDP(a.t.(*testing.T))
+		p.tell(func(p *idp) { p.user["email"], p.user["email_verified"] = "carol@example.net", true })
+		a.options.Dev, a.options.Upstreams = true, []upstreams.Declared{p.provide("a")}
+		a.restart()
+		q := a.person()
+		return func() *response { return q.with("a") }, func() bool {
+			_, err := a.Users.ByEmail(a.t.Context(), "carol@example.net")
+			return err == nil
+		}
+	},
+	"LinkIdentity": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := newIDP(a.t.(*testing.T))
+		a.options.Dev, a.options.Upstreams = true, []upstreams.Declared{p.provide("a")}
+		a.restart()
+		q := a.person()
+		q.submit("/login", form("username", "alice", "password", password)).want(http.StatusSeeOther)
+		return func() *response { return q.back(q.act("/me/security", "link-a")) }, func() bool { return a.identitiesOf() == 1 }
+	},
+	"UnlinkIdentity": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
+		p := newIDP(a.t.(*testing.T))
+		a.options.Dev, a.options.Upstreams = true, []upstreams.Declared{p.provide("a")}
+		a.restart()
+		q := a.person()
+		q.submit("/login", form("username", "alice", "password", password)).want(http.StatusSeeOther)
+		q.back(q.act("/me/security", "link-a")).want(http.StatusSeeOther)
+		f := q.open("/me/security").page(unlinkForm.FindStringSubmatch(q.open("/me/security").Body.String())[1])
+		return func() *response { return q.submit("/me/security", f) }, func() bool { return a.identitiesOf() == 0 }
+	},
 	"PutProfile": func(a *app, _ *smtpd.Server) (func() *response, func() bool) {
 		in := a.login("alice")
 		return func() *response { return a.putProfile(in, `{"name":"Alice Liddell"}`) },
@@ -433,6 +475,20 @@ var acknowledged = map[string]func(*app, *smtpd.Server) (ask func() *response, d
 	},
 }
 
+// identitiesOf returns how many identities alice has.
+func (a *app) identitiesOf() int {
+	a.t.Helper()
+	user, err := a.Users.ByUsername(a.t.Context(), "alice")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	all, err := a.db.Identities(a.t.Context(), user.ID)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return len(all)
+}
+
 // factorsOf returns alice's factors, those not in force included.
 func (a *app) factorsOf() []factors.Factor {
 	a.t.Helper()
@@ -451,8 +507,8 @@ func (a *app) factorsOf() []factors.Factor {
 // by why.
 var notAcknowledged = map[string][]string{
 	"it reads": {
-		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Factors", "Failures", "FormerlySealed", "InForce", "Letter", "Login", "Origins", "OtherWayIn", "PasskeyOf", "Pending", "Ping", "Profile", "SearchUsers",
-		"Session", "UnclaimedUser", "UsedLetter", "User", "UserByEmail", "UserByUsername", "UserLogins", "UserSessions", "Users",
+		"Claimants", "Client", "Clients", "Code", "Consent", "Consents", "CountLetters", "CountSessions", "DueLetters", "Events", "Factors", "Failures", "FormerlySealed", "Identities", "InForce", "Letter", "Login", "Origins", "OtherWayIn", "PasskeyOf", "Pending", "Ping", "Profile", "SearchUsers",
+		"Session", "UnclaimedUser", "UsedLetter", "User", "UserByEmail", "UserByIdentity", "UserByUsername", "UserLogins", "UserSessions", "Users",
 	},
 	"it cleans up, and will again": {
 		"PurgeCodes", "PurgeEvents", "PurgeFailures", "PurgeLetters", "PurgeLogins", "PurgeSessions", "Reseal", "TakeTurn",

@@ -22,6 +22,7 @@ import (
 	"countersign/oauth"
 	"countersign/seal"
 	"countersign/tokens"
+	"countersign/upstreams"
 )
 
 // ErrIncomplete means that the caller uses an Outcome as a sign-in although a step is
@@ -33,8 +34,8 @@ var ErrIncomplete = errors.New("the user is not signed in")
 var ErrLoginRequired = errors.New("no user is signed in")
 
 // Proof shows who a user is: a [Password], a [Passkey], an [OwnPassword], an [OwnFactor], a
-// [Code], a [SignUp], a [Reset], a [SecondFactor], a [FirstFactor] or a [Remembered] login. A
-// nil Proof proves nothing.
+// [Code], a [SignUp], a [Reset], a [SecondFactor], a [FirstFactor], a [Federated], a
+// [FederatedSignUp] or a [Remembered] login. A nil Proof proves nothing.
 type Proof interface {
 	prove(context.Context, *Service, attempt) (Outcome, error)
 }
@@ -123,6 +124,8 @@ type Service struct {
 	factors  *factors.Service
 	seal     *seal.Keys
 	throttle *limits.Throttle
+
+	upstreams *upstreams.Service
 }
 
 // Options configure a Service. All are required.
@@ -132,11 +135,13 @@ type Options struct {
 	Factors  *factors.Service
 	Seal     *seal.Keys
 	Throttle *limits.Throttle
+
+	Upstreams *upstreams.Service
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	return &Service{users: o.Users, tokens: o.Tokens, factors: o.Factors, seal: o.Seal, throttle: o.Throttle}
+	return &Service{users: o.Users, tokens: o.Tokens, factors: o.Factors, seal: o.Seal, throttle: o.Throttle, upstreams: o.Upstreams}
 }
 
 // Prove checks a proof. A failed proof is an error; the type of the proof documents

@@ -296,22 +296,27 @@ func (db *DB) RenameFactor(ctx context.Context, user ids.User, id ids.Factor, na
 }
 
 // RemoveFactor implements [factors.Store].
-func (db *DB) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
+func (db *DB) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, providers []string, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
 	return db.changeFactors(ctx, user, now, at, func(tx *sql.Tx) error {
 		had, err := otherFactors(ctx, tx, user)
 		if err != nil {
 			return err
 		}
-		n, err := affected(tx.ExecContext(ctx, `DELETE FROM factors WHERE id = ? AND user_id = ?`, id[:], user[:]))
-		if err != nil || n == 0 {
-			return cmp.Or(err, factors.ErrUnknown)
+		var kind factors.Kind
+		if err := tx.QueryRowContext(ctx, `SELECT kind FROM factors WHERE id = ? AND user_id = ?`, id[:], user[:]).Scan((*string)(&kind)); err != nil {
+			return ifNoRows(err, factors.ErrUnknown)
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM factors WHERE id = ?`, id[:]); err != nil {
+			return err
 		}
 		left, err := otherFactors(ctx, tx, user)
 		if err != nil {
 			return err
 		}
-		if err := db.keepsWayIn(ctx, tx, user); err != nil {
-			return err
+		if kind == factors.KindPasskey {
+			if err := db.stillOpens(ctx, tx, user, providers); err != nil {
+				return err
+			}
 		}
 		if left == 0 {
 			if err := stays(ctx, tx, user, had, must); err != nil {

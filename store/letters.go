@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"slices"
@@ -26,7 +27,7 @@ func (db *DB) letterRow(l accounts.Letter, with ids.Place) (table, []any) {
 	values := []any{
 		l.ID[:], string(l.Kind), optionalID(l.UserID), l.Address, l.Language, l.Epoch,
 		l.CreatedAt.UnixMilli(), l.ExpiresAt.UnixMilli(), millis(l.DueAt), l.Attempts, optionalID(with.Session), optional(l.LastError),
-		optional(l.Device), optional(l.CallerAddress), optionalID(with.Login),
+		optional(cmp.Or(l.Device, l.Provider)), optional(l.CallerAddress), optionalID(with.Login),
 	}
 	if db.older {
 		return formerLetterTable, values[:len(formerLetterTable.columns)]
@@ -227,6 +228,9 @@ func (db *DB) ResetPassword(ctx context.Context, id ids.Letter, hash string, now
 		if err != nil {
 			return err
 		}
+		if err := db.dropStrangers(ctx, tx, l.UserID, ev); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, `UPDATE users SET email_key = ?, email_verified = 1`+db.claimed()+` WHERE id = ?`,
 			accounts.EmailKey(l.Address), l.UserID[:])
 		if err != nil && !db.dialect.isDuplicate(err) { // duplicate: another user has proven the address
@@ -287,7 +291,12 @@ func (db *DB) DueLetters(ctx context.Context, now time.Time, limit int, kinds ..
 	return all(ctx, db, func(row scanner) (accounts.Letter, error) {
 		var device, address textColumn
 		l, err := scanLetterAnd(row, &device, &address)
-		l.Device, l.CallerAddress = string(device), string(address)
+		l.CallerAddress = string(address)
+		if l.Kind == accounts.NewBrowser {
+			l.Device = string(device)
+		} else {
+			l.Provider = string(device)
+		}
 		return l, err
 	}, selectLetters(more)+where+` ORDER BY l.due_at LIMIT ?`, append(args, limit)...)
 }

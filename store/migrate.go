@@ -21,7 +21,7 @@ var schemas embed.FS
 // one whose setting oldest_schema allows it.
 const (
 	// Schema is the version of this binary's schema.
-	Schema int64 = 18
+	Schema int64 = 19
 	// oldestSchema is the oldest version that this binary works on without migrating.
 	oldestSchema int64 = 6
 )

@@ -15,7 +15,7 @@ import (
 // with the schemas.
 var movedTables = []table{
 	userTable, clientTable, sessionTable, usedLetterTable, profileTable, consentTable, loginTable, letterTable, codeTable,
-	authorizationTable, factorTable, recoveryCodeTable, passkeyTable, keyTable, guessTable, eventTable, settingTable,
+	authorizationTable, identityTable, factorTable, recoveryCodeTable, passkeyTable, keyTable, guessTable, eventTable, settingTable,
 }
 
 // condition returns a WHERE clause for the rows that are moved and that meet the

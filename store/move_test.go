@@ -157,6 +157,8 @@ func fill(t testing.TB, url string) {
 	for i := range odd {
 		exec("INSERT INTO factors (id, user_id, kind, name, created_at, last_used_at, confirmed_at, sealed, last_step) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			id(byte(i), 11), id(byte(i), 1), "totp", odd[i], at(i), null(i, at(i+1)), null(i+1, at(i+2)), null(i, bin(i)), at(i+3))
+		exec("INSERT INTO identities (id, user_id, provider, subject_key, email, linked_at) VALUES (?, ?, ?, ?, ?, ?)",
+			id(byte(i), 14), id(byte(i), 1), odd[i][:min(len(odd[i]), 64)], append(id(byte(i), 15), id(byte(i), 16)...), null(i, odd[i]), at(i))
 		exec("INSERT INTO recovery_codes (id, factor_id) VALUES (?, ?)", append(id(byte(i), 12), id(byte(i), 13)...), id(byte(i), 11))
 		exec("INSERT INTO passkeys (id, factor_id, credential_id, public_key, sign_count, backup_eligible, backed_up, transports) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 			append(id(byte(i), 14), id(byte(i), 15)...), id(byte(i), 11), append([]byte{1}, bin(i)...), append(bin(i+1), 0), int64(math.MaxUint32)-int64(i), i%2, (i+1)%2, "internal hybrid")

@@ -118,6 +118,11 @@ func (o *Observed) CreateCode(ctx context.Context, c tokens.Code, loginExpires, 
 	return o.DB.CreateCode(ctx, c, loginExpires, now)
 }
 
+func (o *Observed) CreateLinkedUser(ctx context.Context, u accounts.User, p accounts.Profile, i accounts.Identity, created, linked audit.Event, letters ...accounts.Letter) error {
+	defer o.call(ctx, "CreateLinkedUser", time.Now())
+	return o.DB.CreateLinkedUser(ctx, u, p, i, created, linked, letters...)
+}
+
 func (o *Observed) CreateLogin(ctx context.Context, l tokens.Login, ev audit.Event) error {
 	defer o.call(ctx, "CreateLogin", time.Now())
 	return o.DB.CreateLogin(ctx, l, ev)
@@ -228,6 +233,11 @@ func (o *Observed) GiveConsent(ctx context.Context, c consents.Consent, ev audit
 	return o.DB.GiveConsent(ctx, c, ev)
 }
 
+func (o *Observed) Identities(ctx context.Context, user ids.User) ([]accounts.Identity, error) {
+	defer o.call(ctx, "Identities", time.Now())
+	return o.DB.Identities(ctx, user)
+}
+
 func (o *Observed) InForce(ctx context.Context, user ids.User) (in factors.InForce, err error) {
 	defer o.call(ctx, "InForce", time.Now())
 	return o.DB.InForce(ctx, user)
@@ -258,6 +268,11 @@ func (o *Observed) LetterFailed(ctx context.Context, id ids.Letter, until, again
 	return o.DB.LetterFailed(ctx, id, until, again, why)
 }
 
+func (o *Observed) LinkIdentity(ctx context.Context, i accounts.Identity, at ids.Place, ev audit.Event, letters ...accounts.Letter) error {
+	defer o.call(ctx, "LinkIdentity", time.Now())
+	return o.DB.LinkIdentity(ctx, i, at, ev, letters...)
+}
+
 func (o *Observed) Login(ctx context.Context, id ids.Login, now time.Time) (tokens.Login, error) {
 	defer o.call(ctx, "Login", time.Now())
 	return o.DB.Login(ctx, id, now)
@@ -268,9 +283,9 @@ func (o *Observed) Origins(ctx context.Context) ([]clients.Origin, error) {
 	return o.DB.Origins(ctx)
 }
 
-func (o *Observed) OtherWayIn(ctx context.Context, id ids.User) (bool, error) {
+func (o *Observed) OtherWayIn(ctx context.Context, id ids.User, providers []string) (bool, error) {
 	defer o.call(ctx, "OtherWayIn", time.Now())
-	return o.DB.OtherWayIn(ctx, id)
+	return o.DB.OtherWayIn(ctx, id, providers)
 }
 
 func (o *Observed) PasskeyOf(ctx context.Context, credential []byte) (factors.Passkey, error) {
@@ -363,14 +378,14 @@ func (o *Observed) RedeemCode(ctx context.Context, c tokens.Code, s tokens.Sessi
 	return o.DB.RedeemCode(ctx, c, s, now, ev)
 }
 
-func (o *Observed) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
+func (o *Observed) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, providers []string, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
 	defer o.call(ctx, "RemoveFactor", time.Now())
-	return o.DB.RemoveFactor(ctx, user, id, must, now, at, ev, letters...)
+	return o.DB.RemoveFactor(ctx, user, id, must, providers, now, at, ev, letters...)
 }
 
-func (o *Observed) RemovePassword(ctx context.Context, id ids.User, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
+func (o *Observed) RemovePassword(ctx context.Context, id ids.User, providers []string, by accounts.By, now time.Time, ev audit.Event, letters ...accounts.Letter) error {
 	defer o.call(ctx, "RemovePassword", time.Now())
-	return o.DB.RemovePassword(ctx, id, by, now, ev, letters...)
+	return o.DB.RemovePassword(ctx, id, providers, by, now, ev, letters...)
 }
 
 func (o *Observed) RenameFactor(ctx context.Context, user ids.User, id ids.Factor, name string, now time.Time, at ids.Place) error {
@@ -458,6 +473,11 @@ func (o *Observed) UnclaimedUser(ctx context.Context, key, hash string) (account
 	return o.DB.UnclaimedUser(ctx, key, hash)
 }
 
+func (o *Observed) UnlinkIdentity(ctx context.Context, user ids.User, id ids.Identity, providers []string, now time.Time, at ids.Place, ev audit.Event, letters ...accounts.Letter) error {
+	defer o.call(ctx, "UnlinkIdentity", time.Now())
+	return o.DB.UnlinkIdentity(ctx, user, id, providers, now, at, ev, letters...)
+}
+
 func (o *Observed) UnlockUser(ctx context.Context, id ids.User, ev audit.Event) (unlocked bool, err error) {
 	defer o.call(ctx, "UnlockUser", time.Now())
 	return o.DB.UnlockUser(ctx, id, ev)
@@ -486,6 +506,11 @@ func (o *Observed) User(ctx context.Context, id ids.User) (accounts.User, error)
 func (o *Observed) UserByEmail(ctx context.Context, key string) (accounts.User, error) {
 	defer o.call(ctx, "UserByEmail", time.Now())
 	return o.DB.UserByEmail(ctx, key)
+}
+
+func (o *Observed) UserByIdentity(ctx context.Context, key [32]byte) (accounts.User, error) {
+	defer o.call(ctx, "UserByIdentity", time.Now())
+	return o.DB.UserByIdentity(ctx, key)
 }
 
 func (o *Observed) UserByUsername(ctx context.Context, username string) (accounts.User, error) {

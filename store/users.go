@@ -90,6 +90,11 @@ func scanUserAnd(row scanner, more ...any) (accounts.User, error) {
 
 // CreateUser implements [accounts.UserStore].
 func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event, letters ...accounts.Letter) error {
+	return db.createUser(ctx, u, func(tx *sql.Tx) error { return record(ctx, tx, ev) }, letters...)
+}
+
+// createUser adds a user, and does the rest in the same transaction.
+func (db *DB) createUser(ctx context.Context, u accounts.User, rest func(*sql.Tx) error, letters ...accounts.Letter) error {
 	table, key, unclaimed := userTable, accounts.EmailKey(u.Email), ""
 	if u.EmailUnclaimed {
 		key, unclaimed = "", key
@@ -105,7 +110,7 @@ func (db *DB) CreateUser(ctx context.Context, u accounts.User, ev audit.Event, l
 			if err := db.post(ctx, tx, letters...); err != nil {
 				return err
 			}
-			return record(ctx, tx, ev)
+			return rest(tx)
 		}
 		if !db.dialect.isDuplicate(err) {
 			return err

@@ -81,14 +81,21 @@ func (s *Service) introspectRefresh(ctx context.Context, now time.Time, reader R
 		"client_id": string(session.ClientID),
 		"exp":       session.ExpiresAt.Unix(),
 		"auth_time": session.AuthTime.Unix(),
-		"acr":       session.Methods.Class(),
-		"amr":       []string(session.Methods),
 		"sid":       session.ID.String(),
 	}
+	proven(claims, session)
 	if len(session.Scopes) > 0 {
 		claims["scope"] = session.Scopes.String()
 	}
 	return Live{Claims: claims, ClientID: session.ClientID, UserID: session.UserID, scopes: session.Scopes, consent: session.Consent}, nil
+}
+
+// proven adds what the user of a session has proven. What comes to no class has no acr.
+func proven(claims map[string]any, session Session) {
+	claims["amr"] = []string(session.Methods)
+	if class := session.Methods.Class(); class != "" {
+		claims["acr"] = class
+	}
 }
 
 func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Reader, token string) (Live, error) {
@@ -119,7 +126,7 @@ func (s *Service) introspectAccess(ctx context.Context, now time.Time, reader Re
 	if said.SessionID != "" {
 		claims["sid"] = said.SessionID
 		claims["auth_time"] = said.AuthTime
-		claims["acr"], claims["amr"] = session.Methods.Class(), []string(session.Methods)
+		proven(claims, session)
 	}
 	if len(said.Roles) > 0 {
 		claims["roles"] = said.Roles

@@ -24,6 +24,7 @@ import (
 	"countersign/secrecy"
 	"countersign/server"
 	"countersign/store"
+	"countersign/upstreams"
 )
 
 // load reads the configuration that the common flags point to.
@@ -201,9 +202,32 @@ func passwordPolicy(cfg *configs.Config) accounts.PasswordPolicy {
 	}
 }
 
+// declaredUpstreams returns the other providers of the configuration, with their secrets.
+func declaredUpstreams(cfg *configs.Config) ([]upstreams.Declared, error) {
+	var all []upstreams.Declared
+	for i, u := range cfg.Upstreams {
+		d := upstreams.Declared{Settings: u.Settings}
+		if u.ClientSecretFile != "" {
+			b, err := os.ReadFile(u.ClientSecretFile)
+			if err != nil {
+				return nil, fmt.Errorf("upstreams[%d].client_secret_file: %w: write what %s has given you into that file", i, err, u.ID)
+			}
+			if d.Secret = secrecy.Read(b); d.Secret == "" {
+				return nil, fmt.Errorf("upstreams[%d].client_secret_file: %s is empty: write what %s has given you into it", i, u.ClientSecretFile, u.ID)
+			}
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
 // serverOptions translates the configuration into the server's options.
 func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *seal.Keys, sender mail.Sender, log *slog.Logger) (server.Options, error) {
 	sameSite, err := handlers.ParseSameSite(cfg.SessionCookie.SameSite)
+	if err != nil {
+		return server.Options{}, err
+	}
+	providers, err := declaredUpstreams(cfg)
 	return server.Options{
 		Store: db, Keys: ring, Seal: master, Log: log,
 		Unavailable: func(err error) bool { return db.IsUnavailable(err) || errors.Is(err, keys.ErrNoSigningKey) },
@@ -213,6 +237,7 @@ func serverOptions(cfg *configs.Config, db *store.DB, ring *keys.Ring, master *s
 		RFC9700:     cfg.Profile == configs.RFC9700,
 		ServiceName: cfg.ServiceName,
 		HomeURL:     cfg.HomeURL,
+		Upstreams:   providers,
 
 		Accounts: accounts.Settings{Passwords: passwordPolicy(cfg), RequireVerifiedEmail: cfg.Signup.RequireVerifiedEmail, Signup: cfg.SignupNames(), Notices: cfg.Notices},
 		Hashing:  cfg.Hashing(),

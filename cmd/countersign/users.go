@@ -179,32 +179,6 @@ func (u *usersSearchCmd) Validate() error {
 	return nil
 }
 
-type usersShowCmd struct {
-	printing
-	User string `arg:"" help:"Username, id or e-mail address."`
-}
-
-func (u *usersShowCmd) Run(ctx context.Context, c *cli, std stdio) error {
-	users, db, err := c.openUsers(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	user, err := findUser(ctx, users, u.User)
-	if err != nil {
-		return err
-	}
-	profile, err := users.Profile(ctx, user.ID)
-	if err != nil {
-		return err
-	}
-	has, err := describeFactors(ctx, db, user)
-	if err != nil {
-		return err
-	}
-	return printOne(u.printing, std.out, api.UserWithProfile{User: api.DescribeUser(user), Factors: has, Profile: profile}, recordColumns(profile))
-}
-
 type usersDisableCmd struct {
 	User string `arg:"" help:"Username, id or e-mail address."`
 }

@@ -189,12 +189,12 @@ var factorPromises = []promise{
 
 		// They go with the last other factor.
 		leaves(t, db, func(ctx context.Context) {
-			succeeds(t, db.RemoveFactor(ctx, u.ID, f.ID, never, at, here, event(audit.FactorRemoved)))
+			succeeds(t, db.RemoveFactor(ctx, u.ID, f.ID, never, nil, at, here, event(audit.FactorRemoved)))
 		}, event(audit.FactorRemoved))
 		all, err := db.Factors(t.Context(), u.ID)
 		succeeds(t, err)
 		same(t, "factors", len(all), 0)
-		fails(t, "remove twice", db.RemoveFactor(t.Context(), u.ID, f.ID, never, at, here, event(audit.FactorRemoved)), factors.ErrUnknown)
+		fails(t, "remove twice", db.RemoveFactor(t.Context(), u.ID, f.ID, never, nil, at, here, event(audit.FactorRemoved)), factors.ErrUnknown)
 		fails(t, "rename it", db.RenameFactor(t.Context(), u.ID, f.ID, "x", at, here), factors.ErrUnknown)
 	}},
 	{"RemoveFactor/the last stays with whom must have one", func(t *testing.T, db *store.DB) {
@@ -204,16 +204,16 @@ var factorPromises = []promise{
 		staff := func(roles []string) bool { return len(roles) == 1 && roles[0] == "staff" }
 		begun := totp(u.ID)
 		succeeds(t, db.AddTOTP(t.Context(), begun, here))
-		succeeds(t, db.RemoveFactor(t.Context(), u.ID, begun.ID, staff, at, here, event(audit.FactorRemoved)))
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, begun.ID, staff, nil, at, here, event(audit.FactorRemoved)))
 		first, second := inForce(t, db, s, 1), inForce(t, db, s)
-		succeeds(t, db.RemoveFactor(t.Context(), u.ID, first.ID, staff, at, here, event(audit.FactorRemoved)))
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, first.ID, staff, nil, at, here, event(audit.FactorRemoved)))
 		leaves(t, db, func(ctx context.Context) {
-			fails(t, "the last", db.RemoveFactor(ctx, u.ID, second.ID, staff, at, here, event(audit.FactorRemoved)), factors.ErrRequired)
+			fails(t, "the last", db.RemoveFactor(ctx, u.ID, second.ID, staff, nil, at, here, event(audit.FactorRemoved)), factors.ErrRequired)
 		})
 		all, err := db.Factors(t.Context(), u.ID)
 		succeeds(t, err)
 		same(t, "factors", len(all), 2)
-		succeeds(t, db.RemoveFactor(t.Context(), u.ID, second.ID, never, at, here, event(audit.FactorRemoved)))
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, second.ID, never, nil, at, here, event(audit.FactorRemoved)))
 	}},
 	{"EstablishTOTP/a first factor, once, in the epoch of the password", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
@@ -255,7 +255,7 @@ var factorPromises = []promise{
 		}(), factors.ErrUnknown)
 		fails(t, "establish in another epoch", db.EstablishTOTP(t.Context(), f, 100, codesOf(1), 7, at, event(audit.FactorAdded), l), factors.ErrUnknown)
 		fails(t, "spend no code", db.SpendCode(t.Context(), u.ID, [32]byte{}, at, event(audit.RecoveryCodeUsed), l), factors.ErrBadCode)
-		fails(t, "remove nothing", db.RemoveFactor(t.Context(), u.ID, f.ID, never, at, here, event(audit.FactorRemoved), l), factors.ErrUnknown)
+		fails(t, "remove nothing", db.RemoveFactor(t.Context(), u.ID, f.ID, never, nil, at, here, event(audit.FactorRemoved), l), factors.ErrUnknown)
 		_, err := db.ResetFactors(t.Context(), u.ID, event(audit.FactorsReset), l)
 		succeeds(t, err)
 		same(t, "letters without a change", len(due(t, db, at)), 0)
@@ -325,13 +325,13 @@ var factorPromises = []promise{
 					"add": db.AddTOTP(ctx, totp(u.ID), place), "confirm": confirm,
 					"replace": db.ReplaceCodes(ctx, u.ID, codesOf(5), at, place, event(audit.RecoveryCodesRenewed)),
 					"rename":  db.RenameFactor(ctx, u.ID, f.ID, "x", at, place),
-					"remove":  db.RemoveFactor(ctx, u.ID, f.ID, never, at, place, event(audit.FactorRemoved)),
+					"remove":  db.RemoveFactor(ctx, u.ID, f.ID, never, nil, at, place, event(audit.FactorRemoved)),
 				} {
 					fails(t, name+": "+what, err, factors.ErrSignedOut)
 				}
 			})
 		}
-		fails(t, "expired", db.RemoveFactor(t.Context(), u.ID, f.ID, never, s.ExpiresAt, ids.Place{Session: s.ID}, event(audit.FactorRemoved)), factors.ErrSignedOut)
+		fails(t, "expired", db.RemoveFactor(t.Context(), u.ID, f.ID, never, nil, s.ExpiresAt, ids.Place{Session: s.ID}, event(audit.FactorRemoved)), factors.ErrSignedOut)
 		lives(t, db, s)
 	}},
 	{"AddPasskey/every field comes back, and the first signs the user out elsewhere", func(t *testing.T, db *store.DB) {
@@ -360,7 +360,7 @@ var factorPromises = []promise{
 		_, err = db.AddPasskey(t.Context(), again, codesOf(3), ids.Place{Session: his.ID}, event(audit.FactorAdded))
 		fails(t, "the same credential of another user", err, factors.ErrTaken)
 		lives(t, db, his)
-		succeeds(t, db.RemoveFactor(t.Context(), u.ID, p.ID, never, at, ids.Place{Session: s.ID}, event(audit.FactorRemoved)))
+		succeeds(t, db.RemoveFactor(t.Context(), u.ID, p.ID, never, nil, at, ids.Place{Session: s.ID}, event(audit.FactorRemoved)))
 		_, err = db.PasskeyOf(t.Context(), p.CredentialID)
 		fails(t, "removed", err, factors.ErrUnknown)
 		_, err = db.UsePasskey(t.Context(), p, at, event(audit.FactorCounterRegressed))

@@ -32,7 +32,7 @@ type promise struct {
 func Run(t *testing.T, open func(t testing.TB) *store.DB) {
 	for _, group := range [][]promise{
 		userPromises, profilePromises, clientPromises, consentPromises, loginPromises, codePromises, sessionPromises,
-		letterPromises, keyPromises, guessPromises, eventPromises, operatingPromises, namePromises, changingPromises, searchPromises, unlockPromises, factorPromises,
+		letterPromises, keyPromises, guessPromises, eventPromises, operatingPromises, namePromises, changingPromises, searchPromises, unlockPromises, factorPromises, identityPromises,
 	} {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) { p.check(t, open(t)) })

@@ -264,10 +264,10 @@ var userPromises = []promise{
 			return accounts.By{Place: ids.Place{Session: s.ID}, Epoch: epoch}
 		}
 		remove := func(by accounts.By) error {
-			return db.RemovePassword(t.Context(), u.ID, by, at, event(audit.UserPasswordRemoved))
+			return db.RemovePassword(t.Context(), u.ID, nil, by, at, event(audit.UserPasswordRemoved))
 		}
 		other := func() bool {
-			is, err := db.OtherWayIn(t.Context(), u.ID)
+			is, err := db.OtherWayIn(t.Context(), u.ID, nil)
 			succeeds(t, err)
 			return is
 		}
@@ -296,7 +296,7 @@ var userPromises = []promise{
 		sessionGone(t, db, elsewhere)
 		s.Epoch, s.Methods = u.Epoch+2, withCode
 		lives(t, db, s)
-		is, err := db.OtherWayIn(t.Context(), ids.New[ids.User]())
+		is, err := db.OtherWayIn(t.Context(), ids.New[ids.User](), nil)
 		succeeds(t, err)
 		same(t, "an unknown user's", is, false)
 	}},
