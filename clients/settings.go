@@ -40,9 +40,9 @@ type Settings struct {
 	// may leave it out (RFC 9700 section 2.1.1). Public clients always need it. Default
 	// false.
 	RequirePKCE bool `json:"require_pkce" yaml:"require_pkce" name:"require-pkce" negatable:"" help:"Gets no code without PKCE; so does every public client."`
-	// RequireACR is the least that its users must have proven, one of the acr values pwd and
-	// mfa: a user without such a factor doesn't get in. Default none.
-	RequireACR string `json:"require_acr,omitempty" yaml:"require_acr" name:"require-acr" placeholder:"ACR" help:"Least that its users must have proven: pwd or mfa."`
+	// RequireACR is the least that its users must have proven, one of the acr values pwd, mfa
+	// and phr (a passkey): a user without such a factor doesn't get in. Default none.
+	RequireACR string `json:"require_acr,omitempty" yaml:"require_acr" name:"require-acr" placeholder:"ACR" help:"Least that its users must have proven: pwd, mfa or phr."`
 	// IDTokenAlg signs its ID tokens; one of the server's algorithms. Default RS256.
 	IDTokenAlg string `json:"id_token_alg,omitempty" yaml:"id_token_alg" name:"id-token-alg" placeholder:"ALG" help:"Signature algorithm of its ID tokens."`
 	// ClaimsInIDToken puts the claims of its scopes into its ID tokens, too, for libraries

@@ -306,7 +306,7 @@ func TestBadClients(t *testing.T) {
 		{`{id: a, public: true, grants: [refresh_token], audiences: [""]}`, "audiences[0]", "1 to 512 characters"},
 		{`{id: a, public: true, grants: [refresh_token], id_token_alg: EdDSA}`, "id_token_alg", `"EdDSA" is none of the algorithms in keys.algorithms (ES256, RS256)`},
 		{`{id: a, public: true, grants: [refresh_token], access_token_alg: HS256}`, "access_token_alg", `"HS256" is none of the algorithms in keys.algorithms (ES256, RS256)`},
-		{`{id: a, public: true, grants: [refresh_token], require_acr: gold}`, "require_acr", `"gold" is none of pwd, mfa`},
+		{`{id: a, public: true, grants: [refresh_token], require_acr: gold}`, "require_acr", `"gold" is none of pwd, mfa, phr`},
 		{`{id: a, public: true, grants: [refresh_token], access_token_typ: jwt}`, "access_token_typ", `"jwt" must be at+jwt or JWT`},
 		{`{id: a, public: true, grants: [refresh_token], post_logout_redirect_uris: [/x]}`, "post_logout_redirect_uris[0]", "must begin with a scheme"},
 	} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"countersign/caller"
+	"countersign/clients"
 	"countersign/keys"
 	"countersign/server"
 )
@@ -212,6 +213,10 @@ func TestChallengeRefusals(t *testing.T) {
 		}
 		a.exchange(code, "redirect_uri", "").wantError(http.StatusBadRequest, "invalid_grant")
 		a.challenge(challengeForm("spa", right...)).wantError(http.StatusBadRequest, "access_denied")
+
+		strange := newApp(t)
+		strange.alter("spa", func(c *clients.Client) { c.FirstParty = false }) // as no rule lets it be
+		strange.challenge(challengeForm("spa", right...)).wantError(http.StatusBadRequest, "unauthorized_client")
 
 		careful, _ := simulated(t, func(o *server.Options) { o.Accounts.RequireVerifiedEmail = true })
 		careful.signup("bob")

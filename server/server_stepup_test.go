@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"countersign/clients"
 	"countersign/ids"
 	"countersign/oauth"
+	"countersign/server"
 	"countersign/tokens"
 )
 
@@ -144,6 +146,36 @@ func TestStepUpByARecoveryCode(t *testing.T) {
 	})
 }
 
+// A request for a passkey takes nothing else.
+func TestStepUpByAPasskey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		_, d, recovery := a.withPasskey("alice", true)
+		p := a.byPassword("alice")
+		p.authorize(authorization("spa", "acr_values", "phr", "prompt", "none")).refuses(spaCallback, "login_required")
+		r := p.authorize(authorization("spa", "acr_values", "phr")).says(http.StatusOK, "passkey-form")
+		var asked any
+		if err := json.Unmarshal([]byte(r.attribute("passkey-form", "data-options")), &asked); err != nil {
+			t.Fatal(err)
+		}
+		f := with(r.page("passkey-form"), "credential", d.use(asked))
+		if claims := a.idToken(p.submit("/factor", f)); said(claims) != "[pwd swk user mfa] phr" {
+			t.Errorf("ID token: %v", claims)
+		}
+		q := a.byPassword("alice")
+		asks := q.authorize(authorization("spa", "acr_values", "phr")).page("passkey-form")
+		asks.Set("method", "recovery_code")
+		q.submit("/factor", with(asks, "code", recovery[0])).says(http.StatusBadRequest, "This code is wrong")
+
+		// At an application's own screens a passkey can't be used.
+		session := a.challenge(challengeForm("spa", "username", "alice", "password", password)).due("[recovery_code]")
+		a.requireACR("spa", "phr")
+		a.challenge(challengeForm("spa", "username", "alice", "password", password)).wantError(http.StatusBadRequest, "redirect_to_web")
+		a.token(passwordForm("alice")).wantError(http.StatusBadRequest, "redirect_to_web")
+		a.challenge(form("client_id", "spa", "auth_session", session, "otp", recovery[0])).wantError(http.StatusBadRequest, "redirect_to_web")
+	})
+}
+
 func TestStepUpComesAfterANewProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -215,7 +247,7 @@ func TestWhatTheUserHasNotIsUnmet(t *testing.T) {
 // A client that requires a class gets no session below it, at any door.
 func TestRequiredACRHoldsAtEveryDoor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newApp(t)
+		a := newApp(t, withOptions(func(o *server.Options) { o.Factors.RememberBrowser = time.Hour }))
 		a.signup("bob") // who has no second factor
 		had := a.login("bob")
 		page := a.page()
@@ -227,7 +259,13 @@ func TestRequiredACRHoldsAtEveryDoor(t *testing.T) {
 		pending := a.challenge(challengeForm("spa", "username", "bob", "password", password)).text("authorization_code")
 		code := browser.authorize(authorization("spa")).code(spaCallback)
 
+		known := a.page() // a browser that alice has told us to remember
+		known.remember(known.challenged("alice"), appCode(t, secret))
+		known.signIn("alice", password).want(http.StatusOK)
+		time.Sleep(time.Minute)
+
 		a.requireACR("spa", "mfa")
+		known.challenged("alice")
 		a.token(passwordForm("bob")).wantError(http.StatusBadRequest, "unmet_authentication_requirements")
 		a.challenge(challengeForm("spa", "username", "bob", "password", password)).wantError(http.StatusBadRequest, "unmet_authentication_requirements")
 		a.challenge(challengeForm("spa", "username", "bob", "password", "wrong")).wantError(http.StatusBadRequest, "access_denied")

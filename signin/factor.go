@@ -193,6 +193,9 @@ func (p SecondFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome
 	if err := s.unused(ctx, &ch, a); err != nil { // before a code is spent for nothing
 		return Outcome{}, err
 	}
+	if !ch.methods.And(proves(p.Method)).Reaches(ch.class) { // before a code is spent that is not enough
+		return Outcome{}, factors.ErrBadCode
+	}
 	methods := factors.CodeMethods
 	if p.Method == factors.ByPasskey {
 		used, err := s.factors.ProvePasskey(ctx, a.now, p.Challenge, p.Passkey, user.ID, a.from)
