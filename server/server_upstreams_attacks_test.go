@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,33 @@ func TestOnlyTheAnswerToTheBrowsersOwnRequestCounts(t *testing.T) {
 	replaying.client.Jar.SetCookies(answer, jar) // with the very cookies
 	replaying.led(answer.String()).at(own, "/login/callback/a", http.StatusBadRequest, again)
 	replaying.nobody(own)
+}
+
+// The application that the user is on the way to is the one that the user came from.
+func TestTheWayToAnApplicationIsBoundToTheAnswer(t *testing.T) {
+	p := newIDP(t)
+	p.tell(func(p *idp) { p.user["email"], p.user["email_verified"] = "alice@example.com", true })
+	own := signingInWith(t, p.provide("a"))
+	ticketFor := func(client string) string {
+		f, _ := newSurfer(t).open(own.url + "/oauth/authorize?" + authorization(client).Encode()).form("login-form")
+		return f.Get("ticket")
+	}
+	s := newSurfer(t)
+	s.stopAt = own.url + "/login/callback/"
+	s.open(own.url + "/login/with/a?ticket=" + ticketFor("spa"))
+	answer, err := url.Parse(s.trail[len(s.trail)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.stopAt = ""
+	root := &url.URL{Scheme: answer.Scheme, Host: answer.Host, Path: "/"}
+	for _, c := range s.client.Jar.Cookies(answer) {
+		if kept, _, found := strings.Cut(c.Value, "~"); found {
+			s.client.Jar.SetCookies(root, []*http.Cookie{{Name: c.Name, Value: kept + "~" + ticketFor("rp"), Path: "/"}})
+		}
+	}
+	s.led(answer.String()).at(own, "/login/callback/a", http.StatusBadRequest, "Please sign in again.")
+	s.nobody(own)
 }
 
 // RFC 9207: the answer says who answers.
