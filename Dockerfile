@@ -8,7 +8,7 @@ WORKDIR /src
 RUN --mount=type=bind,target=/src \
     --mount=type=cache,target=/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /countersign ./cmd/countersign
+    CGO_ENABLED=0 go build -tags nomsgpack -trimpath -ldflags '-s -w' -o /countersign ./cmd/countersign
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/

@@ -14,7 +14,7 @@ run: ## run the server in development mode
 	go run ./cmd/countersign serve --dev
 
 build: ## build a static binary into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/countersign ./cmd/countersign
+	CGO_ENABLED=0 go build -tags nomsgpack -trimpath -ldflags '-s -w' -o bin/countersign ./cmd/countersign
 
 test: ## run the whole suite, on SQLite and MariaDB; installs what it needs if it can, or says what to install; TIMES=1 prints the slowest tests
 	./test/prepare
