@@ -203,7 +203,7 @@ func (h *Upstreams) enterOr(c *gin.Context, r *authorize.Request, l *tokens.Logi
 		l, err = h.enter(c, r, o, l)
 	}
 	switch {
-	case errors.Is(err, signin.ErrFactorDue):
+	case errors.Is(err, signin.ErrFactorDue), errors.Is(err, signin.ErrEnrolmentDue):
 		return err
 	case err != nil:
 		return h.fail(c, r, l, ticket, err)

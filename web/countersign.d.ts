@@ -325,4 +325,6 @@ export class CountersignError extends Error {
   readonly retryAfter?: number;
   /** With second_factor_required: for answer. */
   readonly challenge?: Challenge;
+  /** With factor_enrolment_required: the server's page where the user signs in and sets up a second factor, to sign in here afterwards. */
+  readonly enrolURL?: string;
 }

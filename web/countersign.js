@@ -19,10 +19,11 @@
 /**
  * Says what went wrong. `code` is the kind of error, one word that doesn't change; `reason`
  * is an error of OAuth or OpenID Connect, if there is one. `challenge`, with the code
- * second_factor_required, is what `answer` takes.
+ * second_factor_required, is what `answer` takes; `enrolURL`, with factor_enrolment_required,
+ * is the server's page where the user sets up a second factor.
  */
 export class CountersignError extends Error {
-  constructor(code, message, { status = 0, errors = [], retryAfter, reason, challenge, cause } = {}) {
+  constructor(code, message, { status = 0, errors = [], retryAfter, reason, challenge, enrolURL, cause } = {}) {
     super(message, { cause });
     this.name = "CountersignError";
     this.code = code;
@@ -31,6 +32,7 @@ export class CountersignError extends Error {
     this.errors = errors;
     this.retryAfter = retryAfter;
     this.challenge = challenge;
+    this.enrolURL = enrolURL;
   }
 }
 
@@ -601,6 +603,7 @@ async function read(response) {
     reason: body?.error,
     errors: body?.errors,
     challenge: body?.challenge && { challenge: body.challenge, methods: body.methods, publicKey: body.public_key },
+    enrolURL: body?.enrol_url,
     retryAfter: retryAfter(response),
   });
 }

@@ -2,7 +2,7 @@
 // which visitors may see it: "user" (signed in), "guest" (not signed in) or "all".
 
 import { auth } from "./auth.js";
-import { flow, resourceServer } from "./config.js";
+import { flow, resourceServer, server } from "./config.js";
 import { announce, copy, fill, showTime, whenReleased } from "./dom.js";
 import { explain, onSubmit } from "./form.js";
 
@@ -11,7 +11,9 @@ export const views = {
     who: "guest",
     show(main) {
       fill(main, "signin");
-      onSubmit(main.querySelector("form"), (values) => auth.signIn(values));
+      onSubmit(main.querySelector("form"), (values) => auth.signIn(values).catch((err) => more(main, err)));
+      onSubmit(main.querySelector("[data-form=passkey]"), () => auth.signInWithPasskey());
+      auth.signInWithPasskey({ conditional: true }).catch(() => {}); // offered in the field for the name
     },
   },
 
@@ -151,7 +153,9 @@ export const views = {
         announce("Your password is changed, and your other sessions are ended.");
       });
 
-      const dialog = main.querySelector("dialog");
+      showFactors(main, view);
+
+      const dialog = main.querySelector("dialog[aria-labelledby=sure-title]");
       view.slot("delete").addEventListener("click", () => dialog.showModal());
       view.slot("keep").addEventListener("click", () => dialog.close());
       onSubmit(main.querySelector("[data-form=delete]"), async (values) => {
@@ -178,6 +182,79 @@ export const views = {
     },
   },
 };
+
+// Goes on with a sign-in for which the password was right and more is due.
+function more(main, err) {
+  if (err.code === "factor_enrolment_required") return location.assign(err.enrolURL);
+  if (err.code !== "second_factor_required") throw err;
+  const { challenge } = err;
+  const view = fill(main, "factor");
+  const again = (problem) => {
+    if (problem.code !== "invalid_challenge") throw problem;
+    views.signin.show(main);
+    announce("That took too long. Please sign in again.");
+  };
+  onSubmit(main.querySelector("[data-form=code]"), ({ code, remember }) => {
+    const method = /^[\d\s]+$/.test(code) ? "totp" : "recovery_code";
+    return auth.answer(challenge, { code, method, remember: remember === "on" }).catch(again);
+  });
+  const passkey = main.querySelector("[data-form=passkey]");
+  if (challenge.methods.includes("passkey")) onSubmit(passkey, () => auth.answer(challenge).catch(again));
+  else passkey.remove();
+  view.slot("back").addEventListener("click", () => views.signin.show(main));
+  main.querySelector("h1").focus();
+}
+
+// Lists the user's factors, adds passkeys and removes them.
+function showFactors(main, view) {
+  view.slot("pages").href = `${server}/me/factors`;
+  const problem = main.querySelector("section[aria-labelledby=factors-title] > .problem");
+  const attempt = async (work) => {
+    problem.textContent = "";
+    try {
+      await work();
+    } catch (err) {
+      whenReleased(() => (problem.textContent = explain(err)));
+    }
+  };
+  const kinds = { passkey: "Passkey", totp: "Authenticator app", recovery_codes: "Recovery codes" };
+  const reload = async () => {
+    const factors = await auth.factors();
+    whenReleased(() => view.slot("factors").replaceChildren(...factors.map(item)));
+  };
+
+  function item(factor) {
+    const { content, slot } = copy("factor-item");
+    const name = [kinds[factor.kind] ?? factor.kind, factor.name].filter(Boolean).join(": ");
+    slot("name").textContent = factor.kind === "recovery_codes" ? `${name}, ${factor.remaining} left` : name;
+    slot("which").textContent = ` ${name}`;
+    showTime(slot("created"), factor.created_at);
+    const button = content.querySelector("button");
+    if (factor.kind === "recovery_codes") button.remove();
+    else button.addEventListener("click", () => attempt(() => remove(factor)));
+    return content;
+  }
+
+  async function remove({ id }) {
+    await auth.removeFactor(id);
+    await reload();
+    announce("It is removed.");
+  }
+
+  const form = main.querySelector("[data-form=new-passkey]");
+  onSubmit(form, async ({ name, current_password: currentPassword }) => {
+    if (currentPassword) await auth.prove({ currentPassword });
+    const { recovery_codes: codes } = await auth.createPasskey({ name });
+    form.reset();
+    announce("Your passkey is set up.");
+    if (codes) {
+      view.slot("codes").replaceChildren(...codes.map((code) => Object.assign(document.createElement("li"), { textContent: code })));
+      view.slot("codes-dialog").showModal();
+    }
+    await reload();
+  });
+  attempt(reload);
+}
 
 // In the code flow, users sign in and sign up on the server's page, and these views only
 // lead there. The query of the address makes sure that users come back to this flow.

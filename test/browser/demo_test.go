@@ -269,7 +269,7 @@ func TestDemoByKeyboard(t *testing.T) {
 	b.isAt("Security")
 	b.tabTo("Delete account…")
 	b.do(enter)
-	b.wait("the dialog", "document.querySelector('dialog').open && document.activeElement.name === 'current_password'")
+	b.wait("the dialog", "document.querySelector('dialog[open]') && document.activeElement.name === 'current_password'")
 	b.do(chromedp.KeyEvent(kb.Escape))
 	b.wait("the focus where it was", "document.activeElement.textContent === 'Delete account…'")
 	b.tabTo("Sign out")

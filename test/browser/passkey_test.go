@@ -219,3 +219,37 @@ func TestPasskeysWithTheModule(t *testing.T) {
 		t.Errorf("the browser keeps %d passkeys that are gone", len(left))
 	}
 }
+
+// The demo asks for a second factor on its own page, and makes and uses passkeys.
+func TestDemoWithPasskeys(t *testing.T) {
+	s := newSite(t)
+	b := newProfile(t).newTab()
+	device := b.newKeys()
+	s.signUp(b, "alice")
+	b.open(s.url + "/demo#security")
+	b.isAt("Security")
+	b.fill("Name of the passkey", "Laptop")
+	b.press("Add a passkey")
+	b.shows("Your recovery codes")
+	b.press("I have kept them")
+	b.shows("Passkey: Laptop")
+	device.answers(false)
+	b.press("Sign out")
+	b.isAt("Sign in")
+	b.fill("Username or e-mail address", "alice")
+	b.fill("Password", password)
+	b.press("Sign in")
+	b.isAt("One more step")
+	b.fill("Code", "aaaa-bbbb-cccc-dddd")
+	b.press("Continue")
+	b.shows("The code is wrong, or was used before.")
+	device.answers(true)
+	b.press("Use a passkey")
+	b.isAt("Profile")
+	device.answers(false)
+	b.press("Sign out")
+	b.isAt("Sign in")
+	device.answers(true)
+	b.press("Sign in with a passkey")
+	b.isAt("Profile")
+}
