@@ -38,6 +38,9 @@ type rig struct {
 	here  ids.Place
 	epoch int64
 	key   secrecy.Text // the master key
+
+	master   *seal.Keys
+	throttle *limits.Throttle
 }
 
 func newRig(t testing.TB) *rig {
@@ -46,7 +49,8 @@ func newRig(t testing.TB) *rig {
 	r := &rig{t: t, db: db, alice: ids.New[ids.User](), key: seal.Generate()}
 	master, err := seal.Parse(r.key)
 	noError(t, err)
-	r.Service = service(t, factors.Options{Store: db, Seal: master, Throttle: storetest.Throttle(t, db), Issuer: "Acme: Notes"})
+	r.master, r.throttle = master, storetest.Throttle(t, db)
+	r.Service = service(t, factors.Options{Store: db, Seal: master, Throttle: r.throttle, Issuer: "Acme: Notes"})
 	noError(t, db.CreateUser(t.Context(), accounts.User{ID: r.alice, Username: "alice", CreatedAt: now, UpdatedAt: now}, audit.Event{Time: now, Kind: audit.UserCreated}))
 	l := tokens.Login{ID: ids.NewRandom[ids.Login](), UserID: r.alice, AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour), AbsoluteExpiresAt: now.Add(48 * time.Hour), Methods: []string{"pwd"}}
 	noError(t, db.CreateLogin(t.Context(), l, audit.Event{Time: now, Kind: audit.LoginCreated}))

@@ -25,6 +25,7 @@ type visitor struct {
 	browser *person
 	page    *page // in the same browser
 	reset   string
+	device  *device // with alice's passkey, if any
 }
 
 // told returns what an answer says in a few words: where it leads, the problem or error, or the
@@ -61,6 +62,11 @@ var doors = map[string]func(v *visitor) *response{
 	},
 	"session":        func(v *visitor) *response { return v.page.signIn("alice", password) },
 	"password grant": func(v *visitor) *response { return v.token(passwordForm("alice")) },
+	"challenge endpoint": func(v *visitor) *response {
+		return v.challenge(challengeForm("spa", "username", "alice", "password", password))
+	},
+	"passkey":        func(v *visitor) *response { return v.page.signInWith(v.device) },
+	"hosted passkey": hostedPasskey,
 	"reset": func(v *visitor) *response {
 		asks := v.browser.authorize(authorization("spa", "prompt", "login")).page("login-form")
 		return v.browser.submit("/reset", form("ticket", asks.Get("ticket"), "token", v.reset, "password", password))
@@ -99,20 +105,48 @@ var accountStates = map[string]func(v *visitor){
 		v.browser.submit("/login", form("username", "alice", "password", password)).goesTo("/factor")
 		v.browser.submit("/factor", form("code", appCode(v.t, secret), "remember", "yes")).goesTo("/me")
 	},
+	"passkey": withDevice,
+	"passkey, disabled": func(v *visitor) {
+		withDevice(v)
+		disable(v)
+	},
+	"passkey, address due": func(v *visitor) {
+		withDevice(v)
+		v.options.Accounts.RequireVerifiedEmail = true
+		v.restart()
+	},
 	"required, and missing": func(v *visitor) {
 		v.options.Factors.Required = []string{"all"}
 		v.restart()
 	},
-	"disabled": func(v *visitor) {
-		user, err := v.Users.ByUsername(v.t.Context(), "alice")
-		if err = errors.Join(err, v.Users.Disable(v.t.Context(), time.Now(), user.ID, caller.Operator())); err != nil {
-			v.t.Fatal(err)
-		}
-	},
+	"disabled": disable,
 	"address due": func(v *visitor) {
 		v.options.Accounts.RequireVerifiedEmail = true
 		v.restart()
 	},
+}
+
+func disable(v *visitor) {
+	user, err := v.Users.ByUsername(v.t.Context(), "alice")
+	if err = errors.Join(err, v.Users.Disable(v.t.Context(), time.Now(), user.ID, caller.Operator())); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// hostedPasskey signs in by alice's passkey at the hosted pages.
+func hostedPasskey(v *visitor) *response {
+	r := v.browser.do(http.MethodPost, "/session/passkey/options", "", "Origin", issuer, "Sec-Fetch-Site", "same-origin").want(http.StatusOK)
+	return v.browser.submit("/login", form("challenge", r.text("challenge"), "credential", v.device.use(r.json()["publicKey"])))
+}
+
+// withDevice gives alice a passkey, and a new link to set a password.
+func withDevice(v *visitor) {
+	v.page, v.browser = v.app.ownPage(), v.app.person()
+	v.page.signIn("alice", password).want(http.StatusOK)
+	v.device, _ = v.page.newDevice(true)
+	v.link()
+	v.page = v.app.ownPage()
+	hostedPasskey(v).goesTo("/me")
 }
 
 // enrolled gives alice an app, and a new link to set a password.
@@ -140,35 +174,48 @@ func TestEveryDoorInEveryState(t *testing.T) {
 	want := map[string]map[string]string{
 		"no factor": {
 			"hosted sign-in": "/me", "session": "200", "password grant": "200", "reset": "code", "sign-up": "/me", "account": "200", "continue": "code",
+			"challenge endpoint": "200",
 		},
 		"factor": {
 			"hosted sign-in": "/factor", "session": "second_factor_required", "password grant": "insufficient_authorization", "reset": "/factor",
-			"account": "200", "continue": "code",
+			"account": "200", "continue": "code", "challenge endpoint": "insufficient_authorization",
+		},
+		"passkey": {
+			"hosted sign-in": "/factor", "session": "second_factor_required", "password grant": "insufficient_authorization", "reset": "/factor",
+			"account": "200", "continue": "code", "challenge endpoint": "insufficient_authorization", "passkey": "200", "hosted passkey": "/me",
+		},
+		"passkey, disabled": {
+			"hosted sign-in": "403", "session": "account_disabled", "password grant": "invalid_grant", "reset": "400",
+			"account": "/login", "continue": "/login", "challenge endpoint": "access_denied", "passkey": "account_disabled", "hosted passkey": "403",
+		},
+		"passkey, address due": { // the link of a reset proves the address, and is no second factor
+			"hosted sign-in": "403", "session": "email_not_verified", "password grant": "invalid_grant", "reset": "/factor",
+			"account": "200", "continue": "code", "challenge endpoint": "redirect_to_web", "passkey": "email_not_verified", "hosted passkey": "403",
 		},
 		"remembered": { // a browser, and no other program; and a mailbox is no second factor there either
 			"hosted sign-in": "/me", "session": "200", "password grant": "insufficient_authorization", "reset": "/factor",
-			"account": "200", "continue": "code",
+			"account": "200", "continue": "code", "challenge endpoint": "insufficient_authorization",
 		},
 		"required, and missing": { // who is signed in stays so, but not for applications
 			"hosted sign-in": "/factor/enrol", "session": "factor_enrolment_required", "password grant": "redirect_to_web", "reset": "/factor/enrol",
-			"sign-up": "/factor/enrol", "account": "200", "continue": "/login",
+			"sign-up": "/factor/enrol", "account": "200", "continue": "/login", "challenge endpoint": "redirect_to_web",
 		},
 		"disabled": {
 			"hosted sign-in": "403", "session": "account_disabled", "password grant": "invalid_grant", "reset": "400",
-			"account": "/login", "continue": "/login",
+			"account": "/login", "continue": "/login", "challenge endpoint": "access_denied",
 		},
 		"address due": { // the link of a reset proves the address
 			"hosted sign-in": "403", "session": "email_not_verified", "password grant": "invalid_grant", "reset": "code",
-			"sign-up": "200", "account": "200", "continue": "code",
+			"sign-up": "200", "account": "200", "continue": "code", "challenge endpoint": "redirect_to_web",
 		},
 	}
 	for _, state := range slices.Sorted(maps.Keys(accountStates)) {
 		for _, door := range slices.Sorted(maps.Keys(doors)) {
 			if _, there := want[state][door]; !there {
-				if door != "sign-up" {
+				if door != "sign-up" && !strings.Contains(door, "passkey") {
 					t.Errorf("%s, %s: what comes of it?", state, door)
 				}
-				continue // a new account has no such state
+				continue // a new account has no such state, or the account no passkey
 			}
 			t.Run(state+"/"+door, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
