@@ -294,7 +294,7 @@ func (v view) Guarded() bool {
 	case MeFactors:
 		return v.Own.Asked != "" && !v.Own.ProofDue && v.Own.Enrolment == nil && v.Own.Codes == nil
 	case MeSecurity:
-		return !v.Own.ProofDue && len(v.Own.Identities)+len(v.Own.Linkable) > 0
+		return !v.Own.ProofDue && (v.Own.Asked != "" || len(v.Own.Identities)+len(v.Own.Linkable) > 0)
 	default:
 		return true
 	}

@@ -78,6 +78,7 @@ var accountWords = map[string]said{
 
 	"security.factors":         {"Passkeys and second factor", "패스키와 2단계 인증"},
 	"security.factors.on":      {"On: your password alone doesn’t sign in.", "사용 중: 비밀번호만으로는 로그인할 수 없습니다."},
+	"security.factors.none":    {"Off: what you sign in with is all that is asked for.", "사용 안 함: 로그인 수단 하나만 확인합니다."},
 	"security.factors.off":     {"Off: your password alone signs in.", "사용 안 함: 비밀번호만으로 로그인됩니다."},
 	"security.factors.manage":  {"Manage", "관리하기"},
 	"security.factors.protect": {"Set up a passkey or an authenticator app", "패스키 또는 인증 앱 설정하기"},
