@@ -135,7 +135,7 @@ func (h *Account) changePassword(c *gin.Context, mine tokens.Session) error {
 
 // removePassword leaves the user the other ways to sign in.
 func (h *Account) removePassword(c *gin.Context, mine tokens.Session) error {
-	var req proofRequest
+	var req passwordRequest
 	if err := readOptional(c.Request, &req); err != nil {
 		return err
 	}
@@ -208,7 +208,9 @@ func (h *Account) proof(c *gin.Context, mine tokens.Session) error {
 	}
 	from := h.KnownBrowsers.caller(c, "")
 	from.Binding = bindingOf(h.Cookies.boundTo(c.Request))
-	if err := h.SignIns.ProveSession(c.Request.Context(), time.Now(), &mine, p, from); errors.Is(err, factors.ErrBadCode) {
+	if err := h.SignIns.ProveSession(c.Request.Context(), time.Now(), &mine, p, from); errors.Is(err, factors.ErrBadCode) && byPasskey {
+		return refusals.InvalidInput(input.Problem{Field: "credential", Code: input.Invalid, Detail: "credential is no answer of a passkey of yours to this challenge."})
+	} else if errors.Is(err, factors.ErrBadCode) {
 		return errWrongCode
 	} else if err != nil {
 		return wrongPassword(err)

@@ -67,7 +67,7 @@ func (h *EnrolPage) ask(c *gin.Context, status int, r *authorize.Request, d page
 	if e.Passkey != nil {
 		d.Passkey = &pages.Passkey{Options: string(e.Passkey)}
 	}
-	d.MayRemember = h.SignIns.RemembersBrowsers()
+	d.MayRemember, d.Username = h.SignIns.RemembersBrowsers(), e.Account
 	return h.show(c, status, pages.FactorEnrol, r, d)
 }
 

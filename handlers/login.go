@@ -37,6 +37,9 @@ func (h *Login) open(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if r == nil && c.Query("again") != "" { // a user of /me proves anew who it is
+		return h.ask(c, http.StatusOK, nil, nil, pages.Data{})
+	}
 	if gone, err := h.goOn(c, r, l); gone || err != nil {
 		return err
 	}
@@ -99,14 +102,15 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		return h.askAgain(c, http.StatusBadRequest, r, l, pages.Data{Username: username, Errors: []string{"missing_fields"}})
 	}
 	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), proof, from)
+	var entered *tokens.Login
 	if err == nil {
-		l, err = h.enter(c, r, &o, l)
+		entered, err = h.enter(c, r, &o, l)
 	}
 	if err == nil && late {
 		return h.showLate(c, form.Get("ticket"))
 	}
 	if err == nil {
-		return h.advance(c, r, l)
+		return h.advance(c, r, entered)
 	}
 	d, status, ok := h.troubles(c, err)
 	if !ok {

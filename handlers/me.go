@@ -143,7 +143,7 @@ func (h *Me) showOwn(v *visit, p *mePage, status int, d pages.Data, form url.Val
 	d.SignedIn, d.Username, d.Forgot = v.login.Username, v.user.Username, h.Mail
 	d.Own.Mail, d.Own.Password = h.Mail, v.user.PasswordHash != ""
 	d.Own.ProofDue, d.Own.Account = d.Own.Password && !v.owner.Fresh(v.now), h.Users.AccountToken(v.now, v.user.ID)
-	if !d.Own.Password && !v.owner.Fresh(v.now) {
+	if d.Own.SignInAgain = !d.Own.Password && !v.owner.Fresh(v.now); d.Own.SignInAgain {
 		if err := h.offerAgain(v, &d); err != nil {
 			return err
 		}

@@ -123,7 +123,7 @@ var english = tongue{
 			subject: "A second step was added to your account",
 			before: []string{
 				"A second step for signing in was set up for the account {username} at {service}. If this was you, there is nothing you need to do.",
-				"If it wasn't, another person may know your password. Please set a new password now, and tell {service}: signing in takes that person's second step, too.",
+				"If it wasn't, another person may know your password. Please set a new password now, then remove the second step under Security in your account; if you can't get in, tell {service}.",
 			},
 			action: "Set a new password",
 		},
@@ -266,7 +266,7 @@ var korean = tongue{
 			subject: "계정에 2단계 인증이 추가되었습니다",
 			before: []string{
 				"{service}의 {username} 계정에 2단계 인증이 설정되었습니다. 직접 설정하셨다면 아무것도 하지 않으셔도 됩니다.",
-				"직접 설정하지 않으셨다면 다른 사람이 비밀번호를 알고 있을 수 있습니다. 지금 새 비밀번호를 설정하고 {service}에 알려 주십시오. 로그인할 때 그 사람의 2단계 인증도 필요하기 때문입니다.",
+				"직접 설정하지 않으셨다면 다른 사람이 비밀번호를 알고 있을 수 있습니다. 지금 새 비밀번호를 설정하신 다음 내 계정의 보안에서 그 2단계 인증을 삭제해 주십시오. 로그인할 수 없다면 {service}에 알려 주십시오.",
 			},
 			action: "새 비밀번호 설정하기",
 		},

@@ -63,7 +63,7 @@ func Examples() []Example {
 		{"factor-refused", Factor, Data{Errors: []string{"wrong_code"}}},
 		{"factor-over", Factor, Data{Ticket: "a.b", Client: client, Errors: []string{"bad_challenge"}, Over: true}},
 		{"factor-remember", Factor, Data{MayRemember: true}},
-		{"factor/enrol", FactorEnrol, Data{Ticket: "a.b", Client: client, Enrolment: exampleEnrolment, MayRemember: true}},
+		{"factor/enrol", FactorEnrol, Data{Ticket: "a.b", Client: client, Username: user, Enrolment: exampleEnrolment, MayRemember: true}},
 		{"factor-enrol-with-passkeys", FactorEnrol, Data{Client: client, Passkey: &Passkey{Options: "{}"}, Enrolment: exampleEnrolment, MayRemember: true}},
 		{"factor-enrol-passkeys-alone", FactorEnrol, Data{Client: client, Passkey: &Passkey{Options: "{}"}, Errors: []string{"bad_passkey"}}},
 		{"factor-enrol-refused", FactorEnrol, Data{Errors: []string{"wrong_code"}, Enrolment: exampleEnrolment}},

@@ -89,7 +89,7 @@ func ownExamples() []Example {
 			Fields: map[string]string{"current_password": "invalid"},
 		})},
 		{"me-security-last-way-in", MeSecurity, own(MeSecurity, Own{Identities: linked[:1], Linkable: providers}, Data{Errors: []string{"last_way_in"}})},
-		{"me-security-sign-in-again", MeSecurity, own(MeSecurity, Own{Identities: linked, Linkable: providers, Again: providers}, Data{Errors: []string{"sign_in_again"}})},
+		{"me-security-sign-in-again", MeSecurity, own(MeSecurity, Own{Identities: linked, Linkable: providers, SignInAgain: true, Again: providers}, Data{Errors: []string{"sign_in_again"}})},
 		{"me/factors", MeFactors, own(MeFactors, Own{MayAdd: true}, Data{Home: home})},
 		{"me-factors-in-force", MeFactors, own(MeFactors, Own{Notice: "factor_added", MayAdd: true, Factors: apps}, Data{})},
 		{"me-factors-with-passkeys", MeFactors, own(MeFactors, Own{Notice: "passkey_added", MayAdd: true, MayAddPasskey: true, Factors: keys}, Data{Passkey: &Passkey{Accepted: "{}"}})},

@@ -66,9 +66,10 @@ type Own struct {
 	Next     string // names the next page of sessions; empty: there is none
 	Apps     []App
 
-	Identities []OwnIdentity
-	Linkable   []Provider // that the user can link
-	Again      []Provider // with which the user proves anew who it is, who has no password
+	Identities  []OwnIdentity
+	Linkable    []Provider // that the user can link
+	SignInAgain bool       // the user has to prove anew who it is, and has no password: at /login, or with Again
+	Again       []Provider // with which the user proves anew who it is, who has no password
 
 	Factors       []OwnFactor
 	MayAdd        bool       // MeFactors: users may set up authenticator apps

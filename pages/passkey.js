@@ -1,6 +1,7 @@
 // Signs in by a passkey, or makes one: sends what the browser gives as WebAuthn JSON with the
-// form that has data-passkey, "get" or "create". The form is hidden where this script doesn't
-// run, or the browser has no passkeys.
+// form that has data-passkey, "get" or "create". The form, or its button with data-use where it
+// sends other things, too, is hidden where this script doesn't run, or the browser has no
+// passkeys.
 //
 // data-options is what the browser is asked with, as WebAuthn JSON. Where the page has
 // data-ask instead, the script gets the options there when they are needed, because they are
@@ -19,7 +20,8 @@
   const creates = form?.dataset.passkey === "create";
   if (!form || !known?.parseRequestOptionsFromJSON || !known.parseCreationOptionsFromJSON) return;
   signal("signalUnknownCredential", form, "unknown");
-  form.hidden = false;
+  const button = form.querySelector("[data-use]");
+  (button ?? form).hidden = false;
   for (const element of document.querySelectorAll("[data-without-passkeys]")) element.hidden = true;
 
   const status = form.querySelector("[data-failed]");
@@ -47,7 +49,7 @@
     form.submit();
   }
 
-  form.addEventListener("submit", async (event) => {
+  (button ?? form).addEventListener(button ? "click" : "submit", async (event) => {
     event.preventDefault();
     status.textContent = "";
     try {

@@ -129,7 +129,7 @@ var signInWords = map[string]said{
 	"factor.begin":         {"Sign in again", "다시 로그인하기"},
 	"factor.remember":      {"Don’t ask again in this browser", "이 브라우저에서는 다시 묻지 않기"},
 	"factor_enrol.title":   {"Protect your account", "계정을 안전하게 보호하세요"},
-	"enrol.text":           {"{service} asks you for a second step at each sign-in, besides your password. Please set it up now.", "{service}에 로그인하려면 비밀번호와 함께 2단계 인증이 필요합니다. 지금 설정해 주세요."},
+	"enrol.text":           {"{service} asks you for a second step at each sign-in. Please set it up now.", "{service}에 로그인하려면 2단계 인증이 필요합니다. 지금 설정해 주세요."},
 	"enrol.or":             {"or an authenticator app", "또는 인증 앱"},
 	"enrol.codes":          {"Your second step is set up, and you are signed in.", "2단계 인증이 설정되었고, 로그인되었습니다."},
 
@@ -174,7 +174,7 @@ var signInWords = map[string]said{
 	"error.factor_not_offered":        {"This can’t be set up here.", "여기서는 설정할 수 없습니다."},
 	"error.too_many_factors":          {"You have as many apps and passkeys as an account may have. Remove one first.", "인증 앱이나 패스키를 더 추가할 수 없습니다. 먼저 하나를 삭제해 주세요."},
 	"error.last_way_in":               {"You would have no way left to sign in. Set up another first.", "로그인할 수 있는 방법이 남지 않습니다. 다른 방법을 먼저 추가해 주세요."},
-	"error.factor_required":           {"You must have a second step. Set up another app before you remove this one.", "2단계 인증은 필수입니다. 다른 앱을 먼저 추가한 다음 이 앱을 삭제해 주세요."},
+	"error.factor_required":           {"You must have a second step. Set up another app or passkey before you remove this one.", "2단계 인증은 필수입니다. 다른 앱이나 패스키를 먼저 추가한 다음 삭제해 주세요."},
 	"error.bad_challenge":             {"Your sign-in took too long, or was finished already. Please sign in again.", "로그인 시간이 지났거나 이미 완료되었습니다. 다시 로그인해 주세요."},
 	"error.other_account":             {"Another account has signed in to this browser since this page was opened. Continue with it, or sign in with yours.", "이 페이지를 연 뒤에 이 브라우저에서 다른 계정이 로그인했습니다. 그 계정으로 계속하시거나 원하는 계정으로 로그인해 주세요."},
 	"error.email_not_verified":        {"Your e-mail address isn't confirmed yet. Follow the link in the mail that we sent you, then sign in.", "이메일 주소가 아직 확인되지 않았습니다. 보내 드린 메일의 링크로 주소를 확인하신 다음 로그인해 주세요."},

@@ -88,7 +88,7 @@ var (
 	badPasskeyProblem = NewProblem(http.StatusUnauthorized, "invalid_credentials", "Passkey refused",
 		"the passkey is unknown here, or its answer is not to this challenge, from a page of ours, and by a verified user")
 	noPasskeysProblem = NewProblem(http.StatusNotFound, "passkeys_off", "No passkeys",
-		"this server takes no passkeys: factors.passkeys is false, or the issuer's host is no domain name")
+		"this server takes no passkeys: the issuer's host is no domain name")
 	wrongCodeProblem = NewProblem(http.StatusUnauthorized, "invalid_code", "Wrong code",
 		"the code is wrong, or was used before")
 	noFactorProblem = NewProblem(http.StatusNotFound, "no_factor", "No such factor",

@@ -183,7 +183,12 @@ var table = []row{
 		page:    &Trouble{Word: "bad_passkey", Status: http.StatusBadRequest},
 		problem: badPasskeyProblem,
 	},
-	{when: factors.ErrNoPasskeys, reason: "passkeys_off", problem: noPasskeysProblem},
+	{
+		when:    factors.ErrNoPasskeys,
+		reason:  "passkeys_off",
+		page:    &Trouble{Word: "bad_passkey", Status: http.StatusBadRequest},
+		problem: noPasskeysProblem,
+	},
 	{when: factors.ErrUnknown, reason: "no_factor", problem: noFactorProblem},
 	{
 		when:    factors.ErrNotOffered,

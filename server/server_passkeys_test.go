@@ -325,7 +325,7 @@ func TestHostedPagesTakePasskeys(t *testing.T) {
 		_, d, recovery := a.withPasskey("alice", true)
 		p := a.person()
 		r := p.authorize(authorization("spa"))
-		form := r.page("passkey-form")
+		form := r.page("login-form")
 		if policy := r.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "connect-src 'self'") {
 			t.Errorf("the page may not ask for a challenge: %s", policy)
 		}
@@ -453,5 +453,47 @@ func TestLastPasskeyStaysWithoutAPassword(t *testing.T) {
 		p.newDevice(true)
 		p.do(http.MethodDelete, "/account/factors/"+first, "").want(http.StatusNoContent)
 		p.do(http.MethodDelete, "/account/factors/"+factor(1), "").wantProblem(http.StatusConflict, "last_way_in")
+	})
+}
+
+// An attacker makes an account for another person's address, with a passkey. It is gone once
+// the owner of the address takes the account over.
+func TestPasskeyOfAStrangerEndsWithTheReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, box := simulated(t)
+		a.signup("alice")
+		time.Sleep(time.Minute) // until the letter about the address is sent
+		box.empty()
+		attacker := a.ownPage()
+		attacker.signIn("alice", password).want(http.StatusOK)
+		d, _ := attacker.newDevice(true)
+		owner := a.page()
+		owner.forgot("alice@example.net").want(http.StatusAccepted)
+		owner.reset(token(t, box.take(t)), "another long password").want(http.StatusNoContent)
+		if r := a.ownPage().signInWith(d).wantProblem(http.StatusUnauthorized, "invalid_credentials"); r.json()["unknown_passkey"] == nil {
+			t.Errorf("the attacker's passkey: %s", r.Body)
+		}
+		owner.signIn("alice", "another long password").want(http.StatusOK)
+		if got := len(a.events(audit.FactorsReset)); got != 1 {
+			t.Errorf("%d events say so", got)
+		}
+	})
+}
+
+// A user without a password proves anew at the sign-in page who it is.
+func TestPasskeyProvesAnewAtTheAccountPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t)
+		p, d, _ := a.withPasskey("alice", true)
+		p.do(http.MethodDelete, "/account/password", "").want(http.StatusNoContent)
+		own := a.person()
+		v := &visitor{app: a, browser: own, device: d}
+		hostedPasskey(v).goesTo("/me")
+		time.Sleep(11 * time.Minute)
+		own.open("/me/factors").says(http.StatusOK, `href="/login?again=yes&to=%2fme%2ffactors"`)
+		own.submit("/me/factors", fill(own.open("/me/factors?do=codes_renew").page("factors-form"))).says(http.StatusForbidden, "sign in again first")
+		own.open("/login?again=yes&to=/me/factors").says(http.StatusOK, "Sign in with a passkey")
+		hostedPasskey(v).goesTo("/me")
+		own.submit("/me/factors", fill(own.open("/me/factors?do=codes_renew").page("factors-form"))).says(http.StatusOK, `id="codes"`)
 	})
 }

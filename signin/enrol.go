@@ -47,6 +47,7 @@ type FirstFactor struct {
 
 // Enrolment is what a user may set up for a FirstFactor.
 type Enrolment struct {
+	Account string             // the user's name
 	App     *factors.Enrolment // nil: no app
 	Passkey json.RawMessage    // what a page hands to navigator.credentials.create, as WebAuthn JSON; nil: no passkey
 }
@@ -133,9 +134,9 @@ func (s *Service) Enrolment(ctx context.Context, now time.Time, challenge string
 	case noPasskey != nil && !errors.Is(noPasskey, factors.ErrNotOffered):
 		return Enrolment{}, noPasskey
 	case none == nil:
-		return Enrolment{&app, passkey}, nil
+		return Enrolment{name, &app, passkey}, nil
 	case errors.Is(none, factors.ErrNotOffered) && noPasskey == nil:
-		return Enrolment{Passkey: passkey}, nil
+		return Enrolment{Account: name, Passkey: passkey}, nil
 	}
 	return Enrolment{}, none
 }

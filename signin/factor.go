@@ -78,16 +78,13 @@ func (s *Service) due(ctx context.Context, user ids.User, had oauth.Methods, cla
 	if err != nil || len(asked.Methods) == 0 {
 		return nil, err
 	}
-	due := &FactorDueError{Methods: reaching(asked.Methods, had, class)}
-	if len(due.Methods) == 0 {
+	due := &FactorDueError{Methods: reaching(s.answerable(asked.Methods), had, class)}
+	if len(due.Methods) == 0 && class != "" {
 		return nil, ErrUnmet
 	}
 	due.Challenge = challenge()
 	if slices.Contains(due.Methods, factors.ByPasskey) {
 		due.Passkey, err = s.factors.RequestOptions(due.Challenge, asked.Passkeys)
-		if errors.Is(err, factors.ErrNoPasskeys) { // the server takes none any more: there are the other ways
-			err = nil
-		}
 	}
 	return due, err
 }
@@ -165,7 +162,16 @@ func (s *Service) StepUp(ctx context.Context, now time.Time, l *tokens.Login, cl
 // CanStepUp reports whether StepUp returns a challenge.
 func (s *Service) CanStepUp(ctx context.Context, l *tokens.Login, class string) (bool, error) {
 	asked, err := s.factors.Due(ctx, l.UserID)
-	return len(reaching(asked.Methods, l.Methods, class)) > 0, err
+	return len(reaching(s.answerable(asked.Methods), l.Methods, class)) > 0, err
+}
+
+// answerable leaves passkeys out where the server takes none any more. A user who has nothing
+// else has no way to go on, and is not let in with less.
+func (s *Service) answerable(methods []factors.Method) []factors.Method {
+	if s.factors.TakesPasskeys() {
+		return methods
+	}
+	return slices.DeleteFunc(slices.Clone(methods), func(by factors.Method) bool { return by == factors.ByPasskey })
 }
 
 func (p SecondFactor) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {

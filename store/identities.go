@@ -123,18 +123,29 @@ func (db *DB) UnlinkIdentity(ctx context.Context, user ids.User, id ids.Identity
 	return err
 }
 
-// dropStrangers removes the identities of a user whose address is not proven yet, and who is
-// about to be its owner: an attacker may have made the account, with an identity of its own,
-// for another person's address. ev is the event of the change that this belongs to.
+// dropStrangers removes the identities and factors of a user whose address is not proven yet,
+// and who is about to be its owner: an attacker may have made the account, with an identity or
+// a passkey of its own, for another person's address. ev is the event of the change that this
+// belongs to.
 func (db *DB) dropStrangers(ctx context.Context, tx *sql.Tx, user ids.User, ev audit.Event) error {
 	if db.older {
 		return nil
 	}
-	n, err := affected(tx.ExecContext(ctx, `DELETE FROM identities WHERE user_id = ?
-		AND EXISTS (SELECT 1 FROM users WHERE users.id = ? AND users.email_verified = 0)`, user[:], user[:]))
-	if err != nil || n == 0 {
-		return err
+	for _, one := range []struct {
+		table string
+		kind  audit.Kind
+	}{{"identities", audit.IdentityUnlinked}, {"factors", audit.FactorsReset}} {
+		n, err := affected(tx.ExecContext(ctx, `DELETE FROM `+one.table+` WHERE user_id = ?
+			AND EXISTS (SELECT 1 FROM users WHERE users.id = ? AND users.email_verified = 0)`, user[:], user[:]))
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			ev.Kind = one.kind
+			if err := record(ctx, tx, ev); err != nil {
+				return err
+			}
+		}
 	}
-	ev.Kind = audit.IdentityUnlinked
-	return record(ctx, tx, ev)
+	return nil
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -112,7 +111,10 @@ func checkRoom(ctx context.Context, tx *sql.Tx, user ids.User) error {
 func (db *DB) putInForce(ctx context.Context, user ids.User, codes factors.Codes, methods oauth.Methods, now time.Time, at ids.Place, ev audit.Event, letters []factors.Notice, add func(*sql.Tx) error) (first bool, err error) {
 	err = db.changeFactors(ctx, user, now, at, func(tx *sql.Tx) error {
 		had, err := otherFactors(ctx, tx, user)
-		if err := cmp.Or(err, add(tx)); err != nil {
+		if err != nil {
+			return err
+		}
+		if err := add(tx); err != nil {
 			return err
 		}
 		if first = had == 0; first {

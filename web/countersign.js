@@ -433,8 +433,10 @@ export function countersign({ url = servedFrom(), resourceServers = [], uiLocale
   const renameFactor = ({ id, name }) => account("PATCH", `/account/factors/${encodeURIComponent(id)}`, { name });
   const removeFactor = async (id) => {
     await account("DELETE", `/account/factors/${encodeURIComponent(id)}`);
-    const { accepted_passkeys: accepted } = await account("GET", "/account/factors");
-    await globalThis.PublicKeyCredential?.signalAllAcceptedCredentials?.(accepted)?.catch(() => {}); // so that the browser offers it no more
+    try { // so that the browser offers it no more; it is removed, whatever comes of that
+      const { accepted_passkeys: accepted } = await account("GET", "/account/factors");
+      await globalThis.PublicKeyCredential?.signalAllAcceptedCredentials?.(accepted);
+    } catch {}
   };
   const createPasskey = async ({ name } = {}) => {
     const { publicKey } = await account("POST", "/account/factors/passkeys/options");

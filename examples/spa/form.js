@@ -41,8 +41,6 @@ export function explain(err) {
     case "internal":
     case "unexpected":
       return "Something went wrong on the server's side. Try again later.";
-    case "invalid_code":
-      return err.status === 401 ? "The code is wrong, or was used before." : "That sign-in has expired. Please sign in again.";
     case "passkey_not_used":
       return "The passkey was not used.";
     case "passkey_exists":
@@ -51,6 +49,7 @@ export function explain(err) {
       return "This browser has no passkeys, or they can't be used at this address.";
     case "reauthentication_required":
       return "Enter your current password, too.";
+    case "invalid_code":
     case "unknown_state":
       return "That sign-in has expired. Please sign in again.";
     case "invalid_credentials":

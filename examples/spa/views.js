@@ -190,6 +190,7 @@ function more(main, err) {
   const { challenge } = err;
   const view = fill(main, "factor");
   const again = (problem) => {
+    if (problem.code === "invalid_code") throw new Error("The code is wrong, or was used before.");
     if (problem.code !== "invalid_challenge") throw problem;
     views.signin.show(main);
     announce("That took too long. Please sign in again.");
