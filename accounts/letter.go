@@ -148,8 +148,8 @@ type LetterStore interface {
 	// the letter's epoch and has its address: it replaces the hash, moves the epoch,
 	// ends all sessions and what was pending, takes back all consents, and marks the
 	// address as proven, unless it is another account's. If it was not proven before, the
-	// identities go, too: they may be those of another person who has given it. Of any number of concurrent calls one succeeds.
-	// letters are posted with it. ErrBadToken.
+	// identities go, too: they may be those of another person who has given it. Of any
+	// number of concurrent calls one succeeds. letters are posted with it. ErrBadToken.
 	ResetPassword(ctx context.Context, id ids.Letter, hash string, now time.Time, ev audit.Event, letters ...Letter) error
 
 	// DueLetters lists at most limit letters that are due and have not expired, those

@@ -29,8 +29,9 @@ type Caller struct {
 	// proven there, and the epoch that the account was in; false if there is nothing. nil: no
 	// browser, or none that is remembered.
 	Remembers func(user ids.User) (proof browser.Proof, epoch int64, ok bool)
-	// Binding is what a challenge for a second factor is bound to: a secret of the browser, or
-	// the name of another door. A caller without one can't answer a challenge.
+	// Binding is what a challenge is bound to, be it for a second factor, for a passkey or to
+	// set up a factor: a secret of the browser, or the name of another door. A caller without
+	// one can't answer a challenge.
 	Binding string
 }
 

@@ -39,8 +39,8 @@ func (p Proposal) secret() *Secret {
 	return &Secret{Factor: Factor{ID: p.ID, Kind: TOTP}, Sealed: p.Sealed}
 }
 
-// Establish puts a Proposal in force as the first factor of a user who has proven the
-// password in that epoch, by a code of the app, and returns the recovery codes. It moves the
+// Establish puts a Proposal in force as the first factor of a user who has given a first
+// proof in that epoch, by a code of the app, and returns the recovery codes. It moves the
 // epoch by one, and ends all sign-ins. ErrUnknown if the account has changed since, or has a
 // factor; ErrNotOffered, ErrBadCode, or a *limits.WaitError.
 func (s *Service) Establish(ctx context.Context, now time.Time, user ids.User, epoch int64, p Proposal, code string, from caller.Caller) ([]string, error) {

@@ -96,8 +96,8 @@ type InForce struct {
 const MaxFactors = 20
 
 // Store stores factors. Every method is atomic, safe for concurrent use across all replicas,
-// and writes ev, and posts letters, with its change. A place must be alive and the user's, or the method returns
-// ErrSignedOut.
+// and writes ev, and posts letters, with its change. A place must be alive and the user's, or
+// the method returns ErrSignedOut.
 type Store interface {
 	// Factors lists a user's factors, oldest first.
 	Factors(ctx context.Context, user ids.User) ([]Factor, error)

@@ -122,6 +122,8 @@ func TestCodesAreThoseOfTheStandard(t *testing.T) {
 }
 
 // An app reads the secret, and makes codes that are good for a minute and a half, once each.
+//
+// Requirement: line 81.
 func TestTOTP(t *testing.T) {
 	r := newRig(t)
 	e, err := r.Enrol(t.Context(), now, r.alice, "alice@example.com", "phone", r.here)
@@ -166,6 +168,8 @@ func TestTOTP(t *testing.T) {
 }
 
 // A recovery code works once, however it is spelled.
+//
+// Requirement: line 81.
 func TestRecoveryCodes(t *testing.T) {
 	r := newRig(t)
 	_, codes := r.enrol()

@@ -97,7 +97,7 @@ func (s *Service) party(origin string) *webauthn.WebAuthn {
 		Timeouts: webauthn.TimeoutsConfig{
 			Login: webauthn.TimeoutConfig{Timeout: challengeLife}, Registration: webauthn.TimeoutConfig{Timeout: challengeLife},
 		},
-		// Password managers answer what nobody has asked. Nothing rests on it.
+		// Password managers answer extensions that we haven't asked for. Nothing rests on it.
 		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
 	}}
 }
@@ -164,8 +164,8 @@ const (
 )
 
 // CreationOptions returns what a page hands to navigator.credentials.create, as WebAuthn JSON
-// ("publicKey"), for a user at a place, or at the zero one for EstablishPasskey. account is the name that the device
-// shows. ErrNotOffered.
+// ("publicKey"), for a user at a place, or at the zero one for EstablishPasskey. account is
+// the name that the device shows. ErrNotOffered.
 func (s *Service) CreationOptions(ctx context.Context, now time.Time, user ids.User, account string, at ids.Place) (json.RawMessage, error) {
 	if !s.Offers(KindPasskey) {
 		return nil, ErrNotOffered

@@ -13,7 +13,7 @@ import (
 	"countersign/signin"
 )
 
-// EnrolPage serves /factor/enrol, where a user who has given the password sets up the second
+// EnrolPage serves /factor/enrol, where a user who has given a first proof sets up the second
 // factor that the operator asks for, sees the recovery codes, and goes on. The browser keeps
 // the challenge in a cookie, as for /factor.
 type EnrolPage struct{ *Hosted }

@@ -16,7 +16,7 @@ import (
 	"countersign/signin"
 )
 
-// FactorPage serves /factor, where a user who has given the password proves a second factor,
+// FactorPage serves /factor, where a user who has given a first proof proves a second factor,
 // or a user who is signed in one more, for a request that asks for it (authorize.StepUp).
 // The browser keeps the challenge in a cookie, so that a link or a reload leads to the page
 // and the address tells nothing.

@@ -90,6 +90,7 @@ func TestChallengeGivesACode(t *testing.T) {
 	})
 }
 
+// Requirement: line 88.
 func TestChallengeAsksForTheSecondFactor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -173,6 +174,7 @@ func TestChallengeBindsTheFirstRequest(t *testing.T) {
 	})
 }
 
+// Requirement: line 87.
 func TestChallengeRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)

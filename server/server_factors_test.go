@@ -157,6 +157,8 @@ func TestFactorsAreSetUpAndRemoved(t *testing.T) {
 }
 
 // What a right password is answered at every door; a wrong one is told nothing new.
+//
+// Requirement: line 80.
 func TestEveryDoorAsksForTheSecondFactor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t)

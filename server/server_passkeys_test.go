@@ -69,6 +69,8 @@ func TestPasskeySignsIn(t *testing.T) {
 }
 
 // Everything that a passkey's answer must say is looked at (WebAuthn Level 3, section 7.2).
+//
+// Requirement: line 77.
 func TestPasskeysAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -117,6 +119,8 @@ func TestPasskeysAreRefused(t *testing.T) {
 }
 
 // A challenge is one browser's, for five minutes and one sign-in, and of one purpose.
+//
+// Requirement: line 78.
 func TestPasskeyChallenges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -237,6 +241,8 @@ func TestPasskeyOfAnAccountThatMayNotSignIn(t *testing.T) {
 }
 
 // A new passkey needs a proof, is of the session that asked, and a challenge makes one.
+//
+// Requirement: line 79.
 func TestNewPasskeysNeedAProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -272,6 +278,8 @@ func TestNewPasskeysNeedAProof(t *testing.T) {
 }
 
 // A passkey or a code is a proof for a change of the account, as the password is.
+//
+// Requirement: line 79.
 func TestFactorsProveASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)

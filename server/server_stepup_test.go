@@ -86,6 +86,7 @@ func TestIDTokensSayTheClass(t *testing.T) {
 	})
 }
 
+// Requirement: line 85.
 func TestStepUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApp(t)
@@ -227,6 +228,8 @@ func TestStepUpEndsWithTheLoginAndInTime(t *testing.T) {
 
 // A user without a factor is never given less than what is required, and is asked for nothing
 // that acr_values would like to have.
+//
+// Requirement: line 86.
 func TestWhatTheUserHasNotIsUnmet(t *testing.T) {
 	a := newApp(t)
 	p, _ := a.newPerson(t, "alice")

@@ -22,6 +22,8 @@ import (
 
 // A browser signs in with the answer to its own request alone, and once: an attacker's
 // answer, or one that was used, signs no user in.
+//
+// Requirement: line 82.
 func TestOnlyTheAnswerToTheBrowsersOwnRequestCounts(t *testing.T) {
 	p := newIDP(t)
 	p.tell(func(p *idp) { p.user["email"], p.user["email_verified"] = "alice@example.com", true })
@@ -100,6 +102,8 @@ func TestTheWayToAnApplicationIsBoundToTheAnswer(t *testing.T) {
 }
 
 // RFC 9207: the answer says who answers.
+//
+// Requirement: line 82.
 func TestTheAnswerIsOfItsIssuer(t *testing.T) {
 	p := newIDP(t)
 	p.tell(func(p *idp) { p.user["email"], p.user["email_verified"] = "alice@example.com", true })
@@ -124,6 +128,7 @@ func TestTheAnswerIsOfItsIssuer(t *testing.T) {
 	}
 }
 
+// Requirement: line 83.
 func TestIDTokensAreCheckedInFull(t *testing.T) {
 	p := newIDP(t)
 	p.tell(func(p *idp) { p.user["email"], p.user["email_verified"] = "alice@example.com", true })

@@ -111,6 +111,8 @@ func TestUsersSignInWithAnotherProvider(t *testing.T) {
 
 // No provider opens an account that isn't linked, whatever address it names, verified or not,
 // in whatever case.
+//
+// Requirement: line 84.
 func TestAnEqualAddressOpensNoAccount(t *testing.T) {
 	for _, policy := range []string{upstreams.LinkNever, upstreams.LinkVerified} {
 		for _, verified := range []bool{false, true} {

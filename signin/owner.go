@@ -19,8 +19,8 @@ import (
 var ErrStale = errors.New("the session is not proven")
 
 // OwnFactor proves a user who is signed in already once more, by a code or a passkey. Its
-// errors are ErrBadChallenge, factors.ErrBadCode, a *limits.WaitError, and ErrLoginRequired if
-// the user has just been deleted or disabled.
+// errors are ErrBadChallenge, factors.ErrBadCode, factors.ErrNoPasskeys, a *limits.WaitError,
+// and ErrLoginRequired if the user has just been deleted or disabled.
 type OwnFactor struct {
 	UserID    ids.User
 	Code      string // of an authenticator app; empty: by the passkey

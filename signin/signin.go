@@ -1,8 +1,8 @@
 // Package signin turns a proof into a sign-in. A caller brings a [Proof] of who a user
-// is; [Service.Prove] answers with an [Outcome]: the user is signed in, or has
-// something left to do, such as a second factor to prove, or the proof is refused. Only the Outcome of a user who is
-// signed in opens a session ([Service.Start]) or a login ([Service.Enter]), or gets a code
-// ([Service.Code]).
+// is; [Service.Prove] answers with an [Outcome]: the user is signed in, or has something
+// left to do, such as a second factor to prove, or the proof is refused. Only the Outcome of
+// a user who is signed in opens a session ([Service.Start]) or a login ([Service.Enter]), or
+// gets a code ([Service.Code]).
 //
 // Each way to prove something is a file with a type of its own, which implements Proof.
 // [Browser] adds what /session does for our own applications. The package knows no HTTP.

@@ -67,12 +67,12 @@ type CodeStore interface {
 	Code(ctx context.Context, id [sha256.Size]byte) (Code, error)
 	// RedeemCode marks a code as exchanged for s, adds s under the code's present login,
 	// and writes ev, if the code is live at now and unused, its user enabled and in the
-	// code's epoch, and its login, if it has one, live. Of any number of concurrent calls for one code
-	// exactly one succeeds; the others get ErrCodeUsed. It returns ErrUnknown if the code
-	// is not live or s is another client's, ErrUserGone if the user or the login is not
-	// live. A concurrent call that ends the login, the user's or the client's sessions,
-	// or the consent comes either before, so that no session begins, or after, and ends
-	// the session.
+	// code's epoch, and its login, if it has one, live. Of any number of concurrent calls
+	// for one code exactly one succeeds; the others get ErrCodeUsed. It returns ErrUnknown
+	// if the code is not live or s is another client's, ErrUserGone if the user or the login
+	// is not live. A concurrent call that ends the login, the user's or the client's
+	// sessions, or the consent comes either before, so that no session begins, or after,
+	// and ends the session.
 	RedeemCode(ctx context.Context, c Code, s Session, now time.Time, ev audit.Event) error
 	// PurgeCodes removes at most limit codes that expired by before and returns how many.
 	PurgeCodes(ctx context.Context, before time.Time, limit int) (int64, error)
@@ -99,7 +99,8 @@ const codesKept = 10 * time.Minute
 
 const codePrefix = "cs_ac_" // lets secret scanners recognise a code
 
-// Asked is what a client asks for at the authorization endpoint, or the authorization challenge endpoint.
+// Asked is what a client asks for at the authorization endpoint, or the authorization
+// challenge endpoint.
 type Asked struct {
 	Scopes      oauth.Scopes // none: all that the client may have less oauth.ByName
 	RedirectURI string       // empty: none, at the authorization challenge endpoint
@@ -180,7 +181,8 @@ type Exchange struct {
 
 // Redeem exchanges a code for the tokens of a new session. It returns ErrUnknown for a
 // bad code or another client's, ErrNoRedirectURI, ErrVerifier for a verifier that does not
-// match, and ErrClass if the client requires more of its users by now. None of them spends the code, or an attacker who saw it could keep its client from using it.
+// match, and ErrClass if the client requires more of its users by now. None of them spends
+// the code, or an attacker who saw it could keep its client from using it.
 // A used code is ErrCodeUsed and ends the session of its first use: one of the two
 // callers stole the code, and we can't know which (RFC 6749 section 4.1.2).
 func (s *Service) Redeem(ctx context.Context, now time.Time, to oauth.Recipient, x Exchange, from caller.Caller) (Issued, error) {
