@@ -29,7 +29,7 @@ type usersCmd struct {
 	AddRole      usersAddRoleCmd      `cmd:"" help:"Give a user a role."`
 	RemoveRole   usersRemoveRoleCmd   `cmd:"" help:"Take a role from a user."`
 	Unlock       usersUnlockCmd       `cmd:"" help:"Forget the wrong passwords tried at an account, so that its user need not wait."`
-	ResetFactors usersResetFactorsCmd `cmd:"" help:"Remove a user's authenticator apps and recovery codes, if they are lost."`
+	ResetFactors usersResetFactorsCmd `cmd:"" help:"Remove a user's authenticator apps, passkeys and recovery codes, if they are lost."`
 	SetPassword  usersSetPasswordCmd  `cmd:"" help:"Replace a user's password and end all their sessions."`
 	SetProfile   usersSetProfileCmd   `cmd:"" help:"Change a user's profile: name, address and so on."`
 	Delete       usersDeleteCmd       `cmd:"" help:"Delete an account and its sessions."`
