@@ -264,3 +264,30 @@ func TestAProviderIsOneFactor(t *testing.T) {
 	}
 	newSurfer(t).open(own.url+"/login/with/a").at(own, "/login/callback/a", http.StatusForbidden, "This account is disabled")
 }
+
+// A browser that a user has had remembered asks for no second factor after a provider, either,
+// and the tokens say no more than what was proven.
+func TestARememberedBrowserCountsAfterAProvider(t *testing.T) {
+	p := newIDP(t)
+	p.tell(func(p *idp) { p.user["email"], p.user["email_verified"] = "alice@example.com", true })
+	own := listen(t, func(_ string, o *server.Options) {
+		o.Upstreams, o.Factors.RememberBrowser = []upstreams.Declared{p.provide("a")}, time.Hour
+	})
+	s := newSurfer(t)
+	s.open(own.url+"/login/with/a").at(own, "/me", http.StatusOK)
+	secret := s.enrolHere(own)
+	q := newSurfer(t)
+	q.open(own.url+"/login/with/a").at(own, "/factor", http.StatusOK).
+		submit("factor-form", "code", nextCode(t, secret), "remember", "yes").at(own, "/me", http.StatusOK)
+	q.stopAt = spaCallback
+	q.open(own.url + "/oauth/authorize?" + authorization("spa", "prompt", "login").Encode()).submit("with-a")
+	back := q.trail[len(q.trail)-1]
+	code := strings.SplitN(strings.SplitN(back+"code=", "code=", 2)[1], "&", 2)[0]
+	_, claims := own.exchange(code).want(http.StatusOK).claims("access_token")
+	if got, _ := json.Marshal(claims["amr"]); string(got) != `["fed"]` || claims["acr"] != nil {
+		t.Errorf("amr = %s, acr = %v", got, claims["acr"])
+	}
+	// What an application insists on is asked for all the same, and other browsers are asked.
+	q.open(own.url+"/oauth/authorize?"+authorization("spa", "prompt", "login", "claims", essentialMFA).Encode()).submit("with-a").at(own, "/factor", http.StatusOK)
+	newSurfer(t).open(own.url+"/login/with/a").at(own, "/factor", http.StatusOK)
+}
