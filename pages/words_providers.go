@@ -17,6 +17,7 @@ var providerWords = map[string]said{
 	"error.not_linked":          {"No account here is linked to that account of {provider}. Sign in another way, then link it under Security in your account.", "이 {provider} 계정과 연결된 회원이 없습니다. 다른 방법으로 로그인하신 다음 내 계정의 보안에서 연결해 주세요."},
 	"error.provider_state":      {"That sign-in took too long, was finished already, or was begun in another browser. Please sign in again.", "로그인 시간이 지났거나 이미 완료되었거나 다른 브라우저에서 시작되었습니다. 다시 로그인해 주세요."},
 	"error.provider_denied":     {"{provider} did not sign you in. Try again, or sign in another way.", "{provider} 로그인이 취소되었거나 거부되었습니다. 다시 시도하시거나 다른 방법으로 로그인해 주세요."},
+	"error.provider_not_anew":   {"{provider} did not have you sign in anew there. Try again, or sign in another way.", "{provider}에서 다시 로그인하지 않으셨습니다. 다시 시도하시거나 다른 방법으로 로그인해 주세요."},
 	"error.provider_answer":     {"{provider} has answered with something that we can't use. Try again, or sign in another way.", "{provider} 응답이 올바르지 않아 로그인하지 못했습니다. 다시 시도하시거나 다른 방법으로 로그인해 주세요."},
 	"error.provider_away":       {"{provider} can't be reached at the moment. Try again later, or sign in another way.", "지금은 {provider} 로그인을 이용할 수 없습니다. 나중에 다시 시도하시거나 다른 방법으로 로그인해 주세요."},
 
