@@ -113,7 +113,8 @@ func (l *Letter) nowhere() { l.UserID, l.Address, l.DueAt = ids.User{}, "", time
 // for a reader who didn't do what it says.
 func (l *Letter) LeadsToReset() bool {
 	switch l.Kind {
-	case EmailChangeAsked, NewBrowser, FactorAdded, FactorRemoved, FactorsReset, RecoveryCodesRenewed, RecoveryCodeUsed, PasswordRemoved:
+	case EmailChangeAsked, NewBrowser, FactorAdded, FactorRemoved, FactorsReset, RecoveryCodesRenewed, RecoveryCodeUsed, PasswordRemoved,
+		IdentityLinked, IdentityUnlinked:
 		return true
 	}
 	return false

@@ -254,7 +254,8 @@ func (h *Hosted) enter(c *gin.Context, r *authorize.Request, o *signin.Outcome, 
 	}
 	h.KnownBrowsers.remember(c, &o.User, o.Keep)
 	h.Cookies.set(c, loginCookie, h.Tokens.LoginToken(&l), time.Until(l.AbsoluteExpiresAt))
-	return &l, h.linkKept(c, &l)
+	h.linkKept(c, &l)
+	return &l, nil
 }
 
 // ticketKey is where a page that fails finds the ticket of its request.

@@ -66,6 +66,7 @@ func continuing(j authorize.Judgment, l *tokens.Login) *tokens.Login {
 func (h *Login) ask(c *gin.Context, status int, r *authorize.Request, signedIn *tokens.Login, d pages.Data) error {
 	d.Signup, d.Forgot, d.Providers = h.SignupEnabled, h.Mail, h.choices()
 	d.RequireVerifiedEmail = h.RequireVerifiedEmail
+	h.sayLinking(c, &d)
 	if h.SignIns.TakesPasskeys() {
 		if d.Passkey == nil {
 			d.Passkey = new(pages.Passkey)

@@ -57,10 +57,11 @@ func (h *Hosted) pending(c *gin.Context, ticket string) (*authorize.Request, err
 }
 
 // goOn leads a user who is signed in past a page that signs users in. It returns false if
-// the request asks for a proof all the same. Where one more factor is due, too, a user who has
+// the request asks for a proof all the same, or the user is to give one that links an account at
+// another provider. Where one more factor is due, too, a user who has
 // come back from its page may sign in as another here.
 func (h *Hosted) goOn(c *gin.Context, r *authorize.Request, l *tokens.Login) (bool, error) {
-	if l == nil {
+	if _, _, linking := h.linking(c); l == nil || linking {
 		return false, nil
 	}
 	if r == nil {

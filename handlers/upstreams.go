@@ -199,8 +199,9 @@ func (h *Upstreams) signIn(c *gin.Context, r *authorize.Request, l *tokens.Login
 
 // enterOr signs the user of a proof in and leads on, or says why not.
 func (h *Upstreams) enterOr(c *gin.Context, r *authorize.Request, l *tokens.Login, ticket string, o *signin.Outcome, err error) error {
+	in := l
 	if err == nil {
-		l, err = h.enter(c, r, o, l)
+		in, err = h.enter(c, r, o, l)
 	}
 	switch {
 	case errors.Is(err, signin.ErrFactorDue), errors.Is(err, signin.ErrEnrolmentDue):
@@ -210,6 +211,6 @@ func (h *Upstreams) enterOr(c *gin.Context, r *authorize.Request, l *tokens.Logi
 	case r == nil && ticket != "":
 		return h.showLate(c, ticket)
 	default:
-		return h.advance(c, r, l)
+		return h.advance(c, r, in)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"countersign/authorize"
 	"countersign/ids"
 	"countersign/pages"
-	"countersign/secrecy"
 	"countersign/signin"
 	"countersign/tokens"
 	"countersign/upstreams"
@@ -22,7 +21,7 @@ import (
 
 // What a provider has said of a user who has no account that is linked to it stays in a
 // cookie until the user has filled in what a new account lacks (/signup/with), or has signed
-// in to an account by its own means (/login/link), which is then linked.
+// in to the account that is to be linked (/login/link), by whatever means it has.
 
 func (h *Upstreams) mountPending(r gin.IRouter) {
 	r.GET("/signup/with", h.page(h.openJoin))
@@ -31,8 +30,8 @@ func (h *Upstreams) mountPending(r gin.IRouter) {
 	r.POST("/login/link", h.form(h.link))
 }
 
-// keep has the browser keep claims. owner is the user who has signed in to link them, zero
-// for none.
+// keep has the browser keep claims. owner is the user whose next sign-in links them, zero for
+// none.
 func (h *Hosted) keep(c *gin.Context, claims upstreams.Claims, owner ids.User) {
 	note := ""
 	if !owner.IsZero() {
@@ -42,9 +41,6 @@ func (h *Hosted) keep(c *gin.Context, claims upstreams.Claims, owner ids.User) {
 	h.Cookies.set(c, claimsCookie, text, life)
 }
 
-// ownerKey is where link leaves the owner for the rest of the request.
-const ownerKey = "owner of claims"
-
 // kept returns the claims that the browser keeps, and the owner that keep was given.
 func (h *Hosted) kept(c *gin.Context) (claims upstreams.Claims, owner ids.User, ok bool) {
 	has := h.Cookies.values(c.Request, claimsCookie)
@@ -53,26 +49,41 @@ func (h *Hosted) kept(c *gin.Context) (claims upstreams.Claims, owner ids.User, 
 	}
 	claims, note, ok := h.Upstreams.Kept(time.Now(), has[0])
 	owner, _ = ids.Parse[ids.User](note)
-	if here, there := c.Get(ownerKey); there {
-		owner, _ = here.(ids.User)
-	}
 	return claims, owner, ok
 }
 
+// linking returns the claims that the next sign-in links, if it is the owner's. ok is false if
+// there are none.
+func (h *Hosted) linking(c *gin.Context) (claims upstreams.Claims, owner ids.User, ok bool) {
+	claims, owner, ok = h.kept(c)
+	return claims, owner, ok && !owner.IsZero()
+}
+
+// sayLinking fills in what the next sign-in links, and to which account.
+func (h *Hosted) sayLinking(c *gin.Context, d *pages.Data) {
+	if claims, _, ok := h.linking(c); ok {
+		d.Links, d.Email, d.Username = h.Upstreams.Name(claims.Provider), claims.Email, cmp.Or(d.Username, claims.Email)
+	}
+}
+
 // linkKept links the claims that the browser keeps for the user who has just signed in, if
-// it is the user who has signed in for that. What stands against it is no reason to refuse
-// the sign-in.
-func (h *Hosted) linkKept(c *gin.Context, l *tokens.Login) error {
-	claims, owner, ok := h.kept(c)
-	if !ok || owner.IsZero() || owner != l.UserID {
-		return nil
+// it is the user who was to sign in for that. A sign-in of another user ends the offer. What
+// stands against the link is no reason to refuse the sign-in, which has happened.
+func (h *Hosted) linkKept(c *gin.Context, l *tokens.Login) {
+	claims, owner, ok := h.linking(c)
+	if !ok {
+		return
 	}
 	h.Cookies.set(c, claimsCookie, "", 0)
-	err := h.SignIns.Link(c.Request.Context(), time.Now(), signin.OwnerAt(l, ids.Session{}), claims, h.caller(c, nil))
-	if errors.Is(err, accounts.ErrIdentityTaken) || errors.Is(err, accounts.ErrTooManyIdentities) {
-		return nil
+	if owner != l.UserID {
+		return
 	}
-	return err
+	err := h.SignIns.Link(c.Request.Context(), time.Now(), signin.OwnerAt(l, ids.Session{}), claims, h.caller(c, nil))
+	switch {
+	case err == nil, errors.Is(err, accounts.ErrIdentityTaken), errors.Is(err, accounts.ErrTooManyIdentities):
+	default:
+		h.Log.ErrorContext(c.Request.Context(), "an account is not linked", "request_id", RequestID(c), "provider", claims.Provider, "err", err)
+	}
 }
 
 // newcomer answers the user of a provider for whom there is no account.
@@ -82,7 +93,7 @@ func (h *Upstreams) newcomer(c *gin.Context, r *authorize.Request, l *tokens.Log
 		return err
 	}
 	switch {
-	case holder && h.Upstreams.LinksByEmail(claims.Provider):
+	case holder != nil && h.Upstreams.LinksByEmail(claims.Provider):
 		h.keep(c, claims, ids.User{})
 		return h.onward(c, "/login/link")
 	case !h.mayJoin(claims):
@@ -90,7 +101,7 @@ func (h *Upstreams) newcomer(c *gin.Context, r *authorize.Request, l *tokens.Log
 	}
 	// The address is taken over if the provider has verified it, and no account has it.
 	email := ""
-	if claims.EmailVerified && !holder && h.Names.Email != accounts.None {
+	if claims.EmailVerified && holder == nil && h.Names.Email != accounts.None {
 		email = claims.Email
 	}
 	if email != "" && h.Names.Username != accounts.Required {
@@ -111,16 +122,19 @@ func (h *Upstreams) mayJoin(claims upstreams.Claims) bool {
 	return h.SignupEnabled && h.Upstreams.MaySignUp(claims.Provider)
 }
 
-// holder reports whether an account has the address that a provider has verified.
-func (h *Upstreams) holder(c *gin.Context, claims upstreams.Claims) (bool, error) {
+// holder returns the user who has the address that a provider has verified, nil for none.
+func (h *Upstreams) holder(c *gin.Context, claims upstreams.Claims) (*accounts.User, error) {
 	if !claims.EmailVerified {
-		return false, nil
+		return nil, nil
 	}
-	_, err := h.Users.ByEmail(c.Request.Context(), claims.Email)
+	user, err := h.Users.ByEmail(c.Request.Context(), claims.Email)
 	if errors.Is(err, accounts.ErrUnknownUser) {
-		return false, nil
+		return nil, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return nil, err
+	}
+	return &user, nil
 }
 
 // openJoin asks for what a new account lacks. An address that another account has is not
@@ -139,7 +153,7 @@ func (h *Upstreams) openJoin(c *gin.Context) error {
 		return err
 	}
 	d := pages.Data{}
-	if !holder {
+	if holder == nil {
 		d.Email = claims.Email
 	}
 	return h.askJoin(c, http.StatusOK, r, claims, d)
@@ -200,51 +214,37 @@ func (h *Upstreams) openLink(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	claims, _, ok := h.kept(c)
+	claims, owner, ok := h.kept(c)
 	if !ok || !claims.EmailVerified || !h.Upstreams.LinksByEmail(claims.Provider) {
 		return h.onward(c, "/login")
 	}
-	return h.askLink(c, http.StatusOK, r, claims, pages.Data{})
+	if !owner.IsZero() { // the user is asked once more
+		h.keep(c, claims, ids.User{})
+	}
+	return h.show(c, http.StatusOK, pages.Linking, r, pages.Data{
+		Provider: h.Upstreams.Name(claims.Provider), Email: claims.Email, Signup: h.mayJoin(claims),
+	})
 }
 
-func (h *Upstreams) askLink(c *gin.Context, status int, r *authorize.Request, claims upstreams.Claims, d pages.Data) error {
-	d.Provider, d.Email, d.Signup, d.Forgot = h.Upstreams.Name(claims.Provider), claims.Email, h.mayJoin(claims), h.Mail
-	return h.show(c, status, pages.Linking, r, d)
-}
-
-// link signs the user in to the account by its own password, and by its second factor if it
-// has one. Then enter links it.
+// link has the user sign in to that account, by whatever means it has. linkKept then links it.
 func (h *Upstreams) link(c *gin.Context, form url.Values) error {
-	ticket := form.Get("ticket")
-	r, err := h.request(c, ticket)
-	if err != nil && !isLate(err) {
+	r, err := h.early(c, form.Get("ticket"))
+	if err != nil {
 		return err
+	}
+	if r == nil {
+		c.Set(ticketKey, "") // late: the sign-in would be refused with it
 	}
 	claims, _, ok := h.kept(c)
-	if !ok || !claims.EmailVerified || !h.Upstreams.LinksByEmail(claims.Provider) {
+	if !ok || !h.Upstreams.LinksByEmail(claims.Provider) {
 		return h.onward(c, "/login")
 	}
-	l, err := h.login(c)
+	holder, err := h.holder(c, claims)
 	if err != nil {
 		return err
 	}
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Password{
-		Username: claims.Email, Password: secrecy.Text(form.Get("password")),
-	}, h.signingIn(c, ""))
-	if err != nil {
-		d, status, ok := h.troubles(c, err)
-		if !ok {
-			return err
-		}
-		if r == nil {
-			d.Ticket = ticket
-		}
-		return h.askLink(c, status, r, claims, d)
+	if holder != nil {
+		h.keep(c, claims, holder.ID)
 	}
-	if o.State == signin.FactorDue {
-		h.keep(c, claims, o.User.ID) // for /factor
-	} else {
-		c.Set(ownerKey, o.User.ID)
-	}
-	return h.enterOr(c, r, l, ticket, &o, nil)
+	return h.onward(c, "/login")
 }

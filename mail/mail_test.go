@@ -18,6 +18,7 @@ import (
 var kinds = []mail.Kind{
 	mail.VerifyEmail, mail.ChangeEmail, mail.ResetPassword, mail.EmailChangeAsked, mail.EmailChanged, mail.PasswordChanged, mail.AlreadyRegistered,
 	mail.NewBrowser, mail.FactorAdded, mail.FactorRemoved, mail.FactorsReset, mail.RecoveryCodesRenewed, mail.RecoveryCodeUsed, mail.PasswordRemoved,
+	mail.IdentityLinked, mail.IdentityUnlinked,
 }
 
 const link = "https://app.example.com/#reset=cs_mt_AbC-_123&x=1"

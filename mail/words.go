@@ -171,15 +171,17 @@ var english = tongue{
 			subject: "Another way to sign in was added",
 			before: []string{
 				"The account {username} at {service} can be signed in to with {provider} from now on.",
-				"If you didn't add this, another person may be using your account: please set a new password now, as if you had forgotten it, then remove {provider} under Security in your account.",
+				"If you didn't add this, another person may be using your account: please set a new password now, then remove {provider} under Security in your account.",
 			},
+			action: "Set a new password",
 		},
 		IdentityUnlinked: {
 			subject: "A way to sign in was removed",
 			before: []string{
 				"The account {username} at {service} can't be signed in to with {provider} any more, and its other sessions were signed out.",
-				"If you didn't remove it, another person may be using your account: please set a new password now, as if you had forgotten it.",
+				"If you didn't remove it, another person may be using your account. Please set a new password now: that signs out everywhere.",
 			},
+			action: "Set a new password",
 		},
 	},
 }
@@ -314,15 +316,17 @@ var korean = tongue{
 			subject: "새로운 로그인 방법이 추가되었습니다",
 			before: []string{
 				"이제 {provider} 계정으로도 {service}의 {username} 계정에 로그인할 수 있습니다.",
-				"직접 추가하지 않으셨다면 다른 사람이 계정을 사용하고 있을 수 있습니다. 비밀번호 찾기로 지금 새 비밀번호를 설정하신 다음, 내 계정의 보안에서 {provider} 연결을 해제해 주십시오.",
+				"직접 추가하지 않으셨다면 다른 사람이 계정을 사용하고 있을 수 있습니다. 지금 새 비밀번호를 설정하신 다음, 내 계정의 보안에서 {provider} 연결을 해제해 주십시오.",
 			},
+			action: "새 비밀번호 설정하기",
 		},
 		IdentityUnlinked: {
 			subject: "로그인 방법이 삭제되었습니다",
 			before: []string{
 				"이제 {provider} 계정으로는 {service}의 {username} 계정에 로그인할 수 없으며, 다른 기기에서는 로그아웃되었습니다.",
-				"직접 해제하지 않으셨다면 다른 사람이 계정을 사용하고 있을 수 있습니다. 비밀번호 찾기로 지금 새 비밀번호를 설정해 주십시오.",
+				"직접 해제하지 않으셨다면 다른 사람이 계정을 사용하고 있을 수 있습니다. 지금 새 비밀번호를 설정해 주십시오. 그러면 모든 기기에서 로그아웃됩니다.",
 			},
+			action: "새 비밀번호 설정하기",
 		},
 	},
 }

@@ -52,9 +52,6 @@ var fields = map[Name][]field{
 		{Name: "username", Complete: "username", Label: "field.username"},
 		{Name: "email", Complete: "email", Label: "field.email", Hint: "signup.email_hint", Optional: true},
 	},
-	Linking: {
-		{Name: "password", Complete: "current-password", Label: "field.password"},
-	},
 	Forgot: {
 		{Name: "email", Complete: "username"}, // a username is accepted, too
 	},

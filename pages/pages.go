@@ -80,6 +80,7 @@ type Data struct {
 
 	Providers []Provider // Login, Signup: with which other providers' accounts users sign in, too
 	Provider  string     // name of the one that the page is about
+	Links     string     // Login: name of the provider whose account the sign-in links to the account with Email; empty: none
 
 	SignedIn             string   // Login: the user who may go on without a password; empty: none
 	Continue             string   // Login: names the account of SignedIn, as Account does

@@ -215,6 +215,7 @@ var table = []row{
 	{when: accounts.ErrTooManyIdentities, reason: "too_many_identities", page: &Trouble{Word: "too_many_identities", Status: http.StatusConflict}},
 	{when: signin.ErrNotLinked, reason: "not_linked", page: &Trouble{Word: "not_linked", Status: http.StatusForbidden}},
 	{when: upstreams.ErrState, reason: "provider_state", page: &Trouble{Word: "provider_state", Status: http.StatusBadRequest}},
+	{when: upstreams.ErrNotAnew, reason: "provider_not_anew", page: &Trouble{Word: "provider_not_anew", Status: http.StatusForbidden}}, // before ErrDenied, which it is
 	{when: upstreams.ErrDenied, reason: "provider_denied", page: &Trouble{Word: "provider_denied", Status: http.StatusForbidden}},
 	{when: upstreams.ErrAnswer, reason: "provider_answer", page: &Trouble{Word: "provider_answer", Status: http.StatusBadGateway}},
 	{when: upstreams.ErrAway, reason: "provider_away", page: &Trouble{Word: "provider_away", Status: http.StatusServiceUnavailable}},

@@ -126,6 +126,9 @@ func (p *idp) serve(w http.ResponseWriter, r *http.Request) {
 		claims := map[string]any{
 			"iss": p.URL, "aud": "us", "exp": time.Now().Add(time.Minute).Unix(), "iat": time.Now().Unix(), "nonce": asked.Get("nonce"),
 		}
+		if asked.Get("max_age") != "" { // each proof there is new
+			claims["auth_time"] = time.Now().Unix()
+		}
 		maps.Copy(claims, p.user)
 		if p.change != nil {
 			p.change(claims)

@@ -86,6 +86,9 @@ func TestUsersLinkAndUnlinkProviders(t *testing.T) {
 		if strings.HasPrefix(letter.Subject, "A") && !strings.Contains(letter.Text, "Other") {
 			t.Errorf("the letter doesn't name the provider: %s", letter.Text)
 		}
+		if strings.HasPrefix(letter.Subject, "A") && !strings.Contains(letter.Text, own.url+"/forgot") {
+			t.Errorf("the letter doesn't lead to a new password: %s", letter.Text)
+		}
 	}
 	for _, subject := range []string{"Another way to sign in was added", "A way to sign in was removed"} {
 		if !slices.Contains(subjects, subject) {
@@ -247,7 +250,7 @@ func TestChangesOfIdentitiesNeedAProof(t *testing.T) {
 	dan := newSurfer(t)
 	dan.open(own.url+"/login/with/a").at(own, "/me", http.StatusOK)
 	own.age(11 * time.Minute)
-	dan.open(own.url+"/me/data").submit("with-a").at(own, "/login/callback/a", http.StatusForbidden, "Other did not sign you in")
+	dan.open(own.url+"/me/data").submit("with-a").at(own, "/login/callback/a", http.StatusForbidden, "Other did not have you sign in anew")
 }
 
 // age has all sign-ins have happened earlier.

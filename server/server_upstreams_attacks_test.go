@@ -187,6 +187,54 @@ func TestIDTokensAreCheckedInFull(t *testing.T) {
 	newSurfer(t).open(own.url+"/login/with/a").at(own, "/me", http.StatusOK, "alice@example.com")
 }
 
+// A provider without a preset has to say that its user has given a proof anew, where that is
+// asked for. Otherwise the sign-in there proves nothing.
+func TestAProofAnewIsWhatTheProviderSaysItIs(t *testing.T) {
+	p := newIDP(t)
+	p.tell(func(p *idp) { p.user["email"], p.user["email_verified"] = "alice@example.com", true })
+	own := signingInWith(t, p.provide("a"))
+	s := newSurfer(t)
+	s.open(own.url+"/login/with/a").at(own, "/me", http.StatusOK)
+	for _, c := range []struct {
+		at any // auth_time
+		ok bool
+	}{
+		{time.Now().Unix(), true}, {time.Now().Add(-30 * time.Second).Unix(), true},
+		{time.Now().Add(-2 * time.Minute).Unix(), false}, {time.Now().Add(-9 * time.Minute).Unix(), false}, {0, false}, {nil, false},
+	} {
+		p.tell(func(p *idp) {
+			p.change = func(claims map[string]any) {
+				if claims["auth_time"] = c.at; c.at == nil {
+					delete(claims, "auth_time")
+				}
+			}
+		})
+		own.age(11 * time.Minute)
+		s.stopAt = own.url + "/login/callback/"
+		s.open(own.url + "/me/data").submit("with-a")
+		asked, err := url.Parse(s.trail[0])
+		if err != nil || asked.Query().Get("max_age") != "0" || asked.Query().Get("prompt") != "login" {
+			t.Errorf("the provider is asked for %s, %v", asked, err)
+		}
+		answer := s.trail[len(s.trail)-1]
+		s.stopAt = ""
+		if r := s.led(answer); c.ok {
+			r.at(own, "/me/data", http.StatusOK)
+		} else {
+			r.at(own, "/login/callback/a", http.StatusForbidden, "Other did not have you sign in anew there")
+		}
+		// A sign-in that needn't be new is none the worse.
+		newSurfer(t).open(own.url+"/login/with/a").at(own, "/me", http.StatusOK, "alice@example.com")
+	}
+	// Nor is an account linked by it.
+	bob := own.has("bob", "bob@example.com", true)
+	p.tell(func(p *idp) { p.user["sub"] = "u2" })
+	signedInto(t, own, "bob").open(own.url+"/me/security").submit("link-a").at(own, "/me/security", http.StatusOK, "Nothing has changed")
+	if own.identities(bob) != 0 {
+		t.Error("it is linked")
+	}
+}
+
 // A provider that does not work is no error of ours: the page has the other ways in, soon.
 func TestAProviderThatFailsLeavesTheOtherWaysIn(t *testing.T) {
 	slow := func(_ http.ResponseWriter, r *http.Request) {

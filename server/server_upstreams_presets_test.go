@@ -16,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"countersign/accounts"
+	"countersign/caller"
 	"countersign/secrecy"
 	"countersign/server"
 	"countersign/upstreams"
@@ -180,6 +181,35 @@ func TestLINESignsWithTheSecret(t *testing.T) {
 		} else {
 			r.at(own, "/login/callback/line", http.StatusBadGateway)
 		}
+	}
+}
+
+// No address of Microsoft's or LINE's counts as verified, whatever an ID token says: no account
+// is offered to be linked, and a new one has the address to prove.
+func TestPresetsWhoseProvidersVerifyNoAddress(t *testing.T) {
+	for _, preset := range []string{"microsoft", "line"} {
+		p := newIDP(t)
+		p.tell(func(p *idp) {
+			p.user["email"], p.user["email_verified"] = "alice@example.com", true
+			p.document = map[string]any{"userinfo_endpoint": p.URL + "/userinfo"}
+		})
+		p.says("/userinfo", `{"sub":"u1","email":"alice@example.com","email_verified":true,"name":"Alice"}`)
+		own := signingInWith(t, upstreams.Declared{
+			Settings: upstreams.Settings{ID: "a", Preset: preset, Issuer: p.URL, ClientID: "us", Signup: true, LinkByEmail: upstreams.LinkVerified}, Secret: secret + secret,
+		})
+		for _, inToken := range []bool{true, false} {
+			alice := own.has("", "alice@example.com", true)
+			newSurfer(t).open(own.url+"/login/with/a").at(own, "/signup/with", http.StatusOK)
+			if err := own.Users.Delete(t.Context(), time.Now(), alice.ID, caller.Operator()); err != nil {
+				t.Fatal(err)
+			}
+			newSurfer(t).open(own.url+"/login/with/a").at(own, "/signup/with", http.StatusOK, `value="alice@example.com"`)
+			if inToken {
+				p.tell(func(p *idp) { delete(p.user, "email"); delete(p.user, "email_verified") })
+			}
+		}
+		newSurfer(t).open(own.url+"/login/with/a").at(own, "/signup/with", http.StatusOK).
+			submit("join-form", "username", "", "email", "alice@example.com").at(own, "/me", http.StatusOK, "Not confirmed yet")
 	}
 }
 

@@ -126,7 +126,8 @@ func TestAnEqualAddressOpensNoAccount(t *testing.T) {
 					r := s.open(own.url + "/login/with/a")
 					if policy == upstreams.LinkVerified && verified {
 						r.at(own, "/login/link", http.StatusOK, "An account at Countersign has the address").
-							submit("link-form", "password", "a wrong password").at(own, "/login/link", http.StatusBadRequest)
+							submit("link-form").at(own, "/login", http.StatusOK, "links your account of", "Other").
+							submit("login-form", "username", "alice@example.com", "password", "a wrong password").at(own, "/login", http.StatusBadRequest, "password is wrong", "links your account of")
 					} else {
 						r.at(own, "/signup/with", http.StatusOK, "Other has told us who you are")
 					}
@@ -167,48 +168,6 @@ func TestAnAddressIsProvenWhereTheProviderSaysSo(t *testing.T) {
 		}
 		if strings.Contains(r.body, "evil") {
 			t.Errorf("a name that reverses the page is shown: %s", r.body)
-		}
-	}
-}
-
-// With link_by_email: verified the account's own sign-in links it, second factor included.
-func TestAnAccountIsLinkedAfterItsOwnSignIn(t *testing.T) {
-	for _, factor := range []bool{false, true} {
-		p := newIDP(t)
-		p.tell(func(p *idp) { p.user["email"], p.user["email_verified"] = "Alice@Example.com", true })
-		own := signingInWith(t, p.provide("a", func(s *upstreams.Settings) { s.LinkByEmail = upstreams.LinkVerified }))
-		alice := own.has("alice", "alice@example.com", true)
-		s := newSurfer(t)
-		secret := ""
-		if factor {
-			secret = s.enrol(own, "alice")
-			s = newSurfer(t)
-		}
-		// A sign-in that isn't for it links nothing.
-		r := s.open(own.url+"/login/with/a").at(own, "/login/link", http.StatusOK)
-		if !factor {
-			other := s.open(own.url+"/login").at(own, "/login", http.StatusOK).submit("login-form", "username", "alice", "password", password)
-			other.at(own, "/me", http.StatusOK)
-			if own.identities(alice) != 0 {
-				t.Fatal("a sign-in for something else links the account")
-			}
-		}
-		r = r.submit("link-form", "password", password)
-		if factor {
-			if own.identities(alice) != 0 {
-				t.Fatal("it is linked before the second factor")
-			}
-			r = r.at(own, "/factor", http.StatusOK).submit("factor-form", "code", nextCode(t, secret))
-		}
-		r.at(own, "/me", http.StatusOK, "alice")
-		if own.identities(alice) != 1 {
-			t.Error("it is not linked")
-		}
-		next := newSurfer(t).open(own.url + "/login/with/a")
-		if factor {
-			next.at(own, "/factor", http.StatusOK)
-		} else {
-			next.at(own, "/me", http.StatusOK, "alice")
 		}
 	}
 }
@@ -265,4 +224,31 @@ func TestAProviderIsOneFactor(t *testing.T) {
 		t.Fatal(err)
 	}
 	newSurfer(t).open(own.url+"/login/with/a").at(own, "/login/callback/a", http.StatusForbidden, "This account is disabled")
+}
+
+// A browser that a user has had remembered asks for no second factor after a provider, either,
+// and the tokens say no more than what was proven.
+func TestARememberedBrowserCountsAfterAProvider(t *testing.T) {
+	p := newIDP(t)
+	p.tell(func(p *idp) { p.user["email"], p.user["email_verified"] = "alice@example.com", true })
+	own := listen(t, func(_ string, o *server.Options) {
+		o.Upstreams, o.Factors.RememberBrowser = []upstreams.Declared{p.provide("a")}, time.Hour
+	})
+	s := newSurfer(t)
+	s.open(own.url+"/login/with/a").at(own, "/me", http.StatusOK)
+	secret := s.enrolHere(own)
+	q := newSurfer(t)
+	q.open(own.url+"/login/with/a").at(own, "/factor", http.StatusOK).
+		submit("factor-form", "code", nextCode(t, secret), "remember", "yes").at(own, "/me", http.StatusOK)
+	q.stopAt = spaCallback
+	q.open(own.url + "/oauth/authorize?" + authorization("spa", "prompt", "login").Encode()).submit("with-a")
+	back := q.trail[len(q.trail)-1]
+	code := strings.SplitN(strings.SplitN(back+"code=", "code=", 2)[1], "&", 2)[0]
+	_, claims := own.exchange(code).want(http.StatusOK).claims("access_token")
+	if got, _ := json.Marshal(claims["amr"]); string(got) != `["fed"]` || claims["acr"] != nil {
+		t.Errorf("amr = %s, acr = %v", got, claims["acr"])
+	}
+	// What an application insists on is asked for all the same, and other browsers are asked.
+	q.open(own.url+"/oauth/authorize?"+authorization("spa", "prompt", "login", "claims", essentialMFA).Encode()).submit("with-a").at(own, "/factor", http.StatusOK)
+	newSurfer(t).open(own.url+"/login/with/a").at(own, "/factor", http.StatusOK)
 }

@@ -9,12 +9,18 @@ import (
 // remembered reports whether a user who has a second factor needs not prove it: the user has
 // proven it in this browser not long ago, and asked for that. The account is in the same
 // epoch since, and has the same factors: a new password, signing out everywhere, and any
-// change of the factors end it. It counts for a Password alone: a mailbox, for one, is no
-// second factor.
+// change of the factors end it. It counts for a Password and a Federated alone: a mailbox, for
+// one, is no second factor.
 func (s *Service) remembered(ctx context.Context, o *Outcome, p Proof, a attempt) (bool, error) {
-	given, ok := p.(Password)
+	counts := false
+	switch given := p.(type) {
+	case Password:
+		counts = !given.AskFactor
+	case Federated:
+		counts = true
+	}
 	life := s.factors.Remembers()
-	if !ok || given.AskFactor || life <= 0 || a.from.Remembers == nil {
+	if !counts || life <= 0 || a.from.Remembers == nil {
 		return false, nil
 	}
 	kept, epoch, ok := a.from.Remembers(o.User.ID)

@@ -60,8 +60,8 @@ func (p *provider) appleSecret(now time.Time) (string, error) {
 }
 
 // readApple is readOpenID with the user's name, which is not signed: the user may choose it.
-func readApple(ctx context.Context, now time.Time, p *provider, f *found, a *answered) (Claims, error) {
-	std, issuer, err := verify(ctx, now, p, f, a)
+func readApple(ctx context.Context, _ time.Time, p *provider, f *found, a *answered) (Claims, error) {
+	std, issuer, err := verify(ctx, p, f, a)
 	if err != nil {
 		return Claims{}, err
 	}

@@ -43,8 +43,8 @@ func (t *truth) UnmarshalJSON(b []byte) error {
 
 // readOpenID checks an ID token (OpenID Connect Core section 3.1.3.7), and asks for what it
 // leaves out.
-func readOpenID(ctx context.Context, now time.Time, p *provider, f *found, a *answered) (Claims, error) {
-	std, issuer, err := verify(ctx, now, p, f, a)
+func readOpenID(ctx context.Context, _ time.Time, p *provider, f *found, a *answered) (Claims, error) {
+	std, issuer, err := verify(ctx, p, f, a)
 	if err != nil {
 		return Claims{}, err
 	}
@@ -58,11 +58,12 @@ func readOpenID(ctx context.Context, now time.Time, p *provider, f *found, a *an
 		}
 		std = std.with(more)
 	}
+	std.EmailVerified = std.EmailVerified && !truth(p.preset.unverified)
 	return std.claims(issuer), nil
 }
 
 // verify checks the ID token, and returns its claims and who has signed it.
-func verify(ctx context.Context, now time.Time, p *provider, f *found, a *answered) (std standardClaims, issuer string, err error) {
+func verify(ctx context.Context, p *provider, f *found, a *answered) (std standardClaims, issuer string, err error) {
 	raw, _ := a.token.Extra("id_token").(string)
 	if raw == "" {
 		return std, "", fmt.Errorf("%w: there is no ID token", ErrAnswer)
@@ -82,8 +83,8 @@ func verify(ctx context.Context, now time.Time, p *provider, f *found, a *answer
 		return std, "", fmt.Errorf("%w: the ID token is for another client", ErrAnswer)
 	case token.AccessTokenHash != "" && token.VerifyAccessToken(a.token.AccessToken) != nil:
 		return std, "", fmt.Errorf("%w: the ID token came with another access token", ErrAnswer)
-	case a.Again && std.AuthTime != 0 && time.Unix(std.AuthTime, 0).Before(now.Add(-Life)):
-		return std, "", fmt.Errorf("%w: the user has not proven anything there of late", ErrDenied)
+	case a.Again && (std.AuthTime != 0 || p.preset.timed) && time.Unix(std.AuthTime, 0).Before(a.begun().Add(-skew)):
+		return std, "", fmt.Errorf("%w: the ID token's auth_time is %d", ErrNotAnew, std.AuthTime)
 	}
 	issuer = token.Issuer
 	if p.manyTenants(f) {

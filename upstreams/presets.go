@@ -28,11 +28,15 @@ type preset struct {
 	// tenants says that its discovery document has {tenantid} in the issuer, which each ID
 	// token fills in with its claim tid.
 	tenants bool
+	// unverified says that no address of it counts as verified, whatever its ID tokens say.
+	unverified bool
 	// formPost says that it answers with a form that the browser posts.
 	formPost bool
 	// again are the parameters that have it ask its user anew. Each provider refuses some
-	// values of prompt.
+	// values of prompt, and some only have the user choose an account.
 	again [][2]string
+	// timed says that its ID token then has to say when the user has given a proof.
+	timed bool
 	read  func(context.Context, time.Time, *provider, *found, *answered) (Claims, error)
 }
 
@@ -42,21 +46,23 @@ var openIDScopes = []string{"openid", "profile", "email"}
 var (
 	anew       = [][2]string{{"prompt", "login"}}
 	chooseAnew = [][2]string{{"prompt", "select_account"}}
-	anyOpenID  = preset{scopes: openIDScopes, again: anew, read: readOpenID}
-	presets    = map[string]preset{
+	// With max_age each OpenID provider has to name the time of the proof (OpenID Connect Core
+	// section 2, auth_time).
+	anyOpenID = preset{scopes: openIDScopes, again: [][2]string{{"prompt", "login"}, {"max_age", "0"}}, timed: true, read: readOpenID}
+	presets   = map[string]preset{
 		"google": {
 			name: "Google", scopes: openIDScopes, issuer: "https://accounts.google.com", style: oauth2.AuthStyleInParams, again: chooseAnew, read: readOpenID,
 		},
 		"microsoft": {
 			name: "Microsoft", scopes: openIDScopes, issuer: "https://login.microsoftonline.com/common/v2.0",
-			style: oauth2.AuthStyleInParams, tenants: true, again: anew, read: readOpenID,
+			style: oauth2.AuthStyleInParams, tenants: true, unverified: true, again: anew, read: readOpenID,
 		},
 		presetApple: {
 			name: "Apple", scopes: []string{"openid", "name", "email"}, issuer: "https://appleid.apple.com",
 			style: oauth2.AuthStyleInParams, formPost: true, read: readApple,
 		},
 		"line": {
-			name: "LINE", scopes: openIDScopes, issuer: "https://access.line.me", style: oauth2.AuthStyleInParams, symmetric: true, again: anew, read: readOpenID,
+			name: "LINE", scopes: openIDScopes, issuer: "https://access.line.me", style: oauth2.AuthStyleInParams, symmetric: true, unverified: true, again: anew, read: readOpenID,
 		},
 		presetGitHub: {
 			name: "GitHub", scopes: []string{"read:user", "user:email"},

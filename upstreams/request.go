@@ -24,6 +24,12 @@ type request struct {
 	Note     string    `json:"note,omitempty"`
 }
 
+// skew is how much a provider's clock may be behind.
+const skew = time.Minute
+
+// begun returns when the browser began the request.
+func (q *request) begun() time.Time { return q.Expires.Add(-Life) }
+
 func newRequest(now time.Time, provider string, t Trip) *request {
 	return &request{
 		Provider: provider, State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(),

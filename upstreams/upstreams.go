@@ -40,6 +40,9 @@ var (
 	ErrState = errors.New("the answer belongs to no request of this browser")
 	// ErrDenied means that the user, or the provider for the user, has said no.
 	ErrDenied = errors.New("the provider did not sign the user in")
+	// ErrNotAnew means that the provider has not had its user give a proof anew, which we have
+	// asked for. It is an ErrDenied.
+	ErrNotAnew = fmt.Errorf("%w anew", ErrDenied)
 	// ErrAway means that the provider can't be reached, is too slow or does not work.
 	ErrAway = errors.New("the provider does not answer")
 	// ErrAnswer means that the provider's answer is not good: it is an attacker's, or the
@@ -180,7 +183,8 @@ func (s *Service) find(id string) *provider {
 type Trip struct {
 	// Note comes back with the answer, unchanged and unread.
 	Note string
-	// Again asks the provider to have the user prove who they are once more.
+	// Again asks the provider to have the user prove who they are once more. Of a provider
+	// without a preset, an answer that doesn't say so is ErrNotAnew.
 	Again bool
 }
 
@@ -221,7 +225,7 @@ func (s *Service) config(p *provider, f *found, secret string) *oauth2.Config {
 
 // Finish reads the answer that a browser brings from a provider. kept is what Begin had it
 // keep. The note is the trip's, also with an error, unless that is ErrUnknown or ErrState.
-// ErrUnknown, ErrState, ErrDenied, ErrAway, ErrAnswer.
+// ErrUnknown, ErrState, ErrDenied, ErrNotAnew, ErrAway, ErrAnswer.
 //
 // Of any number of calls with one answer, one reaches the provider.
 func (s *Service) Finish(ctx context.Context, now time.Time, id, kept string, answer url.Values) (c Claims, note string, err error) {
@@ -302,7 +306,7 @@ func exchangeError(err error) error {
 // failed logs an error and returns what callers are told. The provider's operator and ours
 // need the reason, the user doesn't.
 func (s *Service) failed(ctx context.Context, p *provider, err error) error {
-	for _, told := range []error{ErrDenied, ErrAnswer} {
+	for _, told := range []error{ErrNotAnew, ErrDenied, ErrAnswer} {
 		if errors.Is(err, told) {
 			s.log.WarnContext(ctx, "a sign-in at a provider failed", "provider", p.ID, "err", brief(err))
 			return told
