@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -61,6 +62,23 @@ func newKey() virtualwebauthn.Credential {
 		}
 		return virtualwebauthn.NewCredentialWithImportedKey(virtualwebauthn.KeyTypeEC2, data)
 	}
+}
+
+// weakKeys makes keys that others can sign for.
+func weakKeys(t testing.TB) map[string]virtualwebauthn.Credential {
+	t.Helper()
+	of := func(key *rsa.PrivateKey) virtualwebauthn.Credential {
+		data, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return virtualwebauthn.NewCredentialWithImportedKey(virtualwebauthn.KeyTypeRSA, data)
+	}
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]virtualwebauthn.Credential{"a short RSA key": of(short)}
 }
 
 // newDevice gives the user of a page that has just signed in a passkey, on a device of its own.
