@@ -48,7 +48,7 @@ func (s *Service) Establish(ctx context.Context, now time.Time, user ids.User, e
 		return nil, ErrNotOffered
 	}
 	// The page shows the user the secret: a budget is only for those who try without end.
-	guess, err := s.begin(ctx, now, budgetOf(user, epoch, from))
+	guess, err := s.begin(ctx, now, setUpBudget(p.ID, user))
 	if err != nil {
 		return nil, err
 	}

@@ -145,7 +145,8 @@ type Store interface {
 	// RemoveFactor removes a factor, and the recovery codes if it was the last other one in
 	// force; that one stays if must says so of the user's roles (ErrRequired). A passkey stays if
 	// nothing else opens the account: no password, and no identity at one of the providers
-	// (accounts.ErrLastWayIn). ErrUnknown.
+	// (accounts.ErrLastWayIn). One that goes signs the user out everywhere but at the place: who
+	// has lost a device means the sign-ins there, too. ErrUnknown.
 	RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func(roles []string) bool, providers []string, now time.Time, at ids.Place, ev audit.Event, letters ...Notice) error
 	// FormerlySealed lists at most limit factors whose secret doesn't begin with a prefix.
 	FormerlySealed(ctx context.Context, prefix []byte, limit int) ([]Secret, error)

@@ -77,6 +77,12 @@ func budgetOf(user ids.User, epoch int64, from caller.Caller) budget {
 	return budget{own: limits.Key("code", user.String(), from.Network()), shared: &strangers, at: user}
 }
 
+// setUpBudget returns the budget of guesses at the first code of a TOTP, which has one of its
+// own: strangers who guess at sign-ins don't keep its user from setting it up.
+func setUpBudget(id ids.Factor, user ids.User) budget {
+	return budget{own: limits.Key("first code of a TOTP", user.String(), id.String()), at: user}
+}
+
 // guess is one that has been charged.
 type guess struct {
 	s    *Service

@@ -112,7 +112,7 @@ func (s *Service) Confirm(ctx context.Context, now time.Time, user ids.User, id 
 		return nil, err
 	}
 	// The page shows the user the secret: a budget is only for those who try without end.
-	guess, err := s.begin(ctx, now, budgetOf(user, -1, from))
+	guess, err := s.begin(ctx, now, setUpBudget(id, user))
 	if err != nil {
 		return nil, err
 	}

@@ -57,10 +57,10 @@ func (h *Factors) list(c *gin.Context, mine tokens.Session) error {
 	return nil
 }
 
-// proven refuses a session that has not given a proof of late.
+// proven refuses a session that has not given a proof of late, or no second factor where the
+// user has one.
 func (h *Factors) proven(c *gin.Context, mine *tokens.Session) error {
-	_, err := h.SignIns.Confirm(c.Request.Context(), time.Now(), signin.OwnerIn(mine), "", h.KnownBrowsers.caller(c, ""))
-	return err
+	return h.SignIns.ConfirmForFactors(c.Request.Context(), time.Now(), signin.OwnerIn(mine), "", h.KnownBrowsers.caller(c, ""))
 }
 
 type nameRequest struct {
@@ -109,7 +109,9 @@ func (h *Factors) confirm(c *gin.Context, mine tokens.Session) error {
 	if codes != nil {
 		answer["recovery_codes"] = codes
 	}
-	h.first(c, &mine, codes)
+	if codes != nil {
+		h.stillKnown(c, &mine)
+	}
 	neverCache(c)
 	writeJSON(c, http.StatusOK, "application/json", answer)
 	return nil
@@ -153,18 +155,17 @@ func (h *Factors) addPasskey(c *gin.Context, mine tokens.Session) error {
 		api.Factor
 		Codes []string `json:"recovery_codes,omitempty"` // with the first factor
 	}{api.DescribeFactor(p.Factor), codes}
-	h.first(c, &mine, codes)
+	if codes != nil {
+		h.stillKnown(c, &mine)
+	}
 	neverCache(c)
 	writeJSON(c, http.StatusCreated, "application/json", answer)
 	return nil
 }
 
-// first keeps the browser known in which a user has set up a first factor, which made all
-// others strangers.
-func (h *Factors) first(c *gin.Context, mine *tokens.Session, codes []string) {
-	if codes == nil {
-		return
-	}
+// stillKnown keeps the browser known in which a user has set up a first factor, or removed one,
+// which made all others strangers.
+func (h *Factors) stillKnown(c *gin.Context, mine *tokens.Session) {
 	if user, err := h.Users.ByID(c.Request.Context(), mine.UserID); err == nil {
 		h.KnownBrowsers.renew(c, &user)
 	}
@@ -209,6 +210,7 @@ func (h *Factors) remove(c *gin.Context, mine tokens.Session) error {
 	if err := h.Factors.Remove(c.Request.Context(), time.Now(), mine.UserID, id, ids.Place{Session: mine.ID}, callerOf(c, "")); err != nil {
 		return err
 	}
+	h.stillKnown(c, &mine)
 	return noContent(c)
 }
 

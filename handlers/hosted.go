@@ -227,6 +227,17 @@ func (h *Hosted) signingIn(c *gin.Context, uiLocales string) caller.Caller {
 	return h.KnownBrowsers.signingIn(c, uiLocales, hostedBinding)
 }
 
+// proving is signingIn for a sign-in on the way with r, in the browser of a login; both may be
+// nil. The browser is not one that is remembered if the request wants more than a password, or
+// if the user of the login proves anew who it is for a page of /me: a second factor is asked for.
+func (h *Hosted) proving(c *gin.Context, uiLocales string, r *authorize.Request, l *tokens.Login) caller.Caller {
+	from := h.signingIn(c, uiLocales)
+	if r == nil && l != nil || r != nil && r.WantsMore() {
+		from.Remembers = nil
+	}
+	return from
+}
+
 // login returns the login of the browser, nil if no user is signed in.
 func (h *Hosted) login(c *gin.Context) (*tokens.Login, error) {
 	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Remembered(h.Cookies.values(c.Request, loginCookie)), h.KnownBrowsers.caller(c, ""))

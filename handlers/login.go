@@ -98,7 +98,7 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 		return h.advance(c, r.Choose(), l)
 	}
 	username := form.Get("username")
-	proof, from := h.proof(c, form, r)
+	proof, from := h.proof(c, form, r, l)
 	if proof == nil {
 		return h.askAgain(c, http.StatusBadRequest, r, l, pages.Data{Username: username, Errors: []string{"missing_fields"}})
 	}
@@ -131,8 +131,8 @@ func (h *Login) submit(c *gin.Context, form url.Values) error {
 }
 
 // proof returns the proof that a form carries, and who brings it; nil if something is missing.
-func (h *Login) proof(c *gin.Context, form url.Values, r *authorize.Request) (signin.Proof, caller.Caller) {
-	from := h.signingIn(c, "")
+func (h *Login) proof(c *gin.Context, form url.Values, r *authorize.Request, l *tokens.Login) (signin.Proof, caller.Caller) {
+	from := h.proving(c, "", r, l)
 	if answer := form.Get("credential"); answer != "" {
 		from.Binding = bindingOf(h.KnownBrowsers.Cookies.boundTo(c.Request)) // the page got its challenge from Session
 		return signin.Passkey{Challenge: form.Get("challenge"), Answer: []byte(answer)}, from
@@ -141,7 +141,7 @@ func (h *Login) proof(c *gin.Context, form url.Values, r *authorize.Request) (si
 	if username == "" || password == "" {
 		return nil, from
 	}
-	return signin.Password{Username: username, Password: password, AskFactor: r != nil && r.WantsMore()}, from
+	return signin.Password{Username: username, Password: password}, from
 }
 
 // askAgain shows the page after a sign-in that failed.

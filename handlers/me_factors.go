@@ -51,6 +51,14 @@ func (h *Me) fillFactors(v *visit, d *pages.Data, form url.Values) error {
 		return err
 	}
 	d.Own.MayAdd, d.Own.MayAddPasskey = h.Factors.Offers(factors.TOTP), h.Factors.Offers(factors.KindPasskey)
+	lacks, err := h.SignIns.LacksFactor(v.ctx(), &v.owner)
+	if err != nil {
+		return err
+	}
+	if lacks { // each form would be refused
+		d.Own.SignInAgain, d.Own.MayAdd, d.Own.MayAddPasskey = true, false, false
+		return nil
+	}
 	asked := cmp.Or(form.Get("do"), v.Query("do"))
 	d.Own.Factor = cmp.Or(form.Get("id"), v.Query("id"))
 	if slices.Contains([]string{doBegin, doRemove, doRenew, doAddPasskey}, asked) && (asked != doBegin || d.Own.MayAdd) && (asked != doAddPasskey || d.Own.MayAddPasskey) {
@@ -86,8 +94,13 @@ func (h *Me) proves(v *visit, form url.Values) error {
 	return err
 }
 
+// provesFactor is proves for a change of the factors.
+func (h *Me) provesFactor(v *visit, form url.Values) error {
+	return h.SignIns.ConfirmForFactors(v.ctx(), v.now, v.owner, secrecy.Text(form.Get("current_password")), v.from)
+}
+
 func (h *Me) beginFactor(v *visit, form url.Values) (string, error) {
-	if err := h.proves(v, form); err != nil {
+	if err := h.provesFactor(v, form); err != nil {
 		return "", err
 	}
 	e, err := h.Factors.Enrol(v.ctx(), v.now, v.user.ID, v.account(), "", v.owner.At)
@@ -100,7 +113,7 @@ func (h *Me) beginFactor(v *visit, form url.Values) (string, error) {
 }
 
 func (h *Me) confirmFactor(v *visit, form url.Values) (string, error) {
-	if err := h.proves(v, form); err != nil {
+	if err := h.provesFactor(v, form); err != nil {
 		return "", err
 	}
 	id, err := ids.Parse[ids.Factor](form.Get("id"))
@@ -123,12 +136,17 @@ func (h *Me) confirmFactor(v *visit, form url.Values) (string, error) {
 	return "", h.showFirst(v, codes)
 }
 
-// showFirst is showCodes after a first factor: other browsers are strangers now, this one isn't.
+// showFirst is showCodes after a first factor.
 func (h *Me) showFirst(v *visit, codes []string) error {
+	h.stillKnown(v)
+	return h.showCodes(v, codes)
+}
+
+// stillKnown keeps this browser known after a change that made all others strangers.
+func (h *Me) stillKnown(v *visit) {
 	if user, err := h.Users.ByID(v.ctx(), v.user.ID); err == nil {
 		h.KnownBrowsers.renew(v.Context, &user)
 	}
-	return h.showCodes(v, codes)
 }
 
 // confirmedBefore says whether a factor that isn't pending is in force.
@@ -150,7 +168,7 @@ func (h *Me) showCodes(v *visit, codes []string) error {
 }
 
 func (h *Me) renewCodes(v *visit, form url.Values) (string, error) {
-	if err := h.proves(v, form); err != nil {
+	if err := h.provesFactor(v, form); err != nil {
 		return "", err
 	}
 	codes, err := h.Factors.Renew(v.ctx(), v.now, v.user.ID, v.owner.At, v.from)
@@ -164,7 +182,7 @@ func (h *Me) renewCodes(v *visit, form url.Values) (string, error) {
 }
 
 func (h *Me) removeFactor(v *visit, form url.Values) (string, error) {
-	if err := h.proves(v, form); err != nil {
+	if err := h.provesFactor(v, form); err != nil {
 		return "", err
 	}
 	id, err := ids.Parse[ids.Factor](form.Get("id"))
@@ -173,7 +191,10 @@ func (h *Me) removeFactor(v *visit, form url.Values) (string, error) {
 	} else {
 		err = factors.ErrUnknown
 	}
-	if errors.Is(err, factors.ErrUnknown) {
+	switch {
+	case err == nil:
+		h.stillKnown(v)
+	case errors.Is(err, factors.ErrUnknown):
 		err = nil // the form was sent twice
 	}
 	return "factor_removed", err

@@ -28,7 +28,7 @@ func (h *Me) fillPasskeys(v *visit, d *pages.Data) error {
 }
 
 func (h *Me) addPasskey(v *visit, form url.Values) (string, error) {
-	if err := h.proves(v, form); err != nil {
+	if err := h.provesFactor(v, form); err != nil {
 		return "", err
 	}
 	_, codes, err := h.Factors.AddPasskey(v.ctx(), v.now, v.user.ID, form.Get("name"), []byte(form.Get("credential")), v.owner.At, v.from)

@@ -190,7 +190,7 @@ func (h *Upstreams) callback(c *gin.Context) error {
 
 // signIn signs the user of a provider in, or says what is left to do.
 func (h *Upstreams) signIn(c *gin.Context, r *authorize.Request, l *tokens.Login, ticket string, claims upstreams.Claims) error {
-	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Federated(claims), h.signingIn(c, h.prefers(c, locales(r))))
+	o, err := h.SignIns.Prove(c.Request.Context(), time.Now(), signin.Federated(claims), h.proving(c, h.prefers(c, locales(r)), r, l))
 	if errors.Is(err, signin.ErrNotLinked) {
 		return h.newcomer(c, r, l, ticket, claims)
 	}

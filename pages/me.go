@@ -68,7 +68,7 @@ type Own struct {
 
 	Identities  []OwnIdentity
 	Linkable    []Provider // that the user can link
-	SignInAgain bool       // the user has to prove anew who it is, and has no password: at /login, or with Again
+	SignInAgain bool       // the user has to prove anew who it is, at /login or with Again: there is no password, or it is not enough
 	Again       []Provider // with which the user proves anew who it is, who has no password
 
 	Factors       []OwnFactor

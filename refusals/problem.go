@@ -77,6 +77,8 @@ var (
 		"pages may not take passwords here: lead the browser to the authorization endpoint, and send the code that comes back")
 	staleProblem = NewProblem(http.StatusForbidden, "reauthentication_required", "Proof required",
 		"this change needs a proof made in this session within ten minutes: send current_password, here or to /account/proof")
+	factorUnprovenProblem = NewProblem(http.StatusForbidden, "reauthentication_required", "Proof required",
+		"this account has a second factor, and this session has not proven one: send code, or challenge and credential, to /account/proof")
 	factorDueProblem = NewProblem(http.StatusUnauthorized, "second_factor_required", "Second factor required",
 		"the password is right, and the account has a second factor: send challenge, with a method and its code or credential, to /session/factor")
 	enrolmentDueProblem = NewProblem(http.StatusForbidden, "factor_enrolment_required", "Second factor has to be set up",

@@ -221,6 +221,7 @@ var table = []row{
 	{when: upstreams.ErrAway, reason: "provider_away", page: &Trouble{Word: "provider_away", Status: http.StatusServiceUnavailable}},
 
 	{when: signin.ErrStale, reason: "reauthentication_required", problem: staleProblem},
+	{when: signin.ErrFactorUnproven, reason: "factor_unproven", page: &Trouble{Word: "sign_in_again", Status: http.StatusForbidden}, problem: factorUnprovenProblem},
 
 	{when: consents.ErrUnknown, reason: "no_consent", problem: noConsentProblem},
 	{when: consents.ErrGone, reason: "consent_gone", redirect: LoginRequired},

@@ -45,6 +45,11 @@ func (p *person) do(method, target, body string, header ...string) *response {
 	return r
 }
 
+// lapse has the browser forget its login, as when that has expired.
+func (p *person) lapse() {
+	p.jar.SetCookies(p.site(), []*http.Cookie{{Name: "__Host-countersign_login", Path: "/", Secure: true, MaxAge: -1}})
+}
+
 // open follows a link from any site.
 func (p *person) open(target string) *response {
 	p.a.t.Helper()

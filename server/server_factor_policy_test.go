@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -285,6 +286,8 @@ func TestRememberedBrowsers(t *testing.T) {
 		if got := fmt.Sprint(claims["amr"], " ", claims["acr"]); got != "[pwd otp mfa] mfa" {
 			t.Errorf("ID token of a step-up: %s", got)
 		}
+		own.submit("/login", form("username", "alice", "password", password)).goesTo("/factor") // a user who is signed in is there to prove it anew
+		own.lapse()
 		own.submit("/login", form("username", "alice", "password", password)).goesTo("/me") // remembered as before
 
 		// A recovery code remembers nothing.
@@ -301,6 +304,10 @@ func TestRememberedBrowsers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		prove := func(p *page) {
+			time.Sleep(time.Minute)
+			p.do(http.MethodPost, "/account/proof", `{"code":"`+appCode(t, secret)+`"}`).want(http.StatusNoContent)
+		}
 		for what, change := range map[string]func(p *page){
 			"another password": func(p *page) {
 				p.do(http.MethodPost, "/account/password", `{"current_password":"`+password+`","new_password":"`+password+`"}`).want(http.StatusNoContent)
@@ -311,8 +318,11 @@ func TestRememberedBrowsers(t *testing.T) {
 				}
 			},
 			"signed out everywhere": func(p *page) { p.do(http.MethodDelete, "/account/sessions", "").want(http.StatusNoContent) },
-			"another factor":        func(p *page) { p.enrol() },
-			"new recovery codes":    func(p *page) { p.do(http.MethodPost, "/account/factors/recovery_codes", "").want(http.StatusCreated) },
+			"another factor":        func(p *page) { prove(p); p.enrol() },
+			"new recovery codes": func(p *page) {
+				prove(p)
+				p.do(http.MethodPost, "/account/factors/recovery_codes", "").want(http.StatusCreated)
+			},
 			"turned off": func(*page) {
 				a.options.Factors.RememberBrowser = 0
 				a.restart()
@@ -354,6 +364,7 @@ func TestPagesRememberBrowsers(t *testing.T) {
 		p.submit("/login", form("username", "alice", "password", password)).goesTo("/factor/enrol")
 		secret := p.open("/factor/enrol").says(http.StatusOK, box).secret()
 		p.submit("/factor/enrol", form("code", appCode(t, secret), "remember", "yes")).says(http.StatusOK, "Recovery codes")
+		p.lapse()
 		p.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
 
 		time.Sleep(time.Minute)
@@ -365,6 +376,7 @@ func TestPagesRememberBrowsers(t *testing.T) {
 		}
 		q.submit("/factor", form("code", "000000")).says(http.StatusBadRequest, box)
 		q.submit("/factor", form("code", appCode(t, secret), "remember", "yes")).goesTo("/me")
+		q.lapse()
 		q.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
 
 		a.options.Factors.RememberBrowser = 0
@@ -373,5 +385,62 @@ func TestPagesRememberBrowsers(t *testing.T) {
 		if r := q.open("/factor").says(http.StatusOK); strings.Contains(r.Body.String(), box) {
 			t.Error("the page offers it")
 		}
+	})
+}
+
+// A password that a remembered browser makes enough for a sign-in is not enough to add a factor,
+// or to remove one: with that it would become a second factor of its own.
+func TestOnlyAProvenFactorChangesFactors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApp(t, withOptions(func(o *server.Options) { o.Factors.RememberBrowser = 2 * time.Hour }))
+		_, secret, _ := a.withFactor("alice")
+		p := a.ownPage()
+		p.remember(p.challenged("alice"), appCode(t, secret))
+		p.signIn("alice", password).want(http.StatusOK)
+		id := p.do(http.MethodGet, "/account/factors", "").want(http.StatusOK).json()["factors"].([]any)[0].(map[string]any)["id"].(string)
+		changes := [][3]string{
+			{http.MethodPost, "/account/factors/totp"},
+			{http.MethodPost, "/account/factors/totp/" + id + "/confirm", `{"code":"000000"}`},
+			{http.MethodPost, "/account/factors/passkeys/options"},
+			{http.MethodPost, "/account/factors/passkeys", `{"credential":{}}`},
+			{http.MethodPost, "/account/factors/recovery_codes"},
+			{http.MethodPatch, "/account/factors/" + id, `{"name":"x"}`},
+			{http.MethodDelete, "/account/factors/" + id},
+		}
+		for _, proof := range []string{"", `{"current_password":"` + password + `"}`} {
+			if proof != "" {
+				p.do(http.MethodPost, "/account/proof", proof).want(http.StatusNoContent)
+			}
+			for _, c := range changes {
+				p.do(c[0], c[1], c[2]).wantProblem(http.StatusForbidden, "reauthentication_required")
+			}
+		}
+		time.Sleep(time.Minute)
+		p.do(http.MethodPost, "/account/proof", `{"code":"`+appCode(t, secret)+`"}`).want(http.StatusNoContent)
+		p.do(http.MethodPatch, "/account/factors/"+id, `{"name":"x"}`).want(http.StatusNoContent)
+		_, claims := p.refresh().want(http.StatusOK).claims("access_token")
+		if got := fmt.Sprint(claims["amr"], " ", claims["acr"]); got != "[pwd otp mfa] mfa" {
+			t.Errorf("access token: %s", got)
+		}
+
+		own := a.person()
+		own.jar = p.jar
+		own.submit("/login", form("username", "alice", "password", password)).goesTo("/me")
+		forms := []url.Values{
+			form("do", "factor_begin"), form("do", "factor_confirm", "code", "000000"), form("do", "codes_renew"), form("do", "factor_remove", "id", id),
+			form("do", "passkey_add", "credential", "{}"),
+		}
+		account := own.open("/me").page("profile-form").Get("account")
+		for _, f := range forms {
+			own.open("/me/factors?"+f.Encode()).says(http.StatusOK, `id="again"`)
+			f.Set("account", account)
+			f.Set("current_password", password)
+			own.submit("/me/factors", f).says(http.StatusForbidden, "Please sign in again first", `id="again"`)
+		}
+		own.open("/login?again=yes&to=/me/factors").want(http.StatusOK)
+		time.Sleep(time.Minute)
+		own.submit("/login", form("username", "alice", "password", password, "to", "/me/factors")).goesTo("/factor?to=%2Fme%2Ffactors")
+		own.submit("/factor", form("method", "totp", "code", appCode(t, secret), "to", "/me/factors")).goesTo("/me/factors")
+		own.submit("/me/factors", own.open("/me/factors?do=factor_begin").page("factors-form")).says(http.StatusOK, `id="secret"`)
 	})
 }

@@ -94,7 +94,7 @@ func TestLinkingTakesAnyWayIntoTheAccount(t *testing.T) {
 		t.Fatalf("the account: %+v, %v", alice, err)
 	}
 	s := newSurfer(t)
-	r := s.open(own.url + "/oauth/authorize?" + authorization("spa").Encode()).submit("with-a").at(own.listening, "/login/link", http.StatusOK).
+	r := s.open(own.url+"/oauth/authorize?"+authorization("spa").Encode()).submit("with-a").at(own.listening, "/login/link", http.StatusOK).
 		submit("link-form").at(own.listening, "/login", http.StatusOK, "links your account of")
 	s.stopAt = spaCallback
 	r.submit("with-b")

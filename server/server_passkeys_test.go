@@ -263,6 +263,9 @@ func TestNewPasskeysNeedAProof(t *testing.T) {
 		refused("another session's", other, p.newPasskey(fresh(), options, issuer))
 		refused("another site's page", p, p.newPasskey(fresh(), options, "https://evil.example"))
 		refused("an application's page that is no part of the host", p, p.newPasskey(fresh(), options, origin))
+		for name, weak := range weakKeys(t) {
+			refused(name, p, p.newPasskey(&device{key: weak}, options, issuer))
+		}
 		refused("garbage", p, `{"credential":{"id":"x"}}`)
 		refused("nothing", p, `{"credential":null}`)
 		sent := p.newPasskey(fresh(), options, issuer)
@@ -304,6 +307,8 @@ func TestFactorsProveASession(t *testing.T) {
 			do().want(http.StatusNoContent)
 			p.do(http.MethodPost, "/account/factors/totp", "").want(http.StatusCreated)
 		}
+		prove(`{"code":"000000","credential":null}`).wantProblem(http.StatusBadRequest, "invalid_input")
+		prove(`{"credential":null}`).wantProblem(http.StatusBadRequest, "invalid_input")
 		prove(`{"challenge":"x"}`).wantProblem(http.StatusBadRequest, "invalid_input")
 		prove(`{"challenge":"x","credential":{}}`).wantProblem(http.StatusUnauthorized, "invalid_challenge")
 		prove(`{"code":"123456","current_password":"x"}`).wantProblem(http.StatusBadRequest, "invalid_input")
@@ -459,7 +464,10 @@ func TestLastPasskeyStaysWithoutAPassword(t *testing.T) {
 		first := factor(0)
 		p.do(http.MethodDelete, "/account/factors/"+first, "").wantProblem(http.StatusConflict, "last_way_in")
 		p.newDevice(true)
+		elsewhere := a.ownPage()
+		elsewhere.signInWith(d).want(http.StatusOK)
 		p.do(http.MethodDelete, "/account/factors/"+first, "").want(http.StatusNoContent)
+		elsewhere.do(http.MethodGet, "/account/factors", "").want(http.StatusUnauthorized) // the sign-ins with it end with it
 		p.do(http.MethodDelete, "/account/factors/"+factor(1), "").wantProblem(http.StatusConflict, "last_way_in")
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"countersign/factors"
 	"countersign/ids"
 	"countersign/keys"
+	"countersign/oauth"
 	"countersign/server"
 	"countersign/test/smtpd"
 	"countersign/tokens"
@@ -80,8 +81,8 @@ func (b *brittle) PutProfile(ctx context.Context, user ids.User, by accounts.By,
 	return b.do("PutProfile", func() error { return b.Store.PutProfile(ctx, user, by, p, now, ev) })
 }
 
-func (b *brittle) ProveSession(ctx context.Context, id ids.Session, epoch int64, now time.Time) error {
-	return b.do("ProveSession", func() error { return b.Store.ProveSession(ctx, id, epoch, now) })
+func (b *brittle) ProveSession(ctx context.Context, id ids.Session, epoch int64, methods oauth.Methods, now time.Time) error {
+	return b.do("ProveSession", func() error { return b.Store.ProveSession(ctx, id, epoch, methods, now) })
 }
 
 func (b *brittle) PostLetter(ctx context.Context, l accounts.Letter, at ids.Place, with ...accounts.Letter) error {

@@ -58,8 +58,10 @@ func (n FederatedSignUp) prove(ctx context.Context, s *Service, a attempt) (Outc
 	}
 	user, err := s.users.Create(ctx, a.now, own, a.from)
 	if errors.Is(err, accounts.ErrIdentityTaken) || errors.Is(err, accounts.ErrUsernameTaken) || errors.Is(err, accounts.ErrEmailTaken) {
-		if o, wrong := Federated(n.Claims).prove(ctx, s, a); wrong == nil {
-			return o, nil // the form was sent twice
+		// The form was sent twice. Later than that, what the provider has said is no proof any
+		// more: the user signs in there again.
+		if o, wrong := Federated(n.Claims).prove(ctx, s, a); wrong == nil && a.now.Sub(o.User.CreatedAt) < time.Minute {
+			return o, nil
 		}
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"countersign/caller"
 	"countersign/factors"
 	"countersign/ids"
+	"countersign/oauth"
 	"countersign/secrecy"
 	"countersign/tokens"
 )
@@ -17,6 +18,10 @@ import (
 // ErrStale means that a change needs a proof, and that the place that asks has none, or one
 // that is too old.
 var ErrStale = errors.New("the session is not proven")
+
+// ErrFactorUnproven means that a change of the factors is asked for at a place where the user,
+// who has a second factor, has not proven one.
+var ErrFactorUnproven = errors.New("no second factor is proven at this place")
 
 // OwnFactor proves a user who is signed in already once more, by a code or a passkey. Its
 // errors are ErrBadChallenge, factors.ErrBadCode, factors.ErrNoPasskeys, a *limits.WaitError,
@@ -62,18 +67,19 @@ type Owner struct {
 	At     ids.Place
 
 	SignedInAt time.Time
-	ProvenAt   time.Time // zero: not there
+	ProvenAt   time.Time     // zero: not there
+	Methods    oauth.Methods // what the user has proven there
 }
 
 // OwnerIn returns the user of a session.
 func OwnerIn(s *tokens.Session) Owner {
-	return Owner{s.UserID, s.Epoch, ids.Place{Session: s.ID}, s.AuthTime, s.ProvenAt}
+	return Owner{s.UserID, s.Epoch, ids.Place{Session: s.ID}, s.AuthTime, s.ProvenAt, s.Methods}
 }
 
 // OwnerAt returns the user of a login, which the sign-in proves. beside is the session that
 // the same browser has of our own applications, if any.
 func OwnerAt(l *tokens.Login, beside ids.Session) Owner {
-	return Owner{l.UserID, l.Epoch, ids.Place{Session: beside, Login: l.ID}, l.AuthTime, l.AuthTime}
+	return Owner{l.UserID, l.Epoch, ids.Place{Session: beside, Login: l.ID}, l.AuthTime, l.AuthTime, l.Methods}
 }
 
 // Fresh reports whether the owner has given a proof that still counts.
@@ -83,8 +89,8 @@ func (o *Owner) Fresh(now time.Time) bool { return now.Sub(o.ProvenAt) <= fresh 
 const fresh = 10 * time.Minute
 
 // ProveSession checks a proof of the user of a session, which then counts for the
-// changes that this session asks for in the next ten minutes. Its errors are those of the
-// proof, and tokens.ErrUnknown if the session or the password is no longer what it was.
+// changes that this session asks for in the next ten minutes; the session has proven from
+// then on what the proof does. Its errors are those of the proof, and tokens.ErrUnknown if the session or the password is no longer what it was.
 func (s *Service) ProveSession(ctx context.Context, now time.Time, mine *tokens.Session, p Proof, from caller.Caller) error {
 	o, err := s.Prove(ctx, now, p, from)
 	if err != nil {
@@ -97,7 +103,7 @@ func (s *Service) ProveSession(ctx context.Context, now time.Time, mine *tokens.
 	if user.ID != mine.UserID {
 		return ErrIncomplete
 	}
-	return s.tokens.Prove(ctx, now, mine.ID, user.Epoch)
+	return s.tokens.Prove(ctx, now, mine.ID, user.Epoch, o.Methods)
 }
 
 // Confirm checks, before a change that can't be undone, that the account's owner asks
@@ -118,6 +124,31 @@ func (s *Service) Confirm(ctx context.Context, now time.Time, mine Owner, passwo
 		return accounts.User{}, err
 	}
 	return o.Proven()
+}
+
+// ConfirmForFactors is Confirm for a change of the user's factors. A user who has a second
+// factor must have proven one at the place (ErrFactorUnproven): a password alone, also in a
+// browser that is remembered, must not become more than it is by adding a factor or by
+// removing one.
+func (s *Service) ConfirmForFactors(ctx context.Context, now time.Time, mine Owner, password secrecy.Text, from caller.Caller) error {
+	lacks, err := s.LacksFactor(ctx, &mine)
+	if err == nil && lacks {
+		err = ErrFactorUnproven
+	}
+	if err == nil {
+		_, err = s.Confirm(ctx, now, mine, password, from)
+	}
+	return err
+}
+
+// LacksFactor reports whether an owner has a second factor, and has not proven one at the
+// place. A first factor ends the other places of its user, so none there is in doubt.
+func (s *Service) LacksFactor(ctx context.Context, mine *Owner) (bool, error) {
+	if mine.Methods.Multiple() {
+		return false, nil
+	}
+	due, err := s.factors.Due(ctx, mine.UserID)
+	return len(due.Methods) > 0, err
 }
 
 // ConfirmAnew is Confirm for a change for which the sign-in is not enough.

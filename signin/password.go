@@ -13,9 +13,6 @@ import (
 type Password struct {
 	Username string
 	Password secrecy.Text
-	// AskFactor asks for the second factor of a user who has one in every browser, also in
-	// one that is remembered: the sign-in is for a request that wants more than a password.
-	AskFactor bool
 }
 
 func (p Password) prove(ctx context.Context, s *Service, a attempt) (Outcome, error) {

@@ -12,15 +12,13 @@ import (
 // change of the factors end it. It counts for a Password and a Federated alone: a mailbox, for
 // one, is no second factor.
 func (s *Service) remembered(ctx context.Context, o *Outcome, p Proof, a attempt) (bool, error) {
-	counts := false
-	switch given := p.(type) {
-	case Password:
-		counts = !given.AskFactor
-	case Federated:
-		counts = true
+	switch p.(type) {
+	case Password, Federated:
+	default:
+		return false, nil
 	}
 	life := s.factors.Remembers()
-	if !counts || life <= 0 || a.from.Remembers == nil {
+	if life <= 0 || a.from.Remembers == nil {
 		return false, nil
 	}
 	kept, epoch, ok := a.from.Remembers(o.User.ID)

@@ -25,6 +25,7 @@ import (
 	"countersign/signin"
 	"countersign/store/storetest"
 	"countersign/tokens"
+	"countersign/upstreams"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main{M: m}.Run()) }
@@ -77,12 +78,14 @@ func newRig(t testing.TB, change ...func(*accounts.Options)) *rig {
 		Settings: tokens.Settings{AccessTTL: 10 * time.Minute, RefreshIdleTTL: time.Hour, RefreshAbsoluteTTL: 24 * time.Hour},
 	})
 	noError(t, err)
+	providers, err := upstreams.New(upstreams.Options{Seal: master, Throttle: throttle, Log: log})
+	noError(t, err)
 	r.factorsAre = func(s factors.Settings) {
 		t.Helper()
 		var err error
 		r.factors, err = factors.New(factors.Options{Settings: s, Store: db, Seal: master, Throttle: throttle, Issuer: "Acme"})
 		noError(t, err)
-		r.Service = signin.New(signin.Options{Users: r.users, Tokens: r.tokens, Factors: r.factors, Seal: master, Throttle: throttle})
+		r.Service = signin.New(signin.Options{Users: r.users, Tokens: r.tokens, Factors: r.factors, Seal: master, Throttle: throttle, Upstreams: providers})
 	}
 	r.factorsAre(factors.Settings{TOTP: true})
 	r.browser = &signin.Browser{SignIns: r.Service, Clients: registry, ClientID: "app", Log: log, Issued: func(string, bool) {}}

@@ -297,12 +297,12 @@ func (db *DB) RenameFactor(ctx context.Context, user ids.User, id ids.Factor, na
 
 // RemoveFactor implements [factors.Store].
 func (db *DB) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, must func([]string) bool, providers []string, now time.Time, at ids.Place, ev audit.Event, letters ...factors.Notice) error {
-	return db.changeFactors(ctx, user, now, at, func(tx *sql.Tx) error {
+	var kind factors.Kind
+	err := db.changeFactors(ctx, user, now, at, func(tx *sql.Tx) error {
 		had, err := otherFactors(ctx, tx, user)
 		if err != nil {
 			return err
 		}
-		var kind factors.Kind
 		if err := tx.QueryRowContext(ctx, `SELECT kind FROM factors WHERE id = ? AND user_id = ?`, id[:], user[:]).Scan((*string)(&kind)); err != nil {
 			return ifNoRows(err, factors.ErrUnknown)
 		}
@@ -317,6 +317,9 @@ func (db *DB) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, mu
 			if err := db.stillOpens(ctx, tx, user, providers); err != nil {
 				return err
 			}
+			if err := db.leaveOnly(ctx, tx, user, at); err != nil {
+				return err
+			}
 		}
 		if left == 0 {
 			if err := stays(ctx, tx, user, had, must); err != nil {
@@ -328,6 +331,10 @@ func (db *DB) RemoveFactor(ctx context.Context, user ids.User, id ids.Factor, mu
 		}
 		return db.tell(ctx, tx, ev, letters)
 	})
+	if err == nil && kind == factors.KindPasskey {
+		db.sweep(ctx, user)
+	}
+	return err
 }
 
 // stays returns factors.ErrRequired if a user who had factors must not be left without any.

@@ -15,6 +15,7 @@ import (
 	"countersign/ids"
 	"countersign/keys"
 	"countersign/limits"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -318,9 +319,9 @@ func (o *Observed) ProveEmail(ctx context.Context, id ids.User, address string, 
 	return o.DB.ProveEmail(ctx, id, address, now, ev)
 }
 
-func (o *Observed) ProveSession(ctx context.Context, id ids.Session, epoch int64, now time.Time) error {
+func (o *Observed) ProveSession(ctx context.Context, id ids.Session, epoch int64, methods oauth.Methods, now time.Time) error {
 	defer o.call(ctx, "ProveSession", time.Now())
-	return o.DB.ProveSession(ctx, id, epoch, now)
+	return o.DB.ProveSession(ctx, id, epoch, methods, now)
 }
 
 func (o *Observed) PurgeCodes(ctx context.Context, before time.Time, limit int) (int64, error) {

@@ -8,6 +8,7 @@ import (
 
 	"countersign/audit"
 	"countersign/ids"
+	"countersign/oauth"
 	"countersign/tokens"
 )
 
@@ -115,15 +116,20 @@ func (db *DB) AdvanceSession(ctx context.Context, next tokens.Session, now time.
 }
 
 // ProveSession implements [tokens.Store].
-func (db *DB) ProveSession(ctx context.Context, id ids.Session, epoch int64, now time.Time) error {
-	n, err := db.exec(ctx, `
-		UPDATE sessions SET proven_at = ? WHERE id = ? AND epoch = ? AND expires_at > ?
-			AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND u.epoch = sessions.epoch)`,
-		now.UnixMilli(), id[:], epoch, now.UnixMilli())
-	if err == nil && n == 0 {
-		return tokens.ErrUnknown
-	}
-	return err
+func (db *DB) ProveSession(ctx context.Context, id ids.Session, epoch int64, methods oauth.Methods, now time.Time) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `
+			UPDATE sessions SET proven_at = ? WHERE id = ? AND epoch = ? AND expires_at > ?
+				AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND u.epoch = sessions.epoch)`,
+			now.UnixMilli(), id[:], epoch, now.UnixMilli()))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return tokens.ErrUnknown
+		}
+		return addMethods(ctx, tx, "sessions", id[:], methods)
+	})
 }
 
 // EndSession implements [tokens.Store].

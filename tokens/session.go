@@ -100,9 +100,9 @@ type Store interface {
 	// live at now and at the former counter. Of any number of concurrent calls for one
 	// counter exactly one succeeds; the others get ErrStale.
 	AdvanceSession(ctx context.Context, next Session, now time.Time) error
-	// ProveSession sets the ProvenAt of a session that is live at now and in epoch, or
-	// returns ErrUnknown.
-	ProveSession(ctx context.Context, id ids.Session, epoch int64, now time.Time) error
+	// ProveSession sets the ProvenAt of a session that is live at now and in epoch, and adds
+	// to its Methods, or returns ErrUnknown.
+	ProveSession(ctx context.Context, id ids.Session, epoch int64, methods oauth.Methods, now time.Time) error
 	// EndSession removes a session and writes ev, or returns ErrUnknown if there is none.
 	EndSession(ctx context.Context, id ids.Session, ev audit.Event) error
 	// EndSignIn is EndSession, and also removes the session's login.

@@ -101,11 +101,11 @@ func (s Sessions) EndSessionOf(ctx context.Context, now time.Time, user ids.User
 	return s.endSignIn(ctx, now, &session, from)
 }
 
-// Prove records that the user of a session has just proven who they are in it. epoch is
-// the account's, read before the proof was checked: a proof of a former password is none.
+// Prove records that the user of a session has just proven who they are in it, and how. epoch
+// is the account's, read before the proof was checked: a proof of a former password is none.
 // ErrUnknown.
-func (s Sessions) Prove(ctx context.Context, now time.Time, id ids.Session, epoch int64) error {
-	if err := s.store.ProveSession(ctx, id, epoch, now); err != nil {
+func (s Sessions) Prove(ctx context.Context, now time.Time, id ids.Session, epoch int64, methods oauth.Methods) error {
+	if err := s.store.ProveSession(ctx, id, epoch, methods, now); err != nil {
 		return fmt.Errorf("prove session: %w", err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"countersign/accounts"
 	"countersign/audit"
+	"countersign/factors"
 	"countersign/ids"
 	"countersign/oauth"
 	"countersign/store"
@@ -204,12 +205,12 @@ var sessionPromises = []promise{
 	{"ProveSession/in the account's epoch, while it lives", func(t *testing.T, db *store.DB) {
 		u, s := signIn(t, db, "alice")
 		other := addSession(t, db, u, s.ClientID)
-		fails(t, "former epoch", db.ProveSession(t.Context(), s.ID, u.Epoch-1, at), tokens.ErrUnknown)
-		fails(t, "expired", db.ProveSession(t.Context(), s.ID, u.Epoch, s.ExpiresAt), tokens.ErrUnknown)
-		fails(t, "unknown", db.ProveSession(t.Context(), ids.New[ids.Session](), u.Epoch, at), tokens.ErrUnknown)
+		fails(t, "former epoch", db.ProveSession(t.Context(), s.ID, u.Epoch-1, nil, at), tokens.ErrUnknown)
+		fails(t, "expired", db.ProveSession(t.Context(), s.ID, u.Epoch, nil, s.ExpiresAt), tokens.ErrUnknown)
+		fails(t, "unknown", db.ProveSession(t.Context(), ids.New[ids.Session](), u.Epoch, nil, at), tokens.ErrUnknown)
 		lives(t, db, s)
-		succeeds(t, db.ProveSession(t.Context(), s.ID, u.Epoch, at.Add(time.Millisecond)))
-		s.ProvenAt = at.Add(time.Millisecond)
+		succeeds(t, db.ProveSession(t.Context(), s.ID, u.Epoch, factors.CodeMethods, at.Add(time.Millisecond)))
+		s.ProvenAt, s.Methods = at.Add(time.Millisecond), s.Methods.And(factors.CodeMethods)
 		lives(t, db, s)
 		lives(t, db, other) // not proven with it
 		s = advanced(s, at)
@@ -218,7 +219,7 @@ var sessionPromises = []promise{
 		succeeds(t, db.SetPasswordHash(t.Context(), u.ID, "new", accounts.By{Place: ids.Place{Session: s.ID}, Epoch: u.Epoch}, at, event(audit.UserPasswordChanged)))
 		s.ProvenAt = time.Time{}
 		lives(t, db, s)
-		fails(t, "former password", db.ProveSession(t.Context(), s.ID, u.Epoch, at), tokens.ErrUnknown)
+		fails(t, "former password", db.ProveSession(t.Context(), s.ID, u.Epoch, nil, at), tokens.ErrUnknown)
 	}},
 	{"EndUserSessions/and what was pending", func(t *testing.T, db *store.DB) {
 		u, c := addUser(t, db, "alice"), addClient(t, db, "app")
