@@ -58,14 +58,12 @@ func (s *Service) Establish(ctx context.Context, now time.Time, user ids.User, e
 		return nil, err
 	}
 	made.UserID, made.CreatedAt = user, now
-	codes, digests := newCodes(user)
-	ev := event(audit.FactorAdded, now, user, from)
-	letters, err := s.notices(ctx, &ev, from)
+	with, err := s.newCodes(ctx, now, user, audit.FactorAdded, from)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.o.Store.EstablishTOTP(ctx, *made, step, Codes{ids.New[ids.Factor](), digests}, epoch, now, ev, letters...); err != nil {
+	if err := s.o.Store.EstablishTOTP(ctx, *made, step, with.stored, epoch, now, with.ev, with.letters...); err != nil {
 		return nil, fmt.Errorf("establish a TOTP: %w", err)
 	}
-	return codes, guess.right(ctx)
+	return with.shown, guess.right(ctx)
 }

@@ -67,22 +67,20 @@ func (s *Service) AddPasskey(ctx context.Context, now time.Time, user ids.User, 
 	if err != nil {
 		return Passkey{}, nil, err
 	}
-	codes, digests := newCodes(user)
-	ev := event(audit.FactorAdded, now, user, from)
-	letters, err := s.notices(ctx, &ev, from)
+	with, err := s.newCodes(ctx, now, user, audit.FactorAdded, from)
 	if err != nil {
 		return Passkey{}, nil, err
 	}
-	first, err := s.o.Store.AddPasskey(ctx, p, Codes{ids.New[ids.Factor](), digests}, at, ev, letters...)
+	first, err := s.o.Store.AddPasskey(ctx, p, with.stored, at, with.ev, with.letters...)
 	switch {
 	case errors.Is(err, ErrTaken):
 		return Passkey{}, nil, bad(err)
 	case err != nil:
 		return Passkey{}, nil, fmt.Errorf("add a passkey: %w", err)
 	case !first:
-		codes = nil
+		with.shown = nil
 	}
-	return p, codes, nil
+	return p, with.shown, nil
 }
 
 // EstablishPasskey is Establish for a passkey that a page has made by CreationOptions without
@@ -92,20 +90,18 @@ func (s *Service) EstablishPasskey(ctx context.Context, now time.Time, user ids.
 	if err != nil {
 		return Passkey{}, nil, err
 	}
-	codes, digests := newCodes(user)
-	ev := event(audit.FactorAdded, now, user, from)
-	letters, err := s.notices(ctx, &ev, from)
+	with, err := s.newCodes(ctx, now, user, audit.FactorAdded, from)
 	if err != nil {
 		return Passkey{}, nil, err
 	}
-	err = s.o.Store.EstablishPasskey(ctx, p, Codes{ids.New[ids.Factor](), digests}, epoch, ev, letters...)
+	err = s.o.Store.EstablishPasskey(ctx, p, with.stored, epoch, with.ev, with.letters...)
 	if errors.Is(err, ErrTaken) {
 		return Passkey{}, nil, bad(err)
 	}
 	if err != nil {
 		return Passkey{}, nil, fmt.Errorf("establish a passkey: %w", err)
 	}
-	return p, codes, nil
+	return p, with.shown, nil
 }
 
 // newPasskey returns the passkey that a page has made for a user at a place.

@@ -18,16 +18,27 @@ const (
 	codeSize  = 10 // bytes of each: no attacker guesses 80 bits, so a fast hash will do
 )
 
-// newCodes returns recovery codes, as their user reads them and as they are stored.
-func newCodes(user ids.User) (codes []string, digests [][32]byte) {
+// newCodes are recovery codes, with what is written beside them.
+type newCodes struct {
+	shown   []string // as their user reads them
+	stored  Codes
+	ev      audit.Event
+	letters []Notice
+}
+
+// newCodes makes recovery codes for a change of a user's factors.
+func (s *Service) newCodes(ctx context.Context, now time.Time, user ids.User, about audit.Kind, from caller.Caller) (newCodes, error) {
+	n := newCodes{stored: Codes{ID: ids.New[ids.Factor]()}, ev: event(about, now, user, from)}
 	for range codeCount {
 		raw := make([]byte, codeSize)
 		rand.Read(raw)
 		text := strings.ToLower(base32s.EncodeToString(raw))
-		codes = append(codes, strings.Join([]string{text[:4], text[4:8], text[8:12], text[12:]}, "-"))
-		digests = append(digests, digest(user, text))
+		n.shown = append(n.shown, strings.Join([]string{text[:4], text[4:8], text[8:12], text[12:]}, "-"))
+		n.stored.Digests = append(n.stored.Digests, digest(user, text))
 	}
-	return codes, digests
+	var err error
+	n.letters, err = s.notices(ctx, &n.ev, from)
+	return n, err
 }
 
 // spelled undoes what users do to a code that they type from paper.
@@ -44,14 +55,12 @@ func digest(user ids.User, code string) [32]byte {
 // Renew gives a user new recovery codes in place of all others. ErrUnknown if the user has no
 // other factor in force, ErrSignedOut.
 func (s *Service) Renew(ctx context.Context, now time.Time, user ids.User, at ids.Place, from caller.Caller) ([]string, error) {
-	codes, digests := newCodes(user)
-	ev := event(audit.RecoveryCodesRenewed, now, user, from)
-	letters, err := s.notices(ctx, &ev, from)
+	with, err := s.newCodes(ctx, now, user, audit.RecoveryCodesRenewed, from)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.o.Store.ReplaceCodes(ctx, user, Codes{ids.New[ids.Factor](), digests}, now, at, ev, letters...); err != nil {
+	if err := s.o.Store.ReplaceCodes(ctx, user, with.stored, now, at, with.ev, with.letters...); err != nil {
 		return nil, fmt.Errorf("renew recovery codes: %w", err)
 	}
-	return codes, nil
+	return with.shown, nil
 }

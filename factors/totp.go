@@ -120,20 +120,18 @@ func (s *Service) Confirm(ctx context.Context, now time.Time, user ids.User, id 
 	if err != nil {
 		return nil, err
 	}
-	codes, digests := newCodes(user)
-	ev := event(audit.FactorAdded, now, user, from)
-	letters, err := s.notices(ctx, &ev, from)
+	with, err := s.newCodes(ctx, now, user, audit.FactorAdded, from)
 	if err != nil {
 		return nil, err
 	}
-	first, err := s.o.Store.ConfirmTOTP(ctx, user, id, step, Codes{ids.New[ids.Factor](), digests}, now, at, ev, letters...)
+	first, err := s.o.Store.ConfirmTOTP(ctx, user, id, step, with.stored, now, at, with.ev, with.letters...)
 	if err != nil {
 		return nil, fmt.Errorf("confirm a TOTP: %w", err)
 	}
 	if !first {
-		codes = nil
+		with.shown = nil
 	}
-	return codes, guess.right(ctx)
+	return with.shown, guess.right(ctx)
 }
 
 // match returns the time step, of those around now, whose code this is. ErrBadCode.
