@@ -220,13 +220,16 @@ export interface Countersign {
   /**
    * Has the browser make a passkey, and adds it to the account; with the first factor as
    * confirmTOTP does. Call it in the handler of a click. It rejects with
-   * reauthentication_required where a proof is due, with passkey_exists if this device has
-   * one of the account, and with passkey_not_used if the user changes their mind.
+   * reauthentication_required where a proof is due, which for a user with a factor is a code
+   * or a passkey, with passkey_exists if this device has one of the account, and with
+   * passkey_not_used if the user changes their mind.
    */
   createPasskey(options?: { name?: string }): Promise<Factor & { recovery_codes?: string[] }>;
-  /** Makes ten new recovery codes in place of all others. */
+  /** Makes ten new recovery codes in place of all others. It takes a proof as createPasskey does. */
   renewRecoveryCodes(): Promise<string[]>;
+  /** It takes a proof as createPasskey does. */
   renameFactor(change: { id: string; name: string }): Promise<void>;
+  /** It takes a proof as createPasskey does. With a passkey all other sessions end. */
   removeFactor(id: string): Promise<void>;
   profile(): Promise<Profile>;
   /** Changes the members that it gets, and no others; null removes one. Returns the profile as stored. */

@@ -48,7 +48,7 @@ export function explain(err) {
     case "passkeys_unsupported":
       return "This browser has no passkeys, or they can't be used at this address.";
     case "reauthentication_required":
-      return "Enter your current password, too.";
+      return "Enter your current password, too; or a code of your app, where the form takes one.";
     case "invalid_code":
     case "unknown_state":
       return "That sign-in has expired. Please sign in again.";

@@ -236,16 +236,25 @@ function showFactors(main, view) {
     return content;
   }
 
+  const form = main.querySelector("[data-form=new-passkey]");
+  // A sign-in counts for ten minutes. A user who has a factor, and signed in without it because
+  // the browser is remembered, has to prove that.
+  const prove = ({ current_password: currentPassword, code }) => {
+    if (code) return auth.prove({ code });
+    if (currentPassword) return auth.prove({ currentPassword });
+  };
+
   async function remove({ id }) {
+    await prove(Object.fromEntries(new FormData(form)));
     await auth.removeFactor(id);
+    form.reset();
     await reload();
     announce("It is removed.");
   }
 
-  const form = main.querySelector("[data-form=new-passkey]");
-  onSubmit(form, async ({ name, current_password: currentPassword }) => {
-    if (currentPassword) await auth.prove({ currentPassword });
-    const { recovery_codes: codes } = await auth.createPasskey({ name });
+  onSubmit(form, async (fields) => {
+    await prove(fields);
+    const { recovery_codes: codes } = await auth.createPasskey({ name: fields.name });
     form.reset();
     announce("Your passkey is set up.");
     if (codes) {

@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
+	"github.com/pquerna/otp/totp"
 )
 
 // keys is a device that keeps passkeys for a tab, and verifies its user at once.
@@ -252,4 +254,56 @@ func TestDemoWithPasskeys(t *testing.T) {
 	device.answers(true)
 	b.press("Sign in with a passkey")
 	b.isAt("Profile")
+}
+
+// In a browser that is remembered the password alone signs in, and a code is due for a change of
+// the factors. The demo takes one.
+func TestDemoInARememberedBrowser(t *testing.T) {
+	s := newSite(t)
+	b := newProfile(t).newTab()
+	b.newKeys()
+	s.signUp(b, "alice")
+	const enrol = `(async () => {
+		const post = async (path, body) => (await fetch("/account/factors/totp" + path, { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
+		if (%[1]q) return (await post(%[1]q, JSON.stringify({ code: %[2]q }))).recovery_codes.length + "";
+		const { id, secret } = await post("", "{}");
+		return id + " " + secret;
+	})()`
+	id, secret, _ := strings.Cut(evaluate[string](b, fmt.Sprintf(enrol, "", "")), " ")
+	now := time.Now()
+	code := func(steps time.Duration) string { // each works once
+		t.Helper()
+		code, err := totp.GenerateCode(secret, now.Add(steps*30*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return code
+	}
+	if got := evaluate[string](b, fmt.Sprintf(enrol, "/"+id+"/confirm", code(-1))); got != "10" {
+		t.Fatalf("%s recovery codes", got)
+	}
+	signIn := func() {
+		t.Helper()
+		b.open(s.url + "/demo")
+		b.press("Sign out")
+		b.isAt("Sign in")
+		b.fill("Username or e-mail address", "alice")
+		b.fill("Password", password)
+		b.press("Sign in")
+	}
+	signIn()
+	b.isAt("One more step")
+	b.fill("Code", code(0))
+	evaluate[bool](b, `document.querySelector("[name=remember]").click() === undefined`)
+	b.press("Continue")
+	b.isAt("Profile")
+	signIn()
+	b.isAt("Profile")
+	b.open(s.url + "/demo#security")
+	b.isAt("Security")
+	b.press("Add a passkey")
+	b.shows("or a code of your app, where the form takes one")
+	b.fill("Or a code of your app", code(1))
+	b.press("Add a passkey")
+	b.shows("Your passkey is set up.")
 }
