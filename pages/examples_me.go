@@ -96,6 +96,7 @@ func ownExamples() []Example {
 		{"me-factors-new-passkey", MeFactors, own(MeFactors, Own{Asked: "passkey_add", ProofDue: true, MayAddPasskey: true}, Data{Passkey: &Passkey{Options: "{}"}})},
 		{"me-factors-bad-passkey", MeFactors, own(MeFactors, Own{Asked: "passkey_add", MayAddPasskey: true}, Data{Errors: []string{"bad_passkey"}, Passkey: &Passkey{Options: "{}"}})},
 		{"me-factors-not-offered", MeFactors, own(MeFactors, Own{Factors: apps}, Data{Errors: []string{"factor_not_offered"}})},
+		{"me-factors-sign-in-again", MeFactors, own(MeFactors, Own{Factors: keys, SignInAgain: true}, Data{Errors: []string{"sign_in_again"}})},
 		{"me-factors-begin", MeFactors, own(MeFactors, Own{Asked: "factor_begin", ProofDue: true}, Data{})},
 		{"me-factors-enrol", MeFactors, own(MeFactors, Own{Enrolment: exampleEnrolment}, Data{})},
 		{"me-factors-wrong-code", MeFactors, own(MeFactors, Own{Enrolment: exampleEnrolment, ProofDue: true}, Data{Fields: map[string]string{"code": "invalid"}})},
