@@ -296,3 +296,19 @@ func TestOnlyTheOperatorResets(t *testing.T) {
 		t.Errorf("after it %v is due (%v)", due, err)
 	}
 }
+
+// Strangers who guess at the sign-ins of a user don't keep the user from setting up another app.
+func TestStrangersDontKeepAUserFromSettingUpAnApp(t *testing.T) {
+	r := newRig(t)
+	r.enrol()
+	var wait *limits.WaitError
+	for i := 0; !errors.As(r.prove(now, factors.ByTOTP, "000000", caller.Caller{Address: "10." + strconv.Itoa(i/250) + "." + strconv.Itoa(i%250) + ".1"}), &wait); i++ {
+		if i > 10_000 { // each from a network of its own, so that it is the shared budget that ends
+			t.Fatal("strangers guess without end")
+		}
+	}
+	e, err := r.Enrol(t.Context(), now, r.alice, "alice", "tablet", r.here)
+	noError(t, err)
+	_, err = r.Confirm(t.Context(), now, r.alice, e.ID, r.oathtool(e.Secret, now), r.here, caller.Caller{})
+	noError(t, err)
+}

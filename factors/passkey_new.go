@@ -155,8 +155,8 @@ func (s *Service) newPasskey(ctx context.Context, now time.Time, user ids.User, 
 	}, nil
 }
 
-// checkKey refuses a key that others could sign for, or that nobody could. Nothing has signed
-// with it yet: with attestation none, the browser only says what the key is.
+// checkKey refuses a key that an attacker could sign for, or that belongs to no key pair.
+// Nothing has signed with it yet: with attestation none, the browser only says what the key is.
 func checkKey(cose []byte) error {
 	key, err := webauthncose.ParsePublicKey(cose)
 	if err != nil {

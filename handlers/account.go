@@ -188,9 +188,6 @@ func (h *Account) proof(c *gin.Context, mine tokens.Session) error {
 	}
 	var bad input.Error
 	var p signin.Proof
-	if string(req.Credential) == "null" {
-		req.Credential = nil
-	}
 	byPasskey := req.Challenge != "" || len(req.Credential) > 0
 	switch {
 	case req.Current == "" && req.Code == "" && !byPasskey:

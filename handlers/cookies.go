@@ -120,6 +120,15 @@ func (k *Cookies) ending(r *http.Request) []string {
 // find out which are ours before it asks the database.
 func (k *Cookies) values(r *http.Request, base string) []string { return valuesNamed(r, k.name(base)) }
 
+// only returns the browser's cookie value under a name; empty if it has none, or several, of
+// which it can't tell ours.
+func (k *Cookies) only(r *http.Request, base string) string {
+	if has := k.values(r, base); len(has) == 1 {
+		return has[0]
+	}
+	return ""
+}
+
 func valuesNamed(r *http.Request, name string) []string {
 	var found []string
 	for _, cookie := range r.CookiesNamed(name) {

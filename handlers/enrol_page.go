@@ -38,10 +38,7 @@ func (h *Hosted) askEnrolment(c *gin.Context, due *signin.EnrolmentDueError) err
 
 // challenge returns the challenge that the browser has to answer, empty for none.
 func (h *EnrolPage) challenge(c *gin.Context) string {
-	if has := h.Cookies.values(c.Request, enrolCookie); len(has) == 1 {
-		return has[0]
-	}
-	return ""
+	return h.Cookies.only(c.Request, enrolCookie)
 }
 
 func (h *EnrolPage) open(c *gin.Context) error {

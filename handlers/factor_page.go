@@ -55,10 +55,7 @@ func (h *Hosted) onward(c *gin.Context, path string) error {
 
 // challenge returns the challenge that the browser has to answer, empty for none.
 func (h *FactorPage) challenge(c *gin.Context) string {
-	if has := h.Cookies.values(c.Request, factorCookie); len(has) == 1 {
-		return has[0]
-	}
-	return ""
+	return h.Cookies.only(c.Request, factorCookie)
 }
 
 func (h *FactorPage) open(recovery bool) func(*gin.Context) error {

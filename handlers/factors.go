@@ -110,7 +110,7 @@ func (h *Factors) confirm(c *gin.Context, mine tokens.Session) error {
 		answer["recovery_codes"] = codes
 	}
 	if codes != nil {
-		h.stillKnown(c, &mine)
+		h.KnownBrowsers.stillKnown(c, h.Users, mine.UserID)
 	}
 	neverCache(c)
 	writeJSON(c, http.StatusOK, "application/json", answer)
@@ -156,19 +156,11 @@ func (h *Factors) addPasskey(c *gin.Context, mine tokens.Session) error {
 		Codes []string `json:"recovery_codes,omitempty"` // with the first factor
 	}{api.DescribeFactor(p.Factor), codes}
 	if codes != nil {
-		h.stillKnown(c, &mine)
+		h.KnownBrowsers.stillKnown(c, h.Users, mine.UserID)
 	}
 	neverCache(c)
 	writeJSON(c, http.StatusCreated, "application/json", answer)
 	return nil
-}
-
-// stillKnown keeps the browser known in which a user has set up a first factor, or removed one,
-// which made all others strangers.
-func (h *Factors) stillKnown(c *gin.Context, mine *tokens.Session) {
-	if user, err := h.Users.ByID(c.Request.Context(), mine.UserID); err == nil {
-		h.KnownBrowsers.renew(c, &user)
-	}
 }
 
 func (h *Factors) renew(c *gin.Context, mine tokens.Session) error {
@@ -210,7 +202,7 @@ func (h *Factors) remove(c *gin.Context, mine tokens.Session) error {
 	if err := h.Factors.Remove(c.Request.Context(), time.Now(), mine.UserID, id, ids.Place{Session: mine.ID}, callerOf(c, "")); err != nil {
 		return err
 	}
-	h.stillKnown(c, &mine)
+	h.KnownBrowsers.stillKnown(c, h.Users, mine.UserID)
 	return noContent(c)
 }
 

@@ -51,8 +51,6 @@ func (h *Identities) unlink(c *gin.Context, mine tokens.Session) error {
 	if err := h.SignIns.Unlink(ctx, now, owner, id, from); err != nil {
 		return err
 	}
-	if user, err := h.Users.ByID(ctx, mine.UserID); err == nil { // other browsers are strangers now, this one isn't
-		h.KnownBrowsers.renew(c, &user)
-	}
+	h.KnownBrowsers.stillKnown(c, h.Users, mine.UserID)
 	return noContent(c)
 }

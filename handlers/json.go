@@ -124,6 +124,9 @@ func decodeMembers(dec *json.Decoder, prefix string, into reflect.Value, wrong [
 // decodeValue decodes the value of a member, which must be an object if its field is a
 // struct. null leaves the field as it is, as if the member were absent.
 func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong []input.Problem) ([]input.Problem, error) {
+	if string(value) == "null" { // of a json.RawMessage, too
+		return wrong, nil
+	}
 	if field.Kind() == reflect.Struct {
 		dec := json.NewDecoder(bytes.NewReader(value))
 		switch start, err := dec.Token(); {
@@ -131,7 +134,7 @@ func decodeValue(value json.RawMessage, name string, field reflect.Value, wrong 
 			return wrong, err
 		case start == json.Delim('{'):
 			return decodeMembers(dec, name+".", field, wrong)
-		case start != nil:
+		default:
 			wrong = append(wrong, input.Problem{Field: name, Code: input.WrongType, Detail: "must be an object"})
 		}
 		return wrong, nil

@@ -6,6 +6,7 @@ import (
 	"countersign/accounts"
 	"countersign/browser"
 	"countersign/caller"
+	"countersign/ids"
 	"countersign/seal"
 )
 
@@ -39,6 +40,14 @@ func (k *KnownBrowsers) signingIn(c *gin.Context, uiLocales, binding string) cal
 // it. keep, if not nil, is what it has to keep of a second factor.
 func (k *KnownBrowsers) remember(c *gin.Context, user *accounts.User, keep *browser.Proof) {
 	k.Cookies.set(c, knownBrowserCookie, k.recognize(c).Remember(user.ID, user.Epoch, keep), browser.KnownFor)
+}
+
+// stillKnown is renew for a user whose account has just moved on, so that all other browsers
+// are strangers to it.
+func (k *KnownBrowsers) stillKnown(c *gin.Context, users *accounts.Users, id ids.User) {
+	if user, err := users.ByID(c.Request.Context(), id); err == nil {
+		k.renew(c, &user)
+	}
 }
 
 // renew moves a browser that is known to an account to the account's new epoch. It does

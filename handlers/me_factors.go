@@ -138,15 +138,8 @@ func (h *Me) confirmFactor(v *visit, form url.Values) (string, error) {
 
 // showFirst is showCodes after a first factor.
 func (h *Me) showFirst(v *visit, codes []string) error {
-	h.stillKnown(v)
+	h.KnownBrowsers.stillKnown(v.Context, h.Users, v.user.ID)
 	return h.showCodes(v, codes)
-}
-
-// stillKnown keeps this browser known after a change that made all others strangers.
-func (h *Me) stillKnown(v *visit) {
-	if user, err := h.Users.ByID(v.ctx(), v.user.ID); err == nil {
-		h.KnownBrowsers.renew(v.Context, &user)
-	}
 }
 
 // confirmedBefore says whether a factor that isn't pending is in force.
@@ -193,7 +186,7 @@ func (h *Me) removeFactor(v *visit, form url.Values) (string, error) {
 	}
 	switch {
 	case err == nil:
-		h.stillKnown(v)
+		h.KnownBrowsers.stillKnown(v.Context, h.Users, v.user.ID)
 	case errors.Is(err, factors.ErrUnknown):
 		err = nil // the form was sent twice
 	}

@@ -133,8 +133,6 @@ func (h *Me) unlinkIdentity(v *visit, form url.Values) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if user, err := h.Users.ByID(v.ctx(), v.user.ID); err == nil { // other browsers are strangers now, this one isn't
-		h.KnownBrowsers.renew(v.Context, &user)
-	}
+	h.KnownBrowsers.stillKnown(v.Context, h.Users, v.user.ID)
 	return "identity_unlinked", nil
 }

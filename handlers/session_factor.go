@@ -25,10 +25,7 @@ func (k *Cookies) binding(r *http.Request) string {
 
 // boundTo returns that secret, empty for none.
 func (k *Cookies) boundTo(r *http.Request) string {
-	if has := k.values(r, bindingCookie); len(has) == 1 {
-		return has[0]
-	}
-	return ""
+	return k.only(r, bindingCookie)
 }
 
 // bindingOf is what challenges of a browser with a secret are bound to, empty for none.

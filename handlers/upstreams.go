@@ -155,10 +155,7 @@ func (h *Upstreams) posted(c *gin.Context) error {
 }
 
 func (h *Upstreams) callback(c *gin.Context) error {
-	kept, ticket := "", ""
-	if has := h.Cookies.values(c.Request, upstreamCookie); len(has) == 1 {
-		kept, ticket, _ = strings.Cut(has[0], ticketAfter)
-	}
+	kept, ticket, _ := strings.Cut(h.Cookies.only(c.Request, upstreamCookie), ticketAfter)
 	claims, note, err := h.Upstreams.Finish(c.Request.Context(), time.Now(), c.Param("id"), kept, c.Request.URL.Query())
 	var j journey
 	if note != "" {

@@ -43,11 +43,7 @@ func (h *Hosted) keep(c *gin.Context, claims upstreams.Claims, owner ids.User) {
 
 // kept returns the claims that the browser keeps, and the owner that keep was given.
 func (h *Hosted) kept(c *gin.Context) (claims upstreams.Claims, owner ids.User, ok bool) {
-	has := h.Cookies.values(c.Request, claimsCookie)
-	if len(has) != 1 {
-		return claims, owner, false
-	}
-	claims, note, ok := h.Upstreams.Kept(time.Now(), has[0])
+	claims, note, ok := h.Upstreams.Kept(time.Now(), h.Cookies.only(c.Request, claimsCookie))
 	owner, _ = ids.Parse[ids.User](note)
 	return claims, owner, ok
 }

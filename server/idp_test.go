@@ -197,8 +197,8 @@ func changed(u *url.URL, pairs ...string) string {
 	return v.String()
 }
 
-// nobody fails the test if a user is signed in to the browser.
-func (s *surfer) nobody(l *listening) {
+// signedOut fails the test if a user is signed in to the browser.
+func (s *surfer) signedOut(l *listening) {
 	s.t.Helper()
 	s.open(l.url+"/me").at(l, "/login", http.StatusOK)
 }

@@ -9,7 +9,7 @@ import (
 	"countersign/caller"
 )
 
-// The owner of an account learns of each change of the factors, whoever makes it.
+// The owner of an account learns of each change of the factors, also of an attacker’s.
 func TestLettersAboutFactors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, box := simulated(t)

@@ -71,7 +71,7 @@ func TestUsersLinkAndUnlinkProviders(t *testing.T) {
 	page := s.open(own.url + path)
 	form := unlinking(page)
 	page.submit(form).at(own, path, http.StatusOK, "no longer linked", "Account of another provider removed")
-	elsewhere.nobody(own)
+	elsewhere.signedOut(own)
 	page.submit(form).at(own, path, http.StatusOK, "no longer linked") // the form was sent twice
 	newSurfer(t).open(own.url+"/login/with/a").at(own, "/signup/with", http.StatusOK)
 	kinds := own.kinds(alice)
@@ -203,7 +203,7 @@ func TestAnAddressProvenByMailRemovesWhatAStrangerHasLinked(t *testing.T) {
 	letters := post.Wait(2)
 	mailed := token(t, letters[slices.IndexFunc(letters, func(l smtpd.Letter) bool { return l.Subject == "Set a new password" })])
 	victim.open(own.url+"/reset?token="+mailed).submit("reset-form", "password", password).at(own, "/reset", http.StatusOK)
-	mallory.nobody(own)
+	mallory.signedOut(own)
 	newSurfer(t).open(own.url+"/login/with/a").at(own, "/signup/with", http.StatusOK)
 	u, err := own.Users.ByEmail(t.Context(), "victim@example.com")
 	if err != nil || own.identities(u) != 0 || !slices.Contains(own.kinds(u), audit.IdentityUnlinked) {

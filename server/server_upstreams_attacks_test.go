@@ -35,10 +35,10 @@ func TestOnlyTheAnswerToTheBrowsersOwnRequestCounts(t *testing.T) {
 	stolen := mallory.answerFor(own, "a")
 	victim := newSurfer(t)
 	victim.led(stolen.String()).at(own, "/login/callback/a", http.StatusBadRequest, again, "Continue with Other")
-	victim.nobody(own)
+	victim.signedOut(own)
 	mine := victim.answerFor(own, "a")
 	victim.led(stolen.String()).at(own, "/login/callback/a", http.StatusBadRequest, again)
-	victim.nobody(own)
+	victim.signedOut(own)
 
 	// The attacker's code with the victim's own state: PKCE, and where a provider has none, the
 	// nonce.
@@ -48,7 +48,7 @@ func TestOnlyTheAnswerToTheBrowsersOwnRequestCounts(t *testing.T) {
 		a := injecting.answerFor(own, "a")
 		code := newSurfer(t).answerFor(own, "a").Query().Get("code")
 		injecting.led(changed(a, "code", code)).at(own, "/login/callback/a", http.StatusBadGateway, "something that we can't use")
-		injecting.nobody(own)
+		injecting.signedOut(own)
 	}
 	p.tell(func(p *idp) { p.noPKCE = false })
 
@@ -59,7 +59,7 @@ func TestOnlyTheAnswerToTheBrowsersOwnRequestCounts(t *testing.T) {
 	victim.led(changed(mine, "state", "")).at(own, "/login/callback/a", http.StatusBadRequest, again)
 	victim.led(changed(mine, "state", mine.Query().Get("state")+"x")).at(own, "/login/callback/a", http.StatusBadRequest, again)
 	victim.led(mine.String()+"&state="+mine.Query().Get("state")).at(own, "/login/callback/a", http.StatusBadRequest, again)
-	victim.nobody(own)
+	victim.signedOut(own)
 
 	// The right one, which none of these have spent, then counts; and only once.
 	victim.led(mine.String()).at(own, "/me", http.StatusOK, "alice@example.com")
@@ -71,7 +71,7 @@ func TestOnlyTheAnswerToTheBrowsersOwnRequestCounts(t *testing.T) {
 	replaying := newSurfer(t)
 	replaying.client.Jar.SetCookies(answer, jar) // with the very cookies
 	replaying.led(answer.String()).at(own, "/login/callback/a", http.StatusBadRequest, again)
-	replaying.nobody(own)
+	replaying.signedOut(own)
 }
 
 // The application that the user is on the way to is the one that the user came from.
@@ -98,7 +98,7 @@ func TestTheWayToAnApplicationIsBoundToTheAnswer(t *testing.T) {
 		}
 	}
 	s.led(answer.String()).at(own, "/login/callback/a", http.StatusBadRequest, "Please sign in again.")
-	s.nobody(own)
+	s.signedOut(own)
 }
 
 // RFC 9207: the answer says who answers.
@@ -118,13 +118,13 @@ func TestTheAnswerIsOfItsIssuer(t *testing.T) {
 				continue
 			}
 			r.at(own, "/login/callback/a", http.StatusBadGateway)
-			s.nobody(own)
+			s.signedOut(own)
 		}
 		s := newSurfer(t)
 		a := s.answerFor(own, "a")
 		s.led(changed(a, "iss", p.URL, "code", "", "error", "access_denied", "error_description", "<script>alert(1)</script>")).
 			at(own, "/login/callback/a", http.StatusForbidden, "Other did not sign you in")
-		s.nobody(own)
+		s.signedOut(own)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestIDTokensAreCheckedInFull(t *testing.T) {
 			})
 			s := newSurfer(t)
 			s.open(own.url+"/login/with/a").at(own, "/login/callback/a", http.StatusBadGateway, "something that we can't use", "Continue with Other")
-			s.nobody(own)
+			s.signedOut(own)
 		})
 	}
 	p.tell(func(p *idp) { p.change, p.sign = nil, right })
@@ -276,7 +276,7 @@ func TestAProviderThatFailsLeavesTheOtherWaysIn(t *testing.T) {
 				if _, to := r.form("login-form"); to == "" {
 					t.Error("there is no other way in")
 				}
-				s.nobody(own)
+				s.signedOut(own)
 			})
 		}
 	}

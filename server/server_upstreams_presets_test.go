@@ -242,7 +242,7 @@ func TestMicrosoftNamesTheTenant(t *testing.T) {
 			r.at(own, "/signup/with", http.StatusOK).submit("join-form", "username", "alice", "email", "").at(own, "/me", http.StatusOK)
 		} else {
 			r.at(own, "/login/callback/microsoft", http.StatusBadGateway)
-			s.nobody(own)
+			s.signedOut(own)
 		}
 	}
 	// The same subject of another tenant is another user.

@@ -131,7 +131,7 @@ func TestAnEqualAddressOpensNoAccount(t *testing.T) {
 					} else {
 						r.at(own, "/signup/with", http.StatusOK, "Other has told us who you are")
 					}
-					s.nobody(own)
+					s.signedOut(own)
 					// Another account gets the address neither way, only a name.
 					r = s.open(own.url+"/signup/with").at(own, "/signup/with", http.StatusOK)
 					r.submit("join-form", "username", "", "email", address).at(own, "/signup/with", http.StatusBadRequest, "belongs to another account")

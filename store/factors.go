@@ -77,24 +77,9 @@ func (db *DB) Pending(ctx context.Context, user ids.User, id ids.Factor) (factor
 	return one(ctx, db, scanFactor, factorQuery+` WHERE f.user_id = ? AND f.id = ? AND f.confirmed_at IS NULL`, user[:], id[:])
 }
 
-// changeFactors runs a change of a user's factors for a place that is alive, one change of a
-// user after the other.
+// changeFactors is changeAt for a user's factors.
 func (db *DB) changeFactors(ctx context.Context, user ids.User, now time.Time, at ids.Place, change func(tx *sql.Tx) error) error {
-	_, alive, args := askedAt(at, now)
-	return db.inTx(ctx, func(tx *sql.Tx) error {
-		if err := db.lockUser(ctx, tx, user); err != nil {
-			return err
-		}
-		var there int
-		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE id = ? AND `+alive, append([]any{user[:]}, args...)...).Scan(&there)
-		if err == nil && there == 0 {
-			err = factors.ErrSignedOut
-		}
-		if err != nil {
-			return err
-		}
-		return change(tx)
-	})
+	return db.changeAt(ctx, user, now, at, factors.ErrSignedOut, change)
 }
 
 // tell writes the event of a change of factors, and posts the letters about it.

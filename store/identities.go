@@ -61,29 +61,9 @@ func (db *DB) addIdentity(ctx context.Context, tx *sql.Tx, i accounts.Identity, 
 	return record(ctx, tx, ev)
 }
 
-// changeIdentities runs a change of a user's identities for a place that is alive, one change
-// of what opens the account after the other.
-func (db *DB) changeIdentities(ctx context.Context, user ids.User, now time.Time, at ids.Place, change func(tx *sql.Tx) error) error {
-	_, alive, args := askedAt(at, now)
-	return db.inTx(ctx, func(tx *sql.Tx) error {
-		if err := db.lockUser(ctx, tx, user); err != nil {
-			return err
-		}
-		var there int
-		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE id = ? AND `+alive, append([]any{user[:]}, args...)...).Scan(&there)
-		if err == nil && there == 0 {
-			err = accounts.ErrSignedOut
-		}
-		if err != nil {
-			return err
-		}
-		return change(tx)
-	})
-}
-
 // LinkIdentity implements [accounts.IdentityStore].
 func (db *DB) LinkIdentity(ctx context.Context, i accounts.Identity, at ids.Place, ev audit.Event, letters ...accounts.Letter) error {
-	return db.changeIdentities(ctx, i.UserID, i.LinkedAt, at, func(tx *sql.Tx) error {
+	return db.changeAt(ctx, i.UserID, i.LinkedAt, at, accounts.ErrSignedOut, func(tx *sql.Tx) error {
 		var n int
 		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM identities WHERE user_id = ?`, i.UserID[:]).Scan(&n)
 		if err == nil && n >= accounts.MaxIdentities {
@@ -101,7 +81,7 @@ func (db *DB) LinkIdentity(ctx context.Context, i accounts.Identity, at ids.Plac
 
 // UnlinkIdentity implements [accounts.IdentityStore].
 func (db *DB) UnlinkIdentity(ctx context.Context, user ids.User, id ids.Identity, providers []string, now time.Time, at ids.Place, ev audit.Event, letters ...accounts.Letter) error {
-	err := db.changeIdentities(ctx, user, now, at, func(tx *sql.Tx) error {
+	err := db.changeAt(ctx, user, now, at, accounts.ErrSignedOut, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM identities WHERE id = ? AND user_id = ?`, id[:], user[:]))
 		if err != nil || n == 0 {
 			return cmp.Or(err, accounts.ErrUnknownIdentity)

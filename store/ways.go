@@ -30,6 +30,26 @@ func (db *DB) otherWayIn(providers []string) (condition string, args []any) {
 	return `(` + strings.Join(ways, ` OR `) + `)`, args
 }
 
+// changeAt runs a change of what opens a user's account for a place that is alive, one change
+// of a user after the other. It returns signedOut if the place has ended.
+func (db *DB) changeAt(ctx context.Context, user ids.User, now time.Time, at ids.Place, signedOut error, change func(tx *sql.Tx) error) error {
+	_, alive, args := askedAt(at, now)
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		if err := db.lockUser(ctx, tx, user); err != nil {
+			return err
+		}
+		var there int
+		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE id = ? AND `+alive, append([]any{user[:]}, args...)...).Scan(&there)
+		if err == nil && there == 0 {
+			err = signedOut
+		}
+		if err != nil {
+			return err
+		}
+		return change(tx)
+	})
+}
+
 // OtherWayIn implements [accounts.UserStore].
 func (db *DB) OtherWayIn(ctx context.Context, id ids.User, providers []string) (bool, error) {
 	other, args := db.otherWayIn(providers)
